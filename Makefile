@@ -1,0 +1,50 @@
+# make demo   a puppet never seen in training speaks with a voice never heard; opens as build/demo/index.html
+# make test   the whole test suite
+# make train  every stage from scratch on puppets, then the report: how data/assets was made
+# make assets the checkpoints of `make train` become the embedded ones
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+RUNS := runs/puppets
+
+.PHONY: demo test lint train assets clean
+
+demo: .venv/users
+	$(BIN)/python launch/demo.py --out build/demo
+
+test: .venv/developers
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/developers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+train: .venv/users
+	$(BIN)/python launch/train.py --config=configs/motion.py:puppets --workdir=$(RUNS)/motion
+	$(BIN)/python launch/train.py --config=configs/autoencoder.py:puppets --workdir=$(RUNS)/autoencoder
+	$(BIN)/python launch/train.py --config=configs/actor.py:puppets --workdir=$(RUNS)/actor \
+		--config.pretrained.motion=$(RUNS)/motion
+	$(BIN)/python launch/train.py --config=configs/video.py:puppets --workdir=$(RUNS)/video \
+		--config.pretrained.motion=$(RUNS)/motion --config.pretrained.autoencoder=$(RUNS)/autoencoder
+	$(BIN)/python launch/evaluate.py --out $(RUNS)/report \
+		--motion $(RUNS)/motion --actor $(RUNS)/actor --video $(RUNS)/video
+
+assets: .venv/users
+	for stage in motion autoencoder actor video; do \
+		$(BIN)/python launch/export.py --from $(RUNS)/$$stage --to data/assets/$$stage --overwrite || exit 2; done
+
+clean:
+	rm -rf build runs
+
+.venv/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	touch $@
+
+.venv/users: requirements.lock | .venv/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	touch $@
+
+.venv/developers: requirements-dev.lock | .venv/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
+	touch $@

@@ -1,0 +1,80 @@
+"""What every experiment of every stage sets; the stage's file adds its network, losses and data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ml_collections import ConfigDict
+
+from xactor_jax.errors import UserError
+
+
+def get_common(stage: str) -> ConfigDict:
+    """Settings that the trainer reads. Each line says what it means and its unit."""
+    c = ConfigDict()
+    c.stage = stage  # motion, actor, autoencoder or video
+    c.seed = 0  # of initialisation, data order and every random draw
+    c.steps = 1000  # optimiser steps
+    c.batch_size = 32  # examples per optimiser step, over all processes and devices
+    c.grad_accumulation = 1  # microbatches that one optimiser step is split into; divides batch_size
+    c.precision = "float32"  # of activations: float32 or bfloat16; parameters, norms and softmax stay float32
+    c.ema_decay = 0.999  # of the exponential moving average of parameters, ramped as min(decay, (1+step)/(10+step))
+
+    c.optimizer = ConfigDict()
+    c.optimizer.name = "adamw"  # adamw or adam
+    c.optimizer.learning_rate = 1e-3  # peak
+    c.optimizer.schedule = "cosine"  # cosine (to final_fraction of the peak) or constant, after the warm-up
+    c.optimizer.final_fraction = 0.05  # of the peak learning rate, reached at the last step
+    c.optimizer.warmup_steps = 100  # linear, from zero
+    c.optimizer.b1 = 0.9
+    c.optimizer.b2 = 0.99
+    c.optimizer.weight_decay = 1e-4  # decoupled, on matrices and kernels alone
+    c.optimizer.clip_norm = 1.0  # global norm of the gradients
+    c.optimizer.discriminator_scale = 1.0  # learning rate of the discriminator over that of the rest
+
+    c.mesh = ConfigDict()
+    c.mesh.data = -1  # devices that split the batch alone; -1: all that the other axes leave
+    c.mesh.fsdp = 1  # devices that split the batch and every large parameter
+    c.mesh.tensor = 1  # devices that split the features inside a layer
+
+    c.checkpoint = ConfigDict()
+    c.checkpoint.every = 500  # steps
+    c.checkpoint.keep = 2  # newest checkpoints kept
+
+    c.log_every = 20  # steps between lines in the log, TensorBoard and metrics.jsonl
+    c.eval_every = 500  # steps between evaluations on the validation split; 0: never
+    c.eval_batches = 4  # batches per evaluation
+    c.preview_every = 500  # steps between pictures; 0: never
+
+    c.profile = ConfigDict()
+    c.profile.start = -1  # first step of the profiler window; -1: no profile
+    c.profile.steps = 5  # steps in the window
+
+    c.data = ConfigDict()
+    c.data.path = ""  # folder of clip records (launch/prepare.py); empty: the embedded puppets, built on first use
+    c.data.encoded_path = ""  # folder of motion latents and audio features (launch/encode.py); empty: made beside the clips on first use
+    c.data.cache = "runs/data"  # where the embedded data set and what is made from it are kept
+    c.data.persons = 48  # people in the embedded data set when it is built
+    c.data.clips_per_person = 4  # clips of each of them
+    c.data.clip_seconds = 5.0  # length of a clip of the embedded data set
+    c.data.image_size = 64  # side of its frames, pixels
+    c.data.seed = 0  # of the embedded data set
+    c.data.examples_per_clip = 4  # examples drawn from one record each time it is read; divides batch_size
+    c.data.threads = 2  # threads that read and decode; 0: in the loop itself
+
+    c.pretrained = ConfigDict()
+    c.pretrained.motion = ""  # run or export folder of the motion stage; empty: the embedded checkpoint
+    c.pretrained.autoencoder = ""  # of the autoencoder stage; empty: the embedded checkpoint
+    return c
+
+
+def apply_preset(config: ConfigDict, presets: Mapping[str, Callable[[ConfigDict], ConfigDict]], name: str) -> ConfigDict:
+    """The config as a preset changes it; "default" is the config as it stands.
+
+    Raises:
+      UserError: there is no such preset.
+    """
+    known = {"default": lambda c: c, **presets}
+    if name not in known:
+        raise UserError(f"the {config.stage} stage has no preset {name!r}: choose one of {', '.join(known)}")
+    return known[name](config)

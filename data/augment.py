@@ -1,0 +1,63 @@
+"""Augmentation of the driving frame alone, so that identity cannot pass through the motion latent.
+
+The encoder sees a driving frame whose colours, size and proportions have been changed, while the decoder must rebuild the
+unchanged frame: whatever the encoder says of skin, size or facial proportions is useless, so it learns not to say it
+(X-NeMo, arXiv 2507.23143: colour jitter, ±30 % scale, piecewise-affine warp).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrivingAugmentation:
+    """How strongly the driving frame is changed; all of it uniform within the bounds."""
+
+    probability: float = 0.8  # of changing a frame at all
+    brightness: float = 0.15  # ± of the full range
+    contrast: float = 0.25  # ± factor
+    channel_gain: float = 0.2  # ± factor of each colour channel
+    grayscale: float = 0.1  # probability of dropping colour
+    scale: float = 0.3  # ± factor about the centre
+    warp: float = 0.03  # ± displacement of the warp's control points, fraction of the side
+    warp_points: int = 4  # control points a side
+
+
+def augment_driving(
+    image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, settings: DrivingAugmentation
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The driving frame as the encoder sees it in training."""
+    if rng.random() >= settings.probability:
+        return image
+    warped = cv2.remap(image, *_warp_maps(image.shape[0], rng, settings), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return _jitter_colour(warped, rng, settings)
+
+
+def _warp_maps(
+    size: int, rng: np.random.Generator, settings: DrivingAugmentation
+) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
+    """Where each pixel is read: scaled about the centre, then moved by a warp that is affine between its control points."""
+    n = settings.warp_points
+    factor = 1.0 / (1.0 + rng.uniform(-settings.scale, settings.scale))
+    offsets = rng.uniform(-settings.warp, settings.warp, (2, n, n)).astype(np.float32) * size
+    axis = (np.arange(size, dtype=np.float32) - (size - 1) / 2) * factor + (size - 1) / 2
+    x, y = np.broadcast_to(axis, (size, size)), np.broadcast_to(axis[:, None], (size, size))
+    dx, dy = (cv2.resize(offset, (size, size), interpolation=cv2.INTER_LINEAR) for offset in offsets)
+    return x + dx, y + dy
+
+
+def _jitter_colour(
+    image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, settings: DrivingAugmentation
+) -> UInt8[np.ndarray, "h w 3"]:
+    x = image.astype(np.float32)
+    if rng.random() < settings.grayscale:
+        x = np.repeat(x.mean(-1, keepdims=True), 3, axis=-1)
+    contrast = 1.0 + rng.uniform(-settings.contrast, settings.contrast)
+    gain = contrast * (1.0 + rng.uniform(-settings.channel_gain, settings.channel_gain, 3).astype(np.float32))
+    shift = 255.0 * rng.uniform(-settings.brightness, settings.brightness)
+    return np.clip((x - 127.5) * gain + 127.5 + shift, 0, 255).astype(np.uint8)

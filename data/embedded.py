@@ -1,0 +1,68 @@
+"""The embedded data set and checkpoints: what a program works on when it is told of nothing else."""
+
+from __future__ import annotations
+
+import os
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from data.encode import encode_dataset
+from data.puppets.build import build
+from xactor_jax.errors import UserError
+from xactor_jax.training.checkpoints import checkpoint_hash
+
+ASSETS = epath.Path(__file__).parent / "assets"
+NEEDS_ENCODED = ("actor", "video")
+NEEDS_CLIPS = ("motion", "autoencoder", "video")
+
+
+def embedded_checkpoint(stage: str) -> epath.Path:
+    """Folder of the small checkpoint of a stage that comes with the project."""
+    return ASSETS / stage
+
+
+def ensure_clips(config: ConfigDict) -> epath.Path:
+    """Folder of clip records: the one that the config names, or the puppets that it describes, built on first use."""
+    d = config.data
+    if d.path:
+        return epath.Path(d.path)
+    name = f"puppets-{d.persons}x{d.clips_per_person}x{d.clip_seconds:g}s-{d.image_size}px-seed{d.seed}"
+    path = epath.Path(d.cache) / name
+    if not path.exists():
+        build(
+            path,
+            persons=d.persons,
+            clips_per_person=d.clips_per_person,
+            seconds=d.clip_seconds,
+            size=d.image_size,
+            seed=d.seed,
+            processes=os.cpu_count() or 1,
+            progress=True,
+        )
+    return path
+
+
+def ensure_encoded(config: ConfigDict) -> epath.Path:
+    """Folder of motion latents and audio features: the one that the config names, or made from the clips on first use."""
+    if config.data.encoded_path:
+        return epath.Path(config.data.encoded_path)
+    clips = ensure_clips(config)
+    path = clips.parent / f"{clips.name}-encoded-{checkpoint_hash(config.pretrained.motion)[:12]}"
+    if not path.exists():
+        encode_dataset(clips, config.pretrained.motion, path)
+    return path
+
+
+def ensure_data(config: ConfigDict) -> ConfigDict:
+    """Fills in the paths that a config leaves to the project, building what they name where it is missing; returns it."""
+    for stage in ("motion", "autoencoder"):
+        if not config.pretrained[stage]:
+            config.pretrained[stage] = str(embedded_checkpoint(stage))
+    if config.data.encoded_path and config.stage == "video" and not config.data.path:
+        raise UserError("data.encoded_path is set without data.path: the video stage needs the clips that were encoded, too")
+    if config.stage in NEEDS_ENCODED:
+        config.data.encoded_path = str(ensure_encoded(config))
+    if config.stage in NEEDS_CLIPS:
+        config.data.path = str(ensure_clips(config))
+    return config

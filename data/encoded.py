@@ -1,0 +1,89 @@
+"""Encoded records: the motion latents and audio features of every clip of a data set, for training the actor."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from etils import epath
+from jaxtyping import Float, Int
+
+from data import storage
+from data.records import array_feature
+from xactor_jax.labels import CONTROLS
+
+COMMAND = "python launch/encode.py --data DIR --out DIR"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncodedClip:
+    """One clip of T frames: standardised motion latents, audio features, and the labels of the clip they come from."""
+
+    person: str
+    clip: str
+    motion_latents: Float[np.ndarray, "frames latent"]
+    audio_features: Float[np.ndarray, "frames features"]
+    emotion: Int[np.ndarray, "frames"]
+    controls: Float[np.ndarray, "rows controls"]
+
+    def validate(self) -> None:
+        """Raises `ValueError` if the fields do not fit together."""
+        lengths = {len(self.motion_latents), len(self.audio_features), len(self.emotion)}
+        if len(lengths) != 1 or len(self.controls) not in (0, *lengths):
+            raise ValueError(f"{self.person}/{self.clip}: latents, features and labels differ in length: {sorted(lengths)}")
+
+
+def _features() -> dict[str, Any]:
+    return {
+        "person": tfds.features.Text(),
+        "clip": tfds.features.Text(),
+        "motion_latents": array_feature((None, None), np.float32),
+        "audio_features": array_feature((None, None), np.float32),
+        "emotion": array_feature((None,), np.int32),
+        "controls": array_feature((None, len(CONTROLS)), np.float32),
+    }
+
+
+def _record(clip: EncodedClip) -> dict[str, Any]:
+    clip.validate()
+    return {
+        "person": clip.person,
+        "clip": clip.clip,
+        "motion_latents": np.asarray(clip.motion_latents, np.float32),
+        "audio_features": np.asarray(clip.audio_features, np.float32),
+        "emotion": np.asarray(clip.emotion, np.int32),
+        "controls": np.asarray(clip.controls, np.float32),
+    }
+
+
+def write_encoded(
+    path: epath.PathLike, splits: Mapping[str, Iterable[EncodedClip]], *, metadata: Mapping[str, Any], name: str = "encoded"
+) -> None:
+    """Writes encoded clips, read lazily, as one data set folder.
+
+    Args:
+        metadata: provenance, readable by `encoded_metadata`: the motion checkpoint's hash, the audio feature settings.
+
+    Raises:
+        UserError: `path` holds something already, cannot be written to, or there is no clip at all.
+        ValueError: a clip's fields do not fit together.
+    """
+    records = {split: map(_record, clips) for split, clips in splits.items()}
+    storage.write_records(path, records, _features(), name=name, metadata=metadata, length_field="motion_latents")
+
+
+def open_encoded(path: epath.PathLike, split: str) -> storage.RecordSource:
+    """Random access to a split, sorted by (person, clip) as its clips are, each a dict of the fields of `EncodedClip`.
+
+    Raises:
+        UserError: nothing is encoded at `path`, or it has no such split.
+    """
+    return storage.RecordSource(path, split, COMMAND)
+
+
+def encoded_metadata(path: epath.PathLike) -> dict[str, Any]:
+    """What was given as `metadata` to `write_encoded`."""
+    return storage.read_index(path, COMMAND)["metadata"]

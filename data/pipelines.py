@@ -1,0 +1,181 @@
+"""Grain pipelines: from the records of a data set to the batches of a stage.
+
+One shape for all stages: an ordered source of records → shuffled, repeated without end → one record becomes a few training
+examples under a random generator that depends on the seed and the record's place alone → every n-th record for process i of n
+→ batches. The union over processes of the k-th batches is the same for any number of processes, and an iterator's state is a
+few integers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grain
+import numpy as np
+from jaxtyping import Float, UInt8
+from ml_collections import ConfigDict
+
+from data.augment import DrivingAugmentation, augment_driving
+from data.encoded import open_encoded
+from data.records import decode_frame, open_clips
+from xactor_jax.errors import UserError
+
+Record = Mapping[str, Any]
+Examples = dict[str, np.ndarray]
+MakeExamples = Callable[[Record, np.random.Generator], Examples]
+
+
+def to_unit(image: UInt8[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Bytes to floats in [-1, 1]."""
+    return image.astype(np.float32) / 127.5 - 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FramePairs:
+    """Motion stage: `count` pairs of frames of one clip; the driving one also as the encoder sees it, augmented."""
+
+    count: int
+    augmentation: DrivingAugmentation | None
+
+    def __call__(self, clip: Record, rng: np.random.Generator) -> Examples:
+        chosen = [rng.choice(len(clip["frames"]), 2, replace=len(clip["frames"]) < 2) for _ in range(self.count)]
+        targets = [decode_frame(clip["frames"][i]) for i, _ in chosen]
+        references = [decode_frame(clip["frames"][j]) for _, j in chosen]
+        driving = [augment_driving(x, rng, self.augmentation) for x in targets] if self.augmentation else targets
+        return {
+            "driving": to_unit(np.stack(driving)),
+            "target": to_unit(np.stack(targets)),
+            "reference": to_unit(np.stack(references)),
+            "component_boxes": np.stack([clip["component_boxes"][i] for i, _ in chosen]).astype(np.float32),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """Autoencoder stage: `count` single frames of one clip."""
+
+    count: int
+
+    def __call__(self, clip: Record, rng: np.random.Generator) -> Examples:
+        chosen = rng.integers(len(clip["frames"]), size=self.count)
+        return {"frames": to_unit(np.stack([decode_frame(clip["frames"][i]) for i in chosen]))}
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentWindows:
+    """Actor stage: `count` windows of motion latents and audio features; short clips are padded and masked."""
+
+    count: int
+    length: int
+
+    def __call__(self, encoded: Record, rng: np.random.Generator) -> Examples:
+        windows = [self._window(encoded, rng) for _ in range(self.count)]
+        return {name: np.stack([window[name] for window in windows]) for name in windows[0]}
+
+    def _window(self, encoded: Record, rng: np.random.Generator) -> Examples:
+        total = len(encoded["motion_latents"])
+        start = int(rng.integers(max(1, total - self.length + 1)))
+        real = min(self.length, total - start)
+        cut = lambda x: _pad_to(np.asarray(x[start : start + real]), self.length)
+        return {
+            "motion_latents": cut(encoded["motion_latents"]),
+            "audio_features": cut(encoded["audio_features"]),
+            "emotion": cut(encoded["emotion"]).astype(np.int32),
+            "reference_motion": np.asarray(encoded["motion_latents"][int(rng.integers(total))]),
+            "mask": (np.arange(self.length) < real).astype(np.float32),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameWindows:
+    """Video stage: `count` windows of frames with their motion latents, and a reference frame from elsewhere in the clip."""
+
+    count: int
+    length: int
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> Examples:
+        windows = [self._window(record, rng) for _ in range(self.count)]
+        return {name: np.stack([window[name] for window in windows]) for name in windows[0]}
+
+    def _window(self, record: Record, rng: np.random.Generator) -> Examples:
+        total = len(record["frames"])
+        start = int(rng.integers(max(1, total - self.length + 1)))
+        chosen = np.minimum(np.arange(start, start + self.length), total - 1)
+        reference = int(rng.integers(total))
+        return {
+            "frames": to_unit(np.stack([decode_frame(record["frames"][i]) for i in chosen])),
+            "reference": to_unit(decode_frame(record["frames"][reference])),
+            "motion_latents": record["motion_latents"][chosen],
+            "reference_motion": record["motion_latents"][reference],
+            "component_boxes": record["component_boxes"][chosen].astype(np.float32),
+        }
+
+
+class PairedSource:
+    """Clips and their encoded records side by side, matched by place and checked by name."""
+
+    def __init__(self, clips: Any, encoded: Any):
+        if len(clips) != len(encoded):
+            raise UserError(
+                f"the encoded data set has {len(encoded)} records and its clips {len(clips)}: encode the clips again "
+                "with launch/encode.py"
+            )
+        self._clips, self._encoded = clips, encoded
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        clip, encoded = self._clips[index], self._encoded[index]
+        if (clip["person"], clip["clip"]) != (encoded["person"], encoded["clip"]):
+            raise UserError("the encoded data set was made from other clips: encode the clips again with launch/encode.py")
+        return {**clip, **encoded}
+
+
+def _pad_to(x: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(x, [(0, length - len(x))] + [(0, 0)] * (x.ndim - 1))
+
+
+def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
+    """The records that a stage reads, and what it makes of one."""
+    d = config.data
+    if config.stage == "motion":
+        augmentation = DrivingAugmentation(**d.augmentation) if split == "train" else None
+        return open_clips(d.path, split), FramePairs(d.examples_per_clip, augmentation)
+    if config.stage == "autoencoder":
+        return open_clips(d.path, split), Frames(d.examples_per_clip)
+    if config.stage == "actor":
+        return open_encoded(d.encoded_path, split), LatentWindows(d.examples_per_clip, d.window)
+    if config.stage == "video":
+        paired = PairedSource(open_clips(d.path, split), open_encoded(d.encoded_path, split))
+        return paired, FrameWindows(d.examples_per_clip, d.window)
+    raise UserError(f"there is no stage {config.stage!r}: choose motion, actor, autoencoder or video")
+
+
+def _merge_examples(batch: Examples) -> Examples:
+    """[records, examples, ...] → [records × examples, ...]."""
+    return {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
+
+
+def training_iterator(config: ConfigDict, split: str, process_index: int = 0, process_count: int = 1) -> grain.DatasetIterator:
+    """Endless batches of `config.batch_size / process_count` examples; the iterator's state can be saved and restored.
+
+    Raises:
+      UserError: the data set is missing, or the batch size does not divide into records and processes.
+    """
+    per_record = config.data.examples_per_clip
+    if config.batch_size % (per_record * process_count):
+        raise UserError(
+            f"batch_size {config.batch_size} is not a multiple of data.examples_per_clip × processes "
+            f"= {per_record} × {process_count}: change one of them"
+        )
+    source, make_examples = _stage_source(config, split)
+    dataset = grain.MapDataset.source(source).seed(config.seed).shuffle().repeat().random_map(make_examples)
+    batches = dataset[process_index::process_count].batch(config.batch_size // (per_record * process_count))
+    return iter(batches.map(_merge_examples).to_iter_dataset(_read_options(config.data.threads)))
+
+
+def _read_options(threads: int) -> grain.ReadOptions:
+    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * threads)

@@ -1,0 +1,126 @@
+"""Clip records: face-cropped video, sound and labels of one person speaking.
+
+Times are those of `xactor_jax.timing`: 25 frames and 16,000 samples a second, so a clip of T frames has 640 T samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+from etils import epath
+from jaxtyping import Float, Int, Int16, UInt8
+
+from data import storage
+from xactor_jax.errors import UserError
+from xactor_jax.labels import CONTROLS
+from xactor_jax.timing import SAMPLES_PER_FRAME
+
+JPEG_QUALITY = 95
+COMMAND = "python launch/prepare.py --videos DIR --out DIR"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One clip of T frames.
+
+    `controls` has no rows where the truth is unknown (anything but puppets); an `emotion` of -1 is unknown.
+    `component_boxes` are the eyes with the brows, and the mouth, as (y0, x0, y1, x1) fractions of the crop.
+    """
+
+    person: str
+    clip: str
+    frames: Sequence[bytes]
+    audio: Int16[np.ndarray, "samples"]
+    emotion: Int[np.ndarray, "frames"]
+    controls: Float[np.ndarray, "rows controls"]
+    component_boxes: Float[np.ndarray, "frames 2 4"]
+
+    def validate(self) -> None:
+        """Raises `ValueError` if the fields do not fit together."""
+        frames = len(self.frames)
+        if self.audio.shape != (frames * SAMPLES_PER_FRAME,):
+            raise ValueError(f"{self.person}/{self.clip}: {frames} frames but {self.audio.shape} samples")
+        if self.emotion.shape != (frames,) or self.component_boxes.shape != (frames, 2, 4):
+            raise ValueError(f"{self.person}/{self.clip}: labels are not one per frame")
+        if self.controls.shape not in ((0, len(CONTROLS)), (frames, len(CONTROLS))):
+            raise ValueError(f"{self.person}/{self.clip}: controls have shape {self.controls.shape}")
+
+
+def encode_frames(frames: UInt8[np.ndarray, "t h w 3"]) -> list[bytes]:
+    """RGB frames as JPEG bytes, one each."""
+    flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    return [cv2.imencode(".jpg", frame[..., ::-1], flags)[1].tobytes() for frame in frames]
+
+
+def decode_frame(frame: bytes) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB pixels of one JPEG frame."""
+    pixels = cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
+        raise UserError("a frame of the data set cannot be decoded: the data set is damaged, make it again.")
+    return pixels
+
+
+def array_feature(shape: tuple[int | None, ...], dtype: Any) -> tfds.features.Tensor:
+    """An array stored as raw bytes (plain TFDS tensors store every integer in up to ten)."""
+    return tfds.features.Tensor(shape=shape, dtype=dtype, encoding=tfds.features.Encoding.BYTES)
+
+
+def _features() -> dict[str, Any]:
+    return {
+        "person": tfds.features.Text(),
+        "clip": tfds.features.Text(),
+        "frames": tfds.features.Sequence(tfds.features.Scalar(dtype=np.object_)),
+        "audio": array_feature((None,), np.int16),
+        "emotion": array_feature((None,), np.int32),
+        "controls": array_feature((None, len(CONTROLS)), np.float32),
+        "component_boxes": array_feature((None, 2, 4), np.float32),
+    }
+
+
+def _record(clip: Clip) -> dict[str, Any]:
+    clip.validate()
+    return {
+        "person": clip.person,
+        "clip": clip.clip,
+        "frames": list(clip.frames),
+        "audio": np.asarray(clip.audio, np.int16),
+        "emotion": np.asarray(clip.emotion, np.int32),
+        "controls": np.asarray(clip.controls, np.float32),
+        "component_boxes": np.asarray(clip.component_boxes, np.float32),
+    }
+
+
+def write_clips(
+    path: epath.PathLike,
+    splits: Mapping[str, Iterable[Clip]],
+    *,
+    name: str = "clips",
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes clips, read lazily and in any order, as one data set folder. A split without clips is left out.
+
+    Raises:
+        UserError: `path` holds something already, cannot be written to, or there is no clip at all.
+        ValueError: a clip's fields do not fit together.
+    """
+    records = {split: map(_record, clips) for split, clips in splits.items()}
+    storage.write_records(path, records, _features(), name=name, metadata=metadata or {}, length_field="frames")
+
+
+def open_clips(path: epath.PathLike, split: str) -> storage.RecordSource:
+    """Random access to the clips of a split, sorted by (person, clip), each a dict of the fields of `Clip`.
+
+    Raises:
+        UserError: nothing is prepared at `path`, or it has no such split.
+    """
+    return storage.RecordSource(path, split, COMMAND)
+
+
+def clips_metadata(path: epath.PathLike) -> dict[str, Any]:
+    """What was given as `metadata` to `write_clips`."""
+    return storage.read_index(path, COMMAND)["metadata"]

@@ -1,0 +1,218 @@
+"""Record folders: a TFDS data set in ArrayRecord, written without TensorFlow, moved into place when whole, with an index.
+
+A folder holds what TFDS writes (`dataset_info.json`, `features.json`, one or more ArrayRecord files per split) and
+`index.json`: free metadata, and per split the person, clip and number of frames of every record, sorted by (person, clip),
+with its position in the files. TFDS orders records by the hash of their key; the index gives back the sorted order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import itertools
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from xactor_jax.errors import UserError
+
+INDEX = "index.json"
+MARKER = "dataset_info.json"
+"""Copied last, so that a remote folder that has it is whole."""
+
+Record = Mapping[str, Any]
+
+
+class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Hands iterables of records to TFDS, keyed by person and clip."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    pkg_dir_path = epath.Path(__file__).parent
+
+    def __init__(self, splits: Mapping[str, Iterable[Record]], features: tfds.features.FeaturesDict, **kwargs: Any):
+        self._splits, self._record_features = splits, features
+        super().__init__(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(builder=self, features=self._record_features, description="Records of xactor_jax.")
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, Record]]]:
+        return {split: self._generate_examples(records) for split, records in self._splits.items()}
+
+    def _generate_examples(self, records: Iterable[Record]) -> Iterator[tuple[str, Record]]:
+        for record in records:
+            yield f"{record['person']}/{record['clip']}", record
+
+
+def _without_empty(splits: Mapping[str, Iterable[Record]]) -> dict[str, Iterable[Record]]:
+    """TFDS refuses a split without records; such splits are left out. Nothing but the first record is read here."""
+    kept = {}
+    for split, records in splits.items():
+        iterator = iter(records)
+        first = next(iterator, None)
+        if first is not None:
+            kept[split] = itertools.chain([first], iterator)
+    return kept
+
+
+def _index_split(folder: epath.Path, split: str, length_field: str) -> dict[str, list]:
+    source = tfds.builder_from_directory(folder).as_data_source(split)
+    rows = ((r["person"].decode(), r["clip"].decode(), i, len(r[length_field])) for i, r in enumerate(source))
+    persons, clips, positions, frames = (list(column) for column in zip(*sorted(rows), strict=True))
+    return {"person": persons, "clip": clips, "position": positions, "num_frames": frames}
+
+
+def _prepare(folder: epath.Path, splits: Mapping[str, Iterable[Record]], features: Any, name: str) -> epath.Path:
+    tfds.disable_progress_bar()
+    builder_class = type("Records", (_Builder,), {"name": name}, skip_registration=True)
+    builder = builder_class(splits, features, data_dir=str(folder), file_format="array_record")
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download
+        builder.download_and_prepare()
+    return epath.Path(builder.data_dir)
+
+
+def _move(source: epath.Path, target: epath.Path) -> None:
+    """Renames on a local disk; copies to a remote store, the marker last."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not is_remote(target):
+        source.rename(target)
+        return
+    files = sorted(source.iterdir(), key=lambda file: (file.name == MARKER, file.name))
+    for file in files:
+        (target / file.name).write_bytes(file.read_bytes())
+
+
+def is_remote(path: epath.PathLike) -> bool:
+    """Whether `path` names a store that can neither rename nor be mapped, such as gs://."""
+    return "://" in str(path)
+
+
+def is_prepared(path: epath.PathLike) -> bool:
+    """Whether `path` is a whole record folder."""
+    folder = epath.Path(path)
+    return (folder / MARKER).exists() and (folder / INDEX).exists()
+
+
+def _make_room(target: epath.Path) -> None:
+    if is_prepared(target):
+        raise UserError(f"{target} is a data set already: remove it or name another folder.")
+    if not is_remote(target) and target.exists():
+        if not target.is_dir() or any(target.iterdir()):
+            raise UserError(f"{target} exists and is not an empty folder: name another folder for the data set.")
+        target.rmdir()
+
+
+def write_records(
+    path: epath.PathLike,
+    splits: Mapping[str, Iterable[Record]],
+    features: Mapping[str, Any],
+    *,
+    name: str,
+    metadata: Mapping[str, Any],
+    length_field: str,
+) -> None:
+    """Writes `splits` (lazily read, in any order) as one record folder at `path`, local or remote.
+
+    Args:
+        features: TFDS feature of every field; `person` and `clip` are text and together unique within a split.
+        name: of the data set, in snake case; begins the names of its files.
+        metadata: free, JSON-serialisable.
+        length_field: the field whose length is the number of frames.
+
+    Raises:
+        UserError: `path` holds something already, cannot be written to, or no split has a record.
+    """
+    target = epath.Path(path)
+    _make_room(target)
+    try:
+        with _scratch(target) as scratch:
+            kept = _without_empty(splits)
+            if not kept:
+                raise UserError(f"there is no clip to write to {target}: check the input folder.")
+            folder = _prepare(scratch, kept, tfds.features.FeaturesDict(features), name)
+            rows = {split: _index_split(folder, split, length_field) for split in kept}
+            (folder / INDEX).write_text(json.dumps({"metadata": dict(metadata), "splits": rows}))
+            _move(folder, target)
+    except PermissionError as error:
+        raise UserError(f"cannot write to {target.parent}: choose a folder that you may write to.") from error
+
+
+@contextlib.contextmanager
+def _scratch(target: epath.Path) -> Iterator[epath.Path]:
+    """A temporary folder on the same disk as a local target, else in the system's place; always removed."""
+    parent = None if is_remote(target) else target.parent
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent)
+    try:
+        yield epath.Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _staged(folder: epath.Path) -> epath.Path:
+    """A local copy of a remote folder (ArrayRecord cannot read gs://), keyed by its address and index; made once."""
+    if not is_remote(folder):
+        return folder
+    key = hashlib.sha256(str(folder).encode() + (folder / INDEX).read_bytes()).hexdigest()[:16]
+    local = epath.Path(tempfile.gettempdir()) / "xactor_jax_records" / key
+    if not is_prepared(local):
+        with _scratch(local) as scratch:
+            copy = scratch / "copy"
+            copy.mkdir()
+            for file in folder.iterdir():
+                (copy / file.name).write_bytes(file.read_bytes())
+            if not local.exists():
+                copy.rename(local)
+    return local
+
+
+def read_index(path: epath.PathLike, command: str) -> dict[str, Any]:
+    """The index of a record folder; `UserError` naming `command` where there is none."""
+    if not path or not is_prepared(path):
+        raise UserError(f"{path or 'the empty path'} holds no prepared data: make it with `{command}`.")
+    return json.loads((epath.Path(path) / INDEX).read_text())
+
+
+class RecordSource:
+    """Random access to one split, sorted by (person, clip): `len(source)`, `source[i]` → dict. A Grain data source.
+
+    `persons`, `clips` and `num_frames` list what the index knows of every record, without reading any.
+    """
+
+    def __init__(self, path: epath.PathLike, split: str, command: str):
+        """Raises `UserError` (naming `command`) if `path` is not prepared or has no such split."""
+        index = read_index(path, command)
+        if split not in index["splits"]:
+            raise UserError(f"{path} has no split {split!r}: it has {', '.join(sorted(index['splits']))}.")
+        rows = index["splits"][split]
+        self._arguments = (str(path), split, command)
+        self.persons: list[str] = rows["person"]
+        self.clips: list[str] = rows["clip"]
+        self.num_frames: list[int] = rows["num_frames"]
+        self._positions: list[int] = rows["position"]
+
+    @functools.cached_property
+    def _source(self) -> Any:
+        path, split, _ = self._arguments
+        return tfds.builder_from_directory(_staged(epath.Path(path))).as_data_source(split)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        record = self._source[self._positions[index]]
+        return {**record, "person": record["person"].decode(), "clip": record["clip"].decode()}
+
+    def __reduce__(self) -> tuple:
+        return type(self), self._arguments
+
+    def __repr__(self) -> str:
+        return f"RecordSource(path={self._arguments[0]!r}, split={self._arguments[1]!r})"

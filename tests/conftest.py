@@ -1,0 +1,47 @@
+"""Eight simulated devices, shape-checked signatures, a compilation cache shared by all tests and their subprocesses."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import tempfile
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(tempfile.gettempdir()) / "xactor_jax_test_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+install_import_hook("xactor_jax", "beartype.beartype").__enter__()
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def repository() -> pathlib.Path:
+    """Root of the checkout, from which the launch programs run."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """Folder of real clips named by XACTOR_REAL_DATA; tests that need it skip where it is absent."""
+    folder = os.environ.get("XACTOR_REAL_DATA", "")
+    if not folder or not pathlib.Path(folder).is_dir():
+        pytest.skip("XACTOR_REAL_DATA names no folder")
+    return pathlib.Path(folder)

@@ -1,0 +1,120 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from configs.motion import get_config
+from xactor_jax.motion.model import MotionModel, latent_statistics, update_statistics
+from xactor_jax.motion.task import MotionTask
+
+
+@pytest.fixture(scope="module")
+def config():
+    c = get_config()
+    c.network.update(image_size=16, latent_dim=8, widths=(16, 24))
+    return c
+
+
+@pytest.fixture(scope="module")
+def task(config):
+    return MotionTask.from_config(config)
+
+
+@pytest.fixture(scope="module")
+def variables(task):
+    return jax.jit(task.init)(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def batch(task):
+    """Pictures of a bright square whose place is the motion and whose colour is the identity."""
+    rng, images = np.random.default_rng(0), np.full((3, 8, 16, 16, 3), -0.5, np.float32)
+    for i in range(8):
+        colour = rng.uniform(0, 1, 3)
+        for picture in images[:, i]:
+            y, x = rng.integers(0, 10, 2)
+            picture[y : y + 6, x : x + 6] = colour
+    boxes = jnp.tile(jnp.array([[[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]]]), (8, 1, 1))
+    target, reference, _ = jnp.asarray(images)
+    return {"driving": target, "target": target, "reference": reference, "component_boxes": boxes}
+
+
+def test_untrained_decoder_answers_the_reference(task, variables, batch):
+    latents = jax.random.normal(jax.random.key(1), (8, 8))
+    np.testing.assert_array_equal(task.model.decode(variables, batch["reference"], latents), batch["reference"])
+
+
+def test_example_batch_and_config_agree(task, batch):
+    assert {k: v.shape for k, v in task.example_batch(8).items()} == {k: v.shape for k, v in batch.items()}
+
+
+def test_discriminator_terms_reach_only_their_own_parameters(task, variables, batch):
+    def gradients(**weights):
+        zero = dict.fromkeys(("pixel", "gradient", "component", "motion", "kl", "adversarial", "feature_matching"), 0.0)
+        t = dataclasses.replace(task, weights=dataclasses.replace(task.weights, **(zero | weights)))
+        return jax.grad(lambda p: t.loss(variables._replace(params=p), batch, jax.random.key(0), True).loss)(variables.params)
+
+    size = lambda tree: float(optax.global_norm(tree))
+    judged = gradients(adversarial=1e-9)
+    assert size(judged["discriminator"]) > 1e-3 and size(judged["generator"]) < 1e-6
+    rebuilt = gradients(pixel=1.0)
+    assert size(rebuilt["discriminator"]) == 0.0 and size(rebuilt["generator"]) > 1e-3
+    fooled = gradients(adversarial=1.0)
+    np.testing.assert_allclose(
+        *(jax.flatten_util.ravel_pytree(g["discriminator"])[0] for g in (fooled, judged)), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_running_statistics_converge_to_the_corpus(rng):
+    buffers = {"latent_mean": jnp.zeros(3), "latent_square": jnp.ones(3), "latent_count": jnp.zeros(())}
+    true_mean, true_std = np.array([1.0, -2.0, 0.0]), np.array([0.5, 2.0, 1.0])
+    update = jax.jit(update_statistics)
+    for _ in range(300):
+        buffers = update(buffers, jnp.asarray(true_mean + true_std * rng.normal(size=(64, 3)), jnp.float32))
+    mean, std = latent_statistics(buffers)
+    np.testing.assert_allclose(mean, true_mean, atol=0.06)
+    np.testing.assert_allclose(std, true_std, rtol=0.03)
+
+
+def test_encode_standardises_and_decode_undoes_it(task, variables, batch):
+    shifted = variables._replace(
+        buffers={"latent_mean": jnp.full(8, 2.0), "latent_square": jnp.full(8, 13.0), "latent_count": jnp.ones(())}
+    )
+    raw = task.model.posterior(variables.params, batch["target"]).mean
+    np.testing.assert_allclose(task.model.encode(shifted, batch["target"]), (raw - 2.0) / 3.0, rtol=1e-5, atol=1e-6)
+    perturbed = jax.tree.map(lambda x: x + 0.05, variables.params)
+    decoded = task.model.decode(shifted._replace(params=perturbed), batch["reference"], (raw - 2.0) / 3.0)
+    np.testing.assert_allclose(decoded, task.model.reconstruct(perturbed, batch["reference"], raw), rtol=1e-4, atol=1e-4)
+
+
+def test_bfloat16_stays_close_and_returns_float32(config, variables, batch):
+    half = config.copy_and_resolve_references()
+    half.precision = "bfloat16"
+    params = jax.tree.map(lambda x: x + 0.02, variables.params)
+    full_images, half_images = (
+        MotionModel.from_config(c).reconstruct(params, batch["reference"], jnp.ones((8, 8))) for c in (config, half)
+    )
+    assert half_images.dtype == jnp.float32
+    assert 0 < float(jnp.abs(full_images - half_images).mean()) < 0.05 * float(jnp.abs(full_images).mean())
+
+
+def test_training_learns_motion_that_the_reference_lacks(task, variables, batch):
+    optimizer = optax.adam(3e-3)
+
+    @jax.jit
+    def step(variables, state, key):
+        loss = lambda p: task.loss(variables._replace(params=p), batch, key, True)
+        (_, out), grads = jax.value_and_grad(lambda p: (lambda o: (o.loss, o))(loss(p)), has_aux=True)(variables.params)
+        updates, state = optimizer.update(grads, state)
+        return variables._replace(params=optax.apply_updates(variables.params, updates), buffers=out.buffers), state, out.metrics
+
+    state, first = optimizer.init(variables.params), None
+    for i in range(80):
+        variables, state, metrics = step(variables, state, jax.random.key(i))
+        first = first if first is not None else float(metrics["psnr"])
+    assert float(metrics["psnr"]) > first + 3.0  # dB above repeating the reference
+    preview = task.preview(variables, batch, jax.random.key(0))["reconstruction"]
+    assert preview.dtype == jnp.uint8 and preview.shape == (5 * 16, 8 * 16, 3)

@@ -1,0 +1,26 @@
+"""Names of what a clip can be labelled with, in the order of their columns and indices."""
+
+from __future__ import annotations
+
+CONTROLS = (
+    "jaw",
+    "lip_width",
+    "lip_round",
+    "smile",
+    "brow_raise",
+    "brow_tilt",
+    "lids",
+    "gaze_x",
+    "gaze_y",
+    "yaw",
+    "pitch",
+    "roll",
+    "shift_x",
+    "shift_y",
+)
+"""Ground-truth controls of a puppet, one column each."""
+
+EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised")
+"""Emotion labels; an index of -1 means that the emotion is unknown."""
+
+UNKNOWN_EMOTION = -1

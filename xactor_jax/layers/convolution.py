@@ -1,0 +1,115 @@
+"""Convolutional blocks on channel-last images with any leading axes (batch, or batch and frames).
+
+Every block treats each image on its own: a clip [B, T, H, W, C] goes through frame by frame, group statistics included, so
+that an image network becomes a video network without change.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Dtype = jnp.dtype | type | None
+
+
+def space_to_depth(x: Float[Array, "*b h w c"], patch: int) -> Float[Array, "*b h2 w2 d"]:
+    """Folds patches of `patch` × `patch` pixels into channels, in the order (row, column, channel)."""
+    *lead, h, w, c = x.shape
+    x = x.reshape(*lead, h // patch, patch, w // patch, patch, c)
+    return jnp.swapaxes(x, -4, -3).reshape(*lead, h // patch, w // patch, patch * patch * c)
+
+
+def depth_to_space(x: Float[Array, "*b h w d"], patch: int) -> Float[Array, "*b h2 w2 c"]:
+    """Inverse of `space_to_depth`."""
+    *lead, h, w, d = x.shape
+    x = x.reshape(*lead, h, w, patch, patch, d // patch**2)
+    return jnp.swapaxes(x, -4, -3).reshape(*lead, h * patch, w * patch, d // patch**2)
+
+
+def average_pool(x: Float[Array, "*b h w c"], factor: int = 2) -> Float[Array, "*b h2 w2 c"]:
+    """Means over non-overlapping squares of `factor` pixels."""
+    *lead, h, w, c = x.shape
+    return x.reshape(*lead, h // factor, factor, w // factor, factor, c).mean(axis=(-4, -2))
+
+
+def group_norm(groups: int, epsilon: float = 1e-5, dtype: Dtype = None, name: str | None = None) -> nn.GroupNorm:
+    """Group normalisation with statistics over one image and one group of channels, reduced in float32."""
+    return nn.GroupNorm(num_groups=groups, epsilon=epsilon, reduction_axes=(-3, -2, -1), dtype=dtype, name=name)
+
+
+def zero_conv(channels: int, kernel: int = 3, dtype: Dtype = None, name: str | None = None) -> nn.Conv:
+    """Convolution that starts at zero, so that the branch it ends begins as nothing."""
+    return nn.Conv(channels, (kernel, kernel), kernel_init=nn.initializers.zeros, dtype=dtype, name=name)
+
+
+class ResidualBlock(nn.Module):
+    """norm → SiLU → 3×3 → (+ embedding) → norm → SiLU → 3×3, plus the input (through 1×1 where channels change).
+
+    The ResNet block of latent diffusion (Rombach et al. 2022, after Ho et al. 2020). The last convolution starts at zero.
+    """
+
+    channels: int
+    groups: int = 32
+    epsilon: float = 1e-5
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "*b h w c"], embedding: Float[Array, "n e"] | None = None
+    ) -> Float[Array, "*b h w d"]:
+        """Embedding has one row per entry of x's first axis (a window's frames share it)."""
+        h = jax.nn.silu(group_norm(self.groups, self.epsilon, self.dtype, "norm1")(x))
+        h = nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="conv1")(h)
+        if embedding is not None:
+            shift = nn.Dense(self.channels, dtype=self.dtype, name="embedding")(jax.nn.silu(embedding))
+            h = h + shift.reshape(shift.shape[0], *(1,) * (h.ndim - 2), self.channels)
+        h = jax.nn.silu(group_norm(self.groups, self.epsilon, self.dtype, "norm2")(h))
+        h = zero_conv(self.channels, dtype=self.dtype, name="conv2")(h)
+        if x.shape[-1] != self.channels:
+            x = nn.Conv(self.channels, (1, 1), dtype=self.dtype, name="shortcut")(x)
+        return x + h
+
+
+class Downsample(nn.Module):
+    """3×3 convolution of stride 2.
+
+    `asymmetric` pads below and to the right alone, as Stable Diffusion's autoencoder does; its UNet pads all around.
+    """
+
+    channels: int
+    asymmetric: bool = False
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b h w c"]) -> Float[Array, "*b h2 w2 d"]:
+        padding = ((0, 1), (0, 1)) if self.asymmetric else ((1, 1), (1, 1))
+        return nn.Conv(self.channels, (3, 3), strides=(2, 2), padding=padding, dtype=self.dtype, name="conv")(x)
+
+
+class Upsample(nn.Module):
+    """Nearest-neighbour doubling, then a 3×3 convolution."""
+
+    channels: int
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b h w c"]) -> Float[Array, "*b h2 w2 d"]:
+        x = jnp.repeat(jnp.repeat(x, 2, axis=-3), 2, axis=-2)
+        return nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="conv")(x)
+
+
+class PatchDiscriminator(nn.Module):
+    """Real-or-not logits of overlapping patches (Isola et al. 2017), for optional adversarial losses."""
+
+    channels: int = 64
+    depth: int = 3
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 1"]:
+        for level in range(self.depth):
+            x = nn.Conv(self.channels * 2**level, (4, 4), strides=(2, 2), dtype=self.dtype, name=f"conv{level}")(x)
+            x = jax.nn.leaky_relu(x, 0.2)
+        return nn.Conv(1, (3, 3), dtype=self.dtype, name="logits")(x).astype(jnp.float32)

@@ -1,0 +1,31 @@
+"""Patch discriminator: is each region of a face crop real? Its inner features serve feature matching."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from xactor_jax.layers.convolution import space_to_depth
+
+
+class PatchDiscriminator(nn.Module):
+    """Strided convolutions over patches; no norm, which would mix real and generated statistics."""
+
+    patch: int
+    widths: tuple[int, ...]
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "b h w 3"]) -> tuple[jax.Array, list[jax.Array]]:
+        """Logits [b, h', w', 1] and the features of every level."""
+        x, features = space_to_depth(images, self.patch), []
+        for level, width in enumerate(self.widths):
+            stride = 1 if level == 0 else 2
+            x = nn.Conv(width, (3, 3), strides=stride, dtype=self.dtype, name=f"conv_{level}")(x)
+            x = nn.leaky_relu(x, 0.2)
+            features.append(x)
+        return nn.Conv(1, (1, 1), name="to_logits")(x.astype(jnp.float32)), features

@@ -1,0 +1,81 @@
+"""The motion VAE as the other stages use it: pictures to standardised motion latents and back, pure functions of variables."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+
+from xactor_jax.motion.decoder import MotionDecoder
+from xactor_jax.motion.encoder import MotionEncoder, Posterior
+from xactor_jax.training.task import Tree, Variables
+
+STD_FLOOR = 1e-2  # a latent dimension that the corpus does not use is not blown up
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MotionModel:
+    """Encoder and decoder of one configuration; parameters live in `Variables`.
+
+    `variables.params["generator"]` holds "encoder" and "decoder"; `variables.buffers` the corpus's "latent_mean" and
+    "latent_square" [D], by which latents are standardised.
+    """
+
+    image_size: int
+    latent_dim: int
+    encoder: MotionEncoder
+    decoder: MotionDecoder
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> MotionModel:
+        n = config.network
+        dtype = jnp.dtype(config.precision)
+        shared = dict(patch=n.patch, widths=tuple(n.widths), blocks=n.blocks, dtype=dtype)
+        encoder = MotionEncoder(latent_dim=n.latent_dim, **shared)
+        return cls(image_size=n.image_size, latent_dim=n.latent_dim, encoder=encoder, decoder=MotionDecoder(**shared))
+
+    def posterior(self, params: Tree, images: Float[Array, "n h w 3"]) -> Posterior:
+        """Gaussian over raw (not standardised) latents of each picture."""
+        return self.encoder.apply({"params": params["generator"]["encoder"]}, images)
+
+    def reconstruct(
+        self, params: Tree, reference: Float[Array, "n h w 3"], latents: Float[Array, "n d"]
+    ) -> Float[Array, "n h w 3"]:
+        """The reference's person under raw latents."""
+        return self.decoder.apply({"params": params["generator"]["decoder"]}, reference, latents)
+
+    def encode(self, variables: Variables, images: Float[Array, "n h w 3"]) -> Float[Array, "n d"]:
+        """Standardised motion latents of pictures in [-1, 1]: the posterior mean, no randomness."""
+        mean, std = latent_statistics(variables.buffers)
+        return (self.posterior(variables.params, images).mean - mean) / std
+
+    def decode(
+        self, variables: Variables, reference_images: Float[Array, "n h w 3"], motion_latents: Float[Array, "n d"]
+    ) -> Float[Array, "n h w 3"]:
+        """Pictures in [-1, 1] of the references' people performing standardised motion latents."""
+        mean, std = latent_statistics(variables.buffers)
+        return self.reconstruct(variables.params, reference_images, motion_latents * std + mean)
+
+
+def initial_statistics(latent_dim: int) -> dict[str, jax.Array]:
+    """Buffers before the first step."""
+    return {"latent_mean": jnp.zeros(latent_dim), "latent_square": jnp.ones(latent_dim), "latent_count": jnp.zeros(())}
+
+
+def update_statistics(buffers: Tree, latents: Float[Array, "n d"], decay: float = 0.998) -> Tree:
+    """Running first and second moments; the decay ramps up so that the first steps do not linger."""
+    count = buffers["latent_count"]
+    rate = 1.0 - jnp.minimum(decay, count / (count + 1.0))
+    mean = buffers["latent_mean"] + rate * (latents.mean(0) - buffers["latent_mean"])
+    square = buffers["latent_square"] + rate * ((latents**2).mean(0) - buffers["latent_square"])
+    return {"latent_mean": mean, "latent_square": square, "latent_count": count + 1.0}
+
+
+def latent_statistics(buffers: Tree) -> tuple[Float[Array, "d"], Float[Array, "d"]]:
+    """Mean and standard deviation of raw latents over the training corpus."""
+    mean = buffers["latent_mean"]
+    variance = jnp.maximum(buffers["latent_square"] - mean**2, 0.0)
+    return mean, jnp.maximum(jnp.sqrt(variance), STD_FLOOR)

@@ -1,0 +1,129 @@
+"""Stage 1 as the trainer sees it: rebuild the driving frame from another frame of the clip and the driving frame's latent."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+
+from xactor_jax.motion import losses
+from xactor_jax.motion.discriminator import PatchDiscriminator
+from xactor_jax.motion.model import MotionModel, initial_statistics, update_statistics
+from xactor_jax.training.task import Batch, LossOutput, Tree, Variables
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """Weights of the terms in `xactor_jax.motion.losses`; units are those of configs/motion.py."""
+
+    pixel: float
+    gradient: float
+    component: float
+    motion: float
+    kl: float
+    adversarial: float
+    feature_matching: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MotionTask:
+    """Batch: `driving` (as the encoder sees it), `target`, `reference` [B, H, W, 3] in [-1, 1], `component_boxes` [B, 2, 4]."""
+
+    model: MotionModel
+    discriminator: PatchDiscriminator
+    weights: LossWeights
+    stage: str = "motion"
+    partition_rules = (
+        (r"encoder/to_posterior/kernel", P("fsdp", None)),
+        (r"to_map/kernel", P(None, ("fsdp", "tensor"))),
+        (r"kernel", P(None, None, "fsdp", "tensor")),
+    )
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> MotionTask:
+        n = config.network
+        discriminator = PatchDiscriminator(patch=n.patch, widths=tuple(w // 2 for w in n.widths), dtype=jnp.dtype(config.precision))
+        return cls(model=MotionModel.from_config(config), discriminator=discriminator, weights=LossWeights(**config.loss))
+
+    def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        image = jax.ShapeDtypeStruct((batch_size, self.model.image_size, self.model.image_size, 3), jnp.float32)
+        boxes = jax.ShapeDtypeStruct((batch_size, 2, 4), jnp.float32)
+        return {"driving": image, "target": image, "reference": image, "component_boxes": boxes}
+
+    def init(self, key: jax.Array) -> Variables:
+        encoder, decoder, discriminator = jax.random.split(key, 3)
+        image = jnp.zeros((1, self.model.image_size, self.model.image_size, 3))
+        latent = jnp.zeros((1, self.model.latent_dim))
+        generator = {
+            "encoder": self.model.encoder.init(encoder, image)["params"],
+            "decoder": self.model.decoder.init(decoder, image, latent)["params"],
+        }
+        params = {"generator": generator, "discriminator": self.discriminator.init(discriminator, image)["params"]}
+        return Variables(params=params, buffers=initial_statistics(self.model.latent_dim))
+
+    def pretrained_buffers(self) -> Mapping[str, Tree]:
+        return {}
+
+    def param_labels(self, params: Tree) -> Tree:
+        label = {"generator": "default", "discriminator": "discriminator"}
+        return {name: jax.tree.map(lambda _, name=name: label[name], tree) for name, tree in params.items()}
+
+    def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
+        """Equations (1) to (5) of `xactor_jax.motion.losses`, weighted, generator's and discriminator's in one scalar."""
+        posterior = self.model.posterior(variables.params, batch["driving"])
+        latents = posterior.sample(key) if train else posterior.mean
+        images = self.model.reconstruct(variables.params, batch["reference"], latents)
+        terms = self._reconstruction_terms(images, batch)
+        terms["kl"] = losses.kl_divergence(posterior.mean, posterior.log_variance)
+        if self.weights.adversarial or self.weights.feature_matching:
+            terms |= self._adversarial_terms(variables.params["discriminator"], images, batch["target"])
+        loss = sum(getattr(self.weights, name) * term for name, term in terms.items() if hasattr(self.weights, name))
+        loss += terms.get("discriminator", 0.0)
+        buffers = update_statistics(variables.buffers, jax.lax.stop_gradient(posterior.mean)) if train else variables.buffers
+        return LossOutput(loss, terms | {"psnr": psnr(images, batch["target"])}, buffers)
+
+    def _reconstruction_terms(self, images: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+        w, target = self.weights, batch["target"]
+        weights = losses.pixel_weights(target, batch["reference"], batch["component_boxes"], w.component, w.motion)
+        return {
+            "pixel": losses.weighted_l1(images, target, weights),
+            "gradient": losses.gradient_loss(images, target, weights),
+        }
+
+    def _adversarial_terms(self, params: Tree, images: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
+        """The discriminator judges with its own gradients stopped for the generator's terms, and the pictures' for its own."""
+        judge = lambda p, x: self.discriminator.apply({"params": p}, x)
+        frozen = jax.lax.stop_gradient(params)
+        fake, fake_features = judge(frozen, images)
+        _, real_features = judge(frozen, target)
+        judged_real, judged_fake = judge(params, target)[0], judge(params, jax.lax.stop_gradient(images))[0]
+        return {
+            "adversarial": losses.generator_hinge(fake),
+            "feature_matching": losses.feature_matching(real_features, fake_features),
+            "discriminator": losses.discriminator_hinge(judged_real, judged_fake),
+        }
+
+    def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
+        """Rows: reference, driving as seen, target, rebuilt, and the rebuilt motion on the next person's reference."""
+        rows = {name: batch[name][:8] for name in ("reference", "driving", "target")}
+        latents = self.model.encode(variables, rows["target"])
+        rebuilt = self.model.decode(variables, rows["reference"], latents)
+        other = self.model.decode(variables, jnp.roll(rows["reference"], 4, axis=0), latents)
+        return {"reconstruction": picture_grid([*rows.values(), rebuilt, other])}
+
+
+def psnr(x: Float[Array, "batch h w 3"], y: Float[Array, "batch h w 3"]) -> Float[Array, ""]:
+    """Mean peak signal to noise ratio of pictures in [-1, 1], dB."""
+    error = jnp.clip(x, -1, 1) - y
+    return (10.0 * jnp.log10(4.0 / jnp.maximum((error**2).mean((1, 2, 3)), 1e-10))).mean()
+
+
+def picture_grid(rows: list[Float[Array, "n h w 3"]]) -> jax.Array:
+    """uint8 picture with one row of images for each entry."""
+    stacked = jnp.concatenate([jnp.concatenate(list(row), axis=1) for row in rows], axis=0)
+    return jnp.clip((stacked + 1.0) * 127.5, 0, 255).astype(jnp.uint8)

@@ -1,0 +1,37 @@
+"""What the motion VAE's encoder and decoder share: the way from a picture down to low resolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from xactor_jax.layers.convolution import Downsample, ResidualBlock, space_to_depth
+
+NORM_GROUPS = 8
+
+
+class Trunk(nn.Module):
+    """Picture → features at every resolution, finest first. Patching comes first, so that every convolution is cheap."""
+
+    patch: int
+    widths: tuple[int, ...]
+    blocks: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "b h w c"]) -> list[jax.Array]:
+        x, features = space_to_depth(images, self.patch), []
+        for level, width in enumerate(self.widths):
+            enter = Downsample(width, dtype=self.dtype, name=f"down_{level}") if level else self._first(width)
+            x = enter(x)
+            for block in range(self.blocks):
+                x = ResidualBlock(width, NORM_GROUPS, dtype=self.dtype, name=f"level_{level}_block_{block}")(x)
+            features.append(x)
+        return features
+
+    def _first(self, width: int) -> nn.Conv:
+        return nn.Conv(width, (3, 3), dtype=self.dtype, name="from_patches")

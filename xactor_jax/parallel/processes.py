@@ -1,0 +1,47 @@
+"""Several processes: joined through `jax.distributed` when the environment announces them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from xactor_jax.errors import UserError
+
+VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
+
+def announced(environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """Arguments for `jax.distributed.initialize`, or None for one process alone.
+
+    The three JAX_ variables name everything. Under SLURM (several tasks) and on Cloud TPU workers with several hosts, JAX
+    finds the rest by itself. Raises `UserError` when only some of the three variables are set, or one is no number.
+    """
+    given = [name for name in VARIABLES if environ.get(name)]
+    if given and len(given) < len(VARIABLES):
+        missing = ", ".join(name for name in VARIABLES if name not in given)
+        raise UserError(f"{', '.join(given)} announces several processes without {missing}: set all three or none.")
+    if given:
+        return _explicit(environ)
+    slurm = int(environ.get("SLURM_NTASKS") or 1) > 1 and "SLURM_PROCID" in environ
+    cloud_tpu = len([host for host in environ.get("TPU_WORKER_HOSTNAMES", "").split(",") if host]) > 1
+    return {} if slurm or cloud_tpu else None
+
+
+def _explicit(environ: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        count, index = int(environ[VARIABLES[1]]), int(environ[VARIABLES[2]])
+    except ValueError:
+        raise UserError(f"{VARIABLES[1]} and {VARIABLES[2]} must be whole numbers.") from None
+    if not 0 <= index < count:
+        raise UserError(f"{VARIABLES[2]}={index} is not one of the {count} processes 0 … {count - 1}.")
+    return {"coordinator_address": environ[VARIABLES[0]], "num_processes": count, "process_id": index}
+
+
+def initialize(environ: Mapping[str, str] = os.environ) -> None:
+    """Joins the announced processes; does nothing for one process, or when they are joined already."""
+    arguments = announced(environ)
+    if arguments is not None and not jax.distributed.is_initialized():
+        jax.distributed.initialize(**arguments)

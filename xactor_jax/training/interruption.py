@@ -1,0 +1,36 @@
+"""SIGTERM and Ctrl-C: the step in progress is finished, saved, and the program ends as if it were done.
+
+In several processes JAX's preemption service passes SIGTERM on and makes all of them stop at the same step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import jax
+from jax.experimental import multihost_utils
+
+
+@contextlib.contextmanager
+def interruption() -> Iterator[Callable[[int], bool]]:
+    """Gives a function (step) → whether to stop before the next step; call it at every step. A second Ctrl-C ends at once."""
+    shared = jax.process_count() > 1
+    received: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        received.append(number)
+        if shared:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    watched = (signal.SIGINT,) if shared else (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, on_signal) for number in watched}
+    try:
+        yield multihost_utils.reached_preemption_sync_point if shared else lambda step: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,173 @@
+"""Numbers and pictures of a run: averaged between log points, written to TensorBoard and to metrics.jsonl.
+
+On gs:// neither kind of file can be appended to. Both are then kept in a local temporary folder and copied whole to the
+workdir at every flush; the loop flushes before each checkpoint, so what a crash loses is what a resumed run would drop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import tempfile
+from collections.abc import Iterator, Mapping
+
+import cv2
+import numpy as np
+from clu import metrics as clu_metrics
+from etils import epath
+from tensorboardX import SummaryWriter
+
+Scalars = Mapping[str, float]
+
+
+def is_remote(path: epath.Path) -> bool:
+    """Whether a path lies in an object store, where nothing can be appended to."""
+    return "://" in str(path)
+
+
+def accumulate(averages: Mapping[str, clu_metrics.Average], values: Scalars) -> dict[str, clu_metrics.Average]:
+    """The running averages with one more step's values."""
+    one = {k: clu_metrics.Average(total=np.float64(v), count=np.int64(1)) for k, v in values.items()}
+    return {**averages, **{k: averages[k].merge(v) if k in averages else v for k, v in one.items()}}
+
+
+def compute(averages: Mapping[str, clu_metrics.Average], prefix: str = "") -> dict[str, float]:
+    """Name → mean."""
+    return {f"{prefix}{name}": float(average.compute()) for name, average in averages.items()}
+
+
+def keep_lines(text: str, last_step: int) -> list[str]:
+    """Lines of a metrics.jsonl up to and including `last_step`; a line broken off by a crash is dropped."""
+    kept = []
+    for line in text.splitlines():
+        try:
+            if json.loads(line)["step"] <= last_step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue
+    return kept
+
+
+class JsonLines:
+    """metrics.jsonl: one object a step, each step once, in order. Scalars of one step are gathered into one line."""
+
+    def __init__(self, path: epath.Path, last_step: int) -> None:
+        self._path = path
+        self._lines = keep_lines(path.read_text(), last_step) if path.exists() else []
+        self._step, self._scalars = -1, {}
+        path.write_text(self._text())
+
+    def _text(self) -> str:
+        return "".join(f"{line}\n" for line in self._lines)
+
+    def write(self, step: int, scalars: Scalars) -> None:
+        """Adds to the line of `step`; the line of an earlier step is complete then."""
+        if step != self._step:
+            self._close_line()
+        self._step, self._scalars = step, {**self._scalars, **scalars}
+
+    def _close_line(self) -> None:
+        if not self._scalars:
+            return
+        numbers = {name: value if np.isfinite(value) else str(value) for name, value in self._scalars.items()}
+        self._lines.append(json.dumps({"step": self._step, **numbers}))
+        self._scalars = {}
+        if not is_remote(self._path):
+            with self._path.open("a") as file:
+                file.write(f"{self._lines[-1]}\n")
+
+    def flush(self) -> None:
+        """Everything given so far is in the file."""
+        self._close_line()
+        if is_remote(self._path):
+            self._path.write_text(self._text())
+
+
+class TensorBoard:
+    """Event files in a folder `tensorboard`, read by TensorBoard from there; a resumed run purges the steps after its start."""
+
+    def __init__(self, folder: epath.Path, last_step: int) -> None:
+        self._folder = folder
+        self._temporary = tempfile.TemporaryDirectory() if is_remote(folder) else None
+        self._local = pathlib.Path(self._temporary.name if self._temporary else folder)
+        self._writer = SummaryWriter(str(self._local), purge_step=last_step + 1 if last_step else None, flush_secs=10)
+
+    def write(self, step: int, scalars: Scalars) -> None:
+        """One point on the curve of every name."""
+        for name, value in scalars.items():
+            self._writer.add_scalar(name, value, step)
+
+    def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """uint8 [H, W, 3] pictures."""
+        for name, image in images.items():
+            self._writer.add_image(name, image, step, dataformats="HWC")
+
+    def flush(self) -> None:
+        """Everything given so far is in the folder."""
+        self._writer.flush()
+        for file in sorted(self._local.iterdir()) if self._temporary else ():
+            (self._folder / file.name).write_bytes(file.read_bytes())
+
+    def close(self) -> None:
+        """Writes what is left and frees the temporary folder."""
+        self._writer.close()
+        self.flush()
+        if self._temporary:
+            self._temporary.cleanup()
+
+
+def write_previews(folder: epath.Path, step: int, images: Mapping[str, np.ndarray]) -> None:
+    """NAME_STEP.png in the folder `previews`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, image in images.items():
+        _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        (folder / f"{name.replace('/', '_')}_{step:07d}.png").write_bytes(png.tobytes())
+
+
+@dataclasses.dataclass(frozen=True)
+class Writers:
+    """All outputs of a run; with no outputs (every process but the first) writing does nothing."""
+
+    workdir: epath.Path
+    lines: JsonLines | None = None
+    board: TensorBoard | None = None
+
+    def write(self, step: int, scalars: Scalars) -> None:
+        """Scalars of one step, as many times as wanted; steps never decrease."""
+        if self.lines and self.board:
+            self.lines.write(step, scalars)
+            self.board.write(step, scalars)
+
+    def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """uint8 [H, W, 3] pictures, to TensorBoard and as PNG."""
+        if self.board:
+            self.board.write_images(step, images)
+            write_previews(self.workdir / "previews", step, images)
+
+    def flush(self) -> None:
+        """Everything given so far is in the workdir."""
+        if self.lines and self.board:
+            self.lines.flush()
+            self.board.flush()
+
+    def close(self) -> None:
+        """The same, for good."""
+        if self.lines and self.board:
+            self.lines.flush()
+            self.board.close()
+
+
+@contextlib.contextmanager
+def opened_writers(workdir: epath.Path, last_step: int, writes: bool) -> Iterator[Writers]:
+    """Writers that go on after `last_step` (0: a fresh run), closed at the end; silent ones unless `writes`."""
+    if not writes:
+        yield Writers(workdir)
+        return
+    lines = JsonLines(workdir / "metrics.jsonl", last_step)
+    writers = Writers(workdir, lines, TensorBoard(workdir / "tensorboard", last_step))
+    try:
+        yield writers
+    finally:
+        writers.close()

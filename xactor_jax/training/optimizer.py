@@ -1,0 +1,78 @@
+"""The optimiser of `config.optimizer`: Adam with decoupled weight decay (arXiv 1711.05101), one chain per parameter label.
+
+    g ← g · min(1, clip_norm / ‖g‖)                         over the parameters of one label                      (1)
+    θ ← θ − η(step) · (Adam(g; b1, b2) + weight_decay · θ)     decay on matrices and kernels alone                   (2)
+    η(step): linear from 0 over warmup_steps, then constant, or cosine to final_fraction · peak at the last step        (3)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import optax
+from ml_collections import ConfigDict
+
+from xactor_jax.errors import UserError
+from xactor_jax.parallel.partition import path_name
+from xactor_jax.training.task import Task
+
+Tree = Any
+
+LABELS = ("default", "discriminator", "frozen")
+NOT_DECAYED = ("bias", "scale")
+
+
+def learning_rate(config: ConfigDict) -> optax.Schedule:
+    """Equation 3: step → learning rate, from a whole experiment's config."""
+    c = config.optimizer
+    warmup = min(c.warmup_steps, max(config.steps - 1, 0))
+    if c.schedule == "constant":
+        after = optax.constant_schedule(c.learning_rate)
+    elif c.schedule == "cosine":
+        after = optax.cosine_decay_schedule(c.learning_rate, max(config.steps - warmup, 1), alpha=c.final_fraction)
+    else:
+        raise UserError(f"optimizer.schedule={c.schedule} is not known: use cosine or constant.")
+    if warmup == 0:
+        return after
+    return optax.join_schedules([optax.linear_schedule(0.0, c.learning_rate, warmup), after], [warmup])
+
+
+def decayed(params: Tree) -> Tree:
+    """True for parameters that weight decay applies to: two or more dimensions, and neither a bias nor a scale."""
+
+    def leaf(path: Any, array: Any) -> bool:
+        return array.ndim >= 2 and path_name(path[-1:]) not in NOT_DECAYED
+
+    return jax.tree_util.tree_map_with_path(leaf, params)
+
+
+def _chain(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """Equations 1 and 2 for the parameters of one label."""
+    c = config.optimizer
+    if c.name not in ("adamw", "adam"):
+        raise UserError(f"optimizer.name={c.name} is not known: use adamw or adam.")
+    decay = optax.add_decayed_weights(c.weight_decay, mask=decayed) if c.name == "adamw" else optax.identity()
+    return optax.chain(
+        optax.clip_by_global_norm(c.clip_norm),
+        optax.scale_by_adam(b1=c.b1, b2=c.b2),
+        decay,
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+def make_optimizer(config: ConfigDict, task: Task) -> optax.GradientTransformation:
+    """One chain per label; a discriminator's learning rate is scaled; what is frozen neither moves nor has a state."""
+    schedule = learning_rate(config)
+    scale = config.optimizer.discriminator_scale
+    chains = {
+        "default": _chain(config, schedule),
+        "discriminator": _chain(config, lambda step: scale * schedule(step)),
+        "frozen": optax.set_to_zero(),
+    }
+    return optax.partition(chains, task.param_labels)
+
+
+def freeze(params: Tree, labels: Tree) -> Tree:
+    """The same parameters, where no gradient flows into those labelled `frozen`."""
+    return jax.tree.map(lambda array, label: jax.lax.stop_gradient(array) if label == "frozen" else array, params, labels)

@@ -1,0 +1,174 @@
+"""Checkpoints of a run: state and data iterator together, saved by Orbax in the background, restored onto any mesh.
+
+    workdir/config.json                 stage and settings
+    workdir/checkpoints/STEP/state      TrainState
+    workdir/checkpoints/STEP/data       position of every process's data iterator
+    workdir/checkpoints/STEP/check      fingerprint of the state, compared after restoring
+
+A checkpoint that cannot be read, or whose numbers are not those that were saved, is passed over for the one before.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from xactor_jax.errors import UserError
+from xactor_jax.parallel.partition import path_name
+from xactor_jax.training import experiment
+from xactor_jax.training.state import TrainState
+
+Tree = Any
+
+log = logging.getLogger(__name__)
+
+FOLDER = "checkpoints"
+
+
+def open_workdir(workdir: epath.Path, config: ConfigDict) -> None:
+    """Makes the folder and writes config.json. Raises `UserError` when it cannot be written or holds another stage."""
+    old = experiment.read_config(workdir)
+    if old is not None and old.get("stage") != config.stage:
+        raise UserError(f"{workdir} holds a run of the stage {old.get('stage')}, not {config.stage}: give another --workdir.")
+    for key, (before, now) in experiment.differences(old or config, config).items():
+        log.warning("%s was %s in this workdir and is %s now", key, before, now)
+    if jax.process_index() == 0:
+        _write(workdir, experiment.FILE, experiment.to_json(config))
+
+
+def _write(folder: epath.Path, name: str, text: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be written to ({error}): give another --workdir.") from None
+
+
+def fingerprint(tree: Tree) -> jax.Array:
+    """uint32 that changes when any bit of any array does, the same on every mesh: Σ bits · (2 · position + 1) mod 2³²."""
+    total = jnp.zeros((), jnp.uint32)
+    for array in jax.tree.leaves(tree):
+        bits = jax.lax.bitcast_convert_type(array, jnp.dtype(f"uint{8 * array.dtype.itemsize}")) if array.dtype != bool else array
+        position = jnp.ones((), jnp.uint32)
+        for axis, size in enumerate(array.shape):
+            position = position * jnp.uint32(size) + 2 * jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis)
+        total = total * jnp.uint32(31) + jnp.sum(bits.astype(jnp.uint32) * (position | 1), dtype=jnp.uint32)
+    return total
+
+
+class Checkpoints:
+    """The checkpoints of one run. A thin layer over Orbax's manager; use as a context, which waits for the last save."""
+
+    def __init__(self, workdir: epath.Path, keep: int) -> None:
+        self._folder = workdir / FOLDER
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._fingerprint = jax.jit(fingerprint)
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    def latest(self) -> int | None:
+        """Step of the newest checkpoint that is whole on disk."""
+        self._manager.wait_until_finished()
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: TrainState, iterator: grain.DatasetIterator) -> None:
+        """Starts saving; the state may be donated once this returns. Skips a step that is saved already."""
+        if step == self._manager.latest_step():
+            return
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            data=grain.checkpoint.CheckpointSave(iterator),
+            check=ocp.args.JsonSave({"fingerprint": int(self._fingerprint(state))}),
+        )
+        self._manager.save(step, args=args, force=True)
+
+    def restore(self, abstract: TrainState, iterator: grain.DatasetIterator) -> TrainState | None:
+        """Newest good state, laid out as `abstract`, with the iterator set to its position; None where nothing is saved.
+
+        Raises `UserError` when the saved arrays have other shapes than this config's, or every checkpoint is damaged.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for index, step in enumerate(steps):
+            state = self._try_restore(step, abstract, iterator)
+            if state is not None:
+                self._drop(steps[:index])
+                return state
+        if steps:
+            raise UserError(f"Every checkpoint in {self._folder} is damaged: delete the folder to start anew.")
+        return None
+
+    def _drop(self, steps: list[int]) -> None:
+        """Deletes damaged checkpoints newer than the one in use, so that their steps can be saved again."""
+        for step in steps:
+            self._manager.delete(step)
+
+    def _try_restore(self, step: int, abstract: TrainState, iterator: grain.DatasetIterator) -> TrainState | None:
+        """The state, or None with a warning when anything about the checkpoint cannot be read on any process."""
+        state, problem = None, ""
+        try:
+            check_shapes(saved_shapes(self._folder / str(step) / "state"), abstract, self._folder)
+            state = self._read(step, abstract)
+            restore_iterator(self._folder / str(step) / "data", iterator)
+        except UserError:
+            raise
+        except Exception as error:  # whatever the readers of damaged files come up with
+            problem = f"{type(error).__name__}: {error}".splitlines()[0]
+        good = multihost_utils.process_allgather(np.asarray(not problem)).all()
+        if not good:
+            log.warning("checkpoint %s in %s is damaged and passed over (%s)", step, self._folder, problem or "elsewhere")
+        return state if good else None
+
+    def _read(self, step: int, abstract: TrainState) -> TrainState:
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), check=ocp.args.JsonRestore())
+        restored = self._manager.restore(step, args=args)
+        if int(self._fingerprint(restored.state)) != restored.check["fingerprint"]:
+            raise ValueError("its numbers are not those that were saved")
+        return restored.state
+
+
+def saved_shapes(folder: epath.Path) -> dict[str, tuple[int, ...]]:
+    """Path → shape of every array in a saved tree, without reading the arrays."""
+    metadata = ocp.StandardCheckpointHandler().metadata(folder)
+    leaves = jax.tree_util.tree_leaves_with_path(metadata.item_metadata.tree if hasattr(metadata, "item_metadata") else metadata)
+    return {path_name(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}
+
+
+def check_shapes(saved: Mapping[str, tuple[int, ...]], abstract: TrainState, folder: epath.Path) -> None:
+    """Raises `UserError` naming the first parameter whose shape in the checkpoint is not the config's."""
+    wanted = {path_name(path): tuple(x.shape) for path, x in jax.tree_util.tree_leaves_with_path(abstract)}
+    odd = sorted(name for name in saved.keys() | wanted.keys() if saved.get(name) != wanted.get(name))
+    if odd:
+        raise UserError(
+            f"The checkpoints in {folder} belong to another network or optimiser ({odd[0]} is {saved.get(odd[0], 'absent')} "
+            f"there and {wanted.get(odd[0], 'absent')} in this config): give back its settings or another --workdir."
+        )
+
+
+def restore_iterator(folder: epath.Path, iterator: grain.DatasetIterator) -> None:
+    """Sets the iterator to its saved position.
+
+    When the number of processes has changed, the first process's position is taken: data is split among processes by
+    striding, and every process has read the same number of batches.
+    """
+    own = folder / f"process_{jax.process_index()}-of-{jax.process_count()}.json"
+    if not own.exists():
+        own = sorted(folder.glob("process_0-of-*.json"))[0]
+        log.warning("the checkpoint was saved by another number of processes; reading its data position from %s", own.name)
+    iterator.set_state(json.loads(own.read_text()))

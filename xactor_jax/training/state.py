@@ -1,0 +1,96 @@
+"""Everything that training changes, and how it is made on a mesh without a whole copy anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from xactor_jax.errors import UserError
+from xactor_jax.parallel.mesh import replicated
+from xactor_jax.parallel.partition import follow_params, path_name, tree_shardings
+from xactor_jax.training.randomness import stream_key
+from xactor_jax.training.task import Task, Variables
+
+Tree = Any
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """What a checkpoint holds. `step` counts optimiser steps done; parameters and their average are float32."""
+
+    step: jax.Array
+    params: Tree
+    ema: Tree
+    opt_state: Tree
+    buffers: Tree
+
+    def variables(self) -> Variables:
+        """What is learned by now, as a task wants it."""
+        return Variables(self.params, self.buffers)
+
+    def averaged(self) -> Variables:
+        """The same with averaged parameters: for evaluation and sampling."""
+        return Variables(self.ema, self.buffers)
+
+
+def fresh_state(key: jax.Array, task: Task, optimizer: optax.GradientTransformation) -> TrainState:
+    """State before the first step. Pure."""
+    params, buffers = task.init(key)
+    params = jax.tree.map(lambda x: x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, params)
+    ema = jax.tree.map(jnp.copy, params)
+    return TrainState(jnp.zeros((), jnp.int32), params, ema, optimizer.init(params), buffers)
+
+
+def state_shardings(state: TrainState, task: Task, mesh: Mesh) -> TrainState:
+    """Where every array of the state lies; average and optimiser state lie where their parameters lie."""
+    params = tree_shardings(state.params, task.partition_rules, mesh)
+    buffers = tree_shardings(state.buffers, task.partition_rules, mesh)
+    opt_state = follow_params(state.opt_state, state.params, params, mesh)
+    return TrainState(replicated(mesh), params, params, opt_state, buffers)
+
+
+def abstract_state(config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+    """Shapes, dtypes and shardings of the state, with nothing allocated."""
+    key = stream_key(config.seed, "init")
+    shapes = jax.eval_shape(lambda k: fresh_state(k, task, optimizer), key)
+    shardings = state_shardings(shapes, task, mesh)
+    return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
+
+
+def init_state(config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, abstract: TrainState) -> TrainState:
+    """A fresh state, made in place on the mesh of `abstract`, with the task's pretrained buffers put in."""
+    make = jax.jit(lambda k: fresh_state(k, task, optimizer), out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
+    state = make(stream_key(config.seed, "init"))
+    pretrained = task.pretrained_buffers()
+    return state.replace(buffers=merge_buffers(state.buffers, pretrained)) if pretrained else state
+
+
+def merge_buffers(buffers: Tree, pretrained: Tree) -> Tree:
+    """`buffers` with the entries of `pretrained` put on its devices. Raises `UserError` where a shape differs."""
+    return {**buffers, **{name: _put_like(buffers.get(name), tree, name) for name, tree in pretrained.items()}}
+
+
+def _put_like(target: Tree, tree: Tree, name: str) -> Tree:
+    """Host arrays laid out as `target`."""
+    wanted, given = _shapes(target), _shapes(tree)
+    if wanted != given:
+        odd = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))[0]
+        raise UserError(
+            f"The pretrained {name} does not fit this config ({odd or name}: {given.get(odd)} in the checkpoint, "
+            f"{wanted.get(odd)} wanted): train it with the same sizes or name another one."
+        )
+    return jax.tree.map(_put, target, jax.tree.unflatten(jax.tree.structure(target), jax.tree.leaves(tree)))
+
+
+def _put(target: jax.Array, array: Any) -> jax.Array:
+    host = jax.device_get(array)
+    return jax.make_array_from_callback(target.shape, target.sharding, lambda index: host[index].astype(target.dtype))
+
+
+def _shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
+    return {path_name(path): tuple(array.shape) for path, array in jax.tree_util.tree_leaves_with_path(tree)}

@@ -1,0 +1,70 @@
+"""What a stage must say so that the one trainer can train it.
+
+A task is a frozen description: settings in, pure functions out. It holds no parameters. The loop knows nothing of a stage
+beyond this protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+from jax.sharding import PartitionSpec
+
+Tree = Any
+Batch = Mapping[str, jax.Array]
+Rules = tuple[tuple[str, PartitionSpec], ...]
+
+
+class Variables(NamedTuple):
+    """All arrays of a stage: `params` learned by gradients, `buffers` come by otherwise.
+
+    Buffers are running statistics (latent mean and deviation) and frozen networks (an autoencoder inside a denoiser's
+    checkpoint); no gradient and no optimiser state belongs to them, and they are saved with every checkpoint.
+    """
+
+    params: Tree
+    buffers: Tree
+
+
+class LossOutput(NamedTuple):
+    """The scalar to minimise, scalars to report (means over the batch), and the buffers after this step."""
+
+    loss: jax.Array
+    metrics: Mapping[str, jax.Array]
+    buffers: Tree
+
+
+class Task(Protocol):
+    """One stage of X-Actor as the trainer sees it."""
+
+    stage: str
+    """Name of the stage, written into every checkpoint: `motion`, `actor`, `autoencoder` or `video`."""
+
+    partition_rules: Rules
+    """Ordered (regex over the parameter's path "a/b/kernel", PartitionSpec); first match wins; the shape rule for the rest."""
+
+    def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of one batch, as the stage's data pipeline yields it."""
+        ...
+
+    def init(self, key: jax.Array) -> Variables:
+        """Fresh variables; pure, so that it can be traced, sharded and compiled."""
+        ...
+
+    def pretrained_buffers(self) -> Mapping[str, Tree]:
+        """Host-side top-level entries of `buffers` to replace after `init` (frozen networks read from checkpoints)."""
+        ...
+
+    def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
+        """Loss of one batch; pure. `train=False` turns augmentation, dropout and buffer updates off."""
+        ...
+
+    def param_labels(self, params: Tree) -> Tree:
+        """A label per parameter, which chooses its optimiser: `"default"`, `"discriminator"` or `"frozen"`."""
+        ...
+
+    def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
+        """Pictures of what the stage has learned: name → uint8 [H, W, 3]."""
+        ...

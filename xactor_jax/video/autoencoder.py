@@ -1,0 +1,196 @@
+"""The image autoencoder whose latents the denoiser works in (Rombach et al. 2022, KL-regularised).
+
+One network with settings: Stable Diffusion's (patch 1, multipliers 1 2 4 4: 8×, 4 channels) and a cheap one that folds
+pixels into channels before the first convolution. Latents leave standardised by the corpus's mean and deviation per
+channel, which are buffers of the checkpoint:
+    (1) z = (μ(x) − latent_mean) / latent_std            (2) x̂ = D(z · latent_std + latent_mean)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+
+from xactor_jax.layers.convolution import (
+    Downsample,
+    Dtype,
+    ResidualBlock,
+    Upsample,
+    depth_to_space,
+    group_norm,
+    space_to_depth,
+)
+from xactor_jax.layers.spatial_attention import BankAttention
+
+Images = Float[Array, "n height width 3"]
+Latents = Float[Array, "n h w c"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderSettings:
+    """Sizes of the autoencoder. Pixels per latent cell: patch × 2^(levels − 1)."""
+
+    patch: int = 1
+    """Side of the squares of pixels folded into channels before the first and unfolded after the last convolution."""
+    channels: tuple[int, ...] = (128, 256, 512, 512)
+    """Width of each level, finest first."""
+    blocks: int = 2
+    """Residual blocks per level of the encoder; the decoder has one more."""
+    middle: bool = True
+    """Residual block, self-attention and residual block at the coarsest level."""
+    latent_channels: int = 4
+    groups: int = 32
+    """Of group normalisation."""
+
+    @classmethod
+    def from_config(cls, network: ConfigDict) -> AutoencoderSettings:
+        """From `config.network` of configs/autoencoder.py."""
+        return cls(**{**network.to_dict(), "channels": tuple(network.channels)})
+
+    @property
+    def factor(self) -> int:
+        """Pixels along the side of one latent cell."""
+        return self.patch * 2 ** (len(self.channels) - 1)
+
+
+class PixelAttention(nn.Module):
+    """Self-attention of one head over all cells, plus the input (the middle of Stable Diffusion's autoencoder)."""
+
+    groups: int
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        n, h, w, c = x.shape
+        tokens = group_norm(self.groups, 1e-6, self.dtype, "norm")(x).reshape(n, 1, h * w, c)
+        return x + BankAttention(1, self.dtype, name="attention")(tokens).reshape(x.shape)
+
+
+class Encoder(nn.Module):
+    settings: AutoencoderSettings
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, x: Images) -> Latents:
+        """Mean and log variance, concatenated along channels."""
+        s = self.settings
+        h = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype, name="conv_in")(space_to_depth(x, s.patch))
+        for level, width in enumerate(s.channels):
+            if level > 0:
+                h = Downsample(s.channels[level - 1], asymmetric=True, dtype=self.dtype, name=f"down{level}")(h)
+            for i in range(s.blocks):
+                h = ResidualBlock(width, s.groups, 1e-6, self.dtype, name=f"level{level}_block{i}")(h)
+        h = _middle(s, self.dtype, h) if s.middle else h
+        h = jax.nn.silu(group_norm(s.groups, 1e-6, self.dtype, "norm_out")(h))
+        h = nn.Conv(2 * s.latent_channels, (3, 3), dtype=self.dtype, name="conv_out")(h)
+        return nn.Conv(2 * s.latent_channels, (1, 1), name="quant")(h.astype(jnp.float32))
+
+
+class Decoder(nn.Module):
+    settings: AutoencoderSettings
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, z: Latents) -> Images:
+        s = self.settings
+        z = nn.Conv(s.latent_channels, (1, 1), name="post_quant")(z)
+        h = nn.Conv(s.channels[-1], (3, 3), dtype=self.dtype, name="conv_in")(z)
+        h = _middle(s, self.dtype, h) if s.middle else h
+        for level in reversed(range(len(s.channels))):
+            for i in range(s.blocks + 1):
+                h = ResidualBlock(s.channels[level], s.groups, 1e-6, self.dtype, name=f"level{level}_block{i}")(h)
+            if level > 0:
+                h = Upsample(s.channels[level], dtype=self.dtype, name=f"up{level}")(h)
+        h = jax.nn.silu(group_norm(s.groups, 1e-6, self.dtype, "norm_out")(h))
+        h = nn.Conv(3 * s.patch**2, (3, 3), dtype=self.dtype, name="conv_out")(h)
+        return depth_to_space(h, s.patch).astype(jnp.float32)
+
+
+def _middle(s: AutoencoderSettings, dtype: Dtype, h: jax.Array) -> jax.Array:
+    h = ResidualBlock(s.channels[-1], s.groups, 1e-6, dtype, name="middle_block0")(h)
+    h = PixelAttention(s.groups, dtype, name="middle_attention")(h)
+    return ResidualBlock(s.channels[-1], s.groups, 1e-6, dtype, name="middle_block1")(h)
+
+
+class Autoencoder(nn.Module):
+    """Encoder to a diagonal Gaussian per latent cell, and decoder. Latents here are raw, not standardised."""
+
+    settings: AutoencoderSettings
+    dtype: Dtype = None
+
+    def setup(self) -> None:
+        self.encoder = Encoder(self.settings, self.dtype)
+        self.decoder = Decoder(self.settings, self.dtype)
+
+    def encode(self, x: Images) -> tuple[Latents, Latents]:
+        """Mean and log variance (clipped to [-30, 20])."""
+        mean, log_variance = jnp.split(self.encoder(x), 2, axis=-1)
+        return mean, jnp.clip(log_variance, -30.0, 20.0)
+
+    def decode(self, z: Latents) -> Images:
+        return self.decoder(z)
+
+    def __call__(self, x: Images) -> Images:
+        """The picture rebuilt from the mean; touches every parameter, for `init`."""
+        return self.decode(self.encode(x)[0])
+
+
+@dataclass(frozen=True)
+class AutoencoderModel:
+    """The autoencoder as other parts use it: pictures to standardised latents and back; pure functions.
+
+    `frozen` is {"params": …, "buffers": {"latent_mean", "latent_std", "latent_count"}}.
+    """
+
+    module: Autoencoder
+
+    @classmethod
+    def from_network(cls, network: ConfigDict, precision: str = "float32") -> AutoencoderModel:
+        """From the `network` part of configs/autoencoder.py."""
+        dtype = jnp.bfloat16 if precision == "bfloat16" else None
+        return cls(Autoencoder(AutoencoderSettings.from_config(network), dtype))
+
+    @property
+    def settings(self) -> AutoencoderSettings:
+        return self.module.settings
+
+    def init(self, key: jax.Array, image_size: int) -> dict[str, Any]:
+        """Fresh weights, and statistics under which raw and standardised latents are the same."""
+        params = self.module.init(key, jnp.zeros((1, image_size, image_size, 3)))["params"]
+        return {"params": params, "buffers": initial_statistics(self.settings.latent_channels)}
+
+    def encode(self, frozen: Mapping[str, Any], images: Float[Array, "*b height width 3"]) -> Float[Array, "*b h w c"]:
+        """Equation 1: standardised posterior means of pictures in [-1, 1]."""
+        flat = images.reshape(-1, *images.shape[-3:])
+        mean, _ = self.module.apply({"params": frozen["params"]}, flat, method="encode")
+        z = (mean - frozen["buffers"]["latent_mean"]) / frozen["buffers"]["latent_std"]
+        return z.reshape(*images.shape[:-3], *z.shape[1:])
+
+    def decode(self, frozen: Mapping[str, Any], z: Float[Array, "*b h w c"]) -> Float[Array, "*b height width 3"]:
+        """Equation 2; pictures clipped to [-1, 1]."""
+        raw = z * frozen["buffers"]["latent_std"] + frozen["buffers"]["latent_mean"]
+        x = self.module.apply({"params": frozen["params"]}, raw.reshape(-1, *z.shape[-3:]), method="decode")
+        return jnp.clip(x, -1.0, 1.0).reshape(*z.shape[:-3], *x.shape[1:])
+
+
+def initial_statistics(channels: int) -> dict[str, jax.Array]:
+    """Mean zero, deviation one, nothing seen."""
+    return {"latent_mean": jnp.zeros(channels), "latent_std": jnp.ones(channels), "latent_count": jnp.zeros((), jnp.int32)}
+
+
+def update_statistics(buffers: Mapping[str, jax.Array], z: Latents, decay: float) -> dict[str, jax.Array]:
+    """Exponential average of the first two moments per channel, with decay min(decay, n / (n + 1)) after n batches."""
+    count = buffers["latent_count"]
+    d = jnp.minimum(decay, count / (count + 1.0))
+    z = jax.lax.stop_gradient(z)
+    mean = d * buffers["latent_mean"] + (1 - d) * jnp.mean(z, axis=(0, 1, 2))
+    square = d * (buffers["latent_std"] ** 2 + buffers["latent_mean"] ** 2) + (1 - d) * jnp.mean(z**2, axis=(0, 1, 2))
+    std = jnp.sqrt(jnp.maximum(square - mean**2, 1e-6))
+    return {"latent_mean": mean, "latent_std": std, "latent_count": count + 1}

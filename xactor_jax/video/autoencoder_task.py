@@ -1,0 +1,111 @@
+"""Training of the image autoencoder: rebuild single frames through a narrow latent.
+
+Batch: {"frames": float32 [B, H, W, 3] in [-1, 1]}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+
+from xactor_jax.layers.convolution import PatchDiscriminator
+from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.video import losses
+from xactor_jax.video.autoencoder import AutoencoderModel, initial_statistics, update_statistics
+from xactor_jax.video.partition import ATTENTION_RULES
+from xactor_jax.video.pictures import side_by_side
+
+Images = Float[Array, "n height width 3"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderLossSettings:
+    """`config.loss` of configs/autoencoder.py: what is minimised, equation 1 of losses.py."""
+
+    pixels: str = "l1"
+    gradients: float = 1.0
+    gradient_scales: int = 3
+    kl: float = 1e-6
+    adversarial: float = 0.0
+    discriminator_channels: int = 64
+    statistics_decay: float = 0.99
+
+
+@dataclass(frozen=True)
+class AutoencoderTask:
+    """The autoencoder as the trainer sees it."""
+
+    model: AutoencoderModel
+    settings: AutoencoderLossSettings
+    image_size: int
+    stage: ClassVar[str] = "autoencoder"
+    partition_rules: ClassVar[Rules] = ATTENTION_RULES
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> AutoencoderTask:
+        model = AutoencoderModel.from_network(config.network, config.precision)
+        return cls(model, AutoencoderLossSettings(**config.loss.to_dict()), config.image_size)
+
+    def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        return {"frames": jax.ShapeDtypeStruct((batch_size, self.image_size, self.image_size, 3), jnp.float32)}
+
+    def init(self, key: jax.Array) -> Variables:
+        key_model, key_critic = jax.random.split(key)
+        params = {"autoencoder": self.model.init(key_model, self.image_size)["params"]}
+        if self.settings.adversarial > 0:
+            picture = jnp.zeros((1, self.image_size, self.image_size, 3))
+            params["discriminator"] = self._discriminator().init(key_critic, picture)["params"]
+        return Variables(params, initial_statistics(self.model.settings.latent_channels))
+
+    def pretrained_buffers(self) -> Mapping[str, Tree]:
+        return {}
+
+    def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
+        """Equation 1 of losses.py; `train=False` decodes the posterior mean and leaves the statistics."""
+        frames, s = batch["frames"], self.settings
+        mean, log_variance, rebuilt = self._reconstruct(variables.params, frames, key, train)
+        metrics = {
+            "pixels": losses.pixel_loss(rebuilt, frames, s.pixels),
+            "gradients": losses.gradient_loss(rebuilt, frames, s.gradient_scales),
+            "kl": losses.kl_to_standard_normal(mean, log_variance),
+            "psnr": losses.psnr(jnp.clip(rebuilt, -1.0, 1.0), frames),
+        }
+        loss = metrics["pixels"] + s.gradients * metrics["gradients"] + s.kl * metrics["kl"]
+        if s.adversarial > 0:
+            metrics |= self._adversarial(variables.params, frames, rebuilt)
+            loss += s.adversarial * metrics["fool"] + metrics["discriminator"]
+        buffers = update_statistics(variables.buffers, mean, s.statistics_decay) if train else variables.buffers
+        return LossOutput(loss, {"loss": loss, **metrics}, buffers)
+
+    def param_labels(self, params: Tree) -> Tree:
+        label = {"autoencoder": "default", "discriminator": "discriminator"}
+        return {name: jax.tree.map(lambda _, name=name: label[name], part) for name, part in params.items()}
+
+    def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
+        """Up to four frames above, rebuilt below."""
+        frames = batch["frames"][:4]
+        _, _, rebuilt = self._reconstruct(variables.params, frames, key, False)
+        return {"true_above_rebuilt": side_by_side([frames, rebuilt])}
+
+    def _reconstruct(self, params: Tree, frames: Images, key: jax.Array, sample: bool) -> tuple[Any, Any, Images]:
+        weights = {"params": params["autoencoder"]}
+        mean, log_variance = self.model.module.apply(weights, frames, method="encode")
+        noise = jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
+        z = mean + noise if sample else mean
+        return mean, log_variance, self.model.module.apply(weights, z, method="decode")
+
+    def _discriminator(self) -> PatchDiscriminator:
+        return PatchDiscriminator(self.settings.discriminator_channels)
+
+    def _adversarial(self, params: Tree, real: Images, rebuilt: Images) -> dict[str, jax.Array]:
+        """Hinge losses; the decoder learns through a frozen discriminator and the discriminator from frozen pictures."""
+        score = lambda weights, x: self._discriminator().apply({"params": weights}, x)
+        critic, fixed = params["discriminator"], jax.lax.stop_gradient(params["discriminator"])
+        judged = losses.hinge_losses(score(critic, real), score(critic, jax.lax.stop_gradient(rebuilt)))
+        return {"fool": -jnp.mean(score(fixed, rebuilt)), "discriminator": judged}

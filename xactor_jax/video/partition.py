@@ -1,0 +1,14 @@
+"""How attention and feed-forward weights of the video stage lie on the mesh; convolutions follow the shape rule."""
+
+from __future__ import annotations
+
+from jax.sharding import PartitionSpec
+
+from xactor_jax.training.task import Rules
+
+ATTENTION_RULES: Rules = (
+    (r"attention\d*/(query|key|value)/kernel", PartitionSpec("fsdp", "tensor")),
+    (r"attention\d*/out/kernel", PartitionSpec("tensor", "fsdp")),
+    (r"feed_forward/in/kernel", PartitionSpec("fsdp", "tensor")),
+    (r"feed_forward/out/kernel", PartitionSpec("tensor", "fsdp")),
+)
