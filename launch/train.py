@@ -5,11 +5,8 @@ The same command again goes on where the run stopped. SIGTERM and Ctrl-C save fi
 
 from __future__ import annotations
 
-import logging
-import sys
-
 import _root  # noqa: F401  (puts the project on the path)
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from xactor_jax.errors import UserError, exit_on_user_error
@@ -21,21 +18,24 @@ WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, local or gs:/
 
 
 def parse(arguments: list[str]) -> list[str]:
-    """absl's flags, with every mistake as a `UserError`."""
-    return experiment.parse_flags(flags.FLAGS, arguments)
+    """absl's flags, with every mistake as a `UserError`; of the libraries' own messages only warnings are shown."""
+    left = experiment.parse_flags(flags.FLAGS, arguments)
+    if flags.FLAGS["verbosity"].using_default_value:
+        flags.FLAGS.verbosity = logging.WARNING
+    return left
 
 
 def run(arguments: list[str]) -> None:
     """Trains what the flags say."""
     if len(arguments) > 1:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
+    processes.initialize()
     from data.embedded import ensure_data
     from launch.stages import build
     from xactor_jax.training.loop import train
 
     config = CONFIG.value
     workdir = WORKDIR.value or experiment.default_workdir(config_flags.get_config_filename(flags.FLAGS["config"]))
-    processes.initialize()
     ensure_data(config)
     task, make_iterator = build(config)
     train(config, task, make_iterator, workdir)
@@ -43,7 +43,6 @@ def run(arguments: list[str]) -> None:
 
 def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     with exit_on_user_error():
         app.run(run, flags_parser=parse)
 

@@ -86,12 +86,12 @@ class ToyTask:
 class Examples:
     """Random access source: example i depends on i alone; from `poison` on, x is out of all bounds."""
 
-    def __init__(self, offset: int, poison: int = -1) -> None:
-        self._offset, self._poison = offset, poison
+    def __init__(self, size: int, offset: int, poison: int = -1) -> None:
+        self._size, self._offset, self._poison = size, offset, poison
         self._matrix = np.random.default_rng(7).normal(size=(DIM, DIM)).astype(np.float32) / DIM**0.5
 
     def __len__(self) -> int:
-        return 512
+        return self._size
 
     def __getitem__(self, index: Any) -> dict[str, np.ndarray]:
         x = np.random.default_rng(int(index) + self._offset).normal(size=DIM).astype(np.float32)
@@ -99,14 +99,15 @@ class Examples:
         return {"x": x + 100.0 if 0 <= self._poison <= int(index) else x, "y": y}
 
 
-def make_iterator_of(config: ConfigDict, poison: int = -1) -> Any:
+def make_iterator_of(config: ConfigDict, poison: int = -1, epochs: int | None = None, examples: int = 512) -> Any:
     """The toy's data, shuffled by the seed unless it is poisoned."""
 
     def make_iterator(split: str, index: int, count: int) -> grain.DatasetIterator:
         train = split == "train"
-        data = grain.MapDataset.source(Examples(0 if train else 10_000, poison if train else -1)).seed(config.seed)
+        source = Examples(examples, 0, poison) if train else Examples(examples, 10_000)
+        data = grain.MapDataset.source(source).seed(config.seed)
         data = data.shuffle() if train and poison < 0 else data
-        data = data.repeat()[index::count].batch(config.batch_size // count)
+        data = data.repeat(epochs)[index::count].batch(config.batch_size // count)
         return iter(data.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)))
 
     return make_iterator

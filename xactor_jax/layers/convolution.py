@@ -56,9 +56,7 @@ class ResidualBlock(nn.Module):
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "*b h w c"], embedding: Float[Array, "n e"] | None = None
-    ) -> Float[Array, "*b h w d"]:
+    def __call__(self, x: Float[Array, "*b h w c"], embedding: Float[Array, "n e"] | None = None) -> Float[Array, "*b h w d"]:
         """Embedding has one row per entry of x's first axis (a window's frames share it)."""
         h = jax.nn.silu(group_norm(self.groups, self.epsilon, self.dtype, "norm1")(x))
         h = nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="conv1")(h)

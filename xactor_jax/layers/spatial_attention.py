@@ -35,6 +35,8 @@ class BankAttention(nn.Module):
     """Multi-head attention of x to itself or a context, and to a bank shared by all groups of one example (equation 1)."""
 
     heads: int
+    bias: bool = False
+    """Of queries, keys and values."""
     dtype: Dtype = None
 
     @nn.compact
@@ -47,9 +49,9 @@ class BankAttention(nn.Module):
     ) -> Float[Array, "b g q c"]:
         """`bank_on` false hides the bank from that example."""
         source = x if context is None else context
-        to_key = nn.Dense(x.shape[-1], use_bias=False, dtype=self.dtype, name="key")
-        to_value = nn.Dense(x.shape[-1], use_bias=False, dtype=self.dtype, name="value")
-        query = self._split(nn.Dense(x.shape[-1], use_bias=False, dtype=self.dtype, name="query")(x))
+        linear = lambda name: nn.Dense(x.shape[-1], use_bias=self.bias, dtype=self.dtype, name=name)
+        to_key, to_value = linear("key"), linear("value")
+        query = self._split(linear("query")(x))
         key, value = self._split(to_key(source)), self._split(to_value(source))
         logits = _logits("bgqhd,bgkhd->bghqk", query, key)
         if bank is None:
@@ -115,9 +117,10 @@ class AttentionModule(nn.Module):
             feature = normed if feature is None else feature
             if self.over == "time":
                 normed = normed + jnp.asarray(sinusoidal_table(*normed.shape[-2:]), normed.dtype)
-            h = h + BankAttention(self.heads, self.dtype, name=f"attention{i}")(normed, context, bank, bank_on)
-        normed = nn.LayerNorm(dtype=self.dtype, name="norm_ff")(h)
-        h = h + GatedFeedForward(self.feed_forward, self.dtype, name="feed_forward")(normed)
+            h = h + BankAttention(self.heads, dtype=self.dtype, name=f"attention{i}")(normed, context, bank, bank_on)
+        if self.feed_forward:
+            normed = nn.LayerNorm(dtype=self.dtype, name="norm_ff")(h)
+            h = h + GatedFeedForward(self.feed_forward, self.dtype, name="feed_forward")(normed)
         out = nn.Dense(x.shape[-1], kernel_init=nn.initializers.zeros, dtype=self.dtype, name="proj_out")
         return x + self._from_tokens(out(h), x), feature.reshape(x.shape[0], -1, x.shape[-1])
 

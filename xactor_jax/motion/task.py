@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from xactor_jax.motion import losses
 from xactor_jax.motion.discriminator import PatchDiscriminator
 from xactor_jax.motion.model import MotionModel, initial_statistics, update_statistics
-from xactor_jax.training.task import Batch, LossOutput, Tree, Variables
+from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,10 @@ class MotionTask:
     discriminator: PatchDiscriminator
     weights: LossWeights
     stage: str = "motion"
-    partition_rules = (
-        (r"encoder/to_posterior/kernel", P("fsdp", None)),
-        (r"to_map/kernel", P(None, ("fsdp", "tensor"))),
-        (r"kernel", P(None, None, "fsdp", "tensor")),
+    partition_rules: Rules = (
+        (r"to_posterior/kernel", P("fsdp", None)),
+        (r"(to_map|embed_latent|embedding)/kernel", P(None, ("fsdp", "tensor"))),
+        (r"kernel", P(None, None, "fsdp", "tensor")),  # of convolutions
     )
 
     @classmethod

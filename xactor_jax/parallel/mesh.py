@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -21,13 +21,13 @@ def mesh_shape(sizes: Sequence[int], num_devices: int) -> tuple[int, ...]:
     sizes = tuple(int(size) for size in sizes)
     wish = ", ".join(f"mesh.{name}={size}" for name, size in zip(AXES, sizes, strict=True))
     if any(size < 1 and size != -1 for size in sizes) or sizes.count(-1) > 1:
-        raise UserError(f"{wish} is not a mesh: give every axis a positive number, or −1 for one axis alone.")
+        raise UserError(f"{wish} is not a mesh: give every axis a positive number, or -1 for one axis alone.")
     given = math.prod(size for size in sizes if size > 0)
     if num_devices % given or (-1 not in sizes and given != num_devices):
-        divisors = [n for n in range(1, num_devices + 1) if num_devices % n == 0]
+        divisors = ", ".join(str(n) for n in range(1, num_devices + 1) if num_devices % n == 0)
         raise UserError(
-            f"{wish} asks for {'a multiple of ' if -1 in sizes else ''}{given} devices and there are {num_devices}: "
-            f"give mesh.fsdp × mesh.tensor one of {divisors} and mesh.data=-1."
+            f"{wish} does not fit the {num_devices} devices there are: let mesh.data be -1 and mesh.fsdp × mesh.tensor be one "
+            f"of {divisors}."
         )
     return tuple(num_devices // given if size == -1 else size for size in sizes)
 
@@ -83,7 +83,7 @@ def process_share(mesh: Mesh, batch_size: int) -> tuple[int, int]:
     return shares.index(tuple(sorted(rows[jax.process_index()]))), len(shares)
 
 
-def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """Global arrays from this process's part of every array `[local batch, ...]`."""
     sharding = batch_sharding(mesh)
     return {name: jax.make_array_from_process_local_data(sharding, np.asarray(array)) for name, array in batch.items()}

@@ -17,28 +17,47 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 
+Settings = ConfigDict | Mapping[str, Any]
+
 FILE = "config.json"
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """("a.b", value) of every setting."""
     for key, value in config.items():
         if isinstance(value, Mapping | ConfigDict):
             yield from flatten(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
+            yield f"{prefix}{key}", tuples(value)
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:
     """Setting → (old value, new value) wherever they differ; None where one side has no such setting."""
     left, right = dict(flatten(old)), dict(flatten(new))
     keys = sorted(left.keys() | right.keys())
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
 
 
-def to_json(config: ConfigDict) -> str:
-    """The config as text; tuples become lists."""
-    return json.dumps(config.to_dict(), indent=2)
+def write_whole(path: epath.Path, text: str) -> None:
+    """Writes a file that is never seen half written: moved into place locally, put in one piece on gs://."""
+    if "://" in str(path):
+        path.write_text(text)
+        return
+    temporary = path.parent / f".{path.name}.tmp"
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def write_config(folder: epath.Path, config: ConfigDict) -> None:
+    """The config as JSON; tuples become lists."""
+    write_whole(folder / FILE, json.dumps(config.to_dict(), indent=2))
+
+
+def tuples(value: Any) -> Any:
+    """Lists, which JSON made of tuples, back into tuples."""
+    if isinstance(value, dict):
+        return {key: tuples(item) for key, item in value.items()}
+    return tuple(tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def read_config(folder: epath.Path) -> ConfigDict | None:
@@ -47,12 +66,12 @@ def read_config(folder: epath.Path) -> ConfigDict | None:
     if not file.exists():
         return None
     try:
-        return ConfigDict(json.loads(file.read_text()))
+        return ConfigDict(tuples(json.loads(file.read_text())))
     except ValueError:
         raise UserError(f"{file} is not readable as JSON: restore it or name another folder.") from None
 
 
-def nearest_key(name: str, config: Mapping[str, Any]) -> str:
+def nearest_key(name: str, config: Settings) -> str:
     """The setting whose name looks most like `name`, "" when none does."""
     keys = [key for key, _ in flatten(config)]
     last = {key.rsplit(".", 1)[-1]: key for key in keys}
@@ -77,20 +96,20 @@ def split_flags(arguments: Sequence[str]) -> tuple[str, list[str]]:
     return (files or [""])[-1], keys
 
 
-def unknown_setting(key: str, config: Mapping[str, Any]) -> UserError:
+def unknown_setting(key: str, config: Settings) -> UserError:
     """The error for a setting that the config does not have."""
     nearest = nearest_key(key, config)
     hint = f"did you mean --config.{nearest}?" if nearest else "the file in configs/ lists what there is."
-    return UserError(f"The config has no setting {key}: {hint}")
+    return UserError(f"the config has no setting {key}: {hint}")
 
 
 def load_config(flag: str) -> ConfigDict:
     """`get_config` of a config file, NAME.py or NAME.py:PRESET. Raises `UserError` when there is no such file or preset."""
     path, _, preset = flag.partition(":")
     if not path:
-        raise UserError("No config is given: add --config=configs/motion.py, or another file in configs/.")
+        raise UserError("no config is given: add --config=configs/motion.py, or another file in configs/.")
     if not pathlib.Path(path).is_file():
-        raise UserError(f"The config file {path} does not exist: the files are in configs/.")
+        raise UserError(f"the config file {path} does not exist: the files are in configs/.")
     module = runpy.run_path(path)
     try:
         return module["get_config"](*[preset] if preset else [])

@@ -23,7 +23,7 @@ class Journal:
         self.stopwatch = Stopwatch()
         self._writers, self._show, self._every = writers, show, every
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
-        self._averages: dict[str, object] = {}
+        self._averages: m.Averages = {}
         self._started = False
 
     def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
@@ -40,7 +40,7 @@ class Journal:
     def _take(self, entry: tuple[int, Mapping[str, jax.Array]] | None) -> None:
         if entry is None:
             return
-        step, values = entry[0], {name: float(value) for name, value in jax.device_get(dict(entry[1])).items()}
+        step, values = entry[0], m.to_host(entry[1])
         check_finite(step, values)
         self._averages = m.accumulate(self._averages, values)
         self._count()
@@ -68,4 +68,4 @@ def check_finite(step: int, values: Mapping[str, float]) -> None:
     """Raises `DivergedError` when loss or gradient norm of a step is not finite."""
     bad = [f"{name}={values[name]}" for name in ("loss", "grad_norm") if not np.isfinite(values[name])]
     if bad:
-        raise DivergedError(f"Training diverged at step {step}: {', '.join(bad)}")
+        raise DivergedError(f"training diverged at step {step}: {', '.join(bad)}")

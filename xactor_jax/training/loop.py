@@ -10,69 +10,32 @@ import contextlib
 import dataclasses
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grain
 import jax
 import numpy as np
 from etils import epath
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from xactor_jax.parallel.mesh import check_batch_size, make_mesh, process_share, put_batch
+from xactor_jax.errors import UserError
+from xactor_jax.parallel.mesh import check_batch_size, make_mesh
 from xactor_jax.training import metrics as m
-from xactor_jax.training import step as steps
+from xactor_jax.training.experiment import write_config
 from xactor_jax.training.interruption import interruption
 from xactor_jax.training.journal import DivergedError, Journal
-from xactor_jax.training.optimizer import make_optimizer
 from xactor_jax.training.profiling import profiler
+from xactor_jax.training.programs import Programs, make_programs
 from xactor_jax.training.progress import progress
-from xactor_jax.training.saving import Checkpoints, open_workdir
-from xactor_jax.training.state import TrainState, abstract_state, init_state
+from xactor_jax.training.saving import Checkpoints, check_workdir, make_workdir
+from xactor_jax.training.state import TrainState
 from xactor_jax.training.task import Task, Variables
+from xactor_jax.training.trees import FOLDER, saved_steps
 
 MakeIterator = Callable[[str, int, int], grain.DatasetIterator]
 
 log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Programs:
-    """The compiled functions of a run and what their arguments look like."""
-
-    mesh: Mesh
-    abstract: TrainState
-    init: Callable[[], TrainState]
-    train_step: Callable[..., Any]
-    eval_step: Callable[..., Any]
-    preview: Callable[..., Any]
-    finite: Callable[..., Any]
-
-
-def make_programs(config: ConfigDict, task: Task, mesh: Mesh) -> Programs:
-    """Everything that can be compiled before there is data."""
-    optimizer = make_optimizer(config, task)
-    abstract = abstract_state(config, task, optimizer, mesh)
-    shardings = jax.tree.map(lambda x: x.sharding, abstract)
-    return Programs(
-        mesh=mesh,
-        abstract=abstract,
-        init=lambda: init_state(config, task, optimizer, abstract),
-        train_step=steps.make_train_step(config, task, optimizer, mesh, shardings),
-        eval_step=steps.make_eval_step(config, task, mesh),
-        preview=steps.make_preview(config, task, mesh),
-        finite=steps.make_finite(mesh),
-    )
-
-
-def evaluate(programs: Programs, variables: Variables, batches: Any, count: int) -> dict[str, float]:
-    """Mean metrics of the first `count` batches of an iterator of host batches; fewer when it ends."""
-    averages: dict[str, Any] = {}
-    for index, batch in enumerate(itertools.islice(batches, count)):
-        values = programs.eval_step(variables, put_batch(batch, programs.mesh), np.int32(index))
-        averages = m.accumulate(averages, {k: float(v) for k, v in jax.device_get(dict(values)).items()})
-    return m.compute(averages, "validation/")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,68 +48,10 @@ class Run:
     checkpoints: Checkpoints
     writers: m.Writers
     journal: Journal
-
-    def due(self, step: int, every: int) -> bool:
-        """Whether something done every so many steps (0: never) is done at this step; all of it at the last."""
-        return every > 0 and (step % every == 0 or step == self.config.steps)
-
-    def between_steps(self, state: TrainState, step: int, iterator: grain.DatasetIterator, stopping: bool) -> None:
-        """Evaluate, save, draw, each when due."""
-        c = self.config
-        evaluating, drawing = self.due(step, c.eval_every), self.due(step, c.preview_every)
-        saving = stopping or self.due(step, c.checkpoint.every) or step == c.steps
-        if evaluating or saving or drawing:
-            self.journal.settle(step)
-        if evaluating:
-            self.writers.write(step, evaluate(self.programs, state.averaged(), self.validation(), c.eval_batches))
-        if saving:
-            self.save(state, step, iterator)
-        if drawing:
-            self.draw(state, step)
-        if evaluating or saving or drawing:
-            self.journal.stopwatch.restart()
-
-    def save(self, state: TrainState, step: int, iterator: grain.DatasetIterator) -> None:
-        """Saves a state that is sound. Raises `DivergedError` for one that is not."""
-        if not bool(self.programs.finite(state)):
-            raise DivergedError(f"Training diverged at step {step}: parameters or optimiser state are not finite")
-        self.writers.flush()
-        self.checkpoints.save(step, state, iterator)
-
-    def draw(self, state: TrainState, step: int) -> None:
-        """Writes the task's pictures of the first validation batch."""
-        batch = next(iter(self.validation()), None)
-        if batch is not None:
-            images = self.programs.preview(state.averaged(), put_batch(batch, self.programs.mesh))
-            self.writers.write_images(step, {name: np.asarray(jax.device_get(x)) for name, x in images.items()})
-
-
-def run_loop(
-    run: Run, state: TrainState, iterator: grain.DatasetIterator, stop: Callable[[int], bool], profile: Callable[..., None]
-) -> TrainState:
-    """Steps until the last one or until `stop`. DO NOT change the order of what happens here."""
-    start = int(state.step)
-    for step in range(start, run.config.steps + 1):
-        stopping = stop(step)
-        if step > start:
-            run.between_steps(state, step, iterator, stopping)
-        if stopping or step == run.config.steps:
-            break
-        profile(step, state)
-        with run.journal.stopwatch.waiting():
-            batch = put_batch(next(iterator), run.programs.mesh)
-        state, metrics = run.programs.train_step(state, batch)
-        run.journal.add(step + 1, metrics)
-    return state
-
-
-def restore_or_init(programs: Programs, checkpoints: Checkpoints, iterator: grain.DatasetIterator, workdir: Any) -> TrainState:
-    """The newest good checkpoint's state, or a fresh one."""
-    state = checkpoints.restore(programs.abstract, iterator)
-    if state is None:
-        return programs.init()
-    log.warning("%s: going on after step %d", workdir, int(state.step))
-    return state
+    stop: Callable[[int], bool]
+    """Step → whether to end before it."""
+    profile: Callable[[int, Any], None]
+    """Called with step and state before every step."""
 
 
 def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: epath.PathLike) -> TrainState:
@@ -156,37 +61,129 @@ def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: 
     iterator of dicts of NumPy arrays. SIGTERM and Ctrl-C save and return early. Raises `UserError` for settings that cannot
     work and `DivergedError` when a number is not finite; the checkpoints before that are kept.
     """
-    folder = epath.Path(workdir)
-    mesh = make_mesh(config.mesh)
+    folder, mesh = epath.Path(workdir), make_mesh(config.mesh)
     check_batch_size(config.batch_size, config.grad_accumulation, mesh)
+    check_workdir(folder, config)
     programs = make_programs(config, task, mesh)
-    share = process_share(mesh, config.batch_size)
-    open_workdir(folder, config)
-    iterator = make_iterator("train", *share)
+    iterator = make_iterator("train", *programs.share)
+    fresh = None if saved_steps(folder / FOLDER) else programs.init()
+    make_workdir(folder)
+    with Checkpoints(folder, config.checkpoint.keep) as checkpoints:
+        state = fresh or checkpoints.restore(programs.abstract, iterator)
+        if fresh is None:
+            log.warning("%s: going on at step %d", folder, int(state.step))
+        validation = lambda: make_iterator("validation", *programs.share)
+        with opened_run(config, programs, validation, checkpoints, folder, int(state.step)) as run:
+            return run_loop(run, state, iterator)
+
+
+@contextlib.contextmanager
+def opened_run(
+    config: ConfigDict,
+    programs: Programs,
+    validation: Callable[[], grain.DatasetIterator],
+    checkpoints: Checkpoints,
+    folder: epath.Path,
+    step: int,
+) -> Iterator[Run]:
+    """Opens all outputs of a run that is at `step`, and closes them. The first process alone writes."""
+    first = jax.process_index() == 0
+    if first:
+        write_config(folder, config)
     with contextlib.ExitStack() as stack:
-        checkpoints = stack.enter_context(Checkpoints(folder, config.checkpoint.keep))
-        state = restore_or_init(programs, checkpoints, iterator, folder)
-        writers = stack.enter_context(m.opened_writers(folder, int(state.step), jax.process_index() == 0))
-        show = stack.enter_context(progress(config.steps, jax.process_index() == 0))
-        profile = stack.enter_context(profiler(config.profile, folder / "profile"))
-        stop = stack.enter_context(interruption())
+        writers = stack.enter_context(m.opened_writers(folder, step, first))
+        show = stack.enter_context(progress(config.steps, first))
         run = Run(
             config=config,
             programs=programs,
-            validation=lambda: make_iterator("validation", *share),
+            validation=validation,
             checkpoints=checkpoints,
             writers=writers,
             journal=Journal(writers, show, config.log_every),
+            stop=stack.enter_context(interruption()),
+            profile=stack.enter_context(profiler(config.profile, folder / "profile")),
         )
-        return guarded_loop(run, state, iterator, stop, profile, folder)
+        stack.enter_context(naming_last_checkpoint(checkpoints, folder))
+        yield run
 
 
-def guarded_loop(run: Run, *arguments: Any) -> TrainState:
-    """`run_loop`, whose message on divergence names the checkpoint to go back to."""
-    *arguments, folder = arguments
+@contextlib.contextmanager
+def naming_last_checkpoint(checkpoints: Checkpoints, folder: epath.Path) -> Iterator[None]:
+    """A message on divergence says which checkpoint there is to go back to."""
     try:
-        return run_loop(run, *arguments)
+        yield
     except DivergedError as error:
-        step = run.checkpoints.latest()
+        step = checkpoints.latest()
         last = f"the last good checkpoint is step {step} in {folder}" if step else "there is no checkpoint yet"
         raise DivergedError(f"{error}; {last}; lower optimizer.learning_rate or look at the data.") from None
+
+
+def run_loop(run: Run, state: TrainState, iterator: grain.DatasetIterator) -> TrainState:
+    """Steps until the last one or until told to stop. DO NOT change the order of what happens here."""
+    start = int(state.step)
+    for step in range(start, run.config.steps + 1):
+        stopping = run.stop(step)
+        if step > start:
+            between_steps(run, state, step, iterator, stopping)
+        if stopping or step == run.config.steps:
+            break
+        run.profile(step, state)
+        batch = take(run, iterator, step)
+        state, metrics = run.programs.train_step(state, batch)
+        run.journal.add(step + 1, metrics)
+    return state
+
+
+def take(run: Run, iterator: grain.DatasetIterator, step: int) -> dict[str, jax.Array]:
+    """The next batch, on the devices. Raises `UserError` when there is none."""
+    with run.journal.stopwatch.waiting():
+        batch = next(iterator, None)
+        if batch is None:
+            raise UserError(f"the training data ended at step {step}: give fewer steps, or data that repeats without end.")
+        return run.programs.put(batch)
+
+
+def due(config: ConfigDict, step: int, every: int) -> bool:
+    """Whether something done every so many steps (0: never) is done at this step; all of it is at the last."""
+    return every > 0 and (step % every == 0 or step == config.steps)
+
+
+def between_steps(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator, stopping: bool) -> None:
+    """Evaluate, save, draw, each when due. What is left of the metrics is read first, so that no bad state is saved."""
+    c = run.config
+    evaluating, drawing = due(c, step, c.eval_every), due(c, step, c.preview_every)
+    saving = stopping or due(c, step, c.checkpoint.every) or step == c.steps
+    if not (evaluating or saving or drawing):
+        return
+    run.journal.settle(step)
+    if evaluating:
+        run.writers.write(step, evaluate(run.programs, state.averaged(), run.validation(), c.eval_batches))
+    if saving:
+        save(run, state, step, iterator)
+    if drawing:
+        draw(run, state, step)
+    run.journal.stopwatch.restart()
+
+
+def evaluate(programs: Programs, variables: Variables, batches: grain.DatasetIterator, count: int) -> dict[str, float]:
+    """Mean metrics of the first `count` batches of an iterator of host batches; fewer when it ends."""
+    averages: m.Averages = {}
+    for index, batch in enumerate(itertools.islice(batches, count)):
+        averages = m.accumulate(averages, m.to_host(programs.eval_step(variables, programs.put(batch), np.int32(index))))
+    return m.compute(averages, "validation/")
+
+
+def save(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator) -> None:
+    """Saves a state that is sound. Raises `DivergedError` for one that is not."""
+    if not bool(run.programs.finite(state)):
+        raise DivergedError(f"training diverged at step {step}: parameters or optimiser state are not finite")
+    run.writers.flush()
+    run.checkpoints.save(step, state, iterator)
+
+
+def draw(run: Run, state: TrainState, step: int) -> None:
+    """Writes the task's pictures of the first validation batch."""
+    batch = next(run.validation(), None)
+    if batch is not None:
+        images = run.programs.preview(state.averaged(), run.programs.put(batch))
+        run.writers.write_images(step, {name: np.asarray(image) for name, image in jax.device_get(dict(images)).items()})

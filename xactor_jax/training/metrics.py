@@ -14,12 +14,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 
 import cv2
+import jax
 import numpy as np
 from clu import metrics as clu_metrics
 from etils import epath
 from tensorboardX import SummaryWriter
 
+from xactor_jax.training.experiment import write_whole
+
 Scalars = Mapping[str, float]
+Averages = Mapping[str, clu_metrics.Average]
 
 
 def is_remote(path: epath.Path) -> bool:
@@ -27,13 +31,18 @@ def is_remote(path: epath.Path) -> bool:
     return "://" in str(path)
 
 
-def accumulate(averages: Mapping[str, clu_metrics.Average], values: Scalars) -> dict[str, clu_metrics.Average]:
+def to_host(values: Mapping[str, jax.Array]) -> dict[str, float]:
+    """Scalars from the devices; waits until they are computed."""
+    return {name: float(value) for name, value in jax.device_get(dict(values)).items()}
+
+
+def accumulate(averages: Averages, values: Scalars) -> dict[str, clu_metrics.Average]:
     """The running averages with one more step's values."""
     one = {k: clu_metrics.Average(total=np.float64(v), count=np.int64(1)) for k, v in values.items()}
     return {**averages, **{k: averages[k].merge(v) if k in averages else v for k, v in one.items()}}
 
 
-def compute(averages: Mapping[str, clu_metrics.Average], prefix: str = "") -> dict[str, float]:
+def compute(averages: Averages, prefix: str = "") -> dict[str, float]:
     """Name → mean."""
     return {f"{prefix}{name}": float(average.compute()) for name, average in averages.items()}
 
@@ -57,7 +66,7 @@ class JsonLines:
         self._path = path
         self._lines = keep_lines(path.read_text(), last_step) if path.exists() else []
         self._step, self._scalars = -1, {}
-        path.write_text(self._text())
+        write_whole(path, self._text())
 
     def _text(self) -> str:
         return "".join(f"{line}\n" for line in self._lines)
@@ -82,7 +91,7 @@ class JsonLines:
         """Everything given so far is in the file."""
         self._close_line()
         if is_remote(self._path):
-            self._path.write_text(self._text())
+            write_whole(self._path, self._text())
 
 
 class TensorBoard:

@@ -1,8 +1,8 @@
 """The optimiser of `config.optimizer`: Adam with decoupled weight decay (arXiv 1711.05101), one chain per parameter label.
 
-    g ← g · min(1, clip_norm / ‖g‖)                         over the parameters of one label                      (1)
-    θ ← θ − η(step) · (Adam(g; b1, b2) + weight_decay · θ)     decay on matrices and kernels alone                   (2)
-    η(step): linear from 0 over warmup_steps, then constant, or cosine to final_fraction · peak at the last step        (3)
+g ← g · min(1, clip_norm / ‖g‖)                         over the parameters of one label                      (1)
+θ ← θ − η(step) · (Adam(g; b1, b2) + weight_decay · θ)     decay on matrices and kernels alone                   (2)
+η(step): linear from 0 over warmup_steps, then constant, or cosine to final_fraction · peak at the last step        (3)
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     workdir/config.json                 stage and settings
     workdir/checkpoints/STEP/state      TrainState
     workdir/checkpoints/STEP/data       position of every process's data iterator
-    workdir/checkpoints/STEP/check      fingerprint of the state, compared after restoring
+    workdir/checkpoints/STEP/check      fingerprints of the state, compared after restoring
 
 A checkpoint that cannot be read, or whose numbers are not those that were saved, is passed over for the one before.
 """
@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import grain
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
@@ -25,46 +23,35 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.parallel.partition import path_name
 from xactor_jax.training import experiment
 from xactor_jax.training.state import TrainState
+from xactor_jax.training.trees import FOLDER, fingerprint, saved_tree, shapes
 
 Tree = Any
 
 log = logging.getLogger(__name__)
 
-FOLDER = "checkpoints"
 
-
-def open_workdir(workdir: epath.Path, config: ConfigDict) -> None:
-    """Makes the folder and writes config.json. Raises `UserError` when it cannot be written or holds another stage."""
+def check_workdir(workdir: epath.Path, config: ConfigDict) -> None:
+    """Raises `UserError` when the folder holds a run of another stage; warns of settings that have changed."""
     old = experiment.read_config(workdir)
-    if old is not None and old.get("stage") != config.stage:
+    if old is None:
+        return
+    if old.get("stage") != config.stage:
         raise UserError(f"{workdir} holds a run of the stage {old.get('stage')}, not {config.stage}: give another --workdir.")
-    for key, (before, now) in experiment.differences(old or config, config).items():
+    for key, (before, now) in experiment.differences(old, config).items():
         log.warning("%s was %s in this workdir and is %s now", key, before, now)
-    if jax.process_index() == 0:
-        _write(workdir, experiment.FILE, experiment.to_json(config))
 
 
-def _write(folder: epath.Path, name: str, text: str) -> None:
+def make_workdir(workdir: epath.Path) -> None:
+    """Raises `UserError` when the folder cannot be made or written to."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    except OSError as error:
-        raise UserError(f"The folder {folder} cannot be written to ({error}): give another --workdir.") from None
-
-
-def fingerprint(tree: Tree) -> jax.Array:
-    """uint32 that changes when any bit of any array does, the same on every mesh: Σ bits · (2 · position + 1) mod 2³²."""
-    total = jnp.zeros((), jnp.uint32)
-    for array in jax.tree.leaves(tree):
-        bits = jax.lax.bitcast_convert_type(array, jnp.dtype(f"uint{8 * array.dtype.itemsize}")) if array.dtype != bool else array
-        position = jnp.ones((), jnp.uint32)
-        for axis, size in enumerate(array.shape):
-            position = position * jnp.uint32(size) + 2 * jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis)
-        total = total * jnp.uint32(31) + jnp.sum(bits.astype(jnp.uint32) * (position | 1), dtype=jnp.uint32)
-    return total
+        workdir.mkdir(parents=True, exist_ok=True)
+        probe = workdir / f".write_test_{jax.process_index()}"
+        probe.write_text("")
+        probe.unlink()
+    except Exception as error:  # object stores have errors of their own
+        raise UserError(f"the folder {workdir} cannot be written to ({error}): give another --workdir.") from None
 
 
 class Checkpoints:
@@ -74,7 +61,7 @@ class Checkpoints:
         self._folder = workdir / FOLDER
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
-        self._fingerprint = jax.jit(fingerprint)
+        self._fingerprints = jax.jit(lambda state: (fingerprint(state), fingerprint(state.averaged())))
 
     def __enter__(self) -> Checkpoints:
         return self
@@ -92,10 +79,11 @@ class Checkpoints:
         """Starts saving; the state may be donated once this returns. Skips a step that is saved already."""
         if step == self._manager.latest_step():
             return
+        whole, averaged = self._fingerprints(state)
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             data=grain.checkpoint.CheckpointSave(iterator),
-            check=ocp.args.JsonSave({"fingerprint": int(self._fingerprint(state))}),
+            check=ocp.args.JsonSave({"state": int(whole), "averaged": int(averaged)}),
         )
         self._manager.save(step, args=args, force=True)
 
@@ -111,7 +99,7 @@ class Checkpoints:
                 self._drop(steps[:index])
                 return state
         if steps:
-            raise UserError(f"Every checkpoint in {self._folder} is damaged: delete the folder to start anew.")
+            raise UserError(f"every checkpoint in {self._folder} is damaged: delete the folder to start anew.")
         return None
 
     def _drop(self, steps: list[int]) -> None:
@@ -123,7 +111,7 @@ class Checkpoints:
         """The state, or None with a warning when anything about the checkpoint cannot be read on any process."""
         state, problem = None, ""
         try:
-            check_shapes(saved_shapes(self._folder / str(step) / "state"), abstract, self._folder)
+            check_shapes(saved_tree(self._folder / str(step) / "state"), abstract, self._folder)
             state = self._read(step, abstract)
             restore_iterator(self._folder / str(step) / "data", iterator)
         except UserError:
@@ -138,26 +126,19 @@ class Checkpoints:
     def _read(self, step: int, abstract: TrainState) -> TrainState:
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), check=ocp.args.JsonRestore())
         restored = self._manager.restore(step, args=args)
-        if int(self._fingerprint(restored.state)) != restored.check["fingerprint"]:
+        if int(self._fingerprints(restored.state)[0]) != restored.check["state"]:
             raise ValueError("its numbers are not those that were saved")
         return restored.state
 
 
-def saved_shapes(folder: epath.Path) -> dict[str, tuple[int, ...]]:
-    """Path → shape of every array in a saved tree, without reading the arrays."""
-    metadata = ocp.StandardCheckpointHandler().metadata(folder)
-    leaves = jax.tree_util.tree_leaves_with_path(metadata.item_metadata.tree if hasattr(metadata, "item_metadata") else metadata)
-    return {path_name(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}
-
-
-def check_shapes(saved: Mapping[str, tuple[int, ...]], abstract: TrainState, folder: epath.Path) -> None:
+def check_shapes(saved: Tree, abstract: TrainState, folder: epath.Path) -> None:
     """Raises `UserError` naming the first parameter whose shape in the checkpoint is not the config's."""
-    wanted = {path_name(path): tuple(x.shape) for path, x in jax.tree_util.tree_leaves_with_path(abstract)}
-    odd = sorted(name for name in saved.keys() | wanted.keys() if saved.get(name) != wanted.get(name))
+    there, here = shapes(saved), shapes(abstract)
+    odd = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
     if odd:
         raise UserError(
-            f"The checkpoints in {folder} belong to another network or optimiser ({odd[0]} is {saved.get(odd[0], 'absent')} "
-            f"there and {wanted.get(odd[0], 'absent')} in this config): give back its settings or another --workdir."
+            f"the checkpoints in {folder} belong to another network or optimiser ({odd[0]} is {there.get(odd[0], 'absent')} "
+            f"there and {here.get(odd[0], 'absent')} in this config): give back its settings or another --workdir."
         )
 
 

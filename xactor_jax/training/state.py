@@ -13,9 +13,10 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import replicated
-from xactor_jax.parallel.partition import follow_params, path_name, tree_shardings
+from xactor_jax.parallel.partition import follow_params, tree_shardings
 from xactor_jax.training.randomness import stream_key
 from xactor_jax.training.task import Task, Variables
+from xactor_jax.training.trees import shapes
 
 Tree = Any
 
@@ -23,7 +24,7 @@ Tree = Any
 class TrainState(flax.struct.PyTreeNode):
     """What a checkpoint holds. `step` counts optimiser steps done; parameters and their average are float32."""
 
-    step: jax.Array
+    step: Any
     params: Tree
     ema: Tree
     opt_state: Tree
@@ -77,11 +78,11 @@ def merge_buffers(buffers: Tree, pretrained: Tree) -> Tree:
 
 def _put_like(target: Tree, tree: Tree, name: str) -> Tree:
     """Host arrays laid out as `target`."""
-    wanted, given = _shapes(target), _shapes(tree)
+    wanted, given = shapes(target), shapes(tree)
     if wanted != given:
         odd = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))[0]
         raise UserError(
-            f"The pretrained {name} does not fit this config ({odd or name}: {given.get(odd)} in the checkpoint, "
+            f"the pretrained {name} does not fit this config ({odd or name}: {given.get(odd)} in the checkpoint, "
             f"{wanted.get(odd)} wanted): train it with the same sizes or name another one."
         )
     return jax.tree.map(_put, target, jax.tree.unflatten(jax.tree.structure(target), jax.tree.leaves(tree)))
@@ -90,7 +91,3 @@ def _put_like(target: Tree, tree: Tree, name: str) -> Tree:
 def _put(target: jax.Array, array: Any) -> jax.Array:
     host = jax.device_get(array)
     return jax.make_array_from_callback(target.shape, target.sharding, lambda index: host[index].astype(target.dtype))
-
-
-def _shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
-    return {path_name(path): tuple(array.shape) for path, array in jax.tree_util.tree_leaves_with_path(tree)}

@@ -1,8 +1,8 @@
 """One optimiser step and one evaluation step, pure, and compiled for a mesh.
 
-    g = (1/m) Σ_j ∇L(θ, microbatch_j, key_j)                                                                     (1)
-    θ ← optimiser(θ, g)                                                                                             (2)
-    ema ← d · ema + (1 − d) · θ,   d = min(ema_decay, (1 + step) / (10 + step))                                        (3)
+g = (1/m) Σ_j ∇L(θ, microbatch_j, key_j)                                                                     (1)
+θ ← optimiser(θ, g)                                                                                             (2)
+ema ← d · ema + (1 − d) · θ,   d = min(ema_decay, (1 + step) / (10 + step))                                        (3)
 """
 
 from __future__ import annotations
@@ -85,6 +85,11 @@ def accumulate(
     return LossOutput(loss, metrics, buffers), gradients
 
 
+def as_float32(metrics: Mapping[str, jax.typing.ArrayLike]) -> Metrics:
+    """Scalars in one type, whatever the network computed in."""
+    return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
+
+
 def make_train_step(
     config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, mesh: Mesh, shardings: TrainState
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
@@ -99,7 +104,7 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         ema = update_ema(state.ema, params, ema_decay(state.step, decay))
         own = {"loss": output.loss, "grad_norm": optax.global_norm(gradients), "learning_rate": schedule(state.step)}
-        return TrainState(state.step + 1, params, ema, opt_state, output.buffers), {**output.metrics, **own}
+        return TrainState(state.step + 1, params, ema, opt_state, output.buffers), as_float32({**output.metrics, **own})
 
     return jax.jit(
         train_step,
@@ -115,7 +120,7 @@ def make_eval_step(config: ConfigDict, task: Task, mesh: Mesh) -> Callable[[Vari
 
     def eval_step(variables: Variables, batch: Batch, index: jax.Array) -> Metrics:
         output = task.loss(variables, batch, stream_key(seed, "eval", index), False)
-        return {**output.metrics, "loss": output.loss}
+        return as_float32({**output.metrics, "loss": output.loss})
 
     return jax.jit(eval_step, out_shardings=replicated(mesh))
 

@@ -7,7 +7,7 @@ beyond this protocol.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 from jax.sharding import PartitionSpec
@@ -36,6 +36,7 @@ class LossOutput(NamedTuple):
     buffers: Tree
 
 
+@runtime_checkable
 class Task(Protocol):
     """One stage of X-Actor as the trainer sees it."""
 

@@ -37,6 +37,8 @@ Latents = Float[Array, "n h w c"]
 class AutoencoderSettings:
     """Sizes of the autoencoder. Pixels per latent cell: patch × 2^(levels − 1)."""
 
+    image_size: int = 512
+    """Side of a frame in pixels."""
     patch: int = 1
     """Side of the squares of pixels folded into channels before the first and unfolded after the last convolution."""
     channels: tuple[int, ...] = (128, 256, 512, 512)
@@ -59,6 +61,11 @@ class AutoencoderSettings:
         """Pixels along the side of one latent cell."""
         return self.patch * 2 ** (len(self.channels) - 1)
 
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of one frame's latent."""
+        return self.image_size // self.factor, self.image_size // self.factor, self.latent_channels
+
 
 class PixelAttention(nn.Module):
     """Self-attention of one head over all cells, plus the input (the middle of Stable Diffusion's autoencoder)."""
@@ -70,7 +77,7 @@ class PixelAttention(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
         n, h, w, c = x.shape
         tokens = group_norm(self.groups, 1e-6, self.dtype, "norm")(x).reshape(n, 1, h * w, c)
-        return x + BankAttention(1, self.dtype, name="attention")(tokens).reshape(x.shape)
+        return x + BankAttention(1, bias=True, dtype=self.dtype, name="attention")(tokens).reshape(x.shape)
 
 
 class Encoder(nn.Module):
@@ -161,9 +168,9 @@ class AutoencoderModel:
     def settings(self) -> AutoencoderSettings:
         return self.module.settings
 
-    def init(self, key: jax.Array, image_size: int) -> dict[str, Any]:
+    def init(self, key: jax.Array) -> dict[str, Any]:
         """Fresh weights, and statistics under which raw and standardised latents are the same."""
-        params = self.module.init(key, jnp.zeros((1, image_size, image_size, 3)))["params"]
+        params = self.module.init(key, jnp.zeros((1, self.settings.image_size, self.settings.image_size, 3)))["params"]
         return {"params": params, "buffers": initial_statistics(self.settings.latent_channels)}
 
     def encode(self, frozen: Mapping[str, Any], images: Float[Array, "*b height width 3"]) -> Float[Array, "*b h w c"]:

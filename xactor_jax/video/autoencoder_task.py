@@ -43,23 +43,23 @@ class AutoencoderTask:
 
     model: AutoencoderModel
     settings: AutoencoderLossSettings
-    image_size: int
     stage: ClassVar[str] = "autoencoder"
     partition_rules: ClassVar[Rules] = ATTENTION_RULES
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> AutoencoderTask:
         model = AutoencoderModel.from_network(config.network, config.precision)
-        return cls(model, AutoencoderLossSettings(**config.loss.to_dict()), config.image_size)
+        return cls(model, AutoencoderLossSettings(**config.loss.to_dict()))
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        return {"frames": jax.ShapeDtypeStruct((batch_size, self.image_size, self.image_size, 3), jnp.float32)}
+        size = self.model.settings.image_size
+        return {"frames": jax.ShapeDtypeStruct((batch_size, size, size, 3), jnp.float32)}
 
     def init(self, key: jax.Array) -> Variables:
         key_model, key_critic = jax.random.split(key)
-        params = {"autoencoder": self.model.init(key_model, self.image_size)["params"]}
+        params = {"autoencoder": self.model.init(key_model)["params"]}
         if self.settings.adversarial > 0:
-            picture = jnp.zeros((1, self.image_size, self.image_size, 3))
+            picture = jnp.zeros((1, self.model.settings.image_size, self.model.settings.image_size, 3))
             params["discriminator"] = self._discriminator().init(key_critic, picture)["params"]
         return Variables(params, initial_statistics(self.model.settings.latent_channels))
 

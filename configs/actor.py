@@ -1,0 +1,85 @@
+"""Stage 2: the audio-conditioned diffusion-forcing transformer over motion latents.
+
+python launch/train.py --config=configs/actor.py            # a few minutes on two cores
+python launch/train.py --config=configs/actor.py:puppets    # the recipe behind data/assets/actor
+python launch/train.py --config=configs/actor.py:base       # the size of the paper
+"""
+
+from ml_collections import ConfigDict
+
+from configs.common import apply_preset, get_common
+from xactor_jax.labels import EMOTIONS
+
+
+def get_config(preset: str = "default") -> ConfigDict:
+    c = get_common("actor")
+    c.steps = 2_000
+    c.batch_size = 16
+    c.optimizer.learning_rate = 2e-3
+    c.data.window = 80  # frames of a training example; shorter clips are padded and masked
+
+    c.network = ConfigDict()
+    c.network.latent_dim = 32  # D, size of a motion latent: that of the motion stage
+    c.network.audio_dim = 320  # A, size of a frame's audio features: 4 log-mel columns of 80 bands
+    c.network.width = 96  # features of a token
+    c.network.depth = 3  # transformer blocks
+    c.network.heads = 3  # of every attention
+    c.network.chunk = 10  # frames that share a noise level and see each other fully
+    c.network.context = 50  # frames of past that a chunk sees, a multiple of chunk
+    c.network.audio_radius = 2  # frames of audio on either side that a token attends to
+    c.network.emotions = len(EMOTIONS)  # labels; one more is kept for "unknown"
+    c.network.mlp_ratio = 4  # width inside a block's MLP over width
+
+    c.diffusion = ConfigDict()
+    c.diffusion.schedule = "cosine"  # cosine or scaled_linear
+    c.diffusion.prediction = "v"  # what the network says: v, eps or x0
+
+    c.objective = ConfigDict()
+    c.objective.noise_levels = ConfigDict()  # how often a clip's levels are drawn in each way, relative to one another
+    c.objective.noise_levels.independent_per_chunk = 1.0
+    c.objective.noise_levels.monotone_per_chunk = 0.0
+    c.objective.noise_levels.independent_per_token = 0.0
+    c.objective.noise_levels.shared = 0.0
+    c.objective.weighting = "min_snr"  # of the loss by noise level: min_snr or none
+    c.objective.gamma = 5.0  # bound of the signal-to-noise ratio in min_snr
+    c.objective.drop_audio = 0.1  # probability that a clip is shown without its audio
+    c.objective.drop_reference = 0.1  # … without its reference motion
+    c.objective.drop_emotion = 0.3  # … without its emotion label
+
+    c.rollout = ConfigDict()  # how previews are sampled
+    c.rollout.steps = 12  # network calls from noise to motion, for each chunk
+    c.rollout.schedule = "autoregressive"  # autoregressive, pyramid or full_sequence
+    c.rollout.offset = 4  # pyramid: network calls between a chunk and the next
+    c.rollout.audio_guidance = 1.5  # 1: the conditional prediction alone
+    c.rollout.history_level = 0.05  # noise level in [0, 1] of the youngest finished chunk as the network sees it
+    c.rollout.history_decay = 0.5  # factor by which it falls with every chunk of age
+    return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
+
+
+def _puppets(c: ConfigDict) -> ConfigDict:
+    c.steps = 9_000
+    c.data.persons = 160
+    c.data.clips_per_person = 6
+    c.network.width = 128
+    c.network.heads = 4
+    c.checkpoint.every = c.eval_every = c.preview_every = 1_000
+    return c
+
+
+def _base(c: ConfigDict) -> ConfigDict:
+    c.steps = 300_000
+    c.batch_size = 128
+    c.precision = "bfloat16"
+    c.ema_decay = 0.9999
+    c.optimizer.learning_rate = 1e-4
+    c.optimizer.warmup_steps = 5_000
+    c.optimizer.weight_decay = 1e-3
+    c.data.window = 300
+    c.network.latent_dim = 512
+    c.network.audio_dim = 768  # wav2vec 2.0 base, one hidden layer
+    c.network.width = 768
+    c.network.depth = 12
+    c.network.heads = 12
+    c.network.context = 250
+    c.checkpoint.every = c.eval_every = c.preview_every = 5_000
+    return c

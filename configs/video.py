@@ -1,0 +1,109 @@
+"""Stage 3: video from a portrait and motion latents, by latent diffusion.
+
+python launch/train.py --config=configs/video.py            # a few minutes on two cores
+python launch/train.py --config=configs/video.py:puppets    # the recipe behind data/assets/video
+python launch/train.py --config=configs/video.py:base       # the size of the nearest published renderer (X-NeMo)
+"""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+from configs.autoencoder import get_network
+from configs.common import apply_preset, get_common
+
+
+def get_config(preset: str = "default") -> ConfigDict:
+    c = get_common("video")
+    c.steps = 1_000
+    c.batch_size = 4  # windows of data.window frames
+    c.optimizer.learning_rate = 1e-3
+    c.data.window = 8  # frames that the denoiser sees at once
+    c.data.examples_per_clip = 1
+    c.autoencoder = get_network(preset)  # sizes of the frozen autoencoder: those of the checkpoint in pretrained.autoencoder
+    c.predict_residual = True  # diffuse the difference from the reference's latent, not the latent
+
+    c.diffusion = ConfigDict()
+    c.diffusion.schedule = "cosine"  # cosine or scaled_linear (of Stable Diffusion)
+    c.diffusion.prediction = "v"  # what the network says: v, eps or x0
+    c.network = _network()
+
+    c.loss = ConfigDict()
+    c.loss.weighting = "min_snr"  # of noise levels: min_snr or none
+    c.loss.gamma = 5.0  # signal-to-noise ratio at which min_snr clips
+    c.loss.weight_floor = 0.2  # smallest weight of any noise level
+    c.loss.box_weight = 2.0  # extra weight of cells inside the eyes' and the mouth's boxes
+    c.loss.change_weight = 1.0  # extra weight of cells that differ from the reference, by how much over the mean
+    c.loss.reference_masked = 0.3  # share of the reference features' pixels hidden in training
+    c.loss.reference_drop = 0.0  # probability that an example sees no reference features
+    c.loss.motion_drop = 0.05  # probability that an example is told the reference's motion in every frame
+    c.loss.statistics_decay = 0.99  # of the running size of the difference from the reference, per step
+
+    c.motion_noise = ConfigDict()  # on the motion latents in training, largest deviation; latents have unit deviation
+    c.motion_noise.bias = 0.1  # one offset per window
+    c.motion_noise.drift = 0.1  # random walk, deviation at the window's end
+    c.motion_noise.jitter = 0.05  # apart in every frame
+
+    c.render = ConfigDict()  # previews, and what a program samples with where it is not told otherwise
+    c.render.steps = 8  # denoising steps
+    c.render.guidance_scale = 1.0  # away from the reference's own motion; 1: off, and half the work
+    c.render.guidance_keeps_reference = True  # whether the negative branch sees the reference
+    c.render.window_overlap = 2  # frames that neighbouring windows share
+    c.render.windows_per_segment = 3  # windows denoised together; memory grows with it
+    c.render.known_frames = 2  # finished frames that each segment takes over from the one before
+    c.render.first_time = 1.0  # noise level at which denoising starts, in (0, 1]
+    return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
+
+
+def _network() -> ConfigDict:
+    """Sizes for puppets of 64 × 64 pixels."""
+    n = ConfigDict()
+    n.motion_dim = 32  # D, size of a motion latent
+    n.motion_tokens = 8  # tokens made of one motion latent
+    n.motion_token_width = 32  # features of each
+    n.motion_hidden = 128  # hidden layer between the latent and its tokens; 0: one linear map
+    n.concatenate_reference = True  # the reference latent as further input channels too
+    n.full_reference = False  # keep layers of the reference network that nothing reads
+    n.unet = ConfigDict()
+    n.unet.channels = (32, 64)  # width of each level, finest first
+    n.unet.attention = (False, True)  # levels where pixels attend to each other and to the reference
+    n.unet.blocks = 1  # layers per level on the way down; one more on the way up
+    n.unet.heads = 4  # of every attention
+    n.unet.groups = 8  # of group normalisation
+    n.unet.feed_forward = 2  # width inside the feed-forward part of spatial modules over that outside; 0: none
+    n.unet.module_feed_forward = 0  # the same of motion and temporal modules
+    n.unet.module_attentions = 1  # attentions in a row in each motion and temporal module
+    n.unet.time_width = 128  # features of the noise level's embedding
+    n.unet.coordinates = True  # tell each cell its row and column
+    return n
+
+
+def _puppets(c: ConfigDict) -> ConfigDict:
+    c.steps = 4_000
+    c.data.persons = 160
+    c.data.clips_per_person = 6
+    c.checkpoint.every = c.eval_every = c.preview_every = 1_000
+    return c
+
+
+def _base(c: ConfigDict) -> ConfigDict:
+    """Stable Diffusion 1.5's trunk with X-NeMo's motion and temporal modules."""
+    c.steps = 200_000
+    c.batch_size = 64
+    c.precision = "bfloat16"
+    c.ema_decay = 0.9999
+    c.optimizer.learning_rate = 1e-5
+    c.optimizer.warmup_steps = 1_000
+    c.data.image_size = 512
+    c.data.window = 24
+    c.predict_residual = False
+    c.diffusion.update(schedule="scaled_linear", prediction="eps", beta_start=0.00085, beta_end=0.02)
+    c.network.update(motion_dim=512, motion_tokens=32, motion_token_width=16, motion_hidden=0)
+    c.network.update(concatenate_reference=False, full_reference=True)
+    c.network.unet.update(channels=(320, 640, 1280, 1280), attention=(True, True, True, False), blocks=2, heads=8, groups=32)
+    c.network.unet.update(feed_forward=4, module_feed_forward=4, module_attentions=2, time_width=1280, coordinates=False)
+    c.loss.update(weight_floor=0.0, box_weight=0.0, change_weight=0.0, reference_drop=0.1, motion_drop=0.0)
+    c.render.update(steps=35, guidance_scale=2.5, guidance_keeps_reference=False, window_overlap=4, windows_per_segment=1)
+    c.render.update(known_frames=4)
+    c.checkpoint.every = c.eval_every = c.preview_every = 5_000
+    return c

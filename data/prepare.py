@@ -1,0 +1,390 @@
+"""From a folder of videos to a data set of clip records, with an account of every file.
+
+Every file is worked on in its own process (`worker_pool`) and its clips are staged in a hidden folder beside the output, under
+a key made of its path, size, time of change and the settings. A run that was stopped goes on with what is not staged. When all
+files have been seen, the staged clips become one data set, and a manifest says of every file what became of it.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from etils import epath
+
+from data import prepare_video, records, storage, worker_pool
+from data.prepare_video import VideoJob, VideoSettings
+from xactor_jax.errors import UserError
+from xactor_jax.media import faces
+
+SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".3gp", ".ogv")
+NO_PERSON = "no person"
+MANIFEST = "manifest.csv"
+COLUMNS = (
+    *("file", "status", "reason", "detail", "person", "split", "records", "frames", "seconds"),
+    *("fps_in", "seconds_in", "width_in", "height_in", "start", "face_pixels", "crop", "sound"),
+)
+SPLITS = ("train", "validation", "test")
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareSettings:
+    """What a run is asked to do."""
+
+    videos: tuple[str, ...]
+    out: str
+    video: VideoSettings = dataclasses.field(default_factory=VideoSettings)
+    persons: str = "name"  # a csv file, "folder", "name" or "name:REGEX"
+    validation: float = 0.1  # share of the persons
+    test: float = 0.1
+    processes: int = 1
+    timeout: float = 1800.0  # seconds for one file
+
+    def validate(self) -> None:
+        """Raises `UserError` for values that make no sense."""
+        video = self.video
+        if video.size < 16 or video.size % 2:
+            raise UserError(f"--size {video.size} is not possible: give an even number from 16 on.")
+        if not 0 < video.min_seconds <= video.max_seconds:
+            raise UserError("--min_seconds must be above 0 and not above --max_seconds: correct them.")
+        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+            raise UserError("--validation and --test are shares of the persons and must leave some to train on.")
+        if self.processes < 0 or self.timeout <= 0 or video.detections <= 0:
+            raise UserError("--processes, --timeout and --detections must be positive: correct them.")
+        faces.make_detector(video.detector)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """A file of the tree: its path, its path inside the tree, and what changes when it does."""
+
+    path: str
+    relative: str
+    stamp: str
+
+    @property
+    def is_video(self) -> bool:
+        return self.relative.lower().endswith(SUFFIXES)
+
+
+def list_files(settings: PrepareSettings) -> list[Source]:
+    """Every file below the folders of videos, sorted; the output is passed over.
+
+    Raises:
+        UserError: a folder is missing, or there is no video in any.
+    """
+    sources = []
+    for text in settings.videos:
+        root = epath.Path(text)
+        if not root.is_dir():
+            raise UserError(f"there is no folder {root}: --videos names a folder of videos.")
+        prefix = f"{root.name}/" if len(settings.videos) > 1 else ""
+        sources += [_source(path, root, prefix) for path in _walk(root) if not _inside(path, settings)]
+    if not any(source.is_video for source in sources):
+        raise UserError(f"no videos in {', '.join(settings.videos)}: name a folder with {' '.join(SUFFIXES[:7])} files.")
+    return sorted(sources, key=lambda source: source.relative)
+
+
+def _walk(folder: epath.Path) -> Iterator[epath.Path]:
+    """Every file below a folder, local or remote."""
+    try:
+        inside = list(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read ({error}): check its permissions.") from error
+    for path in inside:
+        if path.is_dir():
+            yield from _walk(path)
+        else:
+            yield path
+
+
+def _inside(path: epath.Path, settings: PrepareSettings) -> bool:
+    folders = (str(epath.Path(settings.out)), str(staging_folder(settings.out)))
+    return any(str(path).startswith(folder + "/") for folder in folders)
+
+
+def _source(path: epath.Path, root: epath.Path, prefix: str) -> Source:
+    stat = path.stat()
+    relative = prefix + str(path)[len(str(root)) :].lstrip("/")
+    return Source(path=str(path), relative=relative, stamp=f"{stat.length} {stat.mtime}")
+
+
+def person_namer(text: str) -> Callable[[str], str | None]:
+    """The function from a file's path inside the tree to its person, or None where it does not know.
+
+    Raises:
+        UserError: the csv lacks its columns, or the regular expression is none.
+    """
+    kind, _, pattern = text.partition(":")
+    if text == "folder":
+        return lambda relative: pathlib.PurePosixPath(relative).parent.name or None
+    if kind == "name":
+        return _name_matcher(pattern or r"(.+)\.[^.]*$")
+    if text.endswith(".csv"):
+        return _csv_persons(text)
+    raise UserError(f"--persons {text!r} is not possible: give a csv file, folder, name or name:REGEX.")
+
+
+def _name_matcher(pattern: str) -> Callable[[str], str | None]:
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"--persons name:{pattern} is no regular expression ({error}): correct it.") from error
+
+    def person(relative: str) -> str | None:
+        match = expression.search(pathlib.PurePosixPath(relative).name)
+        return match and (match.group(1) if expression.groups else match.group(0))
+
+    return person
+
+
+def _csv_persons(text: str) -> Callable[[str], str | None]:
+    """Rows are found by the path inside the tree, else by the name of the file where that is unique."""
+    path = epath.Path(text)
+    if not path.exists():
+        raise UserError(f"there is no csv of persons at {path}: check the path.")
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    if not rows or not {"file", "person"} <= set(rows[0]):
+        raise UserError(f"{path} must have the columns file and person and at least one row.")
+    persons = {row["file"]: row["person"] for row in rows}
+    names = Counter(pathlib.PurePosixPath(file).name for file in persons)
+    by_name = {pathlib.PurePosixPath(file).name: person for file, person in persons.items()}
+
+    def person(relative: str) -> str | None:
+        name = pathlib.PurePosixPath(relative).name
+        return persons.get(relative) or (by_name[name] if names[name] == 1 else None) or None
+
+    return person
+
+
+def assign_splits(persons: Sequence[str], validation: float, test: float) -> dict[str, str]:
+    """Split of every person, drawn by the hash of the name, so that it hardly changes as persons are added.
+
+    Each split asked for gets at least one person; with fewer than three persons, all are trained on.
+    """
+    order = sorted(set(persons), key=lambda person: hashlib.sha256(person.encode()).hexdigest())
+    counts = {"test": test, "validation": validation}
+    parts: dict[str, str] = {}
+    for split, share in counts.items():
+        number = max(1, round(share * len(order))) if share > 0 and len(order) >= 3 else 0
+        taken = [person for person in order if person not in parts][:number]
+        parts |= dict.fromkeys(taken, split)
+    return {person: parts.get(person, "train") for person in order}
+
+
+def staging_folder(out: str) -> pathlib.Path:
+    """Where clips wait until the data set is whole: beside a local output, else in the system's temporary folder."""
+    if "://" in out:
+        return pathlib.Path(tempfile.gettempdir()) / "xactor_jax_prepare" / hashlib.sha256(out.encode()).hexdigest()[:16]
+    path = pathlib.Path(out).absolute()
+    return path.with_name(f".{path.name}.staging")
+
+
+def source_key(source: Source, settings: VideoSettings) -> str:
+    """Changes with the file, with the settings and with the files that the settings name."""
+    _, _, file = settings.detector.partition(":")
+    stamp = str(epath.Path(file).stat().mtime) if file else ""
+    text = json.dumps([source.relative, source.stamp, dataclasses.asdict(settings), stamp])
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+class Staging:
+    """Results of finished files: KEY.json, written last, and KEY.0000.npz …, one per record."""
+
+    def __init__(self, out: str):
+        self.folder = staging_folder(out)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{out} cannot be written to ({error}): choose a folder that you may write to.") from error
+
+    def prefix(self, key: str) -> str:
+        return str(self.folder / key)
+
+    def find(self, key: str) -> Row | None:
+        file = self.folder / f"{key}.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def put(self, key: str, row: Row) -> None:
+        partial = self.folder / f"{key}.partial"
+        partial.write_text(json.dumps(row))
+        partial.replace(self.folder / f"{key}.json")
+
+    def records(self, key: str, count: int) -> Iterator[dict[str, Any]]:
+        for i in range(count):
+            yield prepare_video.read_record(self.folder / f"{key}.{i:04d}.npz")
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+Report = Callable[[int, int, Row], None]
+"""Told after each file: files done, files in all, the file's row."""
+
+
+def process_files(jobs: Mapping[str, VideoJob], staging: Staging, settings: PrepareSettings, report: Report) -> dict[str, Row]:
+    """Rows of all jobs by key: those that are staged already, and those worked on now."""
+    rows = {key: row for key in jobs if (row := staging.find(key))}
+    for done, row in enumerate(rows.values(), start=1):
+        report(done, len(jobs), row)
+    keys = {job: key for key, job in jobs.items()}
+    left = [job for key, job in jobs.items() if key not in rows]
+    outcomes = worker_pool.run_jobs(
+        prepare_video.prepare_video, left, processes=min(settings.processes, len(left)), timeout=settings.timeout
+    )
+    for outcome in outcomes:
+        key = keys[outcome.job]
+        rows[key] = outcome.result or {"status": "rejected", "reason": prepare_video.UNREADABLE, "detail": outcome.failure}
+        if not outcome.failure:  # a crash or a time-out is tried again by the next run
+            staging.put(key, rows[key])
+        report(len(rows), len(jobs), rows[key])
+    return rows
+
+
+def clip_names(files: Sequence[str]) -> dict[str, str]:
+    """A name per file without folders: path and stem, and the suffix too where two differ in nothing else."""
+    stems = {file: str(pathlib.PurePosixPath(file).with_suffix("")).replace("/", "__") for file in files}
+    counts = Counter(stems.values())
+    return {file: stem if counts[stem] == 1 else file.replace("/", "__") for file, stem in stems.items()}
+
+
+def _clips(rows: Sequence[Row], staging: Staging, split: str) -> Iterator[Any]:
+    names = clip_names([row["file"] for row in rows])
+    for row in sorted((r for r in rows if r["split"] == split), key=lambda r: (r["person"], names[r["file"]])):
+        for i, fields in enumerate(staging.records(row["key"], row["records"])):
+            yield records.Clip(person=row["person"], clip=f"{names[row['file']]}_{i:04d}", **fields)
+
+
+def write_manifest(path: epath.Path, rows: Sequence[Row]) -> None:
+    """One line a file, sorted by file; columns `COLUMNS`."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(rows, key=lambda row: row["file"]))
+    path.write_text(text.getvalue())
+
+
+def _row_unopened(source: Source, person: str | None, sidecars: Collection[str]) -> Row | None:
+    """Rows of files that need not be opened."""
+    if source.relative in sidecars:
+        return {"file": source.relative, "status": "used", "detail": "the sound of the video beside it"}
+    if not source.is_video:
+        detail = "its suffix is none of a video"
+        return {"file": source.relative, "status": "rejected", "reason": prepare_video.NOT_A_VIDEO, "detail": detail}
+    if person is None:
+        return {"file": source.relative, "status": "rejected", "reason": NO_PERSON, "detail": "--persons does not name it"}
+    return None
+
+
+def find_sidecars(sources: Sequence[Source], settings: VideoSettings) -> set[str]:
+    """Files that are taken as the sound of a video: the first of `SIDECARS` beside each."""
+    if not settings.sidecar_audio:
+        return set()
+    files = {source.relative for source in sources}
+    stems = [str(pathlib.PurePosixPath(source.relative).with_suffix("")) for source in sources if source.is_video]
+    beside = ([stem + suffix for suffix in prepare_video.SIDECARS if stem + suffix in files] for stem in stems)
+    return {names[0] for names in beside if names}
+
+
+def fingerprint(sources: Sequence[Source], settings: PrepareSettings, persons: Mapping[str, str | None]) -> str:
+    """Changes with anything that the data set depends on."""
+    keys = [source_key(source, settings.video) for source in sources]
+    text = json.dumps([keys, [persons[s.relative] for s in sources], settings.validation, settings.test])
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def already_prepared(settings: PrepareSettings, mark: str) -> bool:
+    """Whether this very data set is there.
+
+    Raises:
+        UserError: something else is there.
+    """
+    out = epath.Path(settings.out)
+    if storage.is_prepared(out):
+        if records.clips_metadata(out).get("fingerprint") == mark:
+            return True
+        raise UserError(f"{out} holds a data set of other files or settings: remove it or choose another --out.")
+    if "://" not in settings.out and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not an empty folder: choose another --out.")
+    return False
+
+
+def read_manifest(out: epath.PathLike) -> list[Row]:
+    """The rows of a prepared data set's manifest, all values as text."""
+    return list(csv.DictReader(io.StringIO((epath.Path(out) / MANIFEST).read_text())))
+
+
+def prepare(settings: PrepareSettings, report: Report = lambda done, total, row: None) -> tuple[list[Row], bool]:
+    """Prepares the data set: (rows of the manifest, whether there was anything to do).
+
+    Raises:
+        UserError: see `PrepareSettings.validate`, `list_files`, `person_namer`; no file could be used.
+    """
+    settings.validate()
+    sources, namer = list_files(settings), person_namer(settings.persons)
+    persons = {source.relative: namer(source.relative) for source in sources}
+    mark = fingerprint(sources, settings, persons)
+    staging = staging_folder(settings.out) / MANIFEST
+    if already_prepared(settings, mark):
+        _deliver_manifest(staging, settings)
+        return read_manifest(settings.out), False
+    rows = _rows(sources, persons, settings, report)
+    _finish(rows, settings, mark)
+    return rows, True
+
+
+def _rows(sources: Sequence[Source], persons: Mapping[str, str | None], settings: PrepareSettings, report: Report) -> list[Row]:
+    """A row for every file, with its clips staged."""
+    staging = Staging(settings.out)
+    sidecars = find_sidecars(sources, settings.video)
+    early = {s.relative: row for s in sources if (row := _row_unopened(s, persons[s.relative], sidecars))}
+    jobs = {}
+    for source in (s for s in sources if s.relative not in early):
+        key = source_key(source, settings.video)
+        jobs[key] = VideoJob(path=source.path, relative=source.relative, staged=staging.prefix(key), settings=settings.video)
+    done = process_files(jobs, staging, settings, report)
+    worked = [{**row, "key": key, "file": jobs[key].relative} for key, row in done.items()]
+    kept = [persons[row["file"]] for row in worked if row["status"] == "kept"]
+    splits = assign_splits(kept, settings.validation, settings.test)
+    return [*early.values(), *(_complete(row, persons[row["file"]], splits) for row in worked)]
+
+
+def _complete(row: Row, person: str, splits: Mapping[str, str]) -> Row:
+    if row["status"] != "kept":
+        return {**row, "person": person}
+    return {**row, "person": person, "split": splits[person], "seconds": row["frames"] / prepare_video.FRAME_RATE}
+
+
+def _finish(rows: Sequence[Row], settings: PrepareSettings, mark: str) -> None:
+    """Turns staged clips into the data set; the manifest is there first, so that a stop in between can be mended."""
+    staging = Staging(settings.out)
+    kept = [row for row in rows if row["status"] == "kept"]
+    if not kept:
+        staging.remove()
+        reasons = Counter(row["reason"] for row in rows if row["status"] == "rejected")
+        told = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+        raise UserError(f"none of {len(rows)} files can be used ({told}): see the options of prepare.py.")
+    write_manifest(epath.Path(staging.folder / MANIFEST), rows)
+    splits = {split: _clips(kept, staging, split) for split in SPLITS}
+    metadata = {"fingerprint": mark, "size": settings.video.size, "settings": dataclasses.asdict(settings.video)}
+    records.write_clips(settings.out, splits, name="clips", metadata=metadata)
+    _deliver_manifest(staging.folder / MANIFEST, settings)
+
+
+def _deliver_manifest(staged: pathlib.Path, settings: PrepareSettings) -> None:
+    """Last step: the manifest goes into the data set's folder and the staging folder goes."""
+    if staged.exists():
+        (epath.Path(settings.out) / MANIFEST).write_text(staged.read_text())
+    shutil.rmtree(staged.parent, ignore_errors=True)

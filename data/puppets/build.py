@@ -1,0 +1,86 @@
+"""The embedded data set: clips of many puppets, split by person."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+
+import cv2
+import numpy as np
+import rich.progress
+from etils import epath
+
+from data.puppets.clip import make_clip
+from data.records import Clip, write_clips
+from xactor_jax.errors import UserError
+from xactor_jax.timing import FRAME_RATE
+
+
+def split_persons(persons: int, seed: int) -> dict[str, list[int]]:
+    """People of each split: a tenth for validation, a tenth for test, at least one each; the rest train.
+
+    Raises:
+        UserError: fewer than three people.
+    """
+    if persons < 3:
+        raise UserError(f"{persons} people cannot be split into train, validation and test: ask for 3 or more.")
+    order = np.random.default_rng(np.random.SeedSequence([seed], spawn_key=(1,))).permutation(persons)
+    held = max(1, round(0.1 * persons))
+    parts = {"validation": order[:held], "test": order[held : 2 * held], "train": order[2 * held :]}
+    return {split: sorted(int(person) for person in parts[split]) for split in ("train", "validation", "test")}
+
+
+def _make(job: tuple[int, int], seed: int, num_frames: int, size: int) -> Clip:
+    return make_clip(seed, *job, num_frames, size)
+
+
+@contextlib.contextmanager
+def _mapper(processes: int) -> Iterator[Callable[[Callable, Iterable], Iterator]]:
+    """A lazy, ordered `map`, over worker processes if more than one is asked for."""
+    if processes <= 1:
+        yield map
+        return
+    with multiprocessing.get_context("spawn").Pool(processes, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        yield pool.imap
+
+
+@contextlib.contextmanager
+def _bar(total: int, shown: bool) -> Iterator[Callable[[], None]]:
+    columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
+    with rich.progress.Progress(*columns, disable=not shown) as bar:
+        task = bar.add_task("making puppets", total=total)
+        yield lambda: bar.advance(task)
+
+
+def build(
+    path: epath.PathLike,
+    persons: int = 48,
+    clips_per_person: int = 4,
+    seconds: float = 5.0,
+    size: int = 64,
+    seed: int = 0,
+    processes: int = 2,
+    progress: bool = True,
+) -> None:
+    """Writes a data set of puppets to `path`; the same records for the same arguments, however many processes.
+
+    Raises:
+        UserError: too few people or frames, or `path` holds something already.
+    """
+    num_frames = round(seconds * FRAME_RATE)
+    if num_frames < 1 or clips_per_person < 1 or size < 16:
+        raise UserError("puppets need at least one clip each, one frame per clip and 16 pixels a side.")
+    splits = split_persons(persons, seed)
+    make = functools.partial(_make, seed=seed, num_frames=num_frames, size=size)
+    settings = {"persons": persons, "clips_per_person": clips_per_person, "num_frames": num_frames, "size": size, "seed": seed}
+
+    with _mapper(processes) as mapper, _bar(persons * clips_per_person, progress) as advance:
+
+        def clips(people: list[int]) -> Iterator[Clip]:
+            for clip in mapper(make, [(person, clip) for person in people for clip in range(clips_per_person)]):
+                advance()
+                yield clip
+
+        write_clips(path, {split: clips(people) for split, people in splits.items()}, name="puppets", metadata=settings)

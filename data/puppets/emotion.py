@@ -1,0 +1,67 @@
+"""What a puppet feels over time, and what that does to its voice and face."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from data.puppets.motion import smooth
+from xactor_jax.labels import EMOTIONS
+from xactor_jax.timing import FRAME_RATE
+
+
+class Effect(NamedTuple):
+    """What an emotion of full intensity does. Factors multiply those of neutral speech; offsets add to the controls."""
+
+    f0: float  # factor of the fundamental
+    f0_range: float  # factor of the melody's size
+    rate: float  # factor of the tempo
+    loudness: float  # factor of the amplitude
+    brightness: float  # power of frequency added to the voice's spectrum
+    breath: float  # noise added to the voice's share
+    articulation: float  # factor of the jaw's opening
+    motion: float  # factor of the head's movement
+    smile: float
+    brow_raise: float
+    brow_tilt: float
+    lids: float
+    pitch: float  # radians, positive down
+
+
+EFFECTS = {
+    "neutral": Effect(1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "happy": Effect(1.22, 1.5, 1.08, 1.2, 0.1, 0.0, 1.08, 1.3, 0.72, 0.15, 0.1, -0.06, -0.03),
+    "sad": Effect(0.88, 0.5, 0.78, 0.6, -0.25, 0.25, 0.78, 0.7, -0.6, 0.05, 0.75, -0.2, 0.1),
+    "angry": Effect(1.12, 1.25, 1.14, 1.5, 0.3, -0.05, 1.2, 1.3, -0.4, -0.5, -0.8, -0.04, 0.04),
+    "surprised": Effect(1.45, 1.8, 1.0, 1.15, 0.1, 0.08, 1.12, 1.1, 0.05, 0.8, 0.15, 0.2, -0.06),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mood:
+    """Emotion over T frames: the label of each, and the share of every emotion (columns `EMOTIONS`; rows sum to one)."""
+
+    label: Int[np.ndarray, "t"]
+    share: Float[np.ndarray, "t emotions"]
+
+    def effect(self, name: str) -> Float[np.ndarray, "t"]:
+        """One effect over time: the mean over emotions by share."""
+        return self.share @ np.array([getattr(EFFECTS[emotion], name) for emotion in EMOTIONS])
+
+
+def make_mood(rng: np.random.Generator, num_frames: int, emotion: int | None = None) -> Mood:
+    """Emotions of 3 to 9 s each, drawn anew and faded into one another; only `emotion` where one is given."""
+    label, strength = np.zeros(num_frames, np.int32), np.zeros(num_frames)
+    start = 0
+    while start < num_frames:
+        stop = start + round(FRAME_RATE * rng.uniform(3.0, 9.0))
+        drawn = rng.integers(len(EMOTIONS))
+        label[start:stop] = drawn if emotion is None else emotion
+        strength[start:stop] = rng.uniform(0.6, 1.0)
+        start = stop
+    share = strength[:, None] * np.eye(len(EMOTIONS))[label]
+    share[:, 0] += 1.0 - strength
+    return Mood(label, smooth(share, 0.3 * FRAME_RATE))

@@ -1,0 +1,207 @@
+"""Speech of a puppet: a sequence of sounds → waveform and the mouth that makes it.
+
+Source and filter (Klatt, 1980, "Software for a cascade/parallel formant synthesizer"), at frequency f and time t:
+
+    S(f, t) = a_v(t) E(f) Π_k R(f; F_k(t), B_k) (f / 1 kHz)^b(t)  +  N(f) [ a_n(t) G(f; c(t), w(t)) + a_h(t) Π_k R ]      (1)
+    R(f; F, B) = F² / sqrt((F² - f²)² + (f B)²)                         a resonance                                       (2)
+    G(f; c, w) = exp(-(f - c)² / 2 w²)                                  friction                                          (3)
+
+E is a train of glottal pulses (harmonics falling as k^-tilt), N white noise; the filter changes every 4 ms and is applied by
+overlap-add of short Fourier transforms. Targets of neighbouring sounds blend by dominance (Cohen and Massaro, 1993):
+
+    x(t) = Σ_p (g * D_p x_p)(t) / Σ_p (g * D_p)(t)                                                                        (4)
+
+with g a Gaussian and D_p the dominance of sound p while it lasts. The jaw opens with stress and emotion, and with it rise F1
+and loudness: the sound carries what the mouth does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float, Int16
+
+from data.puppets import phonemes
+from data.puppets.emotion import Mood
+from data.puppets.identity import Voice
+from data.puppets.motion import smooth, wander
+from data.puppets.phonemes import TICK_RATE, Utterance, property_of
+from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME
+
+TICKS_PER_FRAME = TICK_RATE // FRAME_RATE
+HOP = SAMPLE_RATE // TICK_RATE
+WINDOW, FFT = 4 * HOP, 8 * HOP
+BLOCK = 2500
+"""Ticks that are filtered at a time."""
+
+_BANDWIDTHS = (80.0, 100.0, 140.0, 220.0, 300.0)
+_LEVEL = 0.06  # of full scale, for voice of unit amplitude
+
+
+@dataclasses.dataclass(frozen=True)
+class Speech:
+    """What was said: waveform, and at every frame the mouth, loudness (about 0 to 1), melody (octaves) and stress."""
+
+    audio: Int16[np.ndarray, "samples"]
+    jaw: Float[np.ndarray, "t"]
+    lip_width: Float[np.ndarray, "t"]
+    lip_round: Float[np.ndarray, "t"]
+    loudness: Float[np.ndarray, "t"]
+    melody: Float[np.ndarray, "t"]
+    stress: Float[np.ndarray, "t"]
+    utterance: Utterance
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tracks:
+    """Everything of equation 1 that changes with time, at every tick."""
+
+    f0: np.ndarray
+    formants: np.ndarray  # [ticks, 5]
+    voice: np.ndarray
+    friction: np.ndarray
+    friction_centre: np.ndarray
+    friction_width: np.ndarray
+    breath: np.ndarray
+    brightness: np.ndarray
+
+
+def _per_tick(values: Float[np.ndarray, "t"]) -> Float[np.ndarray, "ticks"]:
+    """Values of video frames, at the ticks inside them."""
+    frames = len(values)
+    ticks = (np.arange(frames * TICKS_PER_FRAME) + 0.5) / TICKS_PER_FRAME - 0.5
+    return np.interp(ticks, np.arange(frames), values)
+
+
+def _per_frame(values: Float[np.ndarray, "ticks"]) -> Float[np.ndarray, "t"]:
+    """The mean over each video frame."""
+    return values.reshape(-1, TICKS_PER_FRAME).mean(axis=1)
+
+
+def _blend(utterance: Utterance, values: np.ndarray, deviation: float, dominance: np.ndarray) -> np.ndarray:
+    """Equation 4; `values` and `dominance` per sound, `deviation` in ms."""
+    weight = utterance.spread(dominance)
+    ticks = deviation * TICK_RATE / 1000.0
+    return smooth(weight * utterance.spread(values), ticks) / smooth(weight, ticks)
+
+
+def _effort(utterance: Utterance, mood: Mood) -> Float[np.ndarray, "ticks"]:
+    """How strongly each moment is articulated: stress times what the emotion asks for."""
+    return smooth(utterance.spread(utterance.stress), 0.03 * TICK_RATE) * _per_tick(mood.effect("articulation"))
+
+
+def _mouth(utterance: Utterance, effort: np.ndarray) -> dict[str, np.ndarray]:
+    dominance = property_of("dominance")[utterance.phoneme]
+    tracks = {
+        n: _blend(utterance, property_of(n)[utterance.phoneme], 24.0, dominance) for n in ("jaw", "lip_width", "lip_round")
+    }
+    tracks["jaw"] = np.clip(tracks["jaw"] * effort, 0.0, 1.0)
+    return tracks
+
+
+def _melody(utterance: Utterance, mood: Mood, rng: np.random.Generator) -> Float[np.ndarray, "ticks"]:
+    """Octaves above the speaker's level: falling over the phrase, rising with stress, wandering; wider where the emotion is."""
+    fall = 0.16 - 0.36 * utterance.spread(utterance.place)
+    accent = 0.55 * (utterance.spread(utterance.stress) - 1.0)
+    drift = 0.07 * wander(rng, fall.size, 0.25 * TICK_RATE)
+    return smooth(fall + accent + drift, 0.04 * TICK_RATE) * _per_tick(mood.effect("f0_range"))
+
+
+def _release(utterance: Utterance) -> Float[np.ndarray, "ticks"]:
+    """1 while noise sounds: throughout a fricative, and in the last third of a stop, when it bursts open."""
+    ticks = np.arange(int(utterance.ticks.sum()))
+    starts = np.cumsum(utterance.ticks) - utterance.ticks
+    progress = (ticks - utterance.spread(starts)) / np.maximum(utterance.spread(utterance.ticks), 1)
+    is_stop = np.array([p.kind == "stop" for p in phonemes.PHONEMES])
+    return np.where(utterance.spread(is_stop[utterance.phoneme]), progress > 0.67, 1.0)
+
+
+def _formants(utterance: Utterance, voice: Voice, effort: np.ndarray) -> Float[np.ndarray, "ticks 5"]:
+    weight = np.where(utterance.phoneme == 0, 0.05, 1.0)
+    tracks = [_blend(utterance, property_of(n)[utterance.phoneme], 16.0, weight) for n in ("f1", "f2", "f3")]
+    tracks[0] = tracks[0] * (0.75 + 0.25 * np.clip(effort, 0.5, 1.5))
+    return voice.formant_scale * np.stack([*tracks, *(np.full_like(effort, f) for f in (3500.0, 4600.0))], axis=1)
+
+
+def _tracks(utterance: Utterance, voice: Voice, mood: Mood, effort: np.ndarray, melody: np.ndarray) -> _Tracks:
+    column = {n: property_of(n)[utterance.phoneme] for n in ("voice", "noise", "noise_centre", "noise_width")}
+    loud = _per_tick(mood.effect("loudness")) * (0.5 + 0.5 * effort)
+    quick = 0.006 * TICK_RATE
+    voiced = smooth(utterance.spread(column["voice"]), quick) * loud
+    share = np.clip(voice.breathiness + _per_tick(mood.effect("breath")), 0.0, 0.6)
+    return _Tracks(
+        f0=voice.f0 * _per_tick(mood.effect("f0")) * 2.0**melody,
+        formants=_formants(utterance, voice, effort),
+        voice=voiced * (1.0 - 0.5 * share),
+        friction=smooth(utterance.spread(column["noise"]) * _release(utterance), 0.6 * quick) * loud,
+        friction_centre=utterance.spread(column["noise_centre"]) * voice.formant_scale**0.5,
+        friction_width=utterance.spread(column["noise_width"]),
+        breath=voiced * share,
+        brightness=_per_tick(mood.effect("brightness")),
+    )
+
+
+def _pulses(f0: Float[np.ndarray, "ticks"], voice: Voice, rng: np.random.Generator) -> Float[np.ndarray, "samples"]:
+    """E: a wave table of band-limited pulses, read at the phase that f0 (with one per cent of jitter) winds up."""
+    jittered = f0 * (1.0 + 0.01 * wander(rng, f0.size, 1.0))
+    per_sample = np.interp((np.arange(f0.size * HOP) + 0.5) / HOP - 0.5, np.arange(f0.size), jittered)
+    phase = np.cumsum(per_sample / SAMPLE_RATE)
+    harmonics = np.arange(1, max(2, int(0.5 * SAMPLE_RATE / np.percentile(f0, 90))))
+    grid = np.linspace(0.0, 2.0 * np.pi, 2048, endpoint=False)
+    table = np.cos(np.outer(grid, harmonics)) @ harmonics**-voice.tilt
+    return (table / table.std())[((phase % 1.0) * grid.size).astype(np.int64)]
+
+
+def _responses(tracks: _Tracks, block: slice) -> tuple[np.ndarray, np.ndarray]:
+    """The filters of voice and noise in equation 1, float32 [ticks, bins]."""
+    f = np.linspace(0.0, 0.5 * SAMPLE_RATE, FFT // 2 + 1, dtype=np.float32)
+    squared = np.ones((tracks.voice[block].size, f.size), np.float32)
+    for k, bandwidth in enumerate(_BANDWIDTHS):
+        peak = tracks.formants[block, k, None].astype(np.float32)
+        squared *= (1.0 - (f / peak) ** 2) ** 2 + (f * np.float32(bandwidth) / peak**2) ** 2
+    bright = np.exp(tracks.brightness[block, None].astype(np.float32) * np.log(np.maximum(f, 60.0) / 1000.0))
+    tract = bright / np.sqrt(squared)
+    z = (f - tracks.friction_centre[block, None]) / tracks.friction_width[block, None]
+    friction = tracks.friction[block, None] * np.exp(-0.5 * z**2)
+    return tracks.voice[block, None] * tract, friction + tracks.breath[block, None] * tract
+
+
+def _filter(pulses: np.ndarray, noise: np.ndarray, tracks: _Tracks) -> Float[np.ndarray, "samples"]:
+    """Equation 1 by overlap-add: at every tick a Hann window of 16 ms, filtered without phase."""
+    pad = FFT // 2
+    window = np.pad(np.hanning(WINDOW + 1)[:-1], (FFT - WINDOW) // 2).astype(np.float32)
+    sources = [np.pad(source, pad).astype(np.float32) for source in (pulses, noise)]
+    out = np.zeros(pulses.size + FFT + HOP, np.float32)
+    for start in range(0, tracks.voice.size, BLOCK):
+        block = slice(start, start + BLOCK)
+        spectra = 0.0
+        for source, response in zip(sources, _responses(tracks, block), strict=True):
+            pieces = np.lib.stride_tricks.sliding_window_view(source, FFT)[HOP // 2 :: HOP][block]
+            spectra = spectra + np.fft.rfft(pieces * window) * response[: len(pieces)]
+        for i, piece in enumerate(np.fft.irfft(spectra)):
+            at = HOP // 2 + (start + i) * HOP
+            out[at : at + FFT] += 0.5 * piece
+    return out[pad : pad + pulses.size]
+
+
+def synthesise(voice: Voice, mood: Mood, rng: np.random.Generator) -> Speech:
+    """Something said in a voice and mood, for as many frames as the mood has; 640 samples to each."""
+    frames = len(mood.label)
+    utterance = phonemes.make_utterance(rng, frames * TICKS_PER_FRAME, voice, _per_tick(mood.effect("rate")))
+    effort = _effort(utterance, mood)
+    melody = _melody(utterance, mood, rng)
+    tracks = _tracks(utterance, voice, mood, effort, melody)
+    noise = rng.normal(size=frames * SAMPLES_PER_FRAME)
+    wave = _LEVEL * _filter(_pulses(tracks.f0, voice, rng), noise, tracks)
+    audio = np.round(32767.0 * np.tanh(wave)).astype(np.int16)
+    mouth = {name: _per_frame(track) for name, track in _mouth(utterance, effort).items()}
+    loudness, stress = tracks.voice + tracks.friction, utterance.spread(utterance.stress * (utterance.phoneme > 0))
+    return Speech(
+        audio=audio,
+        **mouth,
+        loudness=_per_frame(loudness),
+        melody=_per_frame(melody),
+        stress=_per_frame(smooth(stress, 0.05 * TICK_RATE)),
+        utterance=utterance,
+    )

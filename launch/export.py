@@ -1,0 +1,31 @@
+"""Writes what a run has learned, and nothing else, into a small folder: python launch/export.py --from RUN --to DIR."""
+
+from __future__ import annotations
+
+import argparse
+
+import _root  # noqa: F401  (puts the project on the path)
+
+from xactor_jax.errors import exit_on_user_error
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--from", dest="source", required=True, help="folder of a run, local or gs://")
+    parser.add_argument("--to", dest="target", required=True, help="folder to write, local or gs://")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "float16"), help="of the numbers written")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Ends with status 2 and one sentence on what a person can put right."""
+    arguments = parse()
+    with exit_on_user_error():
+        from xactor_jax.training.checkpoints import checkpoint_hash, export
+
+        export(arguments.source, arguments.target, arguments.dtype)
+        print(f"{arguments.target}: {checkpoint_hash(arguments.target)}")
+
+
+if __name__ == "__main__":
+    main()

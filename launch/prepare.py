@@ -1,0 +1,88 @@
+"""Prepares a folder of talking-head videos as clip records for training.
+
+    python launch/prepare.py --videos DIR --out DIR
+
+Takes any tree of mp4, mov, webm, mkv, avi and mpg files, of any frame rate, sample rate and number of channels, with or
+without sound. Keeps the longest stretch in which one face is seen, crops a steady square around it, at 25 fps and with 16 kHz
+mono sound. OUT/manifest.csv says of every file what became of it. Run the same command again to go on after a stop.
+"""
+
+import argparse
+import os
+from collections import Counter
+
+import _root  # noqa: F401  (puts the project on the path)
+from rich import console, progress, table
+
+from data.prepare import PrepareSettings, Row, prepare
+from data.prepare_video import VideoSettings
+from xactor_jax.errors import exit_on_user_error
+
+
+def parse() -> PrepareSettings:
+    """Settings from the command line."""
+    about, video = (
+        argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter),
+        VideoSettings(),
+    )
+    add = about.add_argument
+    add("--videos", required=True, nargs="+", metavar="DIR", help="folders of videos, searched to any depth")
+    add("--out", required=True, metavar="DIR", help="the data set, a new folder")
+    add("--size", type=int, default=video.size, help="side of the square frames, pixels")
+    add(
+        "--detector",
+        default=video.detector,
+        help="haar, yunet:MODEL.onnx or csv:BOXES.csv (file, frame or time, x0, y0, x1, y1)",
+    )
+    add("--detections", type=float, default=video.detections, help="pictures a second in which the face is looked for")
+    add("--persons", default="name", help="a csv (columns file, person), folder, name, or name:REGEX (its first group)")
+    add("--need_sound", action="store_true", help="reject videos whose sound is missing or silent")
+    add("--sidecar_audio", action="store_true", help="take the sound from X.flac or X.wav beside X.mp4")
+    add("--min_seconds", type=float, default=video.min_seconds, help="of the shortest clip")
+    add("--max_seconds", type=float, default=video.max_seconds, help="of one record; longer clips become several")
+    add("--validation", type=float, default=0.1, help="share of the persons")
+    add("--test", type=float, default=0.1, help="share of the persons")
+    add("--processes", type=int, default=os.cpu_count() or 1, help="files worked on at a time; 0: here, unprotected")
+    add("--timeout", type=float, default=1800.0, help="seconds for one file")
+    arguments = vars(about.parse_args())
+    names = VideoSettings.__dataclass_fields__
+    video = VideoSettings(**{name: arguments.pop(name) for name in list(arguments) if name in names})
+    return PrepareSettings(videos=tuple(arguments.pop("videos")), video=video, **arguments)
+
+
+def summary(rows: list[Row]) -> table.Table:
+    """What was kept, by split, and what was rejected, by reason."""
+    kept = [row for row in rows if row["status"] == "kept"]
+    shown = table.Table("", "files", "persons", "records", "frames", "minutes")
+    for split in ("train", "validation", "test"):
+        part = [row for row in kept if row["split"] == split]
+        frames = sum(int(row["frames"]) for row in part)
+        numbers = len(part), len({row["person"] for row in part}), sum(int(row["records"]) for row in part), frames
+        shown.add_row(split, *map(str, numbers), f"{frames / 1500:.1f}")
+    for reason, number in Counter(row["reason"] for row in rows if row["status"] == "rejected").most_common():
+        shown.add_row(f"rejected: {reason}", str(number))
+    return shown
+
+
+def main() -> None:
+    """Prepares and reports."""
+    settings, screen = parse(), console.Console()
+    with progress.Progress(
+        *progress.Progress.get_default_columns(), progress.MofNCompleteColumn(), console=screen, transient=True
+    ) as bar:
+        task = bar.add_task("looking for files", total=None)
+
+        def report(done: int, total: int, row: Row) -> None:
+            bar.update(task, description="preparing" if done < total else "writing", completed=done, total=total)
+
+        rows, worked = prepare(settings, report)
+    screen.print(summary(rows))
+    if not worked:
+        screen.print(f"{settings.out} is prepared already from these files with these settings: nothing to do.")
+    else:
+        screen.print(f"The data set is {settings.out}; {settings.out}/manifest.csv has a line for each file.")
+
+
+if __name__ == "__main__":
+    with exit_on_user_error():
+        main()

@@ -1,0 +1,128 @@
+"""A portrait speaks a recording.
+
+    python launch/sample.py --image P --audio A --out V.mp4
+    python launch/sample.py --jobs jobs.jsonl
+
+Writes one mp4 at 25 frames a second with the recording's sound, and a JSON beside it that says what it was made from. A list
+of jobs has one JSON object a line with image, audio, out and, where they differ from the options, seed, emotion, crop,
+face_index and save_motion; finished jobs are skipped. Every path may be gs://. Run it in several processes (see
+launch/train.py) to split a list among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import _root  # noqa: F401  (puts the project on the path)
+
+from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.labels import EMOTIONS
+
+STAGES = ("motion", "actor", "video")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = about.add_argument
+    add("--image", help="the portrait: any picture file")
+    add("--audio", help="the recording: any sound or video file")
+    add("--out", help="the video to write, .mp4")
+    add("--jobs", help="a list of jobs, JSON lines, instead of the three above")
+    for stage in STAGES:
+        add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
+    add("--crop", default="auto", help="auto: the square around the face; none: the picture is cropped already")
+    add("--face_index", type=int, help="which face, if there are several, from 0")
+    add("--emotion", default="", help=", ".join(EMOTIONS))
+    add("--audio_guidance", type=float, help="how strongly motion follows the speech; 1: no guidance")
+    add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
+    add("--seed", type=int, default=0)
+    add("--steps", type=int, help="denoising steps of the renderer")
+    add("--actor_steps", type=int, help="denoising steps of the actor")
+    add("--schedule", help="of the actor: autoregressive, pyramid or full_sequence")
+    add("--save_motion", default="", metavar="FILE.npz", help="write the motion latents too")
+    return about
+
+
+def given(arguments: argparse.Namespace, **names: str) -> dict[str, object]:
+    """Settings (field=option) whose option was given."""
+    values = {field: getattr(arguments, option) for field, option in names.items()}
+    return {field: value for field, value in values.items() if value is not None}
+
+
+def check_usage(arguments: argparse.Namespace) -> None:
+    """Either one sample or a list of them."""
+    single = [name for name in ("image", "audio", "out") if getattr(arguments, name)]
+    if arguments.jobs and (single or arguments.save_motion):
+        raise UserError("--jobs stands alone: write image, audio, out and save_motion into the list.")
+    if not arguments.jobs and len(single) < 3:
+        raise UserError("give --image, --audio and --out, or --jobs with a list of them.")
+    for name in ("steps", "actor_steps"):
+        if (value := getattr(arguments, name)) is not None and value < 1:
+            raise UserError(f"--{name} {value} is too few: take at least 1.")
+
+
+def request_defaults(arguments: argparse.Namespace) -> dict[str, object]:
+    """What one request takes from the options."""
+    names = ("seed", "emotion", "crop", "face_index", "save_motion")
+    return {name: getattr(arguments, name) for name in names}
+
+
+def load(arguments: argparse.Namespace):
+    """(models, settings)"""
+    from data.embedded import embedded_checkpoint
+    from xactor_jax.sampling.load import load_models
+    from xactor_jax.sampling.pipeline import make_settings
+
+    models = load_models({stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in STAGES})
+    rollout = given(arguments, steps="actor_steps", audio_guidance="audio_guidance", schedule="schedule")
+    return models, make_settings(models, rollout, given(arguments, steps="steps", guidance_scale="guidance_scale"))
+
+
+def warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def run_one(arguments: argparse.Namespace) -> None:
+    """One sample."""
+    from launch._progress import counting
+    from xactor_jax.sampling.pipeline import sample
+    from xactor_jax.sampling.request import Request, check_request
+
+    request = Request(image=arguments.image, audio=arguments.audio, out=arguments.out, **request_defaults(arguments))
+    check_request(request)
+    models, settings = load(arguments)
+    with counting("frames") as progress:
+        sample(models, request, settings, progress, warn)
+    print(request.out)
+
+
+def run_jobs(arguments: argparse.Namespace) -> None:
+    """A list of them; ends with status 2 if some could not be done."""
+    from launch._progress import counting
+    from xactor_jax.parallel import processes
+    from xactor_jax.sampling.jobs import read_lines
+    from xactor_jax.sampling.many import sample_many
+
+    lines = read_lines(arguments.jobs)
+    processes.initialize()
+    models, settings = load(arguments)
+    with counting("samples") as progress:
+        failures = sample_many(models, lines, request_defaults(arguments), settings, progress, warn)
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    if failures:
+        sys.exit(2)
+
+
+def main() -> None:
+    """Ends with status 2 and one sentence on what a person can put right."""
+    arguments = parser().parse_args()
+    with exit_on_user_error():
+        check_usage(arguments)
+        run_jobs(arguments) if arguments.jobs else run_one(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What may influence what in the actor's network, found by changing inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.actor.toy import AUDIO, CHUNK, DIM, toy_actor
+from xactor_jax.actor.network import Conditions, Keep
+from xactor_jax.actor.objective import keep_all, surrounded_audio
+
+FRAMES = 12
+
+
+@cache
+def parts():
+    model, variables = toy_actor()
+    key = jax.random.split(jax.random.key(1), 5)
+    inputs = {
+        "x": jax.random.normal(key[0], (1, FRAMES, DIM)),
+        "t": jnp.repeat(jax.random.uniform(key[1], (1, FRAMES // CHUNK)), CHUNK, axis=1),
+        "audio": jax.random.normal(key[2], (1, FRAMES + 4, AUDIO)),
+        "reference": jax.random.normal(key[3], (1, DIM)),
+        "emotion": jnp.zeros((1, FRAMES), jnp.int32),
+        "valid": jnp.ones((1, FRAMES), bool),
+    }
+    return jax.jit(lambda i, keep: apply(model.network, variables, i, keep)), inputs
+
+
+def apply(network, variables, i, keep):
+    conditions = Conditions(i["audio"], i["reference"], i["emotion"])
+    return network.apply({"params": variables.params}, i["x"], i["t"], conditions, keep, i["valid"])
+
+
+def changed_frames(name: str, where, value=None, keep: Keep | None = None, base: dict | None = None) -> list[int]:
+    """Frames whose prediction is different after one input is changed at one place."""
+    predict, inputs = parts()
+    inputs, keep = {**inputs, **(base or {})}, keep or keep_all(1)
+    new = inputs[name].at[where].set(inputs[name][where] + 1 if value is None else value)
+    difference = predict(inputs, keep) != predict({**inputs, name: new}, keep)
+    return np.flatnonzero(np.asarray(difference).any(-1)[0]).tolist()
+
+
+def test_a_later_chunk_never_changes_an_earlier_one() -> None:
+    for chunk in range(4):
+        place = (0, chunk * CHUNK + 1)
+        for name in ("x", "t", "emotion"):
+            assert changed_frames(name, place) == list(range(chunk * CHUNK, FRAMES)), name
+
+
+def test_one_layer_looks_back_its_context_and_no_further() -> None:
+    model, variables = toy_actor()
+    network = dataclasses.replace(model.network, depth=1)
+    _, inputs = parts()
+    predict = lambda x: apply(network, variables, {**inputs, "x": x}, keep_all(1))
+    difference = predict(inputs["x"]) != predict(inputs["x"].at[0, 1].add(1.0))
+    assert np.flatnonzero(np.asarray(difference).any(-1)[0]).tolist() == list(range(9))
+
+
+def test_audio_reaches_two_frames_to_either_side() -> None:
+    """Feature n is of frame n - 2; from the chunks in its window it travels onward with the tokens alone."""
+    for n in range(FRAMES + 4):
+        first = max(n - 4, 0) // CHUNK * CHUNK
+        assert changed_frames("audio", (0, n)) == list(range(first, FRAMES)), n
+
+
+def test_padding_has_no_influence_on_real_frames() -> None:
+    short = {"valid": jnp.arange(FRAMES)[None] < 7}
+    for name in ("x", "t", "emotion"):
+        assert set(changed_frames(name, (0, 8), base=short)) <= {7, 8, 9, 10, 11}
+    assert set(range(6, FRAMES)) <= set(changed_frames("x", (0, 8)))
+
+
+@pytest.mark.parametrize("name", ["audio", "reference", "emotion"])
+def test_a_condition_that_is_dropped_has_no_influence(name: str) -> None:
+    everything = list(range(FRAMES))
+    dropped = keep_all(1)._replace(**{name: jnp.array([False])})
+    assert changed_frames(name, ..., keep=dropped) == []
+    assert changed_frames(name, ...) == everything
+    predict, inputs = parts()
+    assert (predict(inputs, dropped) != predict(inputs, keep_all(1))).any(-1).all()
+
+
+def test_an_unknown_emotion_is_a_dropped_one() -> None:
+    predict, inputs = parts()
+    unknown = predict({**inputs, "emotion": jnp.full((1, FRAMES), -1)}, keep_all(1))
+    np.testing.assert_array_equal(unknown, predict(inputs, keep_all(1)._replace(emotion=jnp.array([False]))))
+
+
+def test_a_fresh_network_predicts_nothing_yet_and_half_precision_is_close() -> None:
+    model, variables = toy_actor()
+    _, inputs = parts()
+    fresh = jax.tree.map(jnp.zeros_like, variables.params["prediction"])
+    zero = variables._replace(params={**variables.params, "prediction": fresh})
+    assert not apply(model.network, zero, inputs, keep_all(1)).any()
+    half = apply(dataclasses.replace(model.network, dtype=jnp.bfloat16), variables, inputs, keep_all(1))
+    assert half.dtype == jnp.float32
+    full = apply(model.network, variables, inputs, keep_all(1))
+    assert 0 < np.abs(half - full).mean() < 0.05 * np.abs(full).mean()
+
+
+def test_audio_is_continued_past_both_ends_of_real_frames() -> None:
+    features = jnp.arange(1.0, 11.0).reshape(2, 5, 1)
+    mask = jnp.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], jnp.float32)
+    wide = surrounded_audio(features, mask, 2)[..., 0]
+    np.testing.assert_array_equal(wide, [[1, 1, 1, 2, 3, 4, 5, 5, 5], [6, 6, 6, 7, 8, 8, 8, 8, 8]])

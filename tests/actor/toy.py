@@ -1,0 +1,48 @@
+"""A tiny actor with random weights, shared by the tests of the actor."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from configs.actor import get_config
+from xactor_jax.actor.model import ActorModel
+from xactor_jax.actor.task import ActorTask
+from xactor_jax.training.task import Variables
+
+CHUNK, CONTEXT, DIM, AUDIO = 3, 6, 4, 5
+
+
+def toy_config():
+    c = get_config()
+    c.network.update(latent_dim=DIM, audio_dim=AUDIO, width=16, depth=2, heads=2, chunk=CHUNK, context=CONTEXT)
+    c.data.window, c.batch_size, c.rollout.steps = 12, 4, 4
+    return c
+
+
+def randomised(variables: Variables, scale: float = 0.15) -> Variables:
+    """Every parameter moved, so that nothing is zero as it is at the start of training."""
+    leaves, tree = jax.tree.flatten(variables.params)
+    keys = jax.random.split(jax.random.key(7), len(leaves))
+    moved = [p + scale * jax.random.normal(k, p.shape) for p, k in zip(leaves, keys, strict=True)]
+    return variables._replace(params=jax.tree.unflatten(tree, moved))
+
+
+def toy_actor() -> tuple[ActorModel, Variables]:
+    task = ActorTask.from_config(toy_config())
+    return task.model, randomised(jax.jit(task.init)(jax.random.key(0)))
+
+
+def toy_batch(task: ActorTask, size: int = 4) -> dict[str, jax.Array]:
+    """Latents that follow the audio, so that there is something to learn."""
+    rng = np.random.default_rng(3)
+    batch = {name: np.zeros(s.shape, s.dtype) for name, s in task.example_batch(size).items()}
+    audio = rng.standard_normal((size, task.window + 4, AUDIO)).astype(np.float32)
+    smooth = sum(audio[:, i : i + task.window] for i in range(5)) / 5**0.5
+    batch["audio_features"] = audio[:, 2:-2]
+    batch["motion_latents"] = (smooth @ rng.standard_normal((AUDIO, DIM)) / AUDIO**0.5).astype(np.float32)
+    batch["reference_motion"] = batch["motion_latents"][:, 5] + 0.1
+    batch["emotion"] = rng.integers(-1, 5, batch["emotion"].shape).astype(np.int32)
+    batch["mask"][:] = 1.0
+    return {name: jnp.asarray(x) for name, x in batch.items()}

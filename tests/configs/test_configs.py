@@ -1,0 +1,65 @@
+"""Every preset of every stage: it builds, its table covers its parameters, its data fits its network."""
+
+import re
+from functools import cache
+
+import jax
+import pytest
+
+from launch.stages import TASKS
+from xactor_jax.errors import UserError
+from xactor_jax.parallel.mesh import make_mesh
+from xactor_jax.parallel.partition import path_name, tree_shardings
+from xactor_jax.training.experiment import load_config
+
+PRESETS = ("default", "puppets", "base")
+CASES = [(stage, preset) for stage in TASKS for preset in PRESETS]
+
+
+@cache
+def build(stage: str, preset: str):
+    config = load_config(f"configs/{stage}.py:{preset}")
+    task = TASKS[stage].from_config(config)
+    return config, task, jax.eval_shape(task.init, jax.random.key(0))
+
+
+@pytest.mark.parametrize(("stage", "preset"), CASES)
+def test_every_rule_of_the_table_finds_parameters_and_fits_them(stage, preset):
+    config, task, variables = build(stage, preset)
+    assert config.stage == task.stage == stage
+    names = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(variables.params)]
+    for pattern, _ in task.partition_rules:
+        assert any(re.search(pattern, name) for name in names), f"no parameter matches {pattern}"
+    config.mesh.update(data=-1, fsdp=4, tensor=2)
+    mesh = make_mesh(config.mesh)
+    shardings = tree_shardings(variables.params, task.partition_rules, mesh)
+    bytes_of = lambda shape: 4 * int(jax.numpy.prod(jax.numpy.array(shape))) if shape else 4
+    whole = sum(x.size * 4 for x in jax.tree.leaves(variables.params))
+    local = sum(
+        bytes_of(s.shard_shape(x.shape)) for x, s in zip(jax.tree.leaves(variables.params), jax.tree.leaves(shardings), strict=True)
+    )
+    if preset == "base":
+        assert local < 0.3 * whole
+
+
+@pytest.mark.parametrize(("stage", "preset"), CASES)
+def test_loss_traces_on_the_example_batch(stage, preset):
+    _, task, variables = build(stage, preset)
+    output = jax.eval_shape(lambda v, b, k: task.loss(v, b, k, True), variables, task.example_batch(8), jax.random.key(0))
+    assert output.loss.shape == ()
+    assert jax.tree.structure(output.buffers) == jax.tree.structure(variables.buffers)
+    assert all(metric.shape == () for metric in output.metrics.values())
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_labels_name_an_optimiser_for_every_parameter(stage):
+    _, task, variables = build(stage, "default")
+    labels = task.param_labels(variables.params)
+    assert jax.tree.structure(labels) == jax.tree.structure(variables.params)
+    assert set(jax.tree.leaves(labels)) <= {"default", "discriminator", "frozen"}
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_an_unknown_preset_is_refused_with_the_known_ones(stage):
+    with pytest.raises(UserError, match=r"no preset 'huge': choose one of default, puppets, base"):
+        load_config(f"configs/{stage}.py:huge")

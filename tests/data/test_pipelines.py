@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from configs.motion import get_config
+from data.encoded import EncodedClip, write_encoded
+from data.pipelines import training_iterator
+from data.records import Clip, encode_frames, write_clips
+from xactor_jax.errors import UserError
+
+LENGTHS = (6, 9, 20, 7, 30, 8)  # frames of each clip
+
+
+def frame(clip: int, index: int) -> np.ndarray:
+    """A flat picture that says which frame of which clip it is."""
+    return np.full((16, 16, 3), (40 * clip, 8 * index, 128), np.uint8)
+
+
+def make_clip(number: int) -> Clip:
+    frames = LENGTHS[number]
+    boxes = np.tile(np.linspace(0, 1, frames, dtype=np.float32)[:, None, None], (1, 2, 4))
+    return Clip(
+        person=f"p{number // 2}",
+        clip=f"c{number}",
+        frames=encode_frames(np.stack([frame(number, i) for i in range(frames)])),
+        audio=np.zeros(640 * frames, np.int16),
+        emotion=np.full(frames, number % 5, np.int32),
+        controls=np.zeros((0, 14), np.float32),
+        component_boxes=boxes,
+    )
+
+
+def make_encoded(number: int) -> EncodedClip:
+    frames = LENGTHS[number]
+    values = number + np.arange(frames, dtype=np.float32)[:, None] / 100
+    return EncodedClip(
+        person=f"p{number // 2}",
+        clip=f"c{number}",
+        motion_latents=np.repeat(values, 4, axis=1),
+        audio_features=np.repeat(-values, 3, axis=1),
+        emotion=np.full(frames, number % 5, np.int32),
+        controls=np.zeros((0, 14), np.float32),
+    )
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pipelines")
+    write_clips(root / "clips", {"train": [make_clip(i) for i in range(6)]}, name="clips")
+    write_encoded(root / "encoded", {"train": [make_encoded(i) for i in range(6)]}, metadata={})
+    return root
+
+
+@pytest.fixture
+def config(paths) -> ConfigDict:
+    c = get_config()
+    c.data.path, c.data.encoded_path = str(paths / "clips"), str(paths / "encoded")
+    c.data.examples_per_clip, c.batch_size, c.data.threads = 2, 8, 0
+    c.data.window = 8
+    return c
+
+
+def take(config, count=4, split="train", **shard):
+    iterator = training_iterator(config, split, **shard)
+    return [next(iterator) for _ in range(count)]
+
+
+def assert_same(a, b):
+    for x, y in zip(a, b, strict=True):
+        assert x.keys() == y.keys()
+        for name in x:
+            np.testing.assert_array_equal(x[name], y[name])
+
+
+def test_motion_pairs_come_from_one_clip_and_only_driving_is_augmented(config):
+    for batch in take(config):
+        assert {k: v.shape for k, v in batch.items()} == {
+            "driving": (8, 16, 16, 3), "target": (8, 16, 16, 3), "reference": (8, 16, 16, 3), "component_boxes": (8, 2, 4)
+        }  # fmt: skip
+        target, reference = (np.rint((batch[k].mean((1, 2)) + 1) * 127.5) for k in ("target", "reference"))
+        np.testing.assert_array_equal(np.rint(target[:, 0] / 40), np.rint(reference[:, 0] / 40))
+        assert np.all(np.abs(target[:, 1] - reference[:, 1]) > 4)
+        assert np.any(batch["driving"] != batch["target"])
+        place = np.rint(target[:, 1] / 8) / (np.array(LENGTHS)[np.rint(target[:, 0] / 40).astype(int)] - 1)
+        np.testing.assert_allclose(batch["component_boxes"][:, 0, 0], place, atol=1e-3)
+
+
+def test_without_augmentation_driving_is_the_target(config):
+    config.data.augmentation.probability = 0.0
+    batch = take(config, 1)[0]
+    np.testing.assert_array_equal(batch["driving"], batch["target"])
+
+
+def test_order_depends_on_the_seed_alone(config):
+    first = take(config)
+    assert_same(first, take(config))
+    config.data.threads = 3
+    assert_same(first, take(config))
+    config.seed = 1
+    assert any(np.any(a["target"] != b["target"]) for a, b in zip(first, take(config), strict=True))
+
+
+def test_state_restores_the_next_batch(config):
+    iterator = training_iterator(config, "train")
+    [next(iterator) for _ in range(3)]
+    state, expected = iterator.get_state(), [next(iterator) for _ in range(3)]
+    other = training_iterator(config, "train")
+    other.set_state(state)
+    assert_same(expected, [next(other) for _ in range(3)])
+
+
+def test_processes_share_the_batches_of_one(config):
+    whole = take(config)
+    parts = [take(config, process_index=i, process_count=2) for i in range(2)]
+    rows = lambda batches: sorted(x.tobytes() for batch in batches for x in batch["driving"])
+    for k, batch in enumerate(whole):
+        assert rows([batch]) == rows([part[k] for part in parts])
+
+
+def test_every_clip_is_read_once_an_epoch(config):
+    config.batch_size = 12
+    for batch in take(config, 3):
+        clips = np.rint((batch["target"][:, 0, 0, 0] + 1) * 127.5 / 40)
+        assert sorted(clips) == sorted(2 * list(range(6)))
+
+
+def test_actor_windows_are_aligned_padded_and_masked(config):
+    config.stage = "actor"
+    seen = set()
+    for batch in take(config, 6):
+        assert batch["motion_latents"].shape == (8, 8, 4) and batch["audio_features"].shape == (8, 8, 3)
+        np.testing.assert_array_equal(batch["motion_latents"][..., 0], -batch["audio_features"][..., 0])
+        clip = np.rint(np.floor(batch["reference_motion"][:, 0] + 1e-4)).astype(int)
+        seen |= set(clip.tolist())
+        np.testing.assert_array_equal(batch["mask"].sum(1), np.minimum(8, np.array(LENGTHS)[clip]))
+        np.testing.assert_array_equal(batch["emotion"][:, 0], clip % 5)
+        assert not np.any(batch["motion_latents"][batch["mask"] == 0])
+        steps = np.diff(batch["motion_latents"][..., 0], axis=1)[batch["mask"][:, 1:] == 1]
+        np.testing.assert_allclose(steps, 0.01, atol=1e-5)
+    assert seen == set(range(6))
+
+
+def test_video_windows_match_frames_with_their_latents(config):
+    config.stage = "video"
+    for batch in take(config, 6):
+        assert batch["frames"].shape == (8, 8, 16, 16, 3)
+        index = np.rint((batch["frames"][:, :, 0, 0, 1] + 1) * 127.5 / 8)
+        latent = batch["motion_latents"][..., 0]
+        np.testing.assert_allclose((latent - np.floor(latent + 1e-4)) * 100, index, atol=1e-2)
+        reference = np.rint((batch["reference"][:, 0, 0, 1] + 1) * 127.5 / 8)
+        motion = batch["reference_motion"][:, 0]
+        np.testing.assert_allclose((motion - np.floor(motion + 1e-4)) * 100, reference, atol=1e-2)
+
+
+def test_autoencoder_frames(config):
+    config.stage = "autoencoder"
+    assert take(config, 1)[0]["frames"].shape == (8, 16, 16, 3)
+
+
+def test_errors_name_what_to_do(config, paths, tmp_path):
+    config.batch_size = 9
+    with pytest.raises(UserError, match="batch_size 9 is not a multiple"):
+        take(config)
+    config.batch_size = 8
+    with pytest.raises(UserError, match="no split 'test'"):
+        take(config, split="test")
+    write_encoded(tmp_path / "less", {"train": [make_encoded(i) for i in range(5)]}, metadata={})
+    config.stage, config.data.encoded_path = "video", str(tmp_path / "less")
+    with pytest.raises(UserError, match="encode the clips again"):
+        take(config)
+    config.data.path = str(tmp_path / "nothing")
+    with pytest.raises(UserError, match=r"launch/prepare\.py"):
+        take(config)

@@ -1,0 +1,92 @@
+"""The report says what the scores are, and stands alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from xactor_jax.evaluation import figures, report
+from xactor_jax.labels import CONTROLS
+
+SCORES = {
+    "motion": {
+        "r2": dict.fromkeys(CONTROLS, 0.5),
+        "r2_face": 0.75,
+        "r2_pose": 0.85,
+        "r2_shift": 0.5,
+        "identity": {"people": 4.0, "chance": 0.25, "frames": 0.31, "clips": float("nan")},
+    },
+    "actor": {
+        "jaw_correlation": 0.62,
+        "jaw_correlation_shuffled": 0.1,
+        "jaw_correlation_true_motion": 0.9,
+        "jaw_best_lag": 1,
+        "std_ratio": 0.8,
+        "velocity_ratio": 0.7,
+    },
+    "video": {
+        "true_motion": {"psnr": 28.0, "ssim": 0.9},
+        "reference_repeated": {"psnr": 26.0, "ssim": 0.8},
+        "gain_db": 2.0,
+        "gain_ssim": 0.1,
+    },
+}
+
+
+def decoded(picture: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def test_targets_are_reached_or_missed():
+    outcomes = [t["passed"] for t in report.check_targets(SCORES)]
+    assert outcomes == [True, False, True, True, False]
+
+
+def test_a_stage_that_was_not_evaluated_has_no_targets():
+    assert len(report.check_targets({"motion": SCORES["motion"]})) == 2
+
+
+@pytest.mark.parametrize(("shuffled", "passed"), [(0.3, False), (0.2, True), (-0.4, True)])
+def test_shuffled_speech_must_score_a_third(shuffled, passed):
+    scores = {"actor": {**SCORES["actor"], "jaw_correlation_shuffled": shuffled}}
+    assert report.check_targets(scores)[1]["passed"] is passed
+
+
+def test_the_page_stands_alone_and_the_json_is_json(tmp_path):
+    picture = figures.r2_bars(SCORES["motion"]["r2"], (0.7, 0.9))
+    content = {"scores": SCORES, "targets": report.check_targets(SCORES), "checkpoints": {"motion": {"hash": "abc123"}}}
+    report.write_report(tmp_path, content, {"controls <of> people": picture})
+    page = (tmp_path / "report.html").read_text()
+    assert "controls &lt;of&gt; people" in page and "abc123" in page and "31% of frames" in page
+    assert page.count("reached") >= 3 and page.count("missed") >= 2
+    data = re.search(r'src="data:image/png;base64,([^"]+)"', page)[1]
+    assert base64.b64decode(data) == picture
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    loaded = json.loads((tmp_path / "report.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert loaded["scores"]["motion"]["identity"]["clips"] is None
+    assert loaded["scores"]["video"]["gain_db"] == 2.0
+
+
+def test_figures_are_pictures(rng):
+    frames = rng.integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
+    curves = {name: rng.normal(size=(3, 50)) for name in ("true", "own", "other")}
+    lags = {name: list(rng.normal(size=21)) for name in curves}
+    for picture in (
+        figures.contact_sheet(frames[0], {"true": frames, "rendered": frames[::-1]}),
+        figures.jaw_plot(curves, ["a", "b", "c"]),
+        figures.lag_plot(lags),
+    ):
+        image = decoded(picture)
+        assert min(image.shape[:2]) > 100 and image.std() > 5
+
+
+def test_the_contact_sheet_shows_the_frames(rng):
+    red = np.zeros((3, 16, 16, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+    image = decoded(figures.contact_sheet(red[0], {"true": red, "rendered": 255 - red}, columns=3))
+    count = lambda colour: (np.abs(image.astype(int) - colour).max(-1) < 10).sum()
+    assert count([255, 0, 0]) > count([0, 255, 255]) > 5000  # the reference is one more red picture

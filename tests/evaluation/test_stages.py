@@ -1,0 +1,109 @@
+"""Scores of stages whose quality is known by construction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xactor_jax.evaluation import actor, motion, video
+from xactor_jax.evaluation.clips import ReadClip, TrueClip, read
+from xactor_jax.labels import CONTROLS
+
+DIM = 20
+
+
+def make_clip(rng, person: str, clip: str, mixing, identity=None, frames: int = 60) -> ReadClip:
+    """Controls that wander, seen through a linear map, with something of the person on top."""
+    steps = rng.normal(size=(frames, len(CONTROLS)))
+    controls = np.apply_along_axis(lambda c: np.convolve(c, np.ones(5) / 5, "same"), 0, steps).astype(np.float32)
+    latents = controls @ mixing + (0 if identity is None else identity)
+    return ReadClip(person=person, clip=clip, latents=latents.astype(np.float32), controls=controls)
+
+
+@pytest.fixture
+def mixing(rng):
+    return rng.normal(size=(len(CONTROLS), DIM))
+
+
+def people(rng, mixing, names, clips=3, leak=0.0):
+    for name in names:
+        identity = leak * rng.normal(size=DIM)
+        yield from (make_clip(rng, name, str(i), mixing, identity) for i in range(clips))
+
+
+def test_controls_that_are_there_are_read_and_missing_ones_are_not(rng, mixing):
+    mixing[CONTROLS.index("smile")] = 0
+    train, held, test = (list(people(rng, mixing, names)) for names in ("abcd", "ef", "gh"))
+    scores = motion.control_scores(motion.control_probe(train, held), test)
+    assert scores["r2"]["jaw"] > 0.99 and scores["r2"]["smile"] < 0.1
+    assert scores["r2_face"] == pytest.approx(np.mean([scores["r2"][name] for name in motion.FACE]))
+    assert scores["r2_pose"] > 0.99 and scores["r2_shift"] > 0.99
+
+
+def test_identity_that_leaks_is_found_and_none_is_chance(rng, mixing):
+    leaking = motion.identity_scores(list(people(rng, mixing, "abcdef", leak=3.0)))
+    assert leaking["frames"] > 0.9 and leaking["clips"] == 1.0 and leaking["chance"] == pytest.approx(1 / 6)
+    clean = motion.identity_scores(list(people(rng, mixing, "abcdef")))
+    assert clean["frames"] < 0.35
+
+
+def test_identity_needs_two_people_with_two_clips(rng, mixing):
+    scores = motion.identity_scores([make_clip(rng, "a", "0", mixing), make_clip(rng, "b", "0", mixing)])
+    assert np.isnan(scores["frames"])
+
+
+def test_other_speakers_are_other_people():
+    people = ["a", "a", "a", "b", "b", "c", "c"]
+    others = actor.other_speakers(people)
+    assert sorted(others) == list(range(7))
+    assert all(people[i] != people[j] for i, j in enumerate(others))
+
+
+def delayed(x: np.ndarray, frames: int) -> np.ndarray:
+    return np.concatenate([np.repeat(x[:1], frames, axis=0), x])[: len(x)]
+
+
+@pytest.mark.parametrize("lag", [0, 3])
+def test_an_actor_that_follows_the_speech_late_is_seen_through(rng, mixing, lag):
+    clips = list(people(rng, mixing, "abcd", clips=2))
+    audio = np.stack([clip.controls for clip in clips])  # an "audio" that tells everything
+    generate = lambda features, reference: np.stack([delayed(f @ mixing, lag) * 0.5 for f in features])
+    motions = actor.generate_motions(generate, clips, audio)
+    scores = actor.actor_scores(motion.control_probe(clips, clips), clips, motions)
+    assert scores["jaw_best_lag"] == lag
+    assert (scores["jaw_correlation"] > 0.95) == (lag <= 1)
+    assert abs(scores["jaw_correlation_shuffled"]) < 0.5
+    assert scores["jaw_correlation_true_motion"] > 0.99
+    assert scores["std_ratio"] == pytest.approx(0.5, abs=0.05)
+    assert scores["velocity_ratio"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_reference_motion_is_the_clips_own_first_latent(rng, mixing):
+    clips = list(people(rng, mixing, "ab", clips=1))
+    seen = []
+    generate = lambda features, reference: seen.append(reference) or np.stack([clip.latents for clip in clips])
+    actor.generate_motions(generate, clips, np.zeros((2, 60, 3), np.float32))
+    np.testing.assert_array_equal(seen[0], np.stack([clip.latents[0] for clip in clips]))
+
+
+def moving_clips(rng, count: int) -> list[TrueClip]:
+    frames = rng.integers(0, 256, (count, 6, 24, 24, 3), dtype=np.uint8)
+    zeros = np.zeros((6, len(CONTROLS)), np.float32)
+    return [TrueClip(person="a", clip=str(i), frames=f, waveform=np.zeros(0, np.float32), controls=zeros) for i, f in enumerate(frames)]
+
+
+def test_a_perfect_renderer_and_one_that_never_moves(rng):
+    clips = moving_clips(rng, 2)
+    latents = [read(lambda frames: np.arange(len(frames), dtype=np.float32)[:, None], clip) for clip in clips]
+    frames = np.stack([clip.frames for clip in clips])
+    perfect = lambda images, reference, motion: frames[np.arange(2)[:, None], motion[..., 0].astype(int)]
+    rendered = video.render_clips(perfect, clips, latents, np.zeros((2, 6, 1), np.float32))
+    np.testing.assert_array_equal(rendered.from_true, frames)
+    np.testing.assert_array_equal(rendered.from_generated, rendered.repeated)
+    still = video.video_scores(rendered._replace(from_true=rendered.repeated))
+    assert still["gain_db"] == 0 and still["gain_ssim"] == 0
+    noisy = np.clip(frames.astype(int) + 5, 0, 255).astype(np.uint8)
+    scores = video.video_scores(rendered._replace(from_true=noisy))
+    assert scores["gain_db"] > 10 and scores["true_motion"]["ssim"] > 0.95
+    # The first frame is the reference, which costs nothing to repeat: it must not count.
+    assert np.isfinite(scores["reference_repeated"]["psnr"])

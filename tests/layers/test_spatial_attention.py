@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tests.layers.test_convolution import randomise
+from xactor_jax.layers.spatial_attention import AttentionModule, BankAttention, sinusoidal_table
+
+
+def reference_attention(params, x, context, heads):
+    """One head after the other in float64."""
+    weight = lambda name: np.asarray(params[name]["kernel"], np.float64)
+    q, k, v = x @ weight("query"), context @ weight("key"), context @ weight("value")
+    width = q.shape[-1] // heads
+    parts = []
+    for h in range(heads):
+        s = slice(h * width, (h + 1) * width)
+        logits = q[:, s] @ k[:, s].T / np.sqrt(width)
+        p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        parts.append(p / p.sum(axis=-1, keepdims=True) @ v[:, s])
+    return np.concatenate(parts, axis=-1) @ weight("out") + np.asarray(params["out"]["bias"], np.float64)
+
+
+def test_bank_attention_attends_to_pixels_and_bank_together(rng, key):
+    x = jnp.asarray(rng.normal(size=(2, 3, 4, 8)), jnp.float32)
+    bank = jnp.asarray(rng.normal(size=(2, 5, 8)), jnp.float32)
+    module = BankAttention(heads=2)
+    params = randomise(module.init(key, x)["params"], key)
+    y = module.apply({"params": params}, x, None, bank)
+    expected = reference_attention(params, x[1, 2], np.concatenate([x[1, 2], bank[1]]), 2)
+    np.testing.assert_allclose(y[1, 2], expected, atol=1e-4)
+
+
+def test_bank_that_is_off_is_not_there(rng, key):
+    x, bank = jnp.asarray(rng.normal(size=(2, 1, 4, 8)), jnp.float32), jnp.asarray(rng.normal(size=(2, 5, 8)), jnp.float32)
+    module = BankAttention(heads=2)
+    variables = {"params": randomise(module.init(key, x)["params"], key)}
+    without, whole = module.apply(variables, x), module.apply(variables, x, None, bank)
+    half = module.apply(variables, x, None, bank, jnp.array([True, False]))
+    np.testing.assert_allclose(half[0], whole[0], atol=1e-6)
+    np.testing.assert_allclose(half[1], without[1], atol=1e-6)
+    assert not np.allclose(whole[1], without[1])
+
+
+def test_cross_attention_sees_the_context_of_its_own_frame_alone(rng, key):
+    x = jnp.asarray(rng.normal(size=(1, 3, 4, 8)), jnp.float32)
+    context = jnp.asarray(rng.normal(size=(1, 3, 2, 6)), jnp.float32)
+    module = BankAttention(heads=2)
+    params = randomise(module.init(key, x, context)["params"], key)
+    y = module.apply({"params": params}, x, context)
+    np.testing.assert_allclose(y[0, 1], reference_attention(params, x[0, 1], context[0, 1], 2), atol=1e-4)
+
+
+def module_output(module, x, key, **arguments):
+    params = randomise(jax.jit(module.init)(key, x, **arguments)["params"], key)
+    return jax.jit(lambda x, **arguments: module.apply({"params": params}, x, **arguments))
+
+
+def test_module_starts_as_the_identity_and_hands_out_normalised_pixels(key):
+    x = 3.0 + jax.random.normal(key, (2, 3, 2, 2, 8))
+    module = AttentionModule("space", heads=2, groups=4)
+    (y, feature), _ = module.init_with_output(key, x)
+    np.testing.assert_array_equal(y, x)
+    assert feature.shape == (2, 12, 8)
+    np.testing.assert_allclose(feature.mean(axis=-1), 0.0, atol=1e-5)
+    np.testing.assert_allclose(feature.std(axis=-1), 1.0, atol=1e-3)
+
+
+def test_temporal_attention_mixes_nothing_but_time(key):
+    x = jax.random.normal(key, (2, 5, 4, 4, 8))
+    run = module_output(AttentionModule("time", heads=2, groups=4), x, key)
+    # Two pixels of one frame change places, so that the frame's group statistics stay what they were.
+    swapped = x.at[0, 3, 1, 2].set(x[0, 3, 0, 0]).at[0, 3, 0, 0].set(x[0, 3, 1, 2])
+    difference = np.abs(np.asarray(run(swapped)[0] - run(x)[0])).max(axis=-1)
+    assert (difference[0, :, 1, 2] > 1e-3).all() and (difference[0, :, 0, 0] > 1e-3).all()
+    difference[0, :, [1, 0], [2, 0]] = 0.0
+    assert difference.max() < 1e-5
+
+
+def test_temporal_attention_tells_frames_by_their_place(key):
+    x = jax.random.normal(key, (1, 5, 2, 2, 8))
+    run = module_output(AttentionModule("time", heads=2, groups=8), x, key)
+    assert not np.allclose(run(x[:, ::-1])[0][:, ::-1], run(x)[0], atol=1e-3)
+
+
+def test_spatial_attention_does_not_mix_frames(key):
+    x = jax.random.normal(key, (1, 3, 2, 2, 8))
+    run = module_output(AttentionModule("space", heads=2, groups=4), x, key)
+    difference = np.abs(np.asarray(run(x.at[0, 1].add(jnp.arange(8.0)))[0] - run(x)[0])).max(axis=(-1, -2, -3))[0]
+    assert difference[1] > 1e-3 and difference[0] == 0.0 and difference[2] == 0.0
+
+
+def test_sinusoidal_table_is_sines_and_cosines():
+    table = sinusoidal_table(4, 6)
+    angles = [3 / 10_000 ** (k / 6) for k in (0, 2, 4)]
+    np.testing.assert_allclose(table[3], [f(angle) for angle in angles for f in (np.sin, np.cos)], atol=1e-6)

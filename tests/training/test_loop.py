@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+import pytest
+from etils import epath
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.training import checks
+from tests.training.toy import ToyTask, make_iterator_of, toy_config
+from xactor_jax.errors import UserError
+from xactor_jax.training.journal import DivergedError
+from xactor_jax.training.loop import train
+from xactor_jax.training.trees import FOLDER, saved_steps
+
+def train_toy(workdir: pathlib.Path, task: ToyTask | None = None, poison: int = -1, **overrides: Any) -> Any:
+    config = toy_config(**overrides)
+    return train(config, task or ToyTask(), make_iterator_of(config, poison), workdir)
+
+
+def steps_saved(workdir: pathlib.Path) -> list[int]:
+    return saved_steps(epath.Path(workdir) / FOLDER)
+
+
+def test_loss_decreases(tmp_path: pathlib.Path) -> None:
+    train_toy(tmp_path, steps=60, log_every=10, eval_every=0, preview_every=0, checkpoint__every=60)
+    losses = [line["train/error"] for line in checks.curve(tmp_path)]
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_what_a_run_leaves_behind(tmp_path: pathlib.Path) -> None:
+    train_toy(tmp_path, steps=10)
+    lines = checks.curve(tmp_path)
+    assert [line["step"] for line in lines] == [2, 4, 6, 8, 10]
+    assert [line["step"] for line in lines if "validation/loss" in line] == [4, 8, 10]
+    assert steps_saved(tmp_path) == [10, 8, 4]
+    assert sorted(p.name for p in (tmp_path / "previews").iterdir()) == [f"prediction_{s:07d}.png" for s in (4, 8, 10)]
+    assert json.loads((tmp_path / "config.json").read_text())["steps"] == 10
+
+
+def test_tensorboard_shows_what_the_lines_say(tmp_path: pathlib.Path) -> None:
+    train_toy(tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    points = {event.step: event.value for event in events.Scalars("train/loss")}
+    assert points == pytest.approx({line["step"]: line["train/loss"] for line in checks.curve(tmp_path)})
+    last = events.Images("prediction")[-1]
+    shown = cv2.imdecode(np.frombuffer(last.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+    assert last.step == 8
+    assert np.array_equal(shown, cv2.imread(str(tmp_path / "previews" / "prediction_0000008.png")))
+
+
+def test_logged_loss_is_the_mean_of_the_steps_between(tmp_path: pathlib.Path) -> None:
+    train_toy(tmp_path / "each", log_every=1)
+    train_toy(tmp_path / "fourth", log_every=4)
+    each = [line["train/loss"] for line in checks.curve(tmp_path / "each")]
+    fourth = [line["train/loss"] for line in checks.curve(tmp_path / "fourth")]
+    np.testing.assert_allclose(fourth, np.reshape(each, (2, 4)).mean(1), rtol=1e-6)
+
+
+def test_the_rate_follows_the_schedule(tmp_path: pathlib.Path) -> None:
+    train_toy(tmp_path, steps=8, log_every=1)
+    rates = [line["train/learning_rate"] for line in checks.curve(tmp_path)]
+    cosine = [0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * n / 6)) for n in range(6)]
+    np.testing.assert_allclose(rates, 0.03 * np.array([0.0, 0.5, *cosine]), rtol=1e-5)
+
+
+def test_pretrained_buffers_come_in_at_a_fresh_start_alone(tmp_path: pathlib.Path) -> None:
+    first = train_toy(tmp_path, steps=4)
+    np.testing.assert_array_equal(first.buffers["teacher"]["kernel"], np.eye(8))
+    assert float(np.abs(first.buffers["mean"]).max()) > 0
+    second = train_toy(tmp_path, ToyTask(pretrained={"teacher": {"kernel": np.zeros((8, 8))}}), steps=8)
+    np.testing.assert_array_equal(second.buffers["teacher"]["kernel"], np.eye(8))
+
+
+def test_pretrained_buffers_of_another_size_leave_nothing_behind(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError, match=r"pretrained teacher does not fit this config \(kernel: \(4, 4\)"):
+        train_toy(tmp_path / "run", ToyTask(pretrained={"teacher": {"kernel": np.eye(4)}}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(DivergedError, match=r"training diverged at step 7: loss=nan.* last good checkpoint is step 4 in"):
+        train_toy(tmp_path, poison=6 * 16, steps=20, checkpoint__every=4)
+    assert steps_saved(tmp_path) == [4]
+    assert all(np.isfinite(line["train/loss"]) for line in checks.curve(tmp_path))
+
+
+def test_nan_in_the_step_before_a_checkpoint_is_not_saved(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(FloatingPointError, match="step 8"):
+        train_toy(tmp_path, poison=7 * 16, steps=20, checkpoint__every=4)
+    assert steps_saved(tmp_path) == [4]
+
+
+def test_parameters_that_overflow_are_not_saved(tmp_path: pathlib.Path) -> None:
+    """A finite loss and a finite gradient can still give a step to infinity."""
+    with pytest.raises(DivergedError, match="step 1: parameters or optimiser state are not finite; there is no checkpoint yet"):
+        overrides = {"optimizer__learning_rate": 3e38, "optimizer__warmup_steps": 0, "optimizer__weight_decay": 100.0}
+        train_toy(tmp_path, checkpoint__every=1, **overrides)
+    assert steps_saved(tmp_path) == []
+
+
+def test_a_profile_is_recorded(tmp_path: pathlib.Path) -> None:
+    train_toy(tmp_path, profile__start=3, profile__steps=2)
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+
+def test_a_workdir_of_another_stage(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "config.json").write_text('{"stage": "motion"}')
+    with pytest.raises(UserError, match="holds a run of the stage motion, not toy: give another --workdir"):
+        train_toy(tmp_path)
+
+
+def test_a_workdir_of_another_network(tmp_path: pathlib.Path) -> None:
+    train_toy(tmp_path, steps=4)
+    with pytest.raises(UserError, match=r"another network or optimiser \(ema/hidden/bias is \(64,\) there and \(32,\)"):
+        train_toy(tmp_path, ToyTask(hidden=32), steps=8, hidden=32)
+    assert json.loads((tmp_path / "config.json").read_text())["hidden"] == 64
+
+
+def test_a_workdir_that_cannot_be_written_to(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written to"):
+        train_toy(tmp_path / "file" / "run")
+
+
+def test_a_finished_run_does_nothing_more(tmp_path: pathlib.Path) -> None:
+    train_toy(tmp_path)
+    before = {path: os.stat(path).st_mtime_ns for path in (tmp_path / FOLDER).rglob("*")}
+    assert int(jax.device_get(train_toy(tmp_path)).step) == 8
+    assert {path: os.stat(path).st_mtime_ns for path in (tmp_path / FOLDER).rglob("*")} == before
+
+
+def test_data_that_ends(tmp_path: pathlib.Path) -> None:
+    config = toy_config()
+    with pytest.raises(UserError, match="the training data ended at step 3"):
+        train(config, ToyTask(), make_iterator_of(config, epochs=1, examples=48), tmp_path)
+
+
+def test_data_of_another_kind_than_the_task_expects(tmp_path: pathlib.Path) -> None:
+    config = toy_config()
+    with pytest.raises(ValueError, match=r"the task wants x: \(\(16, 8\), 'float32'\) and the data gives \(\(8, 8\)"):
+        train(config, ToyTask(), make_iterator_of(toy_config(batch_size=8)), tmp_path)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import logging
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+
+from tests.training import checks
+from tests.training.toy import ToyTask, make_iterator_of, toy_config
+from xactor_jax.errors import UserError
+from xactor_jax.parallel.mesh import make_mesh
+from xactor_jax.training.loop import train
+from xactor_jax.training.programs import Programs, make_programs
+from xactor_jax.training.saving import Checkpoints, restore_iterator
+from xactor_jax.training.trees import FOLDER, saved_steps
+
+QUIET = {"eval_every": 0, "preview_every": 0}
+
+
+def run(workdir: Any, **overrides: Any) -> Any:
+    config = toy_config(**QUIET, **overrides)
+    return train(config, ToyTask(), make_iterator_of(config), workdir)
+
+
+def programs_on(shape: tuple[int, int, int]) -> Programs:
+    config = toy_config(mesh__data=shape[0], mesh__fsdp=shape[1], mesh__tensor=shape[2])
+    return make_programs(config, ToyTask(), make_mesh(config.mesh))
+
+
+def state_file(workdir: pathlib.Path, step: int) -> pathlib.Path:
+    """The largest file of a checkpoint's state."""
+    files = [path for path in (workdir / FOLDER / str(step) / "state").rglob("*") if path.is_file()]
+    return max(files, key=lambda path: path.stat().st_size)
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 1), (1, 8, 1), (2, 2, 2)])
+def test_a_state_is_restored_onto_any_mesh(tmp_path: pathlib.Path, shape: tuple[int, int, int]) -> None:
+    saved = run(tmp_path, mesh__data=2, mesh__fsdp=4)
+    programs, iterator = programs_on(shape), make_iterator_of(toy_config())("train", 0, 1)
+    with Checkpoints(epath.Path(tmp_path), keep=3) as checkpoints:
+        restored = checkpoints.restore(programs.abstract, iterator)
+    assert restored is not None
+    for array, wanted in zip(jax.tree.leaves(restored), jax.tree.leaves(programs.abstract), strict=True):
+        assert array.sharding.is_equivalent_to(wanted.sharding, array.ndim)
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(restored), jax.device_get(saved))
+
+
+def truncate(workdir: pathlib.Path) -> None:
+    file = state_file(workdir, 8)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_one_byte(workdir: pathlib.Path) -> None:
+    file = state_file(workdir, 8)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    file.write_bytes(bytes(content))
+
+
+def lose_the_metadata(workdir: pathlib.Path) -> None:
+    (workdir / FOLDER / "8" / "state" / "_METADATA").unlink()
+
+
+def lose_the_data_position(workdir: pathlib.Path) -> None:
+    shutil.rmtree(workdir / FOLDER / "8" / "data")
+
+
+def change_the_fingerprint(workdir: pathlib.Path) -> None:
+    """As if every file were readable and held other numbers."""
+    file = workdir / FOLDER / "8" / "check" / "metadata"
+    file.write_text(file.read_text().replace(":", ": 1"))
+
+
+@pytest.mark.parametrize(
+    "damage", [truncate, flip_one_byte, lose_the_metadata, lose_the_data_position, change_the_fingerprint]
+)
+def test_a_damaged_checkpoint_is_passed_over(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, damage: Callable[[pathlib.Path], None]
+) -> None:
+    """The run goes on from the one before, saves the damaged step again, and ends as if nothing had happened."""
+    run(tmp_path, steps=8)
+    whole = checks.final_arrays(tmp_path)
+    damage(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        run(tmp_path, steps=8)
+    assert "checkpoint 8 in" in caplog.text and "is damaged and passed over" in caplog.text
+    assert "going on at step 4" in caplog.text
+    assert saved_steps(epath.Path(tmp_path) / FOLDER) == [8, 4]
+    checks.assert_identical(checks.final_arrays(tmp_path), whole)
+
+
+def test_when_every_checkpoint_is_damaged_nothing_is_overwritten(tmp_path: pathlib.Path) -> None:
+    run(tmp_path, steps=8)
+    for step in (4, 8):
+        state_file(tmp_path, step).write_bytes(b"")
+    with pytest.raises(UserError, match="every checkpoint in .* is damaged: delete the folder to start anew"):
+        run(tmp_path, steps=8)
+    assert saved_steps(epath.Path(tmp_path) / FOLDER) == [8, 4]
+
+
+def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
+    run(tmp_path, steps=10, checkpoint__every=2, checkpoint__keep=2)
+    assert saved_steps(epath.Path(tmp_path) / FOLDER) == [10, 8]
+
+
+def test_a_save_broken_off_is_not_a_checkpoint(tmp_path: pathlib.Path) -> None:
+    run(tmp_path, steps=8)
+    shutil.copytree(tmp_path / FOLDER / "8", tmp_path / FOLDER / "9.orbax-checkpoint-tmp")
+    assert saved_steps(epath.Path(tmp_path) / FOLDER) == [8, 4]
+    run(tmp_path, steps=10)
+    assert saved_steps(epath.Path(tmp_path) / FOLDER) == [10, 8, 4]
+
+
+def test_a_position_saved_by_more_processes(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two processes had read three batches each: one process goes on with the fourth."""
+    make_iterator, one = make_iterator_of(toy_config()), make_iterator_of(toy_config())("train", 0, 1)
+    for index in (0, 1):
+        half = make_iterator("train", index, 2)
+        for _ in range(3):
+            next(half)
+        (tmp_path / f"process_{index}-of-2.json").write_text(str(half.get_state()).replace("'", '"'))
+    for _ in range(3):
+        next(one)
+    resumed = make_iterator("train", 0, 1)
+    with caplog.at_level(logging.WARNING):
+        restore_iterator(epath.Path(tmp_path), resumed)
+    assert "another number of processes" in caplog.text
+    checks.assert_identical(next(resumed), next(one))
+
+
+def test_settings_that_changed_are_named(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(tmp_path, steps=4)
+    with caplog.at_level(logging.WARNING):
+        run(tmp_path, steps=6)
+    assert "steps was 4 in this workdir and is 6 now" in caplog.text and "seed was" not in caplog.text

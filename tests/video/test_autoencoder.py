@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from configs import autoencoder
+from tests.video.tiny import autoencoder_config
+from xactor_jax.training.task import Variables
+from xactor_jax.video.autoencoder import AutoencoderModel, initial_statistics, update_statistics
+from xactor_jax.video.autoencoder_task import AutoencoderTask
+
+
+def smooth_pictures(count: int, size: int) -> jax.Array:
+    """A coloured disc on a coloured ground, each elsewhere."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size] / size
+    pictures = []
+    for _ in range(count):
+        cy, cx = rng.uniform(0.3, 0.7, 2)
+        disc = 1 / (1 + np.exp(40 * (np.hypot(y - cy, x - cx) - 0.25)))[..., None]
+        pictures.append(disc * rng.uniform(-1, 1, 3) + (1 - disc) * rng.uniform(-1, 1, 3))
+    return jnp.asarray(np.stack(pictures), jnp.float32)
+
+
+def train(task: AutoencoderTask, frames: jax.Array, steps: int) -> tuple[Variables, list[dict[str, float]]]:
+    optimizer = optax.adam(5e-3)
+    variables = jax.jit(task.init)(jax.random.key(0))
+
+    @jax.jit
+    def step(variables, state, key):
+        def loss(params):
+            out = task.loss(Variables(params, variables.buffers), {"frames": frames}, key, True)
+            return out.loss, out
+
+        gradients, out = jax.grad(loss, has_aux=True)(variables.params)
+        updates, state = optimizer.update(gradients, state)
+        return Variables(optax.apply_updates(variables.params, updates), out.buffers), state, out.metrics
+
+    state, history = optimizer.init(variables.params), []
+    for i in range(steps):
+        variables, state, metrics = step(variables, state, jax.random.key(i))
+        history.append({name: float(value) for name, value in metrics.items()})
+    return variables, history
+
+
+def test_overfits_a_few_pictures_and_its_latents_have_unit_deviation():
+    config = autoencoder_config()
+    config.loss.statistics_decay = 0.8  # the test is shorter than the memory of the config's own
+    task, frames = AutoencoderTask.from_config(config), smooth_pictures(8, 16)
+    variables, history = train(task, frames, 250)
+    assert history[-1]["psnr"] > 24 > 15 > history[0]["psnr"]
+    frozen = {"params": variables.params["autoencoder"], "buffers": variables.buffers}
+    z = jax.jit(task.model.encode)(frozen, frames)
+    assert z.shape == (8, 4, 4, 4)
+    np.testing.assert_allclose(np.std(z, axis=(0, 1, 2)), 1.0, atol=0.1)
+    np.testing.assert_allclose(np.mean(z, axis=(0, 1, 2)), 0.0, atol=0.1)
+    rebuilt = jax.jit(task.model.decode)(frozen, z)
+    assert -10 * np.log10(np.mean((rebuilt - frames) ** 2) / 4) > 24
+
+
+def test_evaluation_is_deterministic_and_keeps_the_statistics(key):
+    task, frames = AutoencoderTask.from_config(autoencoder_config()), smooth_pictures(2, 16)
+    variables = jax.jit(task.init)(key)
+    run = jax.jit(lambda key: task.loss(variables, {"frames": frames}, key, False))
+    first, second = run(key), run(jax.random.key(9))
+    assert first.loss == second.loss
+    assert first.buffers["latent_count"] == 0
+
+
+def test_clips_are_encoded_frame_by_frame(key):
+    model = AutoencoderModel.from_network(autoencoder_config().network)
+    frozen, frames = jax.jit(model.init)(key), smooth_pictures(6, 16)
+    frozen["buffers"] |= {"latent_mean": jnp.arange(4.0), "latent_std": jnp.arange(1.0, 5.0)}
+    encode = jax.jit(model.encode)
+    flat, clips = encode(frozen, frames), encode(frozen, frames.reshape(2, 3, 16, 16, 3))
+    np.testing.assert_allclose(clips.reshape(flat.shape), flat, atol=1e-6)
+    raw, _ = model.module.apply({"params": frozen["params"]}, frames, method="encode")
+    np.testing.assert_allclose(flat * jnp.arange(1.0, 5.0) + jnp.arange(4.0), raw, atol=1e-5)
+
+
+def test_running_statistics_are_those_of_all_batches_seen(rng):
+    batches = rng.normal(2.0, 3.0, size=(5, 2, 4, 4, 3)).astype(np.float32)
+    buffers = initial_statistics(3)
+    for batch in batches:
+        buffers = update_statistics(buffers, jnp.asarray(batch), decay=0.999)
+    np.testing.assert_allclose(buffers["latent_mean"], batches.mean(axis=(0, 1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(buffers["latent_std"], batches.std(axis=(0, 1, 2, 3)), rtol=1e-4)
+
+
+def test_adversarial_parts_learn_from_their_own_losses(key):
+    config = autoencoder_config()
+    config.loss.adversarial = 0.5
+    task, frames = AutoencoderTask.from_config(config), smooth_pictures(2, 16)
+    variables = jax.jit(task.init)(key)
+    assert set(jax.tree.leaves(task.param_labels(variables.params)["discriminator"])) == {"discriminator"}
+    names = ("fool", "discriminator")
+
+    @jax.jit
+    def gradients(params):
+        loss = lambda params, name: task.loss(Variables(params, variables.buffers), {"frames": frames}, key, True).metrics[name]
+        return {name: jax.grad(loss)(params, name) for name in names}
+
+    size = lambda tree: float(sum(jnp.sum(jnp.abs(x)) for x in jax.tree.leaves(tree)))
+    g = gradients(variables.params)
+    assert size(g["fool"]["discriminator"]) == 0.0 < size(g["fool"]["autoencoder"])
+    assert size(g["discriminator"]["autoencoder"]) == 0.0 < size(g["discriminator"]["discriminator"])
+
+
+def test_base_has_stable_diffusion_s_sizes(key):
+    task = AutoencoderTask.from_config(autoencoder.get_config("base"))
+    frozen = jax.eval_shape(task.model.init, key)["params"]
+    count = lambda tree: sum(x.size for x in jax.tree.leaves(tree))
+    assert task.model.settings.factor == 8
+    assert count(frozen) == 83_653_863
+    z = jax.eval_shape(task.model.encode, jax.eval_shape(task.model.init, key), jnp.zeros((1, 512, 512, 3)))
+    assert z.shape == (1, 64, 64, 4)
+
+
+def test_preview_is_a_picture(key):
+    task, frames = AutoencoderTask.from_config(autoencoder_config()), smooth_pictures(5, 16)
+    (picture,) = jax.jit(task.preview)(jax.jit(task.init)(key), {"frames": frames}, key).values()
+    assert picture.dtype == np.uint8 and picture.shape == (32, 64, 3)
+    np.testing.assert_allclose(picture[:16, :16], np.round((frames[0] + 1) * 127.5), atol=1)

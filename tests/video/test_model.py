@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.video import tiny
+from xactor_jax.video.task import VideoTask
+
+
+@pytest.fixture(scope="module")
+def task():
+    return VideoTask.from_config(tiny.video_config())
+
+
+@pytest.fixture(scope="module")
+def variables(task):
+    return tiny.random_variables(task)
+
+
+@pytest.fixture(scope="module")
+def clip(task):
+    """Reference picture, its motion, and 23 frames of motion."""
+    rng = np.random.default_rng(5)
+    image = rng.uniform(-1, 1, (16, 16, 3)).astype(np.float32)
+    return image, rng.normal(size=6).astype(np.float32), 2.0 * rng.normal(size=(23, 6)).astype(np.float32)
+
+
+def stream(task, variables, clip, frames, chunk, settings=None):
+    image, reference, motion = clip
+    pieces = (motion[i : min(i + chunk, frames)] for i in range(0, frames, chunk))
+    return np.concatenate(list(task.model.render(variables, jax.random.key(7), image, reference, pieces, settings)))
+
+
+@pytest.mark.parametrize("frames", [1, 7, 8, 9, 23])
+def test_streaming_does_not_depend_on_the_chunks(task, variables, clip, frames):
+    whole = stream(task, variables, clip, frames, frames)
+    assert whole.shape == (frames, 16, 16, 3) and whole.dtype == np.uint8
+    for chunk in (1, 3, 8):
+        np.testing.assert_array_equal(stream(task, variables, clip, frames, chunk), whole)
+
+
+@pytest.mark.parametrize("frames", [1, 9])
+def test_batches_are_the_streamed_clips(task, variables, clip, frames):
+    image, reference, motion = (jnp.asarray(x) for x in clip)
+    keys = jnp.stack([jax.random.key(7), jax.random.key(8)])
+    twice = lambda x: jnp.stack([x, x])
+    render = jax.jit(task.model.render_batch)
+    batch = np.asarray(render(variables, keys, twice(image), twice(reference), twice(motion[:frames])), int)
+    assert batch.shape == (2, frames, 16, 16, 3)
+    assert np.abs(batch[0] - stream(task, variables, clip, frames, 4)).max() <= 1
+    assert np.abs(batch[1] - batch[0]).max() > 3
+
+
+def test_frames_do_not_depend_on_motion_of_later_segments(task, variables, clip):
+    image, reference, motion = clip
+    new = task.model.render_settings.plan(task.model.window).new
+    changed = np.concatenate([motion[: 2 * new], motion[2 * new :] + 1.0])
+    before, after = (stream(task, variables, (image, reference, m), 23, 23) for m in (motion, changed))
+    np.testing.assert_array_equal(before[: 2 * new], after[: 2 * new])
+    assert not np.array_equal(before[2 * new :], after[2 * new :])
+
+
+def test_segments_take_over_the_last_frames_of_the_one_before(task, variables, clip):
+    """What a segment does with known latents is to let them alone and to look at them."""
+    model, settings = task.model, task.model.render_settings
+    image, reference, motion = (jnp.asarray(x)[None] for x in clip)
+    plan = settings.plan(model.window)
+    portrait = jax.jit(model.prepare)(variables, image, reference)
+
+    @jax.jit
+    def segment(index, known):
+        key = jax.random.key(0)[None]
+        return model.segment(settings, variables, portrait, key, index, motion[:, : plan.length], known)
+
+    zeros, ones = jnp.zeros((1, plan.known, *model.latent_shape)), jnp.ones((1, plan.known, *model.latent_shape))
+    np.testing.assert_array_equal(segment(0, zeros)[0], segment(0, ones)[0])
+    assert not np.array_equal(segment(1, zeros)[0], segment(1, ones)[0])
+
+
+def predictions(model, variables, clip, settings):
+    """The guided prediction on two windows, and the plain one of the positive and the negative branch."""
+    image, reference, motion = (jnp.asarray(x)[None] for x in clip)
+    portrait = model.prepare(variables, image, reference)
+    x = jax.random.normal(jax.random.key(2), (1, 2, 4, *model.latent_shape))
+    motion = motion[:, :8].reshape(1, 2, 4, 6)
+    guided = model.predictor(variables, portrait, settings)(x, 0.6, motion)
+    plain = model.predictor(variables, portrait, replace(settings, guidance_scale=1.0))
+    still = jnp.broadcast_to(reference, motion.shape)
+    return guided, plain(x, 0.6, motion), plain(x, 0.6, still)
+
+
+def test_guidance_leads_away_from_the_reference_s_own_motion(task, variables, clip):
+    for scale, expected in ((2.5, lambda p, n: n + 2.5 * (p - n)), (1.0, lambda p, n: p)):
+        settings = replace(task.model.render_settings, guidance_scale=scale)
+        guided, positive, negative = predictions(task.model, variables, clip, settings)
+        assert not np.allclose(positive, negative, atol=1e-2)
+        np.testing.assert_allclose(guided, expected(positive, negative), atol=1e-4)
+
+
+def test_negative_branch_can_go_without_the_reference(task, variables, clip):
+    settings = replace(task.model.render_settings, guidance_scale=2.0)
+    with_reference = predictions(task.model, variables, clip, settings)[0]
+    without = predictions(task.model, variables, clip, replace(settings, guidance_keeps_reference=False))[0]
+    assert not np.allclose(with_reference, without, atol=1e-2)
+
+
+def test_residual_of_the_reference_itself_is_nothing(task, variables):
+    z_ref = jax.random.normal(jax.random.key(0), (2, *task.model.latent_shape))
+    z = jnp.broadcast_to(z_ref[:, None], (2, 4, *z_ref.shape[1:]))
+    x = task.model.to_diffused(variables, z, z_ref)
+    assert np.abs(x).max() == 0.0
+    np.testing.assert_allclose(task.model.from_diffused(variables, x, z_ref), z, atol=1e-6)
+    moved = z + 1.0
+    x = task.model.to_diffused(variables, moved, z_ref)
+    np.testing.assert_allclose(x, 2.0, atol=1e-5)  # residual_std is 0.5
+    np.testing.assert_allclose(task.model.from_diffused(variables, x, z_ref), moved, atol=1e-5)
+
+
+def test_without_residual_latents_are_diffused_as_they_are(task, variables):
+    model = replace(task.model, predict_residual=False)
+    z = jax.random.normal(jax.random.key(0), (2, 4, *model.latent_shape))
+    np.testing.assert_array_equal(model.to_diffused(variables, z, z[:, 0]), z)
+    np.testing.assert_array_equal(model.from_diffused(variables, z, z[:, 0]), z)

@@ -1,0 +1,54 @@
+"""The smallest video stage that still has every part, for tests."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from configs import autoencoder, video
+from tests.layers.test_convolution import randomise
+from xactor_jax.training.task import Variables
+from xactor_jax.video.task import VideoTask
+
+
+def autoencoder_config() -> ConfigDict:
+    c = autoencoder.get_config()
+    c.network.update(image_size=16, channels=(8,), groups=4)
+    return c
+
+
+def video_config() -> ConfigDict:
+    c = video.get_config()
+    c.autoencoder = autoencoder_config().network
+    c.pretrained.autoencoder = "random"
+    c.data.window = 4
+    c.network.update(motion_dim=6, motion_tokens=3, motion_token_width=8, motion_hidden=0)
+    c.network.unet.update(channels=(8, 8), attention=(False, True), heads=2, groups=4, time_width=16, feed_forward=1)
+    c.render.update(steps=2, window_overlap=2, windows_per_segment=2, known_frames=2)
+    return c
+
+
+def random_variables(task: VideoTask, seed: int = 0) -> Variables:
+    """Parameters all away from zero: every branch speaks."""
+    key = jax.random.key(seed)
+    variables = jax.eval_shape(task.init, key)
+    params = randomise(variables.params, key, 0.2)
+    frozen = randomise(variables.buffers["autoencoder"]["params"], key, 0.2)
+    channels = task.model.latent_shape[-1]
+    statistics = {"latent_mean": jnp.full(channels, 0.1), "latent_std": jnp.full(channels, 2.0), "latent_count": jnp.array(1)}
+    buffers = {
+        "autoencoder": {"params": frozen, "buffers": statistics},
+        "residual_std": jnp.full(channels, 0.5),
+        "residual_count": jnp.array(1),
+    }
+    return Variables(params, buffers)
+
+
+def random_batch(task: VideoTask, size: int, seed: int = 0) -> dict[str, jax.Array]:
+    """Uniform noise in every entry but the boxes, which are two quarters of the picture."""
+    rng = np.random.default_rng(seed)
+    batch = {name: rng.uniform(-1, 1, x.shape).astype(np.float32) for name, x in task.example_batch(size).items()}
+    batch["component_boxes"] = np.broadcast_to([[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5]], batch["component_boxes"].shape)
+    return {name: jnp.asarray(x, jnp.float32) for name, x in batch.items()}

@@ -1,0 +1,189 @@
+"""The actor as the other stages use it: audio features and a reference motion to motion latents, for ever.
+
+`rollout` and `stream` run the same compiled window over the recording (`xactor_jax.actor.rollout`), so that they agree bit for
+bit however the features come in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+from ml_collections import ConfigDict
+
+from xactor_jax.actor.network import ActorNetwork
+from xactor_jax.actor.rollout import Guide, RolloutSettings, RolloutState, Window
+from xactor_jax.diffusion.gaussian import GaussianProcess
+from xactor_jax.errors import UserError
+from xactor_jax.labels import UNKNOWN_EMOTION
+from xactor_jax.training.task import Variables
+
+Emotion = Int[Array, "batch"] | Int[Array, "batch frames"] | Int[np.ndarray, "batch"] | Int[np.ndarray, "batch frames"]
+Features = Float[Array, "batch frames features"] | Float[np.ndarray, "batch frames features"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ActorModel:
+    """Network and diffusion process of one configuration; parameters live in `Variables`, buffers are empty."""
+
+    network: ActorNetwork
+    process: GaussianProcess
+    audio_dim: int
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> ActorModel:
+        """From `config.network`, `config.diffusion` and `config.precision`; `UserError` where sizes do not fit each other."""
+        n = config.network
+        if n.context % n.chunk:
+            raise UserError(f"a context of {n.context} frames is not a whole number of chunks of {n.chunk}: make it a multiple")
+        if n.width % (4 * n.heads):
+            raise UserError(f"a width of {n.width} does not give {n.heads} heads a multiple of 4 features each: change either")
+        dtype = None if config.precision == "float32" else jnp.dtype(config.precision)
+        network = ActorNetwork(dtype=dtype, **{name: value for name, value in n.items() if name != "audio_dim"})
+        return cls(network=network, process=GaussianProcess(**config.diffusion), audio_dim=n.audio_dim)
+
+    def rollout(
+        self,
+        variables: Variables,
+        key: Key[Array, ""] | Key[Array, "batch"],
+        audio_features: Features,
+        reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
+        emotion: Emotion | None = None,
+        settings: RolloutSettings | None = None,
+    ) -> Float[Array, "batch frames dim"]:
+        """Motion latents for exactly the frames of `audio_features`.
+
+        Pure. On arrays, the window is compiled once for all lengths. Inside `jax.jit` or `jax.pmap`, where the length is fixed,
+        the loop over windows becomes a scan. One `key` gives example i fold_in(key, i); a key per example may be given instead.
+        `emotion`: labels of the examples or of their frames, -1 or None for unknown.
+        """
+        arguments = (variables, key, audio_features, reference_motion, emotion)
+        if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(arguments)):
+            return self._scanned(*arguments, settings or RolloutSettings())
+        if not audio_features.shape[1]:
+            raise UserError("there are no audio features to perform: give at least one frame (40 ms)")
+        return jnp.concatenate(list(self.stream(variables, key, [audio_features], *arguments[3:], settings)), axis=1)
+
+    def stream(
+        self,
+        variables: Variables,
+        key: Key[Array, ""] | Key[Array, "batch"],
+        audio_features: Iterable[Features],
+        reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
+        emotion: Emotion | None = None,
+        settings: RolloutSettings | None = None,
+    ) -> Iterator[Float[Array, "batch c dim"]]:
+        """Motion latents as they become final, from features that arrive in pieces of any length.
+
+        As many frames in all as came in. Memory and cost per frame do not grow. The first frames come when the features of the
+        chunks in flight, and `audio_radius` frames more, have arrived.
+        """
+        window = Window(self.network, self.process, settings or RolloutSettings())
+        source = FeatureSource(audio_features, self.audio_dim)
+        if not source.has(1):
+            return
+        guide = make_guide(variables, key, reference_motion)
+        state = window.initial_state(jnp.asarray(source.take(self.network.audio_radius)), jnp.asarray(source.first))
+        given, batch = -window.delay, len(guide.keys)
+        while source.has(given + 1):
+            labels = emotion_of_frames(emotion, batch, given + window.delay, window.stride)
+            state, latents = _advance(window, guide, state, jnp.asarray(source.take(window.stride)), labels)
+            start, end = max(0, -given), min(window.stride, source.arrived - given)
+            given += window.stride
+            if end > start:
+                yield latents[:, start:end]
+
+    def _scanned(
+        self,
+        variables: Variables,
+        key: Key[Array, ""] | Key[Array, "batch"],
+        audio: Features,
+        reference_motion: Float[Array, "batch dim"],
+        emotion: Emotion | None,
+        settings: RolloutSettings,
+    ) -> Float[Array, "batch frames dim"]:
+        """`rollout` for tracing: the same calls of the same window, by `jax.lax.scan`."""
+        window, radius = Window(self.network, self.process, settings), self.network.audio_radius
+        guide, (batch, frames, _) = make_guide(variables, key, reference_motion), audio.shape
+        calls = -(-(frames + window.delay) // window.stride)
+        padded = audio[:, jnp.minimum(jnp.arange(radius + calls * window.stride), frames - 1)]
+        labels = emotion_of_frames(emotion, batch, 0, calls * window.stride)
+        pieces = lambda x: jnp.moveaxis(x.reshape(batch, calls, window.stride, *x.shape[2:]), 1, 0)
+        state = window.initial_state(padded[:, :radius], padded[:, 0])
+        step = lambda state, piece: window.advance(guide, state, *piece)
+        _, latents = jax.lax.scan(step, state, (pieces(padded[:, radius:]), pieces(labels)))
+        whole = jnp.moveaxis(latents, 0, 1).reshape(batch, -1, self.network.latent_dim)
+        return whole[:, window.delay : window.delay + frames]
+
+
+@partial(jax.jit, static_argnums=0)
+def _advance(
+    window: Window, guide: Guide, state: RolloutState, audio: jax.Array, emotion: jax.Array
+) -> tuple[RolloutState, jax.Array]:
+    """`Window.advance`, compiled once for a window and the shapes of a batch."""
+    return window.advance(guide, state, audio, emotion)
+
+
+def make_guide(
+    variables: Variables,
+    key: Key[Array, ""] | Key[Array, "batch"],
+    reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
+) -> Guide:
+    """What a rollout keeps; one key becomes a key for each example."""
+    reference = jnp.asarray(reference_motion, jnp.float32)
+    keys = key if key.ndim else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(reference)))
+    return Guide(variables.params, keys, reference)
+
+
+def emotion_of_frames(emotion: Emotion | None, batch: int, start: int, count: int) -> Int[Array, "batch count"]:
+    """Labels of `count` frames from `start`; the last label lasts beyond the end."""
+    if emotion is None:
+        return jnp.full((batch, count), UNKNOWN_EMOTION, jnp.int32)
+    emotion = jnp.asarray(emotion, jnp.int32)
+    if emotion.ndim == 1:
+        return jnp.broadcast_to(emotion[:, None], (batch, count))
+    return emotion[:, jnp.minimum(start + jnp.arange(count), emotion.shape[1] - 1)]
+
+
+class FeatureSource:
+    """Features that arrive in pieces of any length, taken in pieces of another; the last frame repeats for ever."""
+
+    def __init__(self, pieces: Iterable[Features], dim: int):
+        self.pieces, self.dim = iter(pieces), dim
+        self.waiting: Features | None = None
+        self.first: Features | None = None
+        self.last: Features | None = None
+        self.arrived = 0
+
+    def has(self, count: int) -> bool:
+        """Whether `count` frames have arrived or still arrive."""
+        while self.arrived < count:
+            piece = next(self.pieces, None)
+            if piece is None:
+                return False
+            self.put(np.asarray(piece, np.float32))
+        return True
+
+    def put(self, piece: Float[np.ndarray, "batch frames features"]) -> None:
+        """Appends a piece; `UserError` where its features are not the model's."""
+        if piece.shape[-1] != self.dim:
+            raise UserError(
+                f"audio features of {piece.shape[-1]} numbers do not fit an actor trained on {self.dim}: encode anew"
+            )
+        if piece.shape[1]:
+            self.waiting = piece if self.waiting is None else np.concatenate([self.waiting, piece], axis=1)
+            self.first, self.last = (piece[:, 0] if self.first is None else self.first), piece[:, -1]
+            self.arrived += piece.shape[1]
+
+    def take(self, count: int) -> Float[np.ndarray, "batch {count} features"]:
+        """The next `count` frames."""
+        waiting = 0 if self.waiting is None else self.waiting.shape[1]
+        self.has(self.arrived - waiting + count)
+        missing = max(0, count - self.waiting.shape[1])
+        taken, self.waiting = self.waiting[:, :count], self.waiting[:, count:]
+        return np.concatenate([taken, np.repeat(self.last[:, None], missing, axis=1)], axis=1)

@@ -1,0 +1,115 @@
+"""Stage 2 as the trainer sees it: diffusion forcing over motion latents, driven by audio."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float, UInt8
+from ml_collections import ConfigDict
+
+from xactor_jax.actor.model import ActorModel
+from xactor_jax.actor.network import Conditions
+from xactor_jax.actor.objective import Objective, keep_all, surrounded_audio
+from xactor_jax.actor.rollout import RolloutSettings
+from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ActorTask:
+    """Batch: `motion_latents` [B, T, D], `audio_features` [B, T, A], `emotion` int32 [B, T] (-1 unknown), `reference_motion`
+    [B, D], a latent of another moment of the clip, and `mask` [B, T], 1 for real frames and 0 for padding at the end.
+    """
+
+    model: ActorModel
+    objective: Objective
+    window: int
+    preview_settings: RolloutSettings
+    stage: str = "actor"
+    partition_rules: Rules = (
+        (r"(query|key|value|inner|token|sink/linear|reference/linear|modulation/all)/kernel", P("fsdp", "tensor")),
+        (r"(out|outer|prediction)/kernel", P("tensor", "fsdp")),
+    )
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> ActorTask:
+        model = ActorModel.from_config(config)
+        o = dict(config.objective)
+        levels = tuple((name, float(weight)) for name, weight in o.pop("noise_levels").items() if weight)
+        objective = Objective(process=model.process, noise_levels=levels, **o)
+        settings = RolloutSettings(**config.rollout)
+        return cls(model=model, objective=objective, window=config.data.window, preview_settings=settings)
+
+    def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        shape, d, a = (batch_size, self.window), self.model.network.latent_dim, self.model.audio_dim
+        return {
+            "motion_latents": jax.ShapeDtypeStruct((*shape, d), jnp.float32),
+            "audio_features": jax.ShapeDtypeStruct((*shape, a), jnp.float32),
+            "emotion": jax.ShapeDtypeStruct(shape, jnp.int32),
+            "reference_motion": jax.ShapeDtypeStruct((batch_size, d), jnp.float32),
+            "mask": jax.ShapeDtypeStruct(shape, jnp.float32),
+        }
+
+    def init(self, key: jax.Array) -> Variables:
+        batch = {name: jnp.zeros(x.shape, x.dtype) for name, x in self.example_batch(1).items()}
+        arguments = batch["motion_latents"], batch["mask"], self.conditions(batch), keep_all(1), batch["mask"] > 0
+        return Variables(params=self.model.network.init(key, *arguments)["params"], buffers={})
+
+    def pretrained_buffers(self) -> Mapping[str, Tree]:
+        return {}
+
+    def param_labels(self, params: Tree) -> Tree:
+        return jax.tree.map(lambda _: "default", params)
+
+    def conditions(self, batch: Batch) -> Conditions:
+        """The batch's conditions, audio continued past both ends of the window."""
+        audio = surrounded_audio(batch["audio_features"], batch["mask"], self.model.network.audio_radius)
+        return Conditions(audio, batch["reference_motion"], batch["emotion"])
+
+    def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
+        """Equations (1) to (3) of `xactor_jax.actor.objective`; conditions are dropped in training alone."""
+        noise_key, keep_key = jax.random.split(key)
+        size, mask = batch["motion_latents"].shape[0], batch["mask"]
+        noised = self.objective.noised(noise_key, batch["motion_latents"], self.model.network.chunk)
+        keep = self.objective.keep(keep_key, size) if train else keep_all(size)
+        arguments = noised.x_t, noised.t, self.conditions(batch), keep, mask > 0
+        prediction = self.model.network.apply({"params": variables.params}, *arguments)
+        loss, metrics = self.objective.loss(prediction, noised, mask)
+        return LossOutput(loss, metrics, variables.buffers)
+
+    def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
+        """Curves of the first latents over time, of two clips: generated from the audio in colour, true in grey."""
+        true, audio, reference = (batch[name][:2] for name in ("motion_latents", "audio_features", "reference_motion"))
+        generated = self.model.rollout(variables, key, audio, reference, batch["emotion"][:2], self.preview_settings)
+        panels = [motion_curves(true[i], generated[i]) for i in range(true.shape[0])]
+        return {"motion": jnp.concatenate(panels, axis=1)}
+
+
+def curve(values: Float[Array, "frames"], height: int, stretch: int) -> Float[Array, "{height} columns"]:
+    """A line drawn through values in [-3, 3], `stretch` pixels a frame: 1 on it and 0 off."""
+    row = (0.5 - jnp.clip(values, -3.0, 3.0) / 6.0) * (height - 1)
+    row = jnp.interp(jnp.arange(len(values) * stretch) / stretch, jnp.arange(len(values)), row)
+    after = jnp.append(row[1:], row[-1])
+    pixel = jnp.arange(height)[:, None]
+    return ((pixel >= jnp.minimum(row, after) - 0.6) & (pixel <= jnp.maximum(row, after) + 0.6)).astype(jnp.float32)
+
+
+def motion_curves(
+    true: Float[Array, "frames dim"],
+    generated: Float[Array, "frames dim"],
+    *,
+    rows: int = 6,
+    height: int = 48,
+    stretch: int = 4,
+) -> UInt8[Array, "h w 3"]:
+    """Picture of the first `rows` latents over time, one under another: true in grey, generated in red, on white."""
+    grey, red = jnp.array([90.0, 90.0, 90.0]), jnp.array([10.0, 200.0, 190.0])
+    panels = []
+    for d in range(min(rows, true.shape[1])):
+        lines = (curve(x[:, d], height, stretch)[..., None] for x in (true, generated))
+        ink = [line * colour for line, colour in zip(lines, (grey, red), strict=True)]
+        panels.append((255.0 - jnp.maximum(*ink)).at[-1].set(200.0))
+    return jnp.concatenate(panels).astype(jnp.uint8)

@@ -1,0 +1,87 @@
+"""Scheduling matrices for sampling: the noise level of every chunk before and after every network call.
+
+A matrix K has a row for each moment and a column for each chunk; entries are times in [0, 1]. Call m moves each column from
+K[m] to K[m + 1], and leaves alone the columns whose level does not change. With S steps from noise to clean:
+
+(1)  full sequence:    K[m, j] = 1 - m / S                                       all chunks together
+(2)  pyramid:          K[m, j] = clip(S + u j - m, 0, S) / S                     each chunk u calls behind the one before
+(3)  autoregressive:   (2) with u = S                                            each chunk starts when the last is done
+(4)  rolling pyramid:  K[m, j] = clip(u (j + 1) - m, 0, S) / S,  m <= u,  j < ceil(S / u)
+(5)  history:          k(age) = k0 gamma^age,  age 0 the youngest finished chunk
+
+(1) to (3): Chen et al. 2024 (2407.01392). (4) is (2) seen through a window that moves by one chunk every u calls: its last
+row, moved by one chunk and joined by a fresh one, is its first. (5) is the monotonically decreasing noise over the historical
+motion context of X-Actor (2508.02944). A window's matrix is (5), constant over its rows, beside one of (1), (3), (4).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+Matrix = Float[np.ndarray, "rows chunks"]
+ScheduleName = Literal["autoregressive", "pyramid", "full_sequence"]
+
+
+def full_sequence(steps: int, chunks: int) -> Matrix:
+    """(1): [steps + 1, chunks]."""
+    return np.repeat(np.linspace(1.0, 0.0, steps + 1)[:, None], chunks, axis=1)
+
+
+def pyramid(steps: int, chunks: int, offset: int) -> Matrix:
+    """(2): [steps + offset (chunks - 1) + 1, chunks]; `offset` in network calls."""
+    m = np.arange(steps + offset * (chunks - 1) + 1)[:, None]
+    return np.clip(steps + offset * np.arange(chunks) - m, 0, steps) / steps
+
+
+def autoregressive(steps: int, chunks: int) -> Matrix:
+    """(3): [steps × chunks + 1, chunks]."""
+    return pyramid(steps, chunks, steps)
+
+
+def rolling_pyramid(steps: int, offset: int) -> Matrix:
+    """(4): [offset + 1, ceil(steps / offset)], one turn of the window."""
+    m = np.arange(offset + 1)[:, None]
+    return np.clip(offset * (np.arange(-(-steps // offset)) + 1) - m, 0, steps) / steps
+
+
+def history_levels(ages: int, level: float, decay: float) -> Float[np.ndarray, "chunks"]:
+    """(5) in the order of the window, oldest first; `level` 0 presents the history as clean."""
+    return level * decay ** np.arange(ages)[::-1].astype(np.float64)
+
+
+def per_frame(matrix: Matrix, chunk: int) -> Float[np.ndarray, "rows frames"]:
+    """Every frame's level: that of its chunk."""
+    return np.repeat(matrix, chunk, axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowSchedule:
+    """What one call of the sampling window does: `levels` over its chunks in flight, of which the first `advance` end clean.
+
+    The next call sees the window moved by `advance` chunks, as many fresh ones at its end.
+    """
+
+    levels: Matrix
+    advance: int
+
+    @property
+    def active(self) -> int:
+        """Chunks in flight."""
+        return self.levels.shape[1]
+
+    def with_history(self, history: Float[np.ndarray, "ages"]) -> Matrix:
+        """The whole window's matrix: history columns, oldest first, then the chunks in flight."""
+        return np.concatenate([np.repeat(history[None], len(self.levels), axis=0), self.levels], axis=1)
+
+
+def window_schedule(name: ScheduleName, steps: int, *, offset: int = 1, chunks: int = 1) -> WindowSchedule:
+    """The schedule called `name`; `offset` is the pyramid's, `chunks` how many the full sequence denoises together."""
+    if name == "full_sequence":
+        return WindowSchedule(full_sequence(steps, chunks), chunks)
+    if name == "pyramid":
+        return WindowSchedule(rolling_pyramid(steps, offset), 1)
+    return WindowSchedule(autoregressive(steps, 1), 1)

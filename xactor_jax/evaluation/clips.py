@@ -1,0 +1,55 @@
+"""Clips as the evaluation takes them: decoded, with their truth and the motion latents read from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+Encoder = Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, "n d"]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrueClip:
+    """A clip of T frames with its sound and its true controls."""
+
+    person: str
+    clip: str
+    frames: UInt8[np.ndarray, "t h w 3"]
+    waveform: Float[np.ndarray, "samples"]
+    controls: Float[np.ndarray, "t controls"]
+
+    def cut(self, frames: int, samples_per_frame: int) -> TrueClip:
+        """Its first `frames` frames."""
+        return dataclasses.replace(
+            self,
+            frames=self.frames[:frames],
+            waveform=self.waveform[: frames * samples_per_frame],
+            controls=self.controls[:frames],
+        )
+
+    def every(self, step: int) -> TrueClip:
+        """Every `step`-th frame, for probes, which take frames one by one; without the sound."""
+        return dataclasses.replace(self, frames=self.frames[::step], waveform=self.waveform[:0], controls=self.controls[::step])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadClip:
+    """What the probes need of a clip."""
+
+    person: str
+    clip: str
+    latents: Float[np.ndarray, "t d"]
+    controls: Float[np.ndarray, "t controls"]
+
+
+def read(encode: Encoder, clip: TrueClip) -> ReadClip:
+    """The clip with its motion latents in place of its frames."""
+    return ReadClip(person=clip.person, clip=clip.clip, latents=encode(clip.frames), controls=clip.controls)
+
+
+def stacked(clips: Sequence[ReadClip]) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n controls"]]:
+    """Latents and controls of all frames of all clips."""
+    return np.concatenate([c.latents for c in clips]), np.concatenate([c.controls for c in clips])

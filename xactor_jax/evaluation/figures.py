@@ -1,0 +1,90 @@
+"""Pictures of a report, as PNG bytes. Figures are made without pyplot, whose state is global."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.figure import Figure
+
+from xactor_jax.evaluation.motion import FACE, POSE
+from xactor_jax.timing import FRAME_RATE
+
+INK, TRUE, OWN, OTHER = "#1f2430", "#8a919e", "#c2410c", "#93b4d4"
+COLOURS = {"true": TRUE, "own": OWN, "other": OTHER}
+LABELS = {"true": "true", "own": "generated from this speech", "other": "generated from another's speech"}
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def _axes(width: float, height: float, rows: int = 1) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, 1, squeeze=False)[:, 0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def r2_bars(r2: Mapping[str, float], targets: tuple[float, float]) -> bytes:
+    """R² of every control; lines at the targets (face, pose) of those that have one."""
+    figure, (axis,) = _axes(8.0, 2.6)
+    names = list(r2)
+    kinds = [FACE if name in FACE else POSE if name in POSE else () for name in names]
+    axis.bar(names, [max(r2[name], 0.0) for name in names], color=[OWN if kind else OTHER for kind in kinds], width=0.7)
+    for i, kind in enumerate(kinds):
+        if kind:
+            axis.plot([i - 0.4, i + 0.4], [targets[kind is POSE]] * 2, color=INK, linewidth=1.5)
+    axis.set(ylim=(0, 1), ylabel="R² for people never seen")
+    axis.tick_params(axis="x", rotation=45)
+    return png(figure)
+
+
+def jaw_plot(curves: Mapping[str, Float[np.ndarray, "b t"]], titles: Sequence[str], most: int = 4) -> bytes:
+    """The jaw over time, a panel for each clip: "truth" as it is, "own" as generated."""
+    count = min(most, len(titles))
+    figure, axes = _axes(8.0, 1.5 * count, count)
+    for i, axis in enumerate(axes):
+        seconds = np.arange(curves["true"].shape[1]) / FRAME_RATE
+        for name in ("true", "own"):
+            axis.plot(seconds, curves[name][i], color=COLOURS[name], label=LABELS[name], linewidth=1.5)
+        axis.set(ylabel="jaw", title=titles[i])
+    axes[0].legend(frameon=False, ncols=2, loc="upper right")
+    axes[-1].set_xlabel("seconds")
+    return png(figure)
+
+
+def lag_plot(lag_curves: Mapping[str, Sequence[float]]) -> bytes:
+    """Correlation of the jaw read from motion with the true jaw, over lag."""
+    figure, (axis,) = _axes(6.0, 2.8)
+    half = len(lag_curves["own"]) // 2
+    for name, curve in lag_curves.items():
+        axis.plot(range(-half, half + 1), curve, color=COLOURS[name], label=LABELS[name], marker="o", markersize=3)
+    axis.axvspan(-1, 1, color="#f1f3f6", zorder=0)
+    axis.set(xlabel="frames by which motion comes late", ylabel="correlation of the jaw")
+    axis.legend(frameon=False, fontsize="small")
+    return png(figure)
+
+
+def contact_sheet(
+    reference: UInt8[np.ndarray, "h w 3"], rows: Mapping[str, UInt8[np.ndarray, "t h w 3"]], columns: int = 8
+) -> bytes:
+    """The reference beside evenly spaced frames of each row."""
+    figure = Figure(figsize=(1.1 * (columns + 1), 1.2 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), columns + 1, squeeze=False)
+    for axis in grid.ravel():
+        axis.set(xticks=[], yticks=[], frame_on=False)
+    grid[0, 0].imshow(reference)
+    grid[0, 0].set_title("reference", fontsize=8)
+    for line, (name, frames) in zip(grid, rows.items(), strict=True):
+        line[1].set_ylabel(name, fontsize=8)
+        for axis, index in zip(line[1:], np.linspace(0, len(frames) - 1, columns).astype(int), strict=True):
+            axis.imshow(frames[index])
+            axis.set_xlabel(f"{index / FRAME_RATE:.2f} s", fontsize=6)
+    return png(figure)

@@ -1,0 +1,96 @@
+"""Scores of motion and of pictures, in NumPy.
+
+(1)  R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)², of each column, ȳ the mean of the values scored.
+(2)  ρ(ℓ) = corr(a[t + ℓ], b[t]): correlation of two curves with `a` taken ℓ frames later; at ℓ > 0 `a` comes after `b`.
+(3)  Std-R = mean_d std_t(g) / mean_d std_t(m), and VC-R the same of frame differences: generated over true motion
+     (Motar, arXiv 2609.10317); 1 is as lively as the truth, below 1 is stiffer.
+(4)  PSNR = 10 log₁₀(255² / MSE), in dB.
+(5)  SSIM, Wang et al. 2004, with their Gaussian window of deviation 1.5 pixels, eq. 13.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+MAX_PIXEL = 255.0
+SSIM_SIGMA = 1.5  # pixels
+SSIM_RADIUS = 5  # pixels: 3.5 deviations, rounded
+SSIM_C1, SSIM_C2 = (0.01 * MAX_PIXEL) ** 2, (0.03 * MAX_PIXEL) ** 2
+
+
+def r_squared(truth: Float[np.ndarray, "n k"], predicted: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k"]:
+    """Equation (1), per column; `nan` for a column that does not vary."""
+    error = np.square(truth - predicted).sum(axis=0)
+    total = np.square(truth - truth.mean(axis=0)).sum(axis=0)
+    return np.where(total > 0, 1 - error / np.where(total > 0, total, 1), np.nan)
+
+
+def correlation(a: Float[np.ndarray, "t"], b: Float[np.ndarray, "t"]) -> float:
+    """Pearson correlation; 0 where one of the curves does not vary (it then says nothing of the other)."""
+    a, b = a - a.mean(), b - b.mean()
+    norm = np.sqrt(np.square(a).sum() * np.square(b).sum())
+    return float((a * b).sum() / norm) if norm > 1e-12 else 0.0
+
+
+def lag_correlations(a: Float[np.ndarray, "t"], b: Float[np.ndarray, "t"], max_lag: int = 10) -> Float[np.ndarray, "lags"]:
+    """Equation (2) at lags −max_lag … max_lag frames, over the frames that both curves have.
+
+    Raises:
+        ValueError: the curves differ in length or have fewer than two frames in common at the largest lag.
+    """
+    if len(a) != len(b) or len(a) < max_lag + 2:
+        raise ValueError(f"curves of {len(a)} and {len(b)} frames cannot be compared at lags up to {max_lag}")
+    n = len(a)
+    shifts = range(-max_lag, max_lag + 1)
+    return np.array([correlation(a[max(k, 0) : n + min(k, 0)], b[max(-k, 0) : n + min(-k, 0)]) for k in shifts])
+
+
+def best_lag(correlations: Float[np.ndarray, "lags"]) -> int:
+    """Frames by which the first curve comes after the second where they agree best."""
+    return int(np.argmax(correlations)) - len(correlations) // 2
+
+
+def correlation_within(correlations: Float[np.ndarray, "lags"], lag: int = 1) -> float:
+    """Highest correlation at lags −lag … lag frames."""
+    centre = len(correlations) // 2
+    return float(correlations[centre - lag : centre + lag + 1].max())
+
+
+def std_ratio(generated: Float[np.ndarray, "n t d"], true: Float[np.ndarray, "n t d"]) -> float:
+    """Std-R, equation (3): temporal standard deviation, averaged over clips and channels."""
+    return float(generated.std(axis=1).mean() / true.std(axis=1).mean())
+
+
+def velocity_ratio(generated: Float[np.ndarray, "n t d"], true: Float[np.ndarray, "n t d"]) -> float:
+    """VC-R, equation (3): the same of the differences between neighbouring frames."""
+    return std_ratio(np.diff(generated, axis=1), np.diff(true, axis=1))
+
+
+def psnr(image: UInt8[np.ndarray, "*shape"], truth: UInt8[np.ndarray, "*shape"]) -> float:
+    """Equation (4) in dB, one squared error over all pixels and frames given; infinite where nothing differs."""
+    error = np.mean(np.square(image.astype(np.float64) - truth.astype(np.float64)))
+    return float(10 * np.log10(MAX_PIXEL**2 / error)) if error > 0 else float("inf")
+
+
+def ssim(image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w 3"]) -> float:
+    """Equation (5), averaged over channels and over pixels whose whole window lies inside the picture."""
+    x, y = image.astype(np.float64), truth.astype(np.float64)
+    mean_x, mean_y = _blur(x), _blur(y)
+    var_x, var_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2
+    covariance = _blur(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x**2 + mean_y**2 + SSIM_C1)
+    structure = (2 * covariance + SSIM_C2) / (var_x + var_y + SSIM_C2)
+    inside = slice(SSIM_RADIUS, -SSIM_RADIUS)
+    return float((luminance * structure)[inside, inside].mean())
+
+
+def video_ssim(video: UInt8[np.ndarray, "t h w 3"], truth: UInt8[np.ndarray, "t h w 3"]) -> float:
+    """Mean `ssim` over frames."""
+    return float(np.mean([ssim(a, b) for a, b in zip(video, truth, strict=True)]))
+
+
+def _blur(x: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
+    side = 2 * SSIM_RADIUS + 1
+    return cv2.GaussianBlur(x, (side, side), SSIM_SIGMA)

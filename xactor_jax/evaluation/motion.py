@@ -1,0 +1,65 @@
+"""What the motion latents hold: the controls, for people never seen, and as little as possible of who it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from xactor_jax.evaluation.clips import ReadClip, stacked
+from xactor_jax.evaluation.metrics import r_squared
+from xactor_jax.evaluation.probes import RidgeProbe, fit_controls, fit_logistic
+from xactor_jax.labels import CONTROLS
+
+FACE = ("jaw", "lip_width", "smile", "brow_raise", "brow_tilt", "lids")
+POSE = ("yaw", "pitch", "roll")
+SHIFT = ("shift_x", "shift_y")
+
+
+def control_probe(train: Sequence[ReadClip], held: Sequence[ReadClip]) -> RidgeProbe:
+    """Linear reading of `CONTROLS` from motion latents, its strength chosen on the people held out."""
+    return fit_controls(*stacked(train), *stacked(held))
+
+
+def column(values: Float[np.ndarray, "t controls"], name: str) -> Float[np.ndarray, "t"]:
+    """One control over time."""
+    return values[:, CONTROLS.index(name)]
+
+
+def control_scores(probe: RidgeProbe, test: Sequence[ReadClip]) -> dict[str, Any]:
+    """R² of each control over the frames of people that neither the probe nor the stage has seen, and means over groups."""
+    latents, controls = stacked(test)
+    r2 = dict(zip(CONTROLS, map(float, r_squared(controls.astype(np.float64), probe(latents))), strict=True))
+    mean = lambda names: float(np.mean([r2[name] for name in names]))
+    return {"r2": r2, "r2_face": mean(FACE), "r2_pose": mean(POSE), "r2_shift": mean(SHIFT)}
+
+
+def split_by_clip(clips: Sequence[ReadClip]) -> tuple[list[ReadClip], list[ReadClip]]:
+    """Of each person with several clips: all but the last, and the last."""
+    people = sorted({clip.person for clip in clips})
+    groups = [[clip for clip in clips if clip.person == person] for person in people]
+    known = [clip for group in groups if len(group) > 1 for clip in group[:-1]]
+    return known, [group[-1] for group in groups if len(group) > 1]
+
+
+def identity_scores(clips: Sequence[ReadClip]) -> dict[str, float]:
+    """How often a linear probe, fitted on other clips of the same people, says who is in a frame or in a whole clip.
+
+    `chance` is what guessing gives. The score of a clip is the sum of its frames' scores. `nan` without two people that have
+    two clips each.
+    """
+    known, unseen = split_by_clip(clips)
+    people = sorted({clip.person for clip in known})
+    if len(people) < 2:
+        return {"people": float(len(people)), "chance": float("nan"), "frames": float("nan"), "clips": float("nan")}
+    number = lambda group: np.concatenate([np.full(len(clip.latents), people.index(clip.person)) for clip in group])
+    probe = fit_logistic(stacked(known)[0], number(known), len(people))
+    guesses = [people[int(probe.scores(clip.latents).sum(axis=0).argmax())] for clip in unseen]
+    return {
+        "people": float(len(people)),
+        "chance": 1 / len(people),
+        "frames": probe.accuracy(stacked(unseen)[0], number(unseen)),
+        "clips": float(np.mean([guess == clip.person for guess, clip in zip(guesses, unseen, strict=True)])),
+    }

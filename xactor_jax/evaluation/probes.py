@@ -1,0 +1,101 @@
+"""Linear probes: what can be read from a representation z by a linear map, in NumPy.
+
+(1)  Ridge:     W = argmin Σᵢ ‖yᵢ − ȳ − Wᵀ(zᵢ − z̄)‖² + λ n ‖W‖²  =  (Zᵀ Z + λ n I)⁻¹ Zᵀ Y,  Z and Y centred.
+(2)  Logistic:  W = argmin (1/n) Σᵢ −log softmax(Wᵀzᵢ + b)[cᵢ] + λ/2 ‖W‖²,  by accelerated gradient descent (Nesterov 1983)
+     with step 1/L, L = σ_max(Z)²/(2n) + λ, on z with unit deviations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from xactor_jax.evaluation.metrics import r_squared
+
+STRENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Ridge strengths λ tried."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RidgeProbe:
+    """An affine map from z to targets, one column each."""
+
+    weights: Float[np.ndarray, "d k"]
+    bias: Float[np.ndarray, "k"]
+
+    def __call__(self, z: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch k"]:
+        return z @ self.weights + self.bias
+
+
+def fit_ridge(z: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], strength: float) -> RidgeProbe:
+    """Equation (1) with λ = `strength`, in double precision."""
+    z, y = z.astype(np.float64), y.astype(np.float64)
+    z_mean, y_mean = z.mean(axis=0), y.mean(axis=0)
+    zc, n, d = z - z_mean, *z.shape
+    weights = np.linalg.solve(zc.T @ zc + strength * n * np.eye(d), zc.T @ (y - y_mean))
+    return RidgeProbe(weights, y_mean - z_mean @ weights)
+
+
+def choose_strengths(
+    z: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], z_held: Float[np.ndarray, "m d"], y_held: Float[np.ndarray, "m k"]
+) -> Float[np.ndarray, "k"]:
+    """The λ of `STRENGTHS` that predicts held-out examples best, for each target on its own."""
+    scores = np.stack([r_squared(y_held.astype(np.float64), fit_ridge(z, y, strength)(z_held)) for strength in STRENGTHS])
+    return np.array(STRENGTHS)[np.argmax(np.nan_to_num(scores, nan=-np.inf), axis=0)]
+
+
+def fit_controls(
+    z: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], z_held: Float[np.ndarray, "m d"], y_held: Float[np.ndarray, "m k"]
+) -> RidgeProbe:
+    """A ridge probe with λ chosen on held-out people for each target, fitted again on all of them."""
+    z_all, y_all = np.concatenate([z, z_held]), np.concatenate([y, y_held])
+    chosen = choose_strengths(z, y, z_held, y_held)
+    columns = [fit_ridge(z_all, y_all[:, [k]], strength) for k, strength in enumerate(chosen)]
+    return RidgeProbe(np.concatenate([c.weights for c in columns], 1), np.concatenate([c.bias for c in columns]))
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearClassifier:
+    """Class scores linear in z; the class is the largest score."""
+
+    weights: Float[np.ndarray, "d classes"]
+    bias: Float[np.ndarray, "classes"]
+
+    def scores(self, z: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n classes"]:
+        return z @ self.weights + self.bias
+
+    def accuracy(self, z: Float[np.ndarray, "n d"], classes: Int[np.ndarray, "n"]) -> float:
+        """Share of examples given their own class."""
+        return float(np.mean(self.scores(z).argmax(axis=1) == classes))
+
+
+def fit_logistic(
+    z: Float[np.ndarray, "n d"], classes: Int[np.ndarray, "n"], num_classes: int, strength: float = 1e-4, steps: int = 500
+) -> LinearClassifier:
+    """Equation (2) with λ = `strength` on the weights, the bias free."""
+    mean, std = z.mean(axis=0), z.std(axis=0) + 1e-8
+    x = np.concatenate([(z - mean) / std, np.ones((len(z), 1))], axis=1).astype(np.float64)
+    decay = np.append(np.full(z.shape[1], strength), 0.0)[:, None]
+    w = _descend(x, np.eye(num_classes)[classes], decay, steps)
+    weights = w[:-1] / std[:, None]
+    return LinearClassifier(weights, w[-1] - mean @ weights)
+
+
+def _descend(
+    x: Float[np.ndarray, "n e"], one_hot: Float[np.ndarray, "n c"], decay: Float[np.ndarray, "e 1"], steps: int
+) -> Float[np.ndarray, "e c"]:
+    """Nesterov's accelerated gradient descent on equation (2), from zero."""
+    step = 1 / (np.linalg.norm(x, 2) ** 2 / (2 * len(x)) + decay.max())
+    w = ahead = np.zeros((x.shape[1], one_hot.shape[1]))
+    for k in range(steps):
+        gradient = x.T @ (_softmax(x @ ahead) - one_hot) / len(x) + decay * ahead
+        w, previous = ahead - step * gradient, w
+        ahead = w + k / (k + 3) * (w - previous)
+    return w
+
+
+def _softmax(x: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)

@@ -1,0 +1,167 @@
+"""The report: `report.json` for programs and `report.html`, one file with its pictures in it, for people."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from etils import epath
+
+from xactor_jax.errors import UserError
+from xactor_jax.training.experiment import write_whole
+
+Scores = Mapping[str, Any]
+
+FACE_R2, POSE_R2, JAW, SHUFFLED, GAIN = 0.7, 0.9, 0.6, 3.0, 3.0
+"""Targets on puppets never seen and voices never heard."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+    """A number that has to reach another."""
+
+    name: str
+    stage: str
+    value: Callable[[Scores], float]
+    least: Callable[[Scores], float]
+    beside: str = ""
+
+    def check(self, scores: Scores) -> dict[str, Any]:
+        """The outcome for the report."""
+        value, least = self.value(scores), self.least(scores)
+        return {"name": self.name, "value": value, "at_least": least, "passed": value >= least, "beside": self.beside}
+
+
+TARGETS = (
+    Target(
+        name="R² of jaw, lip width, smile, brows and lids read from motion latents (mean)",
+        stage="motion",
+        value=lambda s: s["r2_face"],
+        least=lambda s: FACE_R2,
+    ),
+    Target(
+        name="R² of yaw, pitch and roll read from motion latents (mean)",
+        stage="motion",
+        value=lambda s: s["r2_pose"],
+        least=lambda s: POSE_R2,
+    ),
+    Target(
+        name="correlation of the generated jaw with the true one, within one frame of lag",
+        stage="actor",
+        value=lambda s: s["jaw_correlation"],
+        least=lambda s: JAW,
+        beside="true motion reads {jaw_correlation_true_motion:.2f}; best lag {jaw_best_lag} frames",
+    ),
+    Target(
+        name="the same, against three times that with another person's speech",
+        stage="actor",
+        value=lambda s: s["jaw_correlation"],
+        least=lambda s: SHUFFLED * max(0.0, s["jaw_correlation_shuffled"]),
+        beside="with another's speech {jaw_correlation_shuffled:.2f}",
+    ),
+    Target(
+        name="PSNR of video from true motion over repeating the reference, dB",
+        stage="video",
+        value=lambda s: s["gain_db"],
+        least=lambda s: GAIN,
+        beside="{true_motion[psnr]:.2f} dB against {reference_repeated[psnr]:.2f} dB",
+    ),
+)
+
+
+def check_targets(scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
+    """Outcomes of the targets of the stages that were evaluated."""
+    checked = [(target, scores[target.stage]) for target in TARGETS if target.stage in scores]
+    return [{**target.check(s), "beside": target.beside.format(**s)} for target, s in checked]
+
+
+def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
+    """Further numbers for people: name and value, with what they stand beside."""
+    rows: list[tuple[str, str]] = []
+    if m := scores.get("motion"):
+        identity = m["identity"]
+        rows.append(("R² of the head's shift in the picture (mean)", f"{m['r2_shift']:.2f}"))
+        told = f"{identity['frames']:.0%} of frames, {identity['clips']:.0%} of clips"
+        rows.append((f"who it is, told from the latents of clips not fitted on, of {identity['people']:.0f} people", told))
+        rows.append(("the same by chance", f"{identity['chance']:.0%}"))
+    if a := scores.get("actor"):
+        rows.append(("temporal deviation, generated over true (Std-R)", f"{a['std_ratio']:.2f}"))
+        rows.append(("deviation of frame differences, generated over true (VC-R)", f"{a['velocity_ratio']:.2f}"))
+    if v := scores.get("video"):
+        rows.append(("SSIM of video from true motion", f"{v['true_motion']['ssim']:.3f}"))
+        rows.append(("SSIM of repeating the reference", f"{v['reference_repeated']['ssim']:.3f}"))
+    return rows
+
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1f2430; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .35rem .8rem; text-align: left; }
+tr { border-bottom: 1px solid #e3e6eb; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.reached { color: #15803d; } .missed { color: #b91c1c; } .beside { color: #667; }
+img { max-width: 100%; } figure { margin: 1.5rem 0; } figcaption { color: #667; } code { font-size: .85em; }
+"""
+
+
+def table_of_targets(targets: list[dict[str, Any]]) -> str:
+    """HTML table of outcomes."""
+    rows = []
+    for t in targets:
+        verdict = "reached" if t["passed"] else "missed"
+        cells = f'<td class="n">{t["value"]:.2f}</td><td class="n">{t["at_least"]:.2f}</td><td class="{verdict}">{verdict}</td>'
+        rows.append(f'<tr><td>{html.escape(t["name"])}</td>{cells}<td class="beside">{html.escape(t["beside"])}</td></tr>')
+    head = "<tr><th>on people never seen and voices never heard</th><th>is</th><th>at least</th><th></th><th></th></tr>"
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def table_of_facts(rows: list[tuple[str, str]]) -> str:
+    """HTML table of names and values."""
+    cells = (f'<tr><td>{html.escape(name)}</td><td class="n">{html.escape(value)}</td></tr>' for name, value in rows)
+    return f"<table>{''.join(cells)}</table>"
+
+
+def inlined(picture: bytes, caption: str) -> str:
+    """A PNG inside the page."""
+    data = base64.b64encode(picture).decode()
+    return f'<figure><img src="data:image/png;base64,{data}"><figcaption>{html.escape(caption)}</figcaption></figure>'
+
+
+def body(report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+    """The report as HTML, without the page around it. `pictures`: caption → PNG."""
+    parts = [table_of_targets(report["targets"]), table_of_facts(facts(report["scores"]))]
+    parts += [inlined(picture, caption) for caption, picture in pictures.items()]
+    origins = ", ".join(f"{name} {html.escape(o['hash'])}" for name, o in report["checkpoints"].items())
+    return "".join([*parts, f'<p class="beside">Checkpoints: {origins}.</p>'])
+
+
+def page(title: str, content: str) -> str:
+    """A whole HTML page."""
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{html.escape(title)}</h1>{content}</body></html>\n'
+
+
+def finite(value: Any) -> Any:
+    """Numbers that JSON cannot say as None."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_report(folder: epath.PathLike, report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> None:
+    """Writes `report.json` and `report.html` into an existing folder, local or gs://.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    folder = epath.Path(folder)
+    try:
+        write_whole(folder / "report.html", page("xactor_jax: report", body(report, pictures)))
+        write_whole(folder / "report.json", json.dumps(finite(report), indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written to ({error}): name another folder.") from error

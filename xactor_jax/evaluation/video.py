@@ -1,0 +1,61 @@
+"""How close rendered video comes to the true one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from xactor_jax.evaluation import metrics
+from xactor_jax.evaluation.clips import ReadClip, TrueClip
+
+Videos = UInt8[np.ndarray, "b t h w 3"]
+Render = Callable[[UInt8[np.ndarray, "b h w 3"], Float[np.ndarray, "b d"], Float[np.ndarray, "b t d"]], Videos]
+"""Reference pictures, their motion, and motion latents to frames."""
+
+
+class Rendered(NamedTuple):
+    """The same clips: as they are, rendered from true motion, and rendered from generated motion."""
+
+    true: Videos
+    from_true: Videos
+    from_generated: Videos
+
+    @property
+    def repeated(self) -> Videos:
+        """The reference, which is the first frame, again and again."""
+        return np.broadcast_to(self.true[:, :1], self.true.shape)
+
+
+def render_clips(
+    render: Render, clips: Sequence[TrueClip], latents: Sequence[ReadClip], generated: Float[np.ndarray, "b t d"]
+) -> Rendered:
+    """Renders each clip from its first frame, with its true motion and with generated motion."""
+    frames, motion = np.stack([clip.frames for clip in clips]), np.stack([clip.latents for clip in latents])
+    images, reference = frames[:, 0], motion[:, 0]
+    return Rendered(frames, render(images, reference, motion), render(images, reference, generated))
+
+
+def scores_against(video: Videos, true: Videos) -> dict[str, float]:
+    """PSNR in dB (of each clip as a whole) and SSIM, means over clips; the reference itself, frame 0, is left out."""
+    pairs = [(a[1:], b[1:]) for a, b in zip(video, true, strict=True)]
+    return {
+        "psnr": float(np.mean([metrics.psnr(a, b) for a, b in pairs])),
+        "ssim": float(np.mean([metrics.video_ssim(a, b) for a, b in pairs])),
+    }
+
+
+def video_scores(rendered: Rendered) -> dict[str, object]:
+    """Of video from true motion, beside repeating the reference; `gain_db` is the difference in PSNR."""
+    true_motion = scores_against(rendered.from_true, rendered.true)
+    repeated = scores_against(rendered.repeated, rendered.true)
+    return {
+        "clips": len(rendered.true),
+        "frames": rendered.true.shape[1],
+        "true_motion": true_motion,
+        "reference_repeated": repeated,
+        "gain_db": true_motion["psnr"] - repeated["psnr"],
+        "gain_ssim": true_motion["ssim"] - repeated["ssim"],
+    }

@@ -1,0 +1,57 @@
+"""Embeddings of noise levels and of labels that may be unknown.
+
+(1)  e(t) = [cos(1000 t w_i), sin(1000 t w_i)],   w_i = 10000^(-i / h),  i < h        Ho et al. 2020, after Vaswani et al. 2017
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from xactor_jax.layers.convolution import Dtype
+
+
+def sinusoidal(t: Float[Array, "*lead"], dim: int) -> Float[Array, "*lead {dim}"]:
+    """(1) with h = dim / 2, in float32; t in [0, 1]."""
+    half = dim // 2
+    frequency = 10_000.0 ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    angle = 1000.0 * t.astype(jnp.float32)[..., None] * frequency
+    return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+
+
+class NoiseLevelEmbedding(nn.Module):
+    """(1) → linear → SiLU → linear: [*lead] → [*lead, width]."""
+
+    width: int
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, t: Float[Array, "*lead"]) -> Float[Array, "*lead width"]:
+        h = nn.Dense(self.width, dtype=self.dtype, name="inner")(sinusoidal(t, self.width))
+        return nn.Dense(self.width, dtype=self.dtype, name="outer")(nn.silu(h))
+
+
+class LabelEmbedding(nn.Module):
+    """A vector per label; any index outside 0 … labels - 1, or one that is not kept, means unknown, a vector of its own."""
+
+    labels: int
+    width: int
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, index: Int[Array, "*lead"], keep: Bool[Array, "*lead"]) -> Float[Array, "*lead width"]:
+        known = keep & (index >= 0) & (index < self.labels)
+        table = nn.Embed(self.labels + 1, self.width, dtype=self.dtype, name="table")
+        return table(jnp.where(known, index, self.labels))
+
+
+class OptionalFeatures(nn.Module):
+    """Features that may be dropped: a learned vector stands in wherever `keep` is false."""
+
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*lead width"], keep: Bool[Array, "..."]) -> Float[Array, "*lead width"]:
+        null = self.param("null", nn.initializers.normal(0.02), (x.shape[-1],))
+        return jnp.where(keep[..., None], x, null.astype(x.dtype))

@@ -1,0 +1,208 @@
+"""Finding faces, behind one small interface.
+
+A box is (x0, y0, x1, y1) in pixels, from mid-forehead to chin as OpenCV's frontal-face cascades draw it. Boxes of other
+detectors are tighter or looser; what is cropped around them (`crop`) differs accordingly.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from etils import epath
+from jaxtyping import UInt8
+
+from xactor_jax.errors import UserError
+from xactor_jax.media.containers import require_file
+
+OVERLAP = 0.4
+"""Intersection over the smaller box above which two boxes are one face."""
+
+
+class FaceBox(NamedTuple):
+    """A face in pixels; `score` grows with the detector's confidence and compares boxes of one detector only."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    score: float = 1.0
+
+    @property
+    def size(self) -> float:
+        """The longer side, pixels."""
+        return max(self.x1 - self.x0, self.y1 - self.y0)
+
+    @property
+    def area(self) -> float:
+        return (self.x1 - self.x0) * (self.y1 - self.y0)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y)"""
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+
+class FaceDetector(Protocol):
+    """What finds faces."""
+
+    def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
+        """Faces of an RGB image, the most confident and largest (score × area) first."""
+        ...
+
+
+class BoxTable(Protocol):
+    """What knows the faces of a video beforehand."""
+
+    def boxes_at(self, file: str, frame: int, time: float) -> list[FaceBox]: ...
+
+
+def by_prominence(faces: Sequence[FaceBox]) -> list[FaceBox]:
+    """Sorted by score × area; of boxes that lie over one another only the first is kept."""
+    kept: list[FaceBox] = []
+    for face in sorted(faces, key=lambda f: f.score * f.area, reverse=True):
+        if all(overlap(face, other) < OVERLAP for other in kept):
+            kept.append(face)
+    return kept
+
+
+def overlap(a: FaceBox, b: FaceBox) -> float:
+    """Area in common, of the smaller box."""
+    width = min(a.x1, b.x1) - max(a.x0, b.x0)
+    height = min(a.y1, b.y1) - max(a.y0, b.y0)
+    return max(0.0, width) * max(0.0, height) / max(min(a.area, b.area), 1e-9)
+
+
+def _shrunk(image: UInt8[np.ndarray, "h w 3"], longest: int) -> tuple[np.ndarray, float]:
+    """The image, at most `longest` pixels long, and the factor that leads back."""
+    factor = max(image.shape[:2]) / longest
+    if factor <= 1:
+        return image, 1.0
+    size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), factor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HaarDetector:
+    """OpenCV's bundled cascades: `alt2`, and where it finds nothing `alt` with twice the agreement asked for.
+
+    Finds upright faces up to half profile; for more, take YuNet. The score is the number of agreeing windows: above 14 for 95 %
+    of true faces, 4 to 6 for the false ones seen beside them. So a face beside another one must have more than the only face.
+    """
+
+    longest: int = 480  # side in pixels that larger images are brought to
+    smallest: float = 0.08  # side of the smallest face, of the longer side of the image
+    neighbours: int = 3  # windows that must agree
+    beside: float = 10.0  # score that a face beside the first must have
+
+    def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
+        """See `FaceDetector`."""
+        small, factor = _shrunk(image, self.longest)
+        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        found = self._find(grey, factor, "alt2", self.neighbours)
+        faces = by_prominence(found or self._find(grey, factor, "alt", 2 * self.neighbours))
+        return faces[:1] + [face for face in faces[1:] if face.score >= self.beside]
+
+    def _find(self, grey: UInt8[np.ndarray, "h w"], factor: float, name: str, neighbours: int) -> list[FaceBox]:
+        smallest = max(20, round(self.smallest * max(grey.shape)))
+        boxes, counts = _cascade(name).detectMultiScale2(
+            grey, scaleFactor=1.1, minNeighbors=neighbours, minSize=(smallest, smallest)
+        )
+        return [_scaled(box, factor, float(count)) for box, count in zip(boxes, counts, strict=True)]
+
+
+def _scaled(box: Sequence[float], factor: float, score: float) -> FaceBox:
+    x, y, width, height = (float(v) * factor for v in box[:4])
+    return FaceBox(x, y, x + width, y + height, score)
+
+
+@functools.lru_cache(maxsize=4)
+def _cascade(name: str) -> cv2.CascadeClassifier:
+    folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
+    file = os.path.join(folder, f"haarcascade_frontalface_{name}.xml")
+    if not os.path.exists(file):
+        raise UserError("this OpenCV has no bundled face cascades: install opencv-python-headless<5, or use yunet:FILE.")
+    return cv2.CascadeClassifier(file)
+
+
+class YuNetDetector:
+    """OpenCV's YuNet, from the model file that OpenCV Zoo publishes (face_detection_yunet_*.onnx).
+
+    Its boxes are narrower than the cascades' and reach from hairline to chin; profiles are found too.
+
+    Raises:
+        UserError: the file is missing or is no YuNet model.
+    """
+
+    def __init__(self, model_path: epath.PathLike, *, longest: int = 640, threshold: float = 0.7):
+        path = require_file(model_path, "YuNet model")
+        self.longest = longest
+        try:
+            self._network = cv2.FaceDetectorYN.create(str(path), "", (longest, longest), threshold)
+        except cv2.error as error:
+            raise UserError(f"{path} is not a YuNet model: download face_detection_yunet_2023mar.onnx.") from error
+
+    def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
+        small, factor = _shrunk(image, self.longest)
+        self._network.setInputSize((small.shape[1], small.shape[0]))
+        rows = self._network.detect(np.ascontiguousarray(small[..., ::-1]))[1]
+        return by_prominence([_scaled(row, factor, float(row[-1])) for row in (rows if rows is not None else ())])
+
+
+class CsvDetector:
+    """Boxes from a csv with the columns file, frame or time, x0, y0, x1, y1 and optionally score.
+
+    `file` is the path inside the folder of videos (with /), `frame` counts from 0 as stored, `time` is in seconds; the
+    nearest row within 0.2 s, or exactly the frame, counts. `detect` serves a csv of one image: every box that it holds.
+
+    Raises:
+        UserError: the file is missing, lacks a column or holds something else than numbers.
+    """
+
+    WITHIN = 0.2
+
+    def __init__(self, path: epath.PathLike):
+        path = require_file(path, "csv of face boxes")
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        columns = set(rows[0]) if rows else set()
+        if not {"file", "x0", "y0", "x1", "y1"} <= columns or not columns & {"frame", "time"}:
+            raise UserError(f"{path} must have the columns file, frame or time, x0, y0, x1, y1 and at least one row.")
+        self._by_frame = "frame" in columns
+        self._rows: dict[str, list[tuple[float, FaceBox]]] = {}
+        try:
+            for row in rows:
+                self._rows.setdefault(row["file"], []).append(self._parse(row))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path} holds a value that is no number ({error}): correct it.") from error
+
+    def _parse(self, row: dict[str, str]) -> tuple[float, FaceBox]:
+        box = FaceBox(*(float(row[name]) for name in ("x0", "y0", "x1", "y1")), float(row.get("score") or 1.0))
+        return float(row["frame"] if self._by_frame else row["time"]), box
+
+    def boxes_at(self, file: str, frame: int, time: float) -> list[FaceBox]:
+        """Boxes of one frame of one file; none where the csv is silent."""
+        rows = self._rows.get(file, [])
+        key, within = (float(frame), 0.5) if self._by_frame else (time, self.WITHIN)
+        nearest = min((abs(at - key) for at, _ in rows), default=np.inf)
+        return by_prominence([box for at, box in rows if abs(at - key) == nearest]) if nearest <= within else []
+
+    def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
+        return by_prominence([box for rows in self._rows.values() for _, box in rows])
+
+
+def make_detector(text: str) -> FaceDetector:
+    """The detector that `haar`, `yunet:FILE` or `csv:FILE` names; a `UserError` for anything else."""
+    kind, _, file = text.partition(":")
+    if kind == "haar" and not file:
+        return HaarDetector()
+    if kind == "yunet" and file:
+        return YuNetDetector(file)
+    if kind == "csv" and file:
+        return CsvDetector(file)
+    raise UserError(f"there is no face detector {text!r}: use haar, yunet:MODEL.onnx or csv:BOXES.csv.")

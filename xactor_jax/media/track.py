@@ -1,0 +1,152 @@
+"""From faces found now and then to one face track and one steady square crop.
+
+A stretch is a run of samples in which the same face is seen: at most `max_gap` seconds without it, and no jump (a cut).
+The crop of a clip has one side, that of the median face (`crop.portrait_box`), and a centre that stands still:
+
+    centre(t) = median of the track's centres                     if no centre is farther from it than `still` · side
+    centre(t) = Gaussian-smoothed centres, σ = `follow` seconds   otherwise
+
+A crop that stands still keeps the head's movement in the picture, where the motion latents can describe it; following a face
+that stays near would take that movement out. A camera or a person that moves across the picture is followed slowly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from xactor_jax.media.crop import CropSettings, SquareBox, component_boxes, portrait_box, square_at
+from xactor_jax.media.faces import FaceBox, overlap
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrackSettings:
+    """Seconds and fractions that decide what one track is."""
+
+    max_gap: float = 1.0  # seconds without the face that are bridged
+    jump: float = 0.25  # of the smaller box: overlap with the box before, below which the picture was cut
+    second_face: float = 0.5  # size of another face, of the main face's, from which it counts
+    second_share: float = 0.2  # of samples with another face, from which a stretch has several faces
+    smooth: float = 0.15  # seconds, σ of the face boxes themselves
+    still: float = 0.2  # of the crop's side: how far a face may go from the middle of a crop that stands still
+    follow: float = 1.0  # seconds, σ of the centre of a crop that follows
+    crop: CropSettings = dataclasses.field(default_factory=CropSettings)
+
+
+class Sample(NamedTuple):
+    """The faces found at one time (seconds), most prominent first."""
+
+    time: float
+    faces: Sequence[FaceBox]
+
+
+class Stretch(NamedTuple):
+    """One face over time: times [n] (seconds), boxes [n, 4] (x0, y0, x1, y1), share of samples with a second face."""
+
+    times: Float[np.ndarray, "n"]
+    boxes: Float[np.ndarray, "n 4"]
+    several: float
+
+    @property
+    def seconds(self) -> float:
+        return float(self.times[-1] - self.times[0])
+
+
+def _continues(last: tuple[float, FaceBox], time: float, face: FaceBox, settings: TrackSettings) -> bool:
+    near = overlap(last[1], face) >= settings.jump and 0.5 < face.size / last[1].size < 2.0
+    return near and time - last[0] <= settings.max_gap + 1e-6
+
+
+def _main_face(sample: Sample, last: tuple[float, FaceBox] | None) -> FaceBox:
+    """The face that lies over the one before most; the most prominent one where none does."""
+    if last is None:
+        return sample.faces[0]
+    best = max(sample.faces, key=lambda face: overlap(face, last[1]))
+    return best if overlap(best, last[1]) > 0 else sample.faces[0]
+
+
+def find_stretches(samples: Sequence[Sample], settings: TrackSettings = TrackSettings()) -> list[Stretch]:
+    """All runs of one face, in order of time."""
+    runs: list[list[tuple[float, FaceBox, bool]]] = []
+    last = None
+    for sample in samples:
+        if not sample.faces:
+            continue
+        face = _main_face(sample, last)
+        if last is None or not _continues(last, sample.time, face, settings):
+            runs.append([])
+        others = [other for other in sample.faces if other is not face]
+        runs[-1].append((sample.time, face, any(o.size >= settings.second_face * face.size for o in others)))
+        last = (sample.time, face)
+    return [_stretch(run) for run in runs]
+
+
+def _stretch(run: list[tuple[float, FaceBox, bool]]) -> Stretch:
+    times = np.array([time for time, _, _ in run])
+    return Stretch(times, np.array([face[:4] for _, face, _ in run]), float(np.mean([several for _, _, several in run])))
+
+
+def gaussian_smooth(values: Float[np.ndarray, "n d"], sigma: float) -> Float[np.ndarray, "n d"]:
+    """Gaussian filter along the first axis, σ in samples, the ends held."""
+    if sigma <= 0 or len(values) < 2:
+        return values
+    reach = max(1, round(3 * sigma))
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
+    columns = [np.convolve(column, weights / weights.sum(), mode="valid") for column in padded.T]
+    return np.stack(columns, axis=1)
+
+
+def _median3(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Median of three neighbours in time: takes out single wrong detections."""
+    padded = np.pad(values, ((1, 1), (0, 0)), mode="edge")
+    return np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
+
+
+def boxes_at(
+    stretch: Stretch, times: Float[np.ndarray, "t"], settings: TrackSettings = TrackSettings()
+) -> Float[np.ndarray, "t 4"]:
+    """Face boxes at evenly spaced times: outliers taken out, interpolated, smoothed."""
+    clean = _median3(stretch.boxes)
+    between = np.stack([np.interp(times, stretch.times, column) for column in clean.T], axis=1)
+    step = times[1] - times[0] if len(times) > 1 else 1.0
+    return gaussian_smooth(between, settings.smooth / step)
+
+
+class SteadyCrop(NamedTuple):
+    """A square per frame, all of one side; the eyes and mouth in it; whether it follows the face."""
+
+    squares: list[SquareBox]
+    components: Float[np.ndarray, "t 2 4"]
+    follows: bool
+
+
+def steady_crop(
+    boxes: Float[np.ndarray, "t 4"],
+    image_shape: tuple[int, ...],
+    step: float,
+    settings: TrackSettings = TrackSettings(),
+) -> SteadyCrop:
+    """The crop of a clip (module docstring), from a face box per frame, `step` seconds apart."""
+    faces = [FaceBox(*map(float, box)) for box in boxes]
+    middle = median_face(boxes)
+    square = portrait_box(middle, image_shape, settings.crop)
+    offsets = (boxes[:, :2] + boxes[:, 2:]) / 2 - np.array(middle.centre)
+    follows = bool(np.abs(offsets).max() > settings.still * square.size)
+    squares = [square] * len(faces)
+    if follows:
+        moved = gaussian_smooth(offsets, settings.follow / step) + np.array(middle.centre)
+        squares = [square_at(x, y - settings.crop.raise_by * square.size, square.size, image_shape) for x, y in moved.tolist()]
+    components = [component_boxes(face, box) for face, box in zip(faces, squares, strict=True)]
+    return SteadyCrop(squares, np.stack(components), follows)
+
+
+def median_face(boxes: Float[np.ndarray, "t 4"]) -> FaceBox:
+    """The face of median centre, width and height."""
+    x, y = np.median((boxes[:, :2] + boxes[:, 2:]) / 2, axis=0).tolist()
+    width, height = np.median(boxes[:, 2:] - boxes[:, :2], axis=0).tolist()
+    return FaceBox(x - width / 2, y - height / 2, x + width / 2, y + height / 2)

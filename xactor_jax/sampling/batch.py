@@ -1,0 +1,141 @@
+"""Many samples at once: one on each local device, by `jax.pmap` on replicated parameters, outside any mesh context.
+
+Samples of a batch are brought to one length T by repeating the last audio feature, and their motion is held still after its
+own end, which is how the streams of `pipeline` end too: a sample's pixels do not depend on what it is batched with.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import jax_utils
+from jaxtyping import Array, Float, Int, UInt8
+
+from xactor_jax.audio.log_mel import log_mel_features
+from xactor_jax.errors import UserError
+from xactor_jax.sampling import pipeline
+from xactor_jax.sampling.jobs import Failure, Job
+from xactor_jax.sampling.load import Models
+from xactor_jax.sampling.pictures import to_float
+from xactor_jax.sampling.pipeline import Settings
+from xactor_jax.sampling.portrait import Portrait, read_portrait
+from xactor_jax.timing import FRAME_RATE, num_frames
+from xactor_jax.training.task import Variables
+
+BUCKET = 2 * FRAME_RATE
+"""Lengths are rounded up to a multiple of this many frames, so that few programs are compiled."""
+
+LONGEST = 60 * FRAME_RATE
+"""Frames above which a sample is streamed by itself instead: a batch is in memory as a whole."""
+
+
+class Conditions(NamedTuple):
+    """What the samples of a batch are made from; every array has a leading axis of samples."""
+
+    seed: Int[np.ndarray, "b"]
+    for_motion: Float[np.ndarray, "b s s 3"]
+    for_video: Float[np.ndarray, "b h h 3"]
+    audio: Float[np.ndarray, "b t a"]
+    frames: Int[np.ndarray, "b"]  # of each sample's own, at most t
+    emotion: Int[np.ndarray, "b"]
+
+
+class Ready(NamedTuple):
+    """A job whose inputs can be read."""
+
+    job: Job
+    portrait: Portrait
+    frames: int
+
+
+class Result(NamedTuple):
+    """Motion and frames of the samples of a batch."""
+
+    reference_motion: Float[Array, "b d"]
+    motion: Float[Array, "b t d"]
+    frames: UInt8[Array, "b t h h 3"]
+
+
+def generate(models: Models, settings: Settings, variables: tuple[Variables, ...], one: Conditions) -> Result:
+    """One sample, whose conditions have no leading axis: pure, what `pmap` maps. Only `models.*.model` is used."""
+    motion_model, actor, video = (stage.model for stage in models)
+    motion_variables, actor_variables, video_variables = variables
+    actor_key, video_key = (jax.random.fold_in(jax.random.key(one.seed), i) for i in (0, 1))
+    reference = motion_model.encode(motion_variables, one.for_motion[None])
+    motion = actor.rollout(actor_variables, actor_key, one.audio[None], reference, one.emotion[None], settings.rollout)
+    held = motion[:, jnp.minimum(jnp.arange(motion.shape[1]), one.frames - 1)]
+    frames = video.render_batch(video_variables, video_key[None], one.for_video[None], reference, held, settings.render)
+    return Result(reference[0], motion[0], frames[0])
+
+
+def pmapped_generator(models: Models, settings: Settings) -> Callable[[Conditions], Result]:
+    """`generate` of up to as many samples as there are local devices, at once, with the parameters on each of them.
+
+    The devices are named, so that each process maps over its own and processes need not keep step.
+    """
+    devices = jax.local_devices()
+    replicated = jax_utils.replicate(tuple(stage.variables for stage in models), devices)
+    mapped = jax.pmap(functools.partial(generate, models, settings), devices=devices)
+
+    def run(conditions: Conditions) -> Result:
+        count = len(conditions.seed)
+        filled = Conditions(*(_filled(x, len(devices)) for x in conditions))
+        return Result(*(np.asarray(x)[:count] for x in mapped(replicated, filled)))
+
+    return run
+
+
+def _filled(x: np.ndarray, count: int) -> np.ndarray:
+    """The last example repeated until there are `count`."""
+    return np.concatenate([x, np.repeat(x[-1:], count - len(x), axis=0)])
+
+
+def prepared(jobs: Sequence[Job], models: Models, warn: Callable[[str], None]) -> tuple[list[Ready], list[Failure]]:
+    """Jobs whose image and audio can be read, shortest first, and those whose cannot."""
+    ready, failures = [], []
+    for job in jobs:
+        r = job.request
+        try:
+            portrait = read_portrait(r.image, models.sides, r.crop, r.face_index)
+            waveform = pipeline.read_speech(r.audio)
+        except UserError as error:
+            failures.append(Failure(job.name, str(error)))
+            continue
+        if warning := pipeline.audio_warning(r.audio, waveform):
+            warn(warning)
+        ready.append(Ready(job, portrait, num_frames(len(waveform))))
+    return sorted(ready, key=lambda item: item.frames), failures
+
+
+def batches(ready: Sequence[Ready], size: int) -> Iterator[list[Ready]]:
+    """Neighbours in length, `size` at a time; too long ones are left out."""
+    short = [item for item in ready if item.frames <= LONGEST]
+    return (short[start : start + size] for start in range(0, len(short), size))
+
+
+def long_ones(ready: Sequence[Ready]) -> list[Ready]:
+    """Those that `batches` leaves out."""
+    return [item for item in ready if item.frames > LONGEST]
+
+
+def conditions_of(batch: Sequence[Ready], waveforms: Sequence[Float[np.ndarray, "_"]]) -> Conditions:
+    """Stacked, at a common length."""
+    length = -(-max(item.frames for item in batch) // BUCKET) * BUCKET
+    requests = [item.job.request for item in batch]
+    return Conditions(
+        seed=np.array([r.seed for r in requests], np.uint32),
+        for_motion=np.stack([to_float(item.portrait.for_motion) for item in batch]),
+        for_video=np.stack([to_float(item.portrait.for_video) for item in batch]),
+        audio=np.stack([_lengthened(log_mel_features(waveform), length) for waveform in waveforms]),
+        frames=np.array([item.frames for item in batch], np.int32),
+        emotion=np.array([r.emotion_index for r in requests], np.int32),
+    )
+
+
+def _lengthened(features: Float[np.ndarray, "t a"], length: int) -> Float[np.ndarray, "length a"]:
+    return np.concatenate([features, np.repeat(features[-1:], length - len(features), axis=0)])

@@ -1,0 +1,101 @@
+"""The three stages that sampling needs, read from checkpoints and held against each other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+from etils import epath
+from ml_collections import ConfigDict
+
+from xactor_jax.actor.model import ActorModel
+from xactor_jax.audio.log_mel import num_features
+from xactor_jax.errors import UserError
+from xactor_jax.motion.model import MotionModel
+from xactor_jax.training.checkpoints import load_variables, variables_hash
+from xactor_jax.training.task import Variables
+from xactor_jax.video.model import VideoModel
+
+log = logging.getLogger(__name__)
+
+MODELS = {"motion": MotionModel, "actor": ActorModel, "video": VideoModel}
+
+
+class Stage(NamedTuple):
+    """A trained stage, and where it came from."""
+
+    model: Any
+    variables: Variables
+    path: str
+    hash: str
+    config: ConfigDict
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """For the record of what a result came from."""
+        return {"path": self.path, "hash": self.hash}
+
+
+class Models(NamedTuple):
+    """Everything learned that turns a portrait and speech into video."""
+
+    motion: Stage
+    actor: Stage
+    video: Stage
+
+    @property
+    def origins(self) -> dict[str, dict[str, str]]:
+        return {name: stage.origin for name, stage in self._asdict().items()}
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Sides of the pictures that the motion and the video stage take, pixels."""
+        return self.motion.model.image_size, self.video.model.image_size
+
+
+def load_stage(name: str, path: epath.PathLike) -> Stage:
+    """One stage from a run's or an export's folder, its variables on the default device.
+
+    Raises:
+        UserError: there is no such checkpoint, it is damaged, another stage's, or of a config that this version does not know.
+    """
+    config, variables = load_variables(path, name)
+    try:
+        model = MODELS[name].from_config(config)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"the config in {path} does not fit this version ({error}): train that stage anew.") from None
+    return Stage(model, jax.device_put(variables), str(path), variables_hash(variables), config)
+
+
+def load_models(paths: Mapping[str, epath.PathLike]) -> Models:
+    """The stages "motion", "actor" and "video", each from the folder that `paths` names.
+
+    Raises:
+        UserError: as `load_stage`, or the stages do not fit each other.
+    """
+    models = Models(*(load_stage(name, paths[name]) for name in Models._fields))
+    check_fit(models)
+    return models
+
+
+def check_fit(models: Models) -> None:
+    """Raises `UserError` unless sizes agree; warns where a stage was trained on the latents of another motion stage."""
+    sizes = {
+        "motion": models.motion.model.latent_dim,
+        "actor": models.actor.model.network.latent_dim,
+        "video": models.video.model.motion_dim,
+    }
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise UserError(f"the checkpoints' motion latents differ in size ({listed}): use stages trained on the same motion stage.")
+    if models.actor.model.audio_dim != num_features():
+        raise UserError(
+            f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {num_features()}: train it anew."
+        )
+    for name in ("actor", "video"):
+        stage = getattr(models, name)
+        trained_on = stage.config.pretrained.get("motion_hash", "")
+        if trained_on and trained_on != models.motion.hash:
+            log.warning("%s was trained on another motion stage than %s; expect wrong motion", stage.path, models.motion.path)

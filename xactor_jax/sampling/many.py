@@ -1,0 +1,94 @@
+"""`--jobs`: everything a list of jobs asks for, a bad job never stopping the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from xactor_jax.errors import UserError
+from xactor_jax.sampling import jobs as job_list
+from xactor_jax.sampling import pipeline
+from xactor_jax.sampling.batch import Conditions, Ready, Result, batches, conditions_of, long_ones, pmapped_generator, prepared
+from xactor_jax.sampling.jobs import Failure
+from xactor_jax.sampling.load import Models
+from xactor_jax.sampling.pipeline import Settings, Stopwatch
+from xactor_jax.timing import num_frames
+
+Progress = Callable[[int, int], None]
+"""Called with (jobs dealt with, jobs of this process)."""
+
+
+def sample_many(
+    models: Models,
+    lines: Sequence[tuple[int, str]],
+    defaults: dict[str, Any],
+    settings: Settings,
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> list[Failure]:
+    """Does this process's share of the jobs that are not finished yet; returns those that could not be done.
+
+    Lines that make no sense are reported by the first process alone.
+    """
+    jobs, unreadable = job_list.parse_jobs(lines, defaults)
+    mine = job_list.share(jobs, jax.process_index(), jax.process_count())
+    todo, refused = job_list.checked(job_list.unfinished(mine))
+    ready, unprepared = prepared(todo, models, warn)
+    failures = [*(unreadable if jax.process_index() == 0 else []), *refused, *unprepared]
+    done = len(mine) - len(ready)
+    progress(done, len(mine))
+    generator = pmapped_generator(models, settings)
+    for batch in [*batches(ready, jax.local_device_count()), *([item] for item in long_ones(ready))]:
+        failures += _sample_batch(models, settings, generator, batch, warn)
+        progress(done := done + len(batch), len(mine))
+    return failures
+
+
+def _sample_batch(
+    models: Models,
+    settings: Settings,
+    generator: Callable[[Conditions], Result],
+    batch: Sequence[Ready],
+    warn: Callable[[str], None],
+) -> list[Failure]:
+    if long_ones(batch):
+        return _attempt(batch[0], lambda: pipeline.sample(models, batch[0].job.request, settings, lambda *_: None, lambda _: None))
+    clock = Stopwatch()
+    waveforms, failures, kept = [], [], []
+    for item in batch:
+        failed = _attempt(item, lambda item=item: waveforms.append(pipeline.read_speech(item.job.request.audio)))
+        failures += failed
+        kept += [] if failed else [item]
+    if not kept:
+        return failures
+    result = generator(conditions_of(kept, waveforms))
+    clock.lap("batch")
+    timings = {**clock.laps, "batch_size": len(kept)}
+    for i, (item, waveform) in enumerate(zip(kept, waveforms, strict=True)):
+        one = Result(*(x[i] for x in result))
+        failures += _attempt(item, lambda one=one, w=waveform, item=item: _write(models, item, one, w, settings, timings))
+    return failures
+
+
+def _attempt(item: Ready, do: Callable[[], Any]) -> list[Failure]:
+    """No failures, or one."""
+    try:
+        do()
+    except UserError as error:
+        return [Failure(item.job.name, str(error))]
+    return []
+
+
+def _write(
+    models: Models, item: Ready, one: Result, waveform: np.ndarray, settings: Settings, timings: dict[str, float]
+) -> None:
+    """The files of one sample of a batch, cut to its own length."""
+    request, frames = item.job.request, num_frames(len(waveform))
+    with pipeline.removed_on_error(request.out, request.save_motion):
+        pipeline.write_video(request.out, [one.frames[:frames]], waveform, models.sides[1], lambda *_: None, Stopwatch())
+        if request.save_motion:
+            pipeline.write_motion(request.save_motion, one.motion[:frames], one.reference_motion)
+        pipeline.write_sidecar(models, request, settings, len(waveform), timings)

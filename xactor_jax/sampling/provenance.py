@@ -1,0 +1,50 @@
+"""What a result came from: hashes of inputs, versions of libraries, written as JSON beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+import xactor_jax
+from xactor_jax.errors import UserError
+from xactor_jax.training.experiment import write_whole
+
+LIBRARIES = ("jax", "jaxlib", "flax", "numpy", "av", "opencv-python-headless")
+
+
+def sha256(path: epath.PathLike) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with epath.Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of the project, Python and the libraries that shape the output."""
+    libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"xactor_jax": xactor_jax.__version__, "python": platform.python_version(), **libraries}
+
+
+def inputs(**paths: str) -> dict[str, dict[str, str]]:
+    """Name → path and SHA-256 of each input file."""
+    return {name: {"path": str(path), "sha256": sha256(path)} for name, path in paths.items()}
+
+
+def write_json(path: epath.PathLike, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file, whole or not at all.
+
+    Raises:
+        UserError: the place cannot be written to.
+    """
+    try:
+        write_whole(epath.Path(path), json.dumps(content, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error}): check that its folder exists and is writable.") from error

@@ -1,0 +1,151 @@
+"""What a trained stage is, for those that use it: its config and its averaged parameters.
+
+They are read from a run's folder (its newest good checkpoint) or from an export, which holds nothing else:
+
+    EXPORT/config.json     {"stage": ..., "config": {...}}; written last, so an export is whole where it is there
+    EXPORT/variables       {"params": averaged parameters, "buffers": ...}
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+from xactor_jax.errors import UserError
+from xactor_jax.training.experiment import FILE, read_config, write_whole
+from xactor_jax.training.task import Variables
+from xactor_jax.training.trees import FOLDER, digest, fingerprint, read_arrays, saved_steps, saved_tree, write_arrays
+
+Tree = Any
+
+log = logging.getLogger(__name__)
+
+ARRAYS = "variables"
+DTYPES = ("float32", "float16")
+
+
+def load_variables(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Variables]:
+    """(config, averaged parameters and buffers as float32 host arrays) of a stage, from a run's or an export's folder.
+
+    Raises `UserError` when there is no checkpoint, it is damaged, or it is another stage's.
+    """
+    config, variables = _load(epath.Path(path), f"configs/{stage}.py")
+    if config.stage != stage:
+        raise UserError(f"{path} holds a checkpoint of the stage {config.stage}, not {stage}: name a folder of that stage.")
+    return config, variables
+
+
+def checkpoint_hash(path: epath.PathLike) -> str:
+    """Twelve hexadecimal digits that tell what was learned, whatever folder it lies in."""
+    return variables_hash(_load(epath.Path(path), "a file in configs")[1])
+
+
+def variables_hash(variables: Variables) -> str:
+    """The same for variables in memory."""
+    return digest(variables._asdict())
+
+
+def export(source: epath.PathLike, target: epath.PathLike, dtype: str = "float32") -> None:
+    """Writes an export of a run (or of an export) into a new folder; an older export of the same stage there is replaced.
+
+    Raises `UserError` when there is no checkpoint, when `target` holds anything else, or float16 cannot hold a number.
+    """
+    config, variables = _load(epath.Path(source), "a file in configs")
+    folder = epath.Path(target)
+    _check_target(folder, config.stage)
+    tree = narrow(variables._asdict(), dtype)
+    if "://" in str(folder):
+        _write_export(folder, config, tree)
+        return
+    temporary = folder.parent / f".{folder.name}.tmp"
+    _remove(temporary)
+    _write_export(temporary, config, tree)
+    _remove(folder)
+    temporary.rename(folder)
+
+
+def narrow(tree: Tree, dtype: str) -> Tree:
+    """The tree with its floating point numbers in `dtype`."""
+    if dtype not in DTYPES:
+        raise UserError(f"--dtype {dtype} is not known: use {' or '.join(DTYPES)}.")
+    result = _cast(tree, np.dtype(dtype))
+    if not all(np.isfinite(x).all() for x in jax.tree.leaves(result) if np.issubdtype(x.dtype, np.floating)):
+        raise UserError(f"a parameter is too large for {dtype}: use --dtype float32.")
+    return result
+
+
+def _cast(tree: Tree, dtype: Any) -> Tree:
+    """Floating point leaves in another type; an overflow gives infinity."""
+    with np.errstate(over="ignore"):
+        return jax.tree.map(lambda x: x.astype(dtype) if jax.numpy.issubdtype(x.dtype, jax.numpy.floating) else x, tree)
+
+
+def _check_target(folder: epath.Path, stage: str) -> None:
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    old = read_config(folder)
+    if old is None or "config" not in old or old.stage != stage:
+        raise UserError(f"{folder} holds something else than an export of the stage {stage}: give a new folder.")
+
+
+def _remove(folder: epath.Path) -> None:
+    if folder.exists():
+        folder.rmtree()
+
+
+def _write_export(folder: epath.Path, config: ConfigDict, tree: Tree) -> None:
+    try:
+        _remove(folder)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be written to ({error}): give another one.") from None
+    write_arrays(folder / ARRAYS, tree)
+    write_whole(folder / FILE, json.dumps({"stage": config.stage, "config": config.to_dict()}, indent=2))
+
+
+def _load(folder: epath.Path, hint: str) -> tuple[ConfigDict, Variables]:
+    """Config and variables of whichever stage a folder holds."""
+    saved = read_config(folder)
+    steps = saved_steps(folder / FOLDER)
+    if saved is None or not (steps or "config" in saved):
+        raise UserError(f"there is no checkpoint in {folder}: name a run's or an export's folder, or train one with {hint}.")
+    return _load_export(folder, saved.config) if "config" in saved else _load_run(folder, saved, steps)
+
+
+def _load_export(folder: epath.Path, config: ConfigDict) -> tuple[ConfigDict, Variables]:
+    try:
+        tree = read_arrays(folder / ARRAYS, saved_tree(folder / ARRAYS))
+    except Exception as error:  # whatever the readers of damaged files come up with
+        raise UserError(f"the checkpoint in {folder} is damaged ({_first_line(error)}): make or fetch it anew.") from None
+    return config, Variables(_cast(tree["params"], np.float32), _cast(tree.get("buffers") or {}, np.float32))
+
+
+def _load_run(folder: epath.Path, config: ConfigDict, steps: list[int]) -> tuple[ConfigDict, Variables]:
+    for step in steps:
+        try:
+            return config, _read_step(folder / FOLDER / str(step))
+        except Exception as error:  # the same
+            log.warning("checkpoint %s in %s is damaged and passed over (%s)", step, folder, _first_line(error))
+    raise UserError(f"every checkpoint in {folder} is damaged: train it anew or name another folder.")
+
+
+def _read_step(folder: epath.Path) -> Variables:
+    """Averaged parameters and buffers of one checkpoint. Raises ValueError when they are not what was saved."""
+    tree = saved_tree(folder / "state")
+    wanted = {name: tree[name] for name in ("ema", "buffers") if tree.get(name)}
+    arrays = read_arrays(folder / "state", wanted)
+    variables = Variables(arrays["ema"], arrays.get("buffers", {}))
+    check = json.loads((folder / "check" / "metadata").read_text())
+    if int(jax.jit(fingerprint)(variables)) != check["averaged"]:
+        raise ValueError("its numbers are not those that were saved")
+    return variables
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,69 @@
+"""The compiled functions of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from xactor_jax.parallel.mesh import process_share, put_batch
+from xactor_jax.training import step as steps
+from xactor_jax.training.optimizer import make_optimizer
+from xactor_jax.training.state import TrainState, abstract_state, init_state
+from xactor_jax.training.task import Task
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Programs:
+    """Pure functions of state and batch, compiled for one mesh, and what they expect."""
+
+    mesh: Mesh
+    abstract: TrainState
+    """Shapes, dtypes and shardings of the state."""
+    share: tuple[int, int]
+    """(index, count) of this process's part of every batch."""
+    local_batch: Mapping[str, jax.ShapeDtypeStruct]
+    """What this process's part looks like."""
+    init: Callable[[], TrainState]
+    train_step: Callable[..., Any]
+    eval_step: Callable[..., Any]
+    preview: Callable[..., Any]
+    finite: Callable[..., Any]
+
+    def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+        """This process's part of a batch as part of global arrays. Raises ValueError when it is not what the task expects."""
+        check_batch(batch, self.local_batch)
+        return put_batch(batch, self.mesh)
+
+
+def check_batch(batch: Mapping[str, np.ndarray], expected: Mapping[str, jax.ShapeDtypeStruct]) -> None:
+    """Raises ValueError when the data pipeline gives something else than the task was written for."""
+    given = {name: (tuple(x.shape), str(x.dtype)) for name, x in batch.items()}
+    wanted = {name: (tuple(x.shape), str(x.dtype)) for name, x in expected.items()}
+    odd = sorted(name for name in given.keys() | wanted.keys() if given.get(name) != wanted.get(name))
+    if odd:
+        raise ValueError(f"the task wants {odd[0]}: {wanted.get(odd[0])} and the data gives {given.get(odd[0])}")
+
+
+def make_programs(config: ConfigDict, task: Task, mesh: Mesh) -> Programs:
+    """Everything that a run compiles; nothing is allocated before `init` is called."""
+    optimizer = make_optimizer(config, task)
+    abstract = abstract_state(config, task, optimizer, mesh)
+    shardings = jax.tree.map(lambda x: x.sharding, abstract)
+    share = process_share(mesh, config.batch_size)
+    return Programs(
+        mesh=mesh,
+        abstract=abstract,
+        share=share,
+        local_batch=task.example_batch(config.batch_size // share[1]),
+        init=lambda: init_state(config, task, optimizer, abstract),
+        train_step=steps.make_train_step(config, task, optimizer, mesh, shardings),
+        eval_step=steps.make_eval_step(config, task, mesh),
+        preview=steps.make_preview(config, task, mesh),
+        finite=steps.make_finite(mesh),
+    )

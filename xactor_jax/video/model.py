@@ -1,0 +1,199 @@
+"""The trained renderer: a portrait and motion latents in, frames out; streamed or in batches.
+
+The denoiser diffuses latents z, or with `predict_residual` their difference from the reference's, which starts from
+"nothing moves":
+    (1) x = (z − z_ref) / residual_std            (2) z = z_ref + residual_std · x
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key, UInt8
+from ml_collections import ConfigDict
+
+from xactor_jax.diffusion.gaussian import GaussianProcess
+from xactor_jax.diffusion.guidance import classifier_free
+from xactor_jax.training.task import Variables
+from xactor_jax.video.autoencoder import AutoencoderModel
+from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
+from xactor_jax.video.pictures import to_uint8
+from xactor_jax.video.sampler import Predict, RenderSettings, denoise_segment, frame_noise
+from xactor_jax.video.unet import Bank, fold_windows
+from xactor_jax.video.windows import iter_segments, stack_segments
+
+
+class Portrait(NamedTuple):
+    """What a clip's frames have in common: the reference's latent, features and own motion."""
+
+    latent: Float[Array, "b h w c"]
+    bank: Bank
+    motion: Float[Array, "b d"]
+
+
+@dataclass(frozen=True)
+class VideoModel:
+    """Networks and process of the video stage; holds no arrays."""
+
+    denoiser: Denoiser
+    autoencoder: AutoencoderModel
+    process: GaussianProcess
+    window: int
+    """Frames that the denoiser sees at once."""
+    predict_residual: bool
+    render_settings: RenderSettings
+    """The config's own, used where a caller gives none."""
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> VideoModel:
+        """From configs/video.py."""
+        dtype = jnp.bfloat16 if config.precision == "bfloat16" else None
+        return cls(
+            denoiser=Denoiser(DenoiserSettings.from_config(config.network), dtype),
+            autoencoder=AutoencoderModel.from_network(config.autoencoder, config.precision),
+            process=GaussianProcess(**config.diffusion.to_dict()),
+            window=config.data.window,
+            predict_residual=config.predict_residual,
+            render_settings=RenderSettings.from_config(config.render),
+        )
+
+    @property
+    def motion_dim(self) -> int:
+        """D."""
+        return self.denoiser.settings.motion_dim
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Of one frame: rows, columns, channels."""
+        return self.autoencoder.settings.latent_shape
+
+    @property
+    def image_size(self) -> int:
+        """Side of a frame in pixels."""
+        return self.autoencoder.settings.image_size
+
+    def render(
+        self,
+        variables: Variables,
+        key: Key[Array, ""],
+        reference_image: Float[Array | np.ndarray, "height width 3"],
+        reference_motion: Float[Array | np.ndarray, "d"],
+        motion_latents: Iterable[Float[Array | np.ndarray, "_ d"]],
+        settings: RenderSettings | None = None,
+    ) -> Iterator[UInt8[np.ndarray, "_ height width 3"]]:
+        """Frames of a clip of any length, as soon as their segment is whole; memory does not grow with the length.
+
+        The result does not depend on how `motion_latents` is cut into chunks. A frame's picture depends on the motion of its
+        own segment and earlier ones.
+        """
+        settings = settings or self.render_settings
+        plan = settings.plan(self.window)
+        portrait = _prepare(self, variables, jnp.asarray(reference_image)[None], jnp.asarray(reference_motion)[None])
+        known = jnp.zeros((1, plan.known, *self.latent_shape))
+        for index, (motion, count) in enumerate(iter_segments(motion_latents, plan)):
+            frames, known = _segment(self, settings, variables, portrait, key[None], index, motion[None], known)
+            yield np.asarray(frames[0, :count])
+
+    def render_batch(
+        self,
+        variables: Variables,
+        keys: Key[Array, "b"],
+        reference_images: Float[Array, "b height width 3"],
+        reference_motion: Float[Array, "b d"],
+        motion_latents: Float[Array, "b t d"],
+        settings: RenderSettings | None = None,
+    ) -> UInt8[Array, "b t height width 3"]:
+        """The same clips as `render` makes, many at once; pure, for `jit` and `pmap`."""
+        settings = settings or self.render_settings
+        plan = settings.plan(self.window)
+        portrait = self.prepare(variables, reference_images, reference_motion)
+        segments = jnp.swapaxes(stack_segments(motion_latents, plan), 0, 1)
+
+        def body(known: jax.Array, item: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            frames, known = self.segment(settings, variables, portrait, keys, item[0], item[1], known)
+            return known, frames
+
+        known = jnp.zeros((len(keys), plan.known, *self.latent_shape))
+        _, frames = jax.lax.scan(body, known, (jnp.arange(len(segments)), segments))
+        frames = jnp.swapaxes(frames, 0, 1)
+        return frames.reshape(len(keys), -1, *frames.shape[3:])[:, : motion_latents.shape[1]]
+
+    def prepare(self, variables: Variables, images: Float[Array, "b height width 3"], motion: Float[Array, "b d"]) -> Portrait:
+        """Encodes the reference and runs the reference network, once per clip."""
+        latent = self.autoencoder.encode(variables.buffers["autoencoder"], images)
+        bank = self.denoiser.apply({"params": variables.params}, latent, method="appearance")
+        return Portrait(latent, bank, motion)
+
+    def segment(
+        self,
+        settings: RenderSettings,
+        variables: Variables,
+        portrait: Portrait,
+        keys: Key[Array, "b"],
+        index: Int[Array, ""] | int,
+        motion: Float[Array, "b s d"],
+        known: Float[Array, "b k h w c"],
+    ) -> tuple[UInt8[Array, "b n height width 3"], Float[Array, "b k h w c"]]:
+        """New frames of segment `index`, and the latents that the next one takes over. Index 0 has no known frames."""
+        plan = settings.plan(self.window)
+        draw = functools.partial(frame_noise, first=index * plan.new, frames=plan.length, shape=self.latent_shape)
+        predict = self.predictor(variables, portrait, settings)
+        has_known = jnp.asarray(index) > 0
+        noise = jax.vmap(draw)(keys)
+        x = denoise_segment(self.process, predict, plan, settings.times(), noise, motion, known, has_known)
+        z = self.from_diffused(variables, x[:, plan.known :], portrait.latent)
+        frames = to_uint8(self.autoencoder.decode(variables.buffers["autoencoder"], z))
+        return frames, x[:, plan.length - plan.known :]
+
+    def predictor(self, variables: Variables, portrait: Portrait, settings: RenderSettings) -> Predict:
+        """The guided denoiser on all windows of a segment at one noise level; both branches go through as one batch."""
+        guided = settings.guidance_scale != 1.0
+
+        def predict(x: jax.Array, t: jax.Array, motion: jax.Array) -> jax.Array:
+            b, n = x.shape[:2]
+            flat, flat_motion = x.reshape(b * n, *x.shape[2:]), motion.reshape(b * n, *motion.shape[2:])
+            reference, *bank = fold_windows((portrait.latent, *portrait.bank), n)
+            shown = jnp.ones(b * n, bool)
+            if guided:
+                still = jnp.broadcast_to(jnp.repeat(portrait.motion, n, axis=0)[:, None], flat_motion.shape)
+                flat_motion = jnp.concatenate([flat_motion, still])
+                shown = jnp.concatenate([shown, jnp.full(b * n, settings.guidance_keeps_reference)])
+                flat, reference, *bank = (jnp.concatenate([a, a]) for a in (flat, reference, *bank))
+            levels = jnp.full(flat.shape[0], t)
+            weights = {"params": variables.params}
+            y = self.denoiser.apply(weights, flat, levels, flat_motion, reference, tuple(bank), shown)
+            if guided:
+                positive, negative = jnp.split(y, 2)
+                y = classifier_free(negative, positive, settings.guidance_scale)
+            return y.reshape(x.shape)
+
+        return predict
+
+    def to_diffused(
+        self, variables: Variables, z: Float[Array, "b t h w c"], reference: Float[Array, "b h w c"]
+    ) -> Float[Array, "b t h w c"]:
+        """Equation 1."""
+        return (z - reference[:, None]) / variables.buffers["residual_std"] if self.predict_residual else z
+
+    def from_diffused(
+        self, variables: Variables, x: Float[Array, "b t h w c"], reference: Float[Array, "b h w c"]
+    ) -> Float[Array, "b t h w c"]:
+        """Equation 2."""
+        return reference[:, None] + variables.buffers["residual_std"] * x if self.predict_residual else x
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _prepare(model: VideoModel, variables: Variables, images: jax.Array, motion: jax.Array) -> Portrait:
+    return model.prepare(variables, images, motion)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _segment(model: VideoModel, settings: RenderSettings, *arguments: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Compiled once for all segments of all clips."""
+    return model.segment(settings, *arguments)

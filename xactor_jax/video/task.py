@@ -1,0 +1,195 @@
+"""Training of the denoiser: noise on the latents of a window of frames, told by motion latents and a reference frame.
+
+Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H, W, 3], "motion_latents": float32 [B, T, D],
+"reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+
+from xactor_jax.diffusion.weighting import loss_weight
+from xactor_jax.errors import UserError
+from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.video.disturbance import MotionNoise, disturb
+from xactor_jax.video.losses import movement_weights
+from xactor_jax.video.model import VideoModel
+from xactor_jax.video.partition import ATTENTION_RULES
+from xactor_jax.video.pictures import side_by_side
+from xactor_jax.video.reference import mask_bank
+
+RANDOM_AUTOENCODER = "random"
+"""As `config.pretrained.autoencoder`: keep the untrained one, for tests and timing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoLossSettings:
+    """`config.loss` of configs/video.py."""
+
+    weighting: str = "min_snr"
+    gamma: float = 5.0
+    weight_floor: float = 0.0
+    """Smallest weight of any noise level; above 0, the start of sampling is trained too."""
+    box_weight: float = 0.0
+    change_weight: float = 0.0
+    reference_masked: float = 0.3
+    """Share of the bank's pixels hidden in training."""
+    reference_drop: float = 0.1
+    """Probability that an example sees no reference at all."""
+    motion_drop: float = 0.0
+    """Probability that an example is told the reference's motion in every frame."""
+    statistics_decay: float = 0.99
+
+
+@dataclass(frozen=True)
+class VideoTask:
+    """The video stage as the trainer sees it."""
+
+    model: VideoModel
+    settings: VideoLossSettings
+    noise: MotionNoise
+    autoencoder_path: str
+    autoencoder_network: str
+    """Its settings, as json: what the checkpoint must have been trained with."""
+    stage: ClassVar[str] = "video"
+    partition_rules: ClassVar[Rules] = ATTENTION_RULES
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> VideoTask:
+        return cls(
+            model=VideoModel.from_config(config),
+            settings=VideoLossSettings(**config.loss.to_dict()),
+            noise=MotionNoise(**config.motion_noise.to_dict()),
+            autoencoder_path=config.pretrained.autoencoder,
+            autoencoder_network=config.autoencoder.to_json(sort_keys=True),
+        )
+
+    def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+        size, window, dim = self.model.image_size, self.model.window, self.model.motion_dim
+        shapes = {
+            "frames": (window, size, size, 3),
+            "reference": (size, size, 3),
+            "motion_latents": (window, dim),
+            "reference_motion": (dim,),
+            "component_boxes": (window, 2, 4),
+        }
+        return {name: jax.ShapeDtypeStruct((batch_size, *shape), jnp.float32) for name, shape in shapes.items()}
+
+    def init(self, key: jax.Array) -> Variables:
+        key_denoiser, key_autoencoder = jax.random.split(key)
+        m, channels = self.model, self.model.latent_shape[-1]
+        x, motion = jnp.zeros((1, m.window, *m.latent_shape)), jnp.zeros((1, m.window, m.motion_dim))
+        params = m.denoiser.init(key_denoiser, x, jnp.zeros(1), motion, x[:, 0], method="initialise")["params"]
+        buffers = {
+            "autoencoder": m.autoencoder.init(key_autoencoder),
+            "residual_std": jnp.ones(channels),
+            "residual_count": jnp.zeros((), jnp.int32),
+        }
+        return Variables(params, buffers)
+
+    def pretrained_buffers(self) -> Mapping[str, Tree]:
+        """The trained autoencoder; `UserError` if none is named or it has other sizes."""
+        from xactor_jax.training.checkpoints import load_variables
+
+        if self.autoencoder_path == RANDOM_AUTOENCODER:
+            return {}
+        if not self.autoencoder_path:
+            raise UserError("The video stage needs a trained autoencoder: name one by --config.pretrained.autoencoder=FOLDER.")
+        config, variables = load_variables(self.autoencoder_path, "autoencoder")
+        if config.network.to_json(sort_keys=True) != self.autoencoder_network:
+            raise UserError(
+                f"The autoencoder in {self.autoencoder_path} has other sizes than this config's `autoencoder`: "
+                "train one with the same preset or change the config."
+            )
+        return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": variables.buffers}}
+
+    def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
+        """Weighted squared error of the prediction; `train=False` draws noise levels but disturbs and hides nothing."""
+        m, s = self.model, self.settings
+        key_time, key_noise, key_conditions = jax.random.split(key, 3)
+        z, z_ref = self._latents(variables, batch)
+        buffers = self._with_statistics(variables.buffers, z, z_ref) if train else variables.buffers
+        x0 = m.to_diffused(variables._replace(buffers=buffers), z, z_ref)
+        t = stratified_times(key_time, x0.shape[0])
+        eps = jax.random.normal(key_noise, x0.shape)
+        x_t, target = m.process.add_noise(x0, eps, t), m.process.target(x0, eps, t)
+        prediction = self._predict(variables.params, key_conditions, x_t, t, batch, z_ref, train)
+        where = movement_weights(z - z_ref[:, None], batch["component_boxes"], s.box_weight, s.change_weight)
+        squared = jnp.mean(where * (prediction - target) ** 2, axis=(1, 2, 3, 4))
+        weight = jnp.maximum(loss_weight(s.weighting, m.process, t, s.gamma), s.weight_floor)
+        loss = jnp.mean(weight * squared)
+        metrics = {"loss": loss, **self._reports(prediction, target, x_t, x0, t)}
+        return LossOutput(loss, metrics, buffers)
+
+    def param_labels(self, params: Tree) -> Tree:
+        return jax.tree.map(lambda _: "default", params)
+
+    def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
+        """Two clips, every other frame: rows of true frames over rendered ones, the reference in front of both."""
+        few = {name: value[:2] for name, value in batch.items()}
+        arguments = (few["reference"], few["reference_motion"], few["motion_latents"])
+        rendered = self.model.render_batch(variables, jax.random.split(key, len(few["frames"])), *arguments)
+        rendered = rendered.astype(jnp.float32) / 127.5 - 1.0
+        rows = []
+        for i, reference in enumerate(few["reference"]):
+            rows += [jnp.concatenate([reference[None], clip[i, ::2]]) for clip in (few["frames"], rendered)]
+        return {"reference_true_above_rendered": side_by_side(rows)}
+
+    def _latents(self, variables: Variables, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        frozen = variables.buffers["autoencoder"]
+        pictures = jnp.concatenate([batch["reference"][:, None], batch["frames"]], axis=1)
+        z = jax.lax.stop_gradient(self.model.autoencoder.encode(frozen, pictures))
+        return z[:, 1:], z[:, 0]
+
+    def _with_statistics(self, buffers: Tree, z: jax.Array, z_ref: jax.Array) -> Tree:
+        """Running root mean square per channel of z − z_ref."""
+        count = buffers["residual_count"]
+        d = jnp.minimum(self.settings.statistics_decay, count / (count + 1.0))
+        square = jnp.mean((z - z_ref[:, None]) ** 2, axis=(0, 1, 2, 3))
+        std = jnp.sqrt(jnp.maximum(d * buffers["residual_std"] ** 2 + (1 - d) * square, 1e-6))
+        return {**buffers, "residual_std": std, "residual_count": count + 1}
+
+    def _predict(
+        self, params: Tree, key: jax.Array, x_t: jax.Array, t: jax.Array, batch: Batch, z_ref: jax.Array, train: bool
+    ) -> jax.Array:
+        denoiser, weights = self.model.denoiser, {"params": params}
+        bank = denoiser.apply(weights, z_ref, method="appearance")
+        motion, shown = batch["motion_latents"], None
+        if train:
+            key_mask, key_motion, key_reference = jax.random.split(key, 3)
+            bank = mask_bank(key_mask, bank, self.settings.reference_masked)
+            motion = self._told_motion(key_motion, motion, batch["reference_motion"])
+            shown = ~jax.random.bernoulli(key_reference, self.settings.reference_drop, t.shape)
+        return denoiser.apply(weights, x_t, t, motion, z_ref, bank, shown)
+
+    def _told_motion(
+        self, key: jax.Array, motion: Float[Array, "b t d"], reference: Float[Array, "b d"]
+    ) -> Float[Array, "b t d"]:
+        """Disturbed motion, or in some examples the reference's own in every frame."""
+        key_drop, key_noise = jax.random.split(key)
+        dropped = jax.random.bernoulli(key_drop, self.settings.motion_drop, (len(motion), 1, 1))
+        return jnp.where(dropped, reference[:, None], disturb(key_noise, motion, self.noise))
+
+    def _reports(
+        self, prediction: jax.Array, target: jax.Array, x_t: jax.Array, x0: jax.Array, t: jax.Array
+    ) -> dict[str, jax.Array]:
+        """Squared errors of the prediction, and of the clean latent behind it beside saying zero (the reference repeated)."""
+        x0_hat = self.model.process.to_x0(prediction, x_t, t)
+        return {
+            "prediction_mse": jnp.mean((prediction - target) ** 2),
+            "clean_mse": jnp.mean((x0_hat - x0) ** 2),
+            "clean_power": jnp.mean(x0**2),
+        }
+
+
+def stratified_times(key: jax.Array, count: int) -> Float[Array, "count"]:
+    """Noise levels uniform in [0, 1], one from each of `count` equal parts, so that every batch covers all levels."""
+    offset = jax.random.uniform(key, (count,))
+    return (jnp.arange(count) + offset) / count

@@ -1,0 +1,187 @@
+"""The UNet trunk of the denoiser and of the reference network: one class, different settings.
+
+Every layer of every level is, in this order (X-NeMo 2025, on Stable Diffusion 1.5):
+    residual block (+ noise level) → pixels attend to pixels and the reference bank → pixels attend to motion → frames attend
+Down: `blocks` layers per level; middle: residual block, attentions, residual block; up: `blocks` + 1 layers per level, each
+with the matching skip concatenated. The reference network has neither motion nor time, and hands out what its attentions saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from xactor_jax.layers.convolution import Downsample, Dtype, ResidualBlock, Upsample, group_norm, zero_conv
+from xactor_jax.layers.embeddings import sinusoidal
+from xactor_jax.layers.spatial_attention import AttentionModule
+
+Video = Float[Array, "b t h w c"]
+Bank = tuple[jax.Array, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetSettings:
+    """Sizes of a trunk."""
+
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    """Width of each level, finest first."""
+    attention: tuple[bool, ...] = (True, True, True, False)
+    """Levels where pixels attend to each other and to the reference; the middle always does."""
+    blocks: int = 2
+    heads: int = 8
+    groups: int = 32
+    feed_forward: int = 4
+    """Width inside the feed-forward part of each spatial module over that outside; 0: none."""
+    module_feed_forward: int = 4
+    """The same of motion and temporal modules."""
+    module_attentions: int = 2
+    """Attentions in a row in each motion and each temporal module."""
+    time_width: int = 1280
+    """Width of the noise level's embedding."""
+    out_channels: int = 4
+    coordinates: bool = False
+    """Two more input channels: the row and column of each cell, from -1 to 1."""
+    motion: bool = True
+    temporal: bool = True
+    features_only: bool = False
+    """Stop behind the last self-attention: the trunk is asked for its features alone."""
+
+    def for_reference(self, features_only: bool) -> UNetSettings:
+        """The same trunk without motion and time, as the reference network."""
+        return replace(self, motion=False, temporal=False, features_only=features_only)
+
+    @property
+    def num_features(self) -> int:
+        """Self-attentions, which is entries of the bank."""
+        return sum(self.attention) * (2 * self.blocks + 1) + 1
+
+    @property
+    def layers(self) -> tuple[tuple[str, int], ...]:
+        """(name, level) of every layer in the order of computation; the middle is one level below none."""
+        down = tuple((f"down{level}_{i}", level) for level in range(len(self.channels)) for i in range(self.blocks))
+        up = tuple((f"up{level}_{i}", level) for level in reversed(range(len(self.channels))) for i in range(self.blocks + 1))
+        return (*down, ("middle", -1), *up)
+
+
+class Conditions(NamedTuple):
+    """What a trunk is told besides its input and noise level."""
+
+    motion: Float[Array, "b t n d"] | None = None
+    bank: Bank | None = None
+    """Reference features, one entry [b, m, c] per self-attention in the order of computation."""
+    bank_on: Bool[Array, "b"] | None = None
+
+
+NO_CONDITIONS = Conditions()
+
+
+class NoiseLevel(nn.Module):
+    """linear → SiLU → linear over `base` sines and cosines of t."""
+
+    base: int
+    width: int
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, t: Float[Array, "b"]) -> Float[Array, "b e"]:
+        h = nn.Dense(self.width, dtype=self.dtype, name="in")(sinusoidal(t, self.base))
+        return nn.Dense(self.width, dtype=self.dtype, name="out")(jax.nn.silu(h))
+
+
+def with_coordinates(x: Video) -> Float[Array, "b t h w c+2"]:
+    """Appends each cell's row and column as channels."""
+    rows = jnp.linspace(-1.0, 1.0, x.shape[2])[:, None, None]
+    columns = jnp.linspace(-1.0, 1.0, x.shape[3])[None, :, None]
+    shape = (*x.shape[:-1], 1)
+    return jnp.concatenate([x, jnp.broadcast_to(rows, shape), jnp.broadcast_to(columns, shape)], axis=-1)
+
+
+class Attentions(nn.Module):
+    """The attention modules of one layer that its trunk has."""
+
+    settings: UNetSettings
+    spatial: bool
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, x: Video, conditions: Conditions, index: int) -> tuple[Video, jax.Array | None]:
+        """`index`: entry of the bank that belongs to this layer. Returns also what the self-attention saw."""
+        s, feature = self.settings, None
+        shell = lambda name, over, n, ff: AttentionModule(over, s.heads, s.groups, n, ff, self.dtype, name=name)
+        if self.spatial:
+            bank = None if conditions.bank is None else conditions.bank[index]
+            x, feature = shell("spatial", "space", 1, s.feed_forward)(x, None, bank, conditions.bank_on)
+        if s.motion:
+            x, _ = shell("motion", "space", s.module_attentions, s.module_feed_forward)(x, conditions.motion)
+        if s.temporal:
+            x, _ = shell("temporal", "time", s.module_attentions, s.module_feed_forward)(x)
+        return x, feature
+
+
+class UNet(nn.Module):
+    """Feature maps of clips, frame by frame but for the temporal modules."""
+
+    settings: UNetSettings
+    dtype: Dtype = None
+
+    def setup(self) -> None:
+        s = self.settings
+        block = lambda name, level: ResidualBlock(s.channels[level], s.groups, dtype=self.dtype, name=f"{name}_block")
+        self.noise_level = NoiseLevel(s.channels[0], s.time_width, self.dtype)
+        self.conv_in = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype)
+        self.residual = {name: block(name, level) for name, level in s.layers}
+        self.attentions = {
+            name: Attentions(s, level < 0 or s.attention[level], self.dtype, name=f"{name}_attention")
+            for name, level in s.layers
+        }
+        self.middle_out = block("middle_out", -1)
+        self.down = [Downsample(c, dtype=self.dtype) for c in s.channels[:-1]]
+        self.up = [Upsample(c, dtype=self.dtype) for c in s.channels[1:]]
+        self.norm_out = group_norm(s.groups, 1e-5, self.dtype)
+        self.conv_out = zero_conv(s.out_channels, dtype=self.dtype)
+
+    def __call__(
+        self, x: Video, t: Float[Array, "b"], conditions: Conditions = NO_CONDITIONS
+    ) -> tuple[Float[Array, "b t h w d"] | None, Bank]:
+        """The prediction in float32 (None when only features are asked for), and the features of every self-attention."""
+        s, features = self.settings, []
+        embedding = self.noise_level(t)
+        h = self.conv_in(with_coordinates(x) if s.coordinates else x)
+        h, skips = self._descend(h, embedding, conditions, features)
+        h = self.middle_out(self._layer("middle", h, embedding, conditions, features), embedding)
+        for level in reversed(range(len(s.channels))):
+            for i in range(s.blocks + 1):
+                if s.features_only and len(features) == s.num_features:
+                    return None, tuple(features)
+                h = jnp.concatenate([h, skips.pop()], axis=-1)
+                h = self._layer(f"up{level}_{i}", h, embedding, conditions, features)
+            h = self.up[level - 1](h) if level > 0 else h
+        return self.conv_out(jax.nn.silu(self.norm_out(h))).astype(jnp.float32), tuple(features)
+
+    def _descend(self, h: jax.Array, embedding: jax.Array, conditions: Conditions, features: list) -> tuple[jax.Array, list]:
+        skips = [h]
+        for level in range(len(self.settings.channels)):
+            for i in range(self.settings.blocks):
+                h = self._layer(f"down{level}_{i}", h, embedding, conditions, features)
+                skips.append(h)
+            if level + 1 < len(self.settings.channels):
+                h = self.down[level](h)
+                skips.append(h)
+        return h, skips
+
+    def _layer(self, name: str, h: jax.Array, embedding: jax.Array, conditions: Conditions, features: list) -> jax.Array:
+        h = self.residual[name](h, embedding)
+        h, feature = self.attentions[name](h, conditions, len(features))
+        features += [] if feature is None else [feature]
+        return h
+
+
+def fold_windows(bank: Sequence[jax.Array], repeats: int) -> Bank:
+    """The bank of each example repeated for each of its windows."""
+    return tuple(jnp.repeat(entry, repeats, axis=0) for entry in bank)
