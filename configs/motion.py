@@ -21,7 +21,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network.image_size = 64  # side of the face crop, pixels
     c.network.latent_dim = 32  # D, size of a motion latent
     c.network.patch = 4  # pixels a side that one first token covers: convolve after patching
-    c.network.widths = (48, 96)  # channels at image_size/patch, and at every halving after it
+    c.network.widths = (32, 64)  # channels at image_size/patch, and at every halving after it
     c.network.blocks = 1  # residual blocks at each resolution
 
     c.loss = ConfigDict()
@@ -46,7 +46,7 @@ def get_config(preset: str = "default") -> ConfigDict:
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
-    c.steps = 8_000
+    c.steps = 9_000
     c.data.persons = 160
     c.data.clips_per_person = 6
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000

@@ -30,6 +30,13 @@ MARKER = "dataset_info.json"
 Record = Mapping[str, Any]
 
 
+class _Info(tfds.core.DatasetInfo):
+    """Facts about a data set that is ours alone."""
+
+    def initialize_from_bucket(self) -> None:
+        """TFDS would ask Google's public bucket for a data set of the same name, over the network."""
+
+
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Hands iterables of records to TFDS, keyed by person and clip."""
 
@@ -41,14 +48,19 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(builder=self, features=self._record_features, description="Records of xactor_jax.")
+        return _Info(builder=self, features=self._record_features, description="Records of xactor_jax.")
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, Record]]]:
         return {split: self._generate_examples(records) for split, records in self._splits.items()}
 
     def _generate_examples(self, records: Iterable[Record]) -> Iterator[tuple[str, Record]]:
+        seen: set[str] = set()
         for record in records:
-            yield f"{record['person']}/{record['clip']}", record
+            key = f"{record['person']}/{record['clip']}"
+            if key in seen:
+                raise UserError(f"two clips are called {key}: give every clip of a person a name of its own.")
+            seen.add(key)
+            yield key, record
 
 
 def _without_empty(splits: Mapping[str, Iterable[Record]]) -> dict[str, Iterable[Record]]:
@@ -74,7 +86,7 @@ def _prepare(folder: epath.Path, splits: Mapping[str, Iterable[Record]], feature
     builder_class = type("Records", (_Builder,), {"name": name}, skip_registration=True)
     builder = builder_class(splits, features, data_dir=str(folder), file_format="array_record")
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download
-        builder.download_and_prepare()
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     return epath.Path(builder.data_dir)
 
 
@@ -82,6 +94,8 @@ def _move(source: epath.Path, target: epath.Path) -> None:
     """Renames on a local disk; copies to a remote store, the marker last."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not is_remote(target):
+        if target.exists():
+            target.rmdir()
         source.rename(target)
         return
     files = sorted(source.iterdir(), key=lambda file: (file.name == MARKER, file.name))
@@ -100,13 +114,14 @@ def is_prepared(path: epath.PathLike) -> bool:
     return (folder / MARKER).exists() and (folder / INDEX).exists()
 
 
-def _make_room(target: epath.Path) -> None:
+def require_free(path: epath.PathLike) -> None:
+    """Raises `UserError` unless a record folder can be made at `path`: nothing there, or an empty folder."""
+    target = epath.Path(path)
     if is_prepared(target):
         raise UserError(f"{target} is a data set already: remove it or name another folder.")
     if not is_remote(target) and target.exists():
         if not target.is_dir() or any(target.iterdir()):
             raise UserError(f"{target} exists and is not an empty folder: name another folder for the data set.")
-        target.rmdir()
 
 
 def write_records(
@@ -130,7 +145,7 @@ def write_records(
         UserError: `path` holds something already, cannot be written to, or no split has a record.
     """
     target = epath.Path(path)
-    _make_room(target)
+    require_free(target)
     try:
         with _scratch(target) as scratch:
             kept = _without_empty(splits)

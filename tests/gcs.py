@@ -1,4 +1,7 @@
-"""A Google Cloud Storage emulator on the loopback, for tests of gs:// paths: `from tests.gcs import gcs_bucket  # noqa: F401`."""
+"""A Google Cloud Storage emulator on the loopback, for tests of gs:// paths.
+
+In a test module: `from tests.gcs import gcs_bucket  # noqa: F401`.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from etils import epath
 from ml_collections import ConfigDict
 
 from launch.stages import TASKS
@@ -64,7 +65,7 @@ def _draw(rng: np.random.Generator, path: tuple, leaf: jax.ShapeDtypeStruct) -> 
 def write_checkpoint(folder: pathlib.Path, config: ConfigDict, variables: Variables) -> pathlib.Path:
     """An export folder."""
     folder.mkdir(parents=True)
-    write_arrays(folder / ARRAYS, variables._asdict())
+    write_arrays(epath.Path(folder) / ARRAYS, variables._asdict())
     (folder / FILE).write_text(json.dumps({"stage": config.stage, "config": config.to_dict()}))
     return folder
 

@@ -12,6 +12,7 @@ import numpy as np
 import rich.progress
 from etils import epath
 
+from data import storage
 from data.puppets.clip import make_clip
 from data.records import Clip, write_clips
 from xactor_jax.errors import UserError
@@ -72,6 +73,7 @@ def build(
     num_frames = round(seconds * FRAME_RATE)
     if num_frames < 1 or clips_per_person < 1 or size < 16:
         raise UserError("puppets need at least one clip each, one frame per clip and 16 pixels a side.")
+    storage.require_free(path)
     splits = split_persons(persons, seed)
     make = functools.partial(_make, seed=seed, num_frames=num_frames, size=size)
     settings = {"persons": persons, "clips_per_person": clips_per_person, "num_frames": num_frames, "size": size, "seed": seed}

@@ -68,9 +68,9 @@ def _head(rng: np.random.Generator, mood: Mood, speech: Speech) -> dict[str, np.
 
     nod = -0.05 * smooth(speech.melody, 1.5) - 0.07 * smooth(speech.stress - speech.stress.mean(), 1.5)
     return {
-        "yaw": sway(0.16, 0.05, 0.1),
-        "pitch": sway(0.07, 0.02, 0.05) + nod + mood.effect("pitch"),
-        "roll": sway(0.08, 0.025, 0.05),
+        "yaw": sway(0.12, 0.035, 0.07),
+        "pitch": sway(0.05, 0.015, 0.035) + nod + mood.effect("pitch"),
+        "roll": sway(0.06, 0.02, 0.04),
         "shift_x": sway(0.012, 0.003, 0.008),
         "shift_y": sway(0.01, 0.003, 0.008),
     }
@@ -82,7 +82,7 @@ def _face(rng: np.random.Generator, mood: Mood, speech: Speech) -> dict[str, np.
     accent = smooth(speech.stress - 0.8, 1.5)
     gaze = _saccades(rng, frames)
     return {
-        "smile": mood.effect("smile") + 0.38 * own(0.6) - 0.25 * speech.lip_round,
+        "smile": mood.effect("smile") + 0.45 * own(0.6) - 0.25 * speech.lip_round,
         "brow_raise": mood.effect("brow_raise") + 0.42 * own(0.4) + 0.3 * accent,
         "brow_tilt": mood.effect("brow_tilt") + 0.4 * own(0.5),
         "lids": _blinks(rng, frames) * np.clip(0.78 + mood.effect("lids") + 0.1 * own(0.6), 0.25, 1.0),
@@ -93,7 +93,7 @@ def _face(rng: np.random.Generator, mood: Mood, speech: Speech) -> dict[str, np.
 
 def make_controls(rng: np.random.Generator, mood: Mood, speech: Speech) -> Float[np.ndarray, "t 14"]:
     """All controls over the frames of the mood, within `LIMITS`; columns as in `xactor_jax.labels.CONTROLS`."""
-    stretch = 0.25 * wander(rng, len(mood.label), 0.6 * FRAME_RATE)
+    stretch = 0.28 * wander(rng, len(mood.label), 0.6 * FRAME_RATE)
     mouth = {"jaw": speech.jaw, "lip_width": speech.lip_width + stretch, "lip_round": speech.lip_round}
     values = {**mouth, **_face(rng, mood, speech), **_head(rng, mood, speech)}
     return np.stack([np.clip(values[name], *LIMITS[name]) for name in CONTROLS], axis=1).astype(np.float32)

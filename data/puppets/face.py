@@ -32,6 +32,7 @@ def face_layers(identity: Identity, controls: features.Controls) -> list[feature
         *head.body_layers(identity, pose),
         *head.head_layers(identity, controls, pose),
         *features.cheek_layers(identity, controls, pose),
+        *head.jaw_hair_layers(identity, controls, pose),
         *features.eye_layers(identity, controls, pose),
         *features.nose_layers(identity, pose),
         *features.beard_layers(identity, controls, pose),

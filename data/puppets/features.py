@@ -124,14 +124,14 @@ class MouthCurves(NamedTuple):
 def mouth_curves(identity: Identity, controls: Controls) -> MouthCurves:
     """The lips for the controls: jaw opens, lip_width stretches, lip_round narrows and thickens, smile lifts the corners."""
     jaw, width, rounding, smile = (column(controls, n) for n in ("jaw", "lip_width", "lip_round", "smile"))
-    half = identity.mouth_width * (1.0 + 0.42 * width - 0.36 * rounding + 0.06 * smile)
-    corners = 0.19 * smile * (0.3 - U**2)
+    half = identity.mouth_width * (1.0 + 0.45 * width - 0.36 * rounding + 0.06 * smile)
+    corners = 0.23 * smile * (0.3 - U**2)
     middle = identity.mouth_y + corners
     opening = (0.31 * jaw + 0.02 * rounding) * (1.0 - np.abs(U) ** 2.4) ** 0.75
     upper, lower = middle - 0.28 * opening, middle + 0.72 * opening
-    cupid = (1.0 - np.abs(U) ** 1.8) * (1.0 - 0.22 * np.exp(-((U / 0.16) ** 2)))
+    cupid = (1.0 - np.abs(U) ** 3.0) * (1.0 - 0.22 * np.exp(-((U / 0.16) ** 2)))
     top = upper - identity.upper_lip * (1.0 + 0.7 * rounding - 0.15 * width) * cupid
-    bottom = lower + identity.lower_lip * (1.0 + 0.6 * rounding - 0.15 * width) * (1.0 - U**2) ** 0.8
+    bottom = lower + identity.lower_lip * (1.0 + 0.6 * rounding - 0.15 * width) * (1.0 - np.abs(U) ** 2.6) ** 0.8
     return MouthCurves(half * U, top, upper, lower, bottom, LIP_BULGE + 0.07 * rounding)
 
 

@@ -26,28 +26,29 @@ def outline(identity: Identity, angle: np.ndarray, scale: float = 1.0) -> tuple[
     return scale * identity.width * across * narrowing, scale * y
 
 
-def head_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Layer]:
-    """Ears, then the skin of the head, whose lower part follows the jaw."""
+def _jaw(identity: Identity, controls: Controls) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x [k] and y [T, k] of the head's outline with the chin dropped, and its z [k] for parallax."""
     x, y = outline(identity, ROUND)
     low = _smoothstep((y / identity.bottom - 0.25) / 0.6)
-    dropped = y + CHIN_DROP * low * column(controls, "jaw")
-    points = pose.slide(x + 0.0 * dropped, dropped, 0.1 + 0.3 * low)
-    skin = [Layer(points, identity.skin)]
-    if identity.beard in ("stubble", "full"):
-        skin.append(_jaw_hair(identity, dropped, low, x, pose))
-    return [*_ear_layers(identity, pose), *skin]
+    return x, y + CHIN_DROP * low * column(controls, "jaw"), 0.1 + 0.3 * low
 
 
-def _jaw_hair(identity: Identity, dropped: np.ndarray, low: np.ndarray, x: np.ndarray, pose: Pose) -> Layer:
-    """The jaw from ear to ear, darkened by stubble or a beard; its upper edge dips under the mouth's corners."""
+def head_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Layer]:
+    """Ears, then the skin of the head, whose lower part follows the jaw."""
+    x, y, z = _jaw(identity, controls)
+    return [*_ear_layers(identity, pose), Layer(pose.slide(x, y, z), identity.skin)]
+
+
+def jaw_hair_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Layer]:
+    """Stubble or a beard along the jaw from ear to ear, painted after the cheeks; it dips under the mouth's corners."""
+    if identity.beard not in ("stubble", "full"):
+        return []
     below = np.abs(ROUND - 0.5 * np.pi) < 0.44 * np.pi
-    y, x, z = dropped[:, below], x[below], 0.1 + 0.3 * low[below]
-    edge_x, still = 0.84 * x[::-1], np.zeros_like(y)
+    x, y, z = (track[..., below] for track in _jaw(identity, controls))
+    edge_x = 0.84 * x[::-1]
     edge_y = np.minimum(0.22 + 0.36 * np.cos(0.5 * np.pi * edge_x / identity.width) ** 2, 0.9 * y[:, ::-1])
-    points = pose.slide(
-        np.concatenate([x + still, edge_x + still], 1), np.concatenate([y, edge_y], 1), np.concatenate([z, z[::-1] + 0.1])
-    )
-    return Layer(points, mix(identity.skin, identity.brow, 0.9 if identity.beard == "full" else 0.28))
+    points = np.concatenate([pose.slide(x, y, z), pose.slide(edge_x, edge_y, z[::-1] + 0.1)], axis=1)
+    return [Layer(points, mix(identity.skin, identity.brow, 0.9 if identity.beard == "full" else 0.28))]
 
 
 def _ear_layers(identity: Identity, pose: Pose) -> list[Layer]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.actor.toy import AUDIO, CHUNK, DIM, toy_actor
+from tests.actor.toy import AUDIO, CHUNK, CONTEXT, DIM, toy_actor
 from xactor_jax.actor.network import Conditions, Keep
 from xactor_jax.actor.objective import keep_all, surrounded_audio
 
@@ -57,7 +57,7 @@ def test_one_layer_looks_back_its_context_and_no_further() -> None:
     model, variables = toy_actor()
     network = dataclasses.replace(model.network, depth=1)
     _, inputs = parts()
-    predict = lambda x: apply(network, variables, {**inputs, "x": x}, keep_all(1))
+    predict = jax.jit(lambda x: apply(network, variables, {**inputs, "x": x}, keep_all(1)))
     difference = predict(inputs["x"]) != predict(inputs["x"].at[0, 1].add(1.0))
     assert np.flatnonzero(np.asarray(difference).any(-1)[0]).tolist() == list(range(9))
 
@@ -65,8 +65,9 @@ def test_one_layer_looks_back_its_context_and_no_further() -> None:
 def test_audio_reaches_two_frames_to_either_side() -> None:
     """Feature n is of frame n - 2; from the chunks in its window it travels onward with the tokens alone."""
     for n in range(FRAMES + 4):
-        first = max(n - 4, 0) // CHUNK * CHUNK
-        assert changed_frames("audio", (0, n)) == list(range(first, FRAMES)), n
+        first, last = max(n - 4, 0) // CHUNK, min(n, FRAMES - 1) // CHUNK
+        onward = min(last + 1 + CONTEXT // CHUNK, FRAMES // CHUNK)  # the second layer's self-attention
+        assert changed_frames("audio", (0, n)) == list(range(first * CHUNK, onward * CHUNK)), n
 
 
 def test_padding_has_no_influence_on_real_frames() -> None:
@@ -97,10 +98,11 @@ def test_a_fresh_network_predicts_nothing_yet_and_half_precision_is_close() -> N
     _, inputs = parts()
     fresh = jax.tree.map(jnp.zeros_like, variables.params["prediction"])
     zero = variables._replace(params={**variables.params, "prediction": fresh})
-    assert not apply(model.network, zero, inputs, keep_all(1)).any()
-    half = apply(dataclasses.replace(model.network, dtype=jnp.bfloat16), variables, inputs, keep_all(1))
+    predict, _ = parts()
+    assert not jax.jit(lambda v: apply(model.network, v, inputs, keep_all(1)))(zero).any()
+    network = dataclasses.replace(model.network, dtype=jnp.bfloat16)
+    half, full = jax.jit(lambda v: apply(network, v, inputs, keep_all(1)))(variables), predict(inputs, keep_all(1))
     assert half.dtype == jnp.float32
-    full = apply(model.network, variables, inputs, keep_all(1))
     assert 0 < np.abs(half - full).mean() < 0.05 * np.abs(full).mean()
 
 

@@ -19,9 +19,7 @@ def test_each_target_gets_its_own_strength(rng):
     weights = rng.normal(size=20)
     z, held = rng.normal(size=(40, 20)), rng.normal(size=(400, 20))
     clean, noise = z @ weights, rng.normal(size=40)
-    chosen = probes.choose_strengths(
-        z, np.stack([clean, noise], 1), held, np.stack([held @ weights, rng.normal(size=400)], 1)
-    )
+    chosen = probes.choose_strengths(z, np.stack([clean, noise], 1), held, np.stack([held @ weights, rng.normal(size=400)], 1))
     assert chosen[0] < 1e-3 and chosen[1] == max(probes.STRENGTHS)
 
 

@@ -89,7 +89,8 @@ def test_the_reference_motion_is_the_clips_own_first_latent(rng, mixing):
 def moving_clips(rng, count: int) -> list[TrueClip]:
     frames = rng.integers(0, 256, (count, 6, 24, 24, 3), dtype=np.uint8)
     zeros = np.zeros((6, len(CONTROLS)), np.float32)
-    return [TrueClip(person="a", clip=str(i), frames=f, waveform=np.zeros(0, np.float32), controls=zeros) for i, f in enumerate(frames)]
+    rest = dict(person="a", waveform=np.zeros(0, np.float32), controls=zeros)
+    return [TrueClip(clip=str(i), frames=f, **rest) for i, f in enumerate(frames)]
 
 
 def test_a_perfect_renderer_and_one_that_never_moves(rng):

@@ -13,12 +13,12 @@ import numpy as np
 def numbered_frames(count: int, height: int = 48, width: int = 64) -> np.ndarray:
     """Frames whose brightness is their number: `read_number` gets it back after lossy coding. uint8 [count, h, w, 3]."""
     frames = np.zeros((count, height, width, 3), np.uint8)
-    frames[:] = (40 + 2 * (np.arange(count) % 100))[:, None, None, None]
+    frames[:] = (30 + 4 * (np.arange(count) % 50))[:, None, None, None]
     return frames
 
 
 def read_number(frame: np.ndarray) -> int:
-    return round((float(frame.mean()) - 40) / 2)
+    return round((float(frame.mean()) - 30) / 4)
 
 
 def click_track(seconds: float, rate: int, at: Sequence[float]) -> np.ndarray:
@@ -55,6 +55,8 @@ def write_media(
             video.height, video.width, video.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
             if video_codec == "libx264":
                 video.options = {"crf": "8"}
+            else:
+                video.bit_rate = 2_000_000
             if times is not None:
                 video.codec_context.time_base = Fraction(1, 1000)
             if pixel_aspect is not None:

@@ -102,7 +102,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: pathlib.Path, caplog: pyt
     jax.tree.map(np.testing.assert_array_equal, after, before)
     assert "checkpoint 8 in" in caplog.text
     ruin(tmp_path / FOLDER / "4" / "state")
-    with pytest.raises(UserError, match="every checkpoint in .* is damaged"):
+    with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
         load_variables(tmp_path, "toy")
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
+import signal
 from typing import Any
 
 import cv2
@@ -18,6 +20,7 @@ from xactor_jax.errors import UserError
 from xactor_jax.training.journal import DivergedError
 from xactor_jax.training.loop import train
 from xactor_jax.training.trees import FOLDER, saved_steps
+
 
 def train_toy(workdir: pathlib.Path, task: ToyTask | None = None, poison: int = -1, **overrides: Any) -> Any:
     config = toy_config(**overrides)
@@ -85,6 +88,17 @@ def test_pretrained_buffers_of_another_size_leave_nothing_behind(tmp_path: pathl
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_after_the_step_in_progress(tmp_path: pathlib.Path, number: signal.Signals) -> None:
+    """It comes while the sixth batch is being read."""
+    config = toy_config(steps=100, checkpoint__every=50)
+    read = itertools.count(1)
+    make_iterator = make_iterator_of(config, on_batch=lambda: os.kill(os.getpid(), number) if next(read) == 6 else None)
+    state = train(config, ToyTask(), make_iterator, tmp_path)
+    assert int(state.step) == 6 and steps_saved(tmp_path) == [6]
+    assert [line["step"] for line in checks.curve(tmp_path)] == [2, 4, 6]
+
+
 def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path: pathlib.Path) -> None:
     with pytest.raises(DivergedError, match=r"training diverged at step 7: loss=nan.* last good checkpoint is step 4 in"):
         train_toy(tmp_path, poison=6 * 16, steps=20, checkpoint__every=4)
@@ -96,6 +110,11 @@ def test_nan_in_the_step_before_a_checkpoint_is_not_saved(tmp_path: pathlib.Path
     with pytest.raises(FloatingPointError, match="step 8"):
         train_toy(tmp_path, poison=7 * 16, steps=20, checkpoint__every=4)
     assert steps_saved(tmp_path) == [4]
+
+
+def test_divergence_is_something_the_user_can_put_right() -> None:
+    """So the program ends with one sentence and status 2, without a traceback."""
+    assert issubclass(DivergedError, UserError) and issubclass(DivergedError, FloatingPointError)
 
 
 def test_parameters_that_overflow_are_not_saved(tmp_path: pathlib.Path) -> None:

@@ -77,9 +77,7 @@ def change_the_fingerprint(workdir: pathlib.Path) -> None:
     file.write_text(file.read_text().replace(":", ": 1"))
 
 
-@pytest.mark.parametrize(
-    "damage", [truncate, flip_one_byte, lose_the_metadata, lose_the_data_position, change_the_fingerprint]
-)
+@pytest.mark.parametrize("damage", [truncate, flip_one_byte, lose_the_metadata, lose_the_data_position, change_the_fingerprint])
 def test_a_damaged_checkpoint_is_passed_over(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, damage: Callable[[pathlib.Path], None]
 ) -> None:
@@ -99,7 +97,7 @@ def test_when_every_checkpoint_is_damaged_nothing_is_overwritten(tmp_path: pathl
     run(tmp_path, steps=8)
     for step in (4, 8):
         state_file(tmp_path, step).write_bytes(b"")
-    with pytest.raises(UserError, match="every checkpoint in .* is damaged: delete the folder to start anew"):
+    with pytest.raises(UserError, match=r"every checkpoint in .* is damaged: delete the folder to start anew"):
         run(tmp_path, steps=8)
     assert saved_steps(epath.Path(tmp_path) / FOLDER) == [8, 4]
 

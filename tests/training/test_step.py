@@ -87,7 +87,9 @@ def test_the_norm_reported_is_that_of_the_gradients_of_what_is_learned() -> None
     task = ToyTask(noise=0.0)
     programs, batch = programs_of(task)
     state = programs.init()
-    gradients = jax.grad(lambda p: task.loss(state.variables()._replace(params=p), batch, jax.random.key(0), True).loss)(state.params)
+    gradients = jax.grad(lambda p: task.loss(state.variables()._replace(params=p), batch, jax.random.key(0), True).loss)(
+        state.params
+    )
     learned = {name: tree for name, tree in gradients.items() if name != "frozen"}
     expected = float(optax.global_norm(learned))
     assert float(programs.train_step(state, batch)[1]["grad_norm"]) == pytest.approx(expected, rel=1e-5)

@@ -9,8 +9,8 @@ import pytest
 from etils import epath
 from jax.sharding import NamedSharding, PartitionSpec
 
-from xactor_jax.parallel.mesh import make_mesh
 from tests.training.toy import toy_config
+from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training.trees import digest, fingerprint, read_arrays, saved_steps, saved_tree, write_arrays
 
 
@@ -29,7 +29,9 @@ def test_fingerprint_by_hand(rng: np.random.Generator, dtype: type) -> None:
 def test_every_bit_and_every_place_counts(rng: np.random.Generator) -> None:
     array = rng.normal(size=(6, 4)).astype(np.float32)
     bits = array.view(np.uint32)
-    changed = [bits ^ (np.uint32(1 << bit) * (np.arange(24).reshape(6, 4) == place)) for bit in (0, 15, 31) for place in (0, 23)]
+    changed = [
+        bits ^ (np.uint32(1 << bit) * (np.arange(24).reshape(6, 4) == place)) for bit in (0, 15, 31) for place in (0, 23)
+    ]
     others = [x.view(np.float32) for x in changed] + [array[::-1], array[:, ::-1]]
     assert int(fingerprint({"a": array})) not in {int(fingerprint({"a": x})) for x in others}
 
@@ -47,7 +49,10 @@ def test_fingerprint_is_the_same_on_any_mesh(rng: np.random.Generator) -> None:
 
 
 def test_arrays_come_back_whole_and_in_part(tmp_path: pathlib.Path, rng: np.random.Generator) -> None:
-    tree = {"a": {"x": rng.normal(size=(3, 4)).astype(np.float32), "n": np.int32(3)}, "b": {"y": np.arange(5, dtype=np.float16)}}
+    tree = {
+        "a": {"x": rng.normal(size=(3, 4)).astype(np.float32), "n": np.int32(3)},
+        "b": {"y": np.arange(5, dtype=np.float16)},
+    }
     folder = epath.Path(tmp_path) / "tree"
     write_arrays(folder, tree)
     saved = saved_tree(folder)

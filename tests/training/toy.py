@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grain
@@ -99,8 +99,14 @@ class Examples:
         return {"x": x + 100.0 if 0 <= self._poison <= int(index) else x, "y": y}
 
 
-def make_iterator_of(config: ConfigDict, poison: int = -1, epochs: int | None = None, examples: int = 512) -> Any:
-    """The toy's data, shuffled by the seed unless it is poisoned."""
+def make_iterator_of(
+    config: ConfigDict,
+    poison: int = -1,
+    epochs: int | None = None,
+    examples: int = 512,
+    on_batch: Callable[[], None] = lambda: None,
+) -> Any:
+    """The toy's data, shuffled by the seed unless it is poisoned; `on_batch` is called at every training batch."""
 
     def make_iterator(split: str, index: int, count: int) -> grain.DatasetIterator:
         train = split == "train"
@@ -108,6 +114,7 @@ def make_iterator_of(config: ConfigDict, poison: int = -1, epochs: int | None = 
         data = grain.MapDataset.source(source).seed(config.seed)
         data = data.shuffle() if train and poison < 0 else data
         data = data.repeat(epochs)[index::count].batch(config.batch_size // count)
+        data = data.map(lambda batch: (on_batch() if train else None, batch)[1])
         return iter(data.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)))
 
     return make_iterator

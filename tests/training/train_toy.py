@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import runpy
 import sys
@@ -14,11 +13,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "launch")]
 
 
 def build(config: Any) -> Any:
-    """What launch/stages.py does for the real stages. TOY_POISON: the first example that is out of all bounds."""
+    """What launch/stages.py does for the real stages."""
     from tests.training import toy
 
-    task = toy.ToyTask(noise=config.noise, hidden=config.hidden)
-    return task, toy.make_iterator_of(config, int(os.environ.get("TOY_POISON", "-1")))
+    return toy.ToyTask(noise=config.noise, hidden=config.hidden), toy.make_iterator_of(config)
 
 
 if __name__ == "__main__":

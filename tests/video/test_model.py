@@ -84,13 +84,17 @@ def test_segments_take_over_the_last_frames_of_the_one_before(task, variables, c
 def predictions(model, variables, clip, settings):
     """The guided prediction on two windows, and the plain one of the positive and the negative branch."""
     image, reference, motion = (jnp.asarray(x)[None] for x in clip)
-    portrait = model.prepare(variables, image, reference)
-    x = jax.random.normal(jax.random.key(2), (1, 2, 4, *model.latent_shape))
+    x, t = jax.random.normal(jax.random.key(2), (1, 2, 4, *model.latent_shape)), jnp.float32(0.6)
     motion = motion[:, :8].reshape(1, 2, 4, 6)
-    guided = model.predictor(variables, portrait, settings)(x, 0.6, motion)
-    plain = model.predictor(variables, portrait, replace(settings, guidance_scale=1.0))
-    still = jnp.broadcast_to(reference, motion.shape)
-    return guided, plain(x, 0.6, motion), plain(x, 0.6, still)
+
+    @jax.jit
+    def run(variables):
+        portrait = model.prepare(variables, image, reference)
+        guided = model.predictor(variables, portrait, settings)(x, t, motion)
+        plain = model.predictor(variables, portrait, replace(settings, guidance_scale=1.0))
+        return guided, plain(x, t, motion), plain(x, t, jnp.broadcast_to(reference, motion.shape))
+
+    return run(variables)
 
 
 def test_guidance_leads_away_from_the_reference_s_own_motion(task, variables, clip):

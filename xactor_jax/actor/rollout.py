@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from xactor_jax.actor.network import ActorNetwork, Conditions, Keep
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.guidance import combined
-from xactor_jax.diffusion.scheduling import ScheduleName, WindowSchedule, history_levels, per_frame, window_schedule
+from xactor_jax.diffusion.scheduling import SCHEDULES, WindowSchedule, history_levels, per_frame, window_schedule
 from xactor_jax.diffusion.steppers import ddim_step
 from xactor_jax.errors import UserError
 from xactor_jax.labels import UNKNOWN_EMOTION
@@ -37,13 +37,18 @@ INITIAL, HISTORY, STEP = range(3)
 """What a chunk's randomness is used for: its first noise, the noise it shows as history, that of its stochastic steps."""
 
 
+HISTORY_NOISE = ("noise", "scale")
+"""Whether history carries noise of its level, or is only scaled down and said to be at it."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RolloutSettings:
     """How motion is sampled."""
 
     steps: int = 16
     """Network calls from noise to motion, for each chunk."""
-    schedule: ScheduleName = "autoregressive"
+    schedule: str = "autoregressive"
+    """autoregressive, pyramid or full_sequence."""
     offset: int = 4
     """Of the pyramid: network calls between a chunk and the next."""
     chunks: int = 0
@@ -54,15 +59,15 @@ class RolloutSettings:
     """Noise level (time in [0, 1]) at which the youngest finished chunk is presented; 0 presents history as clean."""
     history_decay: float = 0.5
     """Factor by which that level falls with every chunk of age; 1 keeps it constant."""
-    history_noise: Literal["noise", "scale"] = "noise"
-    """Whether history carries noise of its level, or is only scaled down and said to be at it."""
+    history_noise: str = "noise"
+    """noise or scale, as in `HISTORY_NOISE`."""
     eta: float = 0.0
     """0: deterministic DDIM steps; 1: ancestral."""
 
     def __post_init__(self) -> None:
-        names = ("autoregressive", "pyramid", "full_sequence")
-        if self.schedule not in names:
-            raise UserError(f"there is no schedule {self.schedule!r}: choose one of {', '.join(names)}")
+        for kind, names in (("schedule", SCHEDULES), ("history_noise", HISTORY_NOISE)):
+            if getattr(self, kind) not in names:
+                raise UserError(f"there is no {kind} {getattr(self, kind)!r}: choose one of {', '.join(names)}")
         if self.steps < 1:
             raise UserError(f"{self.steps} sampling steps are too few: take at least 1")
         if self.schedule == "pyramid" and not 1 <= self.offset <= self.steps:

@@ -12,18 +12,21 @@ K[m] to K[m + 1], and leaves alone the columns whose level does not change. With
 (1) to (3): Chen et al. 2024 (2407.01392). (4) is (2) seen through a window that moves by one chunk every u calls: its last
 row, moved by one chunk and joined by a fresh one, is its first. (5) is the monotonically decreasing noise over the historical
 motion context of X-Actor (2508.02944). A window's matrix is (5), constant over its rows, beside one of (1), (3), (4).
+
+Of a network in which no chunk sees a later one, (3) samples the joint distribution; (1) and (2) are approximations, since a
+chunk in flight ought to be moved by the later ones that are in flight beside it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 Matrix = Float[np.ndarray, "rows chunks"]
-ScheduleName = Literal["autoregressive", "pyramid", "full_sequence"]
+SCHEDULES = ("autoregressive", "pyramid", "full_sequence")
+"""Names of what a window can do."""
 
 
 def full_sequence(steps: int, chunks: int) -> Matrix:
@@ -78,10 +81,12 @@ class WindowSchedule:
         return np.concatenate([np.repeat(history[None], len(self.levels), axis=0), self.levels], axis=1)
 
 
-def window_schedule(name: ScheduleName, steps: int, *, offset: int = 1, chunks: int = 1) -> WindowSchedule:
+def window_schedule(name: str, steps: int, *, offset: int = 1, chunks: int = 1) -> WindowSchedule:
     """The schedule called `name`; `offset` is the pyramid's, `chunks` how many the full sequence denoises together."""
     if name == "full_sequence":
         return WindowSchedule(full_sequence(steps, chunks), chunks)
     if name == "pyramid":
         return WindowSchedule(rolling_pyramid(steps, offset), 1)
-    return WindowSchedule(autoregressive(steps, 1), 1)
+    if name == "autoregressive":
+        return WindowSchedule(autoregressive(steps, 1), 1)
+    raise ValueError(f"no schedule is called {name!r}; there are {', '.join(SCHEDULES)}")

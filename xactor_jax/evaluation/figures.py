@@ -88,3 +88,43 @@ def contact_sheet(
             axis.imshow(frames[index])
             axis.set_xlabel(f"{index / FRAME_RATE:.2f} s", fontsize=6)
     return png(figure)
+
+
+def curve_plot(read: Mapping[str, Float[np.ndarray, "t"]], true: Mapping[str, Float[np.ndarray, "t"]]) -> bytes:
+    """Controls read from one generated motion, a panel for each, beside the truth where there is one."""
+    figure, axes = _axes(8.0, 1.1 * len(read), len(read))
+    _draw_curves(axes, read, true)
+    return png(figure)
+
+
+def _draw_curves(axes: Sequence, read: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray]) -> None:
+    for axis, (name, curve) in zip(axes, read.items(), strict=True):
+        seconds = np.arange(len(curve)) / FRAME_RATE
+        if name in true:
+            axis.plot(seconds, true[name], color=TRUE, label="of the puppet who said it", linewidth=1.5)
+        axis.plot(seconds, curve, color=OWN, label="generated from the speech alone", linewidth=1.5)
+        axis.set_ylabel(name.replace("_", " "), fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(x=0)
+    axes[0].legend(frameon=False, ncols=2, fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
+    axes[-1].set_xlabel("seconds")
+
+
+def film_strip(
+    portrait: UInt8[np.ndarray, "s s 3"],
+    frames: UInt8[np.ndarray, "t h w 3"],
+    read: Mapping[str, Float[np.ndarray, "t"]],
+    true: Mapping[str, Float[np.ndarray, "t"]],
+    columns: int = 7,
+) -> bytes:
+    """The portrait beside evenly spaced frames, over one curve on the same axis of time."""
+    figure = Figure(figsize=(10, 3.0), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.35, len(read)))
+    pictures = [portrait, *frames[np.linspace(0, len(frames) - 1, columns).astype(int)]]
+    titles = ["portrait", *(f"{i / FRAME_RATE:.1f} s" for i in np.linspace(0, len(frames) - 1, columns).astype(int))]
+    for axis, picture, title in zip(top.subplots(1, columns + 1), pictures, titles, strict=True):
+        axis.imshow(picture)
+        axis.set_axis_off()
+        axis.set_title(title, fontsize=8)
+    _draw_curves(bottom.subplots(len(read), 1, squeeze=False)[:, 0], read, true)
+    return png(figure)

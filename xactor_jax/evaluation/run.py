@@ -29,8 +29,9 @@ class EvaluationSettings:
     """How much is looked at."""
 
     probe_step: int = 5  # frames between those that probes are fitted and scored on
-    actor_frames: int = 125  # of each clip that is rolled out
-    video_clips: int = 4  # clips rendered
+    actor_clips: int = 16  # test clips whose speech the actor hears
+    actor_frames: int = 125  # of each
+    video_clips: int = 4  # of these, clips rendered
     video_frames: int = 32  # of each
     sheets: int = 3  # contact sheets
     seed: int = 0
@@ -46,10 +47,11 @@ class Splits(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Scores by stage, and pictures by caption."""
+    """Scores by stage, pictures by caption, and the probe that reads controls from motion latents."""
 
     scores: dict[str, dict[str, Any]]
     pictures: dict[str, bytes]
+    probe: RidgeProbe
 
 
 def generator(models: Models, settings: Settings, seed: int) -> actor.Generate:
@@ -88,7 +90,7 @@ def evaluate(models: Models, splits: Splits, settings: Settings, how: Evaluation
     train, held, test = ([read(encode, clip.every(how.probe_step)) for clip in split] for split in splits)
     probe = motion.control_probe(train, held)
     scores = {"motion": {**motion.control_scores(probe, test), "identity": motion.identity_scores(test)}}
-    whole = cut_alike(splits.test, how.actor_frames)
+    whole = cut_alike([splits.test[i] for i in spread(len(splits.test), how.actor_clips)], how.actor_frames)
     latents = [read(encode, clip) for clip in whole]
     note("generating motion from speech")
     audio = np.stack([log_mel_features(clip.waveform) for clip in whole])
@@ -97,12 +99,12 @@ def evaluate(models: Models, splits: Splits, settings: Settings, how: Evaluation
     note("rendering video")
     rendered = _rendered(models, settings, how, whole, latents, motions)
     scores["video"] = video.video_scores(rendered)
-    return Evaluation(scores, pictures(scores, probe, latents, motions, rendered, how))
+    return Evaluation(scores, pictures(scores, probe, latents, motions, rendered, how), probe)
 
 
 def cut_alike(clips: Sequence[TrueClip], most: int) -> list[TrueClip]:
     """The first frames of each, as many as the shortest has, at most `most`."""
-    length = min(most, *(len(clip.frames) for clip in clips), most)
+    length = min([most, *(len(clip.frames) for clip in clips)])
     return [clip.cut(length, SAMPLES_PER_FRAME) for clip in clips]
 
 

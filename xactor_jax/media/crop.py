@@ -42,7 +42,7 @@ def portrait_box(
     """The square around a face. Without `image_shape` (height, width, …) it is not fitted into the image."""
     side = settings.enlarge * face.size
     if image_shape is not None:
-        side = min(side, max(settings.tightest * face.size, min(image_shape[:2])))
+        side = min(side, max(settings.tightest * face.size, float(min(image_shape[:2]))))
     x, y = face.centre
     return square_at(x, y - settings.raise_by * side, side, image_shape)
 

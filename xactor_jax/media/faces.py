@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -37,11 +37,11 @@ class FaceBox(NamedTuple):
     @property
     def size(self) -> float:
         """The longer side, pixels."""
-        return max(self.x1 - self.x0, self.y1 - self.y0)
+        return float(max(self.x1 - self.x0, self.y1 - self.y0))
 
     @property
     def area(self) -> float:
-        return (self.x1 - self.x0) * (self.y1 - self.y0)
+        return float((self.x1 - self.x0) * (self.y1 - self.y0))
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -49,18 +49,13 @@ class FaceBox(NamedTuple):
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
 
+@runtime_checkable
 class FaceDetector(Protocol):
     """What finds faces."""
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
         """Faces of an RGB image, the most confident and largest (score × area) first."""
         ...
-
-
-class BoxTable(Protocol):
-    """What knows the faces of a video beforehand."""
-
-    def boxes_at(self, file: str, frame: int, time: float) -> list[FaceBox]: ...
 
 
 def by_prominence(faces: Sequence[FaceBox]) -> list[FaceBox]:
@@ -76,7 +71,7 @@ def overlap(a: FaceBox, b: FaceBox) -> float:
     """Area in common, of the smaller box."""
     width = min(a.x1, b.x1) - max(a.x0, b.x0)
     height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    return max(0.0, width) * max(0.0, height) / max(min(a.area, b.area), 1e-9)
+    return max(0.0, float(width)) * max(0.0, float(height)) / max(min(a.area, b.area), 1e-9)
 
 
 def _shrunk(image: UInt8[np.ndarray, "h w 3"], longest: int) -> tuple[np.ndarray, float]:
@@ -93,7 +88,7 @@ class HaarDetector:
     """OpenCV's bundled cascades: `alt2`, and where it finds nothing `alt` with twice the agreement asked for.
 
     Finds upright faces up to half profile; for more, take YuNet. The score is the number of agreeing windows: above 14 for 95 %
-    of true faces, 4 to 6 for the false ones seen beside them. So a face beside another one must have more than the only face.
+    of true faces, mostly 4 to 7 for the false ones seen beside them. So a face beside another must have more than an only one.
     """
 
     longest: int = 480  # side in pixels that larger images are brought to
@@ -117,7 +112,8 @@ class HaarDetector:
         return [_scaled(box, factor, float(count)) for box, count in zip(boxes, counts, strict=True)]
 
 
-def _scaled(box: Sequence[float], factor: float, score: float) -> FaceBox:
+def _scaled(box: np.ndarray, factor: float, score: float) -> FaceBox:
+    """From a detector's row (x, y, width, height, …) in the shrunk image."""
     x, y, width, height = (float(v) * factor for v in box[:4])
     return FaceBox(x, y, x + width, y + height, score)
 

@@ -56,6 +56,10 @@ class Stretch(NamedTuple):
         return float(self.times[-1] - self.times[0])
 
 
+Run = list[tuple[float, FaceBox, bool]]
+"""(time, face, whether there is another face of comparable size) of consecutive samples."""
+
+
 def _continues(last: tuple[float, FaceBox], time: float, face: FaceBox, settings: TrackSettings) -> bool:
     near = overlap(last[1], face) >= settings.jump and 0.5 < face.size / last[1].size < 2.0
     return near and time - last[0] <= settings.max_gap + 1e-6
@@ -70,8 +74,8 @@ def _main_face(sample: Sample, last: tuple[float, FaceBox] | None) -> FaceBox:
 
 
 def find_stretches(samples: Sequence[Sample], settings: TrackSettings = TrackSettings()) -> list[Stretch]:
-    """All runs of one face, in order of time."""
-    runs: list[list[tuple[float, FaceBox, bool]]] = []
+    """All runs of one face, in order of time. A box that is out of place for a single sample is passed over."""
+    runs: list[Run] = []
     last = None
     for sample in samples:
         if not sample.faces:
@@ -82,10 +86,25 @@ def find_stretches(samples: Sequence[Sample], settings: TrackSettings = TrackSet
         others = [other for other in sample.faces if other is not face]
         runs[-1].append((sample.time, face, any(o.size >= settings.second_face * face.size for o in others)))
         last = (sample.time, face)
-    return [_stretch(run) for run in runs]
+    return [_stretch(run) for run in _without_strays(runs, settings)]
 
 
-def _stretch(run: list[tuple[float, FaceBox, bool]]) -> Stretch:
+def _without_strays(runs: Sequence[Run], settings: TrackSettings) -> list[Run]:
+    """Joins runs between which a single sample was out of place."""
+    joined: list[Run] = []
+    for i, run in enumerate(runs):
+        after = runs[i + 1] if i + 1 < len(runs) else None
+        last = joined[-1][-1] if joined else None
+        if last and after and len(run) == 1 and _continues(last[:2], after[0][0], after[0][1], settings):
+            continue
+        if last and _continues(last[:2], run[0][0], run[0][1], settings):
+            joined[-1] += run
+        else:
+            joined.append(list(run))
+    return joined
+
+
+def _stretch(run: Run) -> Stretch:
     times = np.array([time for time, _, _ in run])
     return Stretch(times, np.array([face[:4] for _, face, _ in run]), float(np.mean([several for _, _, several in run])))
 

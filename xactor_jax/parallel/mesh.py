@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -71,16 +71,22 @@ def check_batch_size(batch_size: int, grad_accumulation: int, mesh: Mesh) -> Non
         )
 
 
-def process_share(mesh: Mesh, batch_size: int) -> tuple[int, int]:
-    """(index, count) of the part of a batch that this process must read.
+def share_of(process: int, pieces: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """(index, count) of a process's part of a batch, given (process, first row) of every piece that a device holds.
 
     Processes that hold the same rows, as happens where `tensor` spans several processes, read the same part.
     """
     rows: dict[int, set[int]] = {}
-    for device, (index, *_) in batch_sharding(mesh).devices_indices_map((batch_size,)).items():
-        rows.setdefault(device.process_index, set()).add(index.start or 0)
-    shares = sorted({tuple(sorted(starts)) for starts in rows.values()})
-    return shares.index(tuple(sorted(rows[jax.process_index()]))), len(shares)
+    for holder, first_row in pieces:
+        rows.setdefault(holder, set()).add(first_row)
+    shares = sorted({tuple(sorted(held)) for held in rows.values()})
+    return shares.index(tuple(sorted(rows[process]))), len(shares)
+
+
+def process_share(mesh: Mesh, batch_size: int) -> tuple[int, int]:
+    """(index, count) of the part of a batch that this process must read."""
+    indices = batch_sharding(mesh).devices_indices_map((batch_size,))
+    return share_of(jax.process_index(), [(device.process_index, rows.start or 0) for device, (rows,) in indices.items()])
 
 
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

@@ -89,7 +89,7 @@ def check_fit(models: Models) -> None:
     }
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise UserError(f"the checkpoints' motion latents differ in size ({listed}): use stages trained on the same motion stage.")
+        raise UserError(f"the checkpoints' motion latents differ in size ({listed}): use stages trained on one motion stage.")
     if models.actor.model.audio_dim != num_features():
         raise UserError(
             f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {num_features()}: train it anew."

@@ -42,7 +42,7 @@ def sample_many(
     progress(done, len(mine))
     generator = pmapped_generator(models, settings)
     for batch in [*batches(ready, jax.local_device_count()), *([item] for item in long_ones(ready))]:
-        failures += _sample_batch(models, settings, generator, batch, warn)
+        failures += _sample_batch(models, settings, generator, batch)
         progress(done := done + len(batch), len(mine))
     return failures
 
@@ -52,10 +52,10 @@ def _sample_batch(
     settings: Settings,
     generator: Callable[[Conditions], Result],
     batch: Sequence[Ready],
-    warn: Callable[[str], None],
 ) -> list[Failure]:
     if long_ones(batch):
-        return _attempt(batch[0], lambda: pipeline.sample(models, batch[0].job.request, settings, lambda *_: None, lambda _: None))
+        request = batch[0].job.request
+        return _attempt(batch[0], lambda: pipeline.sample(models, request, settings, lambda *_: None, lambda _: None))
     clock = Stopwatch()
     waveforms, failures, kept = [], [], []
     for item in batch:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from etils import epath
-from jaxtyping import Array, Float, Int, Key, UInt8
+from jaxtyping import Array, Float, Key, UInt8
 
 from xactor_jax.actor.rollout import RolloutSettings
 from xactor_jax.audio.log_mel import iter_log_mel
@@ -203,9 +203,7 @@ def write_motion(path: str, motion: Latents, reference_motion: Float[np.ndarray,
         raise UserError(f"{path} cannot be written ({error}): check that its folder exists and is writable.") from error
 
 
-def sidecar(
-    models: Models, request: Request, settings: Settings, samples: int, timings: dict[str, float]
-) -> dict[str, Any]:
+def sidecar(models: Models, request: Request, settings: Settings, samples: int, timings: dict[str, float]) -> dict[str, Any]:
     """What the JSON beside a video says of it. Timings are in seconds."""
     return {
         "synthetic": True,

@@ -57,7 +57,7 @@ def read_portrait(
     image = read_image(path)
     if crop == "none":
         height, width = image.shape[:2]
-        box = square_at(width / 2, height / 2, min(height, width))
+        box = square_at(width / 2, height / 2, float(min(height, width)))
         return Portrait(*(crop_square(image, box, side) for side in sides))
     face = choose_face((detector or HaarDetector()).detect(image), face_index, str(path))
     return Portrait(*(crop_portrait(image, face, side) for side in sides))

@@ -101,7 +101,8 @@ class TensorBoard:
         self._folder = folder
         self._temporary = tempfile.TemporaryDirectory() if is_remote(folder) else None
         self._local = pathlib.Path(self._temporary.name if self._temporary else folder)
-        self._writer = SummaryWriter(str(self._local), purge_step=last_step + 1 if last_step else None, flush_secs=10)
+        purge, suffix = last_step + 1 if last_step else None, f".from{last_step:07d}"
+        self._writer = SummaryWriter(str(self._local), purge_step=purge, filename_suffix=suffix, flush_secs=10)
 
     def write(self, step: int, scalars: Scalars) -> None:
         """One point on the curve of every name."""

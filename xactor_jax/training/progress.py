@@ -23,7 +23,7 @@ def clock(seconds: float) -> str:
 class Stopwatch:
     """Speed since the last log point: wall time and the part of it spent waiting for data, in seconds."""
 
-    started: float = dataclasses.field(default_factory=time.monotonic)
+    started: float = dataclasses.field(default_factory=lambda: time.monotonic())
     steps: int = 0
     waited: float = 0.0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -194,6 +194,6 @@ def _prepare(model: VideoModel, variables: Variables, images: jax.Array, motion:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _segment(model: VideoModel, settings: RenderSettings, *arguments: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _segment(model: VideoModel, settings: RenderSettings, *arguments: Any) -> tuple[jax.Array, jax.Array]:
     """Compiled once for all segments of all clips."""
     return model.segment(settings, *arguments)

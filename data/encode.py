@@ -1,0 +1,83 @@
+"""From clips to what the actor learns from: motion latents and audio features of every frame."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from etils import epath
+from jaxtyping import Float, Int16, UInt8
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from data import records, storage
+from data.encoded import EncodedClip, write_encoded
+from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
+from xactor_jax.errors import UserError
+from xactor_jax.motion.model import MotionModel
+from xactor_jax.sampling.pictures import Encoder, frame_encoder
+from xactor_jax.training.checkpoints import load_variables, variables_hash
+
+AUDIO = LogMelSettings()
+
+
+def clip_frames(clip: Mapping[str, Any]) -> UInt8[np.ndarray, "t h w 3"]:
+    """Decoded frames of a clip record."""
+    return np.stack([records.decode_frame(frame) for frame in clip["frames"]])
+
+
+def clip_waveform(audio: Int16[np.ndarray, "samples"]) -> Float[np.ndarray, "samples"]:
+    """Sound of a clip record in [-1, 1]."""
+    return audio.astype(np.float32) / np.float32(32768)
+
+
+def encode_clip(encode: Encoder, clip: Mapping[str, Any]) -> EncodedClip:
+    """The encoded record of a clip record."""
+    features = log_mel_features(clip_waveform(clip["audio"]), AUDIO)
+    labels = {name: clip[name] for name in ("person", "clip", "emotion", "controls")}
+    return EncodedClip(motion_latents=encode(clip_frames(clip)), audio_features=features, **labels)
+
+
+def encode_split(encode: Encoder, source: storage.RecordSource, done: Callable[[], None]) -> Iterator[EncodedClip]:
+    """Encoded records of a split, one at a time, in its order."""
+    for index in range(len(source)):
+        yield encode_clip(encode, source[index])
+        done()
+
+
+def encode_dataset(
+    clips_path: epath.PathLike,
+    motion_checkpoint: epath.PathLike,
+    out_path: epath.PathLike,
+    batch_size: int = 64,
+    progress: bool = True,
+) -> None:
+    """Writes the encoded records of every clip of every split to `out_path`, whole or not at all.
+
+    Args:
+        motion_checkpoint: run or export of the motion stage; its hash becomes part of the metadata.
+        batch_size: frames that go through the encoder at once.
+        progress: whether a bar is shown on stderr.
+
+    Raises:
+        UserError: no clips or no checkpoint there, or `out_path` holds something already.
+    """
+    if batch_size < 1:
+        raise UserError(f"a batch size of {batch_size} is too small: take at least 1.")
+    splits = storage.read_index(clips_path, records.COMMAND)["splits"]
+    sources = {split: records.open_clips(clips_path, split) for split in splits}
+    config, variables = load_variables(motion_checkpoint, "motion")
+    encode = frame_encoder(MotionModel.from_config(config), variables, batch_size)
+    metadata = {
+        "motion_hash": variables_hash(variables),
+        "motion_checkpoint": str(motion_checkpoint),
+        "clips": str(clips_path),
+        "audio": {"features": "log_mel", **dataclasses.asdict(AUDIO)},
+    }
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not progress) as bar:
+        task = bar.add_task("encoding clips", total=sum(map(len, sources.values())))
+        encoded = {split: encode_split(encode, source, lambda: bar.advance(task)) for split, source in sources.items()}
+        write_encoded(out_path, encoded, metadata=metadata)

@@ -1,0 +1,50 @@
+"""Measures how fast one core makes puppets: frames drawn, speech synthesised, complete clips (drawn, spoken and encoded).
+
+python launch/benchmark_puppets.py --size 64 --frames 250
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import _root  # noqa: F401  (puts the project on the path)
+import cv2
+
+from data.puppets import face
+from data.puppets.clip import make_clip, make_performance
+from xactor_jax.timing import FRAME_RATE
+
+
+def _cpu_seconds(work: Callable[[int], object], repeats: int) -> float:
+    """Processor seconds of one call, the least of some; the first call warms up and is not counted."""
+    work(0)
+    times = []
+    for i in range(repeats):
+        start = time.process_time()
+        work(i)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def main() -> None:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=64, help="pixels a side")
+    parser.add_argument("--frames", type=int, default=250, help="length of a clip")
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+
+    performances = [make_performance(0, person, 0, args.frames) for person in range(args.repeats)]
+    drawn = _cpu_seconds(lambda i: face.render(performances[i].identity, performances[i].controls, args.size), args.repeats)
+    spoken = _cpu_seconds(lambda i: make_performance(0, i, 0, args.frames), args.repeats)
+    whole = _cpu_seconds(lambda i: make_clip(0, i, 0, args.frames, args.size), args.repeats)
+    print(f"drawing at {args.size}×{args.size}: {args.frames / drawn:.0f} frames/s per core")
+    print(f"speech and controls: {args.frames / FRAME_RATE / spoken:.0f} s/s per core")
+    print(f"complete clips at {args.size}×{args.size}: {args.frames / whole:.0f} frames/s per core")
+
+
+if __name__ == "__main__":
+    main()

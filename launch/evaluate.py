@@ -1,0 +1,187 @@
+"""Measures the three stages on puppets that none of them has seen, and writes a report.
+
+    python launch/evaluate.py --out DIR
+
+Reads the controls and the identity from motion latents with linear probes, the jaw from motion generated for voices never
+heard, and compares rendered video with the true one. DIR/report.html has pictures and plots, DIR/report.json the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Callable
+
+import _root  # noqa: F401  (puts the project on the path)
+
+from xactor_jax.errors import UserError, exit_on_user_error
+
+STAGES = ("motion", "actor", "video")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = about.add_argument
+    add("--data", default="", metavar="CLIPS", help="records with true controls; default: other puppets, made on first use")
+    for stage in STAGES:
+        add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
+    add("--out", required=True, help="folder for the report, made if it is missing")
+    add("--persons", type=int, default=80, help="people in the data set that is made; a tenth of them are tested on")
+    add("--clips_per_person", type=int, default=3, help="clips of 5 s of each")
+    add("--probe_clips", type=int, default=72, help="clips of the train split that probes are fitted on")
+    add("--test_clips", type=int, default=0, help="clips of the test split that probes are scored on; 0: all of them")
+    add("--actor_clips", type=int, default=16, help="of these, clips whose speech the actor hears")
+    add("--actor_frames", type=int, default=125, help="frames of each")
+    add("--video_clips", type=int, default=4, help="test clips that are rendered")
+    add("--video_frames", type=int, default=32, help="frames of each that are rendered")
+    add("--sheets", type=int, default=3, help="contact sheets in the report")
+    add("--steps", type=int, help="denoising steps of the renderer")
+    add("--actor_steps", type=int, help="denoising steps of the actor")
+    add("--seed", type=int, default=0)
+    return about
+
+
+def check_usage(arguments: argparse.Namespace) -> None:
+    """Sizes that make sense."""
+    least = dict(
+        persons=3,
+        clips_per_person=1,
+        probe_clips=1,
+        test_clips=0,
+        actor_clips=2,
+        actor_frames=12,
+        video_clips=1,
+        video_frames=2,
+    )
+    least |= dict(sheets=0, steps=1, actor_steps=1)
+    for name, minimum in least.items():
+        value = getattr(arguments, name)
+        if value is not None and value < minimum:
+            raise UserError(f"--{name} {value} is too small: take at least {minimum}.")
+
+
+def true_clips(path, split: str, most: int):
+    """At most `most` clips of a split (0: all), evenly spaced over its people, decoded.
+
+    Raises:
+        UserError: there is no such split, or its clips have no true controls.
+    """
+    from data.encode import clip_frames, clip_waveform
+    from data.records import open_clips
+    from xactor_jax.evaluation.clips import TrueClip
+    from xactor_jax.evaluation.run import spread
+
+    source = open_clips(path, split)
+    records = [source[i] for i in spread(len(source), most or len(source))]
+    if any(len(record["controls"]) == 0 for record in records):
+        raise UserError(f"{path} has no true controls: evaluate on puppets, or leave --data out.")
+    named = [{name: r[name] for name in ("person", "clip", "controls")} for r in records]
+    return [
+        TrueClip(frames=clip_frames(r), waveform=clip_waveform(r["audio"]), **n) for r, n in zip(records, named, strict=True)
+    ]
+
+
+def evaluation_settings(arguments: argparse.Namespace):
+    """`EvaluationSettings` of the options."""
+    from xactor_jax.evaluation.run import EvaluationSettings
+
+    fields = {field.name for field in dataclasses.fields(EvaluationSettings)}
+    return EvaluationSettings(**{name: value for name, value in vars(arguments).items() if name in fields})
+
+
+def make_folder(path: str):
+    """The folder for the report.
+
+    Raises:
+        UserError: it cannot be made or written to.
+    """
+    from etils import epath
+
+    from xactor_jax.sampling.request import check_target
+
+    folder = epath.Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {path} cannot be made ({error}): name another one.") from None
+    check_target(folder / "report.json", ".json")
+    return folder
+
+
+def data_path(arguments: argparse.Namespace, models):
+    """The records that were named; else puppets of a seed that no stage was trained on, so that all of them are unseen."""
+    from configs.common import get_common
+    from data.embedded import ensure_clips
+
+    if arguments.data:
+        return arguments.data
+    config = get_common("motion")
+    config.data.update(persons=arguments.persons, clips_per_person=arguments.clips_per_person, image_size=max(models.sides))
+    config.data.seed = 1 + max(stage.config.data.seed for stage in models)
+    return ensure_clips(config)
+
+
+def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
+    """Writes the report; returns what is in its JSON, and the `Evaluation`."""
+    from data.embedded import embedded_checkpoint
+    from xactor_jax.evaluation.report import write_report
+    from xactor_jax.evaluation.run import Splits, evaluate
+    from xactor_jax.sampling.load import load_models
+    from xactor_jax.sampling.pipeline import make_settings
+
+    start = time.perf_counter()
+    models = load_models({stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in STAGES})
+    changed = lambda name: {"steps": getattr(arguments, name)} if getattr(arguments, name) else {}
+    settings = make_settings(models, changed("actor_steps"), changed("steps"))
+    path = data_path(arguments, models)
+    note("reading clips")
+    sizes = {"train": arguments.probe_clips, "validation": max(1, arguments.probe_clips // 4), "test": arguments.test_clips}
+    splits = Splits(**{split: true_clips(path, split, most) for split, most in sizes.items()})
+    folder = make_folder(arguments.out)
+    evaluation = evaluate(models, splits, settings, evaluation_settings(arguments), note)
+    content = report_content(arguments, models, settings, splits, evaluation.scores)
+    content |= {"data": str(path), "seconds": round(time.perf_counter() - start, 1)}
+    write_report(folder, content, evaluation.pictures)
+    return content, evaluation
+
+
+def report_content(arguments: argparse.Namespace, models, settings, splits, scores: dict) -> dict:
+    """Scores, what they were measured on, and what with."""
+    from xactor_jax.evaluation.report import check_targets
+    from xactor_jax.sampling import provenance
+
+    return {
+        "scores": scores,
+        "targets": check_targets(scores),
+        "people": {split: sorted({clip.person for clip in clips}) for split, clips in splits._asdict().items()},
+        "arguments": vars(arguments),
+        "settings": {name: dataclasses.asdict(value) for name, value in settings._asdict().items()},
+        "checkpoints": models.origins,
+        "versions": provenance.versions(),
+    }
+
+
+def show(content: dict) -> None:
+    """The targets, one a line."""
+    for target in content["targets"]:
+        verdict = "reached" if target["passed"] else "missed "
+        line = f"{verdict} {target['value']:6.2f} (at least {target['at_least']:.2f})  {target['name']}; {target['beside']}"
+        print(line.rstrip("; "))
+
+
+def main() -> None:
+    """Ends with status 2 and one sentence on what a person can put right; missed targets are no error."""
+    arguments = parser().parse_args()
+    with exit_on_user_error():
+        check_usage(arguments)
+        make_folder(arguments.out)
+        content, _ = evaluate_to(arguments, lambda message: print(f"{message} …", file=sys.stderr))
+        show(content)
+        print(f"{arguments.out}/report.html")
+
+
+if __name__ == "__main__":
+    main()

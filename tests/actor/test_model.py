@@ -1,0 +1,178 @@
+"""The actor as others use it: lengths, streaming, guidance, compilation."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs.actor import get_config
+from tests.actor.toy import AUDIO, CHUNK, CONTEXT, DIM, toy_actor, toy_config
+from xactor_jax.actor import model as actor_model
+from xactor_jax.actor.model import ActorModel, make_guide
+from xactor_jax.actor.network import Conditions, Keep
+from xactor_jax.actor.rollout import RolloutSettings, Window
+from xactor_jax.errors import UserError
+
+BATCH = 2
+SETTINGS = {
+    "autoregressive": RolloutSettings(steps=3, audio_guidance=1.7),
+    "pyramid": RolloutSettings(steps=4, schedule="pyramid", offset=2, eta=0.5),
+    "full_sequence": RolloutSettings(steps=3, schedule="full_sequence", chunks=2),
+}
+
+
+@cache
+def inputs(frames: int = 26):
+    rng = np.random.default_rng(1)
+    audio = rng.standard_normal((BATCH, frames, AUDIO)).astype(np.float32)
+    return audio, rng.standard_normal((BATCH, DIM)).astype(np.float32), rng.integers(-1, 5, (BATCH, frames)).astype(np.int32)
+
+
+def rollout(frames: int, name: str = "autoregressive", **changes) -> np.ndarray:
+    model, variables = toy_actor()
+    audio, reference, emotion = inputs()
+    arguments = {"audio_features": audio[:, :frames], "reference_motion": reference, "emotion": emotion[:, :frames]}
+    settings = changes.pop("settings", SETTINGS[name])
+    return np.asarray(model.rollout(variables, jax.random.key(5), **{**arguments, **changes}, settings=settings))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("pieces", [[1] * 26, [5, 0, 7, 14], [25, 1]])
+def test_a_stream_is_the_rollout_bit_for_bit(name: str, pieces: list[int]) -> None:
+    model, variables = toy_actor()
+    audio, reference, emotion = inputs()
+    split = np.split(audio, np.cumsum(pieces)[:-1], axis=1)
+    given = list(model.stream(variables, jax.random.key(5), iter(split), reference, emotion, SETTINGS[name]))
+    np.testing.assert_array_equal(np.concatenate(given, axis=1), rollout(26, name))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_length_is_exact_and_compiled_once(name: str) -> None:
+    lengths = (1, 5, 11, 26)
+    whole = {frames: rollout(frames, name) for frames in lengths}
+    before = actor_model._advance._cache_size()
+    for frames in lengths:
+        assert whole[frames].shape == (BATCH, frames, DIM) and np.isfinite(whole[frames]).all()
+        assert np.ptp(whole[frames]) > 0.5
+    rollout(8, name)
+    assert actor_model._advance._cache_size() == before
+    # Chunks that the end does not reach are the same, however long the recording is.
+    window = Window(toy_actor()[0].network, toy_actor()[0].process, SETTINGS[name])
+    settled = max(0, (11 - 2) // window.stride * window.stride)
+    np.testing.assert_array_equal(whole[11][:, :settled], whole[26][:, :settled])
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_inside_jit_it_is_the_same_function(name: str) -> None:
+    model, variables = toy_actor()
+    audio, reference, emotion = (x[:, :11] if x.ndim > 1 and x.shape[1] > DIM else x for x in inputs())
+    scanned = jax.jit(lambda v, k, a, r, e: model.rollout(v, k, a, r, e, SETTINGS[name]))
+    got = scanned(variables, jax.random.key(5), audio, reference, emotion)
+    np.testing.assert_allclose(got, rollout(11, name), atol=1e-4)
+
+
+def test_many_devices_sample_at_once() -> None:
+    model, variables = toy_actor()
+    audio, reference, _ = inputs()
+    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(5), i))(jnp.arange(BATCH))
+    run = lambda v, k, a, r: model.rollout(v, k[None], a[None], r[None], settings=SETTINGS["autoregressive"])[0]
+    got = jax.pmap(run, in_axes=(None, 0, 0, 0))(variables, keys, audio[:, :5], reference)
+    np.testing.assert_allclose(got, rollout(5, emotion=None), atol=1e-4)
+
+
+def test_frames_come_as_soon_as_their_audio_and_two_frames_more() -> None:
+    model, variables = toy_actor()
+    audio, reference, _ = inputs()
+    taken = []
+
+    def frame_by_frame():
+        for i in range(26):
+            taken.append(i + 1)
+            yield audio[:, i : i + 1]
+
+    arrivals = []
+    for piece in model.stream(variables, jax.random.key(5), frame_by_frame(), reference, settings=SETTINGS["autoregressive"]):
+        arrivals += [len(taken)] * piece.shape[1]
+    want = [min(26, frame // CHUNK * CHUNK + CHUNK + 2) for frame in range(26)]
+    assert arrivals == want
+
+
+def test_what_comes_later_does_not_change_what_was_given() -> None:
+    audio = np.array(inputs()[0])
+    audio[:, 11:] += 1.0
+    np.testing.assert_array_equal(rollout(26)[:, :9], rollout(26, audio_features=audio)[:, :9])
+    assert (rollout(26)[:, 9:12] != rollout(26, audio_features=audio)[:, 9:12]).any()
+
+
+def test_the_past_beyond_the_context_is_forgotten_only_through_the_chunks_between() -> None:
+    """The window holds the context and the chunks in flight, whatever the length."""
+    model, _ = toy_actor()
+    for name, active in {"autoregressive": 1, "pyramid": 2, "full_sequence": 2}.items():
+        window = Window(model.network, model.process, SETTINGS[name])
+        assert window.frames == CONTEXT + active * CHUNK
+        assert window.levels().shape[1] == window.frames
+
+
+def test_seeds_emotions_references_and_audio_all_matter() -> None:
+    base = rollout(6)
+    assert np.abs(base[0] - base[1]).mean() > 0.1
+    for changes in (
+        {"emotion": np.array([1, 2], np.int32)},
+        {"reference_motion": inputs()[1] + 1},
+        {"audio_features": inputs()[0][:, :6] + 1},
+        {"settings": RolloutSettings(steps=3, audio_guidance=1.0)},
+        {"settings": RolloutSettings(steps=3, audio_guidance=1.7, emotion_guidance=2.0)},
+    ):
+        assert np.abs(rollout(6, **changes) - base).max() > 1e-3, changes
+    np.testing.assert_array_equal(rollout(6, emotion=None), rollout(6, emotion=np.array([-1, -1], np.int32)))
+
+
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (2.0, 1.0), (1.8, 0.5)])
+def test_guidance_is_its_formula_over_separate_calls(scales: tuple[float, float]) -> None:
+    model, variables = toy_actor()
+    audio, reference, emotion = inputs()
+    settings = RolloutSettings(audio_guidance=scales[0], emotion_guidance=scales[1])
+    window = Window(model.network, model.process, settings)
+    guide = make_guide(variables, jax.random.key(0), reference)
+    x = jax.random.normal(jax.random.key(2), (BATCH, window.frames, DIM))
+    t, valid = jnp.full(x.shape[:2], 0.4), jnp.ones(x.shape[:2], bool)
+    state = window.initial_state(jnp.asarray(audio[:, :2]), jnp.asarray(audio[:, 0]))
+    state = state._replace(audio=jnp.asarray(audio[:, : window.frames + 4]), emotion=jnp.asarray(emotion[:, : window.frames]))
+
+    @jax.jit
+    def predict(keep_audio, keep_emotion):
+        flags = [jnp.full((BATCH,), flag) for flag in (keep_audio, True, keep_emotion)]
+        conditions = Conditions(state.audio, guide.reference, state.emotion)
+        return model.network.apply({"params": variables.params}, x, t, conditions, Keep(*flags), valid)
+
+    full = predict(True, True)
+    want = full + (scales[0] - 1) * (full - predict(False, True)) + (scales[1] - 1) * (full - predict(True, False))
+    np.testing.assert_allclose(jax.jit(window.guided)(guide, state, x, t, valid), want, atol=1e-4)
+
+
+def test_misfits_are_refused() -> None:
+    model, variables = toy_actor()
+    audio, reference, _ = inputs()
+    with pytest.raises(UserError, match="trained on 5"):
+        model.rollout(variables, jax.random.key(0), audio[..., :3], reference)
+    with pytest.raises(UserError, match="no audio"):
+        model.rollout(variables, jax.random.key(0), audio[:, :0], reference)
+    for wrong in ({"context": 7}, {"width": 18}):
+        config = toy_config()
+        config.network.update(wrong)
+        with pytest.raises(UserError):
+            ActorModel.from_config(config)
+
+
+def test_presets_have_their_sizes() -> None:
+    from xactor_jax.actor.task import ActorTask
+
+    sizes = {}
+    for preset in ("puppets", "base"):
+        task = ActorTask.from_config(get_config(preset))
+        sizes[preset] = sum(x.size for x in jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0)).params))
+    assert sizes["puppets"] <= 1.3e6 and 100e6 <= sizes["base"] <= 150e6

@@ -1,0 +1,80 @@
+"""The actor's task: its loss learns, ignores padding, and its pictures show motion."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from tests.actor.toy import toy_batch, toy_config
+from xactor_jax.actor.task import ActorTask, curve, motion_curves
+
+
+def make() -> ActorTask:
+    return ActorTask.from_config(toy_config())
+
+
+def test_a_tiny_set_is_learned_in_sixty_steps() -> None:
+    task = make()
+    batch, variables = toy_batch(task), jax.jit(task.init)(jax.random.key(0))
+    optimizer = optax.adam(3e-3)
+
+    @jax.jit
+    def step(params, state, key):
+        loss = lambda p: task.loss(variables._replace(params=p), batch, key, True).loss
+        value, gradient = jax.value_and_grad(loss)(params)
+        updates, state = optimizer.update(gradient, state)
+        return optax.apply_updates(params, updates), state, value
+
+    params, state, values = variables.params, optimizer.init(variables.params), []
+    for i in range(60):
+        params, state, value = step(params, state, jax.random.key(i))
+        values.append(float(value))
+    assert np.mean(values[-10:]) < 0.6 * np.mean(values[:10])
+    evaluate = jax.jit(lambda b: task.loss(variables._replace(params=params), b, jax.random.key(1), False).metrics["error"])
+    wrong = {**batch, "audio_features": jnp.roll(batch["audio_features"], 1, axis=0)}
+    assert evaluate(wrong) > 1.05 * evaluate(batch)
+
+
+def test_padding_does_not_count_and_evaluation_drops_nothing() -> None:
+    task = make()
+    batch, variables = toy_batch(task), jax.jit(task.init)(jax.random.key(0))
+    variables = jax.tree.map(lambda p: p + 0.1, variables)
+    short = {**batch, "mask": batch["mask"].at[:, 8:].set(0.0)}
+    noise = {name: short[name].at[:, 8:].set(5) for name in ("motion_latents", "audio_features", "emotion")}
+    loss = jax.jit(lambda b, k, train: task.loss(variables, b, k, train).loss, static_argnums=2)
+    np.testing.assert_allclose(
+        loss(short, jax.random.key(0), False), loss({**short, **noise}, jax.random.key(0), False), rtol=1e-5
+    )
+    assert loss(batch, jax.random.key(0), False) != loss(short, jax.random.key(0), False)
+    assert loss(batch, jax.random.key(0), False) == loss(batch, jax.random.key(0), False)
+
+
+def test_example_batch_is_what_the_pipeline_gives() -> None:
+    shapes = {name: (x.shape, x.dtype.name) for name, x in make().example_batch(4).items()}
+    assert shapes == {
+        "motion_latents": ((4, 12, 4), "float32"),
+        "audio_features": ((4, 12, 5), "float32"),
+        "emotion": ((4, 12), "int32"),
+        "reference_motion": ((4, 4), "float32"),
+        "mask": ((4, 12), "float32"),
+    }
+
+
+def test_preview_is_a_picture_under_jit() -> None:
+    task = make()
+    variables = jax.jit(task.init)(jax.random.key(0))
+    picture = jax.jit(task.preview)(variables, toy_batch(task), jax.random.key(0))["motion"]
+    assert picture.dtype == np.uint8 and picture.shape == (4 * 48, 2 * 12 * 4, 3)
+    assert np.ptp(np.asarray(picture).astype(int), axis=-1).max() > 50
+
+
+def test_a_curve_passes_through_its_values() -> None:
+    values = jnp.array([-3.0, 0.0, 3.0, 1.5])
+    drawn = np.asarray(curve(values, 49, 4))
+    rows = drawn.argmax(0)[::4]
+    assert abs(rows[1] - 24) <= 13 and rows[2] <= 1 and drawn[:, 0].argmax() >= 35
+    assert (drawn.sum(0) >= 1).all()
+    same = np.asarray(motion_curves(values[:, None], values[:, None]))
+    assert same.shape == (48, 16, 3)

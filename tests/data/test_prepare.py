@@ -1,0 +1,333 @@
+"""A tree of all kinds of files becomes a data set, and every file is accounted for."""
+
+from __future__ import annotations
+
+import csv
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from data import prepare, prepare_video, records
+from data.prepare import PrepareSettings, assign_splits, clip_names, person_namer
+from data.prepare import prepare as prepare_clips
+from data.prepare_video import Rejected, Scan, VideoSettings, choose_stretch, cut_sound, record_lengths
+from tests.media import builders
+from xactor_jax.errors import UserError
+from xactor_jax.media.faces import FaceBox
+from xactor_jax.media.track import Sample
+
+BOX = (16, 8, 48, 40)  # in pictures of 64 x 48
+
+
+def with_square(count: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """Numbered frames with a bright red square where the "face" is."""
+    frames = builders.numbered_frames(count, height, width)
+    frames[:, BOX[1] : BOX[3], BOX[0] : BOX[2], 0] = 250
+    return frames
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> pathlib.Path:
+    """Six videos that can be kept, of four persons, and one file of every kind that cannot."""
+    root = tmp_path_factory.mktemp("tree")
+    for name in ("anna", "ben", "carl", "dora"):
+        (root / name).mkdir()
+    click = builders.click_track(3.0, 44100, [1.0])
+    write = builders.write_media
+    write(root / "anna" / "a.mp4", with_square(75), audio=click, audio_rate=44100)
+    write(root / "anna" / "b.avi", with_square(36), fps=12, video_codec="mpeg4")
+    write(root / "ben" / "a.mov", with_square(150), fps=50, audio=click, audio_rate=44100, layout="mono")
+    write(root / "carl" / "a.webm", with_square(90), fps=30, video_codec="libvpx", audio_codec="libopus", audio=click[:96000])
+    times = np.cumsum([0, *([0.02, 0.06] * 40)])
+    write(root / "dora" / "vfr.mkv", with_square(80), times=times, audio=np.zeros(140000, np.float32))
+    write(
+        root / "dora" / "long.mpg", with_square(250), video_codec="mpeg1video", audio_codec="mp2", audio=click, audio_rate=44100
+    )
+    write(root / "nobody.mp4", with_square(75))
+    write(root / "pair.mp4", with_square(75))
+    write(root / "short.mp4", with_square(20))
+    write(root / "glimpse.mp4", with_square(100))
+    (root / "broken.mp4").write_bytes((root / "anna" / "a.mp4").read_bytes()[:3000])
+    (root / "zero.mp4").write_bytes(b"")
+    (root / "notes.txt").write_text("about these videos")
+    write(root / "talk.mkv", audio=builders.click_track(3.0, 48000, [1.0]))
+    _write_boxes(root.parent / "boxes.csv")
+    return root
+
+
+def _write_boxes(path: pathlib.Path) -> None:
+    kept = ["anna/a.mp4", "anna/b.avi", "ben/a.mov", "carl/a.webm", "dora/vfr.mkv", "dora/long.mpg", "pair.mp4", "short.mp4"]
+    lines = ["file,time,x0,y0,x1,y1"]
+    for file in kept:
+        lines += [f"{file},{k / 5},{','.join(map(str, BOX))}" for k in range(60)]
+    lines += [f"pair.mp4,{k / 5},0,0,30,30" for k in range(0, 60)]
+    lines += [f"glimpse.mp4,{k / 5},{','.join(map(str, BOX))}" for k in range(6)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def settings_for(tree: pathlib.Path, out: pathlib.Path, video: dict | None = None, **fields) -> PrepareSettings:
+    options = VideoSettings(size=32, detector=f"csv:{tree.parent / 'boxes.csv'}", max_seconds=4.0, **(video or {}))
+    return PrepareSettings(
+        **{"videos": (str(tree),), "out": str(out), "video": options, "persons": "folder", "processes": 0, **fields}
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tree, tmp_path_factory) -> tuple[pathlib.Path, dict[str, dict]]:
+    out = tmp_path_factory.mktemp("out") / "clips"
+    _, worked = prepare_clips(settings_for(tree, out, processes=2, persons="name"))
+    assert worked
+    return out, {row["file"]: row for row in prepare.read_manifest(out)}
+
+
+def clips_of(out: pathlib.Path) -> dict[str, dict]:
+    found = {}
+    for split in prepare.SPLITS:
+        source = records.open_clips(out, split)
+        found |= {source[i]["clip"]: {**source[i], "split": split} for i in range(len(source))}
+    return found
+
+
+def test_every_file_is_accounted_for(tree, prepared):
+    _, rows = prepared
+    assert set(rows) == {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
+    reasons = {file: row["reason"] for file, row in rows.items() if row["status"] == "rejected"}
+    assert reasons == {
+        "nobody.mp4": "no face",
+        "pair.mp4": "several faces",
+        "short.mp4": "too short",
+        "glimpse.mp4": "too short",
+        "broken.mp4": "unreadable",
+        "zero.mp4": "unreadable",
+        "notes.txt": "not a video",
+        "talk.mkv": "not a video",
+    }
+    kept = {
+        file: (int(row["records"]), int(row["frames"]), row["sound"]) for file, row in rows.items() if row["status"] == "kept"
+    }
+    assert kept == {
+        "anna/a.mp4": (1, 75, "yes"),
+        "anna/b.avi": (1, 75, "none"),
+        "ben/a.mov": (1, 75, "yes"),
+        "carl/a.webm": (1, 75, "yes"),
+        "dora/long.mpg": (3, 250, "yes"),
+        "dora/vfr.mkv": (1, kept["dora/vfr.mkv"][1], "silent"),
+    }
+    assert abs(kept["dora/vfr.mkv"][1] - 80) <= 1
+    assert float(rows["ben/a.mov"]["fps_in"]) == pytest.approx(50) and rows["ben/a.mov"]["width_in"] == "64"
+
+
+def test_records_hold_what_the_file_showed(prepared):
+    out, _ = prepared
+    clips = clips_of(out)
+    assert len(clips) == 8
+    for name, clip in clips.items():
+        frames = len(clip["frames"])
+        assert clip["audio"].shape == (640 * frames,) and clip["controls"].shape == (0, 14)
+        assert set(clip["emotion"]) == {-1} and clip["component_boxes"].shape == (frames, 2, 4)
+        first = records.decode_frame(clip["frames"][0])
+        assert first.shape == (32, 32, 3), name
+    # 25 of 50 frames a second; brightness tells the number of the source frame
+    shown = [builders.read_number(records.decode_frame(frame)[:2]) for frame in clips["ben__a_0000"]["frames"][:20]]
+    np.testing.assert_allclose(shown, 2 * np.arange(20), atol=1)
+    held = [builders.read_number(records.decode_frame(frame)[:2]) for frame in clips["anna__b_0000"]["frames"][:40]]
+    np.testing.assert_allclose(held, np.arange(40) / 25 * 12, atol=1.1)
+
+
+@pytest.mark.parametrize("clip", ["anna__a_0000", "ben__a_0000", "carl__a_0000"])
+def test_sound_keeps_its_time(prepared, clip):
+    samples = clips_of(prepared[0])[clip]["audio"] / 32767
+    expected = 1.0 if clip != "carl__a_0000" else 44100 / 48000  # written at another rate
+    assert builders.onset(samples) == pytest.approx(expected, abs=0.004)
+
+
+def test_long_clips_become_consecutive_records(prepared):
+    clips = clips_of(prepared[0])
+    parts = [clips[f"dora__long_{i:04d}"] for i in range(3)]
+    assert [len(part["frames"]) for part in parts] == [84, 83, 83]
+    assert len({part["person"] for part in parts}) == 1
+    numbers = [builders.read_number(records.decode_frame(frame)[:2]) for part in parts for frame in part["frames"]]
+    np.testing.assert_allclose(numbers[:200], np.arange(200) % 50, atol=1)
+    samples = np.concatenate([part["audio"] for part in parts]) / 32767
+    assert builders.onset(samples) == pytest.approx(1.0, abs=0.04)
+
+
+def test_the_crop_is_that_of_a_portrait(prepared):
+    from xactor_jax.media.crop import component_boxes, crop_portrait, portrait_box
+
+    clip = clips_of(prepared[0])["anna__a_0000"]
+    face = FaceBox(*map(float, BOX))
+    expected = crop_portrait(with_square(1)[0], face, 32)
+    got = records.decode_frame(clip["frames"][0])
+    assert np.abs(got.astype(int) - expected).mean() < 8
+    np.testing.assert_allclose(clip["component_boxes"][5], component_boxes(face, portrait_box(face, (48, 64, 3))), atol=1e-5)
+
+
+def test_staging_is_removed_and_a_second_run_does_nothing(tree, prepared):
+    out, _ = prepared
+    assert [path.name for path in out.parent.iterdir()] == ["clips"]
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    rows, worked = prepare_clips(settings_for(tree, out, persons="name"))
+    assert not worked and len(rows) == 14
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    with pytest.raises(UserError, match="other files or settings"):
+        prepare_clips(settings_for(tree, out, {"min_seconds": 1.0}, persons="name"))
+
+
+def test_goes_on_where_it_was_stopped(tree, tmp_path, monkeypatch):
+    settings, seen = settings_for(tree, tmp_path / "clips"), []
+
+    def stop(done, total, row):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_clips(settings, stop)
+    assert not (tmp_path / "clips").exists()
+    work = prepare_video.prepare_video
+    monkeypatch.setattr(prepare_video, "prepare_video", lambda job: seen.append(job.relative) or work(job))
+    prepare_clips(settings)
+    videos = [path for path in tree.rglob("*") if path.suffix != ".txt" and path.parent != tree]
+    assert 0 < len(seen) <= len(videos) + 7 - 4 and len(clips_of_persons(tmp_path / "clips")) == 4
+
+
+def clips_of_persons(out: pathlib.Path) -> set[str]:
+    return {clip["person"] for clip in clips_of(out).values()}
+
+
+def test_same_data_set_however_many_processes(tree, prepared, tmp_path):
+    prepare_clips(settings_for(tree, tmp_path / "clips", persons="name"))
+    ours, theirs = clips_of(tmp_path / "clips"), clips_of(prepared[0])
+    assert list(ours) == list(theirs)
+    for name in ours:
+        assert ours[name]["frames"] == theirs[name]["frames"] and ours[name]["split"] == theirs[name]["split"]
+        np.testing.assert_array_equal(ours[name]["audio"], theirs[name]["audio"])
+
+
+def test_sound_where_it_is_needed(tree, tmp_path):
+    prepare_clips(settings_for(tree, tmp_path / "clips", {"need_sound": True}))
+    rows = {row["file"]: row for row in prepare.read_manifest(tmp_path / "clips")}
+    assert rows["anna/b.avi"]["reason"] == rows["dora/vfr.mkv"]["reason"] == "no sound"
+    assert rows["anna/a.mp4"]["status"] == "kept"
+
+
+def test_sound_beside_the_video(tmp_path):
+    (tmp_path / "in").mkdir()
+    builders.write_media(tmp_path / "in" / "x.mp4", with_square(75), audio=builders.click_track(3.0, 48000, [0.5]))
+    soundfile.write(tmp_path / "in" / "x.flac", builders.click_track(3.0, 48000, [2.0]), 48000)
+    (tmp_path / "boxes.csv").write_text("file,time,x0,y0,x1,y1\n" + "".join(f"x.mp4,{k / 5},16,8,48,40\n" for k in range(15)))
+    for sidecar, expected in ((False, 0.5), (True, 2.0)):
+        out = tmp_path / f"clips_{sidecar}"
+        video = VideoSettings(size=32, detector=f"csv:{tmp_path / 'boxes.csv'}", sidecar_audio=sidecar)
+        rows, _ = prepare_clips(PrepareSettings(videos=(str(tmp_path / "in"),), out=str(out), video=video, processes=0))
+        assert builders.onset(records.open_clips(out, "train")[0]["audio"] / 32767) == pytest.approx(expected, abs=0.004)
+        assert {row["file"]: row["status"] for row in rows}["x.flac"] == ("used" if sidecar else "rejected")
+
+
+def test_a_face_that_leaves_the_picture():
+    face = FaceBox(10, 10, 50, 50)
+    samples = [Sample(k / 5, [face] if 10 <= k <= 30 else []) for k in range(50)]
+    stretch, start, frames = choose_stretch(Scan(samples, 250, 10.0, (100, 100, 3), 0.2), VideoSettings())
+    assert start == pytest.approx(2.0) and frames == 100 and stretch.several == 0
+    with pytest.raises(Rejected, match="too short"):
+        choose_stretch(Scan(samples, 250, 10.0, (100, 100, 3), 0.2), VideoSettings(min_seconds=5.0))
+
+
+def test_lengths_and_sound_of_records():
+    assert record_lengths(1501, VideoSettings(max_seconds=20.0)) == [376, 375, 375, 375]
+    assert record_lengths(500, VideoSettings(max_seconds=20.0)) == [500]
+    cut = cut_sound(np.arange(2000, dtype=np.float32), 0.1, 2)
+    assert cut.shape == (1280,) and cut[0] == 1600 and cut[399] == 1999 and not cut[400:].any()
+    assert not cut_sound(None, 0.0, 3).any()
+
+
+def test_persons(tmp_path):
+    assert person_namer("folder")("a/b/c.mp4") == "b" and person_namer("folder")("c.mp4") is None
+    assert person_namer("name")("a/b/c.d.mp4") == "c.d"
+    assert person_namer(r"name:_(p\d+)_")("x/talk_p012_1.mp4") == "p012" and person_namer(r"name:_(p\d+)_")("y.mp4") is None
+    (tmp_path / "p.csv").write_text("file,person\nvideos/a.mp4,ann\nb/x.mp4,bob\nc/x.mp4,cid\n")
+    namer = person_namer(str(tmp_path / "p.csv"))
+    assert [namer(file) for file in ("a.mp4", "b/x.mp4", "c/x.mp4", "x.mp4")] == ["ann", "bob", "cid", None]
+
+
+def test_splits_are_by_person_and_stable():
+    persons = [f"p{i}" for i in range(40)]
+    splits = assign_splits(persons * 3, 0.1, 0.2)
+    counts = {split: list(splits.values()).count(split) for split in prepare.SPLITS}
+    assert counts == {"train": 28, "validation": 4, "test": 8}
+    assert assign_splits(persons[::-1], 0.1, 0.2) == splits
+    more = assign_splits([*persons, "new"], 0.1, 0.2)
+    assert sum(more[person] != splits[person] for person in persons) <= 2
+    assert set(assign_splits(["a", "b", "c"], 0.1, 0.1).values()) == set(prepare.SPLITS)
+    assert set(assign_splits(["a", "b"], 0.1, 0.1).values()) == {"train"}
+
+
+def test_clip_names_are_unique():
+    assert clip_names(["a/x.mp4", "a/y.mp4", "a/y.avi"]) == {"a/x.mp4": "a__x", "a/y.mp4": "a__y.mp4", "a/y.avi": "a__y.avi"}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"videos": ("/nowhere",)}, "there is no folder"),
+        ({"persons": "guess"}, "--persons"),
+        ({"persons": "name:("}, "regular expression"),
+        ({"persons": "/nowhere.csv"}, "no csv of persons"),
+        ({"validation": 0.7, "test": 0.3}, "leave some to train"),
+        ({"video": VideoSettings(size=31)}, "even number"),
+        ({"video": VideoSettings(detector="yunet:/nowhere.onnx")}, "no YuNet model"),
+        ({"video": VideoSettings(min_seconds=30.0)}, "--min_seconds"),
+        ({"out": "{folder}/file/x"}, "cannot be written"),
+        ({"out": "{folder}/full"}, "not an empty folder"),
+    ],
+)
+def test_mistakes_end_in_one_sentence_and_leave_nothing(tree, tmp_path, change, message):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    change = {"video": settings_for(tree, tmp_path).video, **change}
+    out = change.pop("out", "{folder}/clips").format(folder=tmp_path)
+    with pytest.raises(UserError, match=message):
+        prepare_clips(PrepareSettings(**{"videos": (str(tree),), "out": out, "persons": "folder", "processes": 0, **change}))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_videos_and_none_that_can_be_used(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.txt").write_text("")
+    base = {"out": str(tmp_path / "clips"), "videos": (str(tmp_path / "in"),), "processes": 0}
+    with pytest.raises(UserError, match="no videos in"):
+        prepare_clips(PrepareSettings(**base))
+    builders.write_media(tmp_path / "in" / "x.mp4", builders.numbered_frames(75))
+    with pytest.raises(UserError, match=r"none of 2 files can be used .*1 no face"):
+        prepare_clips(PrepareSettings(**base))
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_command_line(tree, repository, tmp_path):
+    command = [
+        sys.executable,
+        "launch/prepare.py",
+        "--videos",
+        str(tree / "anna"),
+        str(tree / "ben"),
+        "--out",
+        str(tmp_path / "clips"),
+    ]
+    (tmp_path / "boxes.csv").write_text((tree.parent / "boxes.csv").read_text())
+    command += ["--size", "32", "--detector", f"csv:{tmp_path / 'boxes.csv'}", "--persons", "folder", "--processes", "1"]
+    run = subprocess.run(command, cwd=repository, capture_output=True, text=True, env={**os.environ, "COLUMNS": "160"})
+    assert run.returncode == 0, run.stderr
+    assert "train" in run.stdout and "manifest.csv" in run.stdout
+    with open(tmp_path / "clips" / "manifest.csv") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == ["anna/a.mp4", "anna/b.avi", "ben/a.mov"]
+    again = subprocess.run(command, cwd=repository, capture_output=True, text=True, env={**os.environ, "COLUMNS": "160"})
+    assert again.returncode == 0 and "nothing to do" in again.stdout
+    wrong = subprocess.run([*command, "--size", "33"], cwd=repository, capture_output=True, text=True)
+    assert wrong.returncode == 2 and wrong.stderr.startswith("error: --size 33") and "Traceback" not in wrong.stderr

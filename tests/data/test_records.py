@@ -1,0 +1,154 @@
+"""Records survive the disk, in order; what a person can get wrong ends in one sentence."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+
+import grain
+import numpy as np
+import pytest
+
+from data import encoded, records, storage
+from tests.gcs import gcs_bucket  # noqa: F401
+from xactor_jax.errors import UserError
+
+
+def make_clip(person: str, clip: str, frames: int = 4, labelled: bool = True) -> records.Clip:
+    rng = np.random.default_rng(abs(hash((person, clip, frames))) % 2**32)
+    ramp = np.linspace(0, 200, 32 * 24).reshape(32, 24, 1)
+    pictures = np.clip(ramp + rng.uniform(0, 50, (frames, 1, 1, 3)), 0, 255).astype(np.uint8)
+    return records.Clip(
+        person=person,
+        clip=clip,
+        frames=records.encode_frames(pictures),
+        audio=rng.integers(-(2**15), 2**15, frames * 640).astype(np.int16),
+        emotion=np.full(frames, 2 if labelled else -1, np.int32),
+        controls=rng.normal(size=(frames if labelled else 0, 14)).astype(np.float32),
+        component_boxes=rng.uniform(size=(frames, 2, 4)).astype(np.float32),
+    )
+
+
+def assert_same(record: dict, clip: records.Clip | encoded.EncodedClip) -> None:
+    assert record.keys() == vars(clip).keys()
+    for name, value in vars(clip).items():
+        if isinstance(value, np.ndarray):
+            assert record[name].dtype == value.dtype, name
+            np.testing.assert_array_equal(record[name], value)
+        else:
+            assert record[name] == value
+
+
+def test_clips_round_trip_sorted(tmp_path):
+    clips = [make_clip(p, c, n, known) for p, c, n, known in (("b", "2", 3, True), ("a", "9", 5, False), ("b", "1", 7, True))]
+    records.write_clips(tmp_path / "d", {"train": iter(clips), "test": [make_clip("z", "0")]}, metadata={"size": 32})
+    source = records.open_clips(tmp_path / "d", "train")
+    assert len(source) == 3
+    for i, clip in enumerate((clips[1], clips[2], clips[0])):
+        assert_same(source[i], clip)
+    assert (source.persons, source.clips, source.num_frames) == (["a", "b", "b"], ["9", "1", "2"], [5, 7, 3])
+    assert records.clips_metadata(tmp_path / "d") == {"size": 32}
+
+
+def test_order_holds_for_many_clips(tmp_path):
+    clips = [make_clip(f"p{i % 7}", f"{i:03d}", 1) for i in range(60)]
+    records.write_clips(tmp_path / "d", {"train": clips})
+    source = records.open_clips(tmp_path / "d", "train")
+    assert [(r["person"], r["clip"]) for r in source] == sorted((c.person, c.clip) for c in clips)
+
+
+def test_grain_reads_and_pickle_carries_the_source(tmp_path):
+    records.write_clips(tmp_path / "d", {"train": [make_clip("a", f"{i}") for i in range(5)]})
+    source = records.open_clips(tmp_path / "d", "train")
+    seen = {record["clip"] for record in grain.MapDataset.source(source).shuffle(seed=1)}
+    assert seen == set("01234")
+    assert pickle.loads(pickle.dumps(source))[3]["clip"] == "3"
+
+
+def test_no_tensorflow(tmp_path):
+    records.write_clips(tmp_path / "d", {"train": [make_clip("a", "0")]})
+    records.open_clips(tmp_path / "d", "train")[0]
+    assert "tensorflow" not in sys.modules
+
+
+def test_empty_split_is_left_out_and_unknown_split_is_named(tmp_path):
+    records.write_clips(tmp_path / "d", {"train": [make_clip("a", "0")], "validation": iter(())})
+    with pytest.raises(UserError, match="no split 'validation': it has train"):
+        records.open_clips(tmp_path / "d", "validation")
+
+
+def test_unprepared_path_names_the_command(tmp_path):
+    for path in (tmp_path / "nothing", tmp_path, ""):
+        with pytest.raises(UserError, match=r"launch/prepare\.py"):
+            records.open_clips(path, "train")
+    with pytest.raises(UserError, match=r"launch/encode\.py"):
+        encoded.open_encoded(tmp_path, "train")
+
+
+@pytest.mark.parametrize("problem", ["no clips", "same name", "broken source"])
+def test_failure_leaves_nothing_behind(tmp_path, problem):
+    def clips():
+        if problem != "no clips":
+            yield make_clip("a", "0")
+        if problem == "same name":
+            yield make_clip("a", "0")
+        if problem == "broken source":
+            raise UserError("the disk is on fire.")
+
+    with pytest.raises(UserError):
+        records.write_clips(tmp_path / "d", {"train": clips()})
+    assert os.listdir(tmp_path) == []
+
+
+def test_existing_data_is_not_overwritten(tmp_path):
+    records.write_clips(tmp_path / "d", {"train": [make_clip("a", "0")]})
+    with pytest.raises(UserError, match="data set already"):
+        records.write_clips(tmp_path / "d", {"train": [make_clip("b", "0")]})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "precious.txt").write_text("mine")
+    with pytest.raises(UserError, match="not an empty folder"):
+        records.write_clips(tmp_path / "other", {"train": [make_clip("b", "0")]})
+    assert records.open_clips(tmp_path / "d", "train")[0]["person"] == "a"
+
+
+def test_fields_must_fit_together():
+    clip = make_clip("a", "0")
+    for change in ({"audio": clip.audio[:-1]}, {"emotion": clip.emotion[:-1]}, {"controls": clip.controls[:-1]}):
+        with pytest.raises(ValueError, match="a/0"):
+            records.Clip(**{**vars(clip), **change}).validate()
+
+
+def test_jpeg_keeps_colours_in_order():
+    picture = np.zeros((1, 16, 16, 3), np.uint8)
+    picture[..., 0], picture[..., 2] = 200, 40
+    decoded = records.decode_frame(records.encode_frames(picture)[0])
+    assert np.abs(decoded.astype(int) - picture[0]).max() <= 3
+    with pytest.raises(UserError):
+        records.decode_frame(b"not a picture")
+
+
+def test_encoded_round_trip(tmp_path, rng):
+    clips = [
+        encoded.EncodedClip(
+            person="p",
+            clip=str(i),
+            motion_latents=rng.normal(size=(6 + i, 8)).astype(np.float32),
+            audio_features=rng.normal(size=(6 + i, 320)).astype(np.float32),
+            emotion=np.zeros(6 + i, np.int32),
+            controls=np.zeros((0, 14), np.float32),
+        )
+        for i in range(3)
+    ]
+    encoded.write_encoded(tmp_path / "e", {"train": reversed(clips)}, metadata={"motion": "abc123", "num_mels": 80})
+    source = encoded.open_encoded(tmp_path / "e", "train")
+    for i, clip in enumerate(clips):
+        assert_same(source[i], clip)
+    assert encoded.encoded_metadata(tmp_path / "e") == {"motion": "abc123", "num_mels": 80}
+
+
+def test_google_cloud_storage(gcs_bucket):  # noqa: F811
+    clip, path = make_clip("a", "0"), f"{gcs_bucket}/records/clips"
+    records.write_clips(path, {"train": [clip]})
+    assert storage.is_prepared(path)
+    assert_same(records.open_clips(path, "train")[0], clip)

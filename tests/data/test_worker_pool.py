@@ -1,0 +1,46 @@
+"""Jobs that end well, raise, crash and hang."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from data.worker_pool import run_jobs
+
+
+def work(job: str) -> str:
+    if job == "raise":
+        raise ValueError("bad file")
+    if job == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if job == "hang":
+        time.sleep(600)
+    return f"{job} done"
+
+
+def test_no_job_stops_the_others():
+    jobs = ["a", "crash", "b", "raise", "hang", "c"]
+    outcomes = {outcome.job: outcome for outcome in run_jobs(work, jobs, processes=2, timeout=8.0)}
+    assert sorted(outcomes) == sorted(jobs)
+    assert all(outcomes[job].result == f"{job} done" and not outcomes[job].failure for job in "abc")
+    assert outcomes["raise"].failure == "ValueError: bad file"
+    assert "died (exit code -11)" in outcomes["crash"].failure
+    assert outcomes["hang"].failure == "took longer than 8 s"
+
+
+def test_here_without_processes():
+    assert [outcome.result for outcome in run_jobs(work, ["a", "b"], processes=0, timeout=1.0)] == ["a done", "b done"]
+
+
+def test_no_jobs():
+    assert list(run_jobs(work, [], processes=2, timeout=1.0)) == []
+
+
+def test_processes_end_with_the_caller():
+    outcomes = run_jobs(work, ["a", "hang"], processes=2, timeout=60.0)
+    assert next(outcomes).job == "a"
+    outcomes.close()
+    import multiprocessing
+
+    assert not multiprocessing.active_children()

@@ -1,0 +1,105 @@
+"""One face out of many detections, and the crop that keeps still or follows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xactor_jax.media.crop import portrait_box
+from xactor_jax.media.faces import FaceBox
+from xactor_jax.media.track import (
+    Sample,
+    Stretch,
+    TrackSettings,
+    boxes_at,
+    find_stretches,
+    gaussian_smooth,
+    median_face,
+    steady_crop,
+)
+
+
+def face(x: float, y: float = 100.0, size: float = 100.0) -> FaceBox:
+    return FaceBox(x - size / 2, y - size / 2, x + size / 2, y + size / 2)
+
+
+def samples(*faces: list[FaceBox], period: float = 0.2) -> list[Sample]:
+    return [Sample(i * period, found) for i, found in enumerate(faces)]
+
+
+def test_short_gaps_are_bridged_long_ones_are_not():
+    bridged = find_stretches(samples([face(200)], [], [], [], [], [face(205)]))
+    assert len(bridged) == 1 and bridged[0].seconds == pytest.approx(1.0)
+    assert len(find_stretches(samples([face(200)], *[[]] * 5, [face(205)]))) == 2
+    assert find_stretches(samples([], [])) == []
+
+
+def test_cuts_end_a_stretch():
+    jump = find_stretches(samples([face(200)], [face(210)], [face(400)], [face(410)]))
+    assert [len(stretch.times) for stretch in jump] == [2, 2]
+    zoom = find_stretches(samples([face(200)], [face(200)], [face(200, size=230)]))
+    assert [len(stretch.times) for stretch in zoom] == [2, 1]
+
+
+def test_one_box_out_of_place_is_passed_over():
+    stretches = find_stretches(samples([face(200)], [face(205)], [face(230, 160, 30)], [face(210)], [face(212)]))
+    assert [len(stretch.times) for stretch in stretches] == [4]
+    twice = find_stretches(samples([face(200)], [face(400)], [face(400)], [face(200)]))
+    assert [len(stretch.times) for stretch in twice] == [1, 2, 1]
+
+
+def test_the_same_face_is_kept_when_another_becomes_more_prominent():
+    stretch = find_stretches(samples([face(200)], [face(500, size=120), face(205)], [face(500, size=130), face(210)]))
+    assert len(stretch) == 1 and stretch[0].boxes[-1, 0] == 160
+    assert stretch[0].several == pytest.approx(2 / 3)
+
+
+def test_small_faces_behind_do_not_count():
+    assert find_stretches(samples([face(200), face(500, size=40)]))[0].several == 0
+
+
+def test_gaussian_smooth_is_a_normalised_gaussian(rng):
+    x = np.zeros((101, 1))
+    x[50] = 1
+    y = gaussian_smooth(x, 4.0)[:, 0]
+    expected = np.exp(-0.5 * (np.arange(-50, 51) / 4) ** 2)
+    np.testing.assert_allclose(y[40:61], (expected / expected.sum())[40:61], atol=2e-3)
+    np.testing.assert_allclose(gaussian_smooth(np.full((9, 2), 3.0), 2.0), 3.0)
+
+
+def test_boxes_are_interpolated_without_outliers():
+    times = np.arange(11) * 0.2
+    boxes = np.stack([np.array(face(200 + 50 * t)[:4]) for t in times])
+    wrong = boxes.copy()
+    wrong[4] += 500
+    at = np.arange(50) / 25
+    got = boxes_at(Stretch(times, wrong, 0.0), at)
+    np.testing.assert_allclose(got[10:40, 0], 150 + 50 * at[10:40], atol=10)
+
+
+def test_a_head_that_moves_a_little_moves_in_a_crop_that_stands_still():
+    x = 300 + 20 * np.sin(np.arange(100) / 10)
+    boxes = np.stack([np.array(face(value, 300)[:4]) for value in x])
+    crop = steady_crop(boxes, (600, 600, 3), 1 / 25)
+    assert not crop.follows and len(crop.squares) == 100 and len(set(crop.squares)) == 1
+    assert crop.squares[0][:4] == pytest.approx(portrait_box(median_face(boxes), (600, 600, 3))[:4])
+    centres = crop.components[:, 1, 1::2].mean(axis=1)  # of the mouth, along x
+    np.testing.assert_allclose(centres, (x - crop.squares[0].x0) / crop.squares[0].size, atol=1e-5)
+
+
+def test_a_head_that_crosses_the_picture_is_followed_steadily():
+    x = np.linspace(150, 850, 250)
+    boxes = np.stack([np.array(face(value, 300)[:4]) for value in x])
+    crop = steady_crop(boxes, (600, 1000, 3), 1 / 25)
+    sides = np.array([square.size for square in crop.squares])
+    centres = np.array([square.centre[0] for square in crop.squares])
+    assert crop.follows and np.ptp(sides) < 1e-6
+    np.testing.assert_allclose(centres[75:175], x[75:175], atol=1.0)
+    assert np.abs(np.diff(centres, 2)).max() < 0.5
+    assert all(square.x0 >= -1e-6 and square.x1 <= 1000 + 1e-6 for square in crop.squares)
+
+
+def test_settings_decide(rng):
+    x = 300 + 20 * np.sin(np.arange(100) / 10)
+    boxes = np.stack([np.array(face(value, 300)[:4]) for value in x])
+    assert steady_crop(boxes, (600, 600, 3), 1 / 25, TrackSettings(still=0.05)).follows

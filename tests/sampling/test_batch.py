@@ -1,0 +1,109 @@
+"""Samples mapped over eight devices are those that are made alone."""
+
+from __future__ import annotations
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from tests.sampling.conftest import make_image, make_sound
+from xactor_jax.media.video_io import read_frames
+from xactor_jax.sampling import batch, many, pipeline
+from xactor_jax.sampling.jobs import Job
+from xactor_jax.sampling.request import Request
+
+LENGTHS = (0.4, 1.0, 1.5)  # seconds
+EMOTIONS = ("", "happy", "angry")
+
+
+@pytest.fixture
+def requests(tmp_path) -> list[Request]:
+    """Three, of different pictures, sounds, lengths, seeds and emotions."""
+    made = []
+    for i, (seconds, emotion) in enumerate(zip(LENGTHS, EMOTIONS, strict=True)):
+        image, sound = make_image(tmp_path / f"{i}.png", i), make_sound(tmp_path / f"{i}.wav", seconds, i)
+        made.append(Request(image=image, audio=sound, out=str(tmp_path / f"{i}.mp4"), seed=i, emotion=emotion, crop="none"))
+    return made
+
+
+def test_a_sample_does_not_depend_on_its_batch(models, settings, requests):
+    ready, failures = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
+    assert not failures and [item.frames for item in ready] == [10, 25, 38]
+    waveforms = [pipeline.read_speech(r.audio) for r in requests]
+    result = batch.pmapped_generator(models, settings)(batch.conditions_of(ready, waveforms))
+    assert len(result.frames) == 3 and result.frames.shape[1] == 50
+    for i, (item, waveform) in enumerate(zip(ready, waveforms, strict=True)):
+        request = item.job.request.__class__(**{**item.job.request.__dict__, "save_motion": "m.npz"})
+        alone = pipeline.perform(models, item.portrait, waveform, request, settings)
+        frames = np.concatenate(list(alone.frames))
+        np.testing.assert_allclose(result.motion[i, : item.frames], np.concatenate(alone.motion), atol=1e-4)
+        assert np.abs(result.frames[i, : item.frames].astype(int) - frames).max() <= 1
+
+
+def test_every_device_is_used(models, settings, requests, monkeypatch):
+    seen = []
+    original = jax.pmap
+
+    def spy(function, **options):
+        mapped = original(function, **options)
+        return lambda *arguments: seen.append(mapped(*arguments)) or seen[-1]
+
+    monkeypatch.setattr(jax, "pmap", spy)
+    ready, _ = batch.prepared([Job(r.out, r) for r in requests[:1]], models, pytest.fail)
+    batch.pmapped_generator(models, settings)(batch.conditions_of(ready, [pipeline.read_speech(requests[0].audio)]))
+    assert len(seen[0].frames.sharding.device_set) == jax.local_device_count() == 8
+
+
+def test_batches_are_neighbours_in_length_and_long_ones_stand_alone(models, requests):
+    ready, _ = batch.prepared([Job(r.out, r) for r in reversed(requests)], models, pytest.fail)
+    longest = ready[0]._replace(frames=batch.LONGEST + 1)
+    groups = list(batch.batches([*ready, longest], 2))
+    assert [[item.frames for item in group] for group in groups] == [[10, 25], [38]]
+    assert batch.long_ones([*ready, longest]) == [longest]
+
+
+def as_lines(requests, **changes) -> list[tuple[int, str]]:
+    jobs = [{"image": r.image, "audio": r.audio, "out": r.out, "seed": r.seed, "crop": "none", **changes} for r in requests]
+    return [(i + 1, json.dumps(job)) for i, job in enumerate(jobs)]
+
+
+def counted(path) -> int:
+    return sum(1 for _ in read_frames(path))
+
+
+def test_a_bad_job_does_not_stop_the_others(models, settings, requests, tmp_path):
+    lines = as_lines(requests)
+    (tmp_path / "1.wav").write_bytes(b"no sound")
+    told = []
+    lines += [(4, "{"), (5, json.dumps({**json.loads(lines[0][1]), "out": "nowhere/v.mp4"}))]
+    failures = many.sample_many(models, lines, {}, settings, lambda *counts: told.append(counts), pytest.fail)
+    assert [f.job.split(" (")[0] for f in failures] == ["job in line 4", "job in line 5", "job in line 2"]
+    assert (counted(requests[0].out), counted(requests[2].out)) == (10, 38)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix in (".mp4", ".json")) == ["0.json", "0.mp4", "2.json", "2.mp4"]
+    assert told[-1] == (4, 4)
+    said = json.loads((tmp_path / "2.json").read_text())
+    assert said["seed"] == 2 and said["timings"]["batch_size"] == 2
+
+
+def test_finished_jobs_are_not_done_again(models, settings, requests, tmp_path, monkeypatch):
+    for name in ("0.mp4", "0.json", "1.mp4", "1.json", "2.mp4"):
+        (tmp_path / name).write_text("old")
+    assert not many.sample_many(models, as_lines(requests), {}, settings, lambda *_: None, pytest.fail)
+    assert (tmp_path / "0.mp4").read_text() == "old" and counted(tmp_path / "2.mp4") == 38
+
+
+def test_long_jobs_are_streamed(models, settings, requests, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "LONGEST", 20)
+    lines = as_lines(requests, save_motion=str(tmp_path / "m.npz"))[1:2]
+    assert not many.sample_many(models, lines, {}, settings, lambda *_: None, pytest.fail)
+    assert counted(tmp_path / "1.mp4") == 25 and np.load(tmp_path / "m.npz")["motion_latents"].shape == (25, 8)
+    assert "first_frames" in json.loads((tmp_path / "1.json").read_text())["timings"]
+
+
+def test_each_process_does_its_own_share(models, settings, requests, tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert not many.sample_many(models, [*as_lines(requests), (9, "{")], {}, settings, lambda *_: None, pytest.fail)
+    assert [p.name for p in tmp_path.glob("*.mp4")] == ["1.mp4"]

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from xactor_jax.errors import UserError
+from xactor_jax.sampling import jobs
+
+GOOD = {"image": "p.png", "audio": "a.wav", "out": "v.mp4"}
+
+
+def line(**changes) -> str:
+    return json.dumps({**GOOD, **changes})
+
+
+def test_a_job_may_change_the_defaults():
+    request = jobs.parse_job(line(seed=3), {"seed": 1, "emotion": "sad"})
+    assert (request.seed, request.emotion, request.out) == (3, "sad", "v.mp4")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"image": "p.png"}', "without audio, out"),
+        (line(speed=2), "unknown key 'speed'"),
+        (line(seed="three"), "seed must be of type int"),
+        (line(seed=True), "seed must be of type int"),
+        (line(image=None), "image must be of type str"),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_refused(text, message):
+    with pytest.raises(UserError, match=message):
+        jobs.parse_job(text, {})
+
+
+def test_bad_lines_and_second_writers_are_set_apart_with_their_numbers():
+    lines = [(1, line()), (3, "{"), (4, line(seed=2)), (7, line(out="w.mp4"))]
+    good, bad = jobs.parse_jobs(lines, {})
+    assert [job.request.out for job in good] == ["v.mp4", "w.mp4"]
+    assert [str(failure).split(":")[0] for failure in bad] == ["job in line 3", "job in line 4"]
+    assert "written by an earlier job" in bad[1].reason
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_shares_are_disjoint_and_together_everything(count):
+    shares = [jobs.share(range(10), index, count) for index in range(count)]
+    assert sorted(item for part in shares for item in part) == list(range(10))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_blank_lines_do_not_count(tmp_path):
+    (tmp_path / "jobs.jsonl").write_text("\n{}\n\n{}\n")
+    assert jobs.read_lines(tmp_path / "jobs.jsonl") == [(2, "{}"), (4, "{}")]
+
+
+@pytest.mark.parametrize("content", [None, "\n", b"\xff\xfe\x00"])
+def test_a_list_that_is_none_is_refused(tmp_path, content):
+    file = tmp_path / "jobs.jsonl"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match="list of jobs"):
+        jobs.read_lines(file)
+
+
+def test_finished_jobs_are_left_out(tmp_path):
+    lines = [(i, line(out=str(tmp_path / f"{i}.mp4"))) for i in range(3)]
+    (tmp_path / "1.mp4").touch()
+    (tmp_path / "1.json").touch()
+    (tmp_path / "2.mp4").touch()  # the JSON is missing: it was stopped
+    todo = jobs.unfinished(jobs.parse_jobs(lines, {})[0])
+    assert [job.request.out[-5:] for job in todo] == ["0.mp4", "2.mp4"]
+
+
+def test_jobs_that_cannot_be_written_are_set_apart(tmp_path):
+    lines = [(1, line(out=str(tmp_path / "v.mp4"))), (2, line(out="nowhere/v.mp4"))]
+    good, bad = jobs.checked(jobs.parse_jobs(lines, {})[0])
+    assert len(good) == 1 and "nowhere does not exist" in str(bad[0])

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from xactor_jax.errors import UserError
+from xactor_jax.sampling.request import Request, check_request, check_target
+
+
+def request_for(tmp_path, **changes) -> Request:
+    return Request(**{"image": "p.png", "audio": "a.wav", "out": str(tmp_path / "v.mp4"), **changes})
+
+
+def test_a_good_request_leaves_no_trace(tmp_path):
+    check_request(request_for(tmp_path, emotion="happy", save_motion=str(tmp_path / "m.npz")))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"emotion": "bored"}, "no emotion 'bored': choose one of neutral, happy"),
+        ({"crop": "face"}, "no crop 'face'"),
+        ({"seed": -1}, "seed -1 is out of range"),
+        ({"out": "v.avi"}, r"v.avi does not end in \.mp4"),
+        ({"out": "nowhere/v.mp4"}, "the folder nowhere does not exist"),
+        ({"save_motion": "nowhere/m.npz"}, "the folder nowhere does not exist"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        check_request(request_for(tmp_path, **changes))
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "v.mp4").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        check_target(tmp_path / "v.mp4", ".mp4")
+    with pytest.raises(UserError, match="/proc cannot be written to"):
+        check_target("/proc/v.mp4", ".mp4")
+
+
+def test_emotions_are_numbered_and_unknown_is_minus_one(tmp_path):
+    assert request_for(tmp_path).emotion_index == -1
+    assert request_for(tmp_path, emotion="surprised").emotion_index == 4
+
+
+def test_it_is_finished_when_the_json_is_there_too(tmp_path):
+    request = request_for(tmp_path)
+    (tmp_path / "v.mp4").write_bytes(b"x")
+    assert not request.finished
+    (tmp_path / "v.json").write_text("{}")
+    assert request.finished
