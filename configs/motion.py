@@ -12,9 +12,9 @@ from configs.common import apply_preset, get_common
 
 def get_config(preset: str = "default") -> ConfigDict:
     c = get_common("motion")
-    c.steps = 1_000
-    c.batch_size = 32
-    c.optimizer.learning_rate = 2e-3
+    c.steps = 1_500
+    c.batch_size = 16  # pairs
+    c.optimizer.learning_rate = 1.5e-3
     c.optimizer.discriminator_scale = 0.3
 
     c.network = ConfigDict()
@@ -27,26 +27,26 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss = ConfigDict()
     c.loss.pixel = 1.0  # mean absolute error
     c.loss.gradient = 1.0  # mean absolute error of image differences at three scales
-    c.loss.component = 1.0  # extra weight of the eyes and of the mouth: each counts as much as this many whole pictures
-    c.loss.motion = 1.0  # extra weight of pixels that differ from the reference
+    c.loss.component = 2.0  # extra weight of the eyes and of the mouth: each counts as much as this many whole pictures
+    c.loss.motion = 0.5  # extra weight of pixels that differ from the reference
     c.loss.kl = 1e-4  # nats of one latent, to the unit Gaussian
     c.loss.adversarial = 0.01  # hinge loss of the patch discriminator
     c.loss.feature_matching = 0.1  # distance of the discriminator's features
 
     c.data.augmentation = ConfigDict()  # of the driving frame alone
-    c.data.augmentation.probability = 0.8  # of changing a frame at all
+    c.data.augmentation.probability = 0.6  # of changing a frame at all
     c.data.augmentation.brightness = 0.15  # ± of the full range
     c.data.augmentation.contrast = 0.25  # ± factor
     c.data.augmentation.channel_gain = 0.2  # ± factor of each colour channel
     c.data.augmentation.grayscale = 0.1  # probability of dropping colour
     c.data.augmentation.scale = 0.3  # ± factor about the centre
-    c.data.augmentation.warp = 0.03  # ± displacement of the warp's control points, fraction of the side
+    c.data.augmentation.warp = 0.01  # ± displacement of the warp's control points, fraction of the side; brows move by 0.06 of it
     c.data.augmentation.warp_points = 4  # control points a side
     return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
-    c.steps = 9_000
+    c.steps = 11_000
     c.data.persons = 160
     c.data.clips_per_person = 6
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000

@@ -8,7 +8,8 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from data.encode import encode_dataset
-from data.puppets.build import build
+from data.puppets.build import GENERATOR, build
+from data.storage import is_prepared
 from xactor_jax.errors import UserError
 from xactor_jax.training.checkpoints import checkpoint_hash
 
@@ -27,9 +28,9 @@ def ensure_clips(config: ConfigDict) -> epath.Path:
     d = config.data
     if d.path:
         return epath.Path(d.path)
-    name = f"puppets-{d.persons}x{d.clips_per_person}x{d.clip_seconds:g}s-{d.image_size}px-seed{d.seed}"
+    name = f"puppets-v{GENERATOR}-{d.persons}x{d.clips_per_person}x{d.clip_seconds:g}s-{d.image_size}px-seed{d.seed}"
     path = epath.Path(d.cache) / name
-    if not path.exists():
+    if not is_prepared(path):
         build(
             path,
             persons=d.persons,
@@ -49,7 +50,7 @@ def ensure_encoded(config: ConfigDict) -> epath.Path:
         return epath.Path(config.data.encoded_path)
     clips = ensure_clips(config)
     path = clips.parent / f"{clips.name}-encoded-{checkpoint_hash(config.pretrained.motion)[:12]}"
-    if not path.exists():
+    if not is_prepared(path):
         encode_dataset(clips, config.pretrained.motion, path)
     return path
 

@@ -1,8 +1,9 @@
 """Record folders: a TFDS data set in ArrayRecord, written without TensorFlow, moved into place when whole, with an index.
 
 A folder holds what TFDS writes (`dataset_info.json`, `features.json`, one or more ArrayRecord files per split) and
-`index.json`: free metadata, and per split the person, clip and number of frames of every record, sorted by (person, clip),
-with its position in the files. TFDS orders records by the hash of their key; the index gives back the sorted order.
+`index.json`: an identifier of this writing, free metadata, and per split the person, clip and number of frames of every record,
+sorted by (person, clip), with its position in the files. TFDS orders records by the hash of their key; the index gives back
+the sorted order.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import itertools
 import json
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -119,9 +121,9 @@ def require_free(path: epath.PathLike) -> None:
     target = epath.Path(path)
     if is_prepared(target):
         raise UserError(f"{target} is a data set already: remove it or name another folder.")
-    if not is_remote(target) and target.exists():
-        if not target.is_dir() or any(target.iterdir()):
-            raise UserError(f"{target} exists and is not an empty folder: name another folder for the data set.")
+    occupied = target.exists() and not (target.is_dir() and not any(target.iterdir()))
+    if occupied and not is_remote(target):
+        raise UserError(f"{target} exists and is not an empty folder: name another folder for the data set.")
 
 
 def write_records(
@@ -146,26 +148,26 @@ def write_records(
     """
     target = epath.Path(path)
     require_free(target)
-    try:
-        with _scratch(target) as scratch:
-            kept = _without_empty(splits)
-            if not kept:
-                raise UserError(f"there is no clip to write to {target}: check the input folder.")
-            folder = _prepare(scratch, kept, tfds.features.FeaturesDict(features), name)
-            rows = {split: _index_split(folder, split, length_field) for split in kept}
-            (folder / INDEX).write_text(json.dumps({"metadata": dict(metadata), "splits": rows}))
-            _move(folder, target)
-    except PermissionError as error:
-        raise UserError(f"cannot write to {target.parent}: choose a folder that you may write to.") from error
+    with _scratch(target) as scratch:
+        kept = _without_empty(splits)
+        if not kept:
+            raise UserError(f"there is no clip to write to {target}: check the input folder.")
+        folder = _prepare(scratch, kept, tfds.features.FeaturesDict(features), name)
+        rows = {split: _index_split(folder, split, length_field) for split in kept}
+        (folder / INDEX).write_text(json.dumps({"id": uuid.uuid4().hex, "metadata": dict(metadata), "splits": rows}))
+        _move(folder, target)
 
 
 @contextlib.contextmanager
 def _scratch(target: epath.Path) -> Iterator[epath.Path]:
     """A temporary folder on the same disk as a local target, else in the system's place; always removed."""
     parent = None if is_remote(target) else target.parent
-    if parent is not None:
-        parent.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent)
+    try:
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent)
+    except OSError as error:
+        raise UserError(f"cannot write to {parent} ({error.strerror}): choose a folder that you may write to.") from error
     try:
         yield epath.Path(folder)
     finally:
@@ -173,7 +175,10 @@ def _scratch(target: epath.Path) -> Iterator[epath.Path]:
 
 
 def _staged(folder: epath.Path) -> epath.Path:
-    """A local copy of a remote folder (ArrayRecord cannot read gs://), keyed by its address and index; made once."""
+    """A local copy of a remote folder, since ArrayRecord cannot read gs://.
+
+    Its name comes from the address and the index, whose identifier is new with every writing.
+    """
     if not is_remote(folder):
         return folder
     key = hashlib.sha256(str(folder).encode() + (folder / INDEX).read_bytes()).hexdigest()[:16]

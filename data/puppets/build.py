@@ -18,6 +18,9 @@ from data.records import Clip, write_clips
 from xactor_jax.errors import UserError
 from xactor_jax.timing import FRAME_RATE
 
+GENERATOR = 1
+"""Version of what a puppet looks and sounds like; raise it whenever the same arguments give other records."""
+
 
 def split_persons(persons: int, seed: int) -> dict[str, list[int]]:
     """People of each split: a tenth for validation, a tenth for test, at least one each; the rest train.

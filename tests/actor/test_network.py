@@ -19,7 +19,7 @@ FRAMES = 12
 
 @cache
 def parts():
-    model, variables = toy_actor()
+    model, variables = toy_actor(depth=2)
     key = jax.random.split(jax.random.key(1), 5)
     inputs = {
         "x": jax.random.normal(key[0], (1, FRAMES, DIM)),
@@ -55,9 +55,8 @@ def test_a_later_chunk_never_changes_an_earlier_one() -> None:
 
 def test_one_layer_looks_back_its_context_and_no_further() -> None:
     model, variables = toy_actor()
-    network = dataclasses.replace(model.network, depth=1)
     _, inputs = parts()
-    predict = jax.jit(lambda x: apply(network, variables, {**inputs, "x": x}, keep_all(1)))
+    predict = jax.jit(lambda x: apply(model.network, variables, {**inputs, "x": x}, keep_all(1)))
     difference = predict(inputs["x"]) != predict(inputs["x"].at[0, 1].add(1.0))
     assert np.flatnonzero(np.asarray(difference).any(-1)[0]).tolist() == list(range(9))
 
@@ -94,7 +93,7 @@ def test_an_unknown_emotion_is_a_dropped_one() -> None:
 
 
 def test_a_fresh_network_predicts_nothing_yet_and_half_precision_is_close() -> None:
-    model, variables = toy_actor()
+    model, variables = toy_actor(depth=2)
     _, inputs = parts()
     fresh = jax.tree.map(jnp.zeros_like, variables.params["prediction"])
     zero = variables._replace(params={**variables.params, "prediction": fresh})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,9 +16,9 @@ from xactor_jax.training.task import Variables
 CHUNK, CONTEXT, DIM, AUDIO = 3, 6, 4, 5
 
 
-def toy_config():
+def toy_config(depth: int = 1):
     c = get_config()
-    c.network.update(latent_dim=DIM, audio_dim=AUDIO, width=16, depth=2, heads=2, chunk=CHUNK, context=CONTEXT)
+    c.network.update(latent_dim=DIM, audio_dim=AUDIO, width=16, depth=depth, heads=2, chunk=CHUNK, context=CONTEXT)
     c.data.window, c.batch_size, c.rollout.steps = 12, 4, 4
     return c
 
@@ -29,8 +31,9 @@ def randomised(variables: Variables, scale: float = 0.15) -> Variables:
     return variables._replace(params=jax.tree.unflatten(tree, moved))
 
 
-def toy_actor() -> tuple[ActorModel, Variables]:
-    task = ActorTask.from_config(toy_config())
+@cache
+def toy_actor(depth: int = 1) -> tuple[ActorModel, Variables]:
+    task = ActorTask.from_config(toy_config(depth))
     return task.model, randomised(jax.jit(task.init)(jax.random.key(0)))
 
 

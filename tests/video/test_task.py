@@ -149,7 +149,7 @@ def test_the_autoencoder_comes_from_its_checkpoint(monkeypatch):
         VideoTask.from_config(config).pretrained_buffers()
 
 
-@pytest.mark.parametrize("preset", ["default", "puppets", "base"])
+@pytest.mark.parametrize("preset", ["default", "base"])
 def test_every_preset_makes_a_task_whose_loss_has_shapes(preset):
     task = VideoTask.from_config(video.get_config(preset))
     variables = jax.eval_shape(task.init, jax.random.key(0))

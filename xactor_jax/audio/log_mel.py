@@ -20,7 +20,7 @@ import functools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME, num_frames
 
@@ -80,6 +80,21 @@ def mel_filters(settings: LogMelSettings = LogMelSettings()) -> Float[np.ndarray
 
 
 @functools.lru_cache(maxsize=8)
+def _sparse_filters(settings: LogMelSettings) -> tuple[Int[np.ndarray, "mels width"], Float[np.ndarray, "mels width"]]:
+    """The few bins that each triangle covers, and its weights there.
+
+    A matrix product would wake all threads of the linear algebra library for a very small task.
+    """
+    filters = mel_filters(settings).T
+    first = np.argmax(filters > 0, axis=1)
+    bins = first[:, None] + np.arange(np.count_nonzero(filters, axis=1).max())
+    bins = np.minimum(bins, filters.shape[1] - 1)
+    weights = np.take_along_axis(filters, bins, axis=1)
+    weights[:, 1:][bins[:, 1:] == bins[:, :-1]] = 0  # the last bin counts once
+    return bins, weights
+
+
+@functools.lru_cache(maxsize=8)
 def _window(settings: LogMelSettings) -> Float[np.ndarray, "window"]:
     phase = 2 * np.pi * np.arange(settings.window) / settings.window
     return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
@@ -90,7 +105,9 @@ def _block_features(samples: Float[np.ndarray, "n"], settings: LogMelSettings) -
     windows = np.lib.stride_tricks.sliding_window_view(samples, settings.window)[:: settings.hop]
     spectrum = np.fft.rfft(windows * _window(settings))
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    level = np.log10(np.maximum(power @ mel_filters(settings), np.float32(settings.floor)))
+    bins, weights = _sparse_filters(settings)
+    mel = np.einsum("cmk,mk->cm", power[:, bins], weights)
+    level = np.log10(np.maximum(mel, np.float32(settings.floor)))
     normalised = (level - np.float32(settings.offset)) / np.float32(settings.scale)
     return normalised.astype(np.float32).reshape(-1, num_features(settings))
 

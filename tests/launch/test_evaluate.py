@@ -1,0 +1,75 @@
+"""The whole evaluation of the tiny stages, and the demo, as programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from data.puppets.build import build
+from tests.tiny import SIZE, tiny  # noqa: F401
+from xactor_jax.media.video_io import read_frames
+
+
+def run(repository, program: str, *arguments, cwd=None) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(repository / "launch" / program), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd or repository, capture_output=True, text=True)
+
+
+def checkpoints(tiny) -> list[str]:  # noqa: F811
+    return [f"--{stage}={path}" for stage, path in tiny.items()]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "puppets"
+    build(path, persons=20, clips_per_person=2, seconds=0.8, size=SIZE, processes=1, progress=False)
+    return path
+
+
+def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):  # noqa: F811
+    sizes = ("--actor_frames=20", "--video_frames=6", "--video_clips=2", "--sheets=1")
+    done = run(repository, "evaluate.py", *checkpoints(tiny), "--data", clips, "--out", tmp_path / "report", *sizes)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    people = report["people"]
+    assert len(people["test"]) == 2 and not set(people["test"]) & set(people["train"])
+    scores = report["scores"]
+    assert -5 < scores["motion"]["r2_face"] < 1 and scores["motion"]["identity"]["chance"] == 0.5
+    assert scores["actor"]["frames"] == 20 and scores["actor"]["clips"] == 4 and abs(scores["actor"]["jaw_correlation"]) <= 1
+    assert scores["video"]["frames"] == 6 and 0 < scores["video"]["true_motion"]["psnr"] < 60
+    assert len(report["targets"]) == 5 and report["checkpoints"]["motion"]["hash"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert done.stdout.count("missed") + done.stdout.count("reached") == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--actor_frames=3"], "--actor_frames 3 is too small"),
+        (["--data=nowhere"], "nowhere holds no prepared data"),
+        (["--motion=nowhere"], "no checkpoint in nowhere"),
+        (["--out=/proc/report"], "/proc/report cannot be made"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, message):  # noqa: F811
+    done = run(repository, "evaluate.py", *checkpoints(tiny), f"--out={tmp_path}/report", *options)
+    errors = [line for line in done.stderr.splitlines() if not line.endswith("…")]
+    assert done.returncode == 2 and len(errors) == 1 and message in errors[0]
+
+
+def test_the_demo_is_a_page_with_a_video(repository, tiny, tmp_path):  # noqa: F811
+    done = run(repository, "demo.py", *checkpoints(tiny), "--seconds=1.2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "build" / "demo"
+    assert done.stdout.splitlines()[-1] == "build/demo/index.html"
+    assert sum(1 for _ in read_frames(folder / "talking.mp4")) == 30
+    page = (folder / "index.html").read_text()
+    for file in re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page):
+        assert (folder / file).exists(), file
+    assert '<video src="talking.mp4"' in page and "<h2>Report</h2>" in page
+    assert (folder / "demo.png").stat().st_size > 10_000

@@ -1,0 +1,238 @@
+"""launch/sample.py, as a program where the process matters, otherwise in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import runpy
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.gcs import gcs_bucket  # noqa: F401
+from tests.sampling.conftest import make_image, make_sound
+from tests.tiny import tiny  # noqa: F401
+from xactor_jax.media.image_io import write_image
+from xactor_jax.media.video_io import read_frames
+
+
+@pytest.fixture
+def inputs(tmp_path) -> dict[str, str]:
+    """A picture and half a second of sound in their own folder."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return {"image": make_image(folder / "p.png"), "audio": make_sound(folder / "a.wav", 0.5)}
+
+
+@pytest.fixture
+def out(tmp_path) -> pathlib.Path:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+def options(**values) -> list[str]:
+    return [f"--{name}={value}" for name, value in values.items() if value is not None]
+
+
+@pytest.fixture
+def program(repository, tiny, monkeypatch, capfd):  # noqa: F811
+    """Runs the program here with the tiny checkpoints; returns (exit status, stdout, stderr)."""
+
+    def run(**arguments) -> tuple[int, str, str]:
+        arguments = {**tiny, "crop": "none", **arguments}
+        monkeypatch.setattr(sys, "argv", ["sample.py", *options(**arguments)])
+        monkeypatch.syspath_prepend(str(repository / "launch"))
+        status = 0
+        try:
+            runpy.run_path(str(repository / "launch" / "sample.py"), run_name="__main__")
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capfd.readouterr()
+
+    return run
+
+
+def run_process(repository, arguments: list[str], **environment: str) -> subprocess.Popen:
+    command = [sys.executable, "launch/sample.py", *arguments]
+    streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=repository, env={**os.environ, "JAX_NUM_CPU_DEVICES": "2", **environment}, **streams)
+
+
+def test_a_portrait_speaks_and_says_the_same_again(repository, tiny, inputs, out):  # noqa: F811
+    def made(name: str) -> bytes:
+        arguments = options(**inputs, **tiny, crop="none", out=out / name, seed=3, save_motion=out / "m.npz", emotion="sad")
+        process = run_process(repository, arguments)
+        output, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert output.strip() == str(out / name)
+        return (out / name).read_bytes()
+
+    assert made("a.mp4") == made("b.mp4")
+    assert sum(1 for _ in read_frames(out / "a.mp4")) == 13
+    assert sorted(p.name for p in out.iterdir()) == ["a.json", "a.mp4", "b.json", "b.mp4", "m.npz"]
+    assert json.loads((out / "a.json").read_text())["arguments"]["seed"] == 3
+
+
+def test_options_reach_the_samplers(program, inputs, out):
+    status, _, errors = program(
+        **inputs, out=out / "v.mp4", steps=1, guidance_scale=2.0, actor_steps=3, audio_guidance=1.0, schedule="pyramid", seed=9
+    )
+    assert status == 2 and "pyramid offset of 4 does not fit 3 steps" in errors
+    status, *_ = program(
+        **inputs, out=out / "v.mp4", steps=1, guidance_scale=2.0, actor_steps=4, audio_guidance=1.0, schedule="pyramid"
+    )
+    said = json.loads((out / "v.json").read_text())["arguments"]
+    assert status == 0
+    assert (said["render"]["steps"], said["render"]["guidance_scale"]) == (1, 2.0)
+    assert (said["rollout"]["steps"], said["rollout"]["audio_guidance"], said["rollout"]["schedule"]) == (4, 1.0, "pyramid")
+
+
+def faces_picture(path: pathlib.Path, repository: pathlib.Path, count: int) -> str:
+    """Puppets side by side, whose faces the bundled cascade finds."""
+    from data.puppets.clip import make_portrait
+
+    row = [make_portrait(0, person, 256) for person in range(count)]
+    write_image(path, cv2.copyMakeBorder(np.concatenate(row, axis=1), 20, 20, 20, 20, cv2.BORDER_REPLICATE))
+    return str(path)
+
+
+def written(path: pathlib.Path, content: bytes) -> pathlib.Path:
+    path.write_bytes(content)
+    return path
+
+
+def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:  # noqa: F811
+    """Options that are wrong in one way."""
+    cases = {
+        "no face": lambda: {"crop": "auto"},
+        "no image": lambda: {"image": folder / "none.png"},
+        "no picture": lambda: {"image": written(folder / "x.png", b"x")},
+        "no audio": lambda: {"audio": folder / "none.wav"},
+        "damaged audio": lambda: {"audio": written(folder / "x.wav", b"RIFF")},
+        "empty audio": lambda: {"audio": make_sound(folder / "x.wav", 0.0)},
+        "no checkpoint": lambda: {"actor": folder / "none"},
+        "other stage": lambda: {"actor": tiny["video"]},
+        "emotion": lambda: {"emotion": "bored"},
+        "no folder": lambda: {"out": folder / "none" / "v.mp4"},
+        "not writable": lambda: {"out": "/proc/v.mp4"},
+        "suffix": lambda: {"out": folder / "v.mov"},
+        "schedule": lambda: {"schedule": "random"},
+        "steps": lambda: {"steps": 0},
+        "missing option": lambda: {"audio": None},
+        "both": lambda: {"jobs": folder / "jobs.jsonl"},
+    }
+    return cases[name]()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no face", "no face was found in .*--crop none"),
+        ("no image", "none.png"),
+        ("no picture", "x.png cannot be read"),
+        ("no audio", "none.wav"),
+        ("damaged audio", "x.wav"),
+        ("empty audio", "x.wav holds no sound"),
+        ("no checkpoint", "no checkpoint in .*none"),
+        ("other stage", "stage video, not actor"),
+        ("emotion", "no emotion 'bored'"),
+        ("no folder", "none does not exist"),
+        ("not writable", "/proc cannot be written to"),
+        ("suffix", r"v.mov does not end in \.mp4"),
+        ("schedule", "no schedule 'random'"),
+        ("steps", "--steps 0 is too few"),
+        ("missing option", "give --image, --audio and --out"),
+        ("both", "--jobs stands alone"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_leaves_nothing(program, inputs, out, tiny, tmp_path, name, message):  # noqa: F811
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    arguments = {**inputs, "out": out / "v.mp4", **bad_inputs(name, folder, tiny)}
+    before = sorted(folder.rglob("*"))
+    status, output, errors = program(**arguments)
+    lines = errors.strip().splitlines()
+    assert status == 2 and not output
+    assert len(lines) == 1 and lines[0].startswith("error: ")
+    assert __import__("re").search(message, lines[0])
+    assert not list(out.iterdir()) and sorted(folder.rglob("*")) == before
+
+
+def test_one_of_several_faces_is_chosen_by_its_index(program, inputs, out, tmp_path, repository):
+    image = faces_picture(tmp_path / "faces.png", repository, 2)
+    arguments = dict(image=image, audio=inputs["audio"], out=out / "v.mp4", crop="auto")
+    status, _, errors = program(**arguments)
+    assert status == 2 and "2 faces were found" in errors and not list(out.iterdir())
+    status, _, errors = program(**arguments, face_index=2)
+    assert status == 2 and "out of range" in errors
+    assert program(**arguments, face_index=1)[0] == 0
+
+
+def test_silence_is_warned_about(program, inputs, out, tmp_path):
+    import soundfile
+
+    soundfile.write(tmp_path / "silent.wav", np.zeros(4000, np.float32), 16_000)
+    status, _, errors = program(image=inputs["image"], audio=tmp_path / "silent.wav", out=out / "v.mp4")
+    assert status == 0 and "warning: " in errors and "silent" in errors and (out / "v.mp4").exists()
+
+
+def write_jobs(path: pathlib.Path, jobs: list[dict]) -> pathlib.Path:
+    path.write_text("".join(json.dumps(job) + "\n" for job in jobs))
+    return path
+
+
+def test_jobs_end_with_status_two_if_one_is_bad(program, inputs, out, tmp_path):
+    jobs = [{**inputs, "out": str(out / "0.mp4")}, {**inputs, "image": "none.png", "out": str(out / "1.mp4")}]
+    status, _, errors = program(jobs=write_jobs(tmp_path / "jobs.jsonl", jobs), seed=5)
+    assert status == 2
+    errors = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "job in line 2" in errors[0] and "none.png" in errors[0]
+    assert sorted(p.name for p in out.iterdir()) == ["0.json", "0.mp4"]
+    assert json.loads((out / "0.json").read_text())["seed"] == 5
+
+
+def test_two_processes_share_a_list_of_jobs(repository, tiny, inputs, out, tmp_path, free_port):  # noqa: F811
+    jobs = [{**inputs, "out": str(out / f"{i}.mp4"), "seed": i} for i in range(5)]
+    arguments = options(**tiny, crop="none", jobs=write_jobs(tmp_path / "jobs.jsonl", jobs))
+    environment = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port}", "JAX_NUM_PROCESSES": "2"}
+    processes = [run_process(repository, arguments, **environment, JAX_PROCESS_ID=str(i)) for i in range(2)]
+    results = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], results
+    assert sorted(p.name for p in out.iterdir()) == sorted(f"{i}.{end}" for i in range(5) for end in ("mp4", "json"))
+    batches = [json.loads((out / f"{i}.json").read_text())["timings"]["batch_size"] for i in range(5)]
+    assert batches == [2, 2, 2, 2, 1] or sorted(batches) == [1, 2, 2, 2, 2]
+
+
+@pytest.fixture
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_everything_may_be_in_a_bucket(repository, gcs_bucket, tiny, inputs, out):  # noqa: F811
+    from etils import epath
+
+    remote = epath.Path(gcs_bucket) / "sample"
+    for name, path in inputs.items():
+        (remote / name).write_bytes(pathlib.Path(path).read_bytes())
+    for file in tiny["actor"].rglob("*"):
+        if file.is_file():
+            (remote / "actor" / file.relative_to(tiny["actor"]).as_posix()).write_bytes(file.read_bytes())
+    places = {**tiny, "actor": remote / "actor", "image": remote / "image", "audio": remote / "audio"}
+    process = run_process(repository, options(**places, crop="none", out=remote / "v.mp4", save_motion=remote / "m.npz"))
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    (out / "v.mp4").write_bytes((remote / "v.mp4").read_bytes())
+    assert sum(1 for _ in read_frames(out / "v.mp4")) == 13
+    assert json.loads((remote / "v.json").read_text())["arguments"]["out"] == f"{remote}/v.mp4"
+    assert sorted(p.name for p in remote.iterdir()) == ["actor", "audio", "image", "m.npz", "v.json", "v.mp4"]
+    missing = run_process(repository, options(**places, crop="none", out="gs://no-such-bucket/v.mp4"))
+    assert missing.wait() == 2 and "gs://no-such-bucket cannot be written to" in missing.stderr.read()
