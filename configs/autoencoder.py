@@ -48,7 +48,9 @@ def get_config(preset: str = "default") -> ConfigDict:
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
-    c.steps = 2400
+    c.steps = 2_400
+    c.data.persons = 160
+    c.data.clips_per_person = 6
     return c
 
 

@@ -28,6 +28,7 @@ def get_common(stage: str) -> ConfigDict:
     c.optimizer.warmup_steps = 100  # linear, from zero
     c.optimizer.b1 = 0.9
     c.optimizer.b2 = 0.99
+    c.optimizer.eps = 1e-8  # added to the root of the second moment
     c.optimizer.weight_decay = 1e-4  # decoupled, on matrices and kernels alone
     c.optimizer.clip_norm = 1.0  # global norm of the gradients
     c.optimizer.discriminator_scale = 1.0  # learning rate of the discriminator over that of the rest

@@ -15,6 +15,7 @@ from xactor_jax.actor import model as actor_model
 from xactor_jax.actor.model import ActorModel, make_guide
 from xactor_jax.actor.network import Conditions, Keep
 from xactor_jax.actor.rollout import RolloutSettings, Window
+from xactor_jax.actor.task import ActorTask
 from xactor_jax.errors import UserError
 
 BATCH = 2
@@ -41,13 +42,13 @@ def rollout(frames: int, name: str = "autoregressive", **changes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@pytest.mark.parametrize("pieces", [[1] * 26, [5, 0, 7, 14], [25, 1]])
-def test_a_stream_is_the_rollout_bit_for_bit(name: str, pieces: list[int]) -> None:
+def test_a_stream_is_the_rollout_bit_for_bit(name: str) -> None:
     model, variables = toy_actor()
     audio, reference, emotion = inputs()
-    split = np.split(audio, np.cumsum(pieces)[:-1], axis=1)
-    given = list(model.stream(variables, jax.random.key(5), iter(split), reference, emotion, SETTINGS[name]))
-    np.testing.assert_array_equal(np.concatenate(given, axis=1), rollout(26, name))
+    for pieces in ([1] * 26, [5, 0, 7, 14], [25, 1]):
+        split = np.split(audio, np.cumsum(pieces)[:-1], axis=1)
+        given = list(model.stream(variables, jax.random.key(5), iter(split), reference, emotion, SETTINGS[name]))
+        np.testing.assert_array_equal(np.concatenate(given, axis=1), rollout(26, name))
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -108,8 +109,7 @@ def test_what_comes_later_does_not_change_what_was_given() -> None:
     assert (rollout(26)[:, 9:12] != rollout(26, audio_features=audio)[:, 9:12]).any()
 
 
-def test_the_past_beyond_the_context_is_forgotten_only_through_the_chunks_between() -> None:
-    """The window holds the context and the chunks in flight, whatever the length."""
+def test_the_window_holds_the_context_and_the_chunks_in_flight() -> None:
     model, _ = toy_actor()
     for name, active in {"autoregressive": 1, "pyramid": 2, "full_sequence": 2}.items():
         window = Window(model.network, model.process, SETTINGS[name])
@@ -125,13 +125,12 @@ def test_seeds_emotions_references_and_audio_all_matter() -> None:
         {"reference_motion": inputs()[1] + 1},
         {"audio_features": inputs()[0][:, :6] + 1},
         {"settings": RolloutSettings(steps=3, audio_guidance=1.0)},
-        {"settings": RolloutSettings(steps=3, audio_guidance=1.7, emotion_guidance=2.0)},
     ):
         assert np.abs(rollout(6, **changes) - base).max() > 1e-3, changes
     np.testing.assert_array_equal(rollout(6, emotion=None), rollout(6, emotion=np.array([-1, -1], np.int32)))
 
 
-@pytest.mark.parametrize("scales", [(1.0, 1.0), (2.0, 1.0), (1.8, 0.5)])
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (1.8, 0.5)])
 def test_guidance_is_its_formula_over_separate_calls(scales: tuple[float, float]) -> None:
     model, variables = toy_actor()
     audio, reference, emotion = inputs()
@@ -169,8 +168,6 @@ def test_misfits_are_refused() -> None:
 
 
 def test_presets_have_their_sizes() -> None:
-    from xactor_jax.actor.task import ActorTask
-
     sizes = {}
     for preset in ("puppets", "base"):
         task = ActorTask.from_config(get_config(preset))

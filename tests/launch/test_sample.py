@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import runpy
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def program(repository, tiny, monkeypatch, capfd):  # noqa: F811
 def run_process(repository, arguments: list[str], **environment: str) -> subprocess.Popen:
     command = [sys.executable, "launch/sample.py", *arguments]
     streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return subprocess.Popen(command, cwd=repository, env={**os.environ, "JAX_NUM_CPU_DEVICES": "2", **environment}, **streams)
+    return subprocess.Popen(command, cwd=repository, env={**os.environ, **environment}, **streams)
 
 
 def test_a_portrait_speaks_and_says_the_same_again(repository, tiny, inputs, out):  # noqa: F811
@@ -159,7 +160,7 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(program, inputs, out, 
     lines = errors.strip().splitlines()
     assert status == 2 and not output
     assert len(lines) == 1 and lines[0].startswith("error: ")
-    assert __import__("re").search(message, lines[0])
+    assert re.search(message, lines[0])
     assert not list(out.iterdir()) and sorted(folder.rglob("*")) == before
 
 
@@ -199,7 +200,7 @@ def test_jobs_end_with_status_two_if_one_is_bad(program, inputs, out, tmp_path):
 def test_two_processes_share_a_list_of_jobs(repository, tiny, inputs, out, tmp_path, free_port):  # noqa: F811
     jobs = [{**inputs, "out": str(out / f"{i}.mp4"), "seed": i} for i in range(5)]
     arguments = options(**tiny, crop="none", jobs=write_jobs(tmp_path / "jobs.jsonl", jobs))
-    environment = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port}", "JAX_NUM_PROCESSES": "2"}
+    environment = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port}", "JAX_NUM_PROCESSES": "2", "JAX_NUM_CPU_DEVICES": "2"}
     processes = [run_process(repository, arguments, **environment, JAX_PROCESS_ID=str(i)) for i in range(2)]
     results = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], results

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,6 +20,6 @@ def test_pictures_are_brought_to_size(rng):
 
 def test_latents_do_not_depend_on_the_batches(models, rng):
     images = rng.integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
-    whole = models.motion.model.encode(models.motion.variables, jnp.asarray(images / 127.5 - 1, jnp.float32))
+    whole = jax.jit(models.motion.model.encode)(models.motion.variables, jnp.asarray(images / 127.5 - 1, jnp.float32))
     encode = pictures.frame_encoder(models.motion.model, models.motion.variables, batch_size=3)
     np.testing.assert_allclose(encode(images), whole, atol=1e-5)

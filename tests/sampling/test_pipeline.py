@@ -72,13 +72,14 @@ def test_the_stream_is_the_rollout_and_the_rendering_of_the_whole(models, settin
     performance = pipeline.perform(models, portrait, waveform, request, settings)
     frames = np.concatenate(list(performance.frames))
     as_float = lambda pixels: jnp.asarray(pixels / 127.5 - 1, jnp.float32)[None]
-    reference = models.motion.model.encode(models.motion.variables, as_float(portrait.for_motion))
+    reference = jax.jit(models.motion.model.encode)(models.motion.variables, as_float(portrait.for_motion))
     keys = [jax.random.fold_in(jax.random.key(0), i) for i in (0, 1)]
     features, emotion = log_mel_features(waveform)[None], np.array([1], np.int32)
     motion = models.actor.model.rollout(models.actor.variables, keys[0], features, reference, emotion, settings.rollout)
     np.testing.assert_allclose(np.concatenate(performance.motion), motion[0], atol=1e-4)
-    arguments = (keys[1][None], as_float(portrait.for_video), reference, motion, settings.render)
-    expected = models.video.model.render_batch(models.video.variables, *arguments)
+    arguments = (keys[1][None], as_float(portrait.for_video), reference, motion)
+    render = jax.jit(lambda *arrays: models.video.model.render_batch(*arrays, settings.render))
+    expected = render(models.video.variables, *arguments)
     assert np.abs(frames.astype(int) - np.asarray(expected[0], int)).max() <= 1
 
 

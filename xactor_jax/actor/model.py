@@ -67,7 +67,8 @@ class ActorModel:
             return self._scanned(*arguments, settings or RolloutSettings())
         if not audio_features.shape[1]:
             raise UserError("there are no audio features to perform: give at least one frame (40 ms)")
-        return jnp.concatenate(list(self.stream(variables, key, [audio_features], *arguments[3:], settings)), axis=1)
+        pieces = list(self.stream(variables, key, [audio_features], *arguments[3:], settings))
+        return jnp.asarray(np.concatenate(pieces, axis=1))  # on the host: nothing is compiled for the number of pieces
 
     def stream(
         self,
@@ -96,7 +97,7 @@ class ActorModel:
             start, end = max(0, -given), min(window.stride, source.arrived - given)
             given += window.stride
             if end > start:
-                yield latents[:, start:end]
+                yield latents if end - start == window.stride else latents[:, start:end]
 
     def _scanned(
         self,

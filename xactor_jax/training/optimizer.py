@@ -1,7 +1,7 @@
 """The optimiser of `config.optimizer`: Adam with decoupled weight decay (arXiv 1711.05101), one chain per parameter label.
 
 g ← g · min(1, clip_norm / ‖g‖)                         over the parameters of one label                      (1)
-θ ← θ − η(step) · (Adam(g; b1, b2) + weight_decay · θ)     decay on matrices and kernels alone                   (2)
+θ ← θ − η(step) · (Adam(g; b1, b2, eps) + weight_decay · θ)     decay on matrices and kernels alone                   (2)
 η(step): linear from 0 over warmup_steps, then constant, or cosine to final_fraction · peak at the last step        (3)
 """
 
@@ -55,7 +55,7 @@ def _chain(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransf
     decay = optax.add_decayed_weights(c.weight_decay, mask=decayed) if c.name == "adamw" else optax.identity()
     return optax.chain(
         optax.clip_by_global_norm(c.clip_norm),
-        optax.scale_by_adam(b1=c.b1, b2=c.b2),
+        optax.scale_by_adam(b1=c.b1, b2=c.b2, eps=c.eps),
         decay,
         optax.scale_by_learning_rate(schedule),
     )

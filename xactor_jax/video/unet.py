@@ -63,7 +63,7 @@ class UNetSettings:
 
     @property
     def layers(self) -> tuple[tuple[str, int], ...]:
-        """(name, level) of every layer in the order of computation; the middle is one level below none."""
+        """(name, level) of every layer in the order of computation; the middle has the last level's width, as -1."""
         down = tuple((f"down{level}_{i}", level) for level in range(len(self.channels)) for i in range(self.blocks))
         up = tuple((f"up{level}_{i}", level) for level in reversed(range(len(self.channels))) for i in range(self.blocks + 1))
         return (*down, ("middle", -1), *up)
@@ -154,14 +154,16 @@ class UNet(nn.Module):
         embedding = self.noise_level(t)
         h = self.conv_in(with_coordinates(x) if s.coordinates else x)
         h, skips = self._descend(h, embedding, conditions, features)
-        h = self.middle_out(self._layer("middle", h, embedding, conditions, features), embedding)
-        for level in reversed(range(len(s.channels))):
-            for i in range(s.blocks + 1):
-                if s.features_only and len(features) == s.num_features:
-                    return None, tuple(features)
-                h = jnp.concatenate([h, skips.pop()], axis=-1)
-                h = self._layer(f"up{level}_{i}", h, embedding, conditions, features)
-            h = self.up[level - 1](h) if level > 0 else h
+        h = self._layer("middle", h, embedding, conditions, features)
+        if s.features_only and len(features) == s.num_features:
+            return None, tuple(features)
+        h = self.middle_out(h, embedding)
+        for name, level in s.layers[len(s.channels) * s.blocks + 1 :]:
+            h = self._layer(name, jnp.concatenate([h, skips.pop()], axis=-1), embedding, conditions, features)
+            if s.features_only and len(features) == s.num_features:
+                return None, tuple(features)
+            if level > 0 and name.endswith(f"_{s.blocks}"):
+                h = self.up[level - 1](h)
         return self.conv_out(jax.nn.silu(self.norm_out(h))).astype(jnp.float32), tuple(features)
 
     def _descend(self, h: jax.Array, embedding: jax.Array, conditions: Conditions, features: list) -> tuple[jax.Array, list]:
