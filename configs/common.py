@@ -53,7 +53,7 @@ def get_common(stage: str) -> ConfigDict:
 
     c.data = ConfigDict()
     c.data.path = ""  # folder of clip records (launch/prepare.py); empty: the embedded puppets, built on first use
-    c.data.encoded_path = ""  # folder of motion latents and audio features (launch/encode.py); empty: made beside the clips on first use
+    c.data.encoded_path = ""  # folder of latents and features (launch/encode.py); empty: made beside the clips on first use
     c.data.cache = "runs/data"  # where the embedded data set and what is made from it are kept
     c.data.persons = 48  # people in the embedded data set when it is built
     c.data.clips_per_person = 4  # clips of each of them

@@ -1,8 +1,8 @@
 """Stage 1: the identity-agnostic motion VAE.
 
-    python launch/train.py --config=configs/motion.py            # a few minutes on two cores
-    python launch/train.py --config=configs/motion.py:puppets    # the recipe behind data/assets/motion
-    python launch/train.py --config=configs/motion.py:base       # the size of the paper
+python launch/train.py --config=configs/motion.py            # a few minutes on two cores
+python launch/train.py --config=configs/motion.py:puppets    # the recipe behind data/assets/motion
+python launch/train.py --config=configs/motion.py:base       # the size of the paper
 """
 
 from ml_collections import ConfigDict
@@ -40,7 +40,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.data.augmentation.channel_gain = 0.2  # ± factor of each colour channel
     c.data.augmentation.grayscale = 0.1  # probability of dropping colour
     c.data.augmentation.scale = 0.3  # ± factor about the centre
-    c.data.augmentation.warp = 0.01  # ± displacement of the warp's control points, fraction of the side; brows move by 0.06 of it
+    c.data.augmentation.warp = 0.01  # ± displacement of the warp's control points, fraction of the side; brows move by 0.06
     c.data.augmentation.warp_points = 4  # control points a side
     return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
 

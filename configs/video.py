@@ -79,7 +79,7 @@ def _network() -> ConfigDict:
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
-    c.steps = 4_000
+    c.steps = 2_000
     c.data.persons = 160
     c.data.clips_per_person = 6
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000

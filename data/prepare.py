@@ -26,6 +26,7 @@ from data import prepare_video, records, storage, worker_pool
 from data.prepare_video import VideoJob, VideoSettings
 from xactor_jax.errors import UserError
 from xactor_jax.media import faces
+from xactor_jax.paths import is_remote
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".3gp", ".ogv")
 NO_PERSON = "no person"
@@ -186,7 +187,7 @@ def assign_splits(persons: Sequence[str], validation: float, test: float) -> dic
 
 def staging_folder(out: str) -> pathlib.Path:
     """Where clips wait until the data set is whole: beside a local output, else in the system's temporary folder."""
-    if "://" in out:
+    if is_remote(out):
         return pathlib.Path(tempfile.gettempdir()) / "xactor_jax_prepare" / hashlib.sha256(out.encode()).hexdigest()[:16]
     path = pathlib.Path(out).absolute()
     return path.with_name(f".{path.name}.staging")
@@ -316,7 +317,7 @@ def already_prepared(settings: PrepareSettings, mark: str) -> bool:
         if records.clips_metadata(out).get("fingerprint") == mark:
             return True
         raise UserError(f"{out} holds a data set of other files or settings: remove it or choose another --out.")
-    if "://" not in settings.out and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_remote(settings.out) and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not an empty folder: choose another --out.")
     return False
 

@@ -24,6 +24,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from xactor_jax.errors import UserError
+from xactor_jax.paths import is_remote
 
 INDEX = "index.json"
 MARKER = "dataset_info.json"
@@ -103,11 +104,6 @@ def _move(source: epath.Path, target: epath.Path) -> None:
     files = sorted(source.iterdir(), key=lambda file: (file.name == MARKER, file.name))
     for file in files:
         (target / file.name).write_bytes(file.read_bytes())
-
-
-def is_remote(path: epath.PathLike) -> bool:
-    """Whether `path` names a store that can neither rename nor be mapped, such as gs://."""
-    return "://" in str(path)
 
 
 def is_prepared(path: epath.PathLike) -> bool:

@@ -335,7 +335,7 @@ def test_command_line(tree, repository, tmp_path):
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: --size 33") and "Traceback" not in wrong.stderr
 
 
-def test_remote_folders(tree, tmp_path, gcs_bucket):  # noqa: F811
+def test_remote_folders(tree, tmp_path, gcs_bucket):
     source, out = epath.Path(f"{gcs_bucket}/prepare/in"), epath.Path(f"{gcs_bucket}/prepare/clips")
     for file in ("anna/a.mp4", "ben/a.mov"):
         (source / file).parent.mkdir(parents=True, exist_ok=True)

@@ -156,7 +156,7 @@ def test_encoded_round_trip(tmp_path, rng):
     assert encoded.encoded_metadata(tmp_path / "e") == {"motion": "abc123", "num_mels": 80}
 
 
-def test_google_cloud_storage(gcs_bucket, tmp_path, monkeypatch):  # noqa: F811
+def test_google_cloud_storage(gcs_bucket, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     clip, path = make_clip("a", "0"), f"{gcs_bucket}/records/clips"
     records.write_clips(path, {"train": [clip]})

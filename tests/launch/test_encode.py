@@ -28,14 +28,14 @@ def clips(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def encoded(clips, tiny, tmp_path_factory):  # noqa: F811
+def encoded(clips, tiny, tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "encoded"
     encode_dataset(clips, tiny["motion"], path, batch_size=4, progress=False)
     return path
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_every_clip_is_encoded_in_its_order(clips, encoded, tiny, split):  # noqa: F811
+def test_every_clip_is_encoded_in_its_order(clips, encoded, tiny, split):
     config, variables = load_variables(tiny["motion"], "motion")
     encode = jax.jit(MotionModel.from_config(config).encode)
     source, target = open_clips(clips, split), open_encoded(encoded, split)
@@ -51,18 +51,18 @@ def test_every_clip_is_encoded_in_its_order(clips, encoded, tiny, split):  # noq
         np.testing.assert_array_equal(record["controls"], clip["controls"])
 
 
-def test_the_metadata_says_what_encoded_it(encoded, tiny):  # noqa: F811
+def test_the_metadata_says_what_encoded_it(encoded, tiny):
     metadata = encoded_metadata(encoded)
     assert metadata["motion_hash"] == checkpoint_hash(tiny["motion"])
     assert metadata["audio"]["num_mels"] == 80 and metadata["audio"]["features"] == "log_mel"
 
 
-def test_a_batch_of_nothing_is_refused(clips, tiny, tmp_path):  # noqa: F811
+def test_a_batch_of_nothing_is_refused(clips, tiny, tmp_path):
     with pytest.raises(UserError, match="batch size of 0"):
         encode_dataset(clips, tiny["motion"], tmp_path / "e", batch_size=0)
 
 
-def test_nothing_is_left_when_encoding_fails(clips, tiny, tmp_path, monkeypatch):  # noqa: F811
+def test_nothing_is_left_when_encoding_fails(clips, tiny, tmp_path, monkeypatch):
     def fail(*_):
         raise UserError("a frame of the data set cannot be decoded")
 
@@ -77,7 +77,7 @@ def run(repository, *arguments) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=repository, capture_output=True, text=True)
 
 
-def test_the_program_encodes_and_says_what_is_wrong(repository, clips, tiny, tmp_path):  # noqa: F811
+def test_the_program_encodes_and_says_what_is_wrong(repository, clips, tiny, tmp_path):
     done = run(repository, "--data", clips, "--motion", tiny["motion"], "--out", tmp_path / "e")
     assert done.returncode == 0 and len(open_encoded(tmp_path / "e", "train")) > 0, done.stderr
     wrong = run(repository, "--data", tmp_path / "none", "--motion", tiny["motion"], "--out", tmp_path / "f")

@@ -19,7 +19,7 @@ def run(repository, program: str, *arguments, cwd=None) -> subprocess.CompletedP
     return subprocess.run(command, cwd=cwd or repository, capture_output=True, text=True)
 
 
-def checkpoints(tiny) -> list[str]:  # noqa: F811
+def checkpoints(tiny) -> list[str]:
     return [f"--{stage}={path}" for stage, path in tiny.items()]
 
 
@@ -30,7 +30,7 @@ def clips(tmp_path_factory):
     return path
 
 
-def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):  # noqa: F811
+def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
     sizes = ("--actor_frames=20", "--video_frames=6", "--video_clips=2", "--sheets=1")
     done = run(repository, "evaluate.py", *checkpoints(tiny), "--data", clips, "--out", tmp_path / "report", *sizes)
     assert done.returncode == 0, done.stderr
@@ -56,13 +56,13 @@ def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
         (["--out=/proc/report"], "/proc/report cannot be made"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, message):  # noqa: F811
+def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, message):
     done = run(repository, "evaluate.py", *checkpoints(tiny), f"--out={tmp_path}/report", *options)
     errors = [line for line in done.stderr.splitlines() if not line.endswith("…")]
     assert done.returncode == 2 and len(errors) == 1 and message in errors[0]
 
 
-def test_the_demo_is_a_page_with_a_video(repository, tiny, tmp_path):  # noqa: F811
+def test_the_demo_is_a_page_with_a_video(repository, tiny, tmp_path):
     done = run(repository, "demo.py", *checkpoints(tiny), "--seconds=1.2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "build" / "demo"

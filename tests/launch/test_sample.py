@@ -41,7 +41,7 @@ def options(**values) -> list[str]:
 
 
 @pytest.fixture
-def program(repository, tiny, monkeypatch, capfd):  # noqa: F811
+def program(repository, tiny, monkeypatch, capfd):
     """Runs the program here with the tiny checkpoints; returns (exit status, stdout, stderr)."""
 
     def run(**arguments) -> tuple[int, str, str]:
@@ -64,7 +64,7 @@ def run_process(repository, arguments: list[str], **environment: str) -> subproc
     return subprocess.Popen(command, cwd=repository, env={**os.environ, **environment}, **streams)
 
 
-def test_a_portrait_speaks_and_says_the_same_again(repository, tiny, inputs, out):  # noqa: F811
+def test_a_portrait_speaks_and_says_the_same_again(repository, tiny, inputs, out):
     def made(name: str) -> bytes:
         arguments = options(**inputs, **tiny, crop="none", out=out / name, seed=3, save_motion=out / "m.npz", emotion="sad")
         process = run_process(repository, arguments)
@@ -107,7 +107,7 @@ def written(path: pathlib.Path, content: bytes) -> pathlib.Path:
     return path
 
 
-def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:  # noqa: F811
+def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
     """Options that are wrong in one way."""
     cases = {
         "no face": lambda: {"crop": "auto"},
@@ -151,7 +151,7 @@ def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:  # noqa: F811
         ("both", "--jobs stands alone"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_and_leaves_nothing(program, inputs, out, tiny, tmp_path, name, message):  # noqa: F811
+def test_what_is_wrong_is_one_sentence_and_leaves_nothing(program, inputs, out, tiny, tmp_path, name, message):
     folder = tmp_path / "bad"
     folder.mkdir()
     arguments = {**inputs, "out": out / "v.mp4", **bad_inputs(name, folder, tiny)}
@@ -197,7 +197,7 @@ def test_jobs_end_with_status_two_if_one_is_bad(program, inputs, out, tmp_path):
     assert json.loads((out / "0.json").read_text())["seed"] == 5
 
 
-def test_two_processes_share_a_list_of_jobs(repository, tiny, inputs, out, tmp_path, free_port):  # noqa: F811
+def test_two_processes_share_a_list_of_jobs(repository, tiny, inputs, out, tmp_path, free_port):
     jobs = [{**inputs, "out": str(out / f"{i}.mp4"), "seed": i} for i in range(5)]
     arguments = options(**tiny, crop="none", jobs=write_jobs(tmp_path / "jobs.jsonl", jobs))
     environment = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port}", "JAX_NUM_PROCESSES": "2", "JAX_NUM_CPU_DEVICES": "2"}
@@ -218,7 +218,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def test_everything_may_be_in_a_bucket(repository, gcs_bucket, tiny, inputs, out):  # noqa: F811
+def test_everything_may_be_in_a_bucket(repository, gcs_bucket, tiny, inputs, out):
     from etils import epath
 
     remote = epath.Path(gcs_bucket) / "sample"

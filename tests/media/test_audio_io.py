@@ -122,7 +122,7 @@ def test_is_silent(rng):
     assert not is_silent(speech)
 
 
-def test_gs_path(tmp_path, rng, gcs_bucket):  # noqa: F811
+def test_gs_path(tmp_path, rng, gcs_bucket):
     from etils import epath
 
     soundfile.write(tmp_path / "x.wav", rng.uniform(-0.5, 0.5, 16000), 16000)

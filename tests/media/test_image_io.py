@@ -63,7 +63,7 @@ def test_errors(tmp_path):
         write_image(tmp_path / "none" / "x.png", quadrants())
 
 
-def test_gs_path(rng, gcs_bucket):  # noqa: F811
+def test_gs_path(rng, gcs_bucket):
     pixels = rng.integers(0, 256, (9, 13, 3), np.uint8)
     write_image(f"{gcs_bucket}/image_io/x.png", pixels)
     np.testing.assert_array_equal(read_image(f"{gcs_bucket}/image_io/x.png"), pixels)

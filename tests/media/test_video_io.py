@@ -184,7 +184,7 @@ def test_writing_errors(tmp_path, rng):
     assert not list(tmp_path.iterdir())
 
 
-def test_gs_path(tmp_path, rng, gcs_bucket):  # noqa: F811
+def test_gs_path(tmp_path, rng, gcs_bucket):
     from etils import epath
 
     frames, audio = noise_video(rng, 20), np.zeros(20 * 640, np.float32)

@@ -9,6 +9,7 @@ import pytest
 from configs.motion import get_config
 from xactor_jax.motion.model import MotionModel, latent_statistics, update_statistics
 from xactor_jax.motion.task import MotionTask
+from xactor_jax.training.task import Variables
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,8 @@ def test_training_learns_motion_that_the_reference_lacks(task, variables, batch)
         loss = lambda p: task.loss(variables._replace(params=p), batch, key, True)
         (_, out), grads = jax.value_and_grad(lambda p: (lambda o: (o.loss, o))(loss(p)), has_aux=True)(variables.params)
         updates, state = optimizer.update(grads, state)
-        return variables._replace(params=optax.apply_updates(variables.params, updates), buffers=out.buffers), state, out.metrics
+        params = optax.apply_updates(variables.params, updates)
+        return Variables(params, out.buffers), state, out.metrics
 
     state, first = optimizer.init(variables.params), None
     for i in range(80):

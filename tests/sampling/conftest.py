@@ -15,7 +15,7 @@ from xactor_jax.sampling.pipeline import Settings, make_settings
 
 
 @pytest.fixture(scope="session")
-def models(tiny) -> Models:  # noqa: F811
+def models(tiny) -> Models:
     return load_models(tiny)
 
 

@@ -23,7 +23,7 @@ def run(workdir: epath.Path, steps: int) -> Any:
     return jax.device_get(train(config, ToyTask(), make_iterator_of(config), workdir))
 
 
-def test_a_run_in_a_bucket(gcs_bucket: str, tmp_path: pathlib.Path) -> None:  # noqa: F811
+def test_a_run_in_a_bucket(gcs_bucket: str, tmp_path: pathlib.Path) -> None:
     folder, exported = epath.Path(gcs_bucket) / "training" / "run", epath.Path(gcs_bucket) / "training" / "export"
     run(folder, 2)
     state = run(folder, 4)

@@ -89,8 +89,3 @@ def test_what_was_written_before_an_error_is_kept(tmp_path: pathlib.Path) -> Non
         writers.write(1, {"a": 1.0})
         raise RuntimeError
     assert lines(tmp_path) == [{"step": 1, "a": 1.0}]
-
-
-@pytest.mark.parametrize(("path", "remote"), [("gs://bucket/run", True), ("/tmp/run", False), ("runs/motion", False)])
-def test_what_is_remote(path: str, remote: bool) -> None:
-    assert m.is_remote(epath.Path(path)) is remote

@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from etils import epath
 
 from xactor_jax.errors import UserError
+from xactor_jax.paths import is_remote
 
 
 def require_file(path: epath.PathLike, what: str) -> epath.Path:
@@ -33,7 +34,7 @@ def open_container(path: epath.PathLike, what: str) -> Iterator[InputContainer]:
     path = require_file(path, what)
     try:
         with contextlib.ExitStack() as stack:
-            remote = "://" in str(path)
+            remote = is_remote(path)
             source = stack.enter_context(path.open("rb")) if remote else str(path)
             yield stack.enter_context(av.open(source))
     except (av.FFmpegError, OSError) as error:

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from xactor_jax.errors import UserError
 from xactor_jax.media.containers import require_file
+from xactor_jax.paths import is_remote
 
 
 def read_image(path: epath.PathLike) -> UInt8[np.ndarray, "h w 3"]:
@@ -54,7 +55,7 @@ def write_image(path: epath.PathLike, pixels: UInt8[np.ndarray, "h w 3"]) -> Non
 
 def write_whole(path: epath.Path, data: bytes) -> None:
     """Writes a small file: locally under a temporary name that is moved when whole, on gs:// in place."""
-    if "://" in str(path):
+    if is_remote(path):
         path.write_bytes(data)
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -3,10 +3,10 @@
     (1) f = flow(reference, m),    x̃(p) = reference(p + f(p))                        where each pixel comes from
     (2) x̂ = x̃ + change(x̃, m)                                                          what no pixel of the reference shows
 
-First the reference is warped, which moves head and features with their own pixels; then a second network, looking at the warped
-picture, paints what opens or closes: mouth, lids, what the head uncovers. The latent enters (1) as a coarse map and both in every
-residual block. Warping by a latent follows LIA (arXiv 2203.09043). Flow and change start at zero: before training, the answer
-is the reference.
+First the reference is warped, which moves head and features with their own pixels; then a second network, looking at the
+warped picture, paints what opens or closes: mouth, lids, what the head uncovers. The latent enters (1) as a coarse map and both
+in every residual block. Warping by a latent follows LIA (arXiv 2203.09043). Flow and change start at zero: before training, the
+answer is the reference.
 """
 
 from __future__ import annotations

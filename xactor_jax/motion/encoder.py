@@ -45,7 +45,8 @@ class MotionEncoder(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Posterior:
         x = Trunk(self.patch, self.widths, self.blocks, self.dtype, name="trunk")(images)[-1]
-        x = nn.Conv(BOTTLENECK_CHANNELS, (1, 1), dtype=self.dtype, name="squeeze")(nn.silu(group_norm(NORM_GROUPS, name="norm")(x)))
+        x = nn.silu(group_norm(NORM_GROUPS, name="norm")(x))
+        x = nn.Conv(BOTTLENECK_CHANNELS, (1, 1), dtype=self.dtype, name="squeeze")(x)
         x = nn.silu(x).reshape(x.shape[0], -1).astype(jnp.float32)
         mean, log_variance = jnp.split(nn.Dense(2 * self.latent_dim, name="to_posterior")(x), 2, -1)
         return Posterior(mean, LOG_VARIANCE_BOUND * jnp.tanh(log_variance / LOG_VARIANCE_BOUND))

@@ -25,7 +25,7 @@ Weights = Float[Array, "batch h w 1"]
 
 
 def component_weights(boxes: Float[Array, "batch parts 4"], height: int, width: int) -> Weights:
-    """A map that gives each part (box y0, x0, y1, x1 in fractions of the picture) the weight of one whole picture, spread over its area."""
+    """A map that gives each part (y0, x0, y1, x1 in fractions) the weight of a whole picture, spread over its area."""
     y = ((jnp.arange(height) + 0.5) / height)[None, None, :, None]
     x = ((jnp.arange(width) + 0.5) / width)[None, None, None, :]
     y0, x0, y1, x1 = (boxes[..., i, None, None] for i in range(4))

@@ -47,7 +47,8 @@ class MotionTask:
     @classmethod
     def from_config(cls, config: ConfigDict) -> MotionTask:
         n = config.network
-        discriminator = PatchDiscriminator(patch=n.patch, widths=tuple(w // 2 for w in n.widths), dtype=jnp.dtype(config.precision))
+        widths = tuple(width // 2 for width in n.widths)
+        discriminator = PatchDiscriminator(patch=n.patch, widths=widths, dtype=jnp.dtype(config.precision))
         return cls(model=MotionModel.from_config(config), discriminator=discriminator, weights=LossWeights(**config.loss))
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:

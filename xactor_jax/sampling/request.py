@@ -9,6 +9,7 @@ from etils import epath
 
 from xactor_jax.errors import UserError
 from xactor_jax.labels import EMOTIONS, UNKNOWN_EMOTION
+from xactor_jax.paths import is_remote
 from xactor_jax.sampling.portrait import CROPS
 
 
@@ -56,7 +57,7 @@ def check_request(request: Request) -> None:
 def check_target(path: epath.PathLike, suffix: str) -> None:
     """Raises `UserError` unless a file of that suffix can be written at `path`, which is tried with an empty file."""
     target = epath.Path(path)
-    remote = "://" in str(path)
+    remote = is_remote(path)
     if target.suffix != suffix:
         raise UserError(f"{path} does not end in {suffix}: give the file a name that does.")
     if not remote and not target.parent.is_dir():

@@ -18,6 +18,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
+from xactor_jax.paths import absolute, is_remote
 from xactor_jax.training.experiment import FILE, read_config, write_whole
 from xactor_jax.training.task import Variables
 from xactor_jax.training.trees import FOLDER, digest, fingerprint, read_arrays, saved_steps, saved_tree, write_arrays
@@ -35,7 +36,7 @@ def load_variables(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Variab
 
     Raises `UserError` when there is no checkpoint, it is damaged, or it is another stage's.
     """
-    config, variables = _load(epath.Path(path), f"configs/{stage}.py")
+    config, variables = _load(absolute(path), f"configs/{stage}.py")
     if config.stage != stage:
         raise UserError(f"{path} holds a checkpoint of the stage {config.stage}, not {stage}: name a folder of that stage.")
     return config, variables
@@ -43,7 +44,7 @@ def load_variables(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Variab
 
 def checkpoint_hash(path: epath.PathLike) -> str:
     """Twelve hexadecimal digits that tell what was learned, whatever folder it lies in."""
-    return variables_hash(_load(epath.Path(path), "a file in configs")[1])
+    return variables_hash(_load(absolute(path), "a file in configs")[1])
 
 
 def variables_hash(variables: Variables) -> str:
@@ -56,11 +57,11 @@ def export(source: epath.PathLike, target: epath.PathLike, dtype: str = "float32
 
     Raises `UserError` when there is no checkpoint, when `target` holds anything else, or float16 cannot hold a number.
     """
-    config, variables = _load(epath.Path(source), "a file in configs")
-    folder = epath.Path(target)
+    config, variables = _load(absolute(source), "a file in configs")
+    folder = absolute(target)
     _check_target(folder, config.stage)
     tree = narrow(variables._asdict(), dtype)
-    if "://" in str(folder):
+    if is_remote(folder):
         _write_export(folder, config, tree)
         return
     temporary = folder.parent / f".{folder.name}.tmp"

@@ -16,6 +16,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
+from xactor_jax.paths import is_remote
 
 Settings = ConfigDict | Mapping[str, Any]
 
@@ -40,7 +41,7 @@ def differences(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:
 
 def write_whole(path: epath.Path, text: str) -> None:
     """Writes a file that is never seen half written: moved into place locally, put in one piece on gs://."""
-    if "://" in str(path):
+    if is_remote(path):
         path.write_text(text)
         return
     temporary = path.parent / f".{path.name}.tmp"

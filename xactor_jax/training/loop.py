@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import check_batch_size, make_mesh
+from xactor_jax.paths import absolute
 from xactor_jax.training import metrics as m
 from xactor_jax.training.experiment import write_config
 from xactor_jax.training.interruption import interruption
@@ -61,7 +62,7 @@ def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: 
     iterator of dicts of NumPy arrays. SIGTERM and Ctrl-C save and return early. Raises `UserError` for settings that cannot
     work and `DivergedError` when a number is not finite; the checkpoints before that are kept.
     """
-    folder, mesh = epath.Path(workdir), make_mesh(config.mesh)
+    folder, mesh = absolute(workdir), make_mesh(config.mesh)
     check_batch_size(config.batch_size, config.grad_accumulation, mesh)
     check_workdir(folder, config)
     programs = make_programs(config, task, mesh)

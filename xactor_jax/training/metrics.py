@@ -20,15 +20,11 @@ from clu import metrics as clu_metrics
 from etils import epath
 from tensorboardX import SummaryWriter
 
+from xactor_jax.paths import is_remote
 from xactor_jax.training.experiment import write_whole
 
 Scalars = Mapping[str, float]
 Averages = Mapping[str, clu_metrics.Average]
-
-
-def is_remote(path: epath.Path) -> bool:
-    """Whether a path lies in an object store, where nothing can be appended to."""
-    return "://" in str(path)
 
 
 def to_host(values: Mapping[str, jax.Array]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import jax
 from etils import epath
 from ml_collections import ConfigDict
 
-from xactor_jax.training.metrics import is_remote
+from xactor_jax.paths import is_remote
 
 
 def copy_tree(source: pathlib.Path, target: epath.Path) -> None:
