@@ -31,7 +31,7 @@ train: .venv/users
 
 assets: .venv/users
 	for stage in motion autoencoder actor video; do \
-		$(BIN)/python launch/export.py --from $(RUNS)/$$stage --to data/assets/$$stage --overwrite || exit 2; done
+		$(BIN)/python launch/export.py --from $(RUNS)/$$stage --to data/assets/$$stage --dtype float16 || exit 2; done
 
 clean:
 	rm -rf build runs

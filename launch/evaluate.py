@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data", default="", metavar="CLIPS", help="records with true controls; default: other puppets, made on first use")
     for stage in STAGES:
         add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
+    add("--until", choices=STAGES, default="video", help="the last stage to measure; those after it need not exist")
     add("--out", required=True, help="folder for the report, made if it is missing")
     add("--persons", type=int, default=80, help="people in the data set that is made; a tenth of them are tested on")
     add("--clips_per_person", type=int, default=3, help="clips of 5 s of each")
@@ -120,7 +121,7 @@ def data_path(arguments: argparse.Namespace, models):
         return arguments.data
     config = get_common("motion")
     config.data.update(persons=arguments.persons, clips_per_person=arguments.clips_per_person, image_size=max(models.sides))
-    config.data.seed = 1 + max(stage.config.data.seed for stage in models)
+    config.data.seed = 1 + max(stage.config.data.seed for stage in models.present.values())
     return ensure_clips(config)
 
 
@@ -133,7 +134,8 @@ def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
     from xactor_jax.sampling.pipeline import make_settings
 
     start = time.perf_counter()
-    models = load_models({stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in STAGES})
+    measured = STAGES[: STAGES.index(arguments.until) + 1]
+    models = load_models({stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in measured})
     changed = lambda name: {"steps": getattr(arguments, name)} if getattr(arguments, name) else {}
     settings = make_settings(models, changed("actor_steps"), changed("steps"))
     path = data_path(arguments, models)
@@ -158,7 +160,7 @@ def report_content(arguments: argparse.Namespace, models, settings, splits, scor
         "targets": check_targets(scores),
         "people": {split: sorted({clip.person for clip in clips}) for split, clips in splits._asdict().items()},
         "arguments": vars(arguments),
-        "settings": {name: dataclasses.asdict(value) for name, value in settings._asdict().items()},
+        "settings": settings.to_dict(),
         "checkpoints": models.origins,
         "versions": provenance.versions(),
     }

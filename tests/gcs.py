@@ -19,8 +19,20 @@ import pytest
 BUCKET = "bucket"
 
 _SERVE = """
-from gcp_storage_emulator.server import create_server
 import sys, threading
+from gcp_storage_emulator.handlers import objects
+
+plain_download = objects.download
+
+def download(request, response, storage, *args, **kwargs):
+    # The emulator leaves out a header of the real service, without which tensorstore fails now and then.
+    plain_download(request, response, storage, *args, **kwargs)
+    if int(response.status) in (200, 206):
+        found = storage.get_file_obj(request.params["bucket_name"], request.params["object_id"])
+        response["x-goog-generation"] = found["generation"]
+
+objects.download = download
+from gcp_storage_emulator.server import create_server
 server = create_server("127.0.0.1", int(sys.argv[1]), in_memory=True, default_bucket=sys.argv[2])
 server.start()
 threading.Event().wait()

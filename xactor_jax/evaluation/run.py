@@ -80,26 +80,37 @@ def renderer(models: Models, settings: Settings, seed: int) -> video.Render:
 
 
 def evaluate(models: Models, splits: Splits, settings: Settings, how: EvaluationSettings, note: Note = print) -> Evaluation:
-    """All three stages, on clips with true controls.
-
-    Raises:
-        ValueError: a split is empty, or the test clips are too short.
-    """
+    """The stages that are there, on clips with true controls."""
     encode = frame_encoder(models.motion.model, models.motion.variables, how.batch_size)
     note("reading motion latents")
     train, held, test = ([read(encode, clip.every(how.probe_step)) for clip in split] for split in splits)
     probe = motion.control_probe(train, held)
     scores = {"motion": {**motion.control_scores(probe, test), "identity": motion.identity_scores(test)}}
-    whole = cut_alike([splits.test[i] for i in spread(len(splits.test), how.actor_clips)], how.actor_frames)
-    latents = [read(encode, clip) for clip in whole]
+    result = Evaluation(scores, r2_picture(scores), probe)
+    if models.actor is None:
+        return result
+    clips = cut_alike([splits.test[i] for i in spread(len(splits.test), how.actor_clips)], how.actor_frames)
+    latents = [read(encode, clip) for clip in clips]
     note("generating motion from speech")
-    audio = np.stack([log_mel_features(clip.waveform) for clip in whole])
-    motions = actor.generate_motions(generator(models, settings, how.seed), latents, audio)
-    scores["actor"] = actor.actor_scores(probe, latents, motions)
+    motions = _generated(models, settings, how, clips, latents)
+    followed = actor.actor_scores(probe, latents, motions)
+    result = _joined(result, {"actor": followed}, motion_pictures(followed, probe, latents, motions))
+    if models.video is None:
+        return result
     note("rendering video")
-    rendered = _rendered(models, settings, how, whole, latents, motions)
-    scores["video"] = video.video_scores(rendered)
-    return Evaluation(scores, pictures(scores, probe, latents, motions, rendered, how), probe)
+    rendered = _rendered(models, settings, how, clips, latents, motions)
+    return _joined(result, {"video": video.video_scores(rendered)}, sheets(rendered, latents, how))
+
+
+def _joined(evaluation: Evaluation, scores: dict[str, dict[str, Any]], shown: dict[str, bytes]) -> Evaluation:
+    return evaluation._replace(scores={**evaluation.scores, **scores}, pictures={**evaluation.pictures, **shown})
+
+
+def _generated(
+    models: Models, settings: Settings, how: EvaluationSettings, clips: Sequence[TrueClip], latents: Sequence[ReadClip]
+) -> actor.Motions:
+    audio = np.stack([log_mel_features(clip.waveform) for clip in clips])
+    return actor.generate_motions(generator(models, settings, how.seed), latents, audio)
 
 
 def cut_alike(clips: Sequence[TrueClip], most: int) -> list[TrueClip]:
@@ -129,33 +140,31 @@ def _rendered(
     return video.render_clips(renderer(models, settings, how.seed), shown, moved, motions.own[chosen][:, :n])
 
 
-def pictures(
-    scores: Mapping[str, Any],
-    probe: RidgeProbe,
-    clips: Sequence[ReadClip],
-    motions: actor.Motions,
-    rendered: video.Rendered,
-    how: EvaluationSettings,
+def r2_picture(scores: Mapping[str, Any]) -> dict[str, bytes]:
+    """Caption → PNG."""
+    bars = figures.r2_bars(scores["motion"]["r2"], (report.FACE_R2, report.POSE_R2))
+    return {"Controls read from motion latents by a linear map; lines: targets": bars}
+
+
+def motion_pictures(
+    scores: Mapping[str, Any], probe: RidgeProbe, clips: Sequence[ReadClip], motions: actor.Motions
 ) -> dict[str, bytes]:
     """Caption → PNG."""
-    truth = np.stack([motion.column(clip.controls, "jaw") for clip in clips])
     some = spread(len(clips), 4)
-    curves = {"true": truth[some], "own": actor.jaw_curves(probe, motions.own[some])}
-    names = [f"{clips[i].person}, clip {clips[i].clip}" for i in some]
-    sheets = {
-        f"{clips[i].person}, clip {clips[i].clip}: frames as they are, rendered from true motion, and from the actor's": _sheet(
-            rendered, k
-        )
-        for k, i in enumerate(spread(len(clips), how.video_clips)[: how.sheets])
-    }
+    truth = np.stack([motion.column(clips[i].controls, "jaw") for i in some])
+    curves = {"true": truth, "own": actor.jaw_curves(probe, motions.own[some])}
+    plot = figures.jaw_plot(curves, [f"{clips[i].person}, clip {clips[i].clip}" for i in some])
     return {
-        "Controls read from motion latents by a linear map; lines: targets": figures.r2_bars(
-            scores["motion"]["r2"], (report.FACE_R2, report.POSE_R2)
-        ),
-        "The jaw, read from motion generated for voices never heard, beside the true one": figures.jaw_plot(curves, names),
-        "How the jaw follows the speech": figures.lag_plot(scores["actor"]["lag_curves"]),
-        **sheets,
+        "The jaw, read from motion generated for voices never heard, beside the true one": plot,
+        "How the jaw follows the speech": figures.lag_plot(scores["lag_curves"]),
     }
+
+
+def sheets(rendered: video.Rendered, clips: Sequence[ReadClip], how: EvaluationSettings) -> dict[str, bytes]:
+    """Caption → PNG."""
+    shown = [clips[i] for i in spread(len(clips), how.video_clips)][: how.sheets]
+    caption = "{}, clip {}: frames as they are, rendered from true motion, and from the actor's"
+    return {caption.format(clip.person, clip.clip): _sheet(rendered, k) for k, clip in enumerate(shown)}
 
 
 def _sheet(rendered: video.Rendered, k: int) -> bytes:

@@ -21,6 +21,8 @@ from xactor_jax.video.model import VideoModel
 log = logging.getLogger(__name__)
 
 MODELS = {"motion": MotionModel, "actor": ActorModel, "video": VideoModel}
+MOTION_SIZE = {"motion": lambda m: m.latent_dim, "actor": lambda m: m.network.latent_dim, "video": lambda m: m.motion_dim}
+"""How each stage says how many numbers a motion latent has."""
 
 
 class Stage(NamedTuple):
@@ -39,20 +41,25 @@ class Stage(NamedTuple):
 
 
 class Models(NamedTuple):
-    """Everything learned that turns a portrait and speech into video."""
+    """Everything learned that turns a portrait and speech into video. An evaluation may do with the first stages alone."""
 
     motion: Stage
-    actor: Stage
-    video: Stage
+    actor: Stage | None = None
+    video: Stage | None = None
+
+    @property
+    def present(self) -> dict[str, Stage]:
+        """Name → stage, of those that are there."""
+        return {name: stage for name, stage in self._asdict().items() if stage is not None}
 
     @property
     def origins(self) -> dict[str, dict[str, str]]:
-        return {name: stage.origin for name, stage in self._asdict().items()}
+        return {name: stage.origin for name, stage in self.present.items()}
 
     @property
     def sides(self) -> tuple[int, int]:
         """Sides of the pictures that the motion and the video stage take, pixels."""
-        return self.motion.model.image_size, self.video.model.image_size
+        return self.motion.model.image_size, (self.video or self.motion).model.image_size
 
 
 def load_stage(name: str, path: epath.PathLike) -> Stage:
@@ -70,32 +77,27 @@ def load_stage(name: str, path: epath.PathLike) -> Stage:
 
 
 def load_models(paths: Mapping[str, epath.PathLike]) -> Models:
-    """The stages "motion", "actor" and "video", each from the folder that `paths` names.
+    """The stages "motion", "actor" and "video", as many of them as `paths` names the folder of.
 
     Raises:
         UserError: as `load_stage`, or the stages do not fit each other.
     """
-    models = Models(*(load_stage(name, paths[name]) for name in Models._fields))
+    models = Models(**{name: load_stage(name, path) for name, path in paths.items()})
     check_fit(models)
     return models
 
 
 def check_fit(models: Models) -> None:
     """Raises `UserError` unless sizes agree; warns where a stage was trained on the latents of another motion stage."""
-    sizes = {
-        "motion": models.motion.model.latent_dim,
-        "actor": models.actor.model.network.latent_dim,
-        "video": models.video.model.motion_dim,
-    }
+    sizes = {name: MOTION_SIZE[name](stage.model) for name, stage in models.present.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise UserError(f"the checkpoints' motion latents differ in size ({listed}): use stages trained on one motion stage.")
-    if models.actor.model.audio_dim != num_features():
+    if models.actor and models.actor.model.audio_dim != num_features():
         raise UserError(
             f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {num_features()}: train it anew."
         )
-    for name in ("actor", "video"):
-        stage = getattr(models, name)
+    for name, stage in models.present.items():
         trained_on = stage.config.pretrained.get("motion_hash", "")
-        if trained_on and trained_on != models.motion.hash:
+        if name != "motion" and trained_on and trained_on != models.motion.hash:
             log.warning("%s was trained on another motion stage than %s; expect wrong motion", stage.path, models.motion.path)

@@ -41,16 +41,23 @@ Progress = Callable[[int, int], None]
 
 
 class Settings(NamedTuple):
-    """How motion is generated and how it is rendered."""
+    """How motion is generated and how it is rendered; None for a stage that is not there."""
 
-    rollout: RolloutSettings
-    render: RenderSettings
+    rollout: RolloutSettings | None = None
+    render: RenderSettings | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the record of what a result came from."""
+        return {name: dataclasses.asdict(value) for name, value in self._asdict().items() if value is not None}
 
 
 def make_settings(models: Models, rollout: Mapping[str, Any], render: Mapping[str, Any]) -> Settings:
     """The checkpoints' own settings with the given fields changed."""
-    own = models.actor.config.rollout.to_dict()
-    return Settings(RolloutSettings(**{**own, **rollout}), dataclasses.replace(models.video.model.render_settings, **render))
+    actor, video = models.actor, models.video
+    return Settings(
+        RolloutSettings(**{**actor.config.rollout.to_dict(), **rollout}) if actor else None,
+        dataclasses.replace(video.model.render_settings, **render) if video else None,
+    )
 
 
 class Performance(NamedTuple):
@@ -207,7 +214,7 @@ def sidecar(models: Models, request: Request, settings: Settings, samples: int, 
     """What the JSON beside a video says of it. Timings are in seconds."""
     return {
         "synthetic": True,
-        "arguments": {**dataclasses.asdict(request), **{k: dataclasses.asdict(v) for k, v in settings._asdict().items()}},
+        "arguments": {**dataclasses.asdict(request), **settings.to_dict()},
         "seed": request.seed,
         "frames": num_frames(samples),
         "frame_rate": FRAME_RATE,
