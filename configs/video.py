@@ -45,13 +45,13 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.motion_noise.jitter = 0.05  # apart in every frame
 
     c.render = ConfigDict()  # previews, and what a program samples with where it is not told otherwise
-    c.render.steps = 8  # denoising steps
+    c.render.steps = 4  # denoising steps
     c.render.guidance_scale = 1.0  # away from the reference's own motion; 1: off, and half the work
     c.render.guidance_keeps_reference = True  # whether the negative branch sees the reference
     c.render.window_overlap = 2  # frames that neighbouring windows share
     c.render.windows_per_segment = 3  # windows denoised together; memory grows with it
     c.render.known_frames = 2  # finished frames that each segment takes over from the one before
-    c.render.first_time = 1.0  # noise level at which denoising starts, in (0, 1]
+    c.render.first_time = 0.7  # noise level in (0, 1] at which denoising starts; below 1 the reference shows through
     return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
 
 
@@ -104,6 +104,6 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.network.unet.update(feed_forward=4, module_feed_forward=4, module_attentions=2, time_width=1280, coordinates=False)
     c.loss.update(weight_floor=0.0, box_weight=0.0, change_weight=0.0, reference_drop=0.1, motion_drop=0.0)
     c.render.update(steps=35, guidance_scale=2.5, guidance_keeps_reference=False, window_overlap=4, windows_per_segment=1)
-    c.render.update(known_frames=4)
+    c.render.update(known_frames=4, first_time=1.0)
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000
     return c
