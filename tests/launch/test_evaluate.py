@@ -52,7 +52,7 @@ def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
     [
         (["--actor_frames=3"], "--actor_frames 3 is too small"),
         (["--data=nowhere"], "nowhere holds no prepared data"),
-        (["--motion=nowhere"], "no checkpoint in nowhere"),
+        (["--motion=nowhere"], "/nowhere: name a run's or an export's folder"),
         (["--out=/proc/report"], "/proc/report cannot be made"),
     ],
 )

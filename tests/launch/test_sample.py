@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
@@ -97,8 +98,12 @@ def faces_picture(path: pathlib.Path, repository: pathlib.Path, count: int) -> s
     """Puppets side by side, whose faces the bundled cascade finds."""
     from data.puppets.clip import make_portrait
 
-    row = [make_portrait(0, person, 256) for person in range(count)]
-    write_image(path, cv2.copyMakeBorder(np.concatenate(row, axis=1), 20, 20, 20, 20, cv2.BORDER_REPLICATE))
+    from xactor_jax.media.faces import HaarDetector
+
+    portraits = (make_portrait(0, person, 256) for person in range(40))
+    framed = (cv2.copyMakeBorder(portrait, 20, 20, 20, 20, cv2.BORDER_REPLICATE) for portrait in portraits)
+    row = list(itertools.islice((image for image in framed if len(HaarDetector().detect(image)) == 1), count))
+    write_image(path, np.concatenate(row, axis=1))
     return str(path)
 
 

@@ -52,9 +52,10 @@ def test_a_sharded_stage_equals_one_device(stage, prepared):
     assert_sharded_equals_unsharded(config, ((2, 2, 2),))
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_resumes_exactly(stage, prepared, tmp_path):
     config = stage_config(stage, prepared)
-    config.update(steps=24, eval_every=0, preview_every=0, log_every=4)
+    config.update(steps=16, eval_every=0, preview_every=0, log_every=4)
     config.checkpoint.update(every=4)
     assert_resume_is_exact(list(as_flags(config)), tmp_path)

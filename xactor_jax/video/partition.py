@@ -9,6 +9,9 @@ from xactor_jax.training.task import Rules
 ATTENTION_RULES: Rules = (
     (r"attention\d*/(query|key|value)/kernel", PartitionSpec("fsdp", "tensor")),
     (r"attention\d*/out/kernel", PartitionSpec("tensor", "fsdp")),
+)
+TRANSFORMER_RULES: Rules = (
+    *ATTENTION_RULES,
     (r"feed_forward/in/kernel", PartitionSpec("fsdp", "tensor")),
     (r"feed_forward/out/kernel", PartitionSpec("tensor", "fsdp")),
 )

@@ -21,7 +21,7 @@ from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video.disturbance import MotionNoise, disturb
 from xactor_jax.video.losses import movement_weights
 from xactor_jax.video.model import VideoModel
-from xactor_jax.video.partition import ATTENTION_RULES
+from xactor_jax.video.partition import TRANSFORMER_RULES
 from xactor_jax.video.pictures import side_by_side
 from xactor_jax.video.reference import mask_bank
 
@@ -59,7 +59,7 @@ class VideoTask:
     autoencoder_network: str
     """Its settings, as json: what the checkpoint must have been trained with."""
     stage: ClassVar[str] = "video"
-    partition_rules: ClassVar[Rules] = ATTENTION_RULES
+    partition_rules: ClassVar[Rules] = TRANSFORMER_RULES
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoTask:
