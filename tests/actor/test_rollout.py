@@ -38,14 +38,14 @@ class ExactNetwork(ActorNetwork):
         covariance = jnp.where(same, covariance, 0.0)
         y = x[..., 0] - seen * MEAN
 
-        def posterior(end):
-            """What is known of x0 when frames before `end` are seen."""
+        def gain(end):
+            """Of E[x0 | frames before `end`]."""
             a = jnp.where(index < end, seen, 0.0)
             of_y = a[:, None] * covariance * a + jnp.diag(jnp.where(a > 0, sigma, 1.0) ** 2 + 1e-6)
-            return MEAN + y @ (covariance * a @ jnp.linalg.inv(of_y)).T
+            return covariance * a @ jnp.linalg.inv(of_y)
 
-        ends = (index // CHUNK + 1) * CHUNK
-        x0 = jnp.diagonal(jax.vmap(posterior)(ends), axis1=0, axis2=2)[..., None]
+        gains = jax.vmap(gain)(jnp.arange(CHUNK, frames + 1, CHUNK))[index // CHUNK, index]
+        x0 = MEAN + (y @ gains.T)[..., None]
         # v of (x_t, x0): (alpha x_t - x0) / sigma
         return (alpha[:, None] * x - x0) / jnp.maximum(sigma[:, None], 1e-4)
 

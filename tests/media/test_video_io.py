@@ -17,7 +17,7 @@ from tests.gcs import gcs_bucket  # noqa: F401
 from tests.media import builders
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import read_audio
-from xactor_jax.media.video_io import NoPictures, VideoWriter, at_frame_rate, read_frames
+from xactor_jax.media.video_io import NoPictures, VideoWriter, at_frame_rate, read_frames, to_yuv420
 
 
 def ffmpeg(*arguments: str) -> str:
@@ -121,6 +121,18 @@ def test_written_video_as_others_see_it(tmp_path, rng):
     assert len(audio) <= len(heard) < len(audio) + 1024
     lag = np.argmax(np.correlate(heard[: len(audio)], audio, "full")) - (len(audio) - 1)
     assert lag == 0
+
+
+def test_yuv_is_bt601_in_float64(rng):
+    pixels = rng.integers(0, 256, (16, 24, 3), np.uint8)
+    r, g, b = np.moveaxis(pixels.astype(np.float64) / 255, -1, 0)
+    y = 16 + 219 * (0.299 * r + 0.587 * g + 0.114 * b)
+    cb, cr = 128 + 224 * (b - (y - 16) / 219) / 1.772, 128 + 224 * (r - (y - 16) / 219) / 1.402
+    halves = [c.reshape(8, 2, 12, 2).mean(axis=(1, 3)).reshape(4, 24) for c in (cb, cr)]
+    planes = to_yuv420(pixels)
+    assert planes.shape == (24, 24) and planes.dtype == np.uint8
+    np.testing.assert_allclose(planes[:16], y, atol=0.51)
+    np.testing.assert_allclose(planes[16:], np.concatenate(halves), atol=1.1)
 
 
 def test_colours_are_kept(tmp_path):

@@ -32,8 +32,12 @@ class NoPictures(UserError):
     """A file that can be read, but has no video stream."""
 
 
-X264_OPTIONS = {"crf": "17", "preset": "medium", "threads": "4"}
-"""x264 gives the same bytes for the same number of threads, so that number is fixed."""
+X264_OPTIONS = {"crf": "17", "preset": "medium", "threads": "4", "x264-params": "mbtree=0"}
+"""x264 gives the same bytes for the same number of threads, so that number is fixed; its macroblock tree is off because it
+uses approximate reciprocals, which differ between processors."""
+
+BT601 = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]], np.float32) / 255
+"""R'G'B' in 0…255 to Y' - 16, Cb - 128, Cr - 128 of limited range (ITU-R BT.601)."""
 
 AUDIO_BIT_RATE = 96_000
 
@@ -46,6 +50,15 @@ def frame_pixels(frame: av.VideoFrame, aspect: Fraction = Fraction(1)) -> UInt8[
         pixels = cv2.resize(pixels, (width, pixels.shape[0]), interpolation=cv2.INTER_LINEAR)
     quarter_turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(pixels, quarter_turns)) if quarter_turns else pixels
+
+
+def to_yuv420(pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "planes w"]:
+    """Planes Y, Cb, Cr below one another, colour averaged over 2 × 2 pixels; plain arithmetic, so always the same bytes."""
+    height, width = pixels.shape[:2]
+    luma = cv2.transform(pixels, BT601[:1]).reshape(height, width) + np.uint8(16)
+    halved = cv2.resize(pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    chroma = np.rint(cv2.transform(halved.astype(np.float32), BT601[1:]) + 128).astype(np.uint8)
+    return np.concatenate([luma, chroma.transpose(2, 0, 1).reshape(-1, width)])
 
 
 def _decoded(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
@@ -142,7 +155,9 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         self._temporary = self._temporary_path()
         try:
-            self._container = av.open(self._temporary, "w", format="mp4", options={"movflags": "+faststart"})
+            self._container = av.open(
+                self._temporary, "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
+            )
         except (av.FFmpegError, OSError) as error:
             raise UserError(
                 f"{self.path} cannot be written ({error}): check that its folder exists and is writable."
@@ -167,7 +182,7 @@ class VideoWriter:
     def _add_video(self) -> av.VideoStream:
         stream = self._container.add_stream("libx264", rate=self._fps, options=dict(X264_OPTIONS))
         stream.width, stream.height, stream.pix_fmt = self.width, self.height, "yuv420p"
-        context = stream.codec_context  # BT.601, what the conversion below does, named so that players agree
+        context = stream.codec_context  # the colours of `to_yuv420`, named so that players agree
         context.colorspace = context.color_primaries = context.color_trc = 6
         context.color_range = 1
         return stream
@@ -175,6 +190,7 @@ class VideoWriter:
     def _add_sound(self) -> av.AudioStream:
         stream = self._container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
         stream.bit_rate = AUDIO_BIT_RATE
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
         return stream
 
     def write(self, frames: UInt8[np.ndarray, "t h w 3"]) -> None:
@@ -182,8 +198,7 @@ class VideoWriter:
         if frames.shape[1:] != (self.height, self.width, 3):
             raise ValueError(f"frames of {frames.shape[1:]} for a video of {self.height} x {self.width}")
         for pixels in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU601")
+            frame = av.VideoFrame.from_ndarray(to_yuv420(pixels), format="yuv420p")
             frame.pts, frame.time_base = self.frames_written, Fraction(1, self._fps)
             self._container.mux(self._video.encode(frame))
             self.frames_written += 1
