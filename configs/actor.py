@@ -19,7 +19,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.data.window = 80  # frames of a training example; shorter clips are padded and masked
 
     c.network = ConfigDict()
-    c.network.latent_dim = 32  # D, size of a motion latent: that of the motion stage
+    c.network.latent_dim = 128  # D, size of a motion latent: that of the motion stage
     c.network.audio_dim = 320  # A, size of a frame's audio features: 4 log-mel columns of 80 bands
     c.network.width = 96  # features of a token
     c.network.depth = 3  # transformer blocks

@@ -20,6 +20,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.optimizer.learning_rate = 1e-3
     c.data.window = 8  # frames that the denoiser sees at once
     c.data.examples_per_clip = 1
+    c.data.apart = 0.75  # share of training windows of frames from all over the clip, which do not see each other; 0: none
     c.autoencoder = get_network(preset)  # sizes of the frozen autoencoder: those of the checkpoint in pretrained.autoencoder
     c.predict_residual = True  # diffuse the difference from the reference's latent, not the latent
 
@@ -58,7 +59,7 @@ def get_config(preset: str = "default") -> ConfigDict:
 def _network() -> ConfigDict:
     """Sizes for puppets of 64 × 64 pixels."""
     n = ConfigDict()
-    n.motion_dim = 32  # D, size of a motion latent
+    n.motion_dim = 128  # D, size of a motion latent
     n.motion_tokens = 8  # tokens made of one motion latent
     n.motion_token_width = 32  # features of each
     n.motion_hidden = 128  # hidden layer between the latent and its tokens; 0: one linear map
@@ -96,6 +97,7 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.optimizer.warmup_steps = 1_000
     c.data.image_size = 512
     c.data.window = 24
+    c.data.apart = 0.0
     c.predict_residual = False
     c.diffusion.update(schedule="scaled_linear", prediction="eps", beta_start=0.00085, beta_end=0.02)
     c.network.update(motion_dim=512, motion_tokens=32, motion_token_width=16, motion_hidden=0)

@@ -90,10 +90,14 @@ class LatentWindows:
 
 @dataclasses.dataclass(frozen=True)
 class FrameWindows:
-    """Video stage: `count` windows of frames with their motion latents, and a reference frame from elsewhere in the clip."""
+    """Video stage: `count` windows of frames with their motion latents, and a reference frame from elsewhere in the clip.
+
+    A share `apart` of the windows holds frames from all over the clip: neighbours are nearly the same picture, and teach less.
+    """
 
     count: int
     length: int
+    apart: float = 0.0
 
     def __call__(self, record: Record, rng: np.random.Generator) -> Examples:
         windows = [self._window(record, rng) for _ in range(self.count)]
@@ -102,7 +106,9 @@ class FrameWindows:
     def _window(self, record: Record, rng: np.random.Generator) -> Examples:
         total = len(record["frames"])
         start = int(rng.integers(max(1, total - self.length + 1)))
-        chosen = np.minimum(np.arange(start, start + self.length), total - 1)
+        together = np.minimum(np.arange(start, start + self.length), total - 1)
+        apart = bool(rng.random() < self.apart)
+        chosen = rng.integers(total, size=self.length) if apart else together
         reference = int(rng.integers(total))
         return {
             "frames": to_unit(np.stack([decode_frame(record["frames"][i]) for i in chosen])),
@@ -110,6 +116,7 @@ class FrameWindows:
             "motion_latents": record["motion_latents"][chosen],
             "reference_motion": record["motion_latents"][reference],
             "component_boxes": record["component_boxes"][chosen].astype(np.float32),
+            "frames_apart": np.array(apart),
         }
 
 
@@ -150,7 +157,7 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
         return open_encoded(d.encoded_path, split), LatentWindows(d.examples_per_clip, d.window)
     if config.stage == "video":
         paired = PairedSource(open_clips(d.path, split), open_encoded(d.encoded_path, split))
-        return paired, FrameWindows(d.examples_per_clip, d.window)
+        return paired, FrameWindows(d.examples_per_clip, d.window, d.apart if split == "train" else 0.0)
     raise UserError(f"there is no stage {config.stage!r}: choose motion, actor, autoencoder or video")
 
 

@@ -56,7 +56,7 @@ def config(paths) -> ConfigDict:
     c = get_config()
     c.data.path, c.data.encoded_path = str(paths / "clips"), str(paths / "encoded")
     c.data.examples_per_clip, c.batch_size, c.data.threads = 2, 8, 0
-    c.data.window = 8
+    c.data.window, c.data.apart = 8, 0.0
     return c
 
 
@@ -150,6 +150,19 @@ def test_video_windows_match_frames_with_their_latents(config):
         reference = np.rint((batch["reference"][:, 0, 0, 1] + 1) * 127.5 / 8)
         motion = batch["reference_motion"][:, 0]
         np.testing.assert_allclose((motion - np.floor(motion + 1e-4)) * 100, reference, atol=1e-2)
+
+
+def test_video_frames_apart_come_from_all_over_the_clip_in_training_alone(config):
+    config.stage, config.data.apart = "video", 0.5
+    flags = set()
+    for batch in take(config, 6):
+        index = np.rint((batch["frames"][:, :, 0, 0, 1] + 1) * 127.5 / 8)
+        latent = batch["motion_latents"][..., 0]
+        np.testing.assert_allclose((latent - np.floor(latent + 1e-4)) * 100, index, atol=1e-2)
+        forward = np.isin(np.diff(index, axis=1), (0, 1)).all(axis=1)  # 0: a clip shorter than the window
+        np.testing.assert_array_equal(forward, ~batch["frames_apart"])
+        flags |= set(batch["frames_apart"].tolist())
+    assert flags == {True, False}
 
 
 def test_autoencoder_frames(config):

@@ -51,4 +51,5 @@ def random_batch(task: VideoTask, size: int, seed: int = 0) -> dict[str, jax.Arr
     rng = np.random.default_rng(seed)
     batch = {name: rng.uniform(-1, 1, x.shape).astype(np.float32) for name, x in task.example_batch(size).items()}
     batch["component_boxes"] = np.broadcast_to([[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5]], batch["component_boxes"].shape)
-    return {name: jnp.asarray(x, jnp.float32) for name, x in batch.items()}
+    batch["frames_apart"] = np.arange(size) % 2 == 1
+    return {name: jnp.asarray(x) for name, x in batch.items()}

@@ -20,6 +20,8 @@ from jaxtyping import Array, Bool, Float
 from xactor_jax.layers.convolution import Dtype, group_norm
 
 Video = Float[Array, "b t h w c"]
+HIDDEN = -1e30
+"""Logit of what must not be seen."""
 
 
 def sinusoidal_table(length: int, dim: int) -> Float[np.ndarray, "length dim"]:
@@ -46,20 +48,24 @@ class BankAttention(nn.Module):
         context: Float[Array, "b g k d"] | None = None,
         bank: Float[Array, "b m c"] | None = None,
         bank_on: Bool[Array, "b"] | None = None,
+        alone: Bool[Array, "b"] | None = None,
     ) -> Float[Array, "b g q c"]:
-        """`bank_on` false hides the bank from that example."""
+        """`bank_on` false hides the bank from that example; `alone` hides the tokens of x from each other."""
         source = x if context is None else context
         linear = lambda name: nn.Dense(x.shape[-1], use_bias=self.bias, dtype=self.dtype, name=name)
         to_key, to_value = linear("key"), linear("value")
         query = self._split(linear("query")(x))
         key, value = self._split(to_key(source)), self._split(to_value(source))
         logits = _logits("bgqhd,bgkhd->bghqk", query, key)
+        if alone is not None:
+            others = ~jnp.eye(logits.shape[-1], dtype=bool)
+            logits = jnp.where(alone[:, None, None, None, None] & others, HIDDEN, logits)
         if bank is None:
             y = _mix("bghqk,bgkhd->bgqhd", jax.nn.softmax(logits), value)
         else:
             seen = _logits("bgqhd,bmhd->bghqm", query, self._split(to_key(bank)))
             if bank_on is not None:
-                seen = jnp.where(bank_on[:, None, None, None, None], seen, -1e30)
+                seen = jnp.where(bank_on[:, None, None, None, None], seen, HIDDEN)
             weights = jax.nn.softmax(jnp.concatenate([logits, seen], axis=-1))
             y = _mix("bghqk,bgkhd->bgqhd", weights[..., : key.shape[2]], value)
             y += _mix("bghqm,bmhd->bgqhd", weights[..., key.shape[2] :], self._split(to_value(bank)))
@@ -107,6 +113,7 @@ class AttentionModule(nn.Module):
         context: Float[Array, "b t k d"] | None = None,
         bank: Float[Array, "b m c"] | None = None,
         bank_on: Bool[Array, "b"] | None = None,
+        alone: Bool[Array, "b"] | None = None,
     ) -> tuple[Video, Float[Array, "b n c"]]:
         """Returns the new feature map, and the first attention's normalised input (pixels of all frames in one row)."""
         h = nn.Dense(x.shape[-1], dtype=self.dtype, name="proj_in")(group_norm(self.groups, 1e-6, self.dtype, "norm")(x))
@@ -117,7 +124,7 @@ class AttentionModule(nn.Module):
             feature = normed if feature is None else feature
             if self.over == "time":
                 normed = normed + jnp.asarray(sinusoidal_table(*normed.shape[-2:]), normed.dtype)
-            h = h + BankAttention(self.heads, dtype=self.dtype, name=f"attention{i}")(normed, context, bank, bank_on)
+            h = h + BankAttention(self.heads, dtype=self.dtype, name=f"attention{i}")(normed, context, bank, bank_on, alone)
         if self.feed_forward:
             normed = nn.LayerNorm(dtype=self.dtype, name="norm_ff")(h)
             h = h + GatedFeedForward(self.feed_forward, self.dtype, name="feed_forward")(normed)

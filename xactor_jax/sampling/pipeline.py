@@ -1,5 +1,7 @@
 """A portrait and speech become a video: streamed, so that memory does not grow with its length.
 
+(The sound itself is held as a whole: 64 kB a second.)
+
     waveform ─ log-mel, piece by piece ─ actor.stream ─ video.render ─ VideoWriter
 
 Everything random comes from the request's seed: the actor draws from fold_in(key(seed), 0), the renderer from

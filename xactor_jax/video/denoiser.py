@@ -39,10 +39,10 @@ class DenoiserSettings:
     """Keep the reference network's layers behind its last self-attention, which nothing reads (released weights have them)."""
 
     @classmethod
-    def from_config(cls, network: ConfigDict) -> DenoiserSettings:
-        """From `config.network` of configs/video.py."""
+    def from_config(cls, network: ConfigDict, latent_channels: int) -> DenoiserSettings:
+        """From `config.network` of configs/video.py and the channels of the autoencoder's latents."""
         values = network.to_dict()
-        trunk = values.pop("unet")
+        trunk = values.pop("unet") | {"out_channels": latent_channels}
         for name in ("channels", "attention"):
             trunk[name] = tuple(trunk[name])
         return cls(unet=UNetSettings(**trunk), **values)
@@ -90,12 +90,13 @@ class Denoiser(nn.Module):
         reference: Reference,
         bank: Bank | None,
         reference_on: Bool[Array, "b"] | None = None,
+        frames_apart: Bool[Array, "b"] | None = None,
     ) -> Latents:
-        """`reference_on` false hides the bank and the concatenated reference from that example."""
+        """`reference_on` false hides the bank and the concatenated reference; `frames_apart` the frames from each other."""
         if self.settings.concatenate_reference:
             shown = reference if reference_on is None else reference * reference_on[:, None, None, None]
             x_t = jnp.concatenate([x_t, jnp.broadcast_to(shown[:, None], x_t.shape)], axis=-1)
-        conditions = Conditions(self.motion_tokens(motion), bank, reference_on)
+        conditions = Conditions(self.motion_tokens(motion), bank, reference_on, frames_apart)
         prediction, _ = self.trunk(x_t, t, conditions)
         return prediction
 

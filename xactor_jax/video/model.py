@@ -55,7 +55,7 @@ class VideoModel:
         """From configs/video.py."""
         dtype = jnp.bfloat16 if config.precision == "bfloat16" else None
         return cls(
-            denoiser=Denoiser(DenoiserSettings.from_config(config.network), dtype),
+            denoiser=Denoiser(DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels), dtype),
             autoencoder=AutoencoderModel.from_network(config.autoencoder, config.precision),
             process=GaussianProcess(**config.diffusion.to_dict()),
             window=config.data.window,

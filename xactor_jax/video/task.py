@@ -1,7 +1,8 @@
 """Training of the denoiser: noise on the latents of a window of frames, told by motion latents and a reference frame.
 
 Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H, W, 3], "motion_latents": float32 [B, T, D],
-"reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture}.
+"reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]:
+frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class VideoTask:
             "reference_motion": (dim,),
             "component_boxes": (window, 2, 4),
         }
-        return {name: jax.ShapeDtypeStruct((batch_size, *shape), jnp.float32) for name, shape in shapes.items()}
+        arrays = {name: jax.ShapeDtypeStruct((batch_size, *shape), jnp.float32) for name, shape in shapes.items()}
+        return arrays | {"frames_apart": jax.ShapeDtypeStruct((batch_size,), jnp.bool_)}
 
     def init(self, key: jax.Array) -> Variables:
         key_denoiser, key_autoencoder = jax.random.split(key)
@@ -167,7 +169,7 @@ class VideoTask:
             bank = mask_bank(key_mask, bank, self.settings.reference_masked)
             motion = self._told_motion(key_motion, motion, batch["reference_motion"])
             shown = ~jax.random.bernoulli(key_reference, self.settings.reference_drop, t.shape)
-        return denoiser.apply(weights, x_t, t, motion, z_ref, bank, shown)
+        return denoiser.apply(weights, x_t, t, motion, z_ref, bank, shown, batch["frames_apart"])
 
     def _told_motion(
         self, key: jax.Array, motion: Float[Array, "b t d"], reference: Float[Array, "b d"]

@@ -76,6 +76,8 @@ class Conditions(NamedTuple):
     bank: Bank | None = None
     """Reference features, one entry [b, m, c] per self-attention in the order of computation."""
     bank_on: Bool[Array, "b"] | None = None
+    frames_apart: Bool[Array, "b"] | None = None
+    """Examples whose frames do not see each other."""
 
 
 NO_CONDITIONS = Conditions()
@@ -120,7 +122,8 @@ class Attentions(nn.Module):
         if s.motion:
             x, _ = shell("motion", "space", s.module_attentions, s.module_feed_forward)(x, conditions.motion)
         if s.temporal:
-            x, _ = shell("temporal", "time", s.module_attentions, s.module_feed_forward)(x)
+            temporal = shell("temporal", "time", s.module_attentions, s.module_feed_forward)
+            x, _ = temporal(x, alone=conditions.frames_apart)
         return x, feature
 
 
