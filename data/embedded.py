@@ -8,6 +8,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from data.encode import encode_dataset
+from data.encoded import encoded_metadata
 from data.puppets.build import GENERATOR, build
 from data.storage import is_prepared
 from xactor_jax.errors import UserError
@@ -64,6 +65,7 @@ def ensure_data(config: ConfigDict) -> ConfigDict:
         raise UserError("data.encoded_path is set without data.path: the video stage needs the clips that were encoded, too")
     if config.stage in NEEDS_ENCODED:
         config.data.encoded_path = str(ensure_encoded(config))
+        config.pretrained.motion_hash = encoded_metadata(config.data.encoded_path)["motion_hash"]
     if config.stage in NEEDS_CLIPS:
         config.data.path = str(ensure_clips(config))
     return config

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 ARRAYS = "variables"
 DTYPES = ("float32", "float16")
+COMMITTED = "commit_success.txt"
+FOLDERS = (("data", "path"), ("data", "encoded_path"), ("pretrained", "motion"), ("pretrained", "autoencoder"))
 
 
 def load_variables(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Variables]:
@@ -43,13 +45,13 @@ def load_variables(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Variab
 
 
 def checkpoint_hash(path: epath.PathLike) -> str:
-    """Twelve hexadecimal digits that tell what was learned, whatever folder it lies in."""
+    """Twelve hexadecimal digits that tell what was learned, whatever folder it lies in and however precisely."""
     return variables_hash(_load(absolute(path), "a file in configs")[1])
 
 
 def variables_hash(variables: Variables) -> str:
-    """The same for variables in memory."""
-    return digest(variables._asdict())
+    """The same for variables in memory. Numbers count as their nearest float16: a run and its exports are one and the same."""
+    return digest(_cast(variables._asdict(), np.float16))
 
 
 def export(source: epath.PathLike, target: epath.PathLike, dtype: str = "float32") -> None:
@@ -107,7 +109,18 @@ def _write_export(folder: epath.Path, config: ConfigDict, tree: Tree) -> None:
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be written to ({error}): give another one.") from None
     write_arrays(folder / ARRAYS, tree)
-    write_whole(folder / FILE, json.dumps({"stage": config.stage, "config": config.to_dict()}, indent=2))
+    for note in (folder / ARRAYS).glob(COMMITTED):
+        note.write_text("committed\n")  # Orbax names the folder that it wrote to, which says nothing where the export ends up
+    write_whole(folder / FILE, json.dumps({"stage": config.stage, "config": placeless(config)}, indent=2))
+
+
+def placeless(config: ConfigDict) -> dict[str, Any]:
+    """The settings without the folders that a run read: they mean nothing on another machine."""
+    settings = config.to_dict()
+    for section, name in FOLDERS:
+        if name in settings.get(section, {}):
+            settings[section][name] = ""
+    return settings
 
 
 def _load(folder: epath.Path, hint: str) -> tuple[ConfigDict, Variables]:
