@@ -57,7 +57,7 @@ def get_config(preset: str = "default") -> ConfigDict:
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
-    c.steps = 4_000
+    c.steps = 2_500
     c.data.persons = 160
     c.data.clips_per_person = 6
     c.network.width = 128

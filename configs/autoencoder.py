@@ -20,10 +20,10 @@ def get_network(preset: str = "default") -> ConfigDict:
     c.channels = (64,)  # width of each level, finest first; pixels per latent cell: patch × 2^(levels − 1)
     c.blocks = 1  # residual blocks per level of the encoder; the decoder has one more
     c.middle = False  # residual block, self-attention and residual block at the coarsest level
-    c.latent_channels = 8  # numbers in one latent cell
+    c.latent_channels = 4
     c.groups = 8  # of group normalisation
     if preset == "base":
-        c.update(image_size=512, patch=1, channels=(128, 256, 512, 512), blocks=2, middle=True, groups=32, latent_channels=4)
+        c.update(image_size=512, patch=1, channels=(128, 256, 512, 512), blocks=2, middle=True, groups=32)
     return c
 
 

@@ -80,7 +80,7 @@ def _network() -> ConfigDict:
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
-    c.steps = 2_000
+    c.steps = 2_500
     c.data.persons = 160
     c.data.clips_per_person = 6
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
