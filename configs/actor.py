@@ -13,7 +13,7 @@ from xactor_jax.labels import EMOTIONS
 
 def get_config(preset: str = "default") -> ConfigDict:
     c = get_common("actor")
-    c.steps = 2_000
+    c.steps = 1_200
     c.batch_size = 16
     c.optimizer.learning_rate = 2e-3
     c.data.window = 80  # frames of a training example; shorter clips are padded and masked
