@@ -19,7 +19,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.data.window = 80  # frames of a training example; shorter clips are padded and masked
 
     c.network = ConfigDict()
-    c.network.latent_dim = 128  # D, size of a motion latent: that of the motion stage
+    c.network.latent_dim = 512  # D, size of a motion latent: that of the motion stage
     c.network.audio_dim = 320  # A, size of a frame's audio features: 4 log-mel columns of 80 bands
     c.network.width = 96  # features of a token
     c.network.depth = 3  # transformer blocks
@@ -32,7 +32,7 @@ def get_config(preset: str = "default") -> ConfigDict:
 
     c.diffusion = ConfigDict()
     c.diffusion.schedule = "cosine"  # cosine or scaled_linear
-    c.diffusion.prediction = "v"  # what the network says: v, eps or x0
+    c.diffusion.prediction = "x0"  # what the network says: v, eps or x0; noise of 512 numbers does not fit through width 96
 
     c.objective = ConfigDict()
     c.objective.noise_levels = ConfigDict()  # how often a clip's levels are drawn in each way, relative to one another
@@ -58,8 +58,8 @@ def get_config(preset: str = "default") -> ConfigDict:
 
 def _puppets(c: ConfigDict) -> ConfigDict:
     c.steps = 2_500
-    c.data.persons = 160
-    c.data.clips_per_person = 6
+    c.data.persons = 400
+    c.data.clips_per_person = 3
     c.network.width = 128
     c.network.heads = 4
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
@@ -70,12 +70,12 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.steps = 300_000
     c.batch_size = 128
     c.precision = "bfloat16"
+    c.diffusion.prediction = "v"  # under min_snr the same loss as that of x0
     c.ema_decay = 0.9999
     c.optimizer.learning_rate = 1e-4
     c.optimizer.warmup_steps = 5_000
     c.optimizer.weight_decay = 1e-3
     c.data.window = 300
-    c.network.latent_dim = 512
     c.network.audio_dim = 768  # wav2vec 2.0 base, one hidden layer
     c.network.width = 768
     c.network.depth = 12

@@ -20,10 +20,10 @@ def get_network(preset: str = "default") -> ConfigDict:
     c.channels = (64,)  # width of each level, finest first; pixels per latent cell: patch × 2^(levels − 1)
     c.blocks = 1  # residual blocks per level of the encoder; the decoder has one more
     c.middle = False  # residual block, self-attention and residual block at the coarsest level
-    c.latent_channels = 4
+    c.latent_channels = 16  # numbers in one latent cell; with 4, what the autoencoder loses bounds the video of puppets
     c.groups = 8  # of group normalisation
     if preset == "base":
-        c.update(image_size=512, patch=1, channels=(128, 256, 512, 512), blocks=2, middle=True, groups=32)
+        c.update(image_size=512, patch=1, channels=(128, 256, 512, 512), blocks=2, middle=True, groups=32, latent_channels=4)
     return c
 
 
@@ -49,8 +49,8 @@ def get_config(preset: str = "default") -> ConfigDict:
 
 def _puppets(c: ConfigDict) -> ConfigDict:
     c.steps = 2_400
-    c.data.persons = 160
-    c.data.clips_per_person = 6
+    c.data.persons = 400
+    c.data.clips_per_person = 3
     return c
 
 

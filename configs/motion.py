@@ -19,9 +19,10 @@ def get_config(preset: str = "default") -> ConfigDict:
 
     c.network = ConfigDict()
     c.network.image_size = 64  # side of the face crop, pixels
-    c.network.latent_dim = 128  # D, size of a motion latent: with 32, a linear map read the face far worse than a network did
+    c.network.latent_dim = 512  # D, size of a motion latent: the fewer, the less of it a linear map reads
     c.network.patch = 4  # pixels a side that one first token covers: convolve after patching
-    c.network.widths = (32, 64)  # channels at image_size/patch, and at every halving after it
+    c.network.widths = (32, 64)  # the decoder's channels at image_size/patch, and at every halving after it
+    c.network.encoder_widths = (64, 96)  # the same of the encoder, which costs a fraction of what the decoder does
     c.network.blocks = 1  # residual blocks at each resolution
 
     c.loss = ConfigDict()
@@ -34,11 +35,11 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss.feature_matching = 0.1  # distance of the discriminator's features
 
     c.data.augmentation = ConfigDict()  # of the driving frame alone
-    c.data.augmentation.probability = 0.6  # of changing a frame at all
+    c.data.augmentation.probability = 0.9  # of changing a frame at all
     c.data.augmentation.brightness = 0.15  # ± of the full range
     c.data.augmentation.contrast = 0.25  # ± factor
-    c.data.augmentation.channel_gain = 0.2  # ± factor of each colour channel
-    c.data.augmentation.grayscale = 0.1  # probability of dropping colour
+    c.data.augmentation.channel_gain = 0.4  # ± factor of each colour channel
+    c.data.augmentation.grayscale = 0.2  # probability of dropping colour
     c.data.augmentation.scale = 0.3  # ± factor about the centre
     c.data.augmentation.warp = 0.01  # ± displacement of the warp's control points, fraction of the side; brows move by 0.06
     c.data.augmentation.warp_points = 4  # control points a side
@@ -47,8 +48,8 @@ def get_config(preset: str = "default") -> ConfigDict:
 
 def _puppets(c: ConfigDict) -> ConfigDict:
     c.steps = 11_000
-    c.data.persons = 160
-    c.data.clips_per_person = 6
+    c.data.persons = 400
+    c.data.clips_per_person = 3
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 
@@ -61,8 +62,7 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.optimizer.learning_rate = 1e-4
     c.optimizer.warmup_steps = 5_000
     c.network.image_size = 256
-    c.network.latent_dim = 512
-    c.network.widths = (128, 256, 512, 512)
+    c.network.widths = c.network.encoder_widths = (128, 256, 512, 512)
     c.network.blocks = 2
     c.data.image_size = 256
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000

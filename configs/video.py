@@ -26,13 +26,13 @@ def get_config(preset: str = "default") -> ConfigDict:
 
     c.diffusion = ConfigDict()
     c.diffusion.schedule = "cosine"  # cosine or scaled_linear (of Stable Diffusion)
-    c.diffusion.prediction = "v"  # what the network says: v, eps or x0
+    c.diffusion.prediction = "x0"  # what the network says: v, eps or x0; with x0 its error counts most where motion decides
     c.network = _network()
 
     c.loss = ConfigDict()
-    c.loss.weighting = "min_snr"  # of noise levels: min_snr or none
+    c.loss.weighting = "none"  # of noise levels: min_snr or none
     c.loss.gamma = 5.0  # signal-to-noise ratio at which min_snr clips
-    c.loss.weight_floor = 0.2  # smallest weight of any noise level
+    c.loss.weight_floor = 0.0  # smallest weight of any noise level
     c.loss.box_weight = 2.0  # extra weight of cells inside the eyes' and the mouth's boxes
     c.loss.change_weight = 1.0  # extra weight of cells that differ from the reference, by how much over the mean
     c.loss.reference_masked = 0.3  # share of the reference features' pixels hidden in training
@@ -52,21 +52,21 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.render.window_overlap = 2  # frames that neighbouring windows share
     c.render.windows_per_segment = 3  # windows denoised together; memory grows with it
     c.render.known_frames = 2  # finished frames that each segment takes over from the one before
-    c.render.first_time = 0.7  # noise level in (0, 1] at which denoising starts; below 1 the reference shows through
+    c.render.first_time = 1.0  # noise level in (0, 1] at which denoising starts; below 1, from the noised reference
     return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
 
 
 def _network() -> ConfigDict:
     """Sizes for puppets of 64 × 64 pixels."""
     n = ConfigDict()
-    n.motion_dim = 128  # D, size of a motion latent
+    n.motion_dim = 512  # D, size of a motion latent
     n.motion_tokens = 8  # tokens made of one motion latent
     n.motion_token_width = 32  # features of each
     n.motion_hidden = 128  # hidden layer between the latent and its tokens; 0: one linear map
     n.concatenate_reference = True  # the reference latent as further input channels too
     n.full_reference = False  # keep layers of the reference network that nothing reads
     n.unet = ConfigDict()
-    n.unet.channels = (32, 64)  # width of each level, finest first
+    n.unet.channels = (48, 64)  # width of each level, finest first
     n.unet.attention = (False, True)  # levels where pixels attend to each other and to the reference
     n.unet.blocks = 1  # layers per level on the way down; one more on the way up
     n.unet.heads = 4  # of every attention
@@ -81,8 +81,8 @@ def _network() -> ConfigDict:
 
 def _puppets(c: ConfigDict) -> ConfigDict:
     c.steps = 2_500
-    c.data.persons = 160
-    c.data.clips_per_person = 6
+    c.data.persons = 400
+    c.data.clips_per_person = 3
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 
@@ -100,11 +100,11 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.data.apart = 0.0
     c.predict_residual = False
     c.diffusion.update(schedule="scaled_linear", prediction="eps", beta_start=0.00085, beta_end=0.02)
-    c.network.update(motion_dim=512, motion_tokens=32, motion_token_width=16, motion_hidden=0)
+    c.network.update(motion_tokens=32, motion_token_width=16, motion_hidden=0)
     c.network.update(concatenate_reference=False, full_reference=True)
     c.network.unet.update(channels=(320, 640, 1280, 1280), attention=(True, True, True, False), blocks=2, heads=8, groups=32)
     c.network.unet.update(feed_forward=4, module_feed_forward=4, module_attentions=2, time_width=1280, coordinates=False)
-    c.loss.update(weight_floor=0.0, box_weight=0.0, change_weight=0.0, reference_drop=0.1, motion_drop=0.0)
+    c.loss.update(weighting="min_snr", box_weight=0.0, change_weight=0.0, reference_drop=0.1, motion_drop=0.0)
     c.render.update(steps=35, guidance_scale=2.5, guidance_keeps_reference=False, window_overlap=4, windows_per_segment=1)
     c.render.update(known_frames=4, first_time=1.0)
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000

@@ -32,7 +32,7 @@ def tiny_config(stage: str) -> ConfigDict:
     c.batch_size = 4
     c.data.image_size = SIZE
     if stage == "motion":
-        c.network.update(image_size=SIZE, latent_dim=LATENT_DIM, widths=(8,), patch=8)
+        c.network.update(image_size=SIZE, latent_dim=LATENT_DIM, widths=(8,), encoder_widths=(8,), patch=8)
     if stage == "actor":
         c.network.update(latent_dim=LATENT_DIM, width=16, depth=1, heads=2, chunk=CHUNK, context=2 * CHUNK, mlp_ratio=1)
         c.rollout.steps = 2

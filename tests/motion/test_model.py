@@ -15,7 +15,7 @@ from xactor_jax.training.task import Variables
 @pytest.fixture(scope="module")
 def config():
     c = get_config()
-    c.network.update(image_size=16, latent_dim=8, widths=(16, 24))
+    c.network.update(image_size=16, latent_dim=8, widths=(16, 24), encoder_widths=(16, 24))
     return c
 
 

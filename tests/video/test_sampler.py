@@ -13,7 +13,7 @@ from xactor_jax.video.windows import SegmentPlan
 PLAN = SegmentPlan(window=4, overlap=2, windows=3, known=2)
 SHAPE = (3, 3, 2)
 PROCESS = GaussianProcess()
-TIMES = RenderSettings(steps=4).times()
+TIMES = RenderSettings(steps=4, first_time=0.8).times()
 
 
 def wandering_predict(x, t, motion):
@@ -25,14 +25,15 @@ def wandering_predict(x, t, motion):
 def inputs(rng, known=None):
     noise = jnp.asarray(rng.normal(size=(1, PLAN.length, *SHAPE)), jnp.float32)
     motion = jnp.asarray(rng.normal(size=(1, PLAN.length, 5)), jnp.float32)
-    return noise, motion, jnp.asarray(rng.normal(size=(1, PLAN.known, *SHAPE)), jnp.float32)
+    reference, known = (jnp.asarray(rng.normal(size=(1, frames, *SHAPE)), jnp.float32) for frames in (1, PLAN.known))
+    return noise, reference, motion, known
 
 
-def brute_force(noise, motion, known, has_known):
+def brute_force(noise, reference, motion, known, has_known):
     """The sampler again, in float64 loops over steps, windows and frames; v-prediction, cosine schedule."""
-    x = np.asarray(noise[0], np.float64).copy()
-    eps, times = x.copy(), np.asarray(TIMES, np.float64)
+    eps, times = np.asarray(noise[0], np.float64), np.asarray(TIMES, np.float64)
     alpha, sigma = (lambda t: np.cos(np.pi * t / 2)), (lambda t: np.sin(np.pi * t / 2))
+    x = alpha(times[0]) * np.asarray(reference[0]) + sigma(times[0]) * eps
     hold = lambda x, t: alpha(t) * np.asarray(known[0]) + sigma(t) * eps[: PLAN.known]
     for t, s in itertools.pairwise(times):
         if has_known:
@@ -51,20 +52,20 @@ def brute_force(noise, motion, known, has_known):
 
 
 def test_sampler_is_ddim_over_averaged_windows(rng):
-    noise, motion, known = inputs(rng)
+    noise, reference, motion, known = inputs(rng)
     for has_known in (False, True):
-        x = denoise_segment(PROCESS, wandering_predict, PLAN, TIMES, noise, motion, known, has_known)
-        np.testing.assert_allclose(x[0], brute_force(noise, motion, known, has_known), atol=2e-5)
+        x = denoise_segment(PROCESS, wandering_predict, PLAN, TIMES, noise, reference, motion, known, has_known)
+        np.testing.assert_allclose(x[0], brute_force(noise, reference, motion, known, has_known), atol=2e-5)
 
 
 def test_known_frames_stay_what_they_were(rng):
-    noise, motion, known = inputs(rng)
-    x = denoise_segment(PROCESS, wandering_predict, PLAN, TIMES, noise, motion, known, True)
+    noise, reference, motion, known = inputs(rng)
+    x = denoise_segment(PROCESS, wandering_predict, PLAN, TIMES, noise, reference, motion, known, True)
     np.testing.assert_allclose(x[:, : PLAN.known], known, atol=1e-6)
 
 
 def test_a_perfect_denoiser_finds_the_clean_clip(rng):
-    noise, motion, known = inputs(rng)
+    noise, reference, motion, known = inputs(rng)
     clean = jnp.asarray(rng.normal(size=noise.shape), jnp.float32)
     windows = jnp.stack([clean[:, 2 * w : 2 * w + 4] for w in range(3)], axis=1)
 
@@ -72,7 +73,7 @@ def test_a_perfect_denoiser_finds_the_clean_clip(rng):
         alpha, sigma = PROCESS.alpha_sigma(t)
         return (alpha * x - windows) / sigma
 
-    x = denoise_segment(PROCESS, predict, PLAN, TIMES, noise, motion, known, False)
+    x = denoise_segment(PROCESS, predict, PLAN, TIMES, noise, reference, motion, known, False)
     np.testing.assert_allclose(x, clean, atol=1e-4)
 
 

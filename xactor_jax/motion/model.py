@@ -32,10 +32,10 @@ class MotionModel:
     @classmethod
     def from_config(cls, config: ConfigDict) -> MotionModel:
         n = config.network
-        dtype = jnp.dtype(config.precision)
-        shared = dict(patch=n.patch, widths=tuple(n.widths), blocks=n.blocks, dtype=dtype)
-        encoder = MotionEncoder(latent_dim=n.latent_dim, **shared)
-        return cls(image_size=n.image_size, latent_dim=n.latent_dim, encoder=encoder, decoder=MotionDecoder(**shared))
+        shared = dict(patch=n.patch, blocks=n.blocks, dtype=jnp.dtype(config.precision))
+        encoder = MotionEncoder(latent_dim=n.latent_dim, widths=tuple(n.encoder_widths), **shared)
+        decoder = MotionDecoder(widths=tuple(n.widths), **shared)
+        return cls(image_size=n.image_size, latent_dim=n.latent_dim, encoder=encoder, decoder=decoder)
 
     def posterior(self, params: Tree, images: Float[Array, "n h w 3"]) -> Posterior:
         """Gaussian over raw (not standardised) latents of each picture."""

@@ -146,7 +146,8 @@ class VideoModel:
         predict = self.predictor(variables, portrait, settings)
         has_known = jnp.asarray(index) > 0
         noise = jax.vmap(draw)(keys)
-        x = denoise_segment(self.process, predict, plan, settings.times(), noise, motion, known, has_known)
+        still = self.to_diffused(variables, portrait.latent[:, None], portrait.latent)
+        x = denoise_segment(self.process, predict, plan, settings.times(), noise, still, motion, known, has_known)
         z = self.from_diffused(variables, x[:, plan.known :], portrait.latent)
         frames = to_uint8(self.autoencoder.decode(variables.buffers["autoencoder"], z))
         return frames, x[:, plan.length - plan.known :]

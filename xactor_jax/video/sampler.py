@@ -3,6 +3,7 @@
 Song et al. 2021 (DDIM); predictions of overlapping windows averaged at every step (Bar-Tal et al. 2023, MultiDiffusion);
 finished frames held as Lugmayr et al. 2022 (RePaint, without resampling) hold known pixels:
     (1) x_t[k] = α(t) x_0[k] + σ(t) ε[k]   for every known frame k, with that frame's own noise ε[k], at every step
+    (2) x_T    = α(T) r + σ(T) ε           where denoising starts: the noised reference r (X-NeMo 2025; SDEdit, Meng et al. 2022)
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class RenderSettings:
     known_frames: int = 2
     """Finished frames that each segment takes over from the one before."""
     first_time: float = 1.0
-    """Noise level at which denoising starts, in (0, 1]."""
+    """Noise level T at which denoising starts, in (0, 1]."""
 
     @classmethod
     def from_config(cls, render: ConfigDict) -> RenderSettings:
@@ -72,13 +73,15 @@ def denoise_segment(
     plan: SegmentPlan,
     times: Float[Array, "levels"],
     noise: Segment,
+    reference: Float[Array, "b 1 h w c"],
     motion: Float[Array, "b s d"],
     known: Float[Array, "b k h w c"],
     has_known: Bool[Array, ""] | bool,
 ) -> Segment:
     """Clean latents of one segment; where `has_known`, the first k come out as they were given.
 
-    `predict` says what the process asks for, for all windows at one noise level; `times` falls to 0.
+    `predict` says what the process asks for, for all windows at one noise level; `times` falls to 0; `reference` is what the
+    process would have to yield for the reference repeated.
     """
     motion_windows = split_windows(motion, plan)
 
@@ -93,5 +96,6 @@ def denoise_segment(
         prediction = predict(split_windows(x, plan), t, motion_windows)
         return hold(ddim_step(process, x, join_windows(prediction, plan), t, s), s), None
 
-    x, _ = jax.lax.scan(step, hold(noise, times[0]), (times[:-1], times[1:]))
+    start = process.add_noise(jnp.broadcast_to(reference, noise.shape), noise, times[0])
+    x, _ = jax.lax.scan(step, hold(start, times[0]), (times[:-1], times[1:]))
     return x
