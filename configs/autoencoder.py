@@ -22,8 +22,9 @@ def get_network(preset: str = "default") -> ConfigDict:
     c.middle = False  # residual block, self-attention and residual block at the coarsest level
     c.latent_channels = 16  # numbers in one latent cell; with 4, what the autoencoder loses bounds the video of puppets
     c.groups = 8  # of group normalisation
+    c.linear = True  # a linear map beside each network, from pixels to latent and back: learned in hundreds of steps
     if preset == "base":
-        c.update(image_size=512, patch=1, channels=(128, 256, 512, 512), blocks=2, middle=True, groups=32, latent_channels=4)
+        c.update(image_size=512, patch=1, channels=(128, 256, 512, 512), blocks=2, middle=True, groups=32, latent_channels=4, linear=False)
     return c
 
 
@@ -33,8 +34,8 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network = get_network(preset)
 
     c.loss = ConfigDict()
-    c.loss.pixels = "l1"  # l1 or mse: mean difference of pixels, of a range from -1 to 1
-    c.loss.gradients = 1.0  # weight of the differences between neighbouring pixels
+    c.loss.pixels = "mse"  # l1 or mse: mean difference of pixels, of a range from -1 to 1
+    c.loss.gradients = 0.1  # weight of the differences between neighbouring pixels
     c.loss.gradient_scales = 3  # sizes at which they are compared: 1, 1/2, 1/4 …
     c.loss.kl = 1e-4  # weight of the divergence of the latent from a standard normal
     c.loss.adversarial = 0.0  # weight of fooling a patch discriminator; 0: there is none
@@ -48,7 +49,7 @@ def get_config(preset: str = "default") -> ConfigDict:
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
-    c.steps = 2_400
+    c.steps = 1_600
     c.data.persons = 400
     c.data.clips_per_person = 3
     return c
@@ -56,6 +57,7 @@ def _puppets(c: ConfigDict) -> ConfigDict:
 
 def _base(c: ConfigDict) -> ConfigDict:
     c.data.image_size = 512
+    c.loss.update(pixels="l1", gradients=1.0)
     c.loss.kl = 1e-6
     c.loss.adversarial = 0.1
     c.batch_size = 64

@@ -30,6 +30,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network = _network()
 
     c.loss = ConfigDict()
+    c.loss.time_shift = 3.0  # 1: noise levels uniform; above 1, more of the high ones, where it is motion that decides
     c.loss.weighting = "none"  # of noise levels: min_snr or none
     c.loss.gamma = 5.0  # signal-to-noise ratio at which min_snr clips
     c.loss.weight_floor = 0.0  # smallest weight of any noise level
@@ -80,7 +81,7 @@ def _network() -> ConfigDict:
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
-    c.steps = 2_500
+    c.steps = 4_500
     c.data.persons = 400
     c.data.clips_per_person = 3
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
@@ -104,7 +105,7 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.network.update(concatenate_reference=False, full_reference=True)
     c.network.unet.update(channels=(320, 640, 1280, 1280), attention=(True, True, True, False), blocks=2, heads=8, groups=32)
     c.network.unet.update(feed_forward=4, module_feed_forward=4, module_attentions=2, time_width=1280, coordinates=False)
-    c.loss.update(weighting="min_snr", box_weight=0.0, change_weight=0.0, reference_drop=0.1, motion_drop=0.0)
+    c.loss.update(time_shift=1.0, weighting="min_snr", box_weight=0.0, change_weight=0.0, reference_drop=0.1, motion_drop=0.0)
     c.render.update(steps=35, guidance_scale=2.5, guidance_keeps_reference=False, window_overlap=4, windows_per_segment=1)
     c.render.update(known_frames=4, first_time=1.0)
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000

@@ -45,6 +45,23 @@ def train(task: AutoencoderTask, frames: jax.Array, steps: int) -> tuple[Variabl
     return variables, history
 
 
+def test_the_linear_maps_alone_project_every_cell_on_a_basis(rng):
+    """Networks silenced, a pair of orthonormal maps: each 4 × 4 square is its projection, as NumPy has it."""
+    network = autoencoder_config().network
+    network.update(patch=2, channels=(8, 8), latent_channels=5)
+    module = AutoencoderModel.from_network(network).module
+    frames = rng.uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
+    params = jax.tree.map(jnp.zeros_like, module.init(jax.random.key(0), frames)["params"])
+    basis = np.linalg.qr(rng.normal(size=(48, 5)))[0]
+    params["encoder"]["linear"]["kernel"], params["decoder"]["linear"]["kernel"] = jnp.asarray(basis), jnp.asarray(basis.T)
+    params["decoder"]["post_quant"]["kernel"] = jnp.eye(5)[None, None]
+    rebuilt = module.apply({"params": params}, frames)
+    for row, column in ((0, 0), (4, 12), (12, 8)):
+        square = frames[:, row : row + 4, column : column + 4].reshape(2, 48)
+        expected = (square @ basis @ basis.T).reshape(2, 4, 4, 3)
+        np.testing.assert_allclose(rebuilt[:, row : row + 4, column : column + 4], expected, atol=1e-5)
+
+
 def test_overfits_a_few_pictures_and_its_latents_have_unit_deviation():
     config = autoencoder_config()
     config.loss.statistics_decay = 0.8  # the test is shorter than the memory of the config's own
@@ -53,7 +70,7 @@ def test_overfits_a_few_pictures_and_its_latents_have_unit_deviation():
     assert history[-1]["psnr"] > 24 > 15 > history[0]["psnr"]
     frozen = {"params": variables.params["autoencoder"], "buffers": variables.buffers}
     z = jax.jit(task.model.encode)(frozen, frames)
-    assert z.shape == (8, 4, 4, 4)
+    assert z.shape == (8, 4, 4, 16)
     np.testing.assert_allclose(np.std(z, axis=(0, 1, 2)), 1.0, atol=0.1)
     np.testing.assert_allclose(np.mean(z, axis=(0, 1, 2)), 0.0, atol=0.1)
     rebuilt = jax.jit(task.model.decode)(frozen, z)

@@ -66,7 +66,8 @@ def test_loss_is_the_weighted_error_of_v(task):
     key_time, key_noise, _ = jax.random.split(key, 3)
     z, z_ref = task._latents(variables, batch)
     x0 = (np.asarray(z) - np.asarray(z_ref)[:, None]) / 0.5
-    t, eps = np.asarray(stratified_times(key_time, 2)), np.asarray(jax.random.normal(key_noise, x0.shape))
+    u, eps = np.asarray(stratified_times(key_time, 2)), np.asarray(jax.random.normal(key_noise, x0.shape))
+    t = 2 * u / (1 + u)  # time_shift of 2
     wide = lambda y: y.reshape(2, 1, 1, 1, 1)
     alpha, sigma = wide(np.cos(np.pi * t / 2)), wide(np.sin(np.pi * t / 2))
     x_t, v = alpha * x0 + sigma * eps, alpha * eps - sigma * x0
@@ -118,6 +119,12 @@ def test_disturbance_is_structured(key):
 def test_noise_levels_cover_all_levels(key):
     t = np.asarray(stratified_times(key, 10))
     np.testing.assert_array_equal(np.floor(10 * t), np.arange(10))
+
+
+def test_shifted_noise_levels_are_those_of_another_ratio_of_noise_to_signal(key):
+    """Of the straight process x_t = (1 - t) x_0 + t eps, the shift multiplies noise over signal, t / (1 - t)."""
+    u, t = (np.asarray(stratified_times(key, 10, shift), np.float64) for shift in (1.0, 3.0))
+    np.testing.assert_allclose(t / (1 - t), 3 * u / (1 - u), rtol=1e-4)
 
 
 def test_preview_shows_reference_true_and_rendered(task):

@@ -50,6 +50,9 @@ class AutoencoderSettings:
     latent_channels: int = 4
     groups: int = 32
     """Of group normalisation."""
+    linear: bool = False
+    """A linear map beside each network, from the pixels of a latent cell to its mean and back: a principal component analysis
+    learned on the way, from which the networks only have to differ."""
 
     @classmethod
     def from_config(cls, network: ConfigDict) -> AutoencoderSettings:
@@ -97,7 +100,11 @@ class Encoder(nn.Module):
         h = _middle(s, self.dtype, h) if s.middle else h
         h = jax.nn.silu(group_norm(s.groups, 1e-6, self.dtype, "norm_out")(h))
         h = nn.Conv(2 * s.latent_channels, (3, 3), dtype=self.dtype, name="conv_out")(h)
-        return nn.Conv(2 * s.latent_channels, (1, 1), name="quant")(h.astype(jnp.float32))
+        h = nn.Conv(2 * s.latent_channels, (1, 1), name="quant")(h.astype(jnp.float32))
+        if s.linear:
+            mean = nn.Dense(s.latent_channels, use_bias=False, name="linear")(space_to_depth(x, s.factor))
+            h = h.at[..., : s.latent_channels].add(mean)
+        return h
 
 
 class Decoder(nn.Module):
@@ -117,7 +124,8 @@ class Decoder(nn.Module):
                 h = Upsample(s.channels[level], dtype=self.dtype, name=f"up{level}")(h)
         h = jax.nn.silu(group_norm(s.groups, 1e-6, self.dtype, "norm_out")(h))
         h = nn.Conv(3 * s.patch**2, (3, 3), dtype=self.dtype, name="conv_out")(h)
-        return depth_to_space(h, s.patch).astype(jnp.float32)
+        x = depth_to_space(h, s.patch).astype(jnp.float32)
+        return x + depth_to_space(nn.Dense(3 * s.factor**2, name="linear")(z), s.factor) if s.linear else x
 
 
 def _middle(s: AutoencoderSettings, dtype: Dtype, h: jax.Array) -> jax.Array:

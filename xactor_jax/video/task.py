@@ -3,6 +3,8 @@
 Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H, W, 3], "motion_latents": float32 [B, T, D],
 "reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]:
 frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}.
+
+Noise levels are drawn by (1) t = s u / (1 + (s − 1) u), u uniform in [0, 1]                 (Esser et al. 2024, Stable Diffusion 3)
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ RANDOM_AUTOENCODER = "random"
 class VideoLossSettings:
     """`config.loss` of configs/video.py."""
 
+    time_shift: float = 1.0
+    """Of the noise levels that are drawn, equation 1; 1: uniform, above 1: more of the high ones."""
     weighting: str = "min_snr"
     gamma: float = 5.0
     weight_floor: float = 0.0
@@ -119,7 +123,7 @@ class VideoTask:
         z, z_ref = self._latents(variables, batch)
         buffers = self._with_statistics(variables.buffers, z, z_ref) if train else variables.buffers
         x0 = m.to_diffused(variables._replace(buffers=buffers), z, z_ref)
-        t = stratified_times(key_time, x0.shape[0])
+        t = stratified_times(key_time, x0.shape[0], s.time_shift)
         eps = jax.random.normal(key_noise, x0.shape)
         x_t, target = m.process.add_noise(x0, eps, t), m.process.target(x0, eps, t)
         prediction = self._predict(variables.params, key_conditions, x_t, t, batch, z_ref, train)
@@ -191,7 +195,7 @@ class VideoTask:
         }
 
 
-def stratified_times(key: jax.Array, count: int) -> Float[Array, "count"]:
-    """Noise levels uniform in [0, 1], one from each of `count` equal parts, so that every batch covers all levels."""
-    offset = jax.random.uniform(key, (count,))
-    return (jnp.arange(count) + offset) / count
+def stratified_times(key: jax.Array, count: int, shift: float = 1.0) -> Float[Array, "count"]:
+    """Noise levels by equation 1, of one u from each of `count` equal parts, so that every batch covers all levels."""
+    u = (jnp.arange(count) + jax.random.uniform(key, (count,))) / count
+    return shift * u / (1.0 + (shift - 1.0) * u)
