@@ -20,7 +20,7 @@ SEED, PERSON, CLIP = 250_802_944, 7, 0  # a seed that no data set is made with
 PORTRAIT_SIDE = 256  # pixels
 CURVES = ("jaw", "lip_width", "brow_raise", "yaw")
 STAGES = ("motion", "actor", "video")
-QUICK = ("--persons=20", "--clips_per_person=3", "--probe_clips=40", "--actor_clips=6", "--video_clips=2", "--video_frames=25")
+QUICK = ("--persons=120", "--clips_per_person=2", "--probe_clips=96", "--actor_clips=6", "--video_clips=2", "--video_frames=25")
 """Options of launch/evaluate.py with which it takes little time."""
 
 

@@ -43,6 +43,21 @@ def test_scaled_linear_is_stable_diffusions_table_at_whole_steps() -> None:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_shift_multiplies_noise_over_signal(schedule: str) -> None:
+    t = np.linspace(0.05, 0.95, 7)
+    alpha, sigma = GaussianProcess(schedule=schedule, shift=3.0).alpha_sigma(jnp.asarray(t, jnp.float32))
+    want = exact_alpha(GaussianProcess(schedule=schedule), t)
+    np.testing.assert_allclose(sigma / alpha, 3 * np.sqrt(1 - want**2) / want, rtol=1e-4)
+    np.testing.assert_allclose(alpha**2 + sigma**2, 1, rtol=1e-5)
+
+
+def test_the_shift_leaves_both_ends() -> None:
+    alpha, sigma = GaussianProcess(shift=4.0).alpha_sigma(jnp.array([0.0, 1.0]))
+    np.testing.assert_array_equal(alpha, [1.0, 0.0])
+    np.testing.assert_array_equal(sigma, [0.0, 1.0])
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_true_target_leads_back_to_data_and_noise(schedule: str, prediction: str, rng: np.random.Generator) -> None:
     process = GaussianProcess(schedule=schedule, prediction=prediction)

@@ -15,7 +15,7 @@ from xactor_jax.video.task import VideoTask
 
 def autoencoder_config() -> ConfigDict:
     c = autoencoder.get_config()
-    c.network.update(image_size=16, channels=(8,), groups=4)
+    c.network.update(image_size=16, channels=(8,), groups=4, latent_channels=4)
     return c
 
 

@@ -9,6 +9,9 @@
                      beta_i = (sqrt(beta_1) + (i - 1) / (N - 1) (sqrt(beta_N) - sqrt(beta_1)))²,
                      and log alpha² linear in t between n / N and (n + 1) / N
 (7)  log SNR(t) = log(alpha² / sigma²)
+(8)  shifted by s:   sigma / alpha of (5) or (6) times s                            Hoogeboom et al. 2023, eq. 4
+
+(8) is for data that say the same thing in many numbers: m copies of a signal drown only in sqrt(m) times the noise.
 
 Time (n / N) of (6) is the discrete step n - 1 of a table counted from 0; t = 0 is exactly clean, t = 1 is the last step. The
 cosine process reaches pure noise at t = 1 (alpha = 0), where `eps` says nothing of x_0: predict `v` with it.
@@ -51,6 +54,8 @@ class GaussianProcess:
     beta_end: float = 0.012
     steps: int = 1000
     """N of (6); the three of them are unused by the cosine schedule."""
+    shift: float = 1.0
+    """s of (8)."""
 
     def log_alpha_squared_table(self) -> Float[np.ndarray, "knots"]:
         """log alpha² of (6) at t = n / N for n = 0 … N, in float64."""
@@ -59,7 +64,14 @@ class GaussianProcess:
 
     def alpha_sigma(self, t: Float[ArrayLike, "*lead"]) -> tuple[Float[Array, "*lead"], Float[Array, "*lead"]]:
         """alpha(t) and sigma(t) in float32, both within [0, 1] for t within [0, 1]."""
-        t = jnp.clip(jnp.asarray(t, jnp.float32), 0.0, 1.0)
+        alpha, sigma = self._unshifted(jnp.clip(jnp.asarray(t, jnp.float32), 0.0, 1.0))
+        if self.shift == 1.0:
+            return alpha, sigma
+        length = jnp.sqrt(alpha**2 + (self.shift * sigma) ** 2)
+        return alpha / length, self.shift * sigma / length
+
+    def _unshifted(self, t: Float[Array, "*lead"]) -> tuple[Float[Array, "*lead"], Float[Array, "*lead"]]:
+        """(5) or (6)."""
         if self.schedule == "cosine":
             # sin(pi (1 - t) / 2) is cos(pi t / 2), but exactly zero at t = 1.
             return jnp.sin(0.5 * jnp.pi * (1.0 - t)), jnp.sin(0.5 * jnp.pi * t)
