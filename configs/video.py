@@ -18,7 +18,7 @@ from configs.common import apply_preset, get_common
 
 def get_config(preset: str = "default") -> ConfigDict:
     c = get_common("video")
-    c.steps = 500
+    c.steps = 300
     c.batch_size = 4  # windows of data.window frames
     c.optimizer.learning_rate = 1e-3
     c.data.window = 8  # frames that the denoiser sees at once
