@@ -6,7 +6,7 @@ python launch/train.py --config=configs/actor.py:base       # the size of the pa
 
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 15 minutes (3.4 steps a second); the jaw generated for voices never
 heard correlates with the true one at 0.97 (python launch/evaluate.py --out DIR --until actor). With diffusion.shift 1 and
-min_snr, 2,500 steps reached 0.61: of so redundant latents the noise hid nothing, and the speech was not listened to.
+min_snr, 2,500 steps reached 0.61; which of the three changes did it was not measured.
 """
 
 from ml_collections import ConfigDict
