@@ -22,7 +22,7 @@ def get_config(preset: str = "default") -> ConfigDict:
 
     c.network = ConfigDict()
     c.network.image_size = 64  # side of the face crop, pixels
-    c.network.latent_dim = 512  # D, size of a motion latent: the fewer, the less of it a linear map reads
+    c.network.latent_dim = 512  # D, size of a motion latent, as in X-NeMo
     c.network.patch = 4  # pixels a side that one first token covers: convolve after patching
     c.network.widths = (32, 64)  # the decoder's channels at image_size/patch, and at every halving after it
     c.network.encoder_widths = (64, 96)  # the same of the encoder, which costs a fraction of what the decoder does

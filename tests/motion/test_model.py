@@ -15,7 +15,7 @@ from xactor_jax.training.task import Variables
 @pytest.fixture(scope="module")
 def config():
     c = get_config()
-    c.network.update(image_size=16, latent_dim=8, widths=(16, 24), encoder_widths=(16, 24))
+    c.network.update(image_size=16, latent_dim=8, widths=(16, 24), encoder_widths=(8, 32))
     return c
 
 
@@ -120,3 +120,10 @@ def test_training_learns_motion_that_the_reference_lacks(task, variables, batch)
     assert float(metrics["psnr"]) > first + 3.0  # dB above repeating the reference
     preview = task.preview(variables, batch, jax.random.key(0))["reconstruction"]
     assert preview.dtype == jnp.uint8 and preview.shape == (5 * 16, 8 * 16, 3)
+
+
+def test_encoder_and_decoder_have_widths_of_their_own(variables):
+    params = variables.params["generator"]
+    channels = lambda trunk: [layer["kernel"].shape[-1] for layer in (trunk["from_patches"], trunk["down_1"]["conv"])]
+    assert channels(params["encoder"]["trunk"]) == [8, 32]
+    assert channels(params["decoder"]["appearance"]) == [16, 24]

@@ -129,3 +129,15 @@ def test_without_residual_latents_are_diffused_as_they_are(task, variables):
     z = jax.random.normal(jax.random.key(0), (2, 4, *model.latent_shape))
     np.testing.assert_array_equal(model.to_diffused(variables, z, z[:, 0]), z)
     np.testing.assert_array_equal(model.from_diffused(variables, z, z[:, 0]), z)
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_denoising_from_a_low_level_starts_from_the_reference(task, variables, clip, residual):
+    """At a level near 0 there is nothing left to denoise: what comes out is the reference as the autoencoder has it."""
+    model = replace(task.model, predict_residual=residual)
+    settings = replace(model.render_settings, steps=1, first_time=1e-4)
+    image, reference, motion = (jnp.asarray(x)[None] for x in clip)
+    frames = model.render_batch(variables, jax.random.key(7)[None], image, reference, motion[:, :3], settings)
+    frozen = variables.buffers["autoencoder"]
+    rebuilt = model.autoencoder.decode(frozen, model.autoencoder.encode(frozen, image))
+    np.testing.assert_allclose(np.asarray(frames[0], int), np.broadcast_to((rebuilt + 1) * 127.5, frames[0].shape), atol=2)

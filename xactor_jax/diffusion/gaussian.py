@@ -9,7 +9,7 @@
                      beta_i = (sqrt(beta_1) + (i - 1) / (N - 1) (sqrt(beta_N) - sqrt(beta_1)))²,
                      and log alpha² linear in t between n / N and (n + 1) / N
 (7)  log SNR(t) = log(alpha² / sigma²)
-(8)  shifted by s:   sigma / alpha of (5) or (6) times s                            Hoogeboom et al. 2023, eq. 4
+(8)  shifted by s:   sigma / alpha of (5) or (6) times s                            Hoogeboom et al. 2023
 
 (8) is for data that say the same thing in many numbers: m copies of a signal drown only in sqrt(m) times the noise.
 
