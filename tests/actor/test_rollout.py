@@ -12,42 +12,57 @@ import numpy as np
 import pytest
 
 from xactor_jax.actor.model import ActorModel
-from xactor_jax.actor.network import ActorNetwork
-from xactor_jax.actor.rollout import RolloutSettings
+from xactor_jax.actor.network import ActorNetwork, Memory
+from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.errors import UserError
+from xactor_jax.layers.attention import KeyValue, joined
 from xactor_jax.training.task import Variables
 
 MEAN, DEVIATION, CORRELATION, CHUNK = 0.8, 0.5, 0.9, 3
 
 
 class ExactNetwork(ActorNetwork):
-    """E[v | what a block-causal network may see] for x0 an AR(1) process with the mean, deviation and correlation above."""
+    """E[v | what a block-causal network may see] for x0 an AR(1) process with the mean, deviation and correlation above.
+
+    Its memory is what it has been shown: noisy values and their levels.
+    """
 
     independent: bool = False
     """Whether the process starts anew in every chunk."""
 
-    def __call__(self, x, t, conditions, keep, valid):
-        process, frames = GaussianProcess(), x.shape[1]
-        alpha, sigma = process.alpha_sigma(t[0])
-        # A frame that is not valid is one of which nothing is known.
-        seen = jnp.where(valid[0], alpha, 0.0)
-        index = jnp.arange(frames)
-        covariance = DEVIATION**2 * CORRELATION ** jnp.abs(index[:, None] - index)
-        same = (index[:, None] // CHUNK == index // CHUNK) | (not self.independent)
-        covariance = jnp.where(same, covariance, 0.0)
-        y = x[..., 0] - seen * MEAN
+    def setup(self):
+        pass
 
-        def gain(end):
-            """Of E[x0 | frames before `end`]."""
-            a = jnp.where(index < end, seen, 0.0)
+    def remembered(self, reference, keep):
+        nothing = KeyValue(*(jnp.zeros((1, len(reference), 0, 1, 1)),) * 2)
+        return Memory(nothing, nothing, nothing)
+
+    def continued(self, x, t, conditions, keep, start, memory):
+        process, shown = GaussianProcess(), lambda v: v.reshape(1, *x.shape[:2], 1, 1)
+        seen = joined(memory.past, KeyValue(shown(x[..., 0]), shown(t)))
+        x_all, t_all = seen.key[0, :, :, 0, 0], seen.value[0, 0, :, 0, 0]
+        frames = start + x.shape[1] - t_all.shape[0] + jnp.arange(t_all.shape[0])
+        alpha, sigma = process.alpha_sigma(t_all)
+        # A frame from before the beginning is one of which nothing is known.
+        known = jnp.where(frames >= 0, alpha, 0.0)
+        covariance = DEVIATION**2 * CORRELATION ** jnp.abs(frames[:, None] - frames)
+        same = (frames[:, None] // CHUNK == frames // CHUNK) | (not self.independent)
+        covariance = jnp.where(same, covariance, 0.0)
+        y = x_all - known * MEAN
+
+        def gain(chunk):
+            """Of E[x0 | frames up to this chunk]."""
+            a = jnp.where(frames // CHUNK <= chunk, known, 0.0)
             of_y = a[:, None] * covariance * a + jnp.diag(jnp.where(a > 0, sigma, 1.0) ** 2 + 1e-6)
             return covariance * a @ jnp.linalg.inv(of_y)
 
-        gains = jax.vmap(gain)(jnp.arange(CHUNK, frames + 1, CHUNK))[index // CHUNK, index]
+        own = frames[-x.shape[1] :]
+        gains = jax.vmap(gain)(own[::CHUNK] // CHUNK)[jnp.arange(len(own)) // CHUNK, jnp.arange(len(own)) - len(own)]
         x0 = MEAN + (y @ gains.T)[..., None]
+        alpha, sigma = alpha[-x.shape[1] :, None], sigma[-x.shape[1] :, None]
         # v of (x_t, x0): (alpha x_t - x0) / sigma
-        return (alpha[:, None] * x - x0) / jnp.maximum(sigma[:, None], 1e-4)
+        return (alpha * x - x0) / jnp.maximum(sigma, 1e-4), KeyValue(shown(x[..., 0]), shown(t))
 
 
 def sample(independent: bool, frames: int = 17, batch: int = 2500, **settings) -> np.ndarray:
@@ -65,7 +80,9 @@ def neighbours(x: np.ndarray) -> np.ndarray:
     return np.array([np.corrcoef(x[:, i], x[:, i + 1])[0, 1] for i in range(x.shape[1] - 1)])
 
 
-@pytest.mark.parametrize("history", [{}, {"history_noise": "scale"}, {"history_level": 0.0}])
+@pytest.mark.parametrize(
+    "history", [{}, {"history_noise": "scale"}, {"history": "none"}, {"history": "constant"}, {"history": "linear"}]
+)
 def test_autoregressive_sampling_is_the_true_process(history: dict) -> None:
     """Mean, deviation and the correlation from frame to frame, inside chunks and across their borders, early and late."""
     x = sample(False, **history)
@@ -104,6 +121,9 @@ def test_settings_that_cannot_be_sampled_are_refused() -> None:
         {"steps": 0},
         {"schedule": "pyramid", "offset": 99},
         {"history_level": 1.0},
+        {"history": "rising"},
+        {"stepper": "other"},
+        {"history_span": 0},
     ):
         with pytest.raises(UserError):
             RolloutSettings(**wrong)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xactor_jax.layers.attention import SelfAttention, WindowedCrossAttention, masked_attention, windowed_attention
+from xactor_jax.layers.attention import (
+    KeyValue,
+    SelfAttention,
+    WindowedCrossAttention,
+    implementation,
+    masked_attention,
+    windowed_attention,
+)
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -38,16 +47,43 @@ def test_windowed_attention_is_the_loop(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(windowed_attention(*(jnp.float32(x) for x in (q, k, v, e))), want, atol=1e-5)
 
 
-def test_self_attention_sees_the_sink_alike_from_everywhere(key: jax.Array) -> None:
-    """Moving all positions changes nothing; only distances between frames count, and the sink is at none."""
-    x = jax.random.normal(key, (1, 6, 8))
-    layer = SelfAttention(heads=1, sinks=1)
-    mask = jnp.ones((1, 6, 6), bool)
-    variables = layer.init(key, x, jnp.arange(6), mask)
-    moved = layer.apply(variables, x, jnp.arange(6) + 90, mask)
-    np.testing.assert_allclose(layer.apply(variables, x, jnp.arange(6), mask), moved, atol=1e-4)
-    stretched = layer.apply(variables, x, 3 * jnp.arange(6), mask)
-    assert np.abs(stretched - moved).max() > 1e-3
+def test_self_attention_is_the_loop_over_sinks_past_and_tokens(key: jax.Array, rng: np.random.Generator) -> None:
+    """Two sinks without position, three tokens before, four of its own of which the first is a sink as well; in float64."""
+    layer, width = SelfAttention(heads=2), 16
+    x = rng.standard_normal((1, 4, width)).astype(np.float32)
+    kept = lambda n: KeyValue(*(jnp.float32(rng.standard_normal((1, n, 2, 8))) for _ in range(2)))
+    sinks, past, mask = kept(2), kept(3), rng.random((1, 4, 10)) < 0.6
+    mask[..., 6:] |= np.eye(4, dtype=bool)
+    arguments = jnp.asarray(x), jnp.asarray(mask), sinks, past, 1
+    variables = layer.init(key, *arguments)
+    weights = {name: np.float64(p["kernel"]) for name, p in variables["params"].items()}
+    q, k, v = ((np.float64(x[0]) @ weights[name]).reshape(4, 2, 8) for name in ("query", "key", "value"))
+
+    def turned(rows: np.ndarray, start: int, keep: float = 1.0) -> np.ndarray:
+        """As complex numbers of the first four features: two pairs, at 1 and at 1000^(-1/2) radians a frame."""
+        pairs = keep * (rows[..., :2] + 1j * rows[..., 2:4])
+        pairs = pairs * np.exp(1j * (start + np.arange(len(rows)))[:, None, None] * np.array([1.0, 1000**-0.5]))
+        return np.concatenate([pairs.real, pairs.imag, rows[..., 4:]], axis=-1)
+
+    own_keys = turned(np.concatenate([np.float64(past.key[0]), k]), 0)
+    keys = np.concatenate([turned(np.float64(sinks.key[0]), 0, 0.0), turned(k[:1], 0, 0.0), own_keys])
+    values = np.concatenate([np.float64(sinks.value[0]), v[:1], np.float64(past.value[0]), v])
+    queries, out = turned(q, 3), np.zeros((4, 2, 8))
+    for i, h in np.ndindex(4, 2):
+        seen = np.flatnonzero(mask[0, i])
+        out[i, h] = softmax(keys[seen, h] @ queries[i, h] / 8**0.5) @ values[seen, h]
+    got, own = layer.apply(variables, *arguments)
+    bias = np.float64(variables["params"]["out"]["bias"])
+    np.testing.assert_allclose(got[0], out.reshape(4, width) @ weights["out"] + bias, atol=1e-5)
+    np.testing.assert_allclose(own.key[0], k, atol=1e-5)
+
+
+def test_cudnn_is_asked_only_where_it_can_answer() -> None:
+    assert implementation(jnp.zeros((1, 2, 2, 64), jnp.bfloat16)) == "xla"  # no GPU here
+    with mock.patch.object(jax, "default_backend", lambda: "gpu"):
+        assert implementation(jnp.zeros((1, 2, 2, 64), jnp.bfloat16)) == "cudnn"
+        assert implementation(jnp.zeros((1, 2, 2, 64), jnp.float32)) == "xla"
+        assert implementation(jnp.zeros((1, 2, 2, 12), jnp.bfloat16)) == "xla"
 
 
 def test_cross_attention_reaches_exactly_its_window(key: jax.Array) -> None:

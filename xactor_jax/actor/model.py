@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,14 +16,15 @@ from jaxtyping import Array, Float, Int, Key
 from ml_collections import ConfigDict
 
 from xactor_jax.actor.network import ActorNetwork
-from xactor_jax.actor.rollout import Guide, RolloutSettings, RolloutState, Window
+from xactor_jax.actor.rollout import Guide, Window
+from xactor_jax.actor.settings import RolloutSettings
+from xactor_jax.actor.stream import Features, Stream
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.errors import UserError
 from xactor_jax.labels import UNKNOWN_EMOTION
 from xactor_jax.training.task import Variables
 
 Emotion = Int[Array, "batch"] | Int[Array, "batch frames"] | Int[np.ndarray, "batch"] | Int[np.ndarray, "batch frames"]
-Features = Float[Array, "batch frames features"] | Float[np.ndarray, "batch frames features"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,20 +84,24 @@ class ActorModel:
         As many frames in all as came in. Memory and cost per frame do not grow. The first frames come when the features of the
         chunks in flight, and `audio_radius` frames more, have arrived.
         """
+        stream = self.open_stream(variables, key, reference_motion, emotion, settings)
+        for piece in audio_features:
+            yield from stream.push(piece)
+        yield from stream.finish()
+
+    def open_stream(
+        self,
+        variables: Variables,
+        key: Key[Array, ""] | Key[Array, "batch"],
+        reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
+        emotion: Emotion | None = None,
+        settings: RolloutSettings | None = None,
+    ) -> Stream:
+        """`stream`, fed by hand, with a state that can be kept and gone on from."""
         window = Window(self.network, self.process, settings or RolloutSettings())
-        source = FeatureSource(audio_features, self.audio_dim)
-        if not source.has(1):
-            return
         guide = make_guide(variables, key, reference_motion)
-        state = window.initial_state(jnp.asarray(source.take(self.network.audio_radius)), jnp.asarray(source.first))
-        given, batch = -window.delay, len(guide.keys)
-        while source.has(given + 1):
-            labels = emotion_of_frames(emotion, batch, given + window.delay, window.stride)
-            state, latents = _advance(window, guide, state, jnp.asarray(source.take(window.stride)), labels)
-            start, end = max(0, -given), min(window.stride, source.arrived - given)
-            given += window.stride
-            if end > start:
-                yield latents if end - start == window.stride else latents[:, start:end]
+        labels = lambda start, count: emotion_of_frames(emotion, len(guide.keys), start, count)
+        return Stream(window, guide, labels, self.audio_dim)
 
     def _scanned(
         self,
@@ -115,19 +119,11 @@ class ActorModel:
         padded = audio[:, jnp.minimum(jnp.arange(radius + calls * window.stride), frames - 1)]
         labels = emotion_of_frames(emotion, batch, 0, calls * window.stride)
         pieces = lambda x: jnp.moveaxis(x.reshape(batch, calls, window.stride, *x.shape[2:]), 1, 0)
-        state = window.initial_state(padded[:, :radius], padded[:, 0])
+        state = window.initial_state(guide, padded[:, :radius], padded[:, 0])
         step = lambda state, piece: window.advance(guide, state, *piece)
         _, latents = jax.lax.scan(step, state, (pieces(padded[:, radius:]), pieces(labels)))
         whole = jnp.moveaxis(latents, 0, 1).reshape(batch, -1, self.network.latent_dim)
         return whole[:, window.delay : window.delay + frames]
-
-
-@partial(jax.jit, static_argnums=0)
-def _advance(
-    window: Window, guide: Guide, state: RolloutState, audio: jax.Array, emotion: jax.Array
-) -> tuple[RolloutState, jax.Array]:
-    """`Window.advance`, compiled once for a window and the shapes of a batch."""
-    return window.advance(guide, state, audio, emotion)
 
 
 def make_guide(
@@ -149,42 +145,3 @@ def emotion_of_frames(emotion: Emotion | None, batch: int, start: int, count: in
     if emotion.ndim == 1:
         return jnp.broadcast_to(emotion[:, None], (batch, count))
     return emotion[:, jnp.minimum(start + jnp.arange(count), emotion.shape[1] - 1)]
-
-
-class FeatureSource:
-    """Features that arrive in pieces of any length, taken in pieces of another; the last frame repeats for ever."""
-
-    def __init__(self, pieces: Iterable[Features], dim: int):
-        self.pieces, self.dim = iter(pieces), dim
-        self.waiting: Features | None = None
-        self.first: Features | None = None
-        self.last: Features | None = None
-        self.arrived = 0
-
-    def has(self, count: int) -> bool:
-        """Whether `count` frames have arrived or still arrive."""
-        while self.arrived < count:
-            piece = next(self.pieces, None)
-            if piece is None:
-                return False
-            self.put(np.asarray(piece, np.float32))
-        return True
-
-    def put(self, piece: Float[np.ndarray, "batch frames features"]) -> None:
-        """Appends a piece; `UserError` where its features are not the model's."""
-        if piece.shape[-1] != self.dim:
-            raise UserError(
-                f"audio features of {piece.shape[-1]} numbers do not fit an actor trained on {self.dim}: encode anew"
-            )
-        if piece.shape[1]:
-            self.waiting = piece if self.waiting is None else np.concatenate([self.waiting, piece], axis=1)
-            self.first, self.last = (piece[:, 0] if self.first is None else self.first), piece[:, -1]
-            self.arrived += piece.shape[1]
-
-    def take(self, count: int) -> Float[np.ndarray, "batch {count} features"]:
-        """The next `count` frames."""
-        waiting = 0 if self.waiting is None else self.waiting.shape[1]
-        self.has(self.arrived - waiting + count)
-        missing = max(0, count - self.waiting.shape[1])
-        taken, self.waiting = self.waiting[:, :count], self.waiting[:, count:]
-        return np.concatenate([taken, np.repeat(self.last[:, None], missing, axis=1)], axis=1)

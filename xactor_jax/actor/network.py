@@ -9,7 +9,8 @@
 
 X-Actor (2508.02944), project page, for what attends to what; adaLN-zero after DiT, with one map for all blocks. Any of audio,
 r and emotion may be dropped, for which a learned vector stands in. A token's keys and values depend on tokens of its own chunk
-and of chunks before it alone, so that a finished chunk's may be kept.
+and of chunks before it alone, so that a finished chunk's may be kept: frames that go on (`continued`) from kept keys and values are
+the frames of the whole sequence (`__call__`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from xactor_jax.actor.masks import block_causal, token_chunks, without_padding
+from xactor_jax.actor.masks import block_causal, left_behind, without_padding
 from xactor_jax.labels import UNKNOWN_EMOTION
-from xactor_jax.layers.attention import SelfAttention, WindowedCrossAttention
+from xactor_jax.layers.attention import KeyValue, SelfAttention, WindowedCrossAttention, cut, joined
 from xactor_jax.layers.convolution import Dtype
 from xactor_jax.layers.embeddings import LabelEmbedding, NoiseLevelEmbedding, OptionalFeatures
 from xactor_jax.layers.modulation import ModulationTable, SharedModulation, layer_norm, modulate
@@ -45,6 +46,17 @@ class Conditions(NamedTuple):
     """Motion latent of the portrait."""
     emotion: Int[Array, "batch frames"]
     """Label of every frame; -1 is unknown."""
+
+
+class Memory(NamedTuple):
+    """What frames that go on may look back to, of every layer: [depth, batch, tokens, heads, features]."""
+
+    reference: KeyValue
+    """Of the reference token."""
+    first: KeyValue
+    """Of the first chunk, if it is a sink; else of no token."""
+    past: KeyValue
+    """Of the frames just before, oldest first."""
 
 
 class MLP(nn.Module):
@@ -86,7 +98,7 @@ class ReferenceProjection(nn.Module):
 
 
 class Block(nn.Module):
-    """(3) to (5)."""
+    """(3) to (5); (4) only where there is audio, which the reference token has none of."""
 
     heads: int
     audio_radius: int
@@ -98,16 +110,21 @@ class Block(nn.Module):
         self,
         h: Float[Array, "batch tokens width"],
         modulation: Float[Array, "batch tokens 6 width"],
-        audio: Float[Array, "batch wide width"],
-        positions: Int[Array, "tokens"],
-        mask: Bool[Array, "b tokens tokens"],
-    ) -> Float[Array, "batch tokens width"]:
+        audio: Float[Array, "batch wide width"] | None,
+        mask: Bool[Array, "b tokens keys"],
+        sinks: KeyValue | None = None,
+        past: KeyValue | None = None,
+        first: int = 0,
+    ) -> tuple[Float[Array, "batch tokens width"], KeyValue]:
+        """The tokens after the block, and the keys and values that later tokens see them by."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = ModulationTable(name="modulation")(modulation)
-        attention = SelfAttention(self.heads, sinks=1, dtype=self.dtype, name="attention")
-        h = h + gate_a * attention(modulate(h, shift_a, scale_a), positions, mask)
-        cross = WindowedCrossAttention(self.heads, self.audio_radius, dtype=self.dtype, name="audio_attention")
-        h = h.at[:, 1:].add(cross(layer_norm(h[:, 1:]), audio))
-        return h + gate_m * MLP(self.mlp_ratio, dtype=self.dtype, name="mlp")(modulate(h, shift_m, scale_m))
+        attention = SelfAttention(self.heads, dtype=self.dtype, name="attention")
+        attended, own = attention(modulate(h, shift_a, scale_a), mask, sinks, past, first)
+        h = h + gate_a * attended
+        if audio is not None:
+            cross = WindowedCrossAttention(self.heads, self.audio_radius, dtype=self.dtype, name="audio_attention")
+            h = h + cross(layer_norm(h), audio)
+        return h + gate_m * MLP(self.mlp_ratio, dtype=self.dtype, name="mlp")(modulate(h, shift_m, scale_m)), own
 
 
 class ActorNetwork(nn.Module):
@@ -122,9 +139,31 @@ class ActorNetwork(nn.Module):
     emotions: int
     audio_radius: int = 2
     mlp_ratio: int = 4
+    look_ahead: int = -1
+    """Frames of its own chunk after itself that a frame sees; -1: the whole chunk."""
+    sink_chunk: bool = False
+    """Whether the first chunk is a sink."""
     dtype: Dtype = None
 
-    @nn.compact
+    def setup(self) -> None:
+        reference = lambda: ReferenceProjection(self.width, dtype=self.dtype)
+        self.sink, self.reference = reference(), reference()
+        self.sink_embedding = self.param("sink_embedding", nn.initializers.normal(0.02), (self.width,))
+        self.token = nn.Dense(self.width, dtype=self.dtype)
+        self.level = NoiseLevelEmbedding(self.width, dtype=self.dtype)
+        self.emotion = LabelEmbedding(self.emotions, self.width, dtype=self.dtype)
+        self.audio = AudioProjection(self.width, dtype=self.dtype)
+        self.modulation = SharedModulation(6, dtype=self.dtype)
+        for i in range(self.depth):
+            setattr(self, f"block_{i}", Block(self.heads, self.audio_radius, self.mlp_ratio, dtype=self.dtype))
+        self.final_modulation = SharedModulation(2, dtype=self.dtype)
+        self.prediction = nn.Dense(self.latent_dim, kernel_init=nn.initializers.zeros)
+
+    @property
+    def first_frames(self) -> int:
+        """Frames of the first chunk that are sinks."""
+        return self.chunk if self.sink_chunk else 0
+
     def __call__(
         self,
         x: Float[Array, "batch frames dim"],
@@ -133,45 +172,96 @@ class ActorNetwork(nn.Module):
         keep: Keep,
         valid: Bool[Array, "batch frames"],
     ) -> Float[Array, "batch frames dim"]:
-        """Prediction of the process for `x` at noise levels `t`. No frame sees another that is not `valid`."""
-        frames = x.shape[1]
-        h = self.tokens(x.astype(self.dtype or x.dtype), conditions.reference, keep.reference)
-        c = self.condition(t, conditions, keep)
-        audio = AudioProjection(self.width, dtype=self.dtype, name="audio")(conditions.audio, keep.audio)
-        chunks = token_chunks(frames, self.chunk)
-        mask = without_padding(
-            block_causal(chunks, chunks, self.context // self.chunk), jnp.pad(valid, ((0, 0), (1, 0)), constant_values=True)
-        )
-        modulation = SharedModulation(6, dtype=self.dtype, name="modulation")(c)
-        for i in range(self.depth):
-            block = Block(self.heads, self.audio_radius, self.mlp_ratio, dtype=self.dtype, name=f"block_{i}")
-            h = block(h, modulation, audio, jnp.arange(frames + 1) - 1, mask)
-        return self.prediction(h[:, 1:], c[:, 1:])
+        """Prediction of the process for the frames `x` from the beginning at noise levels `t`. None sees one not `valid`."""
+        memory = self.remembered(conditions.reference, keep.reference)
+        frames = jnp.arange(x.shape[1])
+        mask = without_padding(self.seen(frames, frames), valid)
+        first = self.left_first(frames)[None] & valid[:, None, : self.first_frames]
+        mask = jnp.concatenate([jnp.ones_like(mask[..., :1]), first, mask], axis=-1)
+        return self.run(x, t, conditions, keep, mask, memory, self.first_frames)[0]
 
-    def tokens(
-        self, x: Float[Array, "batch frames dim"], reference: Float[Array, "batch dim"], keep: Bool[Array, "batch"]
-    ) -> Float[Array, "batch tokens width"]:
-        """(1): the sink first."""
-        sink = ReferenceProjection(self.width, dtype=self.dtype, name="sink")(reference, keep)
-        sink = sink + self.param("sink_embedding", nn.initializers.normal(0.02), (self.width,)).astype(sink.dtype)
-        return jnp.concatenate([sink[:, None], nn.Dense(self.width, dtype=self.dtype, name="token")(x)], axis=1)
+    def continued(
+        self,
+        x: Float[Array, "batch frames dim"],
+        t: Float[Array, "batch frames"],
+        conditions: Conditions,
+        keep: Keep,
+        start: int | Int[Array, ""],
+        memory: Memory,
+    ) -> tuple[Float[Array, "batch frames dim"], KeyValue]:
+        """`__call__` for frames numbered from `start`, a chunk's first, with those before it in memory; and what they leave.
+
+        Frames numbered below 0 are seen by none.
+        """
+        past = memory.past.key.shape[-3]
+        frames = start + jnp.arange(x.shape[1])
+        seen = self.seen(frames, start - past + jnp.arange(past + x.shape[1]))
+        mask = jnp.concatenate([jnp.ones_like(seen[:, :1]), self.left_first(frames), seen], axis=-1)
+        return self.run(x, t, conditions, keep, mask[None], memory, 0)
+
+    def remembered(self, reference: Float[Array, "batch dim"], keep: Bool[Array, "batch"]) -> Memory:
+        """The memory before the first frame: of the reference token alone. It is clean and of no emotion."""
+        h = self.sink(reference, keep) + self.sink_embedding.astype(self.dtype or jnp.float32)
+        unknown = jnp.full((len(h), 1), UNKNOWN_EMOTION)
+        c = self.condition(jnp.zeros(unknown.shape), reference, unknown, keep, keep)
+        h, modulation, kept = h[:, None], self.modulation(c), []
+        for i in range(self.depth):
+            h, own = getattr(self, f"block_{i}")(h, modulation, None, jnp.ones((1, 1, 1), bool))
+            kept.append(own)
+        own = stacked(kept)
+        return Memory(own, cut(own, 0, 0), cut(own, 0, 0))
+
+    def run(
+        self,
+        x: Float[Array, "batch frames dim"],
+        t: Float[Array, "batch frames"],
+        conditions: Conditions,
+        keep: Keep,
+        mask: Bool[Array, "b frames keys"],
+        memory: Memory,
+        first: int,
+    ) -> tuple[Float[Array, "batch frames dim"], KeyValue]:
+        """(1) to (6) for frames that see what the mask says of (reference, first chunk, past, themselves)."""
+        h = self.token(x.astype(self.dtype or x.dtype))
+        c = self.condition(t, conditions.reference, conditions.emotion, keep.reference, keep.emotion)
+        audio, modulation = self.audio(conditions.audio, keep.audio), self.modulation(c)
+        sinks, kept = joined(memory.reference, memory.first), []
+        for i in range(self.depth):
+            layer = lambda stack, i=i: KeyValue(*(x[i] for x in stack))
+            block = getattr(self, f"block_{i}")
+            h, own = block(h, modulation, audio, mask, layer(sinks), layer(memory.past), first)
+            kept.append(own)
+        return self.predicted(h, c), stacked(kept)
+
+    def seen(self, frames: Int[Array, "q"], others: Int[Array, "k"]) -> Bool[Array, "q k"]:
+        """(1) of `xactor_jax.actor.masks`."""
+        return block_causal(frames, others, chunk=self.chunk, context=self.context, look_ahead=self.look_ahead)
+
+    def left_first(self, frames: Int[Array, "q"]) -> Bool[Array, "q first"]:
+        """(3) of `xactor_jax.actor.masks`, for each frame of the first chunk."""
+        left = left_behind(frames, chunk=self.chunk, context=self.context)
+        return jnp.broadcast_to(left[:, None], (len(frames), self.first_frames))
 
     def condition(
-        self, t: Float[Array, "batch frames"], conditions: Conditions, keep: Keep
+        self,
+        t: Float[Array, "batch tokens"],
+        reference: Float[Array, "batch dim"],
+        emotion: Int[Array, "batch tokens"],
+        keep_reference: Bool[Array, "batch"],
+        keep_emotion: Bool[Array, "batch"],
     ) -> Float[Array, "batch tokens width"]:
-        """(2): the sink is clean and has no emotion."""
-        first = ((0, 0), (1, 0))
-        level = NoiseLevelEmbedding(self.width, dtype=self.dtype, name="level")(jnp.pad(t, first))
-        reference = ReferenceProjection(self.width, dtype=self.dtype, name="reference")(conditions.reference, keep.reference)
-        labels = jnp.pad(conditions.emotion, first, constant_values=UNKNOWN_EMOTION)
-        kept = jnp.broadcast_to(keep.emotion[:, None], labels.shape)
-        emotion = LabelEmbedding(self.emotions, self.width, dtype=self.dtype, name="emotion")(labels, kept)
-        return level + reference[:, None] + emotion
+        """(2)."""
+        kept = jnp.broadcast_to(keep_emotion[:, None], emotion.shape)
+        return self.level(t) + self.reference(reference, keep_reference)[:, None] + self.emotion(emotion, kept)
 
-    def prediction(
+    def predicted(
         self, h: Float[Array, "batch frames width"], c: Float[Array, "batch frames width"]
     ) -> Float[Array, "batch frames dim"]:
         """(6), in float32."""
-        parts = SharedModulation(2, dtype=self.dtype, name="final_modulation")(c)
-        h = modulate(h, parts[:, :, 0], parts[:, :, 1]).astype(jnp.float32)
-        return nn.Dense(self.latent_dim, kernel_init=nn.initializers.zeros, name="prediction")(h)
+        parts = self.final_modulation(c)
+        return self.prediction(modulate(h, parts[:, :, 0], parts[:, :, 1]).astype(jnp.float32))
+
+
+def stacked(layers: list[KeyValue]) -> KeyValue:
+    """[batch, …] of each layer as [depth, batch, …]."""
+    return KeyValue(*(jnp.stack(x) for x in zip(*layers, strict=True)))

@@ -1,16 +1,25 @@
-"""Sampling motion of unbounded length: one window that moves over the recording.
+"""Sampling motion of unbounded length: a window that moves over the recording, and keeps what it has read.
 
-The window holds H chunks of finished history, then A chunks in flight. One call of `advance`
+Chunks are finished history, or A of them in flight. One call of `advance`
 
 (1)  moves the window by the chunks that the last call finished, and appends as many of pure noise;
-(2)  presents history at its small level: x_k = alpha(k) x_0 + sigma(k) eps, or without the noise term ("scale");
-(3)  for each row m of the scheduling matrix asks the network once for the whole window and takes a DDIM step from K[m] to
-     K[m + 1] on the frames whose level changes;
+(2)  presents young history at its level: x_k = alpha(k) x_0 + sigma(k) eps, or without the noise term ("scale"), k falling
+     with age, and has the network read it: its keys and values are written into the memory;
+(3)  for each row m of the scheduling matrix asks the network about the chunks in flight, which look back into the memory,
+     and takes a step from K[m] to K[m + 1] on the frames whose level changes;
 (4)  gives out the first chunks in flight, now clean.
 
-It has one shape for every length, so it is compiled once, and its cost and memory do not grow. Chunks before the beginning
-are not valid: none sees them. All randomness of chunk n is fold_in(example's key, n), whatever the window it is seen in.
-Matrices: `xactor_jax.diffusion.scheduling`; (2): Chen et al. 2024 (2407.01392), stabilisation.
+A chunk of age a is written again only while its level, or that of one before it, still changes; then its keys and values are
+*settled* and stay until the context has left them, first in, first out. With n the first age from which the level is the same
+for ever, and d chunks given out by a call, (2) reads n + d chunks; those of W chunks more are settled, as the oldest of the read
+ones looks back so far. So memory says exactly what reading all of the past anew would say, at a cost that does not grow.
+
+Keys are kept from before their rotation, and positions are counted from the start of each call's memory: they stay where
+training had them. Everything has one shape for every length, so it is compiled once. Chunks before the beginning are seen by
+none. All randomness of chunk n is fold_in(example's key, n), whatever call it is drawn in.
+
+Matrices and levels: `xactor_jax.diffusion.scheduling`; (2): Chen et al. 2024 (2407.01392), stabilisation, and X-Actor (2508.02944),
+monotonically decreasing noise over the historical motion context.
 """
 
 from __future__ import annotations
@@ -22,68 +31,39 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
-from xactor_jax.actor.network import ActorNetwork, Conditions, Keep
+from xactor_jax.actor.network import ActorNetwork, Conditions, Keep, Memory
+from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.gaussian import GaussianProcess
-from xactor_jax.diffusion.guidance import combined
-from xactor_jax.diffusion.scheduling import SCHEDULES, WindowSchedule, history_levels, per_frame, window_schedule
-from xactor_jax.diffusion.steppers import ddim_step
+from xactor_jax.diffusion.scheduling import WindowSchedule, ages_that_change, history_levels, per_frame, window_schedule
+from xactor_jax.diffusion.steppers import take_step
 from xactor_jax.errors import UserError
 from xactor_jax.labels import UNKNOWN_EMOTION
+from xactor_jax.layers.attention import KeyValue, cut, joined
 from xactor_jax.training.task import Tree
 
 INITIAL, HISTORY, STEP = range(3)
 """What a chunk's randomness is used for: its first noise, the noise it shows as history, that of its stochastic steps."""
 
 
-HISTORY_NOISE = ("noise", "scale")
-"""Whether history carries noise of its level, or is only scaled down and said to be at it."""
+class Frames(NamedTuple):
+    """What is known of the frames of young history and of those in flight."""
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RolloutSettings:
-    """How motion is sampled."""
-
-    steps: int = 16
-    """Network calls from noise to motion, for each chunk."""
-    schedule: str = "autoregressive"
-    """autoregressive, pyramid or full_sequence."""
-    offset: int = 4
-    """Of the pyramid: network calls between a chunk and the next."""
-    chunks: int = 0
-    """Of the full sequence: chunks denoised together; 0: as many as the context."""
-    audio_guidance: float = 1.5
-    emotion_guidance: float = 1.0
-    history_level: float = 0.05
-    """Noise level (time in [0, 1]) at which the youngest finished chunk is presented; 0 presents history as clean."""
-    history_decay: float = 0.5
-    """Factor by which that level falls with every chunk of age; 1 keeps it constant."""
-    history_noise: str = "noise"
-    """noise or scale, as in `HISTORY_NOISE`."""
-    eta: float = 0.0
-    """0: deterministic DDIM steps; 1: ancestral."""
-
-    def __post_init__(self) -> None:
-        for kind, names in (("schedule", SCHEDULES), ("history_noise", HISTORY_NOISE)):
-            if getattr(self, kind) not in names:
-                raise UserError(f"there is no {kind} {getattr(self, kind)!r}: choose one of {', '.join(names)}")
-        if self.steps < 1:
-            raise UserError(f"{self.steps} sampling steps are too few: take at least 1")
-        if self.schedule == "pyramid" and not 1 <= self.offset <= self.steps:
-            raise UserError(f"a pyramid offset of {self.offset} does not fit {self.steps} steps: choose from 1 to {self.steps}")
-        if not 0.0 <= self.history_level < 1.0 or not 0.0 <= self.history_decay <= 1.0:
-            raise UserError("the history's noise level must lie in [0, 1) and its decay in [0, 1]")
+    latents: Float[Array, "batch frames dim"]
+    audio: Float[Array, "batch wide features"]
+    """With `audio_radius` frames more on either side."""
+    emotion: Int[Array, "batch frames"]
 
 
 class RolloutState(NamedTuple):
-    """The window after a call: everything the next one needs of the past, the same size for ever."""
+    """Everything the next call needs of the past; the same size for ever."""
 
     position: Int[Array, ""]
     """Number of the first chunk in flight."""
-    latents: Float[Array, "batch frames dim"]
-    audio: Float[Array, "batch wide features"]
-    emotion: Int[Array, "batch frames"]
+    frames: Frames
+    memory: Memory
+    """Of the settled chunks, for each branch of guidance and example: batch axis [branches × batch]."""
 
 
 class Guide(NamedTuple):
@@ -96,22 +76,36 @@ class Guide(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """The moving window of one network under one setting; hashable, so that `jax.jit` compiles each once."""
+    """The moving window of one network under one setting; hashable, so that `jax.jit` compiles each once. Lengths in chunks."""
 
     network: ActorNetwork
     process: GaussianProcess
     settings: RolloutSettings
 
+    def __post_init__(self) -> None:
+        together = max(self.schedule.active, self.read)
+        if self.network.sink_chunk and together > self.context + 1:
+            raise UserError(
+                f"{together} chunks at once do not fit a context of {self.context} whose first chunk stays: "
+                "take fewer chunks, a larger offset or a history whose noise ends earlier"
+            )
+
     @cached_property
-    def history(self) -> int:
-        """H, chunks."""
+    def context(self) -> int:
+        """W."""
         return self.network.context // self.network.chunk
 
     @cached_property
     def schedule(self) -> WindowSchedule:
         """Of the chunks in flight."""
         s = self.settings
-        return window_schedule(s.schedule, s.steps, offset=s.offset, chunks=s.chunks or self.history)
+        return window_schedule(s.schedule, s.steps, offset=s.offset, chunks=s.chunks or max(1, self.context))
+
+    @property
+    def read(self) -> int:
+        """n + d: chunks of history that each call reads."""
+        s = self.settings
+        return self.schedule.advance + ages_that_change(s.history, s.history_level, s.history_decay, s.history_span)
 
     @property
     def stride(self) -> int:
@@ -119,33 +113,42 @@ class Window:
         return self.schedule.advance * self.network.chunk
 
     @property
-    def frames(self) -> int:
-        """Frames in the window."""
-        return (self.history + self.schedule.active) * self.network.chunk
+    def young(self) -> int:
+        """Frames of history that each call reads."""
+        return self.read * self.network.chunk
 
     @property
     def delay(self) -> int:
         """Frames given out before the first that counts."""
         return (self.schedule.active - self.schedule.advance) * self.network.chunk
 
-    def levels(self) -> Float[np.ndarray, "rows frames"]:
-        """The scheduling matrix of the whole window, per frame."""
-        s = self.settings
-        history = history_levels(self.history, s.history_level, s.history_decay)
-        return per_frame(self.schedule.with_history(history), self.network.chunk)
+    def history_levels(self) -> Float[np.ndarray, "branches young"]:
+        """The level of each frame of young history, in each branch."""
+        s, branches = self.settings, self.settings.branches
+        law = history_levels(s.history, self.read, s.history_level, s.history_decay, s.history_span)
+        rows = [law if b.history is None else np.full(self.read, b.history) for b in branches]
+        return per_frame(np.stack(rows), self.network.chunk)
 
     def initial_state(
-        self, audio: Float[Array, "batch radius features"], first: Float[Array, "batch features"]
+        self, guide: Guide, audio: Float[Array, "batch radius features"], first: Float[Array, "batch features"]
     ) -> RolloutState:
         """Before the first call: `audio` is the first `audio_radius` frames, `first` the first, standing for all before."""
         batch, radius, features = audio.shape
-        before = jnp.broadcast_to(first[:, None], (batch, self.frames + radius, features))
-        return RolloutState(
-            position=jnp.int32(-self.schedule.active),
-            latents=jnp.zeros((batch, self.frames, self.network.latent_dim)),
+        count = self.young + self.schedule.active * self.network.chunk
+        before = jnp.broadcast_to(first[:, None], (batch, count + radius, features))
+        frames = Frames(
+            latents=jnp.zeros((batch, count, self.network.latent_dim)),
             audio=jnp.concatenate([before, audio], axis=1),
-            emotion=jnp.full((batch, self.frames), UNKNOWN_EMOTION, jnp.int32),
+            emotion=jnp.full((batch, count), UNKNOWN_EMOTION, jnp.int32),
         )
+        return RolloutState(jnp.int32(-self.schedule.active), frames, self.empty_memory(guide))
+
+    def empty_memory(self, guide: Guide) -> Memory:
+        """The reference, and room for the first chunk and for the context."""
+        keep = self.keep(len(guide.reference)).reference
+        memory = self.network.apply({"params": guide.params}, self.tiled(guide.reference), keep, method="remembered")
+        room = lambda frames: KeyValue(*(jnp.zeros((*x.shape[:2], frames, *x.shape[3:]), x.dtype) for x in memory.past))
+        return memory._replace(first=room(self.network.first_frames), past=room(self.context * self.network.chunk))
 
     def advance(
         self,
@@ -155,13 +158,14 @@ class Window:
         emotion: Int[Array, "batch stride"],
     ) -> tuple[RolloutState, Float[Array, "batch stride dim"]]:
         """One call, (1) to (4). `audio` runs `audio_radius` frames ahead of `emotion`, which is of the frames entering."""
-        state = self.moved(guide, state, audio, emotion)
-        chunks = state.position - self.history + jnp.arange(self.history + self.schedule.active)
-        x = self.presented(guide, state.latents, chunks)
-        denoised = self.denoised(guide, state, x, chunks)
-        past = self.history * self.network.chunk
-        latents = jnp.concatenate([state.latents[:, :past], denoised[:, past:]], axis=1)
-        return state._replace(latents=latents), latents[:, past : past + self.stride]
+        position, frames = self.moved(guide, state, audio, emotion)
+        kept = joined(state.memory.past, self.written(guide, position, frames, state.memory))
+        first = self.first_chunk(position, kept, state.memory.first)
+        memory = Memory(state.memory.reference, first, cut(kept, self.young, kept.key.shape[-3]))
+        done = self.denoised(guide, position, frames, memory)
+        frames = frames._replace(latents=jnp.concatenate([frames.latents[:, : self.young], done], axis=1))
+        settled = cut(kept, self.stride, self.stride + self.context * self.network.chunk)
+        return RolloutState(position, frames, memory._replace(past=settled)), done[:, : self.stride]
 
     def moved(
         self,
@@ -169,69 +173,93 @@ class Window:
         state: RolloutState,
         audio: Float[Array, "batch stride features"],
         emotion: Int[Array, "batch stride"],
-    ) -> RolloutState:
+    ) -> tuple[Int[Array, ""], Frames]:
         """(1)."""
         position = state.position + self.schedule.advance
         fresh = position + self.schedule.active - self.schedule.advance + jnp.arange(self.schedule.advance)
-        noise = self.noise(guide.keys, fresh, INITIAL)
+        entering = Frames(self.noise(guide.keys, fresh, INITIAL), audio, emotion)
         shifted = lambda old, new: jnp.concatenate([old[:, self.stride :], new], axis=1)
-        return RolloutState(
-            position, shifted(state.latents, noise), shifted(state.audio, audio), shifted(state.emotion, emotion)
-        )
+        return position, Frames(*(shifted(*pair) for pair in zip(state.frames, entering, strict=True)))
 
-    def presented(
-        self, guide: Guide, latents: Float[Array, "batch frames dim"], chunks: Int[Array, "chunks"]
-    ) -> Float[Array, "batch frames dim"]:
-        """(2): the window as the network is to see it."""
-        past = self.history * self.network.chunk
-        if past == 0 or self.settings.history_level == 0.0:
-            return latents
-        scale = 1.0 if self.settings.history_noise == "noise" else 0.0
-        eps = scale * self.noise(guide.keys, chunks[: self.history], HISTORY)
-        level = jnp.broadcast_to(jnp.asarray(self.levels()[0, :past], jnp.float32), eps.shape[:2])
-        return jnp.concatenate([self.process.add_noise(latents[:, :past], eps, level), latents[:, past:]], axis=1)
+    def written(self, guide: Guide, position: Int[Array, ""], frames: Frames, memory: Memory) -> KeyValue:
+        """(2): keys and values of young history, in every branch."""
+        levels = jnp.asarray(self.history_levels(), jnp.float32)
+        start = position - self.read
+        eps = self.noise(guide.keys, start + jnp.arange(self.read), HISTORY)
+        eps = eps if self.settings.history_noise == "noise" else jnp.zeros_like(eps)
+        x0 = frames.latents[:, : self.young]
+        presented = [self.process.add_noise(x0, eps, jnp.broadcast_to(level, x0.shape[:2])) for level in levels]
+        t = jnp.repeat(levels, len(x0), axis=0)
+        conditions = self.conditions(guide, frames, 0, self.young)
+        arguments = jnp.concatenate(presented), t, conditions, self.keep(len(x0)), start * self.network.chunk, memory
+        return self.network.apply({"params": guide.params}, *arguments, method="continued")[1]
+
+    def first_chunk(self, position: Int[Array, ""], kept: KeyValue, stored: KeyValue) -> KeyValue:
+        """The first chunk's keys and values: where they are among the kept ones from there, else as they were stored."""
+        if not self.network.sink_chunk:
+            return stored
+        chunk, slot = self.network.chunk, self.context + self.read - position
+        there = (slot >= 0) & (slot < self.context + self.read)
+        found = lambda x: jax.lax.dynamic_slice_in_dim(x, jnp.maximum(slot, 0) * chunk, chunk, axis=-3)
+        return KeyValue(*(jnp.where(there, found(new), old) for new, old in zip(kept, stored, strict=True)))
 
     def denoised(
-        self, guide: Guide, state: RolloutState, x: Float[Array, "batch frames dim"], chunks: Int[Array, "chunks"]
-    ) -> Float[Array, "batch frames dim"]:
+        self, guide: Guide, position: Int[Array, ""], frames: Frames, memory: Memory
+    ) -> Float[Array, "batch active dim"]:
         """(3)."""
-        levels = jnp.asarray(self.levels(), jnp.float32)
-        valid = jnp.repeat(chunks >= 0, self.network.chunk)
+        levels = jnp.asarray(per_frame(self.schedule.levels, self.network.chunk), jnp.float32)
+        chunks, conditions = position + jnp.arange(self.schedule.active), self.conditions(guide, frames, self.young, None)
+        predict = lambda x, t: self.guided(guide, position, x, t, conditions, memory)
 
         def row(x: jax.Array, m: jax.Array) -> tuple[jax.Array, None]:
             t, s = (jnp.broadcast_to(levels[m + i], x.shape[:2]) for i in (0, 1))
-            prediction = self.guided(guide, state, x, t, jnp.broadcast_to(valid, x.shape[:2]))
-            noise = self.noise(guide.keys, chunks, self.step_uses(m)) if self.settings.eta else None
-            stepped = ddim_step(self.process, x, prediction, t, s, eta=self.settings.eta, noise=noise)
+            noise = self.noise(guide.keys, chunks, self.step_uses(m)) if self.stochastic else None
+            stepped = take_step(self.settings.stepper, self.process, predict, x, t, s, eta=self.settings.eta, noise=noise)
             return jnp.where((t != s)[..., None], stepped, x), None
 
-        return jax.lax.scan(row, x, jnp.arange(len(levels) - 1))[0]
+        return jax.lax.scan(row, frames.latents[:, self.young :], jnp.arange(len(levels) - 1))[0]
 
-    def step_uses(self, m: Int[Array, ""]) -> Int[Array, "chunks"]:
+    @property
+    def stochastic(self) -> bool:
+        """Whether steps draw noise."""
+        return self.settings.stepper == "ancestral" or (self.settings.stepper == "ddim" and self.settings.eta > 0.0)
+
+    def step_uses(self, m: Int[Array, ""]) -> Int[Array, "active"]:
         """A use of randomness for each chunk at row m that no other of its steps has: the steps since it entered."""
         rows, active = len(self.schedule.levels) - 1, self.schedule.active
-        entered = active - 1 - jnp.arange(-self.history, active)
-        return STEP + m + rows * (entered // self.schedule.advance)
+        return STEP + m + rows * ((active - 1 - jnp.arange(active)) // self.schedule.advance)
 
     def guided(
         self,
         guide: Guide,
-        state: RolloutState,
-        x: Float[Array, "batch frames dim"],
-        t: Float[Array, "batch frames"],
-        valid: Bool[Array, "batch frames"],
-    ) -> Float[Array, "batch frames dim"]:
+        position: Int[Array, ""],
+        x: Float[Array, "batch active dim"],
+        t: Float[Array, "batch active"],
+        conditions: Conditions,
+        memory: Memory,
+    ) -> Float[Array, "batch active dim"]:
         """The network's prediction under guidance, all branches in one batched call."""
-        scales = (self.settings.audio_guidance, self.settings.emotion_guidance)
-        dropped = [i for i, scale in enumerate(scales) if scale != 1.0]
-        batch, branches = x.shape[0], 1 + len(dropped)
-        shown = lambda i: jnp.repeat(jnp.array([True] + [i != d for d in dropped]), batch)
-        tiled = lambda tree: jax.tree.map(lambda a: jnp.tile(a, (branches,) + (1,) * (a.ndim - 1)), tree)
-        keep = Keep(audio=shown(0), reference=jnp.ones((batch * branches,), bool), emotion=shown(1))
-        conditions = tiled(Conditions(state.audio, guide.reference, state.emotion))
-        out = self.network.apply({"params": guide.params}, tiled(x), tiled(t), conditions, keep, tiled(valid))
-        positive, *negatives = jnp.split(out, branches)
-        return combined(positive, negatives, [scales[i] for i in dropped])
+        arguments = self.tiled((x, t)), conditions, self.keep(len(x)), position * self.network.chunk, memory
+        out, _ = self.network.apply({"params": guide.params}, *arguments[0], *arguments[1:], method="continued")
+        weights = self.settings.branches.values()
+        return sum(weight * y for weight, y in zip(weights, jnp.split(out, len(weights)), strict=True))
+
+    def conditions(self, guide: Guide, frames: Frames, start: int, stop: int | None) -> Conditions:
+        """Those of the frames from `start` to before `stop`, for every branch."""
+        stop = frames.emotion.shape[1] if stop is None else stop
+        audio = frames.audio[:, start : stop + 2 * self.network.audio_radius]
+        return self.tiled(Conditions(audio, guide.reference, frames.emotion[:, start:stop]))
+
+    def keep(self, batch: int) -> Keep:
+        """Which conditions each branch is shown."""
+        flags = lambda shown: jnp.repeat(jnp.array(shown), batch)
+        branches = list(self.settings.branches)
+        return Keep(flags([b.audio for b in branches]), flags([True for _ in branches]), flags([b.emotion for b in branches]))
+
+    def tiled(self, tree: Tree) -> Tree:
+        """The same for every branch."""
+        count = len(self.settings.branches)
+        return jax.tree.map(lambda a: jnp.tile(a, (count,) + (1,) * (a.ndim - 1)), tree)
 
     def noise(
         self, keys: Key[Array, "batch"], chunks: Int[Array, "chunks"], use: int | Int[Array, "chunks"]

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.actor.network import Conditions
 from xactor_jax.actor.objective import Objective, keep_all, surrounded_audio
-from xactor_jax.actor.rollout import RolloutSettings
+from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from etils import epath
 from jaxtyping import Array, Float, Key, UInt8
 
-from xactor_jax.actor.rollout import RolloutSettings
+from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.audio.log_mel import iter_log_mel
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import is_silent, read_audio

@@ -1,0 +1,46 @@
+"""What a rollout asks the network at each step: the same frames under several conditions, and how the answers are weighed.
+
+(1)  separate:    y = p + (a - 1)(p - p[no audio]) + (e - 1)(p - p[no emotion]),                p = p[everything]
+(2)  nested:      y = p[neither] + a (p[no emotion] - p[neither]) + e (p - p[no emotion])        FLOAT (2412.01064), IMTalker
+(3)  history:     y <- y + (h - 1)(p[history at level f] - p[history at level 1])                Song et al. 2025 (2502.06764)
+
+a, e and h are the guidance scales; 1 is no guidance. (3) with f unset takes p itself: vanilla history guidance; a level f in (0, 1)
+hides the fine part of history and guides by the coarse one alone: fractional history guidance. Level 1 is pure noise, which says
+nothing. All weights add up to 1, and branches of weight 0 are not asked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+
+class Branch(NamedTuple):
+    """What a branch is shown."""
+
+    audio: bool = True
+    emotion: bool = True
+    history: float | None = None
+    """Noise level at which all of history is presented; None: as the rollout presents it."""
+
+
+def weighted_branches(
+    audio: float, emotion: float, history: float, *, nested: bool = False, fraction: float = 0.0
+) -> dict[Branch, float]:
+    """The branches to ask, the unguided one first, and their weights; `fraction` is f, 0 for vanilla history guidance."""
+    weights: dict[Branch, float] = defaultdict(float, {Branch(): 1.0})
+    if nested:
+        without, neither = Branch(emotion=False), Branch(audio=False, emotion=False)
+        _add(weights, emotion - 1.0, Branch(), without)
+        _add(weights, audio - 1.0, without, neither)
+    else:
+        _add(weights, audio - 1.0, Branch(), Branch(audio=False))
+        _add(weights, emotion - 1.0, Branch(), Branch(emotion=False))
+    _add(weights, history - 1.0, Branch(history=fraction) if fraction else Branch(), Branch(history=1.0))
+    return {branch: weight for branch, weight in weights.items() if weight or branch == Branch()}
+
+
+def _add(weights: dict[Branch, float], weight: float, towards: Branch, away: Branch) -> None:
+    """Adds weight × (towards - away)."""
+    weights[towards] += weight
+    weights[away] -= weight

@@ -1,0 +1,144 @@
+"""A performance that goes on for as long as features come in, and can be stopped and taken up again.
+
+    stream = actor.open_stream(variables, key, reference_motion)
+    for features in microphone:
+        for motion_latents in stream.push(features): ...
+    for motion_latents in stream.finish(): ...
+
+What comes out does not depend on how the features were cut into pieces. `stream.state` is all that it remembers, a small pytree of
+arrays whose size does not grow; a stream opened with the same arguments and given that state goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from flax import serialization
+from jaxtyping import Array, Float, Int
+
+from xactor_jax.actor.rollout import Guide, RolloutState, Window
+from xactor_jax.errors import UserError
+
+Features = Float[Array, "batch frames features"] | Float[np.ndarray, "batch frames features"]
+Labels = Callable[[int, int], Int[Array, "batch count"]]
+"""(first frame, count) → the labels of these frames."""
+
+
+class Buffer(NamedTuple):
+    """Features that have arrived and are still to be taken; the first and the last stand for all before and after."""
+
+    waiting: Float[np.ndarray, "batch n features"]
+    first: Float[np.ndarray, "batch features"]
+    last: Float[np.ndarray, "batch features"]
+    arrived: Int[np.ndarray, ""]
+    """Frames in all."""
+
+    def appended(self, piece: Float[np.ndarray, "batch frames features"]) -> Buffer:
+        if not piece.shape[1]:
+            return self
+        first = self.first if self.arrived else piece[:, 0]
+        waiting = np.concatenate([self.waiting, piece], axis=1)
+        return Buffer(waiting, first, piece[:, -1], np.int64(self.arrived + piece.shape[1]))
+
+    def take(self, count: int) -> tuple[Float[np.ndarray, "batch {count} features"], Buffer]:
+        """The next `count` frames, the last one repeated where they are not enough; and what is left."""
+        taken, left = self.waiting[:, :count], self.waiting[:, count:]
+        missing = np.repeat(self.last[:, None], count - taken.shape[1], axis=1)
+        return np.concatenate([taken, missing], axis=1), self._replace(waiting=left)
+
+
+class StreamState(NamedTuple):
+    """All that a stream remembers."""
+
+    buffer: Buffer
+    calls: Int[np.ndarray, ""]
+    """Calls of the window so far."""
+    rollout: RolloutState
+
+
+class Stream:
+    """One performance on its way; made by `ActorModel.open_stream`."""
+
+    def __init__(self, window: Window, guide: Guide, labels: Labels, audio_dim: int):
+        self.window, self.guide, self.labels, self.audio_dim = window, guide, labels, audio_dim
+        batch, radius = len(guide.keys), window.network.audio_radius
+        nothing = np.zeros((batch, 0, audio_dim), np.float32)
+        buffer = Buffer(nothing, nothing.sum(1), nothing.sum(1), np.int64(0))
+        arguments = np.zeros((batch, radius, audio_dim), np.float32), np.zeros((batch, audio_dim), np.float32)
+        self.state = StreamState(buffer, np.int64(0), _start(window, guide, *arguments))
+
+    @property
+    def given(self) -> int:
+        """Number of the first frame that the next call gives out; below 0 it counts for nothing."""
+        return int(self.state.calls) * self.window.stride - self.window.delay
+
+    def push(self, features: Features) -> Iterator[Float[Array, "batch stride dim"]]:
+        """Motion latents that become final by these features, a stride at a time."""
+        piece = np.asarray(features, np.float32)
+        if piece.shape[-1] != self.audio_dim:
+            raise UserError(
+                f"audio features of {piece.shape[-1]} numbers do not fit an actor trained on {self.audio_dim}: encode anew"
+            )
+        self.state = self.state._replace(buffer=self.state.buffer.appended(piece))
+        ahead = self.window.network.audio_radius + self.window.stride
+        while self.state.buffer.arrived >= ahead + int(self.state.calls) * self.window.stride:
+            yield from self._advanced()
+
+    def finish(self) -> Iterator[Float[Array, "batch n dim"]]:
+        """The rest, so that as many frames have been given out as features came in."""
+        while self.state.buffer.arrived > self.given:
+            yield from self._advanced()
+
+    def _advanced(self) -> Iterator[Float[Array, "batch n dim"]]:
+        """One call of the window, and those of its frames that count."""
+        window, guide = self.window, self.guide
+        buffer, calls, rollout = self.state
+        if not calls:
+            ahead, buffer = buffer.take(window.network.audio_radius)
+            rollout = _start(window, guide, ahead, buffer.first)
+        audio, buffer = buffer.take(window.stride)
+        given, labels = self.given, self.labels(int(calls) * window.stride, window.stride)
+        rollout, latents = _advance(window, guide, rollout, audio, labels)
+        self.state = StreamState(buffer, np.int64(calls + 1), rollout)
+        start, end = max(0, -given), min(window.stride, int(buffer.arrived) - given)
+        if end > start:
+            yield latents if end - start == window.stride else latents[:, start:end]
+
+    def to_bytes(self) -> bytes:
+        """The state, for a file."""
+        return serialization.to_bytes(jax.device_get(self.state))
+
+    def restore(self, data: bytes) -> None:
+        """Goes on from a state written by `to_bytes` of a stream with the same arguments.
+
+        Raises:
+            UserError: the state is another actor's, or of other settings.
+        """
+        try:
+            state = serialization.from_bytes(self.state, data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"the state is no stream's of this actor ({error}): start anew.") from None
+        shapes = lambda tree: [(np.shape(x), np.asarray(x).dtype) for x in jax.tree.leaves(tree)]
+        if shapes(state.rollout) != shapes(self.state.rollout):
+            raise UserError(
+                "the state was written by another actor or under other settings: open the stream with the same ones."
+            )
+        self.state = state
+
+
+@partial(jax.jit, static_argnums=0)
+def _start(window: Window, guide: Guide, audio: jax.Array, first: jax.Array) -> RolloutState:
+    """`Window.initial_state`, compiled once for a window and the shapes of a batch."""
+    return window.initial_state(guide, audio, first)
+
+
+@partial(jax.jit, static_argnums=0)
+def _advance(
+    window: Window, guide: Guide, state: RolloutState, audio: jax.Array, emotion: jax.Array
+) -> tuple[RolloutState, jax.Array]:
+    """`Window.advance`, compiled once for a window and the shapes of a batch."""
+    return window.advance(guide, state, audio, emotion)
