@@ -131,7 +131,7 @@ class Window:
     def levels(self) -> Float[np.ndarray, "rows frames"]:
         """The scheduling matrix of the whole window, per frame."""
         s = self.settings
-        history = history_levels(self.history, s.history_level, s.history_decay)
+        history = history_levels("geometric", self.history, s.history_level, s.history_decay)
         return per_frame(self.schedule.with_history(history), self.network.chunk)
 
     def initial_state(
