@@ -7,21 +7,31 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xactor_jax.diffusion.gaussian import GaussianProcess, expand_like
+from xactor_jax.diffusion.gaussian import MAX_LOG_SNR, GaussianProcess, expand_like
+from xactor_jax.errors import UserError
 
-SCHEDULES = ("cosine", "scaled_linear")
-PREDICTIONS = ("v", "eps", "x0")
+SCHEDULES = ("cosine", "scaled_linear", "flow")
+PREDICTIONS = ("v", "eps", "x0", "flow")
 
 
-def exact_alpha(process: GaussianProcess, t: np.ndarray) -> np.ndarray:
-    """alpha(t) in float64, stated without the module: the discrete product at whole steps, log-linear between them."""
+def exact(process: GaussianProcess, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """alpha and sigma in float64, stated without the module: the discrete product at whole steps, log-linear between them."""
+    t = np.asarray(t, np.float64)
+    if process.schedule == "flow":
+        return 1 - t, t
     if process.schedule == "cosine":
-        return np.cos(np.pi * t.astype(np.float64) / 2)
+        return np.cos(np.pi * t / 2), np.sin(np.pi * t / 2)
     grid = np.linspace(process.beta_start**0.5, process.beta_end**0.5, process.steps)
     products = np.append(1.0, np.multiply.accumulate(1 - grid**2))
     below = np.minimum((t * process.steps).astype(int), process.steps - 1)
     part = t * process.steps - below
-    return np.sqrt(products[below] ** (1 - part) * products[below + 1] ** part)
+    alpha = np.sqrt(products[below] ** (1 - part) * products[below + 1] ** part)
+    return alpha, np.sqrt(1 - alpha**2)
+
+
+def said(kind: str, x0: np.ndarray, eps: np.ndarray, alpha: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """What a perfect network that predicts `kind` says."""
+    return {"v": alpha * eps - sigma * x0, "eps": eps, "x0": x0, "flow": eps - x0}[kind]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -29,9 +39,9 @@ def test_alpha_and_sigma_are_the_schedules(schedule: str) -> None:
     process = GaussianProcess(schedule=schedule)
     t = np.linspace(0, 1, 77)
     alpha, sigma = process.alpha_sigma(jnp.asarray(t, jnp.float32))
-    want = exact_alpha(process, t)
-    np.testing.assert_allclose(alpha, want, atol=2e-6)
-    np.testing.assert_allclose(sigma, np.sqrt(1 - want**2), atol=5e-6)
+    want = exact(process, t)
+    np.testing.assert_allclose(alpha, want[0], atol=2e-6)
+    np.testing.assert_allclose(sigma, want[1], atol=5e-6)
 
 
 def test_scaled_linear_is_stable_diffusions_table_at_whole_steps() -> None:
@@ -43,16 +53,23 @@ def test_scaled_linear_is_stable_diffusions_table_at_whole_steps() -> None:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_shift_multiplies_noise_over_signal(schedule: str) -> None:
+def test_the_shift_multiplies_noise_over_signal_and_keeps_what_the_schedule_keeps(schedule: str) -> None:
     t = np.linspace(0.05, 0.95, 7)
     alpha, sigma = GaussianProcess(schedule=schedule, shift=3.0).alpha_sigma(jnp.asarray(t, jnp.float32))
-    want = exact_alpha(GaussianProcess(schedule=schedule), t)
-    np.testing.assert_allclose(sigma / alpha, 3 * np.sqrt(1 - want**2) / want, rtol=1e-4)
-    np.testing.assert_allclose(alpha**2 + sigma**2, 1, rtol=1e-5)
+    want = exact(GaussianProcess(schedule=schedule), t)
+    np.testing.assert_allclose(sigma / alpha, 3 * want[1] / want[0], rtol=1e-4)
+    np.testing.assert_allclose(alpha + sigma if schedule == "flow" else alpha**2 + sigma**2, 1, rtol=1e-5)
 
 
-def test_the_shift_leaves_both_ends() -> None:
-    alpha, sigma = GaussianProcess(shift=4.0).alpha_sigma(jnp.array([0.0, 1.0]))
+def test_the_shift_of_the_straight_line_is_that_of_stable_diffusion_3() -> None:
+    t, s = np.linspace(0, 1, 21), 3.0
+    _, sigma = GaussianProcess(schedule="flow", shift=s).alpha_sigma(jnp.asarray(t, jnp.float32))
+    np.testing.assert_allclose(sigma, s * t / (1 + (s - 1) * t), rtol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "flow"])
+def test_the_shift_leaves_both_ends(schedule: str) -> None:
+    alpha, sigma = GaussianProcess(schedule=schedule, shift=4.0).alpha_sigma(jnp.array([0.0, 1.0]))
     np.testing.assert_array_equal(alpha, [1.0, 0.0])
     np.testing.assert_array_equal(sigma, [0.0, 1.0])
 
@@ -64,13 +81,29 @@ def test_the_true_target_leads_back_to_data_and_noise(schedule: str, prediction:
     x0, eps = rng.standard_normal((2, 9, 4, 3)).astype(np.float32)
     t = jnp.broadcast_to(jnp.linspace(0.02, 0.95, 9)[:, None], (9, 4))
     x_t = process.add_noise(jnp.asarray(x0), jnp.asarray(eps), t)
-    alpha = exact_alpha(process, np.asarray(t, np.float64))[..., None]
-    np.testing.assert_allclose(x_t, alpha * x0 + np.sqrt(1 - alpha**2) * eps, atol=2e-5)
+    alpha, sigma = (x[..., None] for x in exact(process, t))
+    np.testing.assert_allclose(x_t, alpha * x0 + sigma * eps, atol=2e-5)
     target = process.target(jnp.asarray(x0), jnp.asarray(eps), t)
-    want = {"v": alpha * eps - np.sqrt(1 - alpha**2) * x0, "eps": eps, "x0": x0}[prediction]
-    np.testing.assert_allclose(target, want, atol=2e-5)
+    np.testing.assert_allclose(target, said(prediction, x0, eps, alpha, sigma), atol=2e-5)
     np.testing.assert_allclose(process.to_x0(target, x_t, t), x0, atol=2e-4)
     np.testing.assert_allclose(process.to_eps(target, x_t, t), eps, atol=2e-4)
+    for to in PREDICTIONS:
+        np.testing.assert_allclose(process.convert(target, x_t, t, to), said(to, x0, eps, alpha, sigma), atol=4e-4)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_a_wrong_prediction_is_turned_by_the_equations(schedule: str, prediction: str, rng: np.random.Generator) -> None:
+    """Of any number p, not only the truth: x0 and eps solve x_t = alpha x0 + sigma eps and p = a x0 + b eps, in float64."""
+    process = GaussianProcess(schedule=schedule, prediction=prediction, shift=2.0)
+    x_t, p = rng.standard_normal((2, 5))
+    for t in (0.1, 0.5, 0.9):
+        alpha, sigma = (float(x) for x in process.alpha_sigma(t))
+        row = {"v": (-sigma, alpha), "eps": (0, 1), "x0": (1, 0), "flow": (-1, 1)}[prediction]
+        x0, eps = np.linalg.solve(np.array([(alpha, sigma), row]), np.stack([x_t, p]))
+        for to in PREDICTIONS:
+            got = process.convert(jnp.float32(p), jnp.float32(x_t), t, to)
+            np.testing.assert_allclose(got, said(to, x0, eps, alpha, sigma), rtol=2e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -79,21 +112,31 @@ def test_both_ends_are_finite(schedule: str, prediction: str, key: jax.Array) ->
     process = GaussianProcess(schedule=schedule, prediction=prediction)
     x, p = jax.random.normal(key, (2, 2, 5))
     t = jnp.array([0.0, 1.0])
-    for value in (process.to_x0(p, x, t), process.to_eps(p, x, t), process.log_snr(t)):
+    for value in (*(process.convert(p, x, t, to) for to in PREDICTIONS), process.log_snr(t)):
         assert np.isfinite(value).all()
+    assert np.abs(process.log_snr(jnp.array([0.0]))) == MAX_LOG_SNR
 
 
-def test_pure_noise_holds_nothing_of_the_data_under_cosine() -> None:
-    alpha, sigma = GaussianProcess().alpha_sigma(1.0)
-    assert alpha == 0.0 and sigma == 1.0
-    alpha, sigma = GaussianProcess().alpha_sigma(0.0)
-    assert alpha == 1.0 and sigma == 0.0
+@pytest.mark.parametrize("schedule", ["cosine", "flow"])
+def test_pure_noise_holds_nothing_of_the_data(schedule: str) -> None:
+    process = GaussianProcess(schedule=schedule)
+    assert process.alpha_sigma(1.0) == (0.0, 1.0)
+    assert process.alpha_sigma(0.0) == (1.0, 0.0)
 
 
-def test_log_snr_is_the_logarithm_of_the_ratio() -> None:
+@pytest.mark.parametrize("shift", [1.0, 4.0])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_log_snr_is_the_logarithm_of_the_ratio(schedule: str, shift: float) -> None:
     t = np.linspace(0.01, 0.99, 11)
-    got = GaussianProcess().log_snr(jnp.asarray(t, jnp.float32))
-    np.testing.assert_allclose(got, -2 * np.log(np.tan(np.pi * t / 2)), atol=1e-3)
+    process = GaussianProcess(schedule=schedule, shift=shift)
+    alpha, sigma = exact(process, t)
+    np.testing.assert_allclose(process.log_snr(jnp.float32(t)), 2 * np.log(alpha / sigma / shift), atol=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [{"schedule": "flwo"}, {"prediction": "x1"}, {"shift": 0.0}])
+def test_a_process_that_does_not_exist_is_refused(wrong: dict) -> None:
+    with pytest.raises(UserError, match=str(next(iter(wrong.values())))):
+        GaussianProcess(**wrong)
 
 
 def test_times_must_lead() -> None:

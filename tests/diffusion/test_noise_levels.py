@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xactor_jax.diffusion.noise_levels import SAMPLERS, independent_per_chunk, mixture, monotone_per_chunk
+from xactor_jax.diffusion.noise_levels import SAMPLERS, discrete, independent_per_chunk, mixture, monotone_per_chunk
 
 BATCH, FRAMES, CHUNK = 4000, 11, 4
 
@@ -27,7 +28,7 @@ def test_tokens_are_independent_and_shared_is_one(key: jax.Array) -> None:
     assert np.ptp(draw("shared", key), axis=1).max() == 0.0
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", ["independent_per_chunk", "independent_per_token", "shared", "monotone_per_chunk"])
 def test_levels_are_uniform_over_the_clip(name: str, key: jax.Array) -> None:
     t = draw(name, key)
     assert t.shape == (BATCH, FRAMES) and t.min() >= 0 and t.max() <= 1
@@ -38,6 +39,76 @@ def test_levels_are_uniform_over_the_clip(name: str, key: jax.Array) -> None:
 def test_monotone_never_falls(key: jax.Array) -> None:
     t = np.asarray(monotone_per_chunk(key, BATCH, FRAMES, CHUNK))
     assert (np.diff(t, axis=1) >= 0).all() and np.ptp(t[:, :CHUNK]) > 0.5
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_levels_are_times_of_frames_and_draws_differ(name: str, key: jax.Array) -> None:
+    t, other = (np.asarray(SAMPLERS[name](k, 64, FRAMES, CHUNK)) for k in jax.random.split(key))
+    assert t.shape == (64, FRAMES) and t.dtype == np.float32 and t.min() >= 0 and t.max() <= 1
+    assert len(np.unique(t.max(axis=1))) > 60 and (t.max(axis=1) != other.max(axis=1)).all()
+
+
+def propagated(batch: int, chunks: int) -> np.ndarray:
+    """monotone_from_anchor as it is told: one chunk after the other, outwards from the anchor."""
+    rng, t = np.random.default_rng(1), np.zeros((batch, chunks))
+    for clip in t:
+        a = rng.integers(chunks)
+        clip[a] = rng.uniform()
+        for c in range(a - 1, -1, -1):
+            clip[c] = rng.uniform(0, clip[c + 1])
+        for c in range(a + 1, chunks):
+            clip[c] = rng.uniform(clip[c - 1], 1)
+    return t
+
+
+def test_levels_from_an_anchor_are_those_of_propagating_outwards(key: jax.Array) -> None:
+    """Every chunk's quantiles, and the correlations between chunks, of 20,000 clips drawn in both ways."""
+    t = np.asarray(SAMPLERS["monotone_from_anchor"](key, 20_000, FRAMES, CHUNK))
+    chunks = t[:, [0, 4, 8]]
+    np.testing.assert_array_equal(t, np.repeat(chunks, CHUNK, axis=1)[:, :FRAMES])
+    assert (np.diff(chunks, axis=1) >= 0).all()
+    want, q = propagated(20_000, 3), np.linspace(0.05, 0.95, 19)
+    np.testing.assert_allclose(np.quantile(chunks, q, axis=0), np.quantile(want, q, axis=0), atol=0.025)
+    np.testing.assert_allclose(np.corrcoef(chunks.T), np.corrcoef(want.T), atol=0.03)
+    np.testing.assert_allclose(np.diff(chunks).mean(0), np.diff(want).mean(0), atol=0.01)
+
+
+def test_two_chunks_from_an_anchor_have_the_law_of_a_product(key: jax.Array) -> None:
+    """The first is U with probability 1/2 and else U U', so that P(t <= x) = x - x log(x) / 2; the second mirrors it."""
+    t = np.sort(np.asarray(SAMPLERS["monotone_from_anchor"](key, 20_000, 2, 1)), axis=0)
+    share = np.arange(1, 20_001) / 20_000
+    law = lambda x: x - x * np.log(np.maximum(x, 1e-12)) / 2
+    assert np.abs(law(t[:, 0]) - share).max() < 0.015
+    assert np.abs(1 - law(1 - t[:, 1]) - share).max() < 0.015
+
+
+def test_teacher_forcing_has_one_noisy_chunk_in_a_clean_clip(key: jax.Array) -> None:
+    t = draw("teacher_forcing", key)[:, [0, 4, 8]]
+    assert ((t > 0).sum(axis=1) == 1).all()
+    np.testing.assert_allclose((t > 0).mean(axis=0), 1 / 3, atol=0.03)
+    for level in (t.max(axis=1), t[t[:, 2] > 0, 2]):
+        np.testing.assert_allclose(np.quantile(level, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.04)
+
+
+@pytest.mark.parametrize("steps", [1, 10, 49, 1000])
+def test_discrete_levels_are_the_next_of_n_even_ones(steps: int, key: jax.Array) -> None:
+    grid = np.arange(steps + 1) / steps
+    inside = np.asarray(jax.random.uniform(key, (3000,)), np.float64)
+    t = np.concatenate([[0.0, 1e-7, 1.0], inside])
+    got = discrete(jnp.float32(t), steps)
+    near = np.abs(t[:, None] - grid).min(axis=1) * steps < 1e-3  # where rounding may decide
+    want = grid[np.searchsorted(grid, t)]
+    np.testing.assert_allclose(got[~near], want[~near], atol=1e-6)
+    np.testing.assert_allclose(got[:3], [0.0, 1 / steps, 1.0], atol=1e-6)
+    np.testing.assert_allclose(discrete(jnp.float32(grid), steps), grid, atol=1e-6)
+
+
+def test_every_discrete_level_is_as_likely_as_another_and_0_steps_are_none(key: jax.Array) -> None:
+    t = jax.random.uniform(key, (20_000,))
+    count = np.unique(np.asarray(discrete(t, 5)), return_counts=True)
+    np.testing.assert_allclose(count[0], [0.2, 0.4, 0.6, 0.8, 1.0], atol=1e-6)
+    np.testing.assert_allclose(count[1] / 20_000, 0.2, atol=0.015)
+    np.testing.assert_array_equal(discrete(t, 0), t)
 
 
 def test_mixture_gives_each_clip_one_kind_in_proportion(key: jax.Array) -> None:

@@ -58,9 +58,69 @@ def test_every_chunk_goes_from_noise_to_clean_in_its_steps(name: str) -> None:
 
 
 def test_history_falls_with_age_and_stands_beside_the_window() -> None:
-    levels = scheduling.history_levels(3, 0.08, 0.5)
+    levels = scheduling.history_levels("geometric", 3, 0.08, 0.5)
     np.testing.assert_allclose(levels, [0.02, 0.04, 0.08])
-    np.testing.assert_array_equal(scheduling.history_levels(3, 0.0, 0.5), 0)
     matrix = scheduling.window_schedule("autoregressive", 2).with_history(levels)
     np.testing.assert_allclose(matrix, [[0.02, 0.04, 0.08, 1], [0.02, 0.04, 0.08, 0.5], [0.02, 0.04, 0.08, 0]])
     np.testing.assert_allclose(scheduling.per_frame(matrix, 2)[0], [0.02, 0.02, 0.04, 0.04, 0.08, 0.08, 1, 1])
+
+
+LAWS = {  # settings → levels, youngest first
+    ("constant", 0.1, 0.5, 2): [0.1, 0.1, 0.1, 0.1, 0.1],
+    ("geometric", 0.004, 0.5, 2): [0.004, 0.002, 0.001, 0, 0],
+    ("geometric", 0.1, 1.0, 2): [0.1, 0.1, 0.1, 0.1, 0.1],
+    ("geometric", 0.1, 0.0, 2): [0.1, 0, 0, 0, 0],
+    ("linear", 0.1, 0.5, 4): [0.1, 0.075, 0.05, 0.025, 0],
+    ("linear", 0.1, 0.5, 1): [0.1, 0, 0, 0, 0],
+    ("none", 0.1, 0.5, 2): [0, 0, 0, 0, 0],
+    ("geometric", 0.0, 0.5, 2): [0, 0, 0, 0, 0],
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_laws_of_history_by_hand(law: tuple) -> None:
+    name, level, decay, span = law
+    np.testing.assert_allclose(scheduling.history_levels(name, 5, level, decay, span)[::-1], LAWS[law], atol=1e-12)
+
+
+SETTINGS = [
+    *LAWS,
+    *[("geometric", level, decay, 1) for level in (0.9, 0.05, 0.001, 0.0009) for decay in (0.05, 0.1, 0.5, 0.9, 0.99)],
+    *[("linear", level, 0.5, span) for level in (0.3, 0.0) for span in (1, 3, 7)],
+]
+
+
+@pytest.mark.parametrize("law", SETTINGS)
+def test_ages_that_change_end_where_the_level_is_the_same_for_ever(law: tuple) -> None:
+    """Looked for among the levels of 2,000 ages, the last of which stands for all older ones."""
+    name, level, decay, span = law
+    levels = scheduling.history_levels(name, 2000, level, decay, span)[::-1]
+    assert (np.diff(levels) <= 0).all()
+    n = scheduling.ages_that_change(name, level, decay, span)
+    assert (levels[n:] == levels[-1]).all() and (n == 0 or levels[n - 1] != levels[-1])
+
+
+def test_a_law_that_does_not_exist_is_refused() -> None:
+    for ask in (lambda: scheduling.history_levels("cubic", 3, 0.1), lambda: scheduling.ages_that_change("cubic", 0.1)):
+        with pytest.raises(ValueError, match="constant, geometric, linear, none"):
+            ask()
+
+
+def test_what_is_shown_by_hand() -> None:
+    """Two steps a chunk, the next one call later; two chunks of history at 0.2 and 0.1."""
+    window = scheduling.window_schedule("pyramid", 2, offset=1)
+    shown = scheduling.shown_levels(window, np.array([0.1, 0.2]), 4)
+    x = np.nan
+    want = [[1, x, x, x], [0.5, 1, x, x], [0.2, 0.5, 1, x], [0.1, 0.2, 0.5, 1], [x, 0.1, 0.2, 0.5]]
+    np.testing.assert_allclose(shown, want)
+
+
+@pytest.mark.parametrize("name", scheduling.SCHEDULES)
+def test_what_is_shown_is_the_whole_matrix_where_history_is_clean(name: str) -> None:
+    steps, chunks = 6, 4
+    window = scheduling.window_schedule(name, steps, offset=2, chunks=chunks)
+    shown = scheduling.shown_levels(window, np.zeros(chunks), chunks)
+    offset = {"pyramid": 2, "autoregressive": steps}.get(name, 0)
+    want = one_by_one(steps, chunks, offset)[: len(shown)]
+    np.testing.assert_allclose(np.where(np.isnan(shown), 1.0, shown), want, atol=1e-12)
+    assert len(shown) == steps + offset * (chunks - 1)

@@ -5,10 +5,10 @@
 (3)  frame i sees the first chunk (frames 0 … C - 1) without position  iff  c(i) > W
 (4)  no frame but itself sees one that is padding, or one from before the beginning (j < 0)
 
-C is the chunk length and W the context, in chunks. Without l a frame sees its whole chunk: full attention inside a chunk, causal
-across chunks (X-Actor, 2508.02944, project page). With a look-ahead of l frames it sees no further than these inside its chunk
-(Avatar Forcing, 2601.00664). (2) and (3) are attention sinks (Xiao et al. 2023): the first chunk stays when the context has left
-it behind, at no distance.
+C is the chunk length and W the context, in chunks. Without l a frame sees its whole chunk: full attention inside a chunk,
+causal across chunks (X-Actor, 2508.02944, project page). With a look-ahead of l frames it sees no further than these inside its
+chunk (Avatar Forcing, 2601.00664). (2) and (3) are attention sinks (Xiao et al. 2023): the first chunk stays when the context
+has left it behind, at no distance.
 """
 
 from __future__ import annotations

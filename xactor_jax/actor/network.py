@@ -9,8 +9,8 @@
 
 X-Actor (2508.02944), project page, for what attends to what; adaLN-zero after DiT, with one map for all blocks. Any of audio,
 r and emotion may be dropped, for which a learned vector stands in. A token's keys and values depend on tokens of its own chunk
-and of chunks before it alone, so that a finished chunk's may be kept: frames that go on (`continued`) from kept keys and values are
-the frames of the whole sequence (`__call__`).
+and of chunks before it alone, so that a finished chunk's may be kept: frames that go on (`continued`) from kept keys and values
+are the frames of the whole sequence (`__call__`).
 """
 
 from __future__ import annotations

@@ -1,15 +1,23 @@
-"""What the actor minimises: diffusion forcing with a weight for every token.
+"""What the actor minimises: diffusion forcing with a weight for every token, and the velocity of motion.
 
 (1)  t ~ noise levels of the clip's chunks (`xactor_jax.diffusion.noise_levels`),   x_t = alpha(t) x_0 + sigma(t) eps
-(2)  L = sum_i m_i w(t_i) |y_i - target_i|² / (D sum_i m_i),   target = v (or eps, x0) at each token's own t_i
+(2)  L_y = sum_i m_i w_i |y_i - target_i|² / (D sum_i m_i),   target = v (or eps, x0, flow) at each token's own t_i
 (3)  audio, reference and emotion are each dropped for a whole clip with a probability of their own
+(4)  L_v = sum_i n_i alpha_i² alpha_{i+1}² |(x_hat_{i+1} - x_hat_i) - (x_{i+1} - x_i)|² / (D sum_i n_i)
+(5)  L   = L_y + velocity L_v
 
-m is 1 for real frames and 0 for padding; w is min-SNR of `xactor_jax.diffusion.weighting`. Chen et al. 2024 (2407.01392).
+m is 1 for real frames with t_i > 0, and n for pairs of neighbouring real frames of which one has; w is a weight of
+`xactor_jax.diffusion.weighting`; x_hat is the x_0 that the prediction stands for. (2): Chen et al. 2024 (2407.01392). (4) is
+after FLOAT (2412.01064), with a factor that fades as either frame drowns in noise, where x_hat can say only what is likely.
+
+A token at t = 0 exactly teaches nothing: x_t is x_0, so that x0 is there to be copied, while eps, and with it v and flow,
+cannot be known at all. It is left out of (2), and in (4) it stands for itself.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import NamedTuple
 
 import jax
@@ -18,39 +26,69 @@ from jaxtyping import Array, Float, Key
 
 from xactor_jax.actor.network import Keep
 from xactor_jax.diffusion.gaussian import GaussianProcess
-from xactor_jax.diffusion.noise_levels import mixture
-from xactor_jax.diffusion.weighting import loss_weight
+from xactor_jax.diffusion.noise_levels import SAMPLERS, discrete, mixture
+from xactor_jax.diffusion.weighting import WEIGHTINGS, loss_weight
+from xactor_jax.errors import UserError
 
 Tokens = Float[Array, "batch frames dim"]
+Levels = Float[Array, "batch frames"]
 
 
 class Noised(NamedTuple):
-    """(1): the noisy clip, its levels, and what the network should say."""
+    """(1): the noisy clip, its levels, what the network should say, how much that counts, and the clip as it is."""
 
     x_t: Tokens
-    t: Float[Array, "batch frames"]
+    t: Levels
     target: Tokens
+    weight: Levels
+    x0: Tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
-    """(1) to (3)."""
+    """(1) to (5)."""
 
     process: GaussianProcess
     noise_levels: tuple[tuple[str, float], ...] = (("independent_per_chunk", 1.0),)
     """Samplers of noise levels and how often a clip gets each."""
+    discrete_steps: int = 0
+    """Noise levels above 0 that there are, evenly spaced; 0: all in (0, 1]."""
     weighting: str = "min_snr"
+    """w of (2), one of `WEIGHTINGS`."""
     gamma: float = 5.0
+    """Of min_snr and fused_snr."""
+    fused_decay: float = 0.98
+    """Of fused_snr, per frame."""
+    sigmoid_bias: float = -1.0
+    """Of sigmoid."""
+    velocity: float = 0.0
+    """Of (5)."""
     drop_audio: float = 0.1
     drop_reference: float = 0.1
     drop_emotion: float = 0.1
 
+    def __post_init__(self) -> None:
+        check_name("weighting", self.weighting, WEIGHTINGS)
+        for name, _ in self.noise_levels:
+            check_name("noise_levels", name, SAMPLERS)
+        if not self.noise_levels or min(weight for _, weight in self.noise_levels) <= 0.0:
+            raise UserError("objective.noise_levels must have weights of 0 or more, one of them above 0")
+        if self.discrete_steps < 0 or self.velocity < 0.0 or self.gamma <= 0.0:
+            raise UserError("objective.discrete_steps and velocity must be 0 or more, and gamma above 0")
+        if not 0.0 <= self.fused_decay <= 1.0:
+            raise UserError(f"objective.fused_decay {self.fused_decay} is no factor of forgetting: choose from 0 to 1")
+
     def noised(self, key: Key[Array, ""], x0: Tokens, chunk: int) -> Noised:
         """(1) for chunks of `chunk` frames."""
         level_key, noise_key = jax.random.split(key)
-        t = mixture(level_key, self.noise_levels, x0.shape[0], x0.shape[1], chunk)
+        t = discrete(mixture(level_key, self.noise_levels, x0.shape[0], x0.shape[1], chunk), self.discrete_steps)
         eps = jax.random.normal(noise_key, x0.shape)
-        return Noised(self.process.add_noise(x0, eps, t), t, self.process.target(x0, eps, t))
+        return Noised(self.process.add_noise(x0, eps, t), t, self.process.target(x0, eps, t), self.weight(t, chunk), x0)
+
+    def weight(self, t: Levels, chunk: int) -> Levels:
+        """w of (2)."""
+        how = {"bias": self.sigmoid_bias, "decay": self.fused_decay, "chunk": chunk}
+        return loss_weight(self.weighting, self.process, t, self.gamma, **how)
 
     def keep(self, key: Key[Array, ""], batch: int) -> Keep:
         """(3)."""
@@ -61,14 +99,32 @@ class Objective:
     def loss(
         self, prediction: Tokens, noised: Noised, mask: Float[Array, "batch frames"]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """(2), and metrics: the unweighted error, its part in three bands of noise, and the error of x_0."""
-        error = jnp.mean((prediction - noised.target) ** 2, axis=-1)
-        weight = loss_weight(self.weighting, self.process, noised.t, self.gamma)
-        loss = masked_mean(weight * error, mask)
-        band = lambda low, high: masked_mean(error, mask * (noised.t >= low) * (noised.t < high))
-        metrics = {"error": masked_mean(error, mask), "error_low_noise": band(0, 1 / 3)}
+        """(5), and metrics: the unweighted error, its parts in three bands of noise, and (4) where it counts."""
+        error, teaches = jnp.mean((prediction - noised.target) ** 2, axis=-1), mask * (noised.t > 0.0)
+        loss = masked_mean(noised.weight * error, teaches)
+        band = lambda low, high: masked_mean(error, teaches * (noised.t >= low) * (noised.t < high))
+        metrics = {"error": masked_mean(error, teaches), "error_low_noise": band(0, 1 / 3)}
         metrics |= {"error_middle_noise": band(1 / 3, 2 / 3), "error_high_noise": band(2 / 3, 2)}
-        return loss, metrics
+        if self.velocity == 0.0:
+            return loss, metrics
+        metrics["velocity_error"] = self.velocity_error(prediction, noised, mask)
+        return loss + self.velocity * metrics["velocity_error"], metrics
+
+    def velocity_error(self, prediction: Tokens, noised: Noised, mask: Float[Array, "batch frames"]) -> Float[Array, ""]:
+        """(4)."""
+        noisy, pairs = noised.t > 0.0, lambda x: (x[:, :-1], x[:, 1:])
+        x_hat = jnp.where(noisy[..., None], self.process.to_x0(prediction, noised.x_t, noised.t), noised.x0)
+        before, after = pairs(x_hat - noised.x0)
+        alpha, alpha_next = pairs(self.process.alpha_sigma(noised.t)[0])
+        error = (alpha * alpha_next) ** 2 * jnp.mean((after - before) ** 2, axis=-1)
+        real, noisy = (pairs(x) for x in (mask, noisy))
+        return masked_mean(error, real[0] * real[1] * (noisy[0] | noisy[1]))
+
+
+def check_name(kind: str, name: str, names: Collection[str]) -> None:
+    """Raises `UserError` where a line of `config.objective` names something that is not there."""
+    if name not in names:
+        raise UserError(f"there is no {name!r} in objective.{kind}: choose one of {', '.join(names)}")
 
 
 def keep_all(batch: int) -> Keep:

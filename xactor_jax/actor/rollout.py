@@ -11,15 +11,15 @@ Chunks are finished history, or A of them in flight. One call of `advance`
 
 A chunk of age a is written again only while its level, or that of one before it, still changes; then its keys and values are
 *settled* and stay until the context has left them, first in, first out. With n the first age from which the level is the same
-for ever, and d chunks given out by a call, (2) reads n + d chunks; those of W chunks more are settled, as the oldest of the read
-ones looks back so far. So memory says exactly what reading all of the past anew would say, at a cost that does not grow.
+for ever, and d chunks given out by a call, (2) reads n + d chunks; those of W chunks more are settled, as the oldest that is
+read looks back so far. So memory says exactly what reading all of the past anew would say, at a cost that does not grow.
 
 Keys are kept from before their rotation, and positions are counted from the start of each call's memory: they stay where
 training had them. Everything has one shape for every length, so it is compiled once. Chunks before the beginning are seen by
 none. All randomness of chunk n is fold_in(example's key, n), whatever call it is drawn in.
 
-Matrices and levels: `xactor_jax.diffusion.scheduling`; (2): Chen et al. 2024 (2407.01392), stabilisation, and X-Actor (2508.02944),
-monotonically decreasing noise over the historical motion context.
+Matrices and levels: `xactor_jax.diffusion.scheduling`; (2): Chen et al. 2024 (2407.01392), stabilisation, and X-Actor
+(2508.02944), monotonically decreasing noise over the historical motion context.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from xactor_jax.actor.network import ActorNetwork, Conditions, Keep, Memory
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.scheduling import WindowSchedule, ages_that_change, history_levels, per_frame, window_schedule
-from xactor_jax.diffusion.steppers import take_step
+from xactor_jax.diffusion.steppers import is_stochastic, take_step
 from xactor_jax.errors import UserError
 from xactor_jax.labels import UNKNOWN_EMOTION
 from xactor_jax.layers.attention import KeyValue, cut, joined
@@ -207,22 +207,17 @@ class Window:
         self, guide: Guide, position: Int[Array, ""], frames: Frames, memory: Memory
     ) -> Float[Array, "batch active dim"]:
         """(3)."""
-        levels = jnp.asarray(per_frame(self.schedule.levels, self.network.chunk), jnp.float32)
+        how, levels = self.settings, jnp.asarray(per_frame(self.schedule.levels, self.network.chunk), jnp.float32)
         chunks, conditions = position + jnp.arange(self.schedule.active), self.conditions(guide, frames, self.young, None)
         predict = lambda x, t: self.guided(guide, position, x, t, conditions, memory)
 
         def row(x: jax.Array, m: jax.Array) -> tuple[jax.Array, None]:
             t, s = (jnp.broadcast_to(levels[m + i], x.shape[:2]) for i in (0, 1))
-            noise = self.noise(guide.keys, chunks, self.step_uses(m)) if self.stochastic else None
-            stepped = take_step(self.settings.stepper, self.process, predict, x, t, s, eta=self.settings.eta, noise=noise)
+            noise = self.noise(guide.keys, chunks, self.step_uses(m)) if is_stochastic(how.stepper, how.eta) else None
+            stepped = take_step(how.stepper, self.process, predict, x, t, s, eta=how.eta, noise=noise)
             return jnp.where((t != s)[..., None], stepped, x), None
 
         return jax.lax.scan(row, frames.latents[:, self.young :], jnp.arange(len(levels) - 1))[0]
-
-    @property
-    def stochastic(self) -> bool:
-        """Whether steps draw noise."""
-        return self.settings.stepper == "ancestral" or (self.settings.stepper == "ddim" and self.settings.eta > 0.0)
 
     def step_uses(self, m: Int[Array, ""]) -> Int[Array, "active"]:
         """A use of randomness for each chunk at row m that no other of its steps has: the steps since it entered."""

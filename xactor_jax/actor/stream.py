@@ -5,8 +5,8 @@
         for motion_latents in stream.push(features): ...
     for motion_latents in stream.finish(): ...
 
-What comes out does not depend on how the features were cut into pieces. `stream.state` is all that it remembers, a small pytree of
-arrays whose size does not grow; a stream opened with the same arguments and given that state goes on bit for bit.
+What comes out does not depend on how the features were cut into pieces. `stream.state` is all that it remembers, a small pytree
+of arrays whose size does not grow; a stream opened with the same arguments and given that state goes on bit for bit.
 """
 
 from __future__ import annotations

@@ -1,39 +1,50 @@
-"""The variance-preserving Gaussian process over continuous time t in [0, 1]: 0 is clean, 1 is noise.
+"""The Gaussian process over continuous time t in [0, 1]: 0 is clean, 1 is noise.
 
-(1)  x_t = alpha(t) x_0 + sigma(t) eps,   eps ~ N(0, I),   alpha² + sigma² = 1        Kingma et al. 2021, eq. 1
-(2)  v   = alpha(t) eps - sigma(t) x_0                                              Salimans & Ho 2022, appendix D
-(3)  x_0 = alpha x_t - sigma v,           eps = sigma x_t + alpha v                 from (1) and (2), no division
-(4)  x_0 = (x_t - sigma eps) / alpha,     eps = (x_t - alpha x_0) / sigma           from (1); the divisor is clipped
+(1)  x_t  = alpha(t) x_0 + sigma(t) eps,   eps ~ N(0, I)                             Kingma et al. 2021, eq. 1
+(2)  v    = alpha(t) eps - sigma(t) x_0                                            Salimans & Ho 2022, appendix D
+     flow = eps - x_0                                                              Lipman et al. 2023; Liu et al. 2023
+(3)  p    = a x_0 + b eps,   (a, b) = (1, 0) of x0, (0, 1) of eps, (-sigma, alpha) of v, (-1, 1) of flow
+(4)  x_0  = (b x_t - sigma p) / D,   eps = (alpha p - a x_t) / D,   D = alpha b - sigma a           (1) and (3), inverted
 (5)  cosine:         alpha = cos(pi t / 2), sigma = sin(pi t / 2)                   Nichol & Dhariwal 2021, without offset
 (6)  scaled linear:  log alpha²(n / N) = sum_{i <= n} log(1 - beta_i),              Rombach et al. 2022 (Stable Diffusion)
                      beta_i = (sqrt(beta_1) + (i - 1) / (N - 1) (sqrt(beta_N) - sqrt(beta_1)))²,
-                     and log alpha² linear in t between n / N and (n + 1) / N
-(7)  log SNR(t) = log(alpha² / sigma²)
-(8)  shifted by s:   sigma / alpha of (5) or (6) times s                            Hoogeboom et al. 2023
+                     and log alpha² linear in t between n / N and (n + 1) / N;  sigma² = 1 - alpha²
+(7)  flow:           alpha = 1 - t, sigma = t                                       rectified flow, Liu et al. 2023
+(8)  log SNR(t) = log(alpha² / sigma²)
+(9)  shifted by s:   sigma / alpha of (5), (6) or (7) times s                       Hoogeboom et al. 2023
 
-(8) is for data that say the same thing in many numbers: m copies of a signal drown only in sqrt(m) times the noise.
+(5) and (6) keep alpha² + sigma² = 1, (7) keeps alpha + sigma = 1, and (9) keeps what they keep. D is -sigma of x0, alpha of
+eps, alpha² + sigma² of v (1 under (5) and (6), where (4) reads x_0 = alpha x_t - sigma v) and alpha + sigma of flow (1 under
+(7)); only the first two vanish anywhere, and are clipped.
 
-Time (n / N) of (6) is the discrete step n - 1 of a table counted from 0; t = 0 is exactly clean, t = 1 is the last step. The
-cosine process reaches pure noise at t = 1 (alpha = 0), where `eps` says nothing of x_0: predict `v` with it.
+(9) is for data that say the same thing in many numbers: m copies of a signal drown only in sqrt(m) times the noise. Of (7) it
+is t -> s t / (1 + (s - 1) t), the shift of Stable Diffusion 3 (Esser et al. 2024).
+
+Time (n / N) of (6) is the discrete step n - 1 of a table counted from 0; t = 0 is exactly clean, t = 1 is the last step. (5)
+and (7) reach pure noise at t = 1 (alpha = 0), where `eps` says nothing of x_0: predict `v` or `flow` with them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from xactor_jax.errors import UserError
+
 MIN_DIVISOR = 1e-3
 """Smallest alpha or sigma divided by in (4)."""
 
 MAX_LOG_SNR = 20.0
-"""Bound of (7) on both sides; it is infinite at t = 0, and for the cosine process at t = 1."""
+"""Bound of (8) on both sides; it is infinite at t = 0, and at t = 1 under (5) and (7)."""
 
-Prediction = Literal["v", "eps", "x0"]
+NOISE_SCHEDULES = ("cosine", "scaled_linear", "flow")
+"""Names of (5) to (7)."""
+PREDICTIONS = ("v", "eps", "x0", "flow")
+"""Names of what a network can say."""
 
 
 def expand_like(t: Float[ArrayLike, "..."], x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -48,14 +59,23 @@ def expand_like(t: Float[ArrayLike, "..."], x: Float[Array, "..."]) -> Float[Arr
 class GaussianProcess:
     """The process (1) with its schedule, and what a network predicts of it. Times lead the arrays they belong to."""
 
-    schedule: Literal["cosine", "scaled_linear"] = "cosine"
-    prediction: Prediction = "v"
+    schedule: str = "cosine"
+    """One of `NOISE_SCHEDULES`."""
+    prediction: str = "v"
+    """One of `PREDICTIONS`."""
     beta_start: float = 0.00085
     beta_end: float = 0.012
     steps: int = 1000
-    """N of (6); the three of them are unused by the cosine schedule."""
+    """N of (6); the three of them are unused by the other schedules."""
     shift: float = 1.0
-    """s of (8)."""
+    """s of (9)."""
+
+    def __post_init__(self) -> None:
+        for kind, names in (("schedule", NOISE_SCHEDULES), ("prediction", PREDICTIONS)):
+            if getattr(self, kind) not in names:
+                raise UserError(f"there is no diffusion {kind} {getattr(self, kind)!r}: choose one of {', '.join(names)}")
+        if self.shift <= 0.0:
+            raise UserError(f"a diffusion shift of {self.shift} is no factor on noise over signal: take one above 0")
 
     def log_alpha_squared_table(self) -> Float[np.ndarray, "knots"]:
         """log alpha² of (6) at t = n / N for n = 0 … N, in float64."""
@@ -67,11 +87,14 @@ class GaussianProcess:
         alpha, sigma = self._unshifted(jnp.clip(jnp.asarray(t, jnp.float32), 0.0, 1.0))
         if self.shift == 1.0:
             return alpha, sigma
-        length = jnp.sqrt(alpha**2 + (self.shift * sigma) ** 2)
-        return alpha / length, self.shift * sigma / length
+        sigma = self.shift * sigma
+        kept = alpha + sigma if self.schedule == "flow" else jnp.sqrt(alpha**2 + sigma**2)
+        return alpha / kept, sigma / kept
 
     def _unshifted(self, t: Float[Array, "*lead"]) -> tuple[Float[Array, "*lead"], Float[Array, "*lead"]]:
-        """(5) or (6)."""
+        """(5), (6) or (7)."""
+        if self.schedule == "flow":
+            return 1.0 - t, t
         if self.schedule == "cosine":
             # sin(pi (1 - t) / 2) is cos(pi t / 2), but exactly zero at t = 1.
             return jnp.sin(0.5 * jnp.pi * (1.0 - t)), jnp.sin(0.5 * jnp.pi * t)
@@ -80,7 +103,7 @@ class GaussianProcess:
         return jnp.exp(0.5 * log_alpha_squared), jnp.sqrt(-jnp.expm1(log_alpha_squared))
 
     def log_snr(self, t: Float[ArrayLike, "*lead"]) -> Float[Array, "*lead"]:
-        """(7), clipped to ±`MAX_LOG_SNR`."""
+        """(8), clipped to ±`MAX_LOG_SNR`."""
         alpha, sigma = self.alpha_sigma(t)
         tiny = jnp.finfo(jnp.float32).tiny
         return jnp.clip(2.0 * (jnp.log(alpha + tiny) - jnp.log(sigma + tiny)), -MAX_LOG_SNR, MAX_LOG_SNR)
@@ -91,20 +114,42 @@ class GaussianProcess:
         return alpha * x0 + sigma * eps
 
     def target(self, x0: Float[Array, "*x"], eps: Float[Array, "*x"], t: Float[ArrayLike, "..."]) -> Float[Array, "*x"]:
-        """What the network should say at time t: (2), `eps` or `x0` as `prediction` names it."""
+        """What the network should say at time t: (3) as `prediction` names it."""
+        return self._combined(self.prediction, x0, eps, t)
+
+    def _combined(
+        self, kind: str, x0: Float[Array, "*x"], eps: Float[Array, "*x"], t: Float[ArrayLike, "..."]
+    ) -> Float[Array, "*x"]:
+        """(3)."""
         alpha, sigma = self.alpha_sigma(expand_like(t, x0))
-        return {"v": alpha * eps - sigma * x0, "eps": eps, "x0": x0}[self.prediction]
+        return {"v": alpha * eps - sigma * x0, "eps": eps, "x0": x0, "flow": eps - x0}[kind]
 
     def to_x0(self, prediction: Float[Array, "*x"], x_t: Float[Array, "*x"], t: Float[ArrayLike, "..."]) -> Float[Array, "*x"]:
-        """x_0 that a prediction at (x_t, t) stands for, by (3) or (4)."""
+        """x_0 that a prediction at (x_t, t) stands for, by (4)."""
         alpha, sigma = self.alpha_sigma(expand_like(t, x_t))
+        if self.prediction == "x0":
+            return prediction
+        if self.prediction == "eps":
+            return (x_t - sigma * prediction) / jnp.maximum(alpha, MIN_DIVISOR)
         if self.prediction == "v":
-            return alpha * x_t - sigma * prediction
-        return prediction if self.prediction == "x0" else (x_t - sigma * prediction) / jnp.maximum(alpha, MIN_DIVISOR)
+            return (alpha * x_t - sigma * prediction) / (alpha**2 + sigma**2)
+        return (x_t - sigma * prediction) / (alpha + sigma)
 
     def to_eps(self, prediction: Float[Array, "*x"], x_t: Float[Array, "*x"], t: Float[ArrayLike, "..."]) -> Float[Array, "*x"]:
-        """eps that a prediction at (x_t, t) stands for, by (3) or (4)."""
+        """eps that a prediction at (x_t, t) stands for, by (4)."""
         alpha, sigma = self.alpha_sigma(expand_like(t, x_t))
+        if self.prediction == "eps":
+            return prediction
+        if self.prediction == "x0":
+            return (x_t - alpha * prediction) / jnp.maximum(sigma, MIN_DIVISOR)
         if self.prediction == "v":
-            return sigma * x_t + alpha * prediction
-        return prediction if self.prediction == "eps" else (x_t - alpha * prediction) / jnp.maximum(sigma, MIN_DIVISOR)
+            return (sigma * x_t + alpha * prediction) / (alpha**2 + sigma**2)
+        return (x_t + alpha * prediction) / (alpha + sigma)
+
+    def convert(
+        self, prediction: Float[Array, "*x"], x_t: Float[Array, "*x"], t: Float[ArrayLike, "..."], to: str
+    ) -> Float[Array, "*x"]:
+        """What a network that predicts `to` would have said in place of `prediction` at (x_t, t): (4), then (3)."""
+        if to == self.prediction:
+            return prediction
+        return self._combined(to, self.to_x0(prediction, x_t, t), self.to_eps(prediction, x_t, t), t)

@@ -1,19 +1,85 @@
 """Steps from a noise level to a lower one.
 
 (1)  x_s = alpha_s x0_hat + sqrt(sigma_s² - tau²) eps_hat + tau z,    z ~ N(0, I)       Song et al. 2021 (DDIM), eq. 12
-(2)  tau = eta (sigma_s / sigma_t) sqrt(1 - alpha_t² / alpha_s²)                        the same, eq. 16
+(2)  tau = eta sigma_s sqrt(1 - SNR_t / SNR_s),   SNR = alpha² / sigma²                 the same, eq. 16
+(3)  y = x / (alpha + sigma),   r = sigma / (alpha + sigma),   dy / dr = u              the flow of probability
+(4)  euler:  y_s = y_t + (r_s - r_t) u(y_t)
+(5)  heun:   y_s = y_t + (r_s - r_t) (u(y_t) + u(y'_s)) / 2,   y'_s of (4)              Karras et al. 2022, algorithm 1
 
-x0_hat and eps_hat are what the network's prediction at (x_t, t) stands for. eta = 0 is deterministic DDIM; eta = 1 is the
-ancestral step of DDPM. Every token may have its own t and s; a token with s = t stays where it is up to rounding.
+x0_hat and eps_hat are what the network's prediction at (x_t, t) stands for, and u = eps_hat - x0_hat. eta = 0 is deterministic
+DDIM; eta = 1 is the ancestral step of DDPM, whose tau is the deviation of x_s given x_t and x_0. Any schedule becomes
+y_r = (1 - r) x_0 + r eps in the coordinates (3), so that (4) and (5) serve all of them; of the flow schedule they are x and t
+themselves, and (4) is x + (s - t) u. (4) and DDIM are one step, written twice. (5) asks the network a second time, at s, and
+errs by the square of the step in r. Where s = 0 it is (4), because nothing is learned at t = 0; that one step keeps the order
+under cosine and flow, not under scaled linear, whose r leaves 0 as the root of t.
+
+Every token may have its own t and s; a token with s = t does not move.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from xactor_jax.diffusion.gaussian import MIN_DIVISOR, GaussianProcess, expand_like
+from xactor_jax.diffusion.gaussian import GaussianProcess, expand_like
+
+STEPPERS = ("ddim", "ancestral", "euler", "heun")
+"""Names of what a sampler can do."""
+
+Predict = Callable[[Float[Array, "*x"], Float[ArrayLike, "..."]], Float[Array, "*x"]]
+"""The network's prediction of (x, t)."""
+
+
+def is_stochastic(stepper: str, eta: float = 0.0) -> bool:
+    """Whether `take_step` needs noise."""
+    return stepper == "ancestral" or (stepper == "ddim" and eta > 0.0)
+
+
+def take_step(
+    stepper: str,
+    process: GaussianProcess,
+    predict: Predict,
+    x_t: Float[Array, "*x"],
+    t: Float[ArrayLike, "..."],
+    s: Float[ArrayLike, "..."],
+    *,
+    eta: float = 0.0,
+    noise: Float[Array, "*x"] | None = None,
+) -> Float[Array, "*x"]:
+    """`x_t` moved from time t to time s <= t by one of `STEPPERS`; `eta` is of ddim alone, `noise` is z of (1).
+
+    Raises:
+      ValueError: another name, or no noise where `is_stochastic`.
+    """
+    if stepper in ("ddim", "ancestral"):
+        eta = 1.0 if stepper == "ancestral" else eta
+        return ddim_step(process, x_t, predict(x_t, t), t, s, eta=eta, noise=noise)
+    if stepper not in STEPPERS:
+        raise ValueError(f"no stepper is called {stepper!r}; there are {', '.join(STEPPERS)}")
+    u = process.convert(predict(x_t, t), x_t, t, "flow")
+    if stepper == "heun":
+        x_s = flow_step(process, x_t, u, t, s)
+        u_s = process.convert(predict(x_s, s), x_s, s, "flow")
+        u = jnp.where(expand_like(s, x_t) > 0.0, 0.5 * (u + u_s), u)
+    return flow_step(process, x_t, u, t, s)
+
+
+def flow_step(
+    process: GaussianProcess,
+    x_t: Float[Array, "*x"],
+    u: Float[Array, "*x"],
+    t: Float[ArrayLike, "..."],
+    s: Float[ArrayLike, "..."],
+) -> Float[Array, "*x"]:
+    """(4) for a given u."""
+    t, s = expand_like(t, x_t), expand_like(s, x_t)
+    (alpha_t, sigma_t), (alpha_s, sigma_s) = process.alpha_sigma(t), process.alpha_sigma(s)
+    sum_t, sum_s = alpha_t + sigma_t, alpha_s + sigma_s
+    y_s = x_t / sum_t + (sigma_s / sum_s - sigma_t / sum_t) * u
+    return jnp.where(t == s, x_t, sum_s * y_s)
 
 
 def ddim_step(
@@ -28,13 +94,15 @@ def ddim_step(
 ) -> Float[Array, "*x"]:
     """(1): `x_t` moved from time t to time s <= t, given the network's `prediction` there; `noise` is z, needed if eta > 0."""
     x0_hat, eps_hat = process.to_x0(prediction, x_t, t), process.to_eps(prediction, x_t, t)
-    alpha_s, sigma_s = process.alpha_sigma(expand_like(s, x_t))
+    t, s = expand_like(t, x_t), expand_like(s, x_t)
+    alpha_s, sigma_s = process.alpha_sigma(s)
     if eta == 0.0:
-        return alpha_s * x0_hat + sigma_s * eps_hat
+        return jnp.where(t == s, x_t, alpha_s * x0_hat + sigma_s * eps_hat)
     if noise is None:
         raise ValueError("a stochastic step (eta > 0) needs noise")
-    tau = eta * ancestral_deviation(process, expand_like(t, x_t), expand_like(s, x_t))
-    return alpha_s * x0_hat + jnp.sqrt(jnp.maximum(sigma_s**2 - tau**2, 0.0)) * eps_hat + tau * noise
+    tau = eta * ancestral_deviation(process, t, s)
+    kept = jnp.sqrt(jnp.maximum(sigma_s**2 - tau**2, 0.0))
+    return jnp.where(t == s, x_t, alpha_s * x0_hat + kept * eps_hat + tau * noise)
 
 
 def ancestral_deviation(
@@ -43,5 +111,5 @@ def ancestral_deviation(
     """tau of (2) at eta = 1: the standard deviation of x_s given x_t and x_0."""
     alpha_t, sigma_t = process.alpha_sigma(t)
     alpha_s, sigma_s = process.alpha_sigma(s)
-    ratio = alpha_t / jnp.maximum(alpha_s, MIN_DIVISOR)
-    return sigma_s / jnp.maximum(sigma_t, MIN_DIVISOR) * jnp.sqrt(jnp.clip(1.0 - ratio**2, 0.0, 1.0))
+    ratio = alpha_t * sigma_s / jnp.maximum(alpha_s * sigma_t, jnp.finfo(jnp.float32).tiny)
+    return sigma_s * jnp.sqrt(jnp.clip(1.0 - ratio**2, 0.0, 1.0))
