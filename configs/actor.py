@@ -33,6 +33,8 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network.audio_radius = 2  # frames of audio on either side that a token attends to
     c.network.emotions = len(EMOTIONS)  # labels; one more is kept for "unknown"
     c.network.mlp_ratio = 4  # width inside a block's MLP over width
+    c.network.look_ahead = -1  # frames of its own chunk after itself that a frame sees; -1: the whole chunk
+    c.network.sink_chunk = False  # whether the first chunk is seen for ever, when the context has left it behind
 
     c.diffusion = ConfigDict()
     c.diffusion.schedule = "cosine"  # cosine, scaled_linear (of Stable Diffusion) or flow (a straight line)
@@ -58,12 +60,22 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.objective.drop_emotion = 0.3  # … without its emotion label
 
     c.rollout = ConfigDict()  # how previews are sampled
-    c.rollout.steps = 12  # network calls from noise to motion, for each chunk
+    c.rollout.steps = 12  # steps from noise to motion, for each chunk
+    c.rollout.stepper = "ddim"  # ddim, ancestral, euler or heun (two network calls a step)
+    c.rollout.eta = 0.0  # ddim: 0 is deterministic, 1 ancestral
     c.rollout.schedule = "autoregressive"  # autoregressive, pyramid or full_sequence
-    c.rollout.offset = 4  # pyramid: network calls between a chunk and the next
+    c.rollout.offset = 4  # pyramid: steps between a chunk and the next
+    c.rollout.chunks = 0  # full_sequence: chunks denoised together; 0: as many as the context holds
     c.rollout.audio_guidance = 1.5  # 1: the conditional prediction alone
+    c.rollout.emotion_guidance = 1.0
+    c.rollout.nested_guidance = False  # whether emotion guides what audio has guided, or each by itself
+    c.rollout.history_guidance = 1.0  # away from what would be said without history
+    c.rollout.history_fraction = 0.0  # 0: the history guides as it is; else the noise level at which it does
+    c.rollout.history = "geometric"  # noise of finished history over its age: constant, geometric, linear or none
     c.rollout.history_level = 0.05  # noise level in [0, 1] of the youngest finished chunk as the network sees it
-    c.rollout.history_decay = 0.5  # factor by which it falls with every chunk of age
+    c.rollout.history_decay = 0.5  # geometric: factor by which it falls with every chunk of age, until it is below 0.001
+    c.rollout.history_span = 4  # linear: chunks after which it is 0
+    c.rollout.history_noise = "noise"  # noise, or scale: said to be at its level and scaled down, without the noise
     return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
 
 

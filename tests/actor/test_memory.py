@@ -147,25 +147,24 @@ def test_sinks_and_look_ahead_are_kept_as_well(network: dict, history: str) -> N
     assert largest_difference(120, settings, network, None) < 1e-5
 
 
-def test_the_first_chunk_is_seen_for_ever_if_it_is_a_sink() -> None:
-    """Changing the first chunk's audio changes what is said long after its context has gone, and only then."""
-    for stays in (False, True):
-        model, variables = actor(sink_chunk=stays)
-        rng = np.random.default_rng(2)
-        audio, reference = rng.standard_normal((1, 150, AUDIO)).astype(np.float32), np.zeros((1, DIM), np.float32)
-        window = Window(model.network, model.process, RolloutSettings(steps=2, history="none", audio_guidance=1.0))
-        guide = make_guide(variables, jax.random.key(5), reference)
-        memory = _start(window, guide, audio[:, :RADIUS], audio[:, 0]).memory
-        changed = memory._replace(first=jax.tree.map(lambda x: x + 1.0, memory.first))
+@pytest.mark.parametrize("stays", [False, True])
+def test_the_first_chunk_is_seen_for_ever_if_it_is_a_sink(stays: bool) -> None:
+    """Changing what is kept of it changes what is said of chunks whose context has left it, and of no others."""
+    model, variables = actor(sink_chunk=stays)
+    guide = make_guide(variables, jax.random.key(5), jnp.zeros((1, DIM)))
+    window = Window(model.network, model.process, RolloutSettings(steps=2, history="none", audio_guidance=1.0))
+    memory = _start(window, guide, jnp.zeros((1, RADIUS, AUDIO)), jnp.zeros((1, AUDIO))).memory
+    changed = memory._replace(first=jax.tree.map(lambda x: x + 1.0, memory.first))
+    audio = jax.random.normal(jax.random.key(1), (1, CHUNK + 2 * RADIUS, AUDIO))
+
+    @jax.jit
+    def said(memory, start):
         x, t = jnp.zeros((1, CHUNK, DIM)), jnp.full((1, CHUNK), 0.5)
-        conditions = Conditions(jnp.asarray(audio[:, : CHUNK + 2 * RADIUS]), guide.reference, jnp.full((1, CHUNK), -1))
-        run = jax.jit(
-            lambda m, start: model.network.apply(
-                {"params": variables.params}, x, t, conditions, keep_all(1), start, m, method="continued"
-            )[0]
-        )
-        moved = [bool((run(memory, c * CHUNK) != run(changed, c * CHUNK)).any()) for c in range(6)]
-        assert moved == [stays and c > CONTEXT // CHUNK for c in range(6)]
+        arguments = x, t, Conditions(audio, guide.reference, jnp.full((1, CHUNK), -1)), keep_all(1), start, memory
+        return model.network.apply({"params": variables.params}, *arguments, method="continued")[0]
+
+    moved = [bool((said(memory, c * CHUNK) != said(changed, c * CHUNK)).any()) for c in range(6)]
+    assert moved == [stays and c > CONTEXT // CHUNK for c in range(6)]
 
 
 def test_chunks_at_once_must_fit_a_context_whose_first_chunk_stays() -> None:
