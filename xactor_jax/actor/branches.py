@@ -4,9 +4,9 @@
 (2)  nested:      y = p[neither] + a (p[no emotion] - p[neither]) + e (p - p[no emotion])        FLOAT (2412.01064), IMTalker
 (3)  history:     y <- y + (h - 1)(p[history at level f] - p[history at level 1])                Song et al. 2025 (2502.06764)
 
-a, e and h are the guidance scales; 1 is no guidance. (3) with f unset takes p itself: vanilla history guidance; a level f in (0, 1)
-hides the fine part of history and guides by the coarse one alone: fractional history guidance. Level 1 is pure noise, which says
-nothing. All weights add up to 1, and branches of weight 0 are not asked.
+a, e and h are the guidance scales; 1 is no guidance. (3) with f unset takes p itself: vanilla history guidance; a level f in
+(0, 1) hides the fine part of history and guides by the coarse one alone: fractional history guidance. Level 1 is pure noise,
+which says nothing. All weights add up to 1, and branches of weight 0 are not asked.
 """
 
 from __future__ import annotations
