@@ -67,8 +67,8 @@ def run_process(repository, arguments: list[str], **environment: str) -> subproc
 
 def test_a_portrait_speaks_and_says_the_same_again(repository, tiny, inputs, out):
     def made(name: str) -> bytes:
-        made = {"out": out / name, "save_motion": out / "m.npz"}
-        arguments = options(**inputs, **tiny, **made, crop="none", seed=3, emotion="sad@0.6:0-0.2,happy:0.2-")
+        files = {"out": out / name, "save_motion": out / "m.npz"}
+        arguments = options(**inputs, **tiny, **files, crop="none", seed=3, emotion="sad@0.6:0-0.2,happy:0.2-")
         process = run_process(repository, arguments)
         output, errors = process.communicate()
         assert process.returncode == 0, errors
@@ -86,16 +86,8 @@ def test_options_reach_the_samplers(program, inputs, out):
         **inputs, out=out / "v.mp4", steps=1, guidance_scale=2.0, actor_steps=3, audio_guidance=1.0, schedule="pyramid", seed=9
     )
     assert status == 2 and "pyramid offset of 4 does not fit 3 steps" in errors
-    status, *_ = program(
-        **inputs,
-        out=out / "v.mp4",
-        steps=1,
-        guidance_scale=2.0,
-        actor_steps=4,
-        audio_guidance=1.0,
-        emotion_guidance=3.0,
-        schedule="pyramid",
-    )
+    guidance = dict(guidance_scale=2.0, audio_guidance=1.0, emotion_guidance=3.0)
+    status, *_ = program(**inputs, **guidance, out=out / "v.mp4", steps=1, actor_steps=4, schedule="pyramid")
     said = json.loads((out / "v.json").read_text())["arguments"]
     assert status == 0
     assert (said["render"]["steps"], said["render"]["guidance_scale"]) == (1, 2.0)
