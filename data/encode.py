@@ -36,7 +36,7 @@ def clip_waveform(audio: Int16[np.ndarray, "samples"]) -> Float[np.ndarray, "sam
 def encode_clip(encode: Encoder, clip: Mapping[str, Any]) -> EncodedClip:
     """The encoded record of a clip record."""
     features = log_mel_features(clip_waveform(clip["audio"]), AUDIO)
-    labels = {name: clip[name] for name in ("person", "clip", "emotion", "controls")}
+    labels = {name: clip[name] for name in ("person", "clip", "emotion", "emotion_intensity", "controls")}
     return EncodedClip(motion_latents=encode(clip_frames(clip)), audio_features=features, **labels)
 
 

@@ -12,7 +12,7 @@ from etils import epath
 from jaxtyping import Float, Int
 
 from data import storage
-from data.records import array_feature
+from data.records import LabelledSource, array_feature, check_intensity
 from xactor_jax.labels import CONTROLS
 
 COMMAND = "python launch/encode.py --data DIR --out DIR"
@@ -27,6 +27,7 @@ class EncodedClip:
     motion_latents: Float[np.ndarray, "frames latent"]
     audio_features: Float[np.ndarray, "frames features"]
     emotion: Int[np.ndarray, "frames"]
+    emotion_intensity: Float[np.ndarray, "frames"]
     controls: Float[np.ndarray, "rows controls"]
 
     def validate(self) -> None:
@@ -34,6 +35,7 @@ class EncodedClip:
         lengths = {len(self.motion_latents), len(self.audio_features), len(self.emotion)}
         if len(lengths) != 1 or len(self.controls) not in (0, *lengths):
             raise ValueError(f"{self.person}/{self.clip}: latents, features and labels differ in length: {sorted(lengths)}")
+        check_intensity(f"{self.person}/{self.clip}", self.emotion_intensity, len(self.emotion))
 
 
 def _features() -> dict[str, Any]:
@@ -43,6 +45,7 @@ def _features() -> dict[str, Any]:
         "motion_latents": array_feature((None, None), np.float32),
         "audio_features": array_feature((None, None), np.float32),
         "emotion": array_feature((None,), np.int32),
+        "emotion_intensity": array_feature((None,), np.float32),
         "controls": array_feature((None, len(CONTROLS)), np.float32),
     }
 
@@ -55,6 +58,7 @@ def _record(clip: EncodedClip) -> dict[str, Any]:
         "motion_latents": np.asarray(clip.motion_latents, np.float32),
         "audio_features": np.asarray(clip.audio_features, np.float32),
         "emotion": np.asarray(clip.emotion, np.int32),
+        "emotion_intensity": np.asarray(clip.emotion_intensity, np.float32),
         "controls": np.asarray(clip.controls, np.float32),
     }
 
@@ -75,13 +79,13 @@ def write_encoded(
     storage.write_records(path, records, _features(), name=name, metadata=metadata, length_field="motion_latents")
 
 
-def open_encoded(path: epath.PathLike, split: str) -> storage.RecordSource:
+def open_encoded(path: epath.PathLike, split: str) -> LabelledSource:
     """Random access to a split, sorted by (person, clip) as its clips are, each a dict of the fields of `EncodedClip`.
 
     Raises:
         UserError: nothing is encoded at `path`, or it has no such split.
     """
-    return storage.RecordSource(path, split, COMMAND)
+    return LabelledSource(path, split, COMMAND)
 
 
 def encoded_metadata(path: epath.PathLike) -> dict[str, Any]:

@@ -83,6 +83,7 @@ class LatentWindows:
             "motion_latents": cut(encoded["motion_latents"]),
             "audio_features": cut(encoded["audio_features"]),
             "emotion": cut(encoded["emotion"]).astype(np.int32),
+            "emotion_intensity": cut(encoded["emotion_intensity"]).astype(np.float32),
             "reference_motion": np.asarray(encoded["motion_latents"][int(rng.integers(total))]),
             "mask": (np.arange(self.length) < real).astype(np.float32),
         }

@@ -187,6 +187,7 @@ def read_record(file: epath.PathLike) -> dict[str, Any]:
             "frames": [pictures[end - length : end] for end, length in zip(ends, lengths, strict=True)],
             "audio": staged["audio"],
             "emotion": np.full(len(lengths), UNKNOWN_EMOTION, np.int32),
+            "emotion_intensity": np.ones(len(lengths), np.float32),
             "controls": np.zeros((0, len(CONTROLS)), np.float32),
             "component_boxes": staged["components"],
         }

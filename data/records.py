@@ -28,7 +28,8 @@ COMMAND = "python launch/prepare.py --videos DIR --out DIR"
 class Clip:
     """One clip of T frames.
 
-    `controls` has no rows where the truth is unknown (anything but puppets); an `emotion` of -1 is unknown.
+    `controls` has no rows where the truth is unknown (anything but puppets); an `emotion` of -1 is unknown, and an
+    `emotion_intensity` lies in [0, 1], 1 where nothing is known of it (`xactor_jax.emotion`).
     `component_boxes` are the eyes with the brows, and the mouth, as (y0, x0, y1, x1) fractions of the crop.
     """
 
@@ -37,6 +38,7 @@ class Clip:
     frames: Sequence[bytes]
     audio: Int16[np.ndarray, "samples"]
     emotion: Int[np.ndarray, "frames"]
+    emotion_intensity: Float[np.ndarray, "frames"]
     controls: Float[np.ndarray, "rows controls"]
     component_boxes: Float[np.ndarray, "frames 2 4"]
 
@@ -47,8 +49,15 @@ class Clip:
             raise ValueError(f"{self.person}/{self.clip}: {frames} frames but {self.audio.shape} samples")
         if self.emotion.shape != (frames,) or self.component_boxes.shape != (frames, 2, 4):
             raise ValueError(f"{self.person}/{self.clip}: labels are not one per frame")
+        check_intensity(f"{self.person}/{self.clip}", self.emotion_intensity, frames)
         if self.controls.shape not in ((0, len(CONTROLS)), (frames, len(CONTROLS))):
             raise ValueError(f"{self.person}/{self.clip}: controls have shape {self.controls.shape}")
+
+
+def check_intensity(name: str, intensity: Float[np.ndarray, "frames"], frames: int) -> None:
+    """Raises `ValueError` unless there is one intensity in [0, 1] for every frame."""
+    if intensity.shape != (frames,) or not np.all((intensity >= 0.0) & (intensity <= 1.0)):
+        raise ValueError(f"{name}: intensities are not one per frame in [0, 1]")
 
 
 def encode_frames(frames: UInt8[np.ndarray, "t h w 3"]) -> list[bytes]:
@@ -77,6 +86,7 @@ def _features() -> dict[str, Any]:
         "frames": tfds.features.Sequence(tfds.features.Scalar(dtype=np.object_)),
         "audio": array_feature((None,), np.int16),
         "emotion": array_feature((None,), np.int32),
+        "emotion_intensity": array_feature((None,), np.float32),
         "controls": array_feature((None, len(CONTROLS)), np.float32),
         "component_boxes": array_feature((None, 2, 4), np.float32),
     }
@@ -90,6 +100,7 @@ def _record(clip: Clip) -> dict[str, Any]:
         "frames": list(clip.frames),
         "audio": np.asarray(clip.audio, np.int16),
         "emotion": np.asarray(clip.emotion, np.int32),
+        "emotion_intensity": np.asarray(clip.emotion_intensity, np.float32),
         "controls": np.asarray(clip.controls, np.float32),
         "component_boxes": np.asarray(clip.component_boxes, np.float32),
     }
@@ -112,13 +123,21 @@ def write_clips(
     storage.write_records(path, records, _features(), name=name, metadata=metadata or {}, length_field="frames")
 
 
-def open_clips(path: epath.PathLike, split: str) -> storage.RecordSource:
+class LabelledSource(storage.RecordSource):
+    """Records with an emotion; those written before there were intensities have intensity 1."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        record = super().__getitem__(index)
+        return {"emotion_intensity": np.ones(len(record["emotion"]), np.float32), **record}
+
+
+def open_clips(path: epath.PathLike, split: str) -> LabelledSource:
     """Random access to the clips of a split, sorted by (person, clip), each a dict of the fields of `Clip`.
 
     Raises:
         UserError: nothing is prepared at `path`, or it has no such split.
     """
-    return storage.RecordSource(path, split, COMMAND)
+    return LabelledSource(path, split, COMMAND)
 
 
 def clips_metadata(path: epath.PathLike) -> dict[str, Any]:

@@ -34,8 +34,14 @@ def parser() -> argparse.ArgumentParser:
         add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
     add("--crop", default="auto", help="auto: the square around the face; none: the picture is cropped already")
     add("--face_index", type=int, help="which face, if there are several, from 0")
-    add("--emotion", default="", help=", ".join(EMOTIONS))
+    add(
+        "--emotion",
+        default="",
+        metavar="TRACK",
+        help=f"of {', '.join(EMOTIONS)}: happy, happy@0.6 (intensity), or over seconds happy@0.5:0-20,sad:20-; else unknown",
+    )
     add("--audio_guidance", type=float, help="how strongly motion follows the speech; 1: no guidance")
+    add("--emotion_guidance", type=float, help="how strongly motion follows the emotion; 1: no guidance")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
     add("--seed", type=int, default=0)
     add("--steps", type=int, help="denoising steps of the renderer")
@@ -76,7 +82,8 @@ def load(arguments: argparse.Namespace):
     from xactor_jax.sampling.pipeline import make_settings
 
     models = load_models({stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in STAGES})
-    rollout = given(arguments, steps="actor_steps", audio_guidance="audio_guidance", schedule="schedule")
+    same = {name: name for name in ("audio_guidance", "emotion_guidance", "schedule")}
+    rollout = given(arguments, steps="actor_steps", **same)
     return models, make_settings(models, rollout, given(arguments, steps="steps", guidance_scale="guidance_scale"))
 
 
@@ -101,10 +108,12 @@ def run_one(arguments: argparse.Namespace) -> None:
 def run_jobs(arguments: argparse.Namespace) -> None:
     """A list of them; ends with status 2 if some could not be done."""
     from launch._progress import counting
+    from xactor_jax.emotion import parse_emotion
     from xactor_jax.parallel import processes
     from xactor_jax.sampling.jobs import read_lines
     from xactor_jax.sampling.many import sample_many
 
+    parse_emotion(arguments.emotion)
     lines = read_lines(arguments.jobs)
     processes.initialize()
     models, settings = load(arguments)

@@ -21,6 +21,6 @@ CONTROLS = (
 """Ground-truth controls of a puppet, one column each."""
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised")
-"""Emotion labels; an index of -1 means that the emotion is unknown."""
+"""Emotion labels, the neutral one first: intensities blend the others with it. An index of -1 means unknown."""
 
 UNKNOWN_EMOTION = -1

@@ -18,7 +18,7 @@ from data.records import Clip, write_clips
 from xactor_jax.errors import UserError
 from xactor_jax.timing import FRAME_RATE
 
-GENERATOR = 1
+GENERATOR = 2
 """Version of what a puppet looks and sounds like; raise it whenever the same arguments give other records."""
 
 

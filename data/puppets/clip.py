@@ -56,6 +56,7 @@ def make_clip(seed: int, person: int, clip: int, num_frames: int, size: int) -> 
         frames=encode_frames(face.render(performance.identity, performance.controls, size)),
         audio=performance.audio,
         emotion=performance.mood.label,
+        emotion_intensity=performance.mood.intensity,
         controls=performance.controls,
         component_boxes=face.component_boxes(performance.identity, performance.controls),
     )

@@ -47,6 +47,11 @@ class Mood:
     label: Int[np.ndarray, "t"]
     share: Float[np.ndarray, "t emotions"]
 
+    @property
+    def intensity(self) -> Float[np.ndarray, "t"]:
+        """Share of the labelled emotion, in [0, 1]; the rest is neutral but for the fades between emotions."""
+        return np.clip(self.share[np.arange(len(self.label)), self.label], 0.0, 1.0).astype(np.float32)
+
     def effect(self, name: str) -> Float[np.ndarray, "t"]:
         """One effect over time: the mean over emotions by share."""
         return self.share @ np.array([getattr(EFFECTS[emotion], name) for emotion in EMOTIONS])

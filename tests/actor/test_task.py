@@ -61,6 +61,7 @@ def test_example_batch_is_what_the_pipeline_gives() -> None:
         "motion_latents": ((4, 12, 4), "float32"),
         "audio_features": ((4, 12, 5), "float32"),
         "emotion": ((4, 12), "int32"),
+        "emotion_intensity": ((4, 12), "float32"),
         "reference_motion": ((4, 4), "float32"),
         "mask": ((4, 12), "float32"),
     }

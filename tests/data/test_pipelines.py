@@ -25,6 +25,7 @@ def make_clip(number: int) -> Clip:
         frames=encode_frames(np.stack([frame(number, i) for i in range(frames)])),
         audio=np.zeros(640 * frames, np.int16),
         emotion=np.full(frames, number % 5, np.int32),
+        emotion_intensity=np.ones(frames, np.float32),
         controls=np.zeros((0, 14), np.float32),
         component_boxes=boxes,
     )
@@ -39,6 +40,7 @@ def make_encoded(number: int) -> EncodedClip:
         motion_latents=np.repeat(values, 4, axis=1),
         audio_features=np.repeat(-values, 3, axis=1),
         emotion=np.full(frames, number % 5, np.int32),
+        emotion_intensity=0.1 * values[:, 0],
         controls=np.zeros((0, 14), np.float32),
     )
 
@@ -134,6 +136,8 @@ def test_actor_windows_are_aligned_padded_and_masked(config):
         seen |= set(clip.tolist())
         np.testing.assert_array_equal(batch["mask"].sum(1), np.minimum(8, np.array(LENGTHS)[clip]))
         np.testing.assert_array_equal(batch["emotion"][:, 0], clip % 5)
+        assert batch["emotion_intensity"].dtype == np.float32
+        np.testing.assert_allclose(batch["emotion_intensity"], 0.1 * batch["motion_latents"][..., 0], atol=1e-6)
         assert not np.any(batch["motion_latents"][batch["mask"] == 0])
         steps = np.diff(batch["motion_latents"][..., 0], axis=1)[batch["mask"][:, 1:] == 1]
         np.testing.assert_allclose(steps, 0.01, atol=1e-5)

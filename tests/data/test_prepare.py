@@ -131,7 +131,8 @@ def test_records_hold_what_the_file_showed(prepared):
     for name, clip in clips.items():
         frames = len(clip["frames"])
         assert clip["audio"].shape == (640 * frames,) and clip["controls"].shape == (0, 14)
-        assert set(clip["emotion"]) == {-1} and clip["component_boxes"].shape == (frames, 2, 4)
+        assert set(clip["emotion"]) == {-1} and set(clip["emotion_intensity"]) == {1.0} and len(clip["emotion"]) == frames
+        assert clip["component_boxes"].shape == (frames, 2, 4)
         first = records.decode_frame(clip["frames"][0])
         assert first.shape == (32, 32, 3), name
     # 25 of 50 frames a second; brightness tells the number of the source frame

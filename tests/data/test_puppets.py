@@ -40,6 +40,8 @@ def test_clip_fits_together():
     assert records.decode_frame(clip.frames[0]).shape == (64, 64, 3)
     assert clip.controls.shape == (13, 14)
     assert set(clip.emotion) <= set(range(len(EMOTIONS)))
+    assert clip.emotion_intensity.dtype == np.float32
+    np.testing.assert_array_equal(clip.emotion_intensity, make_performance(0, 1, 2, 13).mood.intensity)
     assert 0 <= clip.component_boxes.min() <= clip.component_boxes.max() <= 1
 
 
@@ -98,6 +100,7 @@ def test_built_data_set_holds_the_clips(tmp_path):
         expected = make_clip(5, people[0], 1, 5, 32)
         assert source[1]["frames"] == list(expected.frames)
         np.testing.assert_array_equal(source[1]["audio"], expected.audio)
+        np.testing.assert_array_equal(source[1]["emotion_intensity"], expected.emotion_intensity)
     assert not names["train"] & names["test"] and not names["train"] & names["validation"]
     assert records.clips_metadata(tmp_path / "d")["seed"] == 5
     assert os.listdir(tmp_path) == ["d"]

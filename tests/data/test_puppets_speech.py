@@ -136,6 +136,23 @@ def test_mood_lasts_and_changes():
     assert np.all(make_mood(np.random.default_rng(0), 500, emotion=3).label == 3)
 
 
+def test_intensity_and_label_give_the_mixture_that_a_mood_is():
+    """Away from the fades between emotions, effect = (1 - s) neutral + s labelled, for every effect."""
+    mood = make_mood(np.random.default_rng(3), 25 * 120)
+    change = np.flatnonzero(np.diff(mood.label)) + 1
+    steady = np.abs(np.arange(25 * 120)[:, None] - change).min(axis=1) > 50
+    effects = np.array([EFFECTS[emotion] for emotion in EMOTIONS])
+    s = mood.intensity[:, None]
+    mixture = (1 - s) * effects[0] + s * effects[mood.label]
+    true = np.stack([mood.effect(name) for name in EFFECTS["happy"]._fields], axis=1)
+    np.testing.assert_allclose(mixture[steady], true[steady], atol=1e-6)
+    felt = steady & (mood.label > 0)
+    np.testing.assert_allclose(mood.intensity[felt], 1 - mood.share[felt, 0], atol=1e-6)
+    assert 0.6 <= mood.intensity[felt].min() < 0.75 and 0.9 < mood.intensity[felt].max() <= 1.0
+    np.testing.assert_allclose(mood.intensity[steady & (mood.label == 0)], 1.0, atol=1e-6)
+    assert mood.intensity[change].max() < 0.9 and mood.intensity.min() >= 0
+
+
 def test_utterance_fills_the_time_exactly():
     for ticks in (10, 333, 5000):
         utterance = phonemes.make_utterance(np.random.default_rng(ticks), ticks, VOICE, np.ones(ticks))

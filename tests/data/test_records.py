@@ -28,6 +28,7 @@ def make_clip(person: str, clip: str, frames: int = 4, labelled: bool = True) ->
         frames=records.encode_frames(pictures),
         audio=rng.integers(-(2**15), 2**15, frames * 640).astype(np.int16),
         emotion=np.full(frames, 2 if labelled else -1, np.int32),
+        emotion_intensity=rng.uniform(size=frames).astype(np.float32),
         controls=rng.normal(size=(frames if labelled else 0, 14)).astype(np.float32),
         component_boxes=rng.uniform(size=(frames, 2, 4)).astype(np.float32),
     )
@@ -123,9 +124,45 @@ def test_folder_that_cannot_be_made(tmp_path):
 
 def test_fields_must_fit_together():
     clip = make_clip("a", "0")
-    for change in ({"audio": clip.audio[:-1]}, {"emotion": clip.emotion[:-1]}, {"controls": clip.controls[:-1]}):
+    for name in ("audio", "emotion", "emotion_intensity", "controls"):
         with pytest.raises(ValueError, match="a/0"):
-            records.Clip(**{**vars(clip), **change}).validate()
+            records.Clip(**{**vars(clip), name: getattr(clip, name)[:-1]}).validate()
+    for outside in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match=r"a/0: intensities .* in \[0, 1\]"):
+            records.Clip(**{**vars(clip), "emotion_intensity": np.full(4, outside, np.float32)}).validate()
+
+
+def encoded_clip(frames: int) -> encoded.EncodedClip:
+    zeros = lambda *shape: np.zeros(shape, np.float32)
+    labels = {"emotion": np.zeros(frames, np.int32), "emotion_intensity": zeros(frames), "controls": zeros(0, 14)}
+    latents = {"motion_latents": zeros(frames, 8), "audio_features": zeros(frames, 5)}
+    return encoded.EncodedClip(person="a", clip="0", **latents, **labels)
+
+
+def test_encoded_intensities_are_checked():
+    clip = encoded_clip(3)
+    clip.validate()
+    for wrong in (np.zeros(2, np.float32), np.full(3, 1.5, np.float32)):
+        with pytest.raises(ValueError, match="a/0: intensities"):
+            encoded.EncodedClip(**{**vars(clip), "emotion_intensity": wrong}).validate()
+
+
+@pytest.mark.parametrize("module", [records, encoded])
+def test_records_without_intensities_have_full_ones(tmp_path, monkeypatch, module):
+    """As they were written before there was such a field."""
+    features, record = module._features(), module._record
+    features.pop("emotion_intensity")
+    monkeypatch.setattr(module, "_features", lambda: features)
+    monkeypatch.setattr(module, "_record", lambda clip: {name: x for name, x in record(clip).items() if name in features})
+    if module is records:
+        records.write_clips(tmp_path / "d", {"train": [make_clip("a", "0")]})
+    else:
+        encoded.write_encoded(tmp_path / "d", {"train": [encoded_clip(4)]}, metadata={})
+    assert "emotion_intensity" not in (tmp_path / "d" / "features.json").read_text()
+    source = (records.open_clips if module is records else encoded.open_encoded)(tmp_path / "d", "train")
+    for read in (source, pickle.loads(pickle.dumps(source))):
+        assert read[0]["emotion_intensity"].dtype == np.float32
+        np.testing.assert_array_equal(read[0]["emotion_intensity"], np.ones(4))
 
 
 def test_jpeg_keeps_colours_in_order():
@@ -145,6 +182,7 @@ def test_encoded_round_trip(tmp_path, rng):
             motion_latents=rng.normal(size=(6 + i, 8)).astype(np.float32),
             audio_features=rng.normal(size=(6 + i, 320)).astype(np.float32),
             emotion=np.zeros(6 + i, np.int32),
+            emotion_intensity=rng.uniform(size=6 + i).astype(np.float32),
             controls=np.zeros((0, 14), np.float32),
         )
         for i in range(3)

@@ -48,6 +48,7 @@ def test_every_clip_is_encoded_in_its_order(clips, encoded, tiny, split):
         features = log_mel_features(clip["audio"].astype(np.float32) / 32768)
         np.testing.assert_allclose(record["audio_features"], features, atol=1e-5)
         np.testing.assert_array_equal(record["emotion"], clip["emotion"])
+        np.testing.assert_array_equal(record["emotion_intensity"], clip["emotion_intensity"])
         np.testing.assert_array_equal(record["controls"], clip["controls"])
 
 

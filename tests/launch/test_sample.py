@@ -67,7 +67,8 @@ def run_process(repository, arguments: list[str], **environment: str) -> subproc
 
 def test_a_portrait_speaks_and_says_the_same_again(repository, tiny, inputs, out):
     def made(name: str) -> bytes:
-        arguments = options(**inputs, **tiny, crop="none", out=out / name, seed=3, save_motion=out / "m.npz", emotion="sad")
+        files = {"out": out / name, "save_motion": out / "m.npz"}
+        arguments = options(**inputs, **tiny, **files, crop="none", seed=3, emotion="sad@0.6:0-0.2,happy:0.2-")
         process = run_process(repository, arguments)
         output, errors = process.communicate()
         assert process.returncode == 0, errors
@@ -85,13 +86,13 @@ def test_options_reach_the_samplers(program, inputs, out):
         **inputs, out=out / "v.mp4", steps=1, guidance_scale=2.0, actor_steps=3, audio_guidance=1.0, schedule="pyramid", seed=9
     )
     assert status == 2 and "pyramid offset of 4 does not fit 3 steps" in errors
-    status, *_ = program(
-        **inputs, out=out / "v.mp4", steps=1, guidance_scale=2.0, actor_steps=4, audio_guidance=1.0, schedule="pyramid"
-    )
+    guidance = dict(guidance_scale=2.0, audio_guidance=1.0, emotion_guidance=3.0)
+    status, *_ = program(**inputs, **guidance, out=out / "v.mp4", steps=1, actor_steps=4, schedule="pyramid")
     said = json.loads((out / "v.json").read_text())["arguments"]
     assert status == 0
     assert (said["render"]["steps"], said["render"]["guidance_scale"]) == (1, 2.0)
     assert (said["rollout"]["steps"], said["rollout"]["audio_guidance"], said["rollout"]["schedule"]) == (4, 1.0, "pyramid")
+    assert said["rollout"]["emotion_guidance"] == 3.0
 
 
 def faces_picture(path: pathlib.Path, repository: pathlib.Path, count: int) -> str:
@@ -167,6 +168,23 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(program, inputs, out, 
     assert len(lines) == 1 and lines[0].startswith("error: ")
     assert re.search(message, lines[0])
     assert not list(out.iterdir()) and sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_bad_emotion_track_ends_the_program_before_anything_is_read(repository, out, several):
+    inputs = {"jobs": "none.jsonl"} if several else {"image": "none.png", "audio": "none.wav", "out": out / "v.mp4"}
+    process = run_process(repository, options(**inputs, emotion="happy:0-20,sad:10-30"))
+    output, errors = process.communicate()
+    assert process.returncode == 2 and not output and not list(out.iterdir())
+    assert errors.splitlines() == [
+        "error: happy:0-20 and sad:10-30 overlap in the emotion track: "
+        "give each its own time, as in happy:0-20,sad:20-40 (seconds)."
+    ]
+
+
+def test_the_help_says_how_a_track_is_written(repository):
+    output, _ = run_process(repository, ["--help"]).communicate()
+    assert "happy@0.5:0-20,sad:20-" in output and "surprised" in output and "--emotion_guidance" in output
 
 
 def test_one_of_several_faces_is_chosen_by_its_index(program, inputs, out, tmp_path, repository):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xactor_jax.labels import EMOTIONS
 from xactor_jax.layers.embeddings import LabelEmbedding, NoiseLevelEmbedding, OptionalFeatures, sinusoidal
 
 
@@ -32,6 +33,29 @@ def test_labels_that_are_unknown_or_dropped_share_a_vector_of_their_own(key: jax
     out, variables = layer.init_with_output(key, index, keep)
     np.testing.assert_array_equal(out[:3], variables["params"]["table"]["embedding"][:3])
     np.testing.assert_array_equal(out[3:], jnp.tile(variables["params"]["table"]["embedding"][3], (3, 1)))
+
+
+def test_intensities_blend_a_label_with_the_neutral_one(key: jax.Array, rng: np.random.Generator) -> None:
+    layer = LabelEmbedding(labels=5, width=6)
+    index, keep, s = rng.integers(-1, 6, (4, 9)), rng.random((4, 9)) < 0.7, rng.random((4, 9))
+    out, variables = layer.init_with_output(key, jnp.int32(index), jnp.array(keep), jnp.float32(s))
+    table = np.float64(variables["params"]["table"]["embedding"])
+    for place in np.ndindex(4, 9):
+        known = keep[place] and 0 <= index[place] < 5
+        want = (1 - s[place]) * table[0] + s[place] * table[index[place]] if known else table[5]
+        np.testing.assert_allclose(out[place], want, atol=1e-6)
+    assert EMOTIONS[0] == "neutral"
+
+
+def test_full_intensity_is_none_and_has_the_same_parameters(key: jax.Array) -> None:
+    layer = LabelEmbedding(labels=3, width=4, dtype=jnp.bfloat16)
+    index, keep = jnp.array([0, 1, 2, -1, 3, 1]), jnp.array([True] * 5 + [False])
+    plain, variables = layer.init_with_output(key, index, keep)
+    full, same = layer.init_with_output(key, index, keep, jnp.ones(6))
+    assert jax.tree.structure(same) == jax.tree.structure(variables) and len(jax.tree.leaves(variables)) == 1
+    np.testing.assert_array_equal(plain, full)
+    np.testing.assert_array_equal(plain, jax.jit(layer.apply)(variables, index, keep, jnp.ones(6)))
+    assert full.dtype == jnp.bfloat16
 
 
 def test_features_that_are_dropped_leave_no_trace(key: jax.Array) -> None:

@@ -15,7 +15,7 @@ from xactor_jax.sampling.jobs import Job
 from xactor_jax.sampling.request import Request
 
 LENGTHS = (0.4, 1.0, 1.5)  # seconds
-EMOTIONS = ("", "happy", "angry")
+EMOTIONS = ("", "happy@0.5:0-0.4,sad:0.4-0.96", "angry:0-1.52,happy:1.52-")  # what follows 1.5 s is never seen
 
 
 @pytest.fixture
@@ -40,6 +40,14 @@ def test_a_sample_does_not_depend_on_its_batch(models, settings, requests):
         frames = np.concatenate(list(alone.frames))
         np.testing.assert_allclose(result.motion[i, : item.frames], np.concatenate(alone.motion), atol=1e-4)
         assert np.abs(result.frames[i, : item.frames].astype(int) - frames).max() <= 1
+
+
+def test_emotions_last_beyond_a_sample_s_own_end(models, requests):
+    ready, _ = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
+    made = batch.conditions_of(ready, [pipeline.read_speech(r.audio) for r in requests])
+    assert made.emotion.dtype == np.int32 and made.intensity.dtype == np.float32
+    np.testing.assert_array_equal(made.emotion, [[-1] * 50, [1] * 10 + [2] * 14 + [-1] * 26, [3] * 50])
+    np.testing.assert_array_equal(made.intensity, [[1] * 50, [0.5] * 10 + [1] * 40, [1] * 50])
 
 
 def test_every_device_is_used(models, settings, requests, monkeypatch):

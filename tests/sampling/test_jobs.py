@@ -74,6 +74,16 @@ def test_finished_jobs_are_left_out(tmp_path):
     assert [job.request.out[-5:] for job in todo] == ["0.mp4", "2.mp4"]
 
 
+def test_jobs_with_an_emotion_that_is_no_track_are_set_apart(tmp_path):
+    out = str(tmp_path / "v.mp4")
+    lines = [(1, line(out=out, emotion="happy@0.5:0-2,sad:2-")), (2, line(out="w.mp4", emotion="sad:2-1"))]
+    good, bad = jobs.checked(jobs.parse_jobs(lines, {})[0])
+    assert [job.request.out for job in good] == [out]
+    assert [str(failure) for failure in bad] == [
+        "job in line 2 (w.mp4): sad ends at 1 s and starts at 2 s: let it end after its start."
+    ]
+
+
 def test_jobs_that_cannot_be_written_are_set_apart(tmp_path):
     lines = [(1, line(out=str(tmp_path / "v.mp4"))), (2, line(out="nowhere/v.mp4"))]
     good, bad = jobs.checked(jobs.parse_jobs(lines, {})[0])

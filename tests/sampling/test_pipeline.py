@@ -49,9 +49,10 @@ def test_the_video_has_the_sound_of_the_recording(models, settings, tmp_path, im
 
 
 def test_the_json_says_what_the_video_was_made_from(models, settings, tmp_path, image, sound):
-    run(models, settings, request_for(tmp_path, image, sound, seed=7, emotion="sad"))
+    run(models, settings, request_for(tmp_path, image, sound, seed=7, emotion="happy@0.5:0-0.4,sad:0.4-"))
     said = json.loads((tmp_path / "v.json").read_text())
-    assert said["arguments"]["emotion"] == "sad" and said["seed"] == 7 and said["frames"] == 25 and said["synthetic"]
+    assert said["arguments"]["emotion"] == "happy@0.5:0-0.4,sad:0.4-"
+    assert said["seed"] == 7 and said["frames"] == 25 and said["synthetic"]
     assert said["checkpoints"]["video"]["hash"] == models.video.hash
     assert said["inputs"]["audio"]["path"] == sound and len(said["inputs"]["image"]["sha256"]) == 64
     assert said["arguments"]["render"]["steps"] == settings.render.steps
@@ -67,14 +68,14 @@ def test_the_seed_decides_the_bytes(models, settings, tmp_path, image, sound):
 
 
 def test_the_stream_is_the_rollout_and_the_rendering_of_the_whole(models, settings, tmp_path, image, sound):
-    request = request_for(tmp_path, image, sound, emotion="happy", save_motion=str(tmp_path / "m.npz"))
+    request = request_for(tmp_path, image, sound, emotion="happy:0-0.4,sad:0.4-0.8", save_motion=str(tmp_path / "m.npz"))
     portrait, waveform = read_portrait(image, models.sides, "none"), read_audio(sound)
     performance = pipeline.perform(models, portrait, waveform, request, settings)
     frames = np.concatenate(list(performance.frames))
     as_float = lambda pixels: jnp.asarray(pixels / 127.5 - 1, jnp.float32)[None]
     reference = jax.jit(models.motion.model.encode)(models.motion.variables, as_float(portrait.for_motion))
     keys = [jax.random.fold_in(jax.random.key(0), i) for i in (0, 1)]
-    features, emotion = log_mel_features(waveform)[None], np.array([1], np.int32)
+    features, emotion = log_mel_features(waveform)[None], np.array([[1] * 10 + [2] * 10 + [-1] * 5], np.int32)
     motion = models.actor.model.rollout(models.actor.variables, keys[0], features, reference, emotion, settings.rollout)
     np.testing.assert_allclose(np.concatenate(performance.motion), motion[0], atol=1e-4)
     arguments = (keys[1][None], as_float(portrait.for_video), reference, motion)

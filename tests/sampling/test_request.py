@@ -11,7 +11,7 @@ def request_for(tmp_path, **changes) -> Request:
 
 
 def test_a_good_request_leaves_no_trace(tmp_path):
-    check_request(request_for(tmp_path, emotion="happy", save_motion=str(tmp_path / "m.npz")))
+    check_request(request_for(tmp_path, emotion="happy@0.5:0-20,sad:20-", save_motion=str(tmp_path / "m.npz")))
     assert not list(tmp_path.iterdir())
 
 
@@ -19,6 +19,8 @@ def test_a_good_request_leaves_no_trace(tmp_path):
     ("changes", "message"),
     [
         ({"emotion": "bored"}, "no emotion 'bored': choose one of neutral, happy"),
+        ({"emotion": "happy@2"}, "intensity 2 of happy is out of range"),
+        ({"emotion": "happy:0-20,sad:10-"}, "overlap in the emotion track"),
         ({"crop": "face"}, "no crop 'face'"),
         ({"seed": -1}, "seed -1 is out of range"),
         ({"out": "v.avi"}, r"v.avi does not end in \.mp4"),
@@ -40,8 +42,10 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
 
 
 def test_emotions_are_numbered_and_unknown_is_minus_one(tmp_path):
-    assert request_for(tmp_path).emotion_index == -1
-    assert request_for(tmp_path, emotion="surprised").emotion_index == 4
+    labels = lambda emotion: request_for(tmp_path, emotion=emotion).emotion_track.frames(0, 3)[0].tolist()
+    assert labels("") == [-1, -1, -1]
+    assert labels("surprised") == [4, 4, 4]
+    assert labels("sad:0.04-0.08") == [-1, 2, -1]
 
 
 def test_it_is_finished_when_the_json_is_there_too(tmp_path):

@@ -49,6 +49,7 @@ class ActorTask:
             "motion_latents": jax.ShapeDtypeStruct((*shape, d), jnp.float32),
             "audio_features": jax.ShapeDtypeStruct((*shape, a), jnp.float32),
             "emotion": jax.ShapeDtypeStruct(shape, jnp.int32),
+            "emotion_intensity": jax.ShapeDtypeStruct(shape, jnp.float32),
             "reference_motion": jax.ShapeDtypeStruct((batch_size, d), jnp.float32),
             "mask": jax.ShapeDtypeStruct(shape, jnp.float32),
         }

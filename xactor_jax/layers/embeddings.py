@@ -1,6 +1,8 @@
 """Embeddings of noise levels and of labels that may be unknown.
 
 (1)  e(t) = [cos(1000 t w_i), sin(1000 t w_i)],   w_i = 10000^(-i / h),  i < h        Ho et al. 2020, after Vaswani et al. 2017
+(2)  e = (1 - s) E_0 + s E_l                 known label l of intensity s in [0, 1], blended with label 0, the neutral one
+(3)  e = U                                   unknown label
 """
 
 from __future__ import annotations
@@ -33,17 +35,23 @@ class NoiseLevelEmbedding(nn.Module):
 
 
 class LabelEmbedding(nn.Module):
-    """A vector per label; any index outside 0 … labels - 1, or one that is not kept, means unknown, a vector of its own."""
+    """(2); (3) for any index outside 0 … labels - 1, or one that is not kept. Without intensities s = 1."""
 
     labels: int
     width: int
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, index: Int[Array, "*lead"], keep: Bool[Array, "*lead"]) -> Float[Array, "*lead width"]:
+    def __call__(
+        self, index: Int[Array, "*lead"], keep: Bool[Array, "*lead"], intensity: Float[Array, "*lead"] | None = None
+    ) -> Float[Array, "*lead width"]:
         known = keep & (index >= 0) & (index < self.labels)
         table = nn.Embed(self.labels + 1, self.width, dtype=self.dtype, name="table")
-        return table(jnp.where(known, index, self.labels))
+        e = table(jnp.where(known, index, self.labels))
+        if intensity is None:
+            return e
+        s = jnp.where(known, intensity, 1.0)[..., None]
+        return (1.0 - s).astype(e.dtype) * table(jnp.int32(0)) + s.astype(e.dtype) * e
 
 
 class OptionalFeatures(nn.Module):

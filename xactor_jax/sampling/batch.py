@@ -1,7 +1,7 @@
 """Many samples at once: one on each local device, by `jax.pmap` on replicated parameters, outside any mesh context.
 
-Samples of a batch are brought to one length T by repeating the last audio feature, and their motion is held still after its
-own end, which is how the streams of `pipeline` end too: a sample's pixels do not depend on what it is batched with.
+Samples of a batch are brought to one length T by repeating the last audio feature and emotion, and their motion is held still
+after its own end, which is how the streams of `pipeline` end too: a sample's pixels do not depend on what it is batched with.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import jax_utils
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Shaped, UInt8
 
 from xactor_jax.audio.log_mel import log_mel_features
+from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
 from xactor_jax.sampling import pipeline
 from xactor_jax.sampling.jobs import Failure, Job
@@ -42,7 +43,8 @@ class Conditions(NamedTuple):
     for_video: Float[np.ndarray, "b h h 3"]
     audio: Float[np.ndarray, "b t a"]
     frames: Int[np.ndarray, "b"]  # of each sample's own, at most t
-    emotion: Int[np.ndarray, "b"]
+    emotion: Int[np.ndarray, "b t"]
+    intensity: Float[np.ndarray, "b t"]  # of the emotion
 
 
 class Ready(NamedTuple):
@@ -67,7 +69,9 @@ def generate(models: Models, settings: Settings, variables: tuple[Variables, ...
     motion_variables, actor_variables, video_variables = variables
     actor_key, video_key = (jax.random.fold_in(jax.random.key(one.seed), i) for i in (0, 1))
     reference = motion_model.encode(motion_variables, one.for_motion[None])
-    motion = actor.rollout(actor_variables, actor_key, one.audio[None], reference, one.emotion[None], settings.rollout)
+    felt = Emotion(one.emotion[None], one.intensity[None])
+    shown = felt.label  # the actor has no intensities yet
+    motion = actor.rollout(actor_variables, actor_key, one.audio[None], reference, shown, settings.rollout)
     held = motion[:, jnp.minimum(jnp.arange(motion.shape[1]), one.frames - 1)]
     frames = video.render_batch(video_variables, video_key[None], one.for_video[None], reference, held, settings.render)
     return Result(reference[0], motion[0], frames[0])
@@ -127,15 +131,23 @@ def conditions_of(batch: Sequence[Ready], waveforms: Sequence[Float[np.ndarray, 
     """Stacked, at a common length."""
     length = -(-max(item.frames for item in batch) // BUCKET) * BUCKET
     requests = [item.job.request for item in batch]
+    emotion, intensity = map(np.stack, zip(*(_felt(item, length) for item in batch), strict=True))
     return Conditions(
         seed=np.array([r.seed for r in requests], np.uint32),
         for_motion=np.stack([to_float(item.portrait.for_motion) for item in batch]),
         for_video=np.stack([to_float(item.portrait.for_video) for item in batch]),
         audio=np.stack([_lengthened(log_mel_features(waveform), length) for waveform in waveforms]),
         frames=np.array([item.frames for item in batch], np.int32),
-        emotion=np.array([r.emotion_index for r in requests], np.int32),
+        emotion=emotion,
+        intensity=intensity,
     )
 
 
-def _lengthened(features: Float[np.ndarray, "t a"], length: int) -> Float[np.ndarray, "length a"]:
-    return np.concatenate([features, np.repeat(features[-1:], length - len(features), axis=0)])
+def _felt(item: Ready, length: int) -> Emotion:
+    """Of every frame; the last of the sample's own lasts."""
+    track = item.job.request.emotion_track
+    return Emotion(*(_lengthened(x, length) for x in track.frames(0, item.frames)))
+
+
+def _lengthened(x: Shaped[np.ndarray, "t *rest"], length: int) -> Shaped[np.ndarray, "{length} *rest"]:
+    return np.concatenate([x, np.repeat(x[-1:], length - len(x), axis=0)])

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Key, UInt8
 
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.audio.log_mel import iter_log_mel
+from xactor_jax.emotion import Emotion, EmotionTrack
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import is_silent, read_audio
 from xactor_jax.media.image_io import write_whole
@@ -103,13 +104,14 @@ def generate_motion(
     key: Key[Array, ""],
     waveform: Float[np.ndarray, "samples"],
     reference_motion: Float[np.ndarray, "d"],
-    emotion: int,
+    emotion: EmotionTrack,
     settings: RolloutSettings,
 ) -> Iterator[Latents]:
-    """Motion latents of `num_frames(samples)` frames, in pieces, as the actor makes them. An emotion of -1 is unknown."""
+    """Motion latents of `num_frames(samples)` frames, in pieces, as the actor makes them."""
     features = (chunk[None] for chunk in iter_log_mel(pieces(waveform)))
-    labels = np.array([emotion], np.int32)
-    for chunk in models.actor.model.stream(models.actor.variables, key, features, reference_motion[None], labels, settings):
+    felt = Emotion(*(x[None] for x in emotion.frames(0, num_frames(len(waveform)))))
+    shown = felt.label  # the actor has no intensities yet
+    for chunk in models.actor.model.stream(models.actor.variables, key, features, reference_motion[None], shown, settings):
         yield np.asarray(chunk[0])
 
 
@@ -121,7 +123,7 @@ def perform(
     encode = frame_encoder(models.motion.model, models.motion.variables, batch_size=1)
     reference_motion = encode(portrait.for_motion[None])[0]
     kept: list[Latents] = []
-    motion = generate_motion(models, actor_key, waveform, reference_motion, request.emotion_index, settings.rollout)
+    motion = generate_motion(models, actor_key, waveform, reference_motion, request.emotion_track, settings.rollout)
     motion = _keeping(motion, kept) if request.save_motion else motion
     video = models.video
     image = to_float(portrait.for_video)

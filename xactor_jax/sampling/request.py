@@ -7,8 +7,8 @@ import os
 
 from etils import epath
 
+from xactor_jax.emotion import EmotionTrack, parse_emotion
 from xactor_jax.errors import UserError
-from xactor_jax.labels import EMOTIONS, UNKNOWN_EMOTION
 from xactor_jax.paths import is_remote
 from xactor_jax.sampling.portrait import CROPS
 
@@ -21,7 +21,7 @@ class Request:
     audio: str
     out: str  # .mp4; a .json of the same name is written beside it
     seed: int = 0
-    emotion: str = ""  # one of `EMOTIONS`; empty: unknown
+    emotion: str = ""  # a track as in `xactor_jax.emotion`; empty: unknown
     crop: str = "auto"
     face_index: int | None = None
     save_motion: str = ""  # .npz for the motion latents; empty: not written
@@ -32,8 +32,9 @@ class Request:
         return epath.Path(self.out).with_suffix(".json")
 
     @property
-    def emotion_index(self) -> int:
-        return EMOTIONS.index(self.emotion) if self.emotion else UNKNOWN_EMOTION
+    def emotion_track(self) -> EmotionTrack:
+        """What `emotion` says; `UserError` where it is no track."""
+        return parse_emotion(self.emotion)
 
     @property
     def finished(self) -> bool:
@@ -43,8 +44,7 @@ class Request:
 
 def check_request(request: Request) -> None:
     """Raises `UserError` for whatever is wrong with a request apart from its image and audio."""
-    if request.emotion and request.emotion not in EMOTIONS:
-        raise UserError(f"there is no emotion {request.emotion!r}: choose one of {', '.join(EMOTIONS)}.")
+    parse_emotion(request.emotion)
     if request.crop not in CROPS:
         raise UserError(f"there is no crop {request.crop!r}: choose one of {', '.join(CROPS)}.")
     if not 0 <= request.seed < 2**32:
