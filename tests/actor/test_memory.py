@@ -22,6 +22,7 @@ from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.actor.stream import _advance, _start
 from xactor_jax.actor.task import ActorTask
 from xactor_jax.diffusion.steppers import ddim_step
+from xactor_jax.emotion import frames_of
 from xactor_jax.errors import UserError
 
 CHUNK, CONTEXT, BATCH, DEPTH, RADIUS = 10, 20, 2, 2, 2
@@ -101,7 +102,7 @@ class Anew:
         audio = self.audio[:, start : start + room + 2 * RADIUS]
         audio = np.pad(audio, [(0, 0), (0, room + 2 * RADIUS - audio.shape[1]), (0, 0)], mode="edge")
         t = jnp.broadcast_to(jnp.float32(np.pad(t, pad[1:])), (BATCH, room))
-        conditions = Conditions(jnp.asarray(audio), self.guide.reference, jnp.full((BATCH, room), -1))
+        conditions = Conditions(jnp.asarray(audio), self.guide.reference, frames_of(None, BATCH, 0, room))
         valid = jnp.broadcast_to(jnp.arange(room) < x.shape[1], (BATCH, room))
         return self.predict(jnp.float32(np.pad(x, [*pad, (0, 0)])), t, conditions, keep_all(BATCH), valid)[:, : x.shape[1]]
 
@@ -115,7 +116,7 @@ def largest_difference(frames: int, settings: dict, network: dict, oldest: int |
     guide = make_guide(variables, jax.random.key(5), rng.standard_normal((BATCH, DIM)).astype(np.float32))
     anew = Anew(model, variables.params, guide, window, audio, oldest or frames // CHUNK)
     state = _start(window, guide, audio[:, :RADIUS], audio[:, 0])
-    unknown, finished, worst = np.full((BATCH, window.stride), -1, np.int32), np.zeros((BATCH, 0, DIM), np.float32), 0.0
+    unknown, finished, worst = frames_of(None, BATCH, 0, window.stride), np.zeros((BATCH, 0, DIM), np.float32), 0.0
     for call in range(frames // window.stride):
         piece = audio[:, RADIUS + call * window.stride :][:, : window.stride]
         piece = np.pad(piece, [(0, 0), (0, window.stride - piece.shape[1]), (0, 0)], mode="edge")
@@ -160,7 +161,7 @@ def test_the_first_chunk_is_seen_for_ever_if_it_is_a_sink(stays: bool) -> None:
     @jax.jit
     def said(memory, start):
         x, t = jnp.zeros((1, CHUNK, DIM)), jnp.full((1, CHUNK), 0.5)
-        arguments = x, t, Conditions(audio, guide.reference, jnp.full((1, CHUNK), -1)), keep_all(1), start, memory
+        arguments = x, t, Conditions(audio, guide.reference, frames_of(None, 1, 0, CHUNK)), keep_all(1), start, memory
         return model.network.apply({"params": variables.params}, *arguments, method="continued")[0]
 
     moved = [bool((said(memory, c * CHUNK) != said(changed, c * CHUNK)).any()) for c in range(6)]

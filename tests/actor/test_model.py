@@ -17,6 +17,7 @@ from xactor_jax.actor.network import Conditions, Keep
 from xactor_jax.actor.rollout import Window
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.actor.task import ActorTask
+from xactor_jax.emotion import Emotion, EmotionTrack, Segment, frames_of
 from xactor_jax.errors import UserError
 
 BATCH = 2
@@ -66,6 +67,14 @@ def test_every_length_is_exact_and_compiled_once(name: str) -> None:
     window = Window(toy_actor()[0].network, toy_actor()[0].process, SETTINGS[name])
     settled = max(0, (11 - 2) // window.stride * window.stride)
     np.testing.assert_array_equal(whole[11][:, :settled], whole[26][:, :settled])
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_track_is_felt_when_it_says_whatever_the_schedule(name: str) -> None:
+    track = EmotionTrack((Segment(label=2, intensity=0.7, start=0.12, end=0.4),))  # frames 3 to 9
+    labels, intensities = (np.broadcast_to(x, (BATCH, 26)) for x in track.frames(0, 26))
+    np.testing.assert_array_equal(rollout(26, name, emotion=track), rollout(26, name, emotion=Emotion(labels, intensities)))
+    assert (rollout(26, name, emotion=track) != rollout(26, name, emotion=None)).any()
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -157,6 +166,7 @@ def test_seeds_emotions_references_and_audio_all_matter() -> None:
     assert np.abs(base[0] - base[1]).mean() > 0.1
     for changes in (
         {"emotion": np.array([1, 2], np.int32)},
+        {"emotion": Emotion(inputs()[2][:, :6], np.full((BATCH, 6), 0.4, np.float32))},
         {"reference_motion": inputs()[1] + 1},
         {"audio_features": inputs()[0][:, :6] + 1},
         {"settings": RolloutSettings(steps=3, audio_guidance=1.0)},
@@ -198,9 +208,9 @@ def test_guidance_is_its_formula_over_separate_readings(name: str) -> None:
 
     @jax.jit
     def predict(keep_audio, keep_emotion, level):
-        flags = [jnp.full((BATCH,), bool(flag)) for flag in (keep_audio, True, keep_emotion)]
+        flags = [jnp.full((BATCH,), flag, bool) for flag in (keep_audio, True, keep_emotion)]
         wide = np.concatenate([audio[:, :1], audio[:, :1], audio], axis=1)[:, : 3 * CHUNK + 4]
-        conditions = Conditions(jnp.asarray(wide), guide.reference, jnp.asarray(emotion[:, : 3 * CHUNK]))
+        conditions = Conditions(jnp.asarray(wide), guide.reference, frames_of(emotion, BATCH, 0, 3 * CHUNK))
         t = jnp.broadcast_to(jnp.where(jnp.arange(3 * CHUNK) < 2 * CHUNK, level, 1.0), (BATCH, 3 * CHUNK))
         noise = [window.noise(guide.keys, jnp.arange(2), 1), window.noise(guide.keys, jnp.array([2]), 0)]
         x = model.process.add_noise(jnp.pad(finished, [(0, 0), (0, CHUNK), (0, 0)]), jnp.concatenate(noise, axis=1), t)

@@ -13,6 +13,7 @@ import pytest
 from tests.actor.toy import AUDIO, CHUNK, CONTEXT, DIM, toy_actor
 from xactor_jax.actor.network import Conditions, Keep
 from xactor_jax.actor.objective import keep_all, surrounded_audio
+from xactor_jax.emotion import Emotion
 
 FRAMES = 12
 
@@ -26,14 +27,15 @@ def parts():
         "t": jnp.repeat(jax.random.uniform(key[1], (1, FRAMES // CHUNK)), CHUNK, axis=1),
         "audio": jax.random.normal(key[2], (1, FRAMES + 4, AUDIO)),
         "reference": jax.random.normal(key[3], (1, DIM)),
-        "emotion": jnp.zeros((1, FRAMES), jnp.int32),
+        "emotion": jnp.ones((1, FRAMES), jnp.int32),
+        "intensity": jnp.full((1, FRAMES), 0.5),
         "valid": jnp.ones((1, FRAMES), bool),
     }
     return jax.jit(lambda i, keep: apply(model.network, variables, i, keep)), inputs
 
 
 def apply(network, variables, i, keep):
-    conditions = Conditions(i["audio"], i["reference"], i["emotion"])
+    conditions = Conditions(i["audio"], i["reference"], Emotion(i["emotion"], i["intensity"]))
     return network.apply({"params": variables.params}, i["x"], i["t"], conditions, keep, i["valid"])
 
 
@@ -49,7 +51,7 @@ def changed_frames(name: str, where, value=None, keep: Keep | None = None, base:
 def test_a_later_chunk_never_changes_an_earlier_one() -> None:
     for chunk in range(4):
         place = (0, chunk * CHUNK + 1)
-        for name in ("x", "t", "emotion"):
+        for name in ("x", "t", "emotion", "intensity"):
             assert changed_frames(name, place) == list(range(chunk * CHUNK, FRAMES)), name
 
 
@@ -71,7 +73,7 @@ def test_audio_reaches_two_frames_to_either_side() -> None:
 
 def test_padding_has_no_influence_on_real_frames() -> None:
     short = {"valid": jnp.arange(FRAMES)[None] < 7}
-    for name in ("x", "t", "emotion"):
+    for name in ("x", "t", "emotion", "intensity"):
         assert set(changed_frames(name, (0, 8), base=short)) <= {7, 8, 9, 10, 11}
     assert set(range(6, FRAMES)) <= set(changed_frames("x", (0, 8)))
 
@@ -89,6 +91,7 @@ def test_a_condition_that_is_dropped_has_no_influence(name: str) -> None:
 def test_an_unknown_emotion_is_a_dropped_one() -> None:
     predict, inputs = parts()
     unknown = predict({**inputs, "emotion": jnp.full((1, FRAMES), -1)}, keep_all(1))
+    assert changed_frames("intensity", ..., base={"emotion": jnp.full((1, FRAMES), -1)}) == []
     np.testing.assert_array_equal(unknown, predict(inputs, keep_all(1)._replace(emotion=jnp.array([False]))))
 
 

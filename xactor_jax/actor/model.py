@@ -7,12 +7,12 @@ bit however the features come in.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 from ml_collections import ConfigDict
 
 from xactor_jax.actor.network import ActorNetwork
@@ -20,11 +20,12 @@ from xactor_jax.actor.rollout import Guide, Window
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.actor.stream import Features, Stream
 from xactor_jax.diffusion.gaussian import GaussianProcess
+from xactor_jax.emotion import Emotion, EmotionTrack, Labels, frames_of
 from xactor_jax.errors import UserError
-from xactor_jax.labels import UNKNOWN_EMOTION
 from xactor_jax.training.task import Variables
 
-Emotion = Int[Array, "batch"] | Int[Array, "batch frames"] | Int[np.ndarray, "batch"] | Int[np.ndarray, "batch frames"]
+Felt = Labels | Emotion | EmotionTrack | Sequence[EmotionTrack]
+"""What `xactor_jax.emotion.frames_of` takes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,14 +54,14 @@ class ActorModel:
         key: Key[Array, ""] | Key[Array, "batch"],
         audio_features: Features,
         reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
-        emotion: Emotion | None = None,
+        emotion: Felt | None = None,
         settings: RolloutSettings | None = None,
     ) -> Float[Array, "batch frames dim"]:
         """Motion latents for exactly the frames of `audio_features`.
 
         Pure. On arrays, the window is compiled once for all lengths. Inside `jax.jit` or `jax.pmap`, where the length is fixed,
         the loop over windows becomes a scan. One `key` gives example i fold_in(key, i); a key per example may be given instead.
-        `emotion`: labels of the examples or of their frames, -1 or None for unknown.
+        `emotion`: labels, with intensities or without, of the examples or of their frames, or tracks; None for unknown.
         """
         arguments = (variables, key, audio_features, reference_motion, emotion)
         if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(arguments)):
@@ -76,7 +77,7 @@ class ActorModel:
         key: Key[Array, ""] | Key[Array, "batch"],
         audio_features: Iterable[Features],
         reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
-        emotion: Emotion | None = None,
+        emotion: Felt | None = None,
         settings: RolloutSettings | None = None,
     ) -> Iterator[Float[Array, "batch c dim"]]:
         """Motion latents as they become final, from features that arrive in pieces of any length.
@@ -94,14 +95,14 @@ class ActorModel:
         variables: Variables,
         key: Key[Array, ""] | Key[Array, "batch"],
         reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
-        emotion: Emotion | None = None,
+        emotion: Felt | None = None,
         settings: RolloutSettings | None = None,
     ) -> Stream:
         """`stream`, fed by hand, with a state that can be kept and gone on from."""
         window = Window(self.network, self.process, settings or RolloutSettings())
         guide = make_guide(variables, key, reference_motion)
-        labels = lambda start, count: emotion_of_frames(emotion, len(guide.keys), start, count)
-        return Stream(window, guide, labels, self.audio_dim)
+        feel = lambda start, count: frames_of(emotion, len(guide.keys), start, count)
+        return Stream(window, guide, feel, self.audio_dim)
 
     def _scanned(
         self,
@@ -109,7 +110,7 @@ class ActorModel:
         key: Key[Array, ""] | Key[Array, "batch"],
         audio: Features,
         reference_motion: Float[Array, "batch dim"],
-        emotion: Emotion | None,
+        emotion: Felt | None,
         settings: RolloutSettings,
     ) -> Float[Array, "batch frames dim"]:
         """`rollout` for tracing: the same calls of the same window, by `jax.lax.scan`."""
@@ -117,11 +118,11 @@ class ActorModel:
         guide, (batch, frames, _) = make_guide(variables, key, reference_motion), audio.shape
         calls = -(-(frames + window.delay) // window.stride)
         padded = audio[:, jnp.minimum(jnp.arange(radius + calls * window.stride), frames - 1)]
-        labels = emotion_of_frames(emotion, batch, 0, calls * window.stride)
+        felt = frames_of(emotion, batch, 0, calls * window.stride)
         pieces = lambda x: jnp.moveaxis(x.reshape(batch, calls, window.stride, *x.shape[2:]), 1, 0)
         state = window.initial_state(guide, padded[:, :radius], padded[:, 0])
         step = lambda state, piece: window.advance(guide, state, *piece)
-        _, latents = jax.lax.scan(step, state, (pieces(padded[:, radius:]), pieces(labels)))
+        _, latents = jax.lax.scan(step, state, (pieces(padded[:, radius:]), Emotion(*map(pieces, felt))))
         whole = jnp.moveaxis(latents, 0, 1).reshape(batch, -1, self.network.latent_dim)
         return whole[:, window.delay : window.delay + frames]
 
@@ -135,13 +136,3 @@ def make_guide(
     reference = jnp.asarray(reference_motion, jnp.float32)
     keys = key if key.ndim else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(reference)))
     return Guide(variables.params, keys, reference)
-
-
-def emotion_of_frames(emotion: Emotion | None, batch: int, start: int, count: int) -> Int[Array, "batch count"]:
-    """Labels of `count` frames from `start`; the last label lasts beyond the end."""
-    if emotion is None:
-        return jnp.full((batch, count), UNKNOWN_EMOTION, jnp.int32)
-    emotion = jnp.asarray(emotion, jnp.int32)
-    if emotion.ndim == 1:
-        return jnp.broadcast_to(emotion[:, None], (batch, count))
-    return emotion[:, jnp.minimum(start + jnp.arange(count), emotion.shape[1] - 1)]

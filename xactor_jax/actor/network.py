@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from xactor_jax.actor.masks import block_causal, left_behind, without_padding
-from xactor_jax.labels import UNKNOWN_EMOTION
+from xactor_jax.emotion import Emotion, frames_of
 from xactor_jax.layers.attention import KeyValue, SelfAttention, WindowedCrossAttention, cut, joined
 from xactor_jax.layers.convolution import Dtype
 from xactor_jax.layers.embeddings import LabelEmbedding, NoiseLevelEmbedding, OptionalFeatures
@@ -44,8 +44,8 @@ class Conditions(NamedTuple):
     """Features of the frames and of `audio_radius` frames on either side of them."""
     reference: Float[Array, "batch dim"]
     """Motion latent of the portrait."""
-    emotion: Int[Array, "batch frames"]
-    """Label of every frame; -1 is unknown."""
+    emotion: Emotion
+    """Label and intensity of every frame, [batch, frames]; label -1 is unknown."""
 
 
 class Memory(NamedTuple):
@@ -202,8 +202,7 @@ class ActorNetwork(nn.Module):
     def remembered(self, reference: Float[Array, "batch dim"], keep: Bool[Array, "batch"]) -> Memory:
         """The memory before the first frame: of the reference token alone. It is clean and of no emotion."""
         h = self.sink(reference, keep) + self.sink_embedding.astype(self.dtype or jnp.float32)
-        unknown = jnp.full((len(h), 1), UNKNOWN_EMOTION)
-        c = self.condition(jnp.zeros(unknown.shape), reference, unknown, keep, keep)
+        c = self.condition(jnp.zeros((len(h), 1)), reference, frames_of(None, len(h), 0, 1), keep, keep)
         h, modulation, kept = h[:, None], self.modulation(c), []
         for i in range(self.depth):
             h, own = getattr(self, f"block_{i}")(h, modulation, None, jnp.ones((1, 1, 1), bool))
@@ -246,13 +245,14 @@ class ActorNetwork(nn.Module):
         self,
         t: Float[Array, "batch tokens"],
         reference: Float[Array, "batch dim"],
-        emotion: Int[Array, "batch tokens"],
+        emotion: Emotion,
         keep_reference: Bool[Array, "batch"],
         keep_emotion: Bool[Array, "batch"],
     ) -> Float[Array, "batch tokens width"]:
         """(2)."""
-        kept = jnp.broadcast_to(keep_emotion[:, None], emotion.shape)
-        return self.level(t) + self.reference(reference, keep_reference)[:, None] + self.emotion(emotion, kept)
+        kept = jnp.broadcast_to(keep_emotion[:, None], t.shape)
+        felt = self.emotion(emotion.label, kept, emotion.intensity)
+        return self.level(t) + self.reference(reference, keep_reference)[:, None] + felt
 
     def predicted(
         self, h: Float[Array, "batch frames width"], c: Float[Array, "batch frames width"]

@@ -38,8 +38,8 @@ from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.scheduling import WindowSchedule, ages_that_change, history_levels, per_frame, window_schedule
 from xactor_jax.diffusion.steppers import is_stochastic, take_step
+from xactor_jax.emotion import Emotion, frames_of
 from xactor_jax.errors import UserError
-from xactor_jax.labels import UNKNOWN_EMOTION
 from xactor_jax.layers.attention import KeyValue, cut, joined
 from xactor_jax.training.task import Tree
 
@@ -53,7 +53,8 @@ class Frames(NamedTuple):
     latents: Float[Array, "batch frames dim"]
     audio: Float[Array, "batch wide features"]
     """With `audio_radius` frames more on either side."""
-    emotion: Int[Array, "batch frames"]
+    emotion: Emotion
+    """[batch, frames]"""
 
 
 class RolloutState(NamedTuple):
@@ -139,7 +140,7 @@ class Window:
         frames = Frames(
             latents=jnp.zeros((batch, count, self.network.latent_dim)),
             audio=jnp.concatenate([before, audio], axis=1),
-            emotion=jnp.full((batch, count), UNKNOWN_EMOTION, jnp.int32),
+            emotion=frames_of(None, batch, 0, count),
         )
         return RolloutState(jnp.int32(-self.schedule.active), frames, self.empty_memory(guide))
 
@@ -155,7 +156,7 @@ class Window:
         guide: Guide,
         state: RolloutState,
         audio: Float[Array, "batch stride features"],
-        emotion: Int[Array, "batch stride"],
+        emotion: Emotion,
     ) -> tuple[RolloutState, Float[Array, "batch stride dim"]]:
         """One call, (1) to (4). `audio` runs `audio_radius` frames ahead of `emotion`, which is of the frames entering."""
         position, frames = self.moved(guide, state, audio, emotion)
@@ -172,14 +173,14 @@ class Window:
         guide: Guide,
         state: RolloutState,
         audio: Float[Array, "batch stride features"],
-        emotion: Int[Array, "batch stride"],
+        emotion: Emotion,
     ) -> tuple[Int[Array, ""], Frames]:
         """(1)."""
         position = state.position + self.schedule.advance
         fresh = position + self.schedule.active - self.schedule.advance + jnp.arange(self.schedule.advance)
         entering = Frames(self.noise(guide.keys, fresh, INITIAL), audio, emotion)
         shifted = lambda old, new: jnp.concatenate([old[:, self.stride :], new], axis=1)
-        return position, Frames(*(shifted(*pair) for pair in zip(state.frames, entering, strict=True)))
+        return position, jax.tree.map(shifted, state.frames, entering)
 
     def written(self, guide: Guide, position: Int[Array, ""], frames: Frames, memory: Memory) -> KeyValue:
         """(2): keys and values of young history, in every branch."""
@@ -241,9 +242,9 @@ class Window:
 
     def conditions(self, guide: Guide, frames: Frames, start: int, stop: int | None) -> Conditions:
         """Those of the frames from `start` to before `stop`, for every branch."""
-        stop = frames.emotion.shape[1] if stop is None else stop
+        stop = frames.latents.shape[1] if stop is None else stop
         audio = frames.audio[:, start : stop + 2 * self.network.audio_radius]
-        return self.tiled(Conditions(audio, guide.reference, frames.emotion[:, start:stop]))
+        return self.tiled(Conditions(audio, guide.reference, Emotion(*(x[:, start:stop] for x in frames.emotion))))
 
     def keep(self, batch: int) -> Keep:
         """Which conditions each branch is shown."""

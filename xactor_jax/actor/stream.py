@@ -21,11 +21,12 @@ from flax import serialization
 from jaxtyping import Array, Float, Int
 
 from xactor_jax.actor.rollout import Guide, RolloutState, Window
+from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
 
 Features = Float[Array, "batch frames features"] | Float[np.ndarray, "batch frames features"]
-Labels = Callable[[int, int], Int[Array, "batch count"]]
-"""(first frame, count) → the labels of these frames."""
+Feel = Callable[[int, int], Emotion]
+"""(first frame, count) → the emotion of these frames."""
 
 
 class Buffer(NamedTuple):
@@ -63,8 +64,8 @@ class StreamState(NamedTuple):
 class Stream:
     """One performance on its way; made by `ActorModel.open_stream`."""
 
-    def __init__(self, window: Window, guide: Guide, labels: Labels, audio_dim: int):
-        self.window, self.guide, self.labels, self.audio_dim = window, guide, labels, audio_dim
+    def __init__(self, window: Window, guide: Guide, feel: Feel, audio_dim: int):
+        self.window, self.guide, self.feel, self.audio_dim = window, guide, feel, audio_dim
         batch, radius = len(guide.keys), window.network.audio_radius
         nothing = np.zeros((batch, 0, audio_dim), np.float32)
         buffer = Buffer(nothing, nothing.sum(1), nothing.sum(1), np.int64(0))
@@ -101,8 +102,8 @@ class Stream:
             ahead, buffer = buffer.take(window.network.audio_radius)
             rollout = _start(window, guide, ahead, buffer.first)
         audio, buffer = buffer.take(window.stride)
-        given, labels = self.given, self.labels(int(calls) * window.stride, window.stride)
-        rollout, latents = _advance(window, guide, rollout, audio, labels)
+        given, emotion = self.given, self.feel(int(calls) * window.stride, window.stride)
+        rollout, latents = _advance(window, guide, rollout, audio, emotion)
         self.state = StreamState(buffer, np.int64(calls + 1), rollout)
         start, end = max(0, -given), min(window.stride, int(buffer.arrived) - given)
         if end > start:
@@ -138,7 +139,7 @@ def _start(window: Window, guide: Guide, audio: jax.Array, first: jax.Array) -> 
 
 @partial(jax.jit, static_argnums=0)
 def _advance(
-    window: Window, guide: Guide, state: RolloutState, audio: jax.Array, emotion: jax.Array
+    window: Window, guide: Guide, state: RolloutState, audio: jax.Array, emotion: Emotion
 ) -> tuple[RolloutState, jax.Array]:
     """`Window.advance`, compiled once for a window and the shapes of a batch."""
     return window.advance(guide, state, audio, emotion)

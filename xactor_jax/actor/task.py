@@ -15,13 +15,15 @@ from xactor_jax.actor.model import ActorModel
 from xactor_jax.actor.network import Conditions
 from xactor_jax.actor.objective import Objective, keep_all, surrounded_audio
 from xactor_jax.actor.settings import RolloutSettings
+from xactor_jax.emotion import Emotion
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActorTask:
-    """Batch: `motion_latents` [B, T, D], `audio_features` [B, T, A], `emotion` int32 [B, T] (-1 unknown), `reference_motion`
-    [B, D], a latent of another moment of the clip, and `mask` [B, T], 1 for real frames and 0 for padding at the end.
+    """Batch: `motion_latents` [B, T, D], `audio_features` [B, T, A], `emotion` int32 [B, T] (-1 unknown) and its
+    `emotion_intensity` [B, T] in [0, 1], `reference_motion` [B, D], a latent of another moment of the clip, and `mask` [B, T],
+    1 for real frames and 0 for padding at the end.
     """
 
     model: ActorModel
@@ -68,7 +70,7 @@ class ActorTask:
     def conditions(self, batch: Batch) -> Conditions:
         """The batch's conditions, audio continued past both ends of the window."""
         audio = surrounded_audio(batch["audio_features"], batch["mask"], self.model.network.audio_radius)
-        return Conditions(audio, batch["reference_motion"], batch["emotion"])
+        return Conditions(audio, batch["reference_motion"], Emotion(batch["emotion"], batch["emotion_intensity"]))
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """Equations (1) to (3) of `xactor_jax.actor.objective`; conditions are dropped in training alone."""
@@ -84,7 +86,8 @@ class ActorTask:
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
         """Curves of the first latents over time, of two clips: generated from the audio in colour, true in grey."""
         true, audio, reference = (batch[name][:2] for name in ("motion_latents", "audio_features", "reference_motion"))
-        generated = self.model.rollout(variables, key, audio, reference, batch["emotion"][:2], self.preview_settings)
+        felt = Emotion(batch["emotion"][:2], batch["emotion_intensity"][:2])
+        generated = self.model.rollout(variables, key, audio, reference, felt, self.preview_settings)
         panels = [motion_curves(true[i], generated[i]) for i in range(true.shape[0])]
         return {"motion": jnp.concatenate(panels, axis=1)}
 

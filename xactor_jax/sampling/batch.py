@@ -70,8 +70,7 @@ def generate(models: Models, settings: Settings, variables: tuple[Variables, ...
     actor_key, video_key = (jax.random.fold_in(jax.random.key(one.seed), i) for i in (0, 1))
     reference = motion_model.encode(motion_variables, one.for_motion[None])
     felt = Emotion(one.emotion[None], one.intensity[None])
-    shown = felt.label  # the actor has no intensities yet
-    motion = actor.rollout(actor_variables, actor_key, one.audio[None], reference, shown, settings.rollout)
+    motion = actor.rollout(actor_variables, actor_key, one.audio[None], reference, felt, settings.rollout)
     held = motion[:, jnp.minimum(jnp.arange(motion.shape[1]), one.frames - 1)]
     frames = video.render_batch(video_variables, video_key[None], one.for_video[None], reference, held, settings.render)
     return Result(reference[0], motion[0], frames[0])
