@@ -1,8 +1,9 @@
 """Stage 2: the audio-conditioned diffusion-forcing transformer over motion latents.
 
-python launch/train.py --config=configs/actor.py            # a few minutes on two cores
+python launch/train.py --config=configs/actor.py            # or :demo, the same: a few minutes on two cores
 python launch/train.py --config=configs/actor.py:puppets    # the recipe behind data/assets/actor
-python launch/train.py --config=configs/actor.py:base       # the size of the paper
+python launch/train.py --config=configs/actor.py:base       # 122 M parameters, wav2vec 2.0 base features
+python launch/train.py --config=configs/actor.py:large      # 547 M parameters, wav2vec 2.0 large features
 
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 15 minutes (3.4 steps a second); the jaw generated for voices never
 heard correlates with the true one at 0.97 (python launch/evaluate.py --out DIR --until actor). With diffusion.shift 1 and
@@ -76,7 +77,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.rollout.history_decay = 0.5  # geometric: factor by which it falls with every chunk of age, until it is below 0.001
     c.rollout.history_span = 4  # linear: chunks after which it is 0
     c.rollout.history_noise = "noise"  # noise, or scale: said to be at its level and scaled down, without the noise
-    return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
+    return apply_preset(c, {"demo": lambda c: c, "puppets": _puppets, "base": _base, "large": _large}, preset)
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
@@ -106,4 +107,14 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.network.heads = 12
     c.network.context = 250
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000
+    return c
+
+
+def _large(c: ConfigDict) -> ConfigDict:
+    c = _base(c)
+    c.optimizer.learning_rate = 5e-5
+    c.network.audio_dim = 1024  # wav2vec 2.0 large, one hidden layer
+    c.network.width = 1280
+    c.network.depth = 20
+    c.network.heads = 20
     return c

@@ -47,5 +47,6 @@ def toy_batch(task: ActorTask, size: int = 4) -> dict[str, jax.Array]:
     batch["motion_latents"] = (smooth @ rng.standard_normal((AUDIO, DIM)) / AUDIO**0.5).astype(np.float32)
     batch["reference_motion"] = batch["motion_latents"][:, 5] + 0.1
     batch["emotion"] = rng.integers(-1, 5, batch["emotion"].shape).astype(np.int32)
+    batch["emotion_intensity"] = rng.random(batch["emotion"].shape).astype(np.float32)
     batch["mask"][:] = 1.0
     return {name: jnp.asarray(x) for name, x in batch.items()}

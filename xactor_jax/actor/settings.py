@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
 from xactor_jax.actor.branches import Branch, weighted_branches
 from xactor_jax.diffusion.scheduling import HISTORY_LAWS, SCHEDULES
@@ -73,3 +75,22 @@ class RolloutSettings:
             nested=self.nested_guidance,
             fraction=self.history_fraction,
         )
+
+
+def parse_changes(settings: Iterable[str]) -> dict[str, Any]:
+    """KEY=VALUE as fields of `RolloutSettings`, of the types that they have there.
+
+    Raises:
+        UserError: there is no such setting, or the value is of another type.
+    """
+    known, changes = dataclasses.asdict(RolloutSettings()), {}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key not in known:
+            raise UserError(f"there is no setting {key!r} of the rollout: choose one of {', '.join(known)}")
+        kind = type(known[key])
+        try:
+            changes[key] = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
+        except (KeyError, ValueError):
+            raise UserError(f"{key} must be of type {kind.__name__}, not {value!r}") from None
+    return changes

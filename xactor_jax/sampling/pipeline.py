@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Key, UInt8
 
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.audio.log_mel import iter_log_mel
-from xactor_jax.emotion import EmotionTrack
+from xactor_jax.emotion import Emotion, EmotionTrack
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import is_silent, read_audio
 from xactor_jax.media.image_io import write_whole
@@ -109,7 +109,8 @@ def generate_motion(
 ) -> Iterator[Latents]:
     """Motion latents of `num_frames(samples)` frames, in pieces, as the actor makes them."""
     features = (chunk[None] for chunk in iter_log_mel(pieces(waveform)))
-    for chunk in models.actor.model.stream(models.actor.variables, key, features, reference_motion[None], emotion, settings):
+    felt = Emotion(*(x[None] for x in emotion.frames(0, num_frames(len(waveform)))))  # the last lasts, as in a batch
+    for chunk in models.actor.model.stream(models.actor.variables, key, features, reference_motion[None], felt, settings):
         yield np.asarray(chunk[0])
 
 

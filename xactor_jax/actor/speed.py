@@ -1,0 +1,98 @@
+"""One call of a rollout as programs to be timed: with its memory, and reading the whole context anew at every step.
+
+The operations of a call are those of its network calls, as XLA counts them before it optimises:
+
+(1)  memory:  F(n + d chunks of young history) + S F(A chunks in flight)          S steps, twice as many network calls for heun
+(2)  anew:    S F(W chunks of context + A chunks in flight)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from xactor_jax.actor.model import ActorModel, make_guide
+from xactor_jax.actor.network import Conditions
+from xactor_jax.actor.rollout import Guide, Window
+from xactor_jax.actor.settings import RolloutSettings
+from xactor_jax.diffusion.steppers import take_step
+from xactor_jax.emotion import frames_of
+from xactor_jax.training.task import Variables
+
+
+class Call(NamedTuple):
+    """A compiled call that makes `frames` frames of every performance."""
+
+    run: Callable[[], Any]
+    frames: int
+    flops: float
+    network_calls: int
+
+
+def calls(model: ActorModel, variables: Variables, settings: RolloutSettings, batch: int) -> dict[str, Call]:
+    """(1) and (2) by name, on features of zeros; anything is as fast as anything else."""
+    window = Window(model.network, model.process, settings)
+    guide = make_guide(variables, jax.random.key(0), jnp.zeros((batch, model.network.latent_dim)))
+    rows = (len(window.schedule.levels) - 1) * (2 if settings.stepper == "heun" else 1)
+    read = flops(window, guide, window.young, model.audio_dim)
+    flying = window.schedule.active * model.network.chunk
+    step, whole = (flops(window, guide, n, model.audio_dim) for n in (flying, flying + model.network.context))
+    return {
+        "memory": Call(_kept(window, guide, model.audio_dim), window.stride, read + rows * step, 1 + rows),
+        "anew": Call(_anew(window, guide, model.audio_dim), window.stride, rows * whole, rows),
+    }
+
+
+def flops(window: Window, guide: Guide, frames: int, audio_dim: int) -> float:
+    """F: of the network shown `frames` frames in every branch, with their own attention alone."""
+    arguments = _shown(window, guide, frames, audio_dim)
+    return jax.jit(window.network.apply).lower({"params": guide.params}, *arguments).cost_analysis()["flops"]
+
+
+def _shown(window: Window, guide: Guide, frames: int, audio_dim: int) -> tuple[Any, ...]:
+    """Arguments of the network: `frames` frames of zeros, in every branch."""
+    batch = len(guide.reference)
+    audio = jnp.zeros((batch, frames + 2 * window.network.audio_radius, audio_dim))
+    conditions = window.tiled(Conditions(audio, guide.reference, frames_of(None, batch, 0, frames)))
+    x, t, valid = (
+        jnp.zeros((batch, frames, window.network.latent_dim)),
+        jnp.zeros((batch, frames)),
+        jnp.ones((batch, frames), bool),
+    )
+    return *window.tiled((x, t)), conditions, window.keep(batch), window.tiled(valid)
+
+
+def _kept(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
+    """`Window.advance`, compiled."""
+    batch = len(guide.reference)
+    state = window.initial_state(
+        guide, jnp.zeros((batch, window.network.audio_radius, audio_dim)), jnp.zeros((batch, audio_dim))
+    )
+    arguments = guide, state, jnp.zeros((batch, window.stride, audio_dim)), frames_of(None, batch, 0, window.stride)
+    compiled = jax.jit(window.advance).lower(*arguments).compile()
+    return lambda: compiled(*arguments)
+
+
+def _anew(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
+    """The steps of one call, each of them of the context and the chunks in flight together."""
+    weights, levels = window.settings.branches.values(), jnp.linspace(1.0, 0.0, len(window.schedule.levels))
+    frames = window.network.context + window.schedule.active * window.network.chunk
+    x, _, conditions, keep, valid = _shown(window, guide, frames, audio_dim)
+
+    def call(guide: Guide, x: jax.Array, conditions: Conditions) -> jax.Array:
+        def predict(x: jax.Array, t: jax.Array) -> jax.Array:
+            out = window.network.apply({"params": guide.params}, *window.tiled((x, t)), conditions, keep, valid)
+            return sum(w * y for w, y in zip(weights, jnp.split(out, len(weights)), strict=True))
+
+        def row(x: jax.Array, m: jax.Array) -> tuple[jax.Array, None]:
+            t, s = (jnp.full(x.shape[:2], levels[m + i]) for i in (0, 1))
+            return take_step(window.settings.stepper, window.process, predict, x, t, s, noise=x), None
+
+        return jax.lax.scan(row, x, jnp.arange(len(levels) - 1))[0]
+
+    arguments = guide, x[: len(guide.reference)], conditions
+    compiled = jax.jit(call).lower(*arguments).compile()
+    return lambda: compiled(*arguments)
