@@ -2,10 +2,10 @@
 
     python launch/benchmark_actor.py --presets demo,base
 
-For each preset of configs/actor.py, with random weights: frames a second of a stream after compiling, milliseconds from a
-chunk's features to its motion, and what bounds it: the floating-point operations of a call done in a second, beside those of a
-large matrix product, and the bytes of parameters that its network calls read in a second, beside those of reading a large array.
-"anew" shows the network the whole context at every step, as sampling without a memory has to.
+For each preset of configs/actor.py, with random weights: frames a second of a stream after compiling, milliseconds from
+a chunk's features to its motion, and what bounds it: the floating-point operations of a call done in a second, beside those of
+a large matrix product, and the bytes of parameters that its network calls read in a second, beside those of reading a large
+array. "anew" shows the network the whole context at every step, as sampling without a memory has to.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from tests.actor.toy import toy_batch, toy_config
-from xactor_jax.actor.task import ActorTask, curve, motion_curves
+from tests.actor.toy import randomised, toy_batch, toy_config
+from xactor_jax.actor.task import ActorTask, curve, liveliness, motion_curves
+from xactor_jax.evaluation import metrics
 from xactor_jax.training.task import Variables
 
 
@@ -69,9 +70,21 @@ def test_example_batch_is_what_the_pipeline_gives() -> None:
 
 def test_preview_is_a_picture_under_jit() -> None:
     task, variables = make()
-    picture = jax.jit(task.preview)(variables, toy_batch(task), jax.random.key(0))["motion"]
+    shown = jax.jit(task.preview)(randomised(variables), toy_batch(task), jax.random.key(0))
+    assert shown["std_ratio"] > 0 and shown["velocity_ratio"] > 0
+    picture = shown["motion"]
     assert picture.dtype == np.uint8 and picture.shape == (4 * 48, 2 * 12 * 4, 3)
     assert np.ptp(np.asarray(picture).astype(int), axis=-1).max() > 50
+
+
+def test_liveliness_is_that_of_the_evaluation_and_padding_does_not_count(rng: np.random.Generator) -> None:
+    true, generated = rng.standard_normal((2, 3, 20, 5)).astype(np.float32)
+    whole = liveliness(jnp.asarray(generated), jnp.asarray(true), jnp.ones((3, 20)))
+    np.testing.assert_allclose(whole["std_ratio"], metrics.std_ratio(generated, true), rtol=1e-5)
+    np.testing.assert_allclose(whole["velocity_ratio"], metrics.velocity_ratio(generated, true), rtol=1e-5)
+    padded = [jnp.pad(x, [(0, 0), (0, 7), (0, 0)], constant_values=9.0) for x in (generated, true)]
+    cut = liveliness(*padded, jnp.pad(jnp.ones((3, 20)), [(0, 0), (0, 7)]))
+    np.testing.assert_allclose([*cut.values()], [*whole.values()], rtol=1e-5)
 
 
 def test_a_curve_passes_through_its_values() -> None:

@@ -42,6 +42,7 @@ def test_what_a_run_leaves_behind(tmp_path: pathlib.Path) -> None:
     lines = checks.curve(tmp_path)
     assert [line["step"] for line in lines] == [2, 4, 6, 8, 10]
     assert [line["step"] for line in lines if "validation/loss" in line] == [4, 8, 10]
+    assert [line["step"] for line in lines if line.get("preview/brightness", 0.0) > 1.0] == [4, 8, 10]
     assert steps_saved(tmp_path) == [10, 8, 4]
     assert sorted(p.name for p in (tmp_path / "previews").iterdir()) == [f"prediction_{s:07d}.png" for s in (4, 8, 10)]
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 10

@@ -80,7 +80,7 @@ class ToyTask:
 
     def preview(self, variables: Variables, batch: Mapping[str, jax.Array], key: jax.Array) -> dict[str, jax.Array]:
         image = jnp.clip(128 + 40 * self.predict(variables.params, batch["x"]), 0, 255).astype(jnp.uint8)
-        return {"prediction": jnp.repeat(image[:, :, None], 3, axis=2)}
+        return {"prediction": jnp.repeat(image[:, :, None], 3, axis=2), "brightness": image.mean()}
 
 
 class Examples:

@@ -18,6 +18,9 @@ from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 
+PREVIEWED = 4
+"""Clips of a preview that are generated."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActorTask:
@@ -84,12 +87,33 @@ class ActorTask:
         return LossOutput(loss, metrics, variables.buffers)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        """Curves of the first latents over time, of two clips: generated from the audio in colour, true in grey."""
-        true, audio, reference = (batch[name][:2] for name in ("motion_latents", "audio_features", "reference_motion"))
-        felt = Emotion(batch["emotion"][:2], batch["emotion_intensity"][:2])
+        """Curves of the first latents of two clips, generated from the audio in colour, true in grey; and `liveliness`."""
+        true, audio, reference, mask = (
+            batch[name][:PREVIEWED] for name in ("motion_latents", "audio_features", "reference_motion", "mask")
+        )
+        felt = Emotion(batch["emotion"][:PREVIEWED], batch["emotion_intensity"][:PREVIEWED])
         generated = self.model.rollout(variables, key, audio, reference, felt, self.preview_settings)
-        panels = [motion_curves(true[i], generated[i]) for i in range(true.shape[0])]
-        return {"motion": jnp.concatenate(panels, axis=1)}
+        panels = [motion_curves(true[i], generated[i]) for i in range(min(2, len(true)))]
+        return {"motion": jnp.concatenate(panels, axis=1), **liveliness(generated, true, mask)}
+
+
+def liveliness(
+    generated: Float[Array, "batch frames dim"], true: Float[Array, "batch frames dim"], mask: Float[Array, "batch frames"]
+) -> dict[str, Float[Array, ""]]:
+    """Std-R and VC-R of `xactor_jax.evaluation.metrics` over the frames that the mask counts: 1 is as lively as the truth."""
+    moving = mask[:, 1:] * mask[:, :-1]
+    speed = lambda x: jnp.diff(x, axis=1)
+    return {
+        "std_ratio": deviation(generated, mask) / deviation(true, mask),
+        "velocity_ratio": deviation(speed(generated), moving) / deviation(speed(true), moving),
+    }
+
+
+def deviation(x: Float[Array, "batch frames dim"], mask: Float[Array, "batch frames"]) -> Float[Array, ""]:
+    """Deviation over time of the frames that the mask counts, the mean over clips and channels."""
+    share = (mask / jnp.maximum(mask.sum(axis=1, keepdims=True), 1.0))[..., None]
+    mean = (share * x).sum(axis=1, keepdims=True)
+    return jnp.sqrt((share * (x - mean) ** 2).sum(axis=1)).mean()
 
 
 def curve(values: Float[Array, "frames"], height: int, stretch: int) -> Float[Array, "{height} columns"]:

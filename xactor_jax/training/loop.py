@@ -150,7 +150,7 @@ def due(config: ConfigDict, step: int, every: int) -> bool:
 
 
 def between_steps(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator, stopping: bool) -> None:
-    """Evaluate, save, draw, each when due. What is left of the metrics is read first, so that no bad state is saved."""
+    """Evaluate, draw, save, each when due. What is left of the metrics is read first, so that no bad state is saved."""
     c = run.config
     evaluating, drawing = due(c, step, c.eval_every), due(c, step, c.preview_every)
     saving = stopping or due(c, step, c.checkpoint.every) or step == c.steps
@@ -159,10 +159,10 @@ def between_steps(run: Run, state: TrainState, step: int, iterator: grain.Datase
     run.journal.settle(step)
     if evaluating:
         run.writers.write(step, evaluate(run.programs, state.averaged(), run.validation(), c.eval_batches))
-    if saving:
-        save(run, state, step, iterator)
     if drawing:
         draw(run, state, step)
+    if saving:
+        save(run, state, step, iterator)
     run.journal.stopwatch.restart()
 
 
@@ -183,8 +183,10 @@ def save(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator
 
 
 def draw(run: Run, state: TrainState, step: int) -> None:
-    """Writes the task's pictures of the first validation batch."""
+    """Writes the task's pictures and scores of the first validation batch."""
     batch = next(run.validation(), None)
-    if batch is not None:
-        images = run.programs.preview(state.averaged(), run.programs.put(batch))
-        run.writers.write_images(step, {name: np.asarray(image) for name, image in jax.device_get(dict(images)).items()})
+    if batch is None:
+        return
+    shown = jax.device_get(dict(run.programs.preview(state.averaged(), run.programs.put(batch))))
+    run.writers.write(step, {f"preview/{name}": float(score) for name, score in shown.items() if np.ndim(score) == 0})
+    run.writers.write_images(step, {name: np.asarray(image) for name, image in shown.items() if np.ndim(image) == 3})

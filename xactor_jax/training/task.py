@@ -67,5 +67,5 @@ class Task(Protocol):
         ...
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
-        """Pictures of what the stage has learned: name → uint8 [H, W, 3]."""
+        """What the stage has learned: name → a picture, uint8 [H, W, 3], or a score, a scalar."""
         ...
