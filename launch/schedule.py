@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add("--history", default="geometric", choices=HISTORY_LAWS, help="how the level of finished chunks depends on their age")
     add("--history_level", type=float, default=0.05, help="noise level in [0, 1) of the youngest finished chunk")
     add("--history_decay", type=float, default=0.5, help="geometric: factor by which it falls with every chunk of age")
-    add("--history_span", type=int, default=5, help="linear: chunks of age after which it is 0")
+    add("--history_span", type=int, default=4, help="linear: chunks of age after which it is 0")
     add("--out", default="", metavar="FILE.png", help="the picture to write")
     add("--text", action="store_true", help="print the levels as a table")
     return about
