@@ -2,8 +2,9 @@
 
     python launch/evaluate.py --out DIR
 
-Reads the controls and the identity from motion latents with linear probes, the jaw from motion generated for voices never
-heard, and compares rendered video with the true one. DIR/report.html has pictures and plots, DIR/report.json the numbers.
+Reads the controls and the identity from motion latents with linear probes; mouth and emotion from motion generated for voices
+never heard, whose latents it holds against true ones as well; and compares rendered video with the true one. DIR/report.html
+has pictures and plots, DIR/report.json the numbers.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ def parser() -> argparse.ArgumentParser:
     add("--clips_per_person", type=int, default=2, help="clips of 5 s of each")
     add("--probe_clips", type=int, default=640, help="clips of the train split that probes are fitted on")
     add("--test_clips", type=int, default=0, help="clips of the test split that probes are scored on; 0: all of them")
-    add("--actor_clips", type=int, default=16, help="of these, clips whose speech the actor hears")
+    add("--actor_clips", type=int, default=32, help="of these, clips whose speech the actor hears")
     add("--actor_frames", type=int, default=125, help="frames of each")
+    add("--actor_seeds", type=int, default=3, help="rollouts of each from the same speech, for the diversity")
+    add("--segment_frames", type=int, default=250, help="clips of twice as many are also measured piece by piece, for drift")
     add("--video_clips", type=int, default=8, help="test clips that are rendered")
     add("--video_frames", type=int, default=75, help="frames of each that are rendered")
     add("--sheets", type=int, default=3, help="contact sheets in the report")
@@ -54,6 +57,8 @@ def check_usage(arguments: argparse.Namespace) -> None:
         test_clips=0,
         actor_clips=2,
         actor_frames=12,
+        actor_seeds=2,
+        segment_frames=12,
         video_clips=1,
         video_frames=2,
     )
@@ -79,7 +84,7 @@ def true_clips(path, split: str, most: int):
     records = [source[i] for i in spread(len(source), most or len(source))]
     if any(len(record["controls"]) == 0 for record in records):
         raise UserError(f"{path} has no true controls: evaluate on puppets, or leave --data out.")
-    named = [{name: r[name] for name in ("person", "clip", "controls")} for r in records]
+    named = [{name: r[name] for name in ("person", "clip", "controls", "emotion")} for r in records]
     return [
         TrueClip(frames=clip_frames(r), waveform=clip_waveform(r["audio"]), **n) for r, n in zip(records, named, strict=True)
     ]
@@ -168,9 +173,11 @@ def report_content(arguments: argparse.Namespace, models, settings, splits, scor
 
 def show(content: dict) -> None:
     """The targets, one a line."""
+    from xactor_jax.evaluation.report import bounds
+
     for target in content["targets"]:
         verdict = "reached" if target["passed"] else "missed "
-        line = f"{verdict} {target['value']:6.2f} (at least {target['at_least']:.2f})  {target['name']}; {target['beside']}"
+        line = f"{verdict} {target['value']:6.2f} ({bounds(target)})  {target['name']}; {target['beside']}"
         print(line.rstrip("; "))
 
 

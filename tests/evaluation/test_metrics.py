@@ -63,6 +63,45 @@ def test_ratios_of_scaled_and_of_slowed_motion():
     assert metrics.velocity_ratio(slow, true) == pytest.approx(np.sin(0.05) / np.sin(0.1), abs=0.01)
 
 
+def test_jerk_where_chunks_join_is_found(rng):
+    # A broken line whose slope changes at the joins alone has all its jerk there; a turning vector has the same everywhere.
+    speed = np.repeat(rng.normal(size=(1, 20, 3)), 5, axis=1)
+    broken = np.cumsum(speed, axis=1) + 1e-3 * rng.normal(size=(1, 100, 3))
+    assert metrics.boundary_jerk(broken, 5) > 50
+    assert metrics.boundary_jerk(broken, 7) < 2
+    wave = np.stack([np.sin(0.3 * np.arange(1000)), np.cos(0.3 * np.arange(1000))], -1)[None]
+    assert metrics.boundary_jerk(wave, 5) == pytest.approx(1.0)
+
+
+def test_the_joins_of_a_later_segment_are_counted_from_the_start_of_the_rollout():
+    jump = (np.arange(40) >= 24).astype(np.float64)  # second differences of 1 and −1 at frames 23 and 24: a join of chunks of 8
+    ripple = 0.01 * (-1.0) ** np.arange(40)  # second differences of −0.04 at even frames and 0.04 at odd ones
+    motion = (jump + ripple)[None, :, None]
+    joins = lambda count: ((count - 2) * 0.04 + 1.04 + 1.04) / count
+    assert metrics.boundary_jerk(motion, 8) == pytest.approx(joins(8) / 0.04)  # 7|8, 15|16, 23|24 and 31|32
+    assert metrics.boundary_jerk(motion[:, 13:], 8, 13) == pytest.approx(joins(6) / 0.04)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 50])
+def test_without_joins_or_without_insides_there_is_no_ratio(rng, chunk):
+    assert np.isnan(metrics.boundary_jerk(rng.normal(size=(2, 40, 3)), chunk))
+
+
+def test_rollouts_that_are_the_same_have_no_diversity_and_unrelated_ones_that_of_clips(rng):
+    true = rng.normal(size=(30, 200, 4))
+    same = np.repeat(rng.normal(size=(1, 30, 200, 4)), 3, axis=0)
+    assert metrics.diversity(same, true) == 0.0
+    assert metrics.diversity(rng.normal(size=(3, 30, 200, 4)), true) == pytest.approx(1.0, abs=0.02)
+    assert metrics.diversity(0.5 * rng.normal(size=(3, 30, 200, 4)), true) == pytest.approx(0.5, abs=0.02)
+    assert metrics.pairwise_distance(np.array([[[0.0]], [[3.0]], [[4.0]]])) == pytest.approx((3 + 4 + 1) / 3)
+
+
+def test_previews_are_scored_by_their_ratios(rng):
+    true = rng.normal(size=(2, 60, 4))
+    scores = metrics.preview_scores(true, 0.5 * true, 10)
+    assert scores == pytest.approx({"std_ratio": 0.5, "velocity_ratio": 0.5, "boundary_jerk": metrics.boundary_jerk(true, 10)})
+
+
 def test_psnr_is_scikit_images(rng):
     image, truth = _pictures(rng, 4, 20, 24, 3)
     assert metrics.psnr(image, truth) == pytest.approx(peak_signal_noise_ratio(truth, image))

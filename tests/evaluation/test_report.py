@@ -22,12 +22,20 @@ SCORES = {
         "identity": {"people": 4.0, "chance": 0.25, "frames": 0.31, "clips": float("nan")},
     },
     "actor": {
-        "jaw_correlation": 0.62,
+        "jaw_correlation": 0.82,
         "jaw_correlation_shuffled": 0.1,
         "jaw_correlation_true_motion": 0.9,
         "jaw_best_lag": 1,
-        "std_ratio": 0.8,
-        "velocity_ratio": 0.7,
+        "std_ratio": 0.9,
+        "velocity_ratio": 1.2,
+        "audio_gain": {"gain": 1.9, "true_motion": 6.0, "error": 0.4, "error_other": 0.8},
+        "boundary_jerk": 1.2,
+        "boundary_jerk_true_motion": 1.05,
+        "fmd": {"across": 90.0, "true_motion": 70.0, "paired": 50.0},
+        "fmd_velocity": {"across": 5.0, "true_motion": 1.5, "paired": 4.0},
+        "diversity": 0.7,
+        "seeds": 3,
+        "emotion": {"accuracy": 0.66, "true_motion": 0.75, "chance": 0.25, "windows": 100.0},
     },
     "video": {
         "true_motion": {"psnr": 28.0, "ssim": 0.9},
@@ -44,11 +52,37 @@ def decoded(picture: bytes) -> np.ndarray:
 
 def test_targets_are_reached_or_missed():
     outcomes = [t["passed"] for t in report.check_targets(SCORES)]
-    assert outcomes == [True, False, True, True, False]
+    assert outcomes == [True, False, True, True, False, True, False, True, False]
 
 
 def test_a_stage_that_was_not_evaluated_has_no_targets():
     assert len(report.check_targets({"motion": SCORES["motion"]})) == 2
+
+
+def actor_target(words: str, **changed) -> dict:
+    """The one of the actor's targets whose name has these words, with some of its scores changed."""
+    outcomes = report.check_targets({"actor": {**SCORES["actor"], **changed}})
+    return next(outcome for outcome in outcomes if words in outcome["name"])
+
+
+@pytest.mark.parametrize(("value", "passed"), [(0.8, False), (0.85, True), (1.0, True), (1.15, True), (1.2, False)])
+@pytest.mark.parametrize(("name", "field"), [("Std-R", "std_ratio"), ("VC-R", "velocity_ratio")])
+def test_liveliness_has_an_upper_bound_too(value, passed, name, field):
+    outcome = actor_target(name, **{field: value})
+    assert outcome["passed"] is passed
+    assert report.bounds(outcome) == "0.85 to 1.15"
+
+
+@pytest.mark.parametrize(("accuracy", "passed"), [(0.66, True), (0.64, False), (0.9, True), (float("nan"), False)])
+def test_emotion_may_be_ten_points_below_true_motions(accuracy, passed):
+    outcome = actor_target("emotion", emotion={**SCORES["actor"]["emotion"], "accuracy": accuracy})
+    assert outcome["passed"] is passed and "true motion 0.75" in outcome["beside"]
+    assert report.bounds(outcome) == "at least 0.65"
+
+
+def test_emotion_that_is_not_known_is_no_target():
+    outcomes = report.check_targets({"actor": {**SCORES["actor"], "emotion": None}})
+    assert len(outcomes) == 5 and not any("emotion" in outcome["name"] for outcome in outcomes)
 
 
 @pytest.mark.parametrize(("shuffled", "passed"), [(0.3, False), (0.2, True), (-0.4, True)])
@@ -63,13 +97,15 @@ def test_the_page_stands_alone_and_the_json_is_json(tmp_path):
     report.write_report(tmp_path, content, {"controls <of> people": picture})
     page = (tmp_path / "report.html").read_text()
     assert "controls &lt;of&gt; people" in page and "abc123" in page and "31% of frames" in page
-    assert page.count("reached") >= 3 and page.count("missed") >= 2
+    assert page.count('class="reached"') == 5 and page.count('class="missed"') == 4
+    assert "0.85 to 1.15" in page and "90.00 (true motion 70.00)" in page
     data = re.search(r'src="data:image/png;base64,([^"]+)"', page)[1]
     assert base64.b64decode(data) == picture
     assert not re.search(r'(src|href)="(?!data:)', page)
     loaded = json.loads((tmp_path / "report.json").read_text(), parse_constant=lambda name: pytest.fail(name))
     assert loaded["scores"]["motion"]["identity"]["clips"] is None
     assert loaded["scores"]["video"]["gain_db"] == 2.0
+    assert [target["at_most"] for target in loaded["targets"]].count(1.15) == 2
 
 
 def test_figures_are_pictures(rng):

@@ -69,13 +69,47 @@ def test_an_actor_that_follows_the_speech_late_is_seen_through(rng, mixing, lag)
     audio = np.stack([clip.controls for clip in clips])  # an "audio" that tells everything
     generate = lambda features, reference: np.stack([delayed(f @ mixing, lag) * 0.5 for f in features])
     motions = actor.generate_motions(generate, clips, audio)
-    scores = actor.actor_scores(motion.control_probe(clips, clips), clips, motions)
+    scores = actor.actor_scores(motion.control_probe(clips, clips), None, clips, motions, motions.own[None], chunk=10)
     assert scores["jaw_best_lag"] == lag
     assert (scores["jaw_correlation"] > 0.95) == (lag <= 1)
     assert abs(scores["jaw_correlation_shuffled"]) < 0.5
     assert scores["jaw_correlation_true_motion"] > 0.99
     assert scores["std_ratio"] == pytest.approx(0.5, abs=0.05)
     assert scores["velocity_ratio"] == pytest.approx(0.5, abs=0.05)
+    assert scores["diversity"] == 0.0 and scores["seeds"] == 2  # the other seed moves as the first does
+    assert scores["emotion"] is None
+
+
+def motions_of(clips, own, other) -> actor.Motions:
+    return actor.Motions(np.stack([clip.latents for clip in clips]), own, other)
+
+
+def test_audio_gain_is_the_ratio_of_the_mouths_errors(rng, mixing):
+    clips = list(people(rng, mixing, "abcd", clips=2))
+    probe, controls = motion.control_probe(clips, clips), np.stack([clip.controls for clip in clips])
+
+    # Errors of known size, a third of a deviation in one motion and two deviations in the other, seen in the mouth alone.
+    def wrong(size: float) -> np.ndarray:
+        noise = np.zeros_like(controls)
+        mouth = [CONTROLS.index(name) for name in ("jaw", "lip_width", "lip_round")]
+        noise[..., mouth] = size * controls[..., mouth].std((0, 1)) * rng.choice([-1, 1], (*controls.shape[:2], 3))
+        return ((controls + noise) @ mixing).astype(np.float32)
+
+    gain = actor.audio_gain(probe, clips, motions_of(clips, wrong(1 / 3), wrong(2.0)))
+    assert gain["error"] == pytest.approx(1 / 9, rel=0.01) and gain["error_other"] == pytest.approx(4.0, rel=0.01)
+    assert gain["gain"] == pytest.approx(36.0, rel=0.02)
+    assert gain["true_motion"] > 1000  # the probe reads true motion without error here
+    same = wrong(1.0)
+    assert actor.audio_gain(probe, clips, motions_of(clips, same, same))["gain"] == 1.0
+
+
+def test_the_distance_of_a_shift_is_its_square(rng):
+    true = rng.normal(size=(40, 100, 4))
+    true -= true.mean((0, 1))
+    distances = actor.distances(true, true + 0.5)
+    assert distances["paired"] == pytest.approx(4 * 0.25)
+    assert distances["across"] == pytest.approx(4 * 0.25, abs=0.1)
+    assert distances["true_motion"] < 0.05
 
 
 def test_the_reference_motion_is_the_clips_own_first_latent(rng, mixing):

@@ -26,12 +26,12 @@ def checkpoints(tiny) -> list[str]:
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "puppets"
-    build(path, persons=20, clips_per_person=2, seconds=0.8, size=SIZE, processes=1, progress=False)
+    build(path, persons=20, clips_per_person=2, seconds=0.96, size=SIZE, processes=1, progress=False)
     return path
 
 
 def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
-    sizes = ("--actor_frames=20", "--video_frames=6", "--video_clips=2", "--sheets=1")
+    sizes = ("--actor_frames=24", "--segment_frames=12", "--video_frames=6", "--video_clips=2", "--sheets=1")
     done = run(repository, "evaluate.py", *checkpoints(tiny), "--data", clips, "--out", tmp_path / "report", *sizes)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report" / "report.json").read_text())
@@ -39,12 +39,18 @@ def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
     assert len(people["test"]) == 2 and not set(people["test"]) & set(people["train"])
     scores = report["scores"]
     assert -5 < scores["motion"]["r2_face"] < 1 and scores["motion"]["identity"]["chance"] == 0.5
-    assert scores["actor"]["frames"] == 20 and scores["actor"]["clips"] == 4 and abs(scores["actor"]["jaw_correlation"]) <= 1
+    acted = scores["actor"]
+    assert acted["frames"] == 24 and acted["clips"] == 4 and abs(acted["jaw_correlation"]) <= 1
+    assert acted["fmd"]["paired"] > 0 and acted["audio_gain"]["gain"] > 0 and acted["boundary_jerk"] > 0
+    assert acted["diversity"] > 0 and acted["seeds"] == 3  # the tiny actor is untrained: it moves by its noise
+    assert acted["emotion"]["windows"] > 0 and 0 <= acted["emotion"]["accuracy"] <= 1
+    assert len(acted["over_time"]["curves"]["own"]["fmd"]) == 2
     assert scores["video"]["frames"] == 6 and 0 < scores["video"]["true_motion"]["psnr"] < 60
-    assert len(report["targets"]) == 5 and report["checkpoints"]["motion"]["hash"]
+    assert len(report["targets"]) == 9 and report["checkpoints"]["motion"]["hash"]
     page = (tmp_path / "report" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
-    assert done.stdout.count("missed") + done.stdout.count("reached") == 5
+    assert page.count("data:image/png;base64,") == 5
+    assert "slope a minute" in page
+    assert done.stdout.count("missed") + done.stdout.count("reached") == 9
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,11 @@
-"""Whether generated motion follows voices never heard, and whether it is as lively as true motion."""
+"""Whether generated motion follows voices never heard, and whether it is as lively, as various and as felt as true motion.
+
+(1)  e = mean over the mouth's channels c of mean (ŷ_c − y_c)² / var y_c,  ŷ what the probe reads from motion, y the truth
+(2)  audio gain = e of motion from another person's speech / e of motion from the clip's own; 1 where speech is ignored. True
+     motion scores e of another clip's true motion / e of the clip's own, which the probe's own error bounds.
+(3)  FMD: `xactor_jax.evaluation.frechet`. "across": of generated motion of half of the clips against true motion of the other
+     half, both ways; its like is "true_motion", true motion of one half against that of the other. "paired": all against all.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +17,20 @@ from jaxtyping import Float
 
 from xactor_jax.evaluation import metrics
 from xactor_jax.evaluation.clips import ReadClip
+from xactor_jax.evaluation.emotion import EmotionProbe, emotion_scores
+from xactor_jax.evaluation.frechet import motion_distance
 from xactor_jax.evaluation.motion import column
 from xactor_jax.evaluation.probes import RidgeProbe
+from xactor_jax.labels import CONTROLS
 
 Generate = Callable[[Float[np.ndarray, "b t a"], Float[np.ndarray, "b d"]], Float[np.ndarray, "b t d"]]
 """Audio features and reference motion to motion latents."""
 
 Curves = Float[np.ndarray, "b t"]
+Motion = Float[np.ndarray, "b t d"]
+
+MOUTH = ("jaw", "lip_width", "lip_round")
+"""Controls that the speech decides."""
 
 
 class Motions(NamedTuple):
@@ -56,18 +70,83 @@ def lag_curve(read: Curves, true: Curves) -> Float[np.ndarray, "lags"]:
     return np.mean([metrics.lag_correlations(a, b) for a, b in zip(read, true, strict=True)], axis=0)
 
 
-def actor_scores(probe: RidgeProbe, clips: Sequence[ReadClip], motions: Motions) -> dict[str, Any]:
-    """Jaw correlation within one frame of lag, beside what true motion and shuffled speech score; Std-R and VC-R."""
+def followed_scores(probe: RidgeProbe, clips: Sequence[ReadClip], motions: Motions) -> dict[str, Any]:
+    """Jaw correlation within one frame of lag, beside what true motion and shuffled speech score; the curves behind it."""
     true_jaw = np.stack([column(clip.controls, "jaw") for clip in clips])
     curves = {name: lag_curve(jaw_curves(probe, motion), true_jaw) for name, motion in motions._asdict().items()}
     return {
-        "clips": len(clips),
-        "frames": motions.true.shape[1],
         "jaw_correlation": metrics.correlation_within(curves["own"]),
         "jaw_best_lag": metrics.best_lag(curves["own"]),
         "jaw_correlation_shuffled": metrics.correlation_within(curves["other"]),
         "jaw_correlation_true_motion": metrics.correlation_within(curves["true"]),
-        "std_ratio": metrics.std_ratio(motions.own, motions.true),
-        "velocity_ratio": metrics.velocity_ratio(motions.own, motions.true),
         "lag_curves": {name: curve.tolist() for name, curve in curves.items()},
+    }
+
+
+def mouth_error(probe: RidgeProbe, motion: Motion, controls: Float[np.ndarray, "b t controls"]) -> float:
+    """e, equation (1), over the channels of `MOUTH` that vary."""
+    columns = [CONTROLS.index(name) for name in MOUTH]
+    read, true = probe(motion)[..., columns].reshape(-1, len(MOUTH)), controls[..., columns].reshape(-1, len(MOUTH))
+    return float(np.mean(1 - metrics.r_squared(true.astype(np.float64), read)))
+
+
+def audio_gain(probe: RidgeProbe, clips: Sequence[ReadClip], motions: Motions) -> dict[str, float]:
+    """Equation (2), with the two errors of generated motion."""
+    controls = np.stack([clip.controls for clip in clips])
+    others = other_speakers([clip.person for clip in clips])
+    error = lambda motion: mouth_error(probe, motion, controls)
+    own, other, true, true_other = map(error, (motions.own, motions.other, motions.true, motions.true[others]))
+    return {"gain": other / own, "true_motion": true_other / true, "error": own, "error_other": other}
+
+
+def flat(motion: Motion) -> Float[np.ndarray, "n d"]:
+    """All frames of all clips."""
+    return motion.reshape(-1, motion.shape[-1])
+
+
+def distances(true: Motion, generated: Motion) -> dict[str, float]:
+    """Equation (3)."""
+    half = len(true) // 2
+    of = lambda a, b: motion_distance(flat(a), flat(b))
+    across = (of(generated[:half], true[half:]) + of(generated[half:], true[:half])) / 2
+    return {"across": across, "true_motion": of(true[:half], true[half:]), "paired": of(generated, true)}
+
+
+def lively_scores(motions: Motions, again: Float[np.ndarray, "s b t d"], chunk: int) -> dict[str, Any]:
+    """Everything that needs latents alone. `again`: the clips' own speech, with other seeds than `motions.own`."""
+    true, own = motions.true, motions.own
+    speed = lambda motion: np.diff(motion, axis=1)
+    return {
+        **metrics.preview_scores(true, own, chunk),
+        "boundary_jerk_true_motion": metrics.boundary_jerk(true, chunk),
+        "fmd": distances(true, own),
+        "fmd_velocity": distances(speed(true), speed(own)),
+        "diversity": metrics.diversity(np.concatenate([own[None], again]), true),
+        "seeds": 1 + len(again),
+    }
+
+
+def felt_scores(probe: EmotionProbe | None, clips: Sequence[ReadClip], motions: Motions) -> dict[str, float] | None:
+    """The emotion that generated motion shows; None where the truth is not known."""
+    if probe is None or any(clip.emotion is None for clip in clips):
+        return None
+    return emotion_scores(probe, motions.true, motions.own, np.stack([clip.emotion for clip in clips]))
+
+
+def actor_scores(
+    probe: RidgeProbe,
+    feelings: EmotionProbe | None,
+    clips: Sequence[ReadClip],
+    motions: Motions,
+    again: Float[np.ndarray, "s b t d"],
+    chunk: int,
+) -> dict[str, Any]:
+    """Everything of the actor's part of the report."""
+    return {
+        "clips": len(clips),
+        "frames": motions.true.shape[1],
+        **followed_scores(probe, clips, motions),
+        "audio_gain": audio_gain(probe, clips, motions),
+        **lively_scores(motions, again, chunk),
+        "emotion": felt_scores(feelings, clips, motions),
     }

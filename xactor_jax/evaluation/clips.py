@@ -6,20 +6,21 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 Encoder = Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, "n d"]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrueClip:
-    """A clip of T frames with its sound and its true controls."""
+    """A clip of T frames with its sound, its true controls, and the emotion of each frame where that is known."""
 
     person: str
     clip: str
     frames: UInt8[np.ndarray, "t h w 3"]
     waveform: Float[np.ndarray, "samples"]
     controls: Float[np.ndarray, "t controls"]
+    emotion: Int[np.ndarray, "t"] | None = None
 
     def cut(self, frames: int, samples_per_frame: int) -> TrueClip:
         """Its first `frames` frames."""
@@ -28,11 +29,14 @@ class TrueClip:
             frames=self.frames[:frames],
             waveform=self.waveform[: frames * samples_per_frame],
             controls=self.controls[:frames],
+            emotion=None if self.emotion is None else self.emotion[:frames],
         )
 
     def every(self, step: int) -> TrueClip:
         """Every `step`-th frame, for probes, which take frames one by one; without the sound."""
-        return dataclasses.replace(self, frames=self.frames[::step], waveform=self.waveform[:0], controls=self.controls[::step])
+        emotion = None if self.emotion is None else self.emotion[::step]
+        thinned = dict(frames=self.frames[::step], controls=self.controls[::step], emotion=emotion)
+        return dataclasses.replace(self, waveform=self.waveform[:0], **thinned)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,11 +47,13 @@ class ReadClip:
     clip: str
     latents: Float[np.ndarray, "t d"]
     controls: Float[np.ndarray, "t controls"]
+    emotion: Int[np.ndarray, "t"] | None = None
 
 
 def read(encode: Encoder, clip: TrueClip) -> ReadClip:
     """The clip with its motion latents in place of its frames."""
-    return ReadClip(person=clip.person, clip=clip.clip, latents=encode(clip.frames), controls=clip.controls)
+    same = {name: getattr(clip, name) for name in ("person", "clip", "controls", "emotion")}
+    return ReadClip(latents=encode(clip.frames), **same)
 
 
 def stacked(clips: Sequence[ReadClip]) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n controls"]]:

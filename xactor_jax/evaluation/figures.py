@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 
 from xactor_jax.evaluation.motion import FACE, POSE
@@ -70,6 +72,32 @@ def lag_plot(lag_curves: Mapping[str, Sequence[float]]) -> bytes:
     axis.set(xlabel="frames by which motion comes late", ylabel="correlation of the jaw")
     axis.legend(frameon=False, fontsize="small")
     return png(figure)
+
+
+def segment_plot(
+    curves: Mapping[str, Mapping[str, Sequence[float]]], minutes: Sequence[float], names: Mapping[str, str], columns: int = 2
+) -> bytes:
+    """Who moves → measure → values over minutes: a panel for each measure, true motion in grey. `names` of the measures."""
+    measures = [name for name in names if any(name in curve for curve in curves.values())]
+    figure = Figure(figsize=(4.5 * columns, 1.8 * -(-len(measures) // columns)), layout="constrained")
+    axes = figure.subplots(-(-len(measures) // columns), columns, squeeze=False).ravel()
+    for axis, name in zip(axes, measures, strict=False):
+        for colour, (who, curve) in zip(_colours(curves), curves.items(), strict=True):
+            values = curve.get(name, [np.nan] * len(minutes))
+            axis.plot(minutes, values, color=colour, label=LABELS.get(who, who), linewidth=1.2)
+        axis.set_title(names[name], fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes[len(measures) :]:
+        axis.set_axis_off()
+    axes[0].legend(frameon=False, fontsize=7)
+    figure.supxlabel("minutes", fontsize=9)
+    return png(figure)
+
+
+def _colours(names: Iterable[str]) -> list[str]:
+    """True motion in grey, the others in colours of their own."""
+    others = itertools.chain([OWN], itertools.cycle(TABLEAU_COLORS.values()))
+    return [TRUE if name == "true" else next(others) for name in names]
 
 
 def contact_sheet(

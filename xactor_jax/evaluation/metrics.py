@@ -6,9 +6,15 @@
      (Motar, arXiv 2609.10317); 1 is as lively as the truth, below 1 is stiffer.
 (4)  PSNR = 10 log₁₀(255² / MSE), in dB.
 (5)  SSIM, Wang et al. 2004, with their Gaussian window of deviation 1.5 pixels, eq. 13.
+(6)  J = mean_{t ∈ joins} ‖Δ²m_t‖ / mean_{t ∉ joins} ‖Δ²m_t‖,  Δ²m_t = m_{t+1} − 2 m_t + m_{t−1}: jerk where chunks of C frames
+     join, which is where t mod C is 0 or C − 1, over that inside them; 1 where joins cannot be told.
+(7)  d(x, y) = √ mean_{t,d} (x − y)²; diversity = mean of d over pairs of rollouts of one clip / mean of d over pairs of true
+     motions of different clips: 0 where all rollouts are the same, 1 where they differ as unrelated clips do.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import cv2
 import numpy as np
@@ -66,6 +72,37 @@ def std_ratio(generated: Float[np.ndarray, "n t d"], true: Float[np.ndarray, "n 
 def velocity_ratio(generated: Float[np.ndarray, "n t d"], true: Float[np.ndarray, "n t d"]) -> float:
     """VC-R, equation (3): the same of the differences between neighbouring frames."""
     return std_ratio(np.diff(generated, axis=1), np.diff(true, axis=1))
+
+
+def boundary_jerk(motion: Float[np.ndarray, "n t d"], chunk: int, start: int = 0) -> float:
+    """J, equation (6), of motion whose first frame is frame `start` of its rollout; `nan` without joins or without insides."""
+    jerk = np.linalg.norm(np.diff(motion.astype(np.float64), n=2, axis=1), axis=-1)
+    place = (start + 1 + np.arange(jerk.shape[1])) % chunk
+    joins = (place == 0) | (place == chunk - 1)
+    if joins.all() or not joins.any() or not jerk[:, ~joins].any():
+        return float("nan")
+    return float(jerk[:, joins].mean() / jerk[:, ~joins].mean())
+
+
+def pairwise_distance(motions: Float[np.ndarray, "s t d"]) -> float:
+    """Mean of d, equation (7), over all pairs; `nan` of fewer than two."""
+    pairs = itertools.combinations(motions.astype(np.float64), 2)
+    distances = [float(np.sqrt(np.square(x - y).mean())) for x, y in pairs]
+    return float(np.mean(distances)) if distances else float("nan")
+
+
+def diversity(rollouts: Float[np.ndarray, "s n t d"], true: Float[np.ndarray, "n t d"]) -> float:
+    """Equation (7): of S rollouts of each of n clips, from the same speech and reference."""
+    return float(np.mean([pairwise_distance(rollouts[:, i]) for i in range(len(true))])) / pairwise_distance(true)
+
+
+def preview_scores(true: Float[np.ndarray, "n t d"], generated: Float[np.ndarray, "n t d"], chunk: int) -> dict[str, float]:
+    """What of a training preview can be said in numbers without probes: (3) and (6)."""
+    return {
+        "std_ratio": std_ratio(generated, true),
+        "velocity_ratio": velocity_ratio(generated, true),
+        "boundary_jerk": boundary_jerk(generated, chunk),
+    }
 
 
 def psnr(image: UInt8[np.ndarray, "*shape"], truth: UInt8[np.ndarray, "*shape"]) -> float:

@@ -7,34 +7,41 @@ import dataclasses
 import html
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from etils import epath
 
 from xactor_jax.errors import UserError
+from xactor_jax.evaluation.motion_report import HEAD, trend_rows
 from xactor_jax.training.experiment import write_whole
 
 Scores = Mapping[str, Any]
 
-FACE_R2, POSE_R2, JAW, SHUFFLED, GAIN = 0.7, 0.9, 0.6, 3.0, 3.0
+FACE_R2, POSE_R2, JAW, SHUFFLED, AUDIO_GAIN, GAIN = 0.7, 0.9, 0.8, 3.0, 2.0, 3.0
+LIVELY = (0.85, 1.15)
+EMOTION = 0.10
 """Targets on puppets never seen and voices never heard."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """A number that has to reach another."""
+    """A number that has to reach another, and where `most` is given must not exceed that one."""
 
     name: str
     stage: str
     value: Callable[[Scores], float]
     least: Callable[[Scores], float]
+    most: Callable[[Scores], float] = lambda s: math.inf
     beside: str = ""
+    applies: Callable[[Scores], bool] = lambda s: True
 
     def check(self, scores: Scores) -> dict[str, Any]:
-        """The outcome for the report."""
-        value, least = self.value(scores), self.least(scores)
-        return {"name": self.name, "value": value, "at_least": least, "passed": value >= least, "beside": self.beside}
+        """The outcome for the report; what is not a number misses every target."""
+        value, least, most = self.value(scores), self.least(scores), self.most(scores)
+        bounds = {"at_least": least, "at_most": most if math.isfinite(most) else None}
+        beside = self.beside.format(**scores)
+        return {"name": self.name, "value": value, **bounds, "passed": least <= value <= most, "beside": beside}
 
 
 TARGETS = (
@@ -65,6 +72,35 @@ TARGETS = (
         beside="with another's speech {jaw_correlation_shuffled:.2f}",
     ),
     Target(
+        name="error of jaw, lip width and rounding with another's speech over that with the right one (audio gain)",
+        stage="actor",
+        value=lambda s: s["audio_gain"]["gain"],
+        least=lambda s: AUDIO_GAIN,
+        beside="true motion scores {audio_gain[true_motion]:.2f}",
+    ),
+    Target(
+        name="temporal deviation, generated over true (Std-R)",
+        stage="actor",
+        value=lambda s: s["std_ratio"],
+        least=lambda s: LIVELY[0],
+        most=lambda s: LIVELY[1],
+    ),
+    Target(
+        name="deviation of frame differences, generated over true (VC-R)",
+        stage="actor",
+        value=lambda s: s["velocity_ratio"],
+        least=lambda s: LIVELY[0],
+        most=lambda s: LIVELY[1],
+    ),
+    Target(
+        name="emotion read from generated motion, against that from true motion less 0.10 (accuracy)",
+        stage="actor",
+        applies=lambda s: s["emotion"] is not None,
+        value=lambda s: s["emotion"]["accuracy"],
+        least=lambda s: s["emotion"]["true_motion"] - EMOTION,
+        beside="true motion {emotion[true_motion]:.2f}, chance {emotion[chance]:.2f}, {emotion[windows]:.0f} windows of 2 s",
+    ),
+    Target(
         name="PSNR of video from true motion over repeating the reference, dB",
         stage="video",
         value=lambda s: s["gain_db"],
@@ -75,9 +111,15 @@ TARGETS = (
 
 
 def check_targets(scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
-    """Outcomes of the targets of the stages that were evaluated."""
-    checked = [(target, scores[target.stage]) for target in TARGETS if target.stage in scores]
-    return [{**target.check(s), "beside": target.beside.format(**s)} for target, s in checked]
+    """Outcomes of the targets of the stages that were evaluated, as far as the data have what they need."""
+    present = [(target, scores[target.stage]) for target in TARGETS if target.stage in scores]
+    return [target.check(s) for target, s in present if target.applies(s)]
+
+
+def bounds(target: Mapping[str, Any]) -> str:
+    """What a target's number has to be, for people."""
+    least = f"{target['at_least']:.2f}"
+    return f"at least {least}" if target["at_most"] is None else f"{least} to {target['at_most']:.2f}"
 
 
 def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
@@ -90,18 +132,31 @@ def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
         rows.append((f"who it is, told from the latents of clips not fitted on, of {identity['people']:.0f} people", told))
         rows.append(("the same by chance", f"{identity['chance']:.0%}"))
     if a := scores.get("actor"):
-        rows.append(("temporal deviation, generated over true (Std-R)", f"{a['std_ratio']:.2f}"))
-        rows.append(("deviation of frame differences, generated over true (VC-R)", f"{a['velocity_ratio']:.2f}"))
+        rows += actor_facts(a)
     if v := scores.get("video"):
         rows.append(("SSIM of video from true motion", f"{v['true_motion']['ssim']:.3f}"))
         rows.append(("SSIM of repeating the reference", f"{v['reference_repeated']['ssim']:.3f}"))
     return rows
 
 
+def actor_facts(a: Scores) -> list[tuple[str, str]]:
+    """Of generated motion, each with what true motion scores."""
+    beside = lambda value, true: f"{value:.2f} (true motion {true:.2f})"
+    fmd, speed = a["fmd"], a["fmd_velocity"]
+    return [
+        ("Fréchet distance of motion latents to those of other true clips (FMD)", beside(fmd["across"], fmd["true_motion"])),
+        ("the same to those of the same clips", f"{fmd['paired']:.2f}"),
+        ("the same of frame differences, to other clips", beside(speed["across"], speed["true_motion"])),
+        ("jerk where chunks join over jerk inside", beside(a["boundary_jerk"], a["boundary_jerk_true_motion"])),
+        (f"distance between {a['seeds']} seeds over that between true clips", f"{a['diversity']:.2f}"),
+    ]
+
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2430; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .35rem .8rem; text-align: left; }
 tr { border-bottom: 1px solid #e3e6eb; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.numbers td + td { text-align: right; font-variant-numeric: tabular-nums; }
 .reached { color: #15803d; } .missed { color: #b91c1c; } .beside { color: #667; }
 img { max-width: 100%; } figure { margin: 1.5rem 0; } figcaption { color: #667; } code { font-size: .85em; }
 """
@@ -112,10 +167,23 @@ def table_of_targets(targets: list[dict[str, Any]]) -> str:
     rows = []
     for t in targets:
         verdict = "reached" if t["passed"] else "missed"
-        cells = f'<td class="n">{t["value"]:.2f}</td><td class="n">{t["at_least"]:.2f}</td><td class="{verdict}">{verdict}</td>'
+        cells = f'<td class="n">{t["value"]:.2f}</td><td class="n">{bounds(t)}</td><td class="{verdict}">{verdict}</td>'
         rows.append(f'<tr><td>{html.escape(t["name"])}</td>{cells}<td class="beside">{html.escape(t["beside"])}</td></tr>')
-    head = "<tr><th>on people never seen and voices never heard</th><th>is</th><th>at least</th><th></th><th></th></tr>"
+    head = "<tr><th>on people never seen and voices never heard</th><th>is</th><th>target</th><th></th><th></th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """HTML table; the first column is of names, the others of numbers."""
+    line = lambda tag, cells: "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+    lines = [line("th", head), *(line("td", row) for row in rows)]
+    return f'<table class="numbers">{"".join(f"<tr>{cells}</tr>" for cells in lines)}</table>'
+
+
+def table_over_time(report: Mapping[str, Any]) -> str:
+    """HTML table of `motion_report.over_time`."""
+    trends = report["trends"]
+    return table(HEAD, trend_rows(trends["own"], trends["true"]))
 
 
 def table_of_facts(rows: list[tuple[str, str]]) -> str:
@@ -133,6 +201,8 @@ def inlined(picture: bytes, caption: str) -> str:
 def body(report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     """The report as HTML, without the page around it. `pictures`: caption → PNG."""
     parts = [table_of_targets(report["targets"]), table_of_facts(facts(report["scores"]))]
+    if over := report["scores"].get("actor", {}).get("over_time"):
+        parts.append(table_over_time(over))
     parts += [inlined(picture, caption) for caption, picture in pictures.items()]
     origins = ", ".join(f"{name} {html.escape(o['hash'])}" for name, o in report["checkpoints"].items())
     return "".join([*parts, f'<p class="beside">Checkpoints: {origins}.</p>'])

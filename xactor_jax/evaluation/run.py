@@ -13,7 +13,9 @@ from jaxtyping import Float, UInt8
 
 from xactor_jax.audio.log_mel import log_mel_features
 from xactor_jax.evaluation import actor, figures, motion, report, video
-from xactor_jax.evaluation.clips import ReadClip, TrueClip, read
+from xactor_jax.evaluation.clips import Encoder, ReadClip, TrueClip, read
+from xactor_jax.evaluation.emotion import EmotionProbe, fit_emotion
+from xactor_jax.evaluation.motion_report import NAMES, SEGMENT, Ruler, Truth, over_time
 from xactor_jax.evaluation.probes import RidgeProbe
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pictures import fit_size, frame_encoder, to_float
@@ -29,8 +31,10 @@ class EvaluationSettings:
     """How much is looked at."""
 
     probe_step: int = 5  # frames between those that probes are fitted and scored on
-    actor_clips: int = 16  # test clips whose speech the actor hears
+    actor_clips: int = 32  # test clips whose speech the actor hears
     actor_frames: int = 125  # of each
+    actor_seeds: int = 3  # rollouts of each from the same speech
+    segment_frames: int = SEGMENT  # clips of twice as many are also measured piece by piece
     video_clips: int = 4  # of these, clips rendered
     video_frames: int = 32  # of each
     sheets: int = 3  # contact sheets
@@ -89,28 +93,56 @@ def evaluate(models: Models, splits: Splits, settings: Settings, how: Evaluation
     result = Evaluation(scores, r2_picture(scores), probe)
     if models.actor is None:
         return result
-    clips = cut_alike([splits.test[i] for i in spread(len(splits.test), how.actor_clips)], how.actor_frames)
-    latents = [read(encode, clip) for clip in clips]
     note("generating motion from speech")
-    motions = _generated(models, settings, how, clips, latents)
-    followed = actor.actor_scores(probe, latents, motions)
+    performed = _performed(models, settings, how, splits.test, encode)
+    note("measuring motion")
+    feelings, chunk = fit_emotion([*train, *held], how.probe_step), models.actor.model.network.chunk
+    latents, motions = performed.latents, performed.motions
+    followed = actor.actor_scores(probe, feelings, latents, motions, performed.again, chunk)
+    if motions.true.shape[1] >= 2 * how.segment_frames:
+        followed["over_time"] = over_time(_ruler(performed, probe, feelings, chunk, how.segment_frames), motions.own)
     result = _joined(result, {"actor": followed}, motion_pictures(followed, probe, latents, motions))
     if models.video is None:
         return result
     note("rendering video")
-    rendered = _rendered(models, settings, how, clips, latents, motions)
+    rendered = _rendered(models, settings, how, performed)
     return _joined(result, {"video": video.video_scores(rendered)}, sheets(rendered, latents, how))
+
+
+class Performed(NamedTuple):
+    """Test clips cut to one length, and motion generated for them; `again` with further seeds."""
+
+    clips: Sequence[TrueClip]
+    latents: Sequence[ReadClip]
+    motions: actor.Motions
+    again: Float[np.ndarray, "s b t d"]
+
+
+def _performed(
+    models: Models, settings: Settings, how: EvaluationSettings, test: Sequence[TrueClip], encode: Encoder
+) -> Performed:
+    clips = cut_alike([test[i] for i in spread(len(test), how.actor_clips)], how.actor_frames)
+    latents = [read(encode, clip) for clip in clips]
+    audio = np.stack([log_mel_features(clip.waveform) for clip in clips])
+    motions = actor.generate_motions(generator(models, settings, how.seed), latents, audio)
+    seeds = range(how.seed + 1, how.seed + how.actor_seeds)
+    again = np.stack([generator(models, settings, seed)(audio, motions.true[:, 0]) for seed in seeds])
+    return Performed(clips, latents, motions, again)
+
+
+def _ruler(performed: Performed, probe: RidgeProbe, feelings: EmotionProbe | None, chunk: int, segment: int) -> Ruler:
+    clips = performed.latents
+    known = feelings is not None and all(clip.emotion is not None for clip in clips)
+    truth = Truth(
+        latents=performed.motions.true,
+        jaw=np.stack([motion.column(clip.controls, "jaw") for clip in clips]),
+        emotion=np.stack([clip.emotion for clip in clips]) if known else None,
+    )
+    return Ruler(truth=truth, chunk=chunk, probe=probe, feelings=feelings, segment=segment)
 
 
 def _joined(evaluation: Evaluation, scores: dict[str, dict[str, Any]], shown: dict[str, bytes]) -> Evaluation:
     return evaluation._replace(scores={**evaluation.scores, **scores}, pictures={**evaluation.pictures, **shown})
-
-
-def _generated(
-    models: Models, settings: Settings, how: EvaluationSettings, clips: Sequence[TrueClip], latents: Sequence[ReadClip]
-) -> actor.Motions:
-    audio = np.stack([log_mel_features(clip.waveform) for clip in clips])
-    return actor.generate_motions(generator(models, settings, how.seed), latents, audio)
 
 
 def cut_alike(clips: Sequence[TrueClip], most: int) -> list[TrueClip]:
@@ -124,20 +156,13 @@ def spread(count: int, most: int) -> list[int]:
     return sorted({int(i) for i in np.linspace(0, count - 1, min(most, count))})
 
 
-def _rendered(
-    models: Models,
-    settings: Settings,
-    how: EvaluationSettings,
-    clips: Sequence[TrueClip],
-    latents: Sequence[ReadClip],
-    motions: actor.Motions,
-) -> video.Rendered:
+def _rendered(models: Models, settings: Settings, how: EvaluationSettings, performed: Performed) -> video.Rendered:
     """Some of the clips, at the video stage's size, cut to `how.video_frames`."""
-    chosen, n = spread(len(clips), how.video_clips), how.video_frames
-    side = models.video.model.image_size
+    clips, latents, n = performed.clips, performed.latents, how.video_frames
+    chosen, side = spread(len(clips), how.video_clips), models.video.model.image_size
     shown = [dataclasses.replace(clips[i], frames=fit_size(clips[i].frames[:n], side)) for i in chosen]
     moved = [dataclasses.replace(latents[i], latents=latents[i].latents[:n]) for i in chosen]
-    return video.render_clips(renderer(models, settings, how.seed), shown, moved, motions.own[chosen][:, :n])
+    return video.render_clips(renderer(models, settings, how.seed), shown, moved, performed.motions.own[chosen][:, :n])
 
 
 def r2_picture(scores: Mapping[str, Any]) -> dict[str, bytes]:
@@ -154,10 +179,13 @@ def motion_pictures(
     truth = np.stack([motion.column(clips[i].controls, "jaw") for i in some])
     curves = {"true": truth, "own": actor.jaw_curves(probe, motions.own[some])}
     plot = figures.jaw_plot(curves, [f"{clips[i].person}, clip {clips[i].clip}" for i in some])
-    return {
+    pictures = {
         "The jaw, read from motion generated for voices never heard, beside the true one": plot,
         "How the jaw follows the speech": figures.lag_plot(scores["lag_curves"]),
     }
+    if over := scores.get("over_time"):
+        pictures["Measures of one segment after another"] = figures.segment_plot(over["curves"], over["minutes"], NAMES)
+    return pictures
 
 
 def sheets(rendered: video.Rendered, clips: Sequence[ReadClip], how: EvaluationSettings) -> dict[str, bytes]:
