@@ -1,19 +1,24 @@
 # make demo   a puppet never seen in training speaks with a voice never heard; opens as build/demo/index.html
 # make test   the whole test suite
+# make parity  networks against their published implementations, which are large to install
 # make train  every stage from scratch on puppets, then the report: how data/assets was made
 # make assets the checkpoints of `make train` become the embedded ones
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 RUNS := runs/puppets
+PARITY := .venv-parity/bin
 
-.PHONY: demo test lint train assets clean
+.PHONY: demo test parity lint train assets clean
 
 demo: .venv/users
 	$(BIN)/python launch/demo.py --out build/demo
 
 test: .venv/developers
 	$(BIN)/python -m pytest -n 2
+
+parity: .venv-parity/ready
+	$(PARITY)/python -m pytest tests/parity
 
 lint: .venv/developers
 	$(BIN)/ruff check .
@@ -47,4 +52,10 @@ clean:
 
 .venv/developers: requirements-dev.lock | .venv/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
+	touch $@
+
+.venv-parity/ready: requirements-dev.lock requirements-parity.lock | .venv/uv
+	$(PYTHON) -m venv .venv-parity
+	$(BIN)/uv pip install --quiet --python $(PARITY)/python -r requirements-dev.lock
+	$(PARITY)/pip install --quiet --disable-pip-version-check -r requirements-parity.lock
 	touch $@

@@ -8,6 +8,7 @@ They are read from a run's folder (its newest good checkpoint) or from an export
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from typing import Any
@@ -30,7 +31,13 @@ log = logging.getLogger(__name__)
 ARRAYS = "variables"
 DTYPES = ("float32", "float16")
 COMMITTED = "commit_success.txt"
-FOLDERS = (("data", "path"), ("data", "encoded_path"), ("pretrained", "motion"), ("pretrained", "autoencoder"))
+FOLDERS = (
+    ("data", "path"),
+    ("data", "encoded_path"),
+    ("data", "audio", "checkpoint"),
+    ("pretrained", "motion"),
+    ("pretrained", "autoencoder"),
+)
 
 
 def load_variables(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Variables]:
@@ -60,17 +67,26 @@ def export(source: epath.PathLike, target: epath.PathLike, dtype: str = "float32
     Raises `UserError` when there is no checkpoint, when `target` holds anything else, or float16 cannot hold a number.
     """
     config, variables = _load(absolute(source), "a file in configs")
-    folder = absolute(target)
-    _check_target(folder, config.stage)
-    tree = narrow(variables._asdict(), dtype)
+    write_export(target, config, variables, dtype)
+
+
+def write_export(target: epath.PathLike, config: ConfigDict, variables: Variables, dtype: str = "float32") -> None:
+    """The same of variables in memory; on a local disk whole or not at all.
+
+    Raises `UserError` when `target` holds anything but an older export of the stage, or float16 cannot hold a number.
+    """
+    check_target(target, config.stage)
+    folder, tree = absolute(target), narrow(variables._asdict(), dtype)
     if is_remote(folder):
         _write_export(folder, config, tree)
         return
     temporary = folder.parent / f".{folder.name}.tmp"
-    _remove(temporary)
-    _write_export(temporary, config, tree)
-    _remove(folder)
-    temporary.rename(folder)
+    try:
+        _write_export(temporary, config, tree)
+        _remove(folder)
+        temporary.rename(folder)
+    finally:
+        _remove(temporary)
 
 
 def narrow(tree: Tree, dtype: str) -> Tree:
@@ -89,7 +105,9 @@ def _cast(tree: Tree, dtype: Any) -> Tree:
         return jax.tree.map(lambda x: x.astype(dtype) if jax.numpy.issubdtype(x.dtype, jax.numpy.floating) else x, tree)
 
 
-def _check_target(folder: epath.Path, stage: str) -> None:
+def check_target(target: epath.PathLike, stage: str) -> None:
+    """Raises `UserError` unless an export of the stage may be written there."""
+    folder = absolute(target)
     if not folder.exists() or not any(folder.iterdir()):
         return
     old = read_config(folder)
@@ -117,9 +135,10 @@ def _write_export(folder: epath.Path, config: ConfigDict, tree: Tree) -> None:
 def placeless(config: ConfigDict) -> dict[str, Any]:
     """The settings without the folders that a run read: they mean nothing on another machine."""
     settings = config.to_dict()
-    for section, name in FOLDERS:
-        if name in settings.get(section, {}):
-            settings[section][name] = ""
+    for *sections, name in FOLDERS:
+        inner = functools.reduce(lambda outer, section: outer.get(section, {}), sections, settings)
+        if name in inner:
+            inner[name] = ""
     return settings
 
 

@@ -1,0 +1,134 @@
+"""Released files become checkpoints that load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import jax
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tests.audio.released import Reference, config_of, weights_of, write_released
+from tests.pretrained.archives import write_tensors
+from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
+from xactor_jax.errors import UserError
+from xactor_jax.pretrained.importing import import_weights
+from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
+
+
+@pytest.fixture
+def config() -> dict:
+    return config_of("group")
+
+
+@pytest.fixture
+def weights(config, rng) -> dict[str, np.ndarray]:
+    return weights_of(config, rng)
+
+
+def hidden_states(folder, x: np.ndarray) -> np.ndarray:
+    config, variables = load_variables(folder, "wav2vec2")
+    network = Wav2Vec2(Wav2Vec2Settings(**config.network))
+    return np.asarray(jax.jit(network.apply)({"params": variables.params}, x[None])[0][:, 0])
+
+
+def test_a_checkpoint_computes_what_was_released(tmp_path, config, weights, rng):
+    x = rng.normal(size=1500).astype(np.float32)
+    import_weights("wav2vec2", write_released(tmp_path / "r", config, weights), tmp_path / "out")
+    np.testing.assert_allclose(hidden_states(tmp_path / "out", x), Reference(config, weights)(x), atol=2e-5)
+
+
+def test_formats_prefixes_and_spellings_are_one(tmp_path, config, weights):
+    import_weights("wav2vec2", write_released(tmp_path / "r", config, weights), tmp_path / "a")
+    torch = write_tensors(tmp_path / "r" / "pytorch_model.bin", {f"wav2vec2.{k}": v for k, v in weights.items()})
+    import_weights("wav2vec2", torch, tmp_path / "b")
+    spelled = {k.replace("weight_g", "parametrizations.weight.original0"): v for k, v in weights.items()}
+    spelled = {k.replace("weight_v", "parametrizations.weight.original1"): v for k, v in spelled.items()}
+    spelled |= {"lm_head.weight": np.ones((2, 2)), "masked_spec_embed": np.ones(8), "quantizer.codevectors": np.ones(3)}
+    import_weights("wav2vec2", write_released(tmp_path / "s", config, spelled), tmp_path / "c")
+    assert len({checkpoint_hash(tmp_path / name) for name in "abc"}) == 1
+
+
+def test_half_precision_is_read(tmp_path, config, weights):
+    write_released(tmp_path / "r", config, weights)
+    save_file({k: v.astype(ml_dtypes.bfloat16) for k, v in weights.items()}, tmp_path / "r" / "half.safetensors")
+    import_weights("wav2vec2", tmp_path / "r" / "half.safetensors", tmp_path / "out")
+    _, variables = load_variables(tmp_path / "out", "wav2vec2")
+    expected = weights["feature_projection.projection.bias"].astype(ml_dtypes.bfloat16).astype(np.float32)
+    np.testing.assert_array_equal(variables.params["projection"]["bias"], expected)
+
+
+def test_whether_recordings_are_normalised_is_read(tmp_path, config, weights):
+    file = write_released(tmp_path / "r", config, weights)
+    (tmp_path / "r" / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
+    import_weights("wav2vec2", file, tmp_path / "out")
+    assert load_variables(tmp_path / "out", "wav2vec2")[0].network.normalize is False
+
+
+def test_an_older_import_is_replaced_and_anything_else_kept(tmp_path, config, weights):
+    file = write_released(tmp_path / "r", config, weights)
+    import_weights("wav2vec2", file, tmp_path / "out")
+    import_weights("wav2vec2", file, tmp_path / "out", dtype="float16")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(UserError, match="holds something else"):
+        import_weights("wav2vec2", file, tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def broken_releases(folder, config: dict, weights: dict) -> dict[str, tuple]:
+    """What is wrong → (arguments, what the message says)."""
+    lacking = {k: v for k, v in weights.items() if k != "encoder.layers.1.attention.q_proj.bias"}
+    shapeless = {**weights, "encoder.layer_norm.weight": np.ones(9, np.float32)}
+    release = lambda name, w, c=config: write_released(folder / name, c, w)
+    cut = release("cut", weights)
+    cut.write_bytes(cut.read_bytes()[:5000])
+    alone = release("alone", weights)
+    (folder / "alone" / "config.json").unlink()
+    return {
+        "a missing key": (release("lacking", lacking), "lacks encoder.layers.1.attention.q_proj.bias"),
+        "a surplus key": (release("surplus", {**weights, "extra.weight": np.ones(2)}), "holds extra.weight"),
+        "a wrong shape": (release("shape", shapeless), "encoder.layer_norm.weight (9,) cannot be read as norm/scale (8,)"),
+        "the other design": (release("design", weights, config_of("layer")), "lacks"),
+        "a cut file": (cut, "damaged or no .safetensors"),
+        "no config": (alone, "config.json cannot be read"),
+        "no file": (folder / "none.safetensors", "config.json cannot be read"),
+        "another network": (release("hubert", weights, {**config, "model_type": "hubert"}), "model_type"),
+        "no weights": (folder / "alone" / "x.txt", "config.json cannot be read"),
+    }
+
+
+def test_nothing_is_written_when_something_is_wrong(tmp_path, config, weights):
+    for file, reason in broken_releases(tmp_path, config, weights).values():
+        before = set(tmp_path.iterdir())
+        with pytest.raises(UserError) as caught:
+            import_weights("wav2vec2", file, tmp_path / "out")
+        assert reason in str(caught.value)
+        assert set(tmp_path.iterdir()) == before
+
+
+def test_files_of_no_known_kind_are_refused(tmp_path, config, weights):
+    write_released(tmp_path / "r", config, weights)
+    with pytest.raises(UserError, match="no file of weights"):
+        import_weights("wav2vec2", tmp_path / "r" / "config.json", tmp_path / "out")
+    with pytest.raises(UserError, match="does not exist"):
+        import_weights("wav2vec2", tmp_path / "r" / "none.bin", tmp_path / "out")
+
+
+def run(repository, *arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, "launch/import_weights.py", "--what", "wav2vec2", *map(str, arguments)]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True)
+
+
+def test_the_program_imports_and_says_what_is_wrong(repository, tmp_path, config, weights):
+    file = write_released(tmp_path / "r", config, weights)
+    (tmp_path / "r" / "config.json").rename(tmp_path / "c.json")
+    done = run(repository, "--from", file, "--config", tmp_path / "c.json", "--to", tmp_path / "out")
+    assert done.returncode == 0 and done.stdout == f"{tmp_path / 'out'}: {checkpoint_hash(tmp_path / 'out')}\n", done.stderr
+    wrong = run(repository, "--from", file, "--to", tmp_path / "other")
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "config.json cannot be read" in wrong.stderr
+    assert not (tmp_path / "other").exists()

@@ -1,0 +1,80 @@
+"""Released weights as they lie in files: names and arrays, whatever wrote them."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+
+import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16, which safetensors asks it for)
+import numpy as np
+import safetensors
+from etils import epath
+
+from xactor_jax.errors import UserError
+from xactor_jax.paths import is_remote
+from xactor_jax.pretrained.torch_files import TorchTensors
+
+TORCH = (".bin", ".pt", ".pth", ".ckpt")
+SUFFIXES = (".safetensors", *TORCH)
+
+Weights = Mapping[str, np.ndarray]
+
+
+class _SafeTensors(Weights):
+    """An open .safetensors file; arrays are read when they are asked for."""
+
+    def __init__(self, path: str):
+        self._file = safetensors.safe_open(path, framework="numpy")
+        self._names = list(self._file.keys())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._file.get_tensor(name)
+
+
+@contextlib.contextmanager
+def open_weights(path: epath.PathLike) -> Iterator[Weights]:
+    """Name → array of a .safetensors or PyTorch file, local or gs://; arrays are read one by one.
+
+    Raises:
+        UserError: there is no such file, it is neither of the two, or it is damaged.
+    """
+    source = epath.Path(path)
+    if source.suffix not in SUFFIXES:
+        raise UserError(f"{path} is no file of weights: name one that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+    if not source.is_file():
+        raise UserError(f"the file {path} does not exist: check the path.")
+    with _local(source) as local:
+        if source.suffix in TORCH:
+            with local.open("rb") as file:
+                yield TorchTensors(file, str(path))
+        else:
+            yield _open_safetensors(local, str(path))
+
+
+def _open_safetensors(local: pathlib.Path, name: str) -> Weights:
+    try:
+        return _SafeTensors(str(local))
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(f"{name} is damaged or no .safetensors file ({error}): fetch it again.") from None
+
+
+@contextlib.contextmanager
+def _local(source: epath.Path) -> Iterator[pathlib.Path]:
+    """The file itself, or a temporary copy of a remote one."""
+    if not is_remote(source):
+        yield pathlib.Path(source)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder) / source.name
+        with source.open("rb") as remote, copy.open("wb") as local:
+            shutil.copyfileobj(remote, local)
+        yield copy
