@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from xactor_jax.diffusion.guidance import classifier_free, combined
+from xactor_jax.diffusion.guidance import classifier_free, weighted
 
 
 def test_scales_zero_one_and_two(key: jax.Array) -> None:
@@ -17,7 +17,6 @@ def test_scales_zero_one_and_two(key: jax.Array) -> None:
 
 def test_several_conditions(key: jax.Array) -> None:
     full, no_audio, no_emotion = jax.random.normal(key, (3, 5))
-    np.testing.assert_allclose(combined(full, [no_audio], [2.5]), classifier_free(no_audio, full, 2.5), atol=1e-6)
+    np.testing.assert_allclose(weighted([full, no_audio], [2.5, -1.5]), classifier_free(no_audio, full, 2.5), atol=1e-6)
     want = full + 1.0 * (full - no_audio) - 0.5 * (full - no_emotion)
-    np.testing.assert_allclose(combined(full, [no_audio, no_emotion], [2.0, 0.5]), want, atol=1e-6)
-    np.testing.assert_array_equal(combined(full, [], []), full)
+    np.testing.assert_allclose(weighted([full, no_audio, no_emotion], [1.5, -1.0, 0.5]), want, atol=1e-6)

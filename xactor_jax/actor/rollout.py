@@ -36,6 +36,7 @@ from jaxtyping import Array, Float, Int, Key
 from xactor_jax.actor.network import ActorNetwork, Conditions, Keep, Memory
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.gaussian import GaussianProcess
+from xactor_jax.diffusion.guidance import weighted
 from xactor_jax.diffusion.scheduling import WindowSchedule, ages_that_change, history_levels, per_frame, window_schedule
 from xactor_jax.diffusion.steppers import is_stochastic, take_step
 from xactor_jax.emotion import Emotion, frames_of
@@ -238,7 +239,7 @@ class Window:
         arguments = self.tiled((x, t)), conditions, self.keep(len(x)), position * self.network.chunk, memory
         out, _ = self.network.apply({"params": guide.params}, *arguments[0], *arguments[1:], method="continued")
         weights = self.settings.branches.values()
-        return sum(weight * y for weight, y in zip(weights, jnp.split(out, len(weights)), strict=True))
+        return weighted(jnp.split(out, len(weights)), weights)
 
     def conditions(self, guide: Guide, frames: Frames, start: int, stop: int | None) -> Conditions:
         """Those of the frames from `start` to before `stop`, for every branch."""

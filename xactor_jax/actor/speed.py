@@ -18,6 +18,7 @@ from xactor_jax.actor.model import ActorModel, make_guide
 from xactor_jax.actor.network import Conditions
 from xactor_jax.actor.rollout import Guide, Window
 from xactor_jax.actor.settings import RolloutSettings
+from xactor_jax.diffusion.guidance import weighted
 from xactor_jax.diffusion.steppers import take_step
 from xactor_jax.emotion import frames_of
 from xactor_jax.training.task import Variables
@@ -85,7 +86,7 @@ def _anew(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
     def call(guide: Guide, x: jax.Array, conditions: Conditions) -> jax.Array:
         def predict(x: jax.Array, t: jax.Array) -> jax.Array:
             out = window.network.apply({"params": guide.params}, *window.tiled((x, t)), conditions, keep, valid)
-            return sum(w * y for w, y in zip(weights, jnp.split(out, len(weights)), strict=True))
+            return weighted(jnp.split(out, len(weights)), weights)
 
         def row(x: jax.Array, m: jax.Array) -> tuple[jax.Array, None]:
             t, s = (jnp.full(x.shape[:2], levels[m + i]) for i in (0, 1))

@@ -1,15 +1,15 @@
 """Guidance: predictions pushed away from what the network says with a condition taken away.
 
 (1)  guided = negative + scale (positive - negative)                            Ho & Salimans 2022, eq. 6 (w = scale - 1)
-(2)  guided = positive + sum_i (scale_i - 1) (positive - negative_i)            several conditions, each taken away by itself
+(2)  guided = sum_b w_b y_b,   sum_b w_b = 1                       predictions under several conditions b
 
-Scale 1 is the conditional prediction, 0 the unconditional one. (2) with one condition is (1). All are linear, so that they hold
-for x0, eps and v alike.
+Scale 1 is the conditional prediction, 0 the unconditional one. (1) is (2) with w = (scale, 1 - scale). All are linear, so that
+they hold for x0, eps, v and flow alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -22,11 +22,6 @@ def classifier_free(
     return negative + scale * (positive - negative)
 
 
-def combined(
-    positive: Float[Array, "*x"], negatives: Sequence[Float[Array, "*x"]], scales: Sequence[float]
-) -> Float[Array, "*x"]:
-    """(2): `negatives[i]` is the prediction without condition i, whose scale is `scales[i]`."""
-    guided = positive
-    for negative, scale in zip(negatives, scales, strict=True):
-        guided = guided + (scale - 1.0) * (positive - negative)
-    return guided
+def weighted(predictions: Iterable[Float[Array, "*x"]], weights: Iterable[float]) -> Float[Array, "*x"]:
+    """(2)."""
+    return sum(w * y for w, y in zip(weights, predictions, strict=True))
