@@ -1,0 +1,36 @@
+"""The embedded actor hears sounds that are nothing like what it was trained on: it keeps moving, and keeps its measure."""
+
+from __future__ import annotations
+
+import pathlib
+
+import jax
+import numpy as np
+
+from data.embedded import embedded_checkpoint
+from xactor_jax.actor.settings import RolloutSettings
+from xactor_jax.audio.log_mel import log_mel_features
+from xactor_jax.media.audio_io import read_audio
+from xactor_jax.sampling.load import load_stage
+
+SOUNDS = ["speech_zh_news_8s", "emotional_f_9s", "sing_ja_10s", "rap_f_10s", "noisy_cafeteria_snr0_6s"]
+SECONDS = 6
+
+
+def test_motion_neither_freezes_nor_runs_away_whatever_it_hears(real_data: pathlib.Path) -> None:
+    sounds = [read_audio(str(real_data / "audio" / f"{name}.flac"))[: SECONDS * 16000] for name in SOUNDS]
+    rng = np.random.default_rng(0)
+    sounds += [np.zeros(SECONDS * 16000, np.float32), rng.uniform(-1, 1, SECONDS * 16000).astype(np.float32)]
+    features = [log_mel_features(sound)[: SECONDS * 24] for sound in sounds]
+    stage = load_stage("actor", embedded_checkpoint("actor"))
+    reference = np.zeros((len(sounds), stage.model.network.latent_dim), np.float32)
+    settings = RolloutSettings(**{**stage.config.rollout.to_dict(), "steps": 6})
+    motion = np.asarray(
+        stage.model.rollout(stage.variables, jax.random.key(0), np.stack(features), reference, settings=settings)
+    )
+    assert np.isfinite(motion).all()
+    # Latents have a deviation of 1 over the corpus that the actor was trained on.
+    assert np.abs(motion).max() < 15.0
+    late = motion[:, motion.shape[1] // 2 :]
+    assert (late.std(axis=1).mean(axis=-1) > 0.05).all(), "frozen"
+    assert (late.std(axis=1).mean(axis=-1) < 2.0).all(), "running away"
