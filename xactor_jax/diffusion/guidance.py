@@ -4,7 +4,7 @@
 (2)  guided = positive + sum_i (scale_i - 1) (positive - negative_i)            several conditions, each taken away by itself
 
 Scale 1 is the conditional prediction, 0 the unconditional one. (2) with one condition is (1). All are linear, so that they hold
-for x0, eps and v alike.
+for x0, eps, v and flow alike.
 """
 
 from __future__ import annotations
