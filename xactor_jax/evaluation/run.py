@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from xactor_jax.audio.log_mel import log_mel_features
 from xactor_jax.evaluation import actor, figures, motion, report, video
 from xactor_jax.evaluation.clips import ReadClip, TrueClip, read
 from xactor_jax.evaluation.probes import RidgeProbe
@@ -109,7 +108,7 @@ def _joined(evaluation: Evaluation, scores: dict[str, dict[str, Any]], shown: di
 def _generated(
     models: Models, settings: Settings, how: EvaluationSettings, clips: Sequence[TrueClip], latents: Sequence[ReadClip]
 ) -> actor.Motions:
-    audio = np.stack([log_mel_features(clip.waveform) for clip in clips])
+    audio = np.stack([models.actor.audio.whole(clip.waveform) for clip in clips])
     return actor.generate_motions(generator(models, settings, how.seed), latents, audio)
 
 
