@@ -63,6 +63,15 @@ def get_common(stage: str) -> ConfigDict:
     c.data.examples_per_clip = 4  # examples drawn from one record each time it is read; divides batch_size
     c.data.threads = 2  # threads that read and decode; 0: in the loop itself
 
+    c.data.audio = ConfigDict()  # what records are encoded with, and filled in: what they were encoded with
+    c.data.audio.kind = "log_mel"  # log_mel or wav2vec2; what follows is for wav2vec2
+    c.data.audio.checkpoint = ""  # folder made by launch/import_weights.py
+    c.data.audio.layers = "all"  # hidden states: all, last, or numbers such as "8" or "1,4,8"; 0: before the first block
+    c.data.audio.combine = "concat"  # what becomes of several: concat or sum
+    c.data.audio.weights = ()  # of the sum, one for each; none: their mean
+    c.data.audio.piece = 5.0  # seconds computed at a time
+    c.data.audio.context = 2.0  # seconds heard on either side of a piece
+
     c.pretrained = ConfigDict()
     c.pretrained.motion = ""  # run or export folder of the motion stage; empty: the embedded checkpoint
     c.pretrained.motion_hash = ""  # filled in: of the motion stage that the encoded records were made with

@@ -12,7 +12,9 @@ from data.encoded import encoded_metadata
 from data.puppets.build import GENERATOR, build
 from data.storage import is_prepared
 from xactor_jax.errors import UserError
+from xactor_jax.pretrained.audio import audio_hash, load_audio_features
 from xactor_jax.training.checkpoints import checkpoint_hash
+from xactor_jax.training.experiment import tuples
 
 ASSETS = epath.Path(__file__).parent / "assets"
 NEEDS_ENCODED = ("actor", "video")
@@ -50,10 +52,32 @@ def ensure_encoded(config: ConfigDict) -> epath.Path:
     if config.data.encoded_path:
         return epath.Path(config.data.encoded_path)
     clips = ensure_clips(config)
-    path = clips.parent / f"{clips.name}-encoded-{checkpoint_hash(config.pretrained.motion)[:12]}"
+    path = clips.parent / f"{clips.name}-encoded-{checkpoint_hash(config.pretrained.motion)[:12]}{audio_suffix(config)}"
     if not is_prepared(path):
-        encode_dataset(clips, config.pretrained.motion, path)
+        encode_dataset(clips, config.pretrained.motion, path, audio=config.data.audio)
     return path
+
+
+def audio_suffix(config: ConfigDict) -> str:
+    """What tells records with other audio features than log-mel apart; empty for log-mel."""
+    return "" if config.data.audio.kind == "log_mel" else f"-{audio_hash(load_audio_features(config.data.audio).to_dict())}"
+
+
+def fill_in_audio(config: ConfigDict) -> None:
+    """What the encoded records say of their audio features replaces what the config asks for.
+
+    Raises:
+        UserError: the config asks for another kind, or the network takes another number of features.
+    """
+    recorded = {"kind": "log_mel", **encoded_metadata(config.data.encoded_path).get("audio", {})}
+    asked = config.data.audio.kind
+    if asked not in ("log_mel", recorded["kind"]):
+        again = f"encode them with launch/encode.py --audio {asked}"
+        raise UserError(f"{config.data.encoded_path} has {recorded['kind']} features, not {asked}: {again}.")
+    size, given = config.network.get("audio_dim"), recorded.get("num_features")
+    if config.stage == "actor" and size and given and size != given:
+        raise UserError(f"the records have {given} audio features a frame, not {size}: add --config.network.audio_dim={given}.")
+    config.data.audio = ConfigDict(tuples(recorded))
 
 
 def ensure_data(config: ConfigDict) -> ConfigDict:
@@ -66,6 +90,7 @@ def ensure_data(config: ConfigDict) -> ConfigDict:
     if config.stage in NEEDS_ENCODED:
         config.data.encoded_path = str(ensure_encoded(config))
         config.pretrained.motion_hash = encoded_metadata(config.data.encoded_path)["motion_hash"]
+        fill_in_audio(config)
     if config.stage in NEEDS_CLIPS:
         config.data.path = str(ensure_clips(config))
     return config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,13 +13,14 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from data import records, storage
 from data.encoded import EncodedClip, write_encoded
-from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
+from xactor_jax.audio.features import AudioFeatures, Settings
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel
+from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.sampling.pictures import Encoder, frame_encoder
 from xactor_jax.training.checkpoints import load_variables, variables_hash
 
-AUDIO = LogMelSettings()
+LOG_MEL = {"kind": "log_mel"}
 
 
 def clip_frames(clip: Mapping[str, Any]) -> UInt8[np.ndarray, "t h w 3"]:
@@ -33,17 +33,19 @@ def clip_waveform(audio: Int16[np.ndarray, "samples"]) -> Float[np.ndarray, "sam
     return audio.astype(np.float32) / np.float32(32768)
 
 
-def encode_clip(encode: Encoder, clip: Mapping[str, Any]) -> EncodedClip:
+def encode_clip(encode: Encoder, audio: AudioFeatures, clip: Mapping[str, Any]) -> EncodedClip:
     """The encoded record of a clip record."""
-    features = log_mel_features(clip_waveform(clip["audio"]), AUDIO)
+    features = audio.whole(clip_waveform(clip["audio"]))
     labels = {name: clip[name] for name in ("person", "clip", "emotion", "emotion_intensity", "controls")}
     return EncodedClip(motion_latents=encode(clip_frames(clip)), audio_features=features, **labels)
 
 
-def encode_split(encode: Encoder, source: storage.RecordSource, done: Callable[[], None]) -> Iterator[EncodedClip]:
+def encode_split(
+    encode: Encoder, audio: AudioFeatures, source: storage.RecordSource, done: Callable[[], None]
+) -> Iterator[EncodedClip]:
     """Encoded records of a split, one at a time, in its order."""
     for index in range(len(source)):
-        yield encode_clip(encode, source[index])
+        yield encode_clip(encode, audio, source[index])
         done()
 
 
@@ -53,6 +55,7 @@ def encode_dataset(
     out_path: epath.PathLike,
     batch_size: int = 64,
     progress: bool = True,
+    audio: Settings = LOG_MEL,
 ) -> None:
     """Writes the encoded records of every clip of every split to `out_path`, whole or not at all.
 
@@ -60,6 +63,7 @@ def encode_dataset(
         motion_checkpoint: run or export of the motion stage; its hash becomes part of the metadata.
         batch_size: frames that go through the encoder at once.
         progress: whether a bar is shown on stderr.
+        audio: settings of the audio features, see `load_audio_features`; whole, they become part of the metadata.
 
     Raises:
         UserError: no clips or no checkpoint there, or `out_path` holds something already.
@@ -70,14 +74,16 @@ def encode_dataset(
     sources = {split: records.open_clips(clips_path, split) for split in splits}
     config, variables = load_variables(motion_checkpoint, "motion")
     encode = frame_encoder(MotionModel.from_config(config), variables, batch_size)
+    features = load_audio_features(audio)
     metadata = {
         "motion_hash": variables_hash(variables),
         "motion_checkpoint": str(motion_checkpoint),
         "clips": str(clips_path),
-        "audio": {"features": "log_mel", **dataclasses.asdict(AUDIO)},
+        "audio": features.to_dict(),
     }
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not progress) as bar:
         task = bar.add_task("encoding clips", total=sum(map(len, sources.values())))
-        encoded = {split: encode_split(encode, source, lambda: bar.advance(task)) for split, source in sources.items()}
+        done = lambda: bar.advance(task)
+        encoded = {split: encode_split(encode, features, source, done) for split, source in sources.items()}
         write_encoded(out_path, encoded, metadata=metadata)

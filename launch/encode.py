@@ -1,6 +1,7 @@
 """Writes motion latents and audio features of a data set, which the actor and the video stage train on.
 
 python launch/encode.py --data CLIPS --motion CKPT --out DIR
+python launch/encode.py --data CLIPS --out DIR --audio wav2vec2 --audio_checkpoint W2V    # made by launch/import_weights.py
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 
 import _root  # noqa: F401  (puts the project on the path)
 
-from xactor_jax.errors import exit_on_user_error
+from xactor_jax.errors import UserError, exit_on_user_error
 
 
 def parse() -> argparse.Namespace:
@@ -19,18 +20,45 @@ def parse() -> argparse.Namespace:
     add("--motion", default="", metavar="CKPT", help="run or export of the motion stage; default: the embedded one")
     add("--out", required=True, help="folder to write, local or gs://; new")
     add("--batch_size", type=int, default=64, help="frames encoded at once")
+    add("--audio", default="log_mel", choices=("log_mel", "wav2vec2"), help="kind of audio features")
+    add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec2: the folder that launch/import_weights.py made")
+    add(
+        "--audio_layers",
+        metavar="L",
+        help="wav2vec2: all (default), last, or numbers such as 8 or 1,4,8; 0: before the first block",
+    )
+    add("--audio_combine", choices=("concat", "sum"), help="wav2vec2: what becomes of several layers; default: concat")
+    add("--audio_weights", metavar="W", type=numbers, help="wav2vec2: of the sum, such as 0.2,0.8; default: their mean")
+    add("--audio_piece", type=float, metavar="SECONDS", help="wav2vec2: computed at a time; default: 5")
+    add("--audio_context", type=float, metavar="SECONDS", help="wav2vec2: heard on either side of a piece; default: 2")
     return about.parse_args()
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Of a list separated by commas."""
+    return tuple(float(number) for number in text.split(","))
+
+
+def audio_settings(arguments: argparse.Namespace) -> dict[str, object]:
+    """Settings of the audio features that were given. Raises `UserError` for those that log-mel does not have."""
+    names = ("checkpoint", "layers", "combine", "weights", "piece", "context")
+    given = {name: getattr(arguments, f"audio_{name}") for name in names}
+    given = {name: value for name, value in given.items() if value not in (None, "")}
+    if given and arguments.audio == "log_mel":
+        raise UserError(f"--audio_{next(iter(given))} means nothing to log-mel features: add --audio wav2vec2.")
+    return {"kind": arguments.audio, **given}
 
 
 def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parse()
     with exit_on_user_error():
+        audio = audio_settings(arguments)
         from data.embedded import embedded_checkpoint
         from data.encode import encode_dataset
 
         motion = arguments.motion or embedded_checkpoint("motion")
-        encode_dataset(arguments.data, motion, arguments.out, arguments.batch_size)
+        encode_dataset(arguments.data, motion, arguments.out, arguments.batch_size, audio=audio)
         print(arguments.out)
 
 

@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data", default="", metavar="CLIPS", help="records with true controls; default: other puppets, made on first use")
     for stage in STAGES:
         add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
+    add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec 2.0 that the actor hears; default: as in its training")
     add("--until", choices=STAGES, default="video", help="the last stage to measure; those after it need not exist")
     add("--out", required=True, help="folder for the report, made if it is missing")
     add("--persons", type=int, default=800, help="people in the data set that is made; a tenth of them are tested on")
@@ -140,7 +141,8 @@ def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
 
     start = time.perf_counter()
     measured = STAGES[: STAGES.index(arguments.until) + 1]
-    models = load_models({stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in measured})
+    paths = {stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in measured}
+    models = load_models(paths, arguments.audio_checkpoint)
     changed = lambda name: {"steps": getattr(arguments, name)} if getattr(arguments, name) else {}
     settings = make_settings(models, changed("actor_steps"), changed("steps"))
     path = data_path(arguments, models)

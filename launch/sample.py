@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add("--jobs", help="a list of jobs, JSON lines, instead of the three above")
     for stage in STAGES:
         add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
+    add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec 2.0 that the actor hears; default: as in its training")
     add("--crop", default="auto", help="auto: the square around the face; none: the picture is cropped already")
     add("--face_index", type=int, help="which face, if there are several, from 0")
     add(
@@ -81,7 +82,8 @@ def load(arguments: argparse.Namespace):
     from xactor_jax.sampling.load import load_models
     from xactor_jax.sampling.pipeline import make_settings
 
-    models = load_models({stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in STAGES})
+    paths = {stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in STAGES}
+    models = load_models(paths, arguments.audio_checkpoint)
     same = {name: name for name in ("audio_guidance", "emotion_guidance", "schedule")}
     rollout = given(arguments, steps="actor_steps", **same)
     return models, make_settings(models, rollout, given(arguments, steps="steps", guidance_scale="guidance_scale"))

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from safetensors.numpy import save_file
 
+from xactor_jax.pretrained.importing import import_weights
+
 Weights = dict[str, np.ndarray]
 
 SIZES = {
@@ -84,6 +86,14 @@ def write_released(folder: pathlib.Path, config: dict, weights: Weights, name: s
     (folder / "config.json").write_text(json.dumps(config))
     save_file({key: np.ascontiguousarray(value) for key, value in weights.items()}, folder / name)
     return folder / name
+
+
+def import_tiny(folder: pathlib.Path, design: str = "group", seed: int = 1) -> pathlib.Path:
+    """A checkpoint folder of the tiny network inside `folder`."""
+    config = config_of(design)
+    file = write_released(folder / f"released{seed}", config, weights_of(config, np.random.default_rng(seed)))
+    import_weights("wav2vec2", file, folder / f"wav2vec2-{seed}")
+    return folder / f"wav2vec2-{seed}"
 
 
 GELU = np.vectorize(lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))), otypes=[np.float64])

@@ -5,7 +5,9 @@ import pathlib
 import pytest
 
 from data.embedded import embedded_checkpoint, ensure_data
+from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny, tiny_config  # noqa: F401
+from xactor_jax.audio.features import LogMelFeatures
 from xactor_jax.errors import UserError
 from xactor_jax.training.checkpoints import checkpoint_hash
 
@@ -25,6 +27,55 @@ def test_what_is_missing_is_made_once(tiny, tmp_path):  # noqa: F811
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert ensure_data(actor_config(tmp_path, tiny["motion"])).to_dict() == config.to_dict()
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
+
+
+def test_the_config_says_what_the_records_were_encoded_with(tiny, tmp_path):  # noqa: F811
+    config = ensure_data(actor_config(tmp_path, tiny["motion"]))
+    assert config.data.audio.kind == "log_mel" and config.data.audio.num_mels == 80
+    assert LogMelFeatures.from_dict(config.data.audio) == LogMelFeatures()
+
+
+def wav2vec2_config(tmp_path, motion, checkpoint):
+    c = actor_config(tmp_path, motion)
+    c.lock()
+    c.data.audio.update(kind="wav2vec2", checkpoint=str(checkpoint), layers="last", piece=0.4, context=0.2)
+    c.network.audio_dim = 8
+    return c
+
+
+def test_records_with_other_audio_features_are_made_beside(tiny, tmp_path):  # noqa: F811
+    checkpoint = import_tiny(tmp_path / "w")
+    plain = ensure_data(actor_config(tmp_path, tiny["motion"]))
+    config = ensure_data(wav2vec2_config(tmp_path, tiny["motion"], checkpoint))
+    assert config.data.encoded_path != plain.data.encoded_path
+    audio = config.data.audio
+    assert (audio.kind, audio.hash, audio.num_features) == ("wav2vec2", checkpoint_hash(checkpoint), 8)
+    again = wav2vec2_config(tmp_path, tiny["motion"], checkpoint)
+    assert ensure_data(again).to_dict() == config.to_dict()
+
+
+def test_a_network_for_another_number_of_features_is_refused(tiny, tmp_path):  # noqa: F811
+    config = actor_config(tmp_path, tiny["motion"])
+    config.network.audio_dim = 768
+    with pytest.raises(UserError, match=r"320 audio features a frame, not 768: add --config\.network\.audio_dim=320"):
+        ensure_data(config)
+
+
+def test_records_with_other_features_than_asked_for_are_refused(tiny, tmp_path):  # noqa: F811
+    encoded = ensure_data(actor_config(tmp_path, tiny["motion"])).data.encoded_path
+    config = wav2vec2_config(tmp_path, tiny["motion"], "anywhere")
+    config.data.encoded_path = encoded
+    with pytest.raises(UserError, match="has log_mel features, not wav2vec2: encode them with"):
+        ensure_data(config)
+
+
+def test_records_of_older_versions_are_log_mel(tiny, tmp_path, monkeypatch):  # noqa: F811
+    encoded = ensure_data(actor_config(tmp_path, tiny["motion"])).data.encoded_path
+    old = {"motion_hash": "0" * 12, "audio": {"features": "log_mel", "num_mels": 80}}
+    monkeypatch.setattr("data.embedded.encoded_metadata", lambda path: old)
+    config = actor_config(tmp_path, tiny["motion"])
+    config.data.encoded_path = encoded
+    assert ensure_data(config).data.audio.kind == "log_mel"
 
 
 def test_encoded_records_without_their_clips_are_refused(tmp_path):

@@ -13,10 +13,12 @@ from data.encode import clip_frames, encode_dataset
 from data.encoded import encoded_metadata, open_encoded
 from data.puppets.build import build
 from data.records import open_clips
+from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny  # noqa: F401
 from xactor_jax.audio.log_mel import log_mel_features
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel
+from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
 
 
@@ -55,7 +57,7 @@ def test_every_clip_is_encoded_in_its_order(clips, encoded, tiny, split):
 def test_the_metadata_says_what_encoded_it(encoded, tiny):
     metadata = encoded_metadata(encoded)
     assert metadata["motion_hash"] == checkpoint_hash(tiny["motion"])
-    assert metadata["audio"]["num_mels"] == 80 and metadata["audio"]["features"] == "log_mel"
+    assert metadata["audio"]["num_mels"] == 80 and metadata["audio"]["kind"] == "log_mel"
 
 
 def test_a_batch_of_nothing_is_refused(clips, tiny, tmp_path):
@@ -73,6 +75,23 @@ def test_nothing_is_left_when_encoding_fails(clips, tiny, tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture(scope="module")
+def wav2vec2(tmp_path_factory):
+    return import_tiny(tmp_path_factory.mktemp("audio"))
+
+
+def test_features_of_wav2vec2_are_encoded(clips, tiny, wav2vec2, tmp_path):
+    asked = {"kind": "wav2vec2", "checkpoint": str(wav2vec2), "layers": "0,2", "piece": 0.4, "context": 0.2}
+    encode_dataset(clips, tiny["motion"], tmp_path / "e", progress=False, audio=asked)
+    recorded = encoded_metadata(tmp_path / "e")["audio"]
+    assert recorded["hash"] == checkpoint_hash(wav2vec2) and recorded["num_features"] == 16
+    assert {name: recorded[name] for name in asked} == asked
+    features = load_audio_features(recorded)
+    clip, record = open_clips(clips, "train")[0], open_encoded(tmp_path / "e", "train")[0]
+    np.testing.assert_array_equal(record["audio_features"], features.whole(clip["audio"].astype(np.float32) / 32768))
+    assert record["audio_features"].shape == (len(clip["frames"]), 16)
+
+
 def run(repository, *arguments) -> subprocess.CompletedProcess:
     command = [sys.executable, "launch/encode.py", *map(str, arguments)]
     return subprocess.run(command, cwd=repository, capture_output=True, text=True)
@@ -83,4 +102,27 @@ def test_the_program_encodes_and_says_what_is_wrong(repository, clips, tiny, tmp
     assert done.returncode == 0 and len(open_encoded(tmp_path / "e", "train")) > 0, done.stderr
     wrong = run(repository, "--data", tmp_path / "none", "--motion", tiny["motion"], "--out", tmp_path / "f")
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "holds no prepared data" in wrong.stderr
+    assert not (tmp_path / "f").exists()
+
+
+def test_the_program_takes_settings_of_the_audio_features(repository, clips, tiny, wav2vec2, tmp_path):
+    options = ("--audio", "wav2vec2", "--audio_checkpoint", wav2vec2, "--audio_layers", "-1,1", "--audio_combine", "sum")
+    short = ("--audio_weights", "0.25,0.75", "--audio_piece", 0.4, "--audio_context", 0.08)
+    done = run(repository, "--data", clips, "--motion", tiny["motion"], "--out", tmp_path / "e", *options, *short)
+    assert done.returncode == 0, done.stderr
+    recorded = encoded_metadata(tmp_path / "e")["audio"]
+    expected = dict(layers="-1,1", combine="sum", weights=[0.25, 0.75], piece=0.4, context=0.08, num_features=8)
+    assert {name: recorded[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        (("--audio_layers", "last"), "--audio_layers means nothing to log-mel"),
+        (("--audio", "wav2vec2", "--audio_checkpoint", "nowhere"), "no wav2vec 2.0 checkpoint is in nowhere"),
+    ],
+)
+def test_audio_settings_that_cannot_be_met(repository, clips, tmp_path, options, reason):
+    wrong = run(repository, "--data", clips, "--out", tmp_path / "f", *options)
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and reason in wrong.stderr
     assert not (tmp_path / "f").exists()

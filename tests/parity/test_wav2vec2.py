@@ -15,6 +15,7 @@ transformers = pytest.importorskip("transformers")
 
 from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
 from xactor_jax.pretrained import wav2vec2
+from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.pretrained.importing import import_weights
 from xactor_jax.training.checkpoints import load_variables
 
@@ -111,3 +112,16 @@ def test_named_sizes_are_the_released_ones(sizes, settings):
     shapes = wav2vec2.parameter_shapes(wav2vec2.read_config(config.to_dict(), {}))
     not_kept = config.hidden_size + config.num_conv_pos_embeddings  # masked_spec_embed, and g of the weight normalisation
     assert sum(map(np.prod, shapes.values())) == sum(p.numel() for p in model.parameters()) - not_kept
+
+
+@pytest.mark.parametrize("design", list(DESIGNS))
+def test_features_of_a_short_recording_are_those_of_the_published_network(tmp_path, rng, design):
+    """Interpolated to the middles of video frames; frame i of the network is centred on sample 320 i + 200."""
+    model = random_model(**TINY, **DESIGNS[design])
+    waveform = (0.1 * rng.normal(size=20_123) + 0.05).astype(np.float32)
+    import_weights("wav2vec2", saved(model, tmp_path / "released", "safetensors"), tmp_path / "out")
+    found = load_audio_features({"kind": "wav2vec2", "checkpoint": str(tmp_path / "out"), "piece": 1.4, "context": 0.4})
+    states = theirs(model, waveform[None])[:, 0]
+    middles, centres = 640 * np.arange(31) + 320, 320 * np.arange(states.shape[1]) + 200
+    expected = [np.interp(middles, centres, column) for state in states for column in state.T]
+    np.testing.assert_allclose(found.whole(waveform), np.stack(expected, axis=1), atol=1e-4)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from tests.sampling.conftest import make_image, make_sound
+from xactor_jax.audio.features import LogMelFeatures
+from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
 from xactor_jax.media.video_io import read_frames
 from xactor_jax.sampling import batch, many, pipeline
 from xactor_jax.sampling.jobs import Job
@@ -32,7 +34,7 @@ def test_a_sample_does_not_depend_on_its_batch(models, settings, requests):
     ready, failures = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
     assert not failures and [item.frames for item in ready] == [10, 25, 38]
     waveforms = [pipeline.read_speech(r.audio) for r in requests]
-    result = batch.pmapped_generator(models, settings)(batch.conditions_of(ready, waveforms))
+    result = batch.pmapped_generator(models, settings)(batch.conditions_of(ready, waveforms, models.actor.audio))
     assert len(result.frames) == 3 and result.frames.shape[1] == 50
     for i, (item, waveform) in enumerate(zip(ready, waveforms, strict=True)):
         request = item.job.request.__class__(**{**item.job.request.__dict__, "save_motion": "m.npz"})
@@ -44,10 +46,19 @@ def test_a_sample_does_not_depend_on_its_batch(models, settings, requests):
 
 def test_emotions_last_beyond_a_sample_s_own_end(models, requests):
     ready, _ = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
-    made = batch.conditions_of(ready, [pipeline.read_speech(r.audio) for r in requests])
+    made = batch.conditions_of(ready, [pipeline.read_speech(r.audio) for r in requests], models.actor.audio)
     assert made.emotion.dtype == np.int32 and made.intensity.dtype == np.float32
     np.testing.assert_array_equal(made.emotion, [[-1] * 50, [1] * 10 + [2] * 14 + [-1] * 26, [3] * 50])
     np.testing.assert_array_equal(made.intensity, [[1] * 50, [0.5] * 10 + [1] * 40, [1] * 50])
+
+
+def test_a_batch_hears_the_features_of_its_actor(models, requests):
+    ready, _ = batch.prepared([Job(r.out, r) for r in requests[:1]], models, pytest.fail)
+    waveform = pipeline.read_speech(requests[0].audio)
+    heard = batch.conditions_of(ready, [waveform], LogMelFeatures(LogMelSettings(offset=2.0))).audio
+    expected = log_mel_features(waveform, LogMelSettings(offset=2.0))
+    np.testing.assert_array_equal(heard[0, : ready[0].frames], expected)
+    np.testing.assert_array_equal(heard[0, ready[0].frames :], np.broadcast_to(expected[-1], heard[0, ready[0].frames :].shape))
 
 
 def test_every_device_is_used(models, settings, requests, monkeypatch):
@@ -60,7 +71,8 @@ def test_every_device_is_used(models, settings, requests, monkeypatch):
 
     monkeypatch.setattr(jax, "pmap", spy)
     ready, _ = batch.prepared([Job(r.out, r) for r in requests[:1]], models, pytest.fail)
-    batch.pmapped_generator(models, settings)(batch.conditions_of(ready, [pipeline.read_speech(requests[0].audio)]))
+    waveform = pipeline.read_speech(requests[0].audio)
+    batch.pmapped_generator(models, settings)(batch.conditions_of(ready, [waveform], models.actor.audio))
     assert len(seen[0].frames.sharding.device_set) == jax.local_device_count() == 8
 
 

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import logging
+import pathlib
 
+import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
+from tests.audio.released import import_tiny
 from tests.tiny import tiny_config, tiny_variables, write_checkpoint
+from xactor_jax.audio.features import LogMelFeatures
 from xactor_jax.errors import UserError
+from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.sampling.load import check_fit, load_models, load_stage
 from xactor_jax.training.checkpoints import checkpoint_hash
 
@@ -45,6 +51,64 @@ def test_an_actor_for_other_audio_features_is_refused(models, tmp_path):
     other = load_stage("actor", write_checkpoint(tmp_path / "actor", config, tiny_variables(config)))
     with pytest.raises(UserError, match="takes 7 audio features a frame, not 320"):
         check_fit(models._replace(actor=other))
+
+
+@pytest.fixture
+def hearing(tmp_path) -> tuple[pathlib.Path, dict]:
+    """A wav2vec 2.0 checkpoint, and the settings of features of it as an actor's config carries them."""
+    checkpoint = import_tiny(tmp_path)
+    settings = {"kind": "wav2vec2", "checkpoint": str(checkpoint), "layers": "last", "piece": 0.4, "context": 0.2}
+    return checkpoint, load_audio_features(settings).to_dict()
+
+
+def actor_that_hears(folder: pathlib.Path, settings: dict, dim: int = 8) -> pathlib.Path:
+    config = tiny_config("actor")
+    config.network.audio_dim = dim
+    config.data.audio = ConfigDict(settings)
+    return write_checkpoint(folder, config, tiny_variables(config))
+
+
+def test_an_actor_without_a_word_of_its_features_hears_log_mel(tmp_path):
+    config = tiny_config("actor")
+    variables = tiny_variables(config)
+    del config.data.audio
+    stage = load_stage("actor", write_checkpoint(tmp_path / "actor", config, variables))
+    assert stage.audio == LogMelFeatures()
+
+
+def test_an_actor_hears_what_it_was_trained_on(tiny, hearing, tmp_path):
+    _, settings = hearing
+    models = load_models({**tiny, "actor": actor_that_hears(tmp_path / "actor", settings)})
+    assert models.actor.audio.to_dict() == settings
+    assert models.actor.audio.whole(np.zeros(6400, np.float32)).shape == (10, 8)
+
+
+def test_features_are_looked_for_where_they_are_said_to_be(hearing, tmp_path):
+    checkpoint, settings = hearing
+    actor = actor_that_hears(tmp_path / "actor", {**settings, "checkpoint": "/away"})
+    with pytest.raises(UserError, match=f"is in /away: name the one with hash {settings['hash']} with --audio_checkpoint"):
+        load_stage("actor", actor)
+    assert load_stage("actor", actor, str(checkpoint)).audio.to_dict() == settings
+
+
+def test_features_of_another_checkpoint_are_told(hearing, tmp_path, caplog):
+    _, settings = hearing
+    actor = actor_that_hears(tmp_path / "actor", settings)
+    other = import_tiny(tmp_path, seed=2)
+    load_stage("actor", actor)
+    assert not caplog.text
+    load_stage("actor", actor, str(other))
+    assert "is not the wav2vec 2.0 checkpoint that was used before" in caplog.text
+
+
+def test_an_actor_for_another_number_of_learned_features_is_refused(tiny, hearing, tmp_path):
+    with pytest.raises(UserError, match="takes 9 audio features a frame, not 8"):
+        load_models({**tiny, "actor": actor_that_hears(tmp_path / "actor", hearing[1], 9)})
+
+
+def test_a_checkpoint_for_log_mel_is_refused(tiny, hearing):
+    with pytest.raises(UserError, match="leave --audio_checkpoint out"):
+        load_models(tiny, str(hearing[0]))
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tests.sampling.conftest import make_sound
-from xactor_jax.audio.log_mel import log_mel_features
+from xactor_jax.audio.features import LogMelFeatures
+from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import read_audio
 from xactor_jax.media.video_io import SYNTHETIC
@@ -82,6 +83,18 @@ def test_the_stream_is_the_rollout_and_the_rendering_of_the_whole(models, settin
     render = jax.jit(lambda *arrays: models.video.model.render_batch(*arrays, settings.render))
     expected = render(models.video.variables, *arguments)
     assert np.abs(frames.astype(int) - np.asarray(expected[0], int)).max() <= 1
+
+
+def test_the_actor_hears_its_own_features(models, settings):
+    waveform = 0.1 * np.random.default_rng(0).normal(size=16_000).astype(np.float32)
+    reference = np.zeros(models.actor.model.network.latent_dim, np.float32)
+
+    def motion(heard: LogMelFeatures) -> np.ndarray:
+        changed = models._replace(actor=models.actor._replace(audio=heard))
+        stream = pipeline.generate_motion(changed, jax.random.key(0), waveform, reference, 0, settings.rollout)
+        return np.concatenate(list(stream))
+
+    assert np.abs(motion(LogMelFeatures()) - motion(LogMelFeatures(LogMelSettings(offset=2.0)))).max() > 1e-3
 
 
 def test_frames_come_before_the_recording_has_been_read(models, settings, tmp_path, image, monkeypatch):

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from etils import epath
+from ml_collections import ConfigDict
 
 from tests.training.test_saving import run
 from tests.training.toy import DIM, ToyTask, toy_config
@@ -142,3 +143,13 @@ def test_the_program(trained: tuple[pathlib.Path, Any], tmp_path: pathlib.Path, 
     missing = launch("--from", tmp_path / "none", "--to", tmp_path / "second")
     assert missing.returncode == 2 and missing.stderr.startswith("error: there is no checkpoint in")
     assert not (tmp_path / "second").exists()
+
+
+def test_an_export_does_not_say_where_things_lay():
+    audio = {"kind": "wav2vec2", "checkpoint": "/home/me/w2v", "hash": "0123"}
+    config = ConfigDict({"stage": "actor", "data": {"path": "/home/me/clips", "seed": 1, "audio": audio}})
+    assert placeless(config) == {
+        "stage": "actor",
+        "data": {"path": "", "seed": 1, "audio": {"kind": "wav2vec2", "checkpoint": "", "hash": "0123"}},
+    }
+    assert config.data.audio.checkpoint == "/home/me/w2v"

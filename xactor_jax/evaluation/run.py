@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from xactor_jax.audio.log_mel import log_mel_features
 from xactor_jax.evaluation import actor, figures, motion, report, video
 from xactor_jax.evaluation.clips import Encoder, ReadClip, TrueClip, read
 from xactor_jax.evaluation.emotion import EmotionProbe, fit_emotion
@@ -123,7 +122,7 @@ def _performed(
 ) -> Performed:
     clips = cut_alike([test[i] for i in spread(len(test), how.actor_clips)], how.actor_frames)
     latents = [read(encode, clip) for clip in clips]
-    audio = np.stack([log_mel_features(clip.waveform) for clip in clips])
+    audio = np.stack([models.actor.audio.whole(clip.waveform) for clip in clips])
     motions = actor.generate_motions(generator(models, settings, how.seed), latents, audio)
     seeds = range(how.seed + 1, how.seed + how.actor_seeds)
     again = np.stack([generator(models, settings, seed)(audio, motions.true[:, 0]) for seed in seeds])

@@ -16,7 +16,7 @@ import numpy as np
 from flax import jax_utils
 from jaxtyping import Array, Float, Int, Shaped, UInt8
 
-from xactor_jax.audio.log_mel import log_mel_features
+from xactor_jax.audio.features import AudioFeatures
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
 from xactor_jax.sampling import pipeline
@@ -126,8 +126,8 @@ def long_ones(ready: Sequence[Ready]) -> list[Ready]:
     return [item for item in ready if item.frames > LONGEST]
 
 
-def conditions_of(batch: Sequence[Ready], waveforms: Sequence[Float[np.ndarray, "_"]]) -> Conditions:
-    """Stacked, at a common length."""
+def conditions_of(batch: Sequence[Ready], waveforms: Sequence[Float[np.ndarray, "_"]], audio: AudioFeatures) -> Conditions:
+    """Stacked, at a common length; `audio` is what the actor hears."""
     length = -(-max(item.frames for item in batch) // BUCKET) * BUCKET
     requests = [item.job.request for item in batch]
     emotion, intensity = map(np.stack, zip(*(_felt(item, length) for item in batch), strict=True))
@@ -135,7 +135,7 @@ def conditions_of(batch: Sequence[Ready], waveforms: Sequence[Float[np.ndarray, 
         seed=np.array([r.seed for r in requests], np.uint32),
         for_motion=np.stack([to_float(item.portrait.for_motion) for item in batch]),
         for_video=np.stack([to_float(item.portrait.for_video) for item in batch]),
-        audio=np.stack([_lengthened(log_mel_features(waveform), length) for waveform in waveforms]),
+        audio=np.stack([_lengthened(audio.whole(waveform), length) for waveform in waveforms]),
         frames=np.array([item.frames for item in batch], np.int32),
         emotion=emotion,
         intensity=intensity,

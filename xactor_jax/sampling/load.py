@@ -11,9 +11,10 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from xactor_jax.actor.model import ActorModel
-from xactor_jax.audio.log_mel import num_features
+from xactor_jax.audio.features import AudioFeatures
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel
+from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.training.checkpoints import load_variables, variables_hash
 from xactor_jax.training.task import Variables
 from xactor_jax.video.model import VideoModel
@@ -33,6 +34,7 @@ class Stage(NamedTuple):
     path: str
     hash: str
     config: ConfigDict
+    audio: AudioFeatures | None = None  # what an actor hears
 
     @property
     def origin(self) -> dict[str, str]:
@@ -62,8 +64,11 @@ class Models(NamedTuple):
         return self.motion.model.image_size, (self.video or self.motion).model.image_size
 
 
-def load_stage(name: str, path: epath.PathLike) -> Stage:
+def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "") -> Stage:
     """One stage from a run's or an export's folder, its variables on the default device.
+
+    Args:
+        audio_checkpoint: of an actor that hears learned features, where they are not where its config says.
 
     Raises:
         UserError: there is no such checkpoint, it is damaged, another stage's, or of a config that this version does not know.
@@ -73,16 +78,17 @@ def load_stage(name: str, path: epath.PathLike) -> Stage:
         model = MODELS[name].from_config(config)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"the config in {path} does not fit this version ({error}): train that stage anew.") from None
-    return Stage(model, jax.device_put(variables), str(path), variables_hash(variables), config)
+    audio = load_audio_features(config.data.get("audio", {}), audio_checkpoint) if name == "actor" else None
+    return Stage(model, jax.device_put(variables), str(path), variables_hash(variables), config, audio)
 
 
-def load_models(paths: Mapping[str, epath.PathLike]) -> Models:
+def load_models(paths: Mapping[str, epath.PathLike], audio_checkpoint: str = "") -> Models:
     """The stages "motion", "actor" and "video", as many of them as `paths` names the folder of.
 
     Raises:
         UserError: as `load_stage`, or the stages do not fit each other.
     """
-    models = Models(**{name: load_stage(name, path) for name, path in paths.items()})
+    models = Models(**{name: load_stage(name, path, audio_checkpoint) for name, path in paths.items()})
     check_fit(models)
     return models
 
@@ -93,10 +99,8 @@ def check_fit(models: Models) -> None:
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise UserError(f"the checkpoints' motion latents differ in size ({listed}): use stages trained on one motion stage.")
-    if models.actor and models.actor.model.audio_dim != num_features():
-        raise UserError(
-            f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {num_features()}: train it anew."
-        )
+    if models.actor and models.actor.model.audio_dim != (given := models.actor.audio.num_features):
+        raise UserError(f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {given}: train it anew.")
     for name, stage in models.present.items():
         trained_on = stage.config.pretrained.get("motion_hash", "")
         if name != "motion" and trained_on and trained_on != models.motion.hash:

@@ -64,7 +64,7 @@ def _sample_batch(
         kept += [] if failed else [item]
     if not kept:
         return failures
-    result = generator(conditions_of(kept, waveforms))
+    result = generator(conditions_of(kept, waveforms, models.actor.audio))
     clock.lap("batch")
     timings = {**clock.laps, "batch_size": len(kept)}
     for i, (item, waveform) in enumerate(zip(kept, waveforms, strict=True)):

@@ -2,7 +2,7 @@
 
 (The sound itself is held as a whole: 64 kB a second.)
 
-    waveform ─ log-mel, piece by piece ─ actor.stream ─ video.render ─ VideoWriter
+    waveform ─ audio features, piece by piece ─ actor.stream ─ video.render ─ VideoWriter
 
 Everything random comes from the request's seed: the actor draws from fold_in(key(seed), 0), the renderer from
 fold_in(key(seed), 1).
@@ -23,7 +23,6 @@ from etils import epath
 from jaxtyping import Array, Float, Key, UInt8
 
 from xactor_jax.actor.settings import RolloutSettings
-from xactor_jax.audio.log_mel import iter_log_mel
 from xactor_jax.emotion import Emotion, EmotionTrack
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import is_silent, read_audio
@@ -108,7 +107,7 @@ def generate_motion(
     settings: RolloutSettings,
 ) -> Iterator[Latents]:
     """Motion latents of `num_frames(samples)` frames, in pieces, as the actor makes them."""
-    features = (chunk[None] for chunk in iter_log_mel(pieces(waveform)))
+    features = (chunk[None] for chunk in models.actor.audio.stream(pieces(waveform)))
     felt = Emotion(*(x[None] for x in emotion.frames(0, num_frames(len(waveform)))))  # the last lasts, as in a batch
     for chunk in models.actor.model.stream(models.actor.variables, key, features, reference_motion[None], felt, settings):
         yield np.asarray(chunk[0])
@@ -222,6 +221,7 @@ def sidecar(models: Models, request: Request, settings: Settings, samples: int, 
         "frames": num_frames(samples),
         "frame_rate": FRAME_RATE,
         "checkpoints": models.origins,
+        "audio_features": models.actor.audio.to_dict(),
         "inputs": provenance.inputs(image=request.image, audio=request.audio),
         "versions": provenance.versions(),
         "devices": sorted({device.device_kind for device in jax.local_devices()}),

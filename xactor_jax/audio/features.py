@@ -1,0 +1,72 @@
+"""Audio features as encoding and sampling use them: one row for every video frame, of a whole recording or of a stream.
+
+`xactor_jax.pretrained.audio.load_audio_features` makes one from the settings that a config or a data set carries.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from ml_collections import ConfigDict
+
+from xactor_jax.audio.log_mel import LogMelSettings, iter_log_mel, num_features
+from xactor_jax.timing import SAMPLE_RATE
+
+Waveform = Float[np.ndarray, "_"]
+Features = Float[np.ndarray, "frames features"]
+Settings = Mapping[str, Any] | ConfigDict
+
+
+class AudioFeatures(abc.ABC):
+    """A fixed map from 16 kHz sound in [-1, 1] to `num_features` numbers for each of its `num_frames(samples)` frames."""
+
+    @property
+    @abc.abstractmethod
+    def num_features(self) -> int:
+        """Numbers of a frame."""
+
+    @abc.abstractmethod
+    def stream(self, chunks: Iterable[Waveform]) -> Iterator[Features]:
+        """Features of a recording that arrives in chunks of any length, at constant memory."""
+
+    @abc.abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Plain settings from which the same features can be made again, and `num_features`."""
+
+    def whole(self, waveform: Waveform) -> Features:
+        """Features of a recording; bit for bit what `stream` gives, whatever the chunks."""
+        chunks = (waveform[start : start + SAMPLE_RATE] for start in range(0, len(waveform), SAMPLE_RATE))
+        return np.concatenate(list(self.stream(chunks)))
+
+
+@dataclasses.dataclass(frozen=True)
+class LogMelFeatures(AudioFeatures):
+    """Four log-mel columns a frame: nothing learned, nothing to load."""
+
+    settings: LogMelSettings = dataclasses.field(default_factory=LogMelSettings)
+
+    @classmethod
+    def from_dict(cls, settings: Settings) -> LogMelFeatures:
+        """Of what `to_dict` gave; what is left out is as in `LogMelSettings`."""
+        return cls(LogMelSettings(**known_fields(LogMelSettings, settings)))
+
+    @property
+    def num_features(self) -> int:
+        return num_features(self.settings)
+
+    def stream(self, chunks: Iterable[Waveform]) -> Iterator[Features]:
+        return iter_log_mel(chunks, self.settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "log_mel", **dataclasses.asdict(self.settings), "num_features": self.num_features}
+
+
+def known_fields(cls: type, settings: Settings) -> dict[str, Any]:
+    """The settings that a dataclass has."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    return {name: value for name, value in settings.items() if name in names}
