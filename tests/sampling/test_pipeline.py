@@ -13,6 +13,7 @@ import pytest
 from tests.sampling.conftest import make_sound
 from xactor_jax.audio.features import LogMelFeatures
 from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
+from xactor_jax.emotion import EmotionTrack
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import read_audio
 from xactor_jax.media.video_io import SYNTHETIC
@@ -91,7 +92,7 @@ def test_the_actor_hears_its_own_features(models, settings):
 
     def motion(heard: LogMelFeatures) -> np.ndarray:
         changed = models._replace(actor=models.actor._replace(audio=heard))
-        stream = pipeline.generate_motion(changed, jax.random.key(0), waveform, reference, 0, settings.rollout)
+        stream = pipeline.generate_motion(changed, jax.random.key(0), waveform, reference, EmotionTrack(), settings.rollout)
         return np.concatenate(list(stream))
 
     assert np.abs(motion(LogMelFeatures()) - motion(LogMelFeatures(LogMelSettings(offset=2.0)))).max() > 1e-3
