@@ -12,7 +12,7 @@ from xactor_jax.evaluation.motion_report import Ruler, Truth
 from xactor_jax.evaluation.probes import RidgeProbe
 from xactor_jax.labels import CONTROLS
 
-B, T, D, SEGMENT = 2, 4000, 5, 500
+B, T, D, SEGMENT, CHUNK = 2, 4000, 5, 500, 10
 JAW = CONTROLS.index("jaw")
 
 
@@ -27,7 +27,7 @@ def truth(rng):
 def ruler(truth):
     weights = np.zeros((D, len(CONTROLS)))
     weights[0, JAW] = 1.0
-    return Ruler(truth=truth, chunk=10, probe=RidgeProbe(weights, np.zeros(len(CONTROLS))), segment=SEGMENT)
+    return Ruler(truth=truth, probe=RidgeProbe(weights, np.zeros(len(CONTROLS))), segment=SEGMENT)
 
 
 def drifting(truth: Truth, per_minute: float) -> np.ndarray:
@@ -37,7 +37,7 @@ def drifting(truth: Truth, per_minute: float) -> np.ndarray:
 
 
 def test_true_motion_scores_one_and_its_distance_is_small(ruler):
-    curves = ruler.true_curves()
+    curves = ruler.true_curves(CHUNK)
     assert len(ruler.minutes) == 8 and all(len(values) == 8 for values in curves.values())
     assert np.mean(curves["std_ratio"]) == pytest.approx(1.0) and np.mean(curves["velocity_ratio"]) == pytest.approx(1.0)
     np.testing.assert_allclose(curves["jaw_correlation"], 1.0)
@@ -50,11 +50,11 @@ def test_a_segment_of_true_motion_is_held_against_all_the_others(ruler, truth):
     b = truth.latents[:, SEGMENT:].reshape(-1, D).astype(np.float64)
     c1, c2 = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(c1 + c2 - 2 * scipy.linalg.sqrtm(c1 @ c2).real)
-    assert ruler.true_curves()["fmd"][0] == pytest.approx(expected, rel=1e-4)
+    assert ruler.true_curves(CHUNK)["fmd"][0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_mean_that_drifts_is_seen_in_distance_and_norm(ruler, truth):
-    curves = ruler.curves(drifting(truth, 1.0))
+    curves = ruler.curves(drifting(truth, 1.0), CHUNK)
     minutes = np.array(ruler.minutes)
     # FMD grows as D x², the norm of the mean as √D x, for x minutes of drift.
     np.testing.assert_allclose(curves["fmd"][2:], D * minutes[2:] ** 2, rtol=0.35)
@@ -65,29 +65,28 @@ def test_a_mean_that_drifts_is_seen_in_distance_and_norm(ruler, truth):
 def test_motion_that_dies_down_and_loses_the_speech_is_seen(ruler, truth, rng):
     fading = truth.latents * np.linspace(1, 0.2, T, dtype=np.float32)[:, None]
     fading[:, T // 2 :, 0] = rng.normal(size=(B, T // 2))
-    curves = ruler.curves(fading)
+    curves = ruler.curves(fading, CHUNK)
     assert curves["velocity_ratio"][0] > 0.9 and curves["std_ratio"][0] > 0.9
-    still = ruler.curves(truth.latents * np.float32(0.2))
-    np.testing.assert_allclose(still["std_ratio"], 0.2 * np.array(ruler.true_curves()["std_ratio"]), rtol=1e-5)
+    still = ruler.curves(truth.latents * np.float32(0.2), CHUNK)
+    np.testing.assert_allclose(still["std_ratio"], 0.2 * np.array(ruler.true_curves(CHUNK)["std_ratio"]), rtol=1e-5)
     assert min(curves["jaw_correlation"][:4]) > 0.9 and max(curves["jaw_correlation"][4:]) < 0.3
 
 
-def test_joins_are_counted_from_the_start_of_the_rollout(truth, rng):
-    ruler = Ruler(truth=truth, chunk=7, probe=RidgeProbe(np.zeros((D, 14)), np.zeros(14)), segment=SEGMENT)
+def test_joins_are_counted_from_the_start_of_the_rollout(ruler, truth, rng):
     level = np.repeat(2.0 * rng.normal(size=(B, T // 7 + 1, D)), 7, axis=1)[:, :T]
-    jerky = ruler.curves(truth.latents + level.astype(np.float32))["boundary_jerk"]
+    jerky = ruler.curves(truth.latents + level.astype(np.float32), 7)["boundary_jerk"]
     assert min(jerky) > 3
 
 
 def test_motion_that_ran_away_is_reported_not_raised(ruler, truth):
     broken = truth.latents.copy()
     broken[:, T // 2 :] = np.nan
-    curves = ruler.curves(broken)
+    curves = ruler.curves(broken, CHUNK)
     assert np.isfinite(curves["fmd"][0]) and np.isnan(curves["fmd"][-1])
 
 
 def test_the_report_has_rows_a_page_and_a_picture(ruler, truth):
-    over = motion_report.over_time(ruler, drifting(truth, 1.0))
+    over = motion_report.over_time(ruler, drifting(truth, 1.0), CHUNK)
     assert over["segment_seconds"] == SEGMENT / 25
     rows = motion_report.trend_rows(over["trends"]["own"], over["trends"]["true"])
     assert [row[0] for row in rows][:3] == ["FMD", "FMD of frame differences", "Std-R"]

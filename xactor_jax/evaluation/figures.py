@@ -83,8 +83,8 @@ def segment_plot(
     axes = figure.subplots(-(-len(measures) // columns), columns, squeeze=False).ravel()
     for axis, name in zip(axes, measures, strict=False):
         for colour, (who, curve) in zip(_colours(curves), curves.items(), strict=True):
-            values = curve.get(name, [np.nan] * len(minutes))
-            axis.plot(minutes, values, color=colour, label=LABELS.get(who, who), linewidth=1.2)
+            values = np.array(curve.get(name, []), np.float64)
+            axis.plot(minutes[: len(values)], values, color=colour, label=LABELS.get(who, who), linewidth=1.2)
         axis.set_title(names[name], fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[len(measures) :]:

@@ -85,7 +85,6 @@ class Ruler:
     """Measures motion against a truth, in segments of one size."""
 
     truth: Truth
-    chunk: int  # frames, of the rollouts measured
     probe: RidgeProbe
     feelings: EmotionProbe | None = None
     segment: int = SEGMENT
@@ -110,21 +109,21 @@ class Ruler:
         """Of true latents and of their frame differences."""
         return self.whole.position.gaussian(), self.whole.velocity.gaussian()
 
-    def curves(self, motion: Motion) -> Curves:
-        """Of generated motion."""
-        return self._curves(motion, lambda segment: self.gaussians)
+    def curves(self, motion: Motion, chunk: int) -> Curves:
+        """Of motion generated in chunks of so many frames."""
+        return self._curves(motion, chunk, lambda segment: self.gaussians)
 
-    def true_curves(self) -> Curves:
-        """Of true motion itself, its segments held against all the others."""
+    def true_curves(self, chunk: int) -> Curves:
+        """Of true motion itself, its segments held against all the others, as if it had been made in chunks."""
         whole = self.whole
         rest = lambda s: ((whole.position - s.position).gaussian(), (whole.velocity - s.velocity).gaussian())
-        return self._curves(self.truth.latents, rest)
+        return self._curves(self.truth.latents, chunk, rest)
 
-    def _curves(self, motion: Motion, reference: Reference) -> Curves:
-        rows = [self._scores(np.asarray(motion[:, part]), part, reference) for part in self.parts]
+    def _curves(self, motion: Motion, chunk: int, reference: Reference) -> Curves:
+        rows = [self._scores(np.asarray(motion[:, part]), part, chunk, reference) for part in self.parts]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def _scores(self, motion: Motion, part: slice, reference: Reference) -> dict[str, float]:
+    def _scores(self, motion: Motion, part: slice, chunk: int, reference: Reference) -> dict[str, float]:
         segment, truth, count = statistics(motion), self.truth, len(self.parts)
         position, velocity = reference(segment)
         scores = {
@@ -133,7 +132,7 @@ class Ruler:
             "std_ratio": count * segment.std / self.whole.std,
             "velocity_ratio": count * segment.velocity_std / self.whole.velocity_std,
             "jaw_correlation": jaw_correlation(self.probe, motion, truth.jaw[:, part]),
-            "boundary_jerk": metrics.boundary_jerk(motion, self.chunk, part.start),
+            "boundary_jerk": metrics.boundary_jerk(motion, chunk, part.start),
             "mean_norm": float(np.linalg.norm(motion.mean(axis=1, dtype=np.float64), axis=-1).mean()),
         }
         if self.feelings is not None and truth.emotion is not None:
@@ -151,9 +150,9 @@ def trends_of(minutes: Sequence[float], curves: Curves, span: int = 1) -> dict[s
     return {name: trends.trend(minutes, values, span) for name, values in curves.items()}
 
 
-def over_time(ruler: Ruler, motion: Motion) -> dict[str, Any]:
+def over_time(ruler: Ruler, motion: Motion, chunk: int) -> dict[str, Any]:
     """The report for programs: curves and trends of generated and of true motion."""
-    curves = {"true": ruler.true_curves(), "own": ruler.curves(motion)}
+    curves = {"true": ruler.true_curves(chunk), "own": ruler.curves(motion, chunk)}
     return {
         "segment_seconds": ruler.segment / FRAME_RATE,
         "minutes": ruler.minutes,

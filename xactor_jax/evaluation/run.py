@@ -99,7 +99,7 @@ def evaluate(models: Models, splits: Splits, settings: Settings, how: Evaluation
     latents, motions = performed.latents, performed.motions
     followed = actor.actor_scores(probe, feelings, latents, motions, performed.again, chunk)
     if motions.true.shape[1] >= 2 * how.segment_frames:
-        followed["over_time"] = over_time(_ruler(performed, probe, feelings, chunk, how.segment_frames), motions.own)
+        followed["over_time"] = over_time(_ruler(performed, probe, feelings, how.segment_frames), motions.own, chunk)
     result = _joined(result, {"actor": followed}, motion_pictures(followed, probe, latents, motions))
     if models.video is None:
         return result
@@ -129,7 +129,7 @@ def _performed(
     return Performed(clips, latents, motions, again)
 
 
-def _ruler(performed: Performed, probe: RidgeProbe, feelings: EmotionProbe | None, chunk: int, segment: int) -> Ruler:
+def _ruler(performed: Performed, probe: RidgeProbe, feelings: EmotionProbe | None, segment: int) -> Ruler:
     clips = performed.latents
     known = feelings is not None and all(clip.emotion is not None for clip in clips)
     truth = Truth(
@@ -137,7 +137,7 @@ def _ruler(performed: Performed, probe: RidgeProbe, feelings: EmotionProbe | Non
         jaw=np.stack([motion.column(clip.controls, "jaw") for clip in clips]),
         emotion=np.stack([clip.emotion for clip in clips]) if known else None,
     )
-    return Ruler(truth=truth, chunk=chunk, probe=probe, feelings=feelings, segment=segment)
+    return Ruler(truth=truth, probe=probe, feelings=feelings, segment=segment)
 
 
 def _joined(evaluation: Evaluation, scores: dict[str, dict[str, Any]], shown: dict[str, bytes]) -> Evaluation:

@@ -1,0 +1,102 @@
+"""The table of drift of the tiny actor, as a program, on seconds instead of hours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.tiny import CHUNK, LATENT_DIM, tiny  # noqa: F401
+
+SECONDS, PEOPLE = 6, 2
+
+
+def run(repository, *arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(repository / "launch" / "drift.py"), *map(str, arguments)]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def options(tiny):
+    sizes = (f"--minutes={SECONDS / 60}", f"--people={PEOPLE}", "--segment_seconds=2", "--probe_people=20")
+    return (*sizes, f"--motion={tiny['motion']}", f"--actor=plain={tiny['actor']}", "--keep_motion")
+
+
+@pytest.fixture(scope="module")
+def folder(repository, options, tmp_path_factory):
+    out = tmp_path_factory.mktemp("drift") / "report"
+    done = run(repository, *options, f"--out={out}")
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def test_one_table_with_true_motion_and_the_actor(folder):
+    out, done = folder
+    content = json.loads((out / "drift.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert list(content["measured"]) == ["true", "plain"]
+    for name, measured in content["measured"].items():
+        assert measured["segments"]["minutes"] == pytest.approx([1 / 60, 3 / 60, 5 / 60])
+        curves = measured["segments"]["curves"]
+        assert all(len(values) == 3 for values in curves.values()) and min(curves["fmd"]) > 0
+        assert measured["segments"]["trends"]["fmd"]["slope_error"] >= 0
+        assert name in done.stdout or name == "true"
+    assert np.mean(content["measured"]["true"]["segments"]["curves"]["std_ratio"]) == pytest.approx(1.0, rel=1e-5)
+    cost = content["measured"]["plain"]["cost"]
+    assert cost["first_seconds"] > 0 and cost["rss_mb"][0] > 100 and len(cost["seconds_per_chunk"]) == 1
+    page = (out / "drift.html").read_text()
+    assert page.count("data:image/png;base64,") == 3 and "FMD, last over first" in page
+    assert done.stdout.splitlines()[-1] == str(out / "drift.html")
+
+
+def test_the_motion_is_what_the_actor_performs(folder, tiny):
+    import jax
+
+    from data.puppets.long import make_long_performance
+    from xactor_jax.audio.log_mel import log_mel_features
+    from xactor_jax.sampling.load import Models, load_stage
+    from xactor_jax.sampling.pipeline import make_settings
+
+    out, _ = folder
+    true, own = (np.fromfile(out / f"{name}.f32", np.float32).reshape(-1, PEOPLE, LATENT_DIM) for name in ("true", "plain"))
+    assert len(true) == len(own) == SECONDS * 25
+    motion, actor = load_stage("motion", tiny["motion"]), load_stage("actor", tiny["actor"])
+    seed = json.loads((out / "results" / "plain.json").read_text())["mark"]["data_seed"]
+    audio = np.stack(
+        [log_mel_features(make_long_performance(seed, i, SECONDS / 60).audio.astype(np.float32) / 32768) for i in range(PEOPLE)]
+    )
+    key = jax.random.fold_in(jax.random.key(0), 0)
+    settings = make_settings(Models(motion, actor), {}, {}).rollout
+    expected = actor.model.rollout(actor.variables, key, audio, true[0], None, settings)
+    np.testing.assert_allclose(np.moveaxis(own, 0, 1), expected, atol=1e-4)
+
+
+def test_what_is_done_is_not_done_again_and_what_is_new_is(repository, folder, options, tiny):
+    out, _ = folder
+    before = (out / "results" / "plain.json").stat().st_mtime_ns
+    more = f"--actor=other_one={tiny['actor']},history_level=0,steps=1"
+    done = run(repository, *options, more, f"--out={out}")
+    assert done.returncode == 0, done.stderr
+    assert "plain is done" in done.stderr and "true is done" in done.stderr and "other_one is done" not in done.stderr
+    assert (out / "results" / "plain.json").stat().st_mtime_ns == before
+    content = json.loads((out / "drift.json").read_text())
+    other = content["measured"]["other_one"]
+    assert other["mark"]["settings"]["steps"] == 1 and other["mark"]["settings"]["history_level"] == 0.0
+    assert other["segments"]["curves"]["fmd"] != content["measured"]["plain"]["segments"]["curves"]["fmd"]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--actor=CKPT", "is not NAME=CKPT"),
+        ("--actor=b=,steps=0", "0 sampling steps are too few"),
+        ("--actor=b=nowhere", "/nowhere: name a run's or an export's folder"),
+        ("--people=0", "--people 0 is too small"),
+        ("--out=/proc/drift", "/proc/drift cannot be made"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(repository, options, tmp_path, option, message):
+    done = run(repository, f"--out={tmp_path}/report", *options, option)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and message in done.stderr
