@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from data.puppets.clip import Performance
-    from xactor_jax.actor.rollout import RolloutSettings
+    from xactor_jax.actor.settings import RolloutSettings
     from xactor_jax.evaluation.drift import Rulers
     from xactor_jax.sampling.load import Stage
     from xactor_jax.sampling.pictures import Encoder
@@ -210,15 +210,14 @@ def make_rulers(
     return Rulers(*(Ruler(truth=truth, segment=size, **probes) for size in sizes))
 
 
-def speech_features(performances: list[Performance]) -> Iterator[np.ndarray]:
-    """Audio features [B, n, A] of all performances, in pieces."""
+def speech_features(performances: list[Performance], actor: Stage) -> Iterator[np.ndarray]:
+    """Audio features [B, n, A] of all performances as the actor hears them, in pieces."""
     import numpy as np
 
-    from xactor_jax.audio.log_mel import iter_log_mel
     from xactor_jax.sampling.pipeline import pieces
 
     scaled = lambda audio: (piece.astype(np.float32) / np.float32(32768) for piece in pieces(audio))
-    return (np.stack(piece) for piece in zip(*(iter_log_mel(scaled(one.audio)) for one in performances), strict=True))
+    return (np.stack(piece) for piece in zip(*(actor.audio.stream(scaled(one.audio)) for one in performances), strict=True))
 
 
 def run_job(arguments: argparse.Namespace, folder: Path, job: Job, scene: Scene) -> dict[str, Any]:
@@ -226,7 +225,7 @@ def run_job(arguments: argparse.Namespace, folder: Path, job: Job, scene: Scene)
     from xactor_jax.evaluation.drift import Meter, append, opened, perform
 
     path, meter = folder / f"{job.name}.f32", Meter(job.chunk)
-    features, emotion = speech_features(scene.performances), scene.emotion if arguments.tell_emotion else None
+    features, emotion = speech_features(scene.performances, job.actor), scene.emotion if arguments.tell_emotion else None
     motion = perform(job.actor, job.settings, features, scene.latents[:, 0], emotion, arguments.seed)
     with counting(f"frames by {job.name}", scene.latents.shape[1]) as advance:
         append(path, motion, lambda frames: (meter.piece(frames), advance(frames)))

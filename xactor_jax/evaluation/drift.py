@@ -19,7 +19,7 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float, Int
 
-from xactor_jax.actor.rollout import RolloutSettings
+from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.evaluation.motion_report import Curves, Ruler, trends_of
 from xactor_jax.evaluation.report import finite
 from xactor_jax.sampling.load import Stage

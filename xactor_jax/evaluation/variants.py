@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from xactor_jax.actor.rollout import RolloutSettings
+from xactor_jax.actor.settings import parse_changes
 from xactor_jax.errors import UserError
 
 RESERVED = ("true", "own", "other")
@@ -29,24 +27,7 @@ def parse_variant(text: str) -> Variant:
     path, *pairs = rest.split(",")
     if not given or not re.fullmatch(r"[\w.-]+", name) or name in RESERVED:
         raise UserError(f"--actor {text!r} is not NAME=CKPT,field=value,…: begin with a name of letters and digits.")
-    return Variant(name, path, dict(_parse_setting(pair) for pair in pairs))
-
-
-def _parse_setting(pair: str) -> tuple[str, Any]:
-    """field=value, the value of the type of the field's default."""
-    name, _, text = pair.partition("=")
-    defaults = dataclasses.asdict(RolloutSettings())
-    if name not in defaults:
-        raise UserError(f"a rollout has no setting {name!r}: it has {', '.join(defaults)}.")
-    kind = type(defaults[name])
-    try:
-        value = text if kind is str else ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = None
-    value = float(value) if kind is float and type(value) is int else value
-    if type(value) is not kind:
-        raise UserError(f"the setting {name} of a rollout cannot be {text!r}: give it a value like {defaults[name]!r}.")
-    return name, value
+    return Variant(name, path, parse_changes(pairs))
 
 
 def parse_variants(texts: Sequence[str]) -> list[Variant]:
