@@ -33,20 +33,27 @@ def parse_variant(text: str) -> Variant:
 
 
 def _parse_setting(pair: str) -> tuple[str, Any]:
-    """field=value, the value of the type of the field's default."""
+    """field=value, the value of the kind of the field's default."""
     name, _, text = pair.partition("=")
     defaults = dataclasses.asdict(RolloutSettings())
     if name not in defaults:
         raise UserError(f"a rollout has no setting {name!r}: it has {', '.join(defaults)}.")
-    kind = type(defaults[name])
-    try:
-        value = text if kind is str else ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = None
-    value = float(value) if kind is float and type(value) is int else value
-    if type(value) is not kind:
+    value, kind = _literal(text), type(defaults[name])
+    if kind is str:
+        return name, text
+    if kind is float and type(value) is int:
+        return name, float(value)
+    if type(value) is not kind and defaults[name] is not None:
         raise UserError(f"the setting {name} of a rollout cannot be {text!r}: give it a value like {defaults[name]!r}.")
     return name, value
+
+
+def _literal(text: str) -> Any:
+    """The number, truth value or None that a text is; the text itself where it is none of them."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def parse_variants(texts: Sequence[str]) -> list[Variant]:
