@@ -76,7 +76,8 @@ def measured(fmd: list[float | None]) -> dict:
     curves = {name: fmd for name in NAMES}
     trends = {name: {"mean": 2.0, "slope": 0.5, "slope_error": 0.1, "last_over_first": 3.0} for name in NAMES}
     trends["fmd"] |= {"slope": None, "slope_error": None}
-    part = lambda seconds: {"seconds": seconds, "minutes": [0.5, 1.5, 2.5, 3.5], "curves": curves, "trends": trends}
+    rest = {"minutes": [0.5, 1.5, 2.5, 3.5], "emotion_chance": 0.25, "curves": curves, "trends": trends}
+    part = lambda seconds: {"seconds": seconds, **rest}
     return {"minutes": part(60.0), "segments": part(20.0)}
 
 

@@ -42,8 +42,8 @@ def test_emotions_that_show_are_told(rng, unseen, step):
     probe = emotion.fit_emotion(train, step)
     latents, labels = unseen
     assert probe.accuracy(latents, labels) > 0.95
-    scores = emotion.emotion_scores(probe, latents, latents[::-1], labels)
-    assert scores["true_motion"] > 0.95 and scores["accuracy"] < 0.5 and 0.2 <= scores["chance"] < 0.4
+    scores = emotion.emotion_scores(probe, latents, latents, latents[::-1], labels)
+    assert scores["true_motion"] == scores["accuracy"] > 0.95 and scores["other_speech"] < 0.5 and 0.2 <= scores["chance"] < 0.4
     # Every half has windows at 0, 1 and 2 s; the one at 3 s spans two halves and counts where both have one emotion.
     assert scores["windows"] == sum(7 if one[0] == one[-1] else 6 for one in labels)
 
@@ -61,6 +61,12 @@ def test_windows_across_a_change_and_unknown_ones_are_left_out(rng):
     np.testing.assert_allclose(features[1], np.r_[latents[10:60].mean(0), latents[10:60].std(0)])
 
 
+def test_chance_is_the_share_of_the_most_frequent_emotion(rng):
+    one = np.zeros(FRAMES, np.int32)
+    probe = emotion.fit_emotion([clip_of(rng, e, e) for e in (one, one + 1)], 1)
+    assert probe.chance(np.stack([one, one + 3, one + 3])) == pytest.approx(2 / 3)
+
+
 def test_without_labels_there_is_no_probe_and_without_windows_no_score(rng, unseen):
     known, one = labels_of(rng), np.zeros(FRAMES, np.int32)
     clip = clip_of(rng, known, known)
@@ -69,5 +75,6 @@ def test_without_labels_there_is_no_probe_and_without_windows_no_score(rng, unse
     assert emotion.fit_emotion([clip_of(rng, one, one)] * 2, 1) is None
     probe = emotion.fit_emotion([clip_of(rng, e, e) for e in (one, one + 1)], 1)
     latents, labels = unseen
-    assert emotion.emotion_scores(probe, latents, latents, np.full_like(labels, UNKNOWN_EMOTION)) is None
+    unknown = np.full_like(labels, UNKNOWN_EMOTION)
+    assert emotion.emotion_scores(probe, latents, latents, latents, unknown) is None and np.isnan(probe.chance(unknown))
     assert np.isnan(probe.accuracy(np.full_like(latents, np.nan), labels))

@@ -35,7 +35,7 @@ SCORES = {
         "fmd_velocity": {"across": 5.0, "true_motion": 1.5, "paired": 4.0},
         "diversity": 0.7,
         "seeds": 3,
-        "emotion": {"accuracy": 0.66, "true_motion": 0.75, "chance": 0.25, "windows": 100.0},
+        "emotion": {"accuracy": 0.66, "other_speech": 0.4, "true_motion": 0.75, "chance": 0.25, "windows": 100.0},
     },
     "video": {
         "true_motion": {"psnr": 28.0, "ssim": 0.9},

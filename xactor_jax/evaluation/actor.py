@@ -130,7 +130,7 @@ def felt_scores(probe: EmotionProbe | None, clips: Sequence[ReadClip], motions: 
     """The emotion that generated motion shows; None where the truth is not known."""
     if probe is None or any(clip.emotion is None for clip in clips):
         return None
-    return emotion_scores(probe, motions.true, motions.own, np.stack([clip.emotion for clip in clips]))
+    return emotion_scores(probe, *motions, np.stack([clip.emotion for clip in clips]))
 
 
 def actor_scores(

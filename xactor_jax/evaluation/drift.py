@@ -142,5 +142,5 @@ class Rulers(NamedTuple):
 
 
 def _measured(ruler: Ruler, curves: Curves, span: int) -> dict[str, Any]:
-    seconds = ruler.segment / FRAME_RATE
-    return {"seconds": seconds, "minutes": ruler.minutes, "curves": curves, "trends": trends_of(ruler.minutes, curves, span)}
+    report = {"seconds": ruler.segment / FRAME_RATE, "minutes": ruler.minutes, "emotion_chance": ruler.emotion_chance}
+    return {**report, "curves": curves, "trends": trends_of(ruler.minutes, curves, span)}

@@ -53,6 +53,7 @@ def cells(measured: Measured) -> dict[str, str]:
     for name in ("std_ratio", "velocity_ratio", "jaw_correlation", "boundary_jerk", "emotion_accuracy"):
         lines[NAMES[name]] = number(trends[name]["mean"]) if name in trends else "–"
         lines[f"{NAMES[name]}, slope a minute"] = slope(trends[name]) if name in trends else "–"
+    lines["emotion accuracy of always saying the most frequent"] = number(minutes["emotion_chance"])
     lines |= {f"{COSTS[name]}, first / last minute": _ends(cost.get(name)) for name in COSTS}
     return lines
 

@@ -27,14 +27,20 @@ STRENGTH, STEPS = 0.1, 200
 """Of the logistic probe: of 0.01, 0.1, 0.3 and 1 the strength that read validation puppets best."""
 
 Latents = Float[np.ndarray, "n t d"]
+Labels = Int[np.ndarray, "n t"]
 Windows = tuple[Float[np.ndarray, "_ features"], Int[np.ndarray, "_"]]
 """φ of each, and its emotion."""
 
 
+def starts(emotion: Int[np.ndarray, "t"], length: int, hop: int) -> list[int]:
+    """First frames of the windows that have one known emotion throughout."""
+    at = range(0, len(emotion) - length + 1, hop)
+    return [s for s in at if emotion[s] != UNKNOWN_EMOTION and (emotion[s : s + length] == emotion[s]).all()]
+
+
 def windows(latents: Float[np.ndarray, "t d"], emotion: Int[np.ndarray, "t"], length: int, hop: int) -> Windows:
     """φ of equation (1) and the emotion of every window that has one."""
-    starts = range(0, len(latents) - length + 1, hop)
-    kept = [s for s in starts if emotion[s] != UNKNOWN_EMOTION and (emotion[s : s + length] == emotion[s]).all()]
+    kept = starts(emotion, length, hop)
     pieces = [latents[s : s + length] for s in kept]
     features = [np.concatenate([piece.mean(axis=0), piece.std(axis=0)]) for piece in pieces]
     return np.array(features).reshape(len(kept), 2 * latents.shape[1]), emotion[kept].astype(np.int64)
@@ -54,16 +60,26 @@ class EmotionProbe:
     length: int  # of a window, in frames looked at
     hop: int
 
-    def windows(self, latents: Latents, emotion: Int[np.ndarray, "n t"]) -> Windows:
+    def windows(self, latents: Latents, emotion: Labels) -> Windows:
         """Of n clips at the full frame rate."""
         thinned = zip(latents[:, :: self.step], emotion[:, :: self.step], strict=True)
         return joined([windows(x, e, self.length, self.hop) for x, e in thinned])
 
-    def accuracy(self, latents: Latents, emotion: Int[np.ndarray, "n t"]) -> float:
+    def accuracy(self, latents: Latents, emotion: Labels) -> float:
         """Equation (2); `nan` where there is no window, or motion that is not finite."""
         features, classes = self.windows(latents, emotion)
         readable = len(classes) and np.isfinite(features).all()
         return self.classifier.accuracy(features, classes) if readable else float("nan")
+
+    def classes(self, emotion: Labels) -> Int[np.ndarray, "_"]:
+        """Emotions of the windows."""
+        thinned = emotion[:, :: self.step]
+        return np.concatenate([one[starts(one, self.length, self.hop)] for one in thinned])
+
+    def chance(self, emotion: Labels) -> float:
+        """Accuracy of saying the most frequent emotion of every window; `nan` where there is none."""
+        classes = self.classes(emotion)
+        return float(np.bincount(classes).max() / len(classes)) if len(classes) else float("nan")
 
 
 def fit_emotion(clips: Sequence[ReadClip], step: int) -> EmotionProbe | None:
@@ -80,15 +96,15 @@ def fit_emotion(clips: Sequence[ReadClip], step: int) -> EmotionProbe | None:
 
 
 def emotion_scores(
-    probe: EmotionProbe, true: Latents, generated: Latents, emotion: Int[np.ndarray, "n t"]
+    probe: EmotionProbe, true: Latents, own: Latents, other: Latents, emotion: Labels
 ) -> dict[str, float] | None:
-    """Accuracy on generated and on true motion; `chance` is that of always saying the most frequent one. None of no windows."""
-    classes = probe.windows(true, emotion)[1]
-    if not len(classes):
+    """Accuracy on motion from the clips' own speech, from other people's and on true motion. None where there is no window.
+
+    Motion from another's speech shows what of the emotion the reference motion alone gives away.
+    """
+    count = len(probe.classes(emotion))
+    if not count:
         return None
-    return {
-        "accuracy": probe.accuracy(generated, emotion),
-        "true_motion": probe.accuracy(true, emotion),
-        "chance": float(np.bincount(classes).max() / len(classes)),
-        "windows": float(len(classes)),
-    }
+    scored = {"accuracy": own, "other_speech": other, "true_motion": true}
+    scores = {name: probe.accuracy(motion, emotion) for name, motion in scored.items()}
+    return {**scores, "chance": probe.chance(emotion), "windows": float(count)}

@@ -98,6 +98,12 @@ class Ruler:
         """Of the middle of each segment."""
         return trends.middles(self.parts)
 
+    @property
+    def emotion_chance(self) -> float:
+        """Accuracy of always saying the most frequent emotion; `nan` where emotions are not known."""
+        known = self.feelings is not None and self.truth.emotion is not None
+        return self.feelings.chance(self.truth.emotion) if known else float("nan")
+
     @functools.cached_property
     def whole(self) -> Statistics:
         """The sum over all true segments."""

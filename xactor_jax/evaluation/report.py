@@ -98,7 +98,8 @@ TARGETS = (
         applies=lambda s: s["emotion"] is not None,
         value=lambda s: s["emotion"]["accuracy"],
         least=lambda s: s["emotion"]["true_motion"] - EMOTION,
-        beside="true motion {emotion[true_motion]:.2f}, chance {emotion[chance]:.2f}, {emotion[windows]:.0f} windows of 2 s",
+        beside="true motion {emotion[true_motion]:.2f}, with another's speech {emotion[other_speech]:.2f}, always the most "
+        "frequent {emotion[chance]:.2f}; {emotion[windows]:.0f} windows of 2 s",
     ),
     Target(
         name="PSNR of video from true motion over repeating the reference, dB",
