@@ -3,7 +3,7 @@
 python launch/compare_audio_pieces.py --audio speech.flac [--checkpoint DIR]
 
 Without a checkpoint the network is the base model with random weights. The difference is the root mean square over frames and
-features, relative to the deviation of the features over time.
+features, relative to that of the features, and relative to the features' deviation over time.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ def main() -> None:
         lengths = dataclasses.replace(pieces.settings, piece=frames / FRAME_RATE, context=1 / FRAME_RATE)
         whole = dataclasses.replace(pieces, settings=lengths)
         a, b = (x.whole(waveform).reshape(frames, -1, pieces.network.width) for x in (pieces, whole))
-        print(f"{frames} frames; layer: relative difference")
+        print(f"{frames} frames; layer: difference over root mean square, over deviation in time")
         for layer in range(a.shape[1]):
-            error = np.sqrt(np.mean((a[:, layer] - b[:, layer]) ** 2) / b[:, layer].var(axis=0).mean())
-            print(f"{layer:3d}: {error:.3f}")
+            error, size = np.mean((a[:, layer] - b[:, layer]) ** 2), np.mean(b[:, layer] ** 2)
+            print(f"{layer:3d}: {np.sqrt(error / size):.3f} {np.sqrt(error / b[:, layer].var(axis=0).mean()):.3f}")
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def weights_of(config: dict, rng: np.random.Generator) -> Weights:
 
 def write_released(folder: pathlib.Path, config: dict, weights: Weights, name: str = "model.safetensors") -> pathlib.Path:
     """The two files of a release; returns the one with the weights."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
     save_file({key: np.ascontiguousarray(value) for key, value in weights.items()}, folder / name)
     return folder / name

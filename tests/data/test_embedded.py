@@ -29,51 +29,57 @@ def test_what_is_missing_is_made_once(tiny, tmp_path):  # noqa: F811
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
 
 
-def test_the_config_says_what_the_records_were_encoded_with(tiny, tmp_path):  # noqa: F811
-    config = ensure_data(actor_config(tmp_path, tiny["motion"]))
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> pathlib.Path:
+    """Where the tests below find the same puppets."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_the_config_says_what_the_records_were_encoded_with(tiny, cache):  # noqa: F811
+    config = ensure_data(actor_config(cache, tiny["motion"]))
     assert config.data.audio.kind == "log_mel" and config.data.audio.num_mels == 80
     assert LogMelFeatures.from_dict(config.data.audio) == LogMelFeatures()
 
 
-def wav2vec2_config(tmp_path, motion, checkpoint):
-    c = actor_config(tmp_path, motion)
+def wav2vec2_config(cache, motion, checkpoint):
+    c = actor_config(cache, motion)
     c.lock()
     c.data.audio.update(kind="wav2vec2", checkpoint=str(checkpoint), layers="last", piece=0.4, context=0.2)
     c.network.audio_dim = 8
     return c
 
 
-def test_records_with_other_audio_features_are_made_beside(tiny, tmp_path):  # noqa: F811
-    checkpoint = import_tiny(tmp_path / "w")
-    plain = ensure_data(actor_config(tmp_path, tiny["motion"]))
-    config = ensure_data(wav2vec2_config(tmp_path, tiny["motion"], checkpoint))
+def test_records_with_other_audio_features_are_made_beside(tiny, cache):  # noqa: F811
+    checkpoint = import_tiny(cache / "w")
+    plain = ensure_data(actor_config(cache, tiny["motion"]))
+    config = ensure_data(wav2vec2_config(cache, tiny["motion"], checkpoint))
     assert config.data.encoded_path != plain.data.encoded_path
     audio = config.data.audio
     assert (audio.kind, audio.hash, audio.num_features) == ("wav2vec2", checkpoint_hash(checkpoint), 8)
-    again = wav2vec2_config(tmp_path, tiny["motion"], checkpoint)
+    again = wav2vec2_config(cache, tiny["motion"], checkpoint)
     assert ensure_data(again).to_dict() == config.to_dict()
 
 
-def test_a_network_for_another_number_of_features_is_refused(tiny, tmp_path):  # noqa: F811
-    config = actor_config(tmp_path, tiny["motion"])
+def test_a_network_for_another_number_of_features_is_refused(tiny, cache):  # noqa: F811
+    config = actor_config(cache, tiny["motion"])
     config.network.audio_dim = 768
     with pytest.raises(UserError, match=r"320 audio features a frame, not 768: add --config\.network\.audio_dim=320"):
         ensure_data(config)
 
 
-def test_records_with_other_features_than_asked_for_are_refused(tiny, tmp_path):  # noqa: F811
-    encoded = ensure_data(actor_config(tmp_path, tiny["motion"])).data.encoded_path
-    config = wav2vec2_config(tmp_path, tiny["motion"], "anywhere")
+def test_records_with_other_features_than_asked_for_are_refused(tiny, cache):  # noqa: F811
+    encoded = ensure_data(actor_config(cache, tiny["motion"])).data.encoded_path
+    config = wav2vec2_config(cache, tiny["motion"], "anywhere")
     config.data.encoded_path = encoded
     with pytest.raises(UserError, match="has log_mel features, not wav2vec2: encode them with"):
         ensure_data(config)
 
 
-def test_records_of_older_versions_are_log_mel(tiny, tmp_path, monkeypatch):  # noqa: F811
-    encoded = ensure_data(actor_config(tmp_path, tiny["motion"])).data.encoded_path
+def test_records_of_older_versions_are_log_mel(tiny, cache, monkeypatch):  # noqa: F811
+    encoded = ensure_data(actor_config(cache, tiny["motion"])).data.encoded_path
     old = {"motion_hash": "0" * 12, "audio": {"features": "log_mel", "num_mels": 80}}
     monkeypatch.setattr("data.embedded.encoded_metadata", lambda path: old)
-    config = actor_config(tmp_path, tiny["motion"])
+    config = actor_config(cache, tiny["motion"])
     config.data.encoded_path = encoded
     assert ensure_data(config).data.audio.kind == "log_mel"
 

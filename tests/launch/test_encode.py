@@ -106,7 +106,7 @@ def test_the_program_encodes_and_says_what_is_wrong(repository, clips, tiny, tmp
 
 
 def test_the_program_takes_settings_of_the_audio_features(repository, clips, tiny, wav2vec2, tmp_path):
-    options = ("--audio", "wav2vec2", "--audio_checkpoint", wav2vec2, "--audio_layers", "-1,1", "--audio_combine", "sum")
+    options = ("--audio", "wav2vec2", "--audio_checkpoint", wav2vec2, "--audio_layers=-1,1", "--audio_combine", "sum")
     short = ("--audio_weights", "0.25,0.75", "--audio_piece", 0.4, "--audio_context", 0.08)
     done = run(repository, "--data", clips, "--motion", tiny["motion"], "--out", tmp_path / "e", *options, *short)
     assert done.returncode == 0, done.stderr

@@ -10,9 +10,11 @@ import jax
 import ml_dtypes
 import numpy as np
 import pytest
+from etils import epath
 from safetensors.numpy import save_file
 
 from tests.audio.released import Reference, config_of, weights_of, write_released
+from tests.gcs import gcs_bucket  # noqa: F401
 from tests.pretrained.archives import write_tensors
 from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
 from xactor_jax.errors import UserError
@@ -51,6 +53,15 @@ def test_formats_prefixes_and_spellings_are_one(tmp_path, config, weights):
     spelled |= {"lm_head.weight": np.ones((2, 2)), "masked_spec_embed": np.ones(8), "quantizer.codevectors": np.ones(3)}
     import_weights("wav2vec2", write_released(tmp_path / "s", config, spelled), tmp_path / "c")
     assert len({checkpoint_hash(tmp_path / name) for name in "abc"}) == 1
+
+
+def test_files_and_checkpoints_in_a_bucket(tmp_path, gcs_bucket, config, weights):  # noqa: F811
+    file, folder = write_released(tmp_path / "r", config, weights), epath.Path(gcs_bucket) / "pretrained"
+    for local in (file, tmp_path / "r" / "config.json"):
+        (folder / local.name).write_bytes(local.read_bytes())
+    import_weights("wav2vec2", folder / file.name, folder / "out")
+    import_weights("wav2vec2", file, tmp_path / "out")
+    assert checkpoint_hash(folder / "out") == checkpoint_hash(tmp_path / "out")
 
 
 def test_half_precision_is_read(tmp_path, config, weights):
