@@ -98,7 +98,7 @@ def test_rollouts_that_are_the_same_have_no_diversity_and_unrelated_ones_that_of
 
 def test_previews_are_scored_by_their_ratios(rng):
     true = rng.normal(size=(2, 60, 4))
-    scores = metrics.preview_scores(true, 0.5 * true, 10)
+    scores = metrics.liveliness(true, 0.5 * true, 10)
     assert scores == pytest.approx({"std_ratio": 0.5, "velocity_ratio": 0.5, "boundary_jerk": metrics.boundary_jerk(true, 10)})
 
 

@@ -117,7 +117,7 @@ def lively_scores(motions: Motions, again: Float[np.ndarray, "s b t d"], chunk: 
     true, own = motions.true, motions.own
     speed = lambda motion: np.diff(motion, axis=1)
     return {
-        **metrics.preview_scores(true, own, chunk),
+        **metrics.liveliness(true, own, chunk),
         "boundary_jerk_true_motion": metrics.boundary_jerk(true, chunk),
         "fmd": distances(true, own),
         "fmd_velocity": distances(speed(true), speed(own)),

@@ -96,8 +96,8 @@ def diversity(rollouts: Float[np.ndarray, "s n t d"], true: Float[np.ndarray, "n
     return float(np.mean([pairwise_distance(rollouts[:, i]) for i in range(len(true))])) / pairwise_distance(true)
 
 
-def preview_scores(true: Float[np.ndarray, "n t d"], generated: Float[np.ndarray, "n t d"], chunk: int) -> dict[str, float]:
-    """What of a training preview can be said in numbers without probes: (3) and (6)."""
+def liveliness(true: Float[np.ndarray, "n t d"], generated: Float[np.ndarray, "n t d"], chunk: int) -> dict[str, float]:
+    """What can be said of motion without probes: (3) and (6)."""
     return {
         "std_ratio": std_ratio(generated, true),
         "velocity_ratio": velocity_ratio(generated, true),
