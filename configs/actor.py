@@ -6,7 +6,7 @@ python launch/train.py --config=configs/actor.py:base       # 122 M parameters, 
 python launch/train.py --config=configs/actor.py:large      # 547 M parameters, wav2vec 2.0 large features
 
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 15 minutes (3.4 steps a second); the jaw generated for voices never
-heard correlates with the true one at 0.97 (python launch/evaluate.py --out DIR --until actor), and at 0.96 over an hour without
+heard correlates with the true one at 0.96 (python launch/evaluate.py --out DIR --until actor), and at 0.96 over an hour without
 drift (python launch/drift.py; the README has the table). With diffusion.shift 1 and min_snr, 2,500 steps reached 0.61; which of
 the three changes did it was not measured.
 """
