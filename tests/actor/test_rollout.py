@@ -124,6 +124,8 @@ def test_settings_that_cannot_be_sampled_are_refused() -> None:
         {"history": "rising"},
         {"stepper": "other"},
         {"history_span": 0},
+        {"eta": 0.5, "stepper": "heun"},
+        {"eta": 2.0},
     ):
         with pytest.raises(UserError):
             RolloutSettings(**wrong)

@@ -62,6 +62,8 @@ class RolloutSettings:
             raise UserError(f"a pyramid offset of {self.offset} does not fit {self.steps} steps: choose from 1 to {self.steps}")
         if not all(0.0 <= x < 1.0 for x in (self.history_level, self.history_fraction)) or not 0.0 <= self.history_decay <= 1.0:
             raise UserError("the history's noise level and fraction must lie in [0, 1) and its decay in [0, 1]")
+        if not 0.0 <= self.eta <= 1.0 or (self.eta and self.stepper != "ddim"):
+            raise UserError(f"eta {self.eta} with {self.stepper} steps makes no sense: it is of ddim alone, from 0 to 1")
         if self.history_span < 1:
             raise UserError(f"a history span of {self.history_span} chunks is too short: take at least 1")
 
