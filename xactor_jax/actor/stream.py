@@ -69,6 +69,7 @@ class Stream:
         batch, radius = len(guide.keys), window.network.audio_radius
         nothing = np.zeros((batch, 0, audio_dim), np.float32)
         buffer = Buffer(nothing, nothing.sum(1), nothing.sum(1), np.int64(0))
+        # Made anew at the first call, from its features; until then it gives the state its shapes, which `restore` checks.
         arguments = np.zeros((batch, radius, audio_dim), np.float32), np.zeros((batch, audio_dim), np.float32)
         self.state = StreamState(buffer, np.int64(0), _start(window, guide, *arguments))
 

@@ -46,6 +46,16 @@ def split_heads(x: Float[Array, "batch tokens width"], heads: int) -> Heads:
     return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads)
 
 
+def rotary_dim(x: Heads) -> int:
+    """Features of a head that carry the rotary position: half of them, an even number."""
+    return x.shape[-1] // 4 * 2
+
+
+def turned(x: Heads, start: int) -> Heads:
+    """Queries or keys at positions from `start`."""
+    return rotate(x, start + jnp.arange(x.shape[1]), rotary_dim(x))
+
+
 def implementation(query: Heads) -> str:
     """The fastest attention that the default device has for such heads: cuDNN's on GPUs in half precision, else XLA's."""
     half = query.dtype in (jnp.bfloat16, jnp.float16)
@@ -105,18 +115,10 @@ class SelfAttention(nn.Module):
         unplaced = joined(sinks or nothing, cut(own, 0, first))
         placed = joined(past or nothing, own)
         start = placed.key.shape[1] - x.shape[1]
-        keys = jnp.concatenate([without_position(unplaced.key, self.rotary_dim(x)), self.turned(placed.key, 0)], axis=1)
+        keys = jnp.concatenate([without_position(unplaced.key, rotary_dim(unplaced.key)), turned(placed.key, 0)], axis=1)
         values = jnp.concatenate([unplaced.value, placed.value], axis=1)
-        out = masked_attention(self.turned(query, start), keys, values, mask)
+        out = masked_attention(turned(query, start), keys, values, mask)
         return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(out.reshape(x.shape)), own
-
-    def rotary_dim(self, x: Float[Array, "batch tokens width"]) -> int:
-        """Features of a head that are turned."""
-        return x.shape[-1] // self.heads // 4 * 2
-
-    def turned(self, x: Heads, start: int) -> Heads:
-        """Queries or keys at positions from `start`."""
-        return rotate(x, start + jnp.arange(x.shape[1]), x.shape[-1] // 4 * 2)
 
 
 class WindowedCrossAttention(nn.Module):
