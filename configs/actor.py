@@ -23,6 +23,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.batch_size = 16
     c.optimizer.learning_rate = 2e-3
     c.data.window = 80  # frames of a training example; shorter clips are padded and masked
+    c.data.reference = "other_clip"  # whence the reference motion: other_clip of the person where there is one, or same_clip
 
     c.network = ConfigDict()
     c.network.latent_dim = 512  # D, size of a motion latent: that of the motion stage
@@ -33,6 +34,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network.chunk = 10  # frames that share a noise level and see each other fully
     c.network.context = 50  # frames of past that a chunk sees, a multiple of chunk
     c.network.audio_radius = 2  # frames of audio on either side that a token attends to
+    c.network.audio_memory = 0  # frames of past audio whose summary every token is told; 0: none
     c.network.emotions = len(EMOTIONS)  # labels; one more is kept for "unknown"
     c.network.mlp_ratio = 4  # width inside a block's MLP over width
     c.network.look_ahead = -1  # frames of its own chunk after itself that a frame sees; -1: the whole chunk

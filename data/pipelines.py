@@ -9,6 +9,7 @@ few integers.
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,18 +64,41 @@ class Frames:
         return {"frames": to_unit(np.stack([decode_frame(clip["frames"][i]) for i in chosen]))}
 
 
+class OtherClips:
+    """A clip's person at another time: a record of another clip of theirs where there is one, else the clip itself.
+
+    A portrait shows who somebody is and how they hold their head, and not what they are about to feel. A frame of the clip
+    itself gives its emotion away, so that an actor that is shown one learns to look there instead of listening.
+    """
+
+    def __init__(self, source: Any):
+        self._source, self._of = source, defaultdict(list)
+        for index, person in enumerate(source.persons):
+            self._of[person].append(index)
+
+    def draw(self, record: Record, rng: np.random.Generator) -> Record:
+        """One of them."""
+        others = [i for i in self._of[record["person"]] if self._source.clips[i] != record["clip"]]
+        return self._source[int(rng.choice(others))] if others else record
+
+
 @dataclasses.dataclass(frozen=True)
 class LatentWindows:
-    """Actor stage: `count` windows of motion latents and audio features; short clips are padded and masked."""
+    """Actor stage: `count` windows of motion latents and audio features; short clips are padded and masked.
+
+    The reference motion is of any frame of the clip, or of another clip of the person where `others` knows them.
+    """
 
     count: int
     length: int
+    others: OtherClips | None = None
 
     def __call__(self, encoded: Record, rng: np.random.Generator) -> Examples:
-        windows = [self._window(encoded, rng) for _ in range(self.count)]
+        portraits = (self.others.draw(encoded, rng) if self.others else encoded)["motion_latents"]
+        windows = [self._window(encoded, portraits, rng) for _ in range(self.count)]
         return {name: np.stack([window[name] for window in windows]) for name in windows[0]}
 
-    def _window(self, encoded: Record, rng: np.random.Generator) -> Examples:
+    def _window(self, encoded: Record, portraits: Float[np.ndarray, "n d"], rng: np.random.Generator) -> Examples:
         total = len(encoded["motion_latents"])
         start = int(rng.integers(max(1, total - self.length + 1)))
         real = min(self.length, total - start)
@@ -84,7 +108,7 @@ class LatentWindows:
             "audio_features": cut(encoded["audio_features"]),
             "emotion": cut(encoded["emotion"]).astype(np.int32),
             "emotion_intensity": cut(encoded["emotion_intensity"]).astype(np.float32),
-            "reference_motion": np.asarray(encoded["motion_latents"][int(rng.integers(total))]),
+            "reference_motion": np.asarray(portraits[int(rng.integers(len(portraits)))]),
             "mask": (np.arange(self.length) < real).astype(np.float32),
         }
 
@@ -155,7 +179,11 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
     if config.stage == "autoencoder":
         return open_clips(d.path, split), Frames(d.examples_per_clip)
     if config.stage == "actor":
-        return open_encoded(d.encoded_path, split), LatentWindows(d.examples_per_clip, d.window)
+        encoded = open_encoded(d.encoded_path, split)
+        others = {"other_clip": OtherClips(encoded), "same_clip": None}
+        if d.reference not in others:
+            raise UserError(f"there is no data.reference {d.reference!r}: choose one of {', '.join(others)}")
+        return encoded, LatentWindows(d.examples_per_clip, d.window, others[d.reference])
     if config.stage == "video":
         paired = PairedSource(open_clips(d.path, split), open_encoded(d.encoded_path, split))
         return paired, FrameWindows(d.examples_per_clip, d.window, d.apart if split == "train" else 0.0)

@@ -138,6 +138,7 @@ def test_a_long_rollout_is_what_reading_its_past_anew_gives(schedule: str) -> No
     [
         ({"sink_chunk": True}, "linear"),
         ({"look_ahead": 2}, "constant"),
+        ({"audio_memory": 25}, "geometric"),
         ({"context": 30, "sink_chunk": True, "look_ahead": 0}, "none"),
     ],
 )

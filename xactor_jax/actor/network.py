@@ -1,14 +1,16 @@
 """The actor's transformer: noisy motion latents, one token a frame, each at its own noise level → a prediction for each.
 
 (1)  h_i = W x_i,  h_sink = W_r r + s                                 tokens of the frames, and of the reference motion r
-(2)  c_i = e(t_i) + W_c r + emotion_i                                 condition of each token; the sink's level is 0
+(2)  c_i = e(t_i) + W_c r + emotion_i + W_m m_i                       condition of each token; the sink's level is 0
 (3)  h <- h + gate A(modulate(h))          over (sink, frames)        block-causal self-attention of `xactor_jax.actor.masks`
 (4)  h_i <- h_i + X(LN(h_i), a_{i-R} … a_{i+R})   over frames         windowed cross-attention to audio features
 (5)  h <- h + gate M(modulate(h))                                     MLP, tanh GELU
 (6)  y_i = W_y modulate(h_i),  W_y zero at the start
+(7)  m_i = sum_j w_j a_j / sum_j w_j,  j = max(0, i-P) … i+R,  w_j = exp(s(a_j))       what the voice has been like of late
 
 X-Actor (2508.02944), project page, for what attends to what; adaLN-zero after DiT, with one map for all blocks. Any of audio,
-r and emotion may be dropped, for which a learned vector stands in. A token's keys and values depend on tokens of its own chunk
+r and emotion may be dropped, for which a learned vector stands in. (7), which the paper does not have, hands a token the mood of
+the last P frames of speech directly: heard through (3) alone, it comes mixed with the noise of the tokens that bring it. A token's keys and values depend on tokens of its own chunk
 and of chunks before it alone, so that a finished chunk's may be kept: frames that go on (`continued`) from kept keys and values
 are the frames of the whole sequence (`__call__`).
 """
@@ -41,7 +43,7 @@ class Conditions(NamedTuple):
     """What the actor is told, beside the noise levels."""
 
     audio: Float[Array, "batch wide features"]
-    """Features of the frames and of `audio_radius` frames on either side of them."""
+    """Features of the frames and of `audio_radius` frames on either side of them; where frames go on, of `audio_before` before."""
     reference: Float[Array, "batch dim"]
     """Motion latent of the portrait."""
     emotion: Emotion
@@ -84,6 +86,20 @@ class AudioProjection(nn.Module):
         h = nn.silu(nn.Dense(self.width, dtype=self.dtype, name="inner")(features))
         h = layer_norm(nn.Dense(self.width, dtype=self.dtype, name="outer")(h))
         return OptionalFeatures(dtype=self.dtype, name="optional")(h, keep[:, None])
+
+
+class AudioSummary(nn.Module):
+    """(7) under W_m, zero at the start: from features and which of them count for which token."""
+
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(
+        self, audio: Float[Array, "batch wide width"], counted: Bool[Array, "frames wide"]
+    ) -> Float[Array, "batch frames width"]:
+        score = nn.Dense(1, dtype=self.dtype, name="score")(audio).astype(jnp.float32)[:, None, :, 0]
+        weights = nn.softmax(jnp.where(counted, score, -jnp.inf)).astype(audio.dtype)
+        return nn.Dense(audio.shape[-1], kernel_init=nn.initializers.zeros, dtype=self.dtype, name="out")(weights @ audio)
 
 
 class ReferenceProjection(nn.Module):
@@ -138,6 +154,8 @@ class ActorNetwork(nn.Module):
     context: int
     emotions: int
     audio_radius: int = 2
+    audio_memory: int = 0
+    """P of (7), in frames; 0: there is no (7)."""
     mlp_ratio: int = 4
     look_ahead: int = -1
     """Frames of its own chunk after itself that a frame sees; -1: the whole chunk."""
@@ -153,6 +171,8 @@ class ActorNetwork(nn.Module):
         self.level = NoiseLevelEmbedding(self.width, dtype=self.dtype)
         self.emotion = LabelEmbedding(self.emotions, self.width, dtype=self.dtype)
         self.audio = AudioProjection(self.width, dtype=self.dtype)
+        if self.audio_memory:
+            self.summary = AudioSummary(dtype=self.dtype)
         self.modulation = SharedModulation(6, dtype=self.dtype)
         for i in range(self.depth):
             setattr(self, f"block_{i}", Block(self.heads, self.audio_radius, self.mlp_ratio, dtype=self.dtype))
@@ -163,6 +183,11 @@ class ActorNetwork(nn.Module):
     def first_frames(self) -> int:
         """Frames of the first chunk that are sinks."""
         return self.chunk if self.sink_chunk else 0
+
+    @property
+    def audio_before(self) -> int:
+        """Frames of audio before the frames that go on."""
+        return max(self.audio_radius, self.audio_memory)
 
     def __call__(
         self,
@@ -178,7 +203,7 @@ class ActorNetwork(nn.Module):
         mask = without_padding(self.seen(frames, frames), valid)
         first = self.left_first(frames)[None] & valid[:, None, : self.first_frames]
         mask = jnp.concatenate([jnp.ones_like(mask[..., :1]), first, mask], axis=-1)
-        return self.run(x, t, conditions, keep, mask, memory, self.first_frames)[0]
+        return self.run(x, t, conditions, keep, frames, mask, memory, self.first_frames)[0]
 
     def continued(
         self,
@@ -197,7 +222,7 @@ class ActorNetwork(nn.Module):
         frames = start + jnp.arange(x.shape[1])
         seen = self.seen(frames, start - past + jnp.arange(past + x.shape[1]))
         mask = jnp.concatenate([jnp.ones_like(seen[:, :1]), self.left_first(frames), seen], axis=-1)
-        return self.run(x, t, conditions, keep, mask[None], memory, 0)
+        return self.run(x, t, conditions, keep, frames, mask[None], memory, 0)
 
     def remembered(self, reference: Float[Array, "batch dim"], keep: Bool[Array, "batch"]) -> Memory:
         """The memory before the first frame: of the reference token alone. It is clean and of no emotion."""
@@ -216,14 +241,18 @@ class ActorNetwork(nn.Module):
         t: Float[Array, "batch frames"],
         conditions: Conditions,
         keep: Keep,
+        frames: Int[Array, "frames"],
         mask: Bool[Array, "b frames keys"],
         memory: Memory,
         first: int,
     ) -> tuple[Float[Array, "batch frames dim"], KeyValue]:
-        """(1) to (6) for frames that see what the mask says of (reference, first chunk, past, themselves)."""
+        """(1) to (7) for frames of these numbers that see what the mask says of (reference, first chunk, past, themselves)."""
         h = self.token(x.astype(self.dtype or x.dtype))
         c = self.condition(t, conditions.reference, conditions.emotion, keep.reference, keep.emotion)
-        audio, modulation = self.audio(conditions.audio, keep.audio), self.modulation(c)
+        audio = self.audio(conditions.audio, keep.audio)
+        if self.audio_memory:
+            c = c + self.summary(audio, self.counted(frames, audio.shape[1]))
+        audio, modulation = audio[:, audio.shape[1] - x.shape[1] - 2 * self.audio_radius :], self.modulation(c)
         sinks, kept = joined(memory.reference, memory.first), []
         for i in range(self.depth):
             layer = lambda stack, i=i: KeyValue(*(x[i] for x in stack))
@@ -235,6 +264,13 @@ class ActorNetwork(nn.Module):
     def seen(self, frames: Int[Array, "q"], others: Int[Array, "k"]) -> Bool[Array, "q k"]:
         """(1) of `xactor_jax.actor.masks`."""
         return block_causal(frames, others, chunk=self.chunk, context=self.context, look_ahead=self.look_ahead)
+
+    def counted(self, frames: Int[Array, "q"], wide: int) -> Bool[Array, "q {wide}"]:
+        """j of (7) for each of the frames, among `wide` frames of audio that end `audio_radius` frames after them."""
+        j = frames[-1] + self.audio_radius + 1 - wide + jnp.arange(wide)
+        age = frames[:, None] - j
+        near = (age <= self.audio_memory) & (age >= -self.audio_radius)
+        return near & ((j >= 0) | (age == 0))  # frames before the beginning, which nothing comes of, hear themselves
 
     def left_first(self, frames: Int[Array, "q"]) -> Bool[Array, "q first"]:
         """(3) of `xactor_jax.actor.masks`, for each frame of the first chunk."""

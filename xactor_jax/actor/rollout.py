@@ -53,7 +53,7 @@ class Frames(NamedTuple):
 
     latents: Float[Array, "batch frames dim"]
     audio: Float[Array, "batch wide features"]
-    """With `audio_radius` frames more on either side."""
+    """With `audio_before` frames more before them and `audio_radius` after."""
     emotion: Emotion
     """[batch, frames]"""
 
@@ -135,9 +135,9 @@ class Window:
         self, guide: Guide, audio: Float[Array, "batch radius features"], first: Float[Array, "batch features"]
     ) -> RolloutState:
         """Before the first call: `audio` is the first `audio_radius` frames, `first` the first, standing for all before."""
-        batch, radius, features = audio.shape
+        batch, _, features = audio.shape
         count = self.young + self.schedule.active * self.network.chunk
-        before = jnp.broadcast_to(first[:, None], (batch, count + radius, features))
+        before = jnp.broadcast_to(first[:, None], (batch, self.network.audio_before + count, features))
         frames = Frames(
             latents=jnp.zeros((batch, count, self.network.latent_dim)),
             audio=jnp.concatenate([before, audio], axis=1),
@@ -244,7 +244,7 @@ class Window:
     def conditions(self, guide: Guide, frames: Frames, start: int, stop: int | None) -> Conditions:
         """Those of the frames from `start` to before `stop`, for every branch."""
         stop = frames.latents.shape[1] if stop is None else stop
-        audio = frames.audio[:, start : stop + 2 * self.network.audio_radius]
+        audio = frames.audio[:, start : stop + self.network.audio_before + self.network.audio_radius]
         return self.tiled(Conditions(audio, guide.reference, Emotion(*(x[:, start:stop] for x in frames.emotion))))
 
     def keep(self, batch: int) -> Keep:
