@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.actor.toy import AUDIO, CHUNK, CONTEXT, DIM, toy_actor
-from xactor_jax.actor.network import Conditions, Keep
+from tests.actor.toy import AUDIO, CHUNK, CONTEXT, DIM, randomised, toy_actor, toy_config
+from xactor_jax.actor.network import AudioSummary, Conditions, Keep
 from xactor_jax.actor.objective import keep_all, surrounded_audio
-from xactor_jax.emotion import Emotion
+from xactor_jax.actor.task import ActorTask
+from xactor_jax.emotion import Emotion, frames_of
 
 FRAMES = 12
 
@@ -69,6 +70,43 @@ def test_audio_reaches_two_frames_to_either_side() -> None:
         first, last = max(n - 4, 0) // CHUNK, min(n, FRAMES - 1) // CHUNK
         onward = min(last + 1 + CONTEXT // CHUNK, FRAMES // CHUNK)  # the second layer's self-attention
         assert changed_frames("audio", (0, n)) == list(range(first * CHUNK, onward * CHUNK)), n
+
+
+def test_audio_memory_reaches_so_far_back_and_not_before_the_beginning() -> None:
+    """A single chunk of one layer without past, going on at frame 9: what reaches it beyond its window is the summary."""
+    config = toy_config()
+    config.network.update(audio_memory=7, context=0)
+    task = ActorTask.from_config(config)
+    network, variables = task.model.network, randomised(jax.jit(task.init)(jax.random.key(0)))
+    memory = network.apply({"params": variables.params}, jnp.zeros((1, DIM)), jnp.ones(1, bool), method="remembered")
+    audio = jax.random.normal(jax.random.key(1), (1, 7 + CHUNK + 2, AUDIO))
+
+    @jax.jit
+    def said(audio, start):
+        conditions = Conditions(audio, jnp.zeros((1, DIM)), frames_of(None, 1, 0, CHUNK))
+        arguments = jnp.zeros((1, CHUNK, DIM)), jnp.full((1, CHUNK), 0.5), conditions, keep_all(1), start, memory
+        return network.apply({"params": variables.params}, *arguments, method="continued")[0]
+
+    def reaching(start: int) -> list[int]:
+        """Frames of audio that the first frame hears, itself 0; the chunk's frames see each other, so all is changed by all."""
+        moved = [bool((said(audio, start) != said(audio.at[0, j].add(1.0), start)).any()) for j in range(audio.shape[1])]
+        return [j - 7 for j in np.flatnonzero(moved)]
+
+    assert reaching(9) == list(range(-7, CHUNK + 2))
+    assert reaching(3) == list(range(-3, CHUNK + 2))
+    assert reaching(0) == list(range(-2, CHUNK + 2))  # the two of the windowed attention
+
+
+def test_summary_is_a_mean_weighted_by_the_scores_of_what_counts() -> None:
+    """(7) in float64, for three frames of which the second counts alone for the first token."""
+    summary, rng = AudioSummary(), np.random.default_rng(0)
+    audio, counted = rng.standard_normal((2, 3, 4)), np.array([[0, 1, 0], [1, 1, 1]], bool)
+    names = {"score": (4, 1), "out": (4, 4)}
+    params = {n: {"kernel": rng.standard_normal(s), "bias": rng.standard_normal(s[1])} for n, s in names.items()}
+    found = summary.apply({"params": params}, jnp.asarray(audio, jnp.float32), jnp.asarray(counted))
+    w = np.exp(audio @ params["score"]["kernel"])[:, None, :, 0] * counted
+    m = (w[..., None] * audio[:, None]).sum(2) / w.sum(2)[..., None]
+    np.testing.assert_allclose(found, m @ params["out"]["kernel"] + params["out"]["bias"], atol=1e-5)
 
 
 def test_padding_has_no_influence_on_real_frames() -> None:

@@ -58,7 +58,7 @@ def config(paths) -> ConfigDict:
     c = get_config()
     c.data.path, c.data.encoded_path = str(paths / "clips"), str(paths / "encoded")
     c.data.examples_per_clip, c.batch_size, c.data.threads = 2, 8, 0
-    c.data.window, c.data.apart = 8, 0.0
+    c.data.window, c.data.apart, c.data.reference = 8, 0.0, "other_clip"
     return c
 
 
@@ -126,8 +126,25 @@ def test_every_clip_is_read_once_an_epoch(config):
         assert sorted(clips) == sorted(2 * list(range(6)))
 
 
+def test_reference_motion_is_of_another_clip_of_the_person_where_there_is_one(config, paths, tmp_path):
+    """Clips are named c0 to c5, two of each person; latents say which clip they are of."""
+    config.stage, config.data.reference = "actor", "other_clip"
+    number = lambda x: np.rint(np.floor(x + 1e-4)).astype(int)
+    for batch in take(config, 6):
+        clip, reference = (number(x) for x in (batch["motion_latents"][:, 0, 0], batch["reference_motion"][:, 0]))
+        np.testing.assert_array_equal(reference, clip ^ 1)
+    write_encoded(tmp_path / "alone", {"train": [make_encoded(i) for i in range(5)]}, metadata={})
+    config.data.encoded_path = str(tmp_path / "alone")
+    for batch in take(config, 6):
+        clip, reference = (number(x) for x in (batch["motion_latents"][:, 0, 0], batch["reference_motion"][:, 0]))
+        np.testing.assert_array_equal(reference, np.where(clip == 4, 4, clip ^ 1))
+    config.data.reference = "somewhere"
+    with pytest.raises(UserError, match="other_clip, same_clip"):
+        take(config, 1)
+
+
 def test_actor_windows_are_aligned_padded_and_masked(config):
-    config.stage = "actor"
+    config.stage, config.data.reference = "actor", "same_clip"
     seen = set()
     for batch in take(config, 6):
         assert batch["motion_latents"].shape == (8, 8, 4) and batch["audio_features"].shape == (8, 8, 3)
