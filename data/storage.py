@@ -2,8 +2,7 @@
 
 A folder holds what TFDS writes (`dataset_info.json`, `features.json`, one or more ArrayRecord files per split) and
 `index.json`: an identifier of this writing, free metadata, and per split the person, clip and number of frames of every record,
-sorted by (person, clip), with its position in the files. TFDS orders records by the hash of their key; the index gives back
-the sorted order.
+sorted by (person, clip), with its position in the files, where they are in the order in which they came.
 """
 
 from __future__ import annotations
@@ -11,17 +10,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import io
 import itertools
 import json
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
+from tensorflow_datasets.core.dataset_info import DatasetIdentity
 
 from xactor_jax.errors import UserError
 from xactor_jax.paths import is_remote
@@ -33,37 +32,7 @@ MARKER = "dataset_info.json"
 Record = Mapping[str, Any]
 
 
-class _Info(tfds.core.DatasetInfo):
-    """Facts about a data set that is ours alone."""
-
-    def initialize_from_bucket(self) -> None:
-        """TFDS would ask Google's public bucket for a data set of the same name, over the network."""
-
-
-class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Hands iterables of records to TFDS, keyed by person and clip."""
-
-    VERSION = tfds.core.Version("1.0.0")
-    pkg_dir_path = epath.Path(__file__).parent
-
-    def __init__(self, splits: Mapping[str, Iterable[Record]], features: tfds.features.FeaturesDict, **kwargs: Any):
-        self._splits, self._record_features = splits, features
-        super().__init__(**kwargs)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return _Info(builder=self, features=self._record_features, description="Records of xactor_jax.")
-
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, Record]]]:
-        return {split: self._generate_examples(records) for split, records in self._splits.items()}
-
-    def _generate_examples(self, records: Iterable[Record]) -> Iterator[tuple[str, Record]]:
-        seen: set[str] = set()
-        for record in records:
-            key = f"{record['person']}/{record['clip']}"
-            if key in seen:
-                raise UserError(f"two clips are called {key}: give every clip of a person a name of its own.")
-            seen.add(key)
-            yield key, record
+RECORDS_PER_FILE = 256
 
 
 def _without_empty(splits: Mapping[str, Iterable[Record]]) -> dict[str, Iterable[Record]]:
@@ -77,20 +46,33 @@ def _without_empty(splits: Mapping[str, Iterable[Record]]) -> dict[str, Iterable
     return kept
 
 
-def _index_split(folder: epath.Path, split: str, length_field: str) -> dict[str, list]:
-    source = tfds.builder_from_directory(folder).as_data_source(split)
-    rows = ((r["person"].decode(), r["clip"].decode(), i, len(r[length_field])) for i, r in enumerate(source))
-    persons, clips, positions, frames = (list(column) for column in zip(*sorted(rows), strict=True))
+def _rows(split: str, records: Iterable[Record], length_field: str, write: Callable[[Record], None]) -> dict[str, list]:
+    """Writes the records as they come; what the index says of them."""
+    rows: dict[tuple[str, str], tuple[int, int]] = {}
+    for position, record in enumerate(records):
+        key = record["person"], record["clip"]
+        if key in rows:
+            raise UserError(f"two clips of {split} are called {'/'.join(key)}: give every clip of a person a name of its own.")
+        rows[key] = position, len(record[length_field])
+        write(record)
+    sorted_rows = ((*key, *rows[key]) for key in sorted(rows))
+    persons, clips, positions, frames = (list(column) for column in zip(*sorted_rows, strict=True))
     return {"person": persons, "clip": clips, "position": positions, "num_frames": frames}
 
 
-def _prepare(folder: epath.Path, splits: Mapping[str, Iterable[Record]], features: Any, name: str) -> epath.Path:
-    tfds.disable_progress_bar()
-    builder_class = type("Records", (_Builder,), {"name": name}, skip_registration=True)
-    builder = builder_class(splits, features, data_dir=str(folder), file_format="array_record")
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
-    return epath.Path(builder.data_dir)
+def _write(
+    folder: epath.Path, splits: Mapping[str, Iterable[Record]], features: tfds.features.FeaturesDict, name: str, length: str
+) -> dict[str, dict[str, list]]:
+    """Writes record after record, holding one at a time; gives the index of each split."""
+    version = tfds.core.Version("1.0.0")
+    identity = DatasetIdentity(name=name, version=version, data_dir=str(folder), module_name="")
+    info = tfds.core.DatasetInfo(builder=identity, features=features, description="Records of xactor_jax.")
+    writer = tfds.core.SequentialWriter(info, RECORDS_PER_FILE, file_format="array_record")
+    writer.initialize_splits(list(splits))
+    add = lambda split: lambda record: writer.add_examples({split: [dict(record)]})
+    rows = {split: _rows(split, records, length, add(split)) for split, records in splits.items()}
+    writer.close_all()
+    return rows
 
 
 def _move(source: epath.Path, target: epath.Path) -> None:
@@ -148,8 +130,9 @@ def write_records(
         kept = _without_empty(splits)
         if not kept:
             raise UserError(f"there is no clip to write to {target}: check the input folder.")
-        folder = _prepare(scratch, kept, tfds.features.FeaturesDict(features), name)
-        rows = {split: _index_split(folder, split, length_field) for split in kept}
+        folder = scratch / "records"
+        folder.mkdir()
+        rows = _write(folder, kept, tfds.features.FeaturesDict(features), name, length_field)
         (folder / INDEX).write_text(json.dumps({"id": uuid.uuid4().hex, "metadata": dict(metadata), "splits": rows}))
         _move(folder, target)
 

@@ -112,6 +112,16 @@ def test_frames_come_as_soon_as_their_audio_and_two_frames_more() -> None:
     assert arrivals == want
 
 
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_first_frame_comes_with_the_audio_that_is_needed(name: str) -> None:
+    model, variables = toy_actor()
+    audio, reference, _ = inputs()
+    stream = model.open_stream(variables, jax.random.key(5), reference, settings=SETTINGS[name])
+    needed = Window(model.network, model.process, SETTINGS[name]).needed
+    assert not list(stream.push(audio[:, : needed - 1]))
+    assert list(stream.push(audio[:, needed - 1 : needed]))
+
+
 def test_what_comes_later_does_not_change_what_was_given() -> None:
     audio = np.array(inputs()[0])
     audio[:, 11:] += 1.0

@@ -62,6 +62,22 @@ def test_order_holds_for_many_clips(tmp_path):
     assert [(r["person"], r["clip"]) for r in source] == sorted((c.person, c.clip) for c in clips)
 
 
+def test_records_go_to_disk_as_they_come(tmp_path, monkeypatch):
+    """A data set may be larger than memory."""
+    monkeypatch.setattr(storage, "RECORDS_PER_FILE", 2)
+    clips = [make_clip("p", f"{i}", 2) for i in (3, 1, 4, 0, 2)]
+
+    def source():
+        yield from clips[:4]
+        assert len(list(tmp_path.glob("**/*.array_record-*"))) == 2
+        yield clips[4]
+
+    records.write_clips(tmp_path / "d", {"train": source()})
+    assert len(list((tmp_path / "d").glob("*.array_record-*"))) == 3
+    for i, record in enumerate(records.open_clips(tmp_path / "d", "train")):
+        assert_same(record, next(clip for clip in clips if clip.clip == f"{i}"))
+
+
 def test_grain_reads_and_pickle_carries_the_source(tmp_path):
     records.write_clips(tmp_path / "d", {"train": [make_clip("a", f"{i}") for i in range(5)]})
     source = records.open_clips(tmp_path / "d", "train")

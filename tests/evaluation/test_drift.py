@@ -82,7 +82,7 @@ def measured(fmd: list[float | None]) -> dict:
 
 
 def test_the_table_has_a_column_for_each_and_says_what_is_missing():
-    cost = {"first_seconds": 1.0, "seconds_per_chunk": [0.25, 0.5], "rss_mb": [900.0, 1234.0]}
+    cost = {"needed_seconds": 0.48, "first_seconds": 1.0, "seconds_per_chunk": [0.25, 0.5], "rss_mb": [900.0, 1234.0]}
     both = {"true": measured([1.0, 1.0, 1.0, 1.0]), "mine": {**measured([1.0, 3.0, None, 8.0]), "cost": cost}}
     head, lines = drift_page.rows(both)
     table = {line[0]: line[1:] for line in lines}
@@ -90,6 +90,7 @@ def test_the_table_has_a_column_for_each_and_says_what_is_missing():
     assert table["FMD, first 2 / last 2"] == ["1 / 1", "2 / –"]
     assert table["FMD, slope a minute"] == ["–", "–"]
     assert table["Std-R, slope a minute"] == ["+0.5 ± 0.1"] * 2
+    assert table["speech heard before the first frame, seconds"] == ["–", "0.48"]
     assert table["seconds a chunk, first / last minute"] == ["–", "0.25 / 0.5"]
     assert table["memory of the process, MB, first / last minute"] == ["–", "900 / 1234"]
     assert drift_page.body(both).count("data:image/png") == 3

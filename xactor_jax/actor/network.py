@@ -89,7 +89,7 @@ class AudioProjection(nn.Module):
 
 
 class AudioSummary(nn.Module):
-    """(7) under W_m, zero at the start: from features and which of them count for which token."""
+    """(7) under W_m: from features and which of them count for which token."""
 
     dtype: Dtype = None
 
@@ -99,7 +99,7 @@ class AudioSummary(nn.Module):
     ) -> Float[Array, "batch frames width"]:
         score = nn.Dense(1, dtype=self.dtype, name="score")(audio).astype(jnp.float32)[:, None, :, 0]
         weights = nn.softmax(jnp.where(counted, score, -jnp.inf)).astype(audio.dtype)
-        return nn.Dense(audio.shape[-1], kernel_init=nn.initializers.zeros, dtype=self.dtype, name="out")(weights @ audio)
+        return nn.Dense(audio.shape[-1], dtype=self.dtype, name="out")(weights @ audio)
 
 
 class ReferenceProjection(nn.Module):

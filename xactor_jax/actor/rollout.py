@@ -124,6 +124,11 @@ class Window:
         """Frames given out before the first that counts."""
         return (self.schedule.active - self.schedule.advance) * self.network.chunk
 
+    @property
+    def needed(self) -> int:
+        """Frames of audio that must have arrived before the first frame is given out."""
+        return self.network.audio_radius + (1 + self.delay // self.stride) * self.stride
+
     def history_levels(self) -> Float[np.ndarray, "branches young"]:
         """The level of each frame of young history, in each branch."""
         s, branches = self.settings, self.settings.branches

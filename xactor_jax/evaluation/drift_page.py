@@ -54,6 +54,7 @@ def cells(measured: Measured) -> dict[str, str]:
         lines[NAMES[name]] = number(trends[name]["mean"]) if name in trends else "–"
         lines[f"{NAMES[name]}, slope a minute"] = slope(trends[name]) if name in trends else "–"
     lines["emotion accuracy of always saying the most frequent"] = number(minutes["emotion_chance"])
+    lines["speech heard before the first frame, seconds"] = number(cost.get("needed_seconds"))
     lines |= {f"{COSTS[name]}, first / last minute": _ends(cost.get(name)) for name in COSTS}
     return lines
 

@@ -46,7 +46,9 @@ class LabelEmbedding(nn.Module):
         self, index: Int[Array, "*lead"], keep: Bool[Array, "*lead"], intensity: Float[Array, "*lead"] | None = None
     ) -> Float[Array, "*lead width"]:
         known = keep & (index >= 0) & (index < self.labels)
-        table = nn.Embed(self.labels + 1, self.width, dtype=self.dtype, name="table")
+        # Of the size of what it is added to: one that starts small is drowned there, and is learned many times more slowly.
+        large = nn.initializers.normal(1.0)
+        table = nn.Embed(self.labels + 1, self.width, embedding_init=large, dtype=self.dtype, name="table")
         e = table(jnp.where(known, index, self.labels))
         if intensity is None:
             return e
