@@ -86,9 +86,16 @@ def get_config(preset: str = "default") -> ConfigDict:
 def _puppets(c: ConfigDict) -> ConfigDict:
     c.steps = 3_000
     c.data.persons = 400
-    c.data.clips_per_person = 3
+    c.data.clips_per_person = 2
+    c.data.clip_seconds = 20.0  # long enough for emotions to change in
+    c.data.examples_per_clip = 2
+    c.data.window = 125
     c.network.width = 128
     c.network.heads = 4
+    c.network.audio_memory = 125
+    c.diffusion.shift = 12.0
+    c.objective.noise_levels.shared = 1.0
+    c.objective.drop_emotion = 0.8
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 

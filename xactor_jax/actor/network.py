@@ -1,12 +1,12 @@
 """The actor's transformer: noisy motion latents, one token a frame, each at its own noise level → a prediction for each.
 
 (1)  h_i = W x_i,  h_sink = W_r r + s                                 tokens of the frames, and of the reference motion r
-(2)  c_i = e(t_i) + W_c r + emotion_i + W_m m_i                       condition of each token; the sink's level is 0
+(2)  c_i = e(t_i) + W_c r + emotion_i + M(m_i)                        condition of each token; the sink's level is 0
 (3)  h <- h + gate A(modulate(h))          over (sink, frames)        block-causal self-attention of `xactor_jax.actor.masks`
 (4)  h_i <- h_i + X(LN(h_i), a_{i-R} … a_{i+R})   over frames         windowed cross-attention to audio features
 (5)  h <- h + gate M(modulate(h))                                     MLP, tanh GELU
 (6)  y_i = W_y modulate(h_i),  W_y zero at the start
-(7)  m_i = sum_j w_j a_j / sum_j w_j,  j = max(0, i-P) … i+R,  w_j = exp(s(a_j))       what the voice has been like of late
+(7)  m_i = LN([mean a_j; deviation a_j]) over j = max(0, i-P) … i+R by w_j = exp(s(a_j))   what the voice was like of late
 
 X-Actor (2508.02944), project page, for what attends to what; adaLN-zero after DiT, with one map for all blocks. Any of audio,
 r and emotion may be dropped, for which a learned vector stands in. (7), which the paper does not have, hands a token the mood of
@@ -89,7 +89,7 @@ class AudioProjection(nn.Module):
 
 
 class AudioSummary(nn.Module):
-    """(7) under W_m: from features and which of them count for which token."""
+    """M(m_i) of (7), from features and which of them count for which token."""
 
     dtype: Dtype = None
 
@@ -97,9 +97,13 @@ class AudioSummary(nn.Module):
     def __call__(
         self, audio: Float[Array, "batch wide width"], counted: Bool[Array, "frames wide"]
     ) -> Float[Array, "batch frames width"]:
+        a, width = audio.astype(jnp.float32), audio.shape[-1]
         score = nn.Dense(1, dtype=self.dtype, name="score")(audio).astype(jnp.float32)[:, None, :, 0]
-        weights = nn.softmax(jnp.where(counted, score, -jnp.inf)).astype(audio.dtype)
-        return nn.Dense(audio.shape[-1], dtype=self.dtype, name="out")(weights @ audio)
+        w = nn.softmax(jnp.where(counted, score, -jnp.inf))
+        mean = w @ a
+        deviation = jnp.sqrt(jnp.maximum(w @ a**2 - mean**2, 0.0) + 1e-6)
+        m = layer_norm(jnp.concatenate([mean, deviation], axis=-1))
+        return nn.Dense(width, dtype=self.dtype, name="outer")(nn.silu(nn.Dense(width, dtype=self.dtype, name="inner")(m)))
 
 
 class ReferenceProjection(nn.Module):
