@@ -59,6 +59,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.objective.fused_decay = 0.98  # fused_snr: factor per frame by which a token's past fades
     c.objective.sigmoid_bias = -1.0  # sigmoid: log signal-to-noise ratio at which the weight of noise's error is a half
     c.objective.velocity = 0.0  # weight of the error in motion's velocity, the difference from frame to frame
+    c.objective.heard = 0.0  # weight of telling the labelled emotion from the summary of the audio; needs network.audio_memory
     c.objective.drop_audio = 0.1  # probability that a clip is shown without its audio
     c.objective.drop_reference = 0.1  # … without its reference motion
     c.objective.drop_emotion = 0.3  # … without its emotion label
@@ -95,7 +96,8 @@ def _puppets(c: ConfigDict) -> ConfigDict:
     c.network.audio_memory = 125
     c.diffusion.shift = 12.0
     c.objective.noise_levels.shared = 1.0
-    c.objective.drop_emotion = 0.8
+    c.objective.heard = 0.1
+    c.objective.drop_emotion = 0.5
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 

@@ -99,9 +99,9 @@ def test_audio_memory_reaches_so_far_back_and_not_before_the_beginning() -> None
 
 def test_summary_is_mean_and_deviation_weighted_by_the_scores_of_what_counts() -> None:
     """(7) in float64; for the first token the second frame counts alone, which deviates from nothing."""
-    summary, rng = AudioSummary(), np.random.default_rng(0)
+    summary, rng = AudioSummary(emotions=3), np.random.default_rng(0)
     audio, counted = rng.standard_normal((2, 3, 4)), np.array([[0, 1, 0], [1, 1, 1]], bool)
-    names = {"score": (4, 1), "inner": (8, 4), "outer": (4, 4)}
+    names = {"score": (4, 1), "inner": (8, 4), "outer": (4, 4), "emotion": (4, 3)}
     params = {n: {"kernel": rng.standard_normal(s), "bias": rng.standard_normal(s[1])} for n, s in names.items()}
     found = summary.apply({"params": params}, jnp.asarray(audio, jnp.float32), jnp.asarray(counted))
     w = np.exp(audio @ params["score"]["kernel"])[:, None, :, 0] * counted
@@ -111,8 +111,9 @@ def test_summary_is_mean_and_deviation_weighted_by_the_scores_of_what_counts() -
     m = np.concatenate([mean, np.sqrt(variance + 1e-6)], axis=-1)
     m = (m - m.mean(-1, keepdims=True)) / np.sqrt(m.var(-1, keepdims=True) + 1e-6)
     h = m @ params["inner"]["kernel"] + params["inner"]["bias"]
-    wanted = (h / (1 + np.exp(-h))) @ params["outer"]["kernel"] + params["outer"]["bias"]
-    np.testing.assert_allclose(found, wanted, atol=1e-3)
+    h = h / (1 + np.exp(-h))
+    for name, values in (("outer", found.told), ("emotion", found.logits)):
+        np.testing.assert_allclose(values, h @ params[name]["kernel"] + params[name]["bias"], atol=1e-3)
 
 
 def test_padding_has_no_influence_on_real_frames() -> None:

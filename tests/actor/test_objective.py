@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from configs.actor import get_config
-from xactor_jax.actor.objective import Noised, Objective
+from xactor_jax.actor.objective import Noised, Objective, heard_error
 from xactor_jax.actor.task import ActorTask
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.noise_levels import SAMPLERS
 from xactor_jax.diffusion.weighting import fused_snr_weight, sigmoid_weight
+from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
 
 
@@ -55,6 +56,19 @@ def test_every_token_is_weighted_by_its_own_level_and_padding_not_at_all(rng: np
     low = mask * (t < 1 / 3)
     np.testing.assert_allclose(metrics["error_low_noise"], (low * error).sum() / max(low.sum(), 1), rtol=1e-4)
     assert set(metrics) == {"error", "error_low_noise", "error_middle_noise", "error_high_noise"}
+
+
+def test_what_is_heard_is_held_against_labels_that_are_known(rng: np.random.Generator) -> None:
+    """(6) in float64."""
+    logits, label = rng.standard_normal((2, 5, 3)), np.array([[0, 2, -1, 1, 1], [-1, 2, 2, 0, 0]])
+    intensity, mask = rng.uniform(size=(2, 5)), np.array([[1, 1, 1, 1, 0], [1] * 5])
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    counted = [(i, j) for i in range(2) for j in range(5) if mask[i, j] and label[i, j] >= 0]
+    weight = np.array([intensity[place] for place in counted])
+    surprise = np.array([-np.log(p[place][label[place]]) for place in counted])
+    error, accuracy = heard_error(jnp.float32(logits), Emotion(jnp.int32(label), jnp.float32(intensity)), jnp.float32(mask))
+    np.testing.assert_allclose(error, (weight * surprise).sum() / weight.sum(), rtol=1e-5)
+    np.testing.assert_allclose(accuracy, np.mean([p[place].argmax() == label[place] for place in counted]), rtol=1e-6)
 
 
 def test_tokens_without_noise_teach_nothing(rng: np.random.Generator) -> None:

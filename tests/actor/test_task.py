@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from tests.actor.toy import randomised, toy_batch, toy_config
 from xactor_jax.actor.task import ActorTask, curve, liveliness, motion_curves
+from xactor_jax.errors import UserError
 from xactor_jax.evaluation import metrics
 from xactor_jax.training.task import Variables
 
@@ -40,6 +42,36 @@ def test_a_tiny_set_is_learned_in_sixty_steps() -> None:
     assert evaluate(params, batch) < 0.7 * evaluate(variables.params, batch)
     other = {**batch, "audio_features": jnp.roll(batch["audio_features"], 1, axis=0)}
     assert evaluate(params, other) > 1.5 * evaluate(params, batch)
+
+
+def test_the_emotion_of_a_voice_is_learned_where_it_is_labelled() -> None:
+    """Features say which of two emotions it is; the clips' motion says nothing of it."""
+    config = toy_config()
+    config.network.audio_memory, config.objective.heard = 6, 1.0
+    task = ActorTask.from_config(config)
+    variables, batch = jax.jit(task.init)(jax.random.key(0)), toy_batch(task, 16)
+    batch["emotion"] = jnp.tile(jnp.arange(16)[:, None] % 2 + 1, (1, task.window))
+    batch["audio_features"] = batch["audio_features"].at[..., 0].add(2.0 * batch["emotion"] - 3.0)
+    optimizer = optax.adam(1e-2)
+
+    @jax.jit
+    def step(params, state, key):
+        gradient = jax.grad(lambda p: task.loss(variables._replace(params=p), batch, key, True).loss)(params)
+        updates, state = optimizer.update(gradient, state)
+        return optax.apply_updates(params, updates), state
+
+    evaluate = jax.jit(lambda p: task.loss(variables._replace(params=p), batch, jax.random.key(1), False).metrics)
+    params, state = variables.params, optimizer.init(variables.params)
+    for i in range(40):
+        params, state = step(params, state, jax.random.key(i))
+    assert evaluate(params)["heard_accuracy"] > 0.95 > evaluate(variables.params)["heard_accuracy"]
+
+
+def test_emotions_cannot_be_heard_without_a_summary() -> None:
+    config = toy_config()
+    config.objective.heard = 0.1
+    with pytest.raises(UserError, match="audio_memory"):
+        ActorTask.from_config(config)
 
 
 def test_padding_does_not_count_and_evaluation_drops_nothing() -> None:

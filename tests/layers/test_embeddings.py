@@ -47,6 +47,19 @@ def test_intensities_blend_a_label_with_the_neutral_one(key: jax.Array, rng: np.
     assert EMOTIONS[0] == "neutral"
 
 
+def test_a_guess_stands_in_for_what_is_unknown_alone(key: jax.Array, rng: np.random.Generator) -> None:
+    """(3): U + sum_l p_l E_l."""
+    layer = LabelEmbedding(labels=3, width=4)
+    index, keep = jnp.array([0, 2, -1, 1]), jnp.array([True, True, True, False])
+    guess = rng.dirichlet(np.ones(3), 4)
+    variables = layer.init(key, index, keep)
+    out = layer.apply(variables, index, keep, jnp.full(4, 0.5), jnp.float32(guess))
+    table = np.float64(variables["params"]["table"]["embedding"])
+    np.testing.assert_allclose(out[0], table[0], atol=1e-6)
+    np.testing.assert_allclose(out[1], (table[0] + table[2]) / 2, atol=1e-6)
+    np.testing.assert_allclose(out[2:], table[3] + guess[2:] @ table[:3], atol=1e-5)
+
+
 def test_full_intensity_is_none_and_has_the_same_parameters(key: jax.Array) -> None:
     layer = LabelEmbedding(labels=3, width=4, dtype=jnp.bfloat16)
     index, keep = jnp.array([0, 1, 2, -1, 3, 1]), jnp.array([True] * 5 + [False])

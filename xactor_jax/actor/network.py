@@ -1,18 +1,19 @@
 """The actor's transformer: noisy motion latents, one token a frame, each at its own noise level → a prediction for each.
 
 (1)  h_i = W x_i,  h_sink = W_r r + s                                 tokens of the frames, and of the reference motion r
-(2)  c_i = e(t_i) + W_c r + emotion_i + M(m_i)                        condition of each token; the sink's level is 0
+(2)  c_i = e(t_i) + W_c r + emotion_i(p_i) + M(m_i)                   condition of each token; the sink's level is 0
 (3)  h <- h + gate A(modulate(h))          over (sink, frames)        block-causal self-attention of `xactor_jax.actor.masks`
 (4)  h_i <- h_i + X(LN(h_i), a_{i-R} … a_{i+R})   over frames         windowed cross-attention to audio features
 (5)  h <- h + gate M(modulate(h))                                     MLP, tanh GELU
 (6)  y_i = W_y modulate(h_i),  W_y zero at the start
 (7)  m_i = LN([mean a_j; deviation a_j]) over j = max(0, i-P) … i+R by w_j = exp(s(a_j))   what the voice was like of late
+(8)  p_i = softmax(P(m_i))     emotion that the voice is guessed to have, which stands in for one that is not told
 
 X-Actor (2508.02944), project page, for what attends to what; adaLN-zero after DiT, with one map for all blocks. Any of audio,
-r and emotion may be dropped, for which a learned vector stands in. (7), which the paper does not have, hands a token the mood of
-the last P frames of speech directly: heard through (3) alone, it comes mixed with the noise of the tokens that bring it. A token's keys and values depend on tokens of its own chunk
-and of chunks before it alone, so that a finished chunk's may be kept: frames that go on (`continued`) from kept keys and values
-are the frames of the whole sequence (`__call__`).
+r and emotion may be dropped, for which a learned vector stands in. (7) and (8) are not in the paper: heard through (3) alone,
+the mood of the last seconds comes mixed with the noise of the tokens that bring it. A token's keys and values depend on
+tokens of its own chunk and of chunks before it alone, so that a finished chunk's may be kept: frames that go on (`continued`)
+from kept keys and values are the frames of the whole sequence (`__call__`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Conditions(NamedTuple):
     """What the actor is told, beside the noise levels."""
 
     audio: Float[Array, "batch wide features"]
-    """Features of the frames and of `audio_radius` frames on either side of them; where frames go on, of `audio_before` before."""
+    """Features of the frames and of `audio_radius` frames on either side; where frames go on, of `audio_before` before them."""
     reference: Float[Array, "batch dim"]
     """Motion latent of the portrait."""
     emotion: Emotion
@@ -88,22 +89,29 @@ class AudioProjection(nn.Module):
         return OptionalFeatures(dtype=self.dtype, name="optional")(h, keep[:, None])
 
 
-class AudioSummary(nn.Module):
-    """M(m_i) of (7), from features and which of them count for which token."""
+class Summary(NamedTuple):
+    """What comes of (7) for every frame."""
 
+    told: Float[Array, "batch frames width"]
+    """M(m_i)."""
+    logits: Float[Array, "batch frames emotions"]
+    """Of (8)."""
+
+
+class AudioSummary(nn.Module):
+    """(7) and (8), from features and which of them count for which token."""
+
+    emotions: int
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(
-        self, audio: Float[Array, "batch wide width"], counted: Bool[Array, "frames wide"]
-    ) -> Float[Array, "batch frames width"]:
-        a, width = audio.astype(jnp.float32), audio.shape[-1]
-        score = nn.Dense(1, dtype=self.dtype, name="score")(audio).astype(jnp.float32)[:, None, :, 0]
-        w = nn.softmax(jnp.where(counted, score, -jnp.inf))
+    def __call__(self, audio: Float[Array, "batch wide width"], counted: Bool[Array, "frames wide"]) -> Summary:
+        a, dense = audio.astype(jnp.float32), lambda size, name: nn.Dense(size, dtype=self.dtype, name=name)
+        w = nn.softmax(jnp.where(counted, dense(1, "score")(audio).astype(jnp.float32)[:, None, :, 0], -jnp.inf))
         mean = w @ a
         deviation = jnp.sqrt(jnp.maximum(w @ a**2 - mean**2, 0.0) + 1e-6)
-        m = layer_norm(jnp.concatenate([mean, deviation], axis=-1))
-        return nn.Dense(width, dtype=self.dtype, name="outer")(nn.silu(nn.Dense(width, dtype=self.dtype, name="inner")(m)))
+        m = nn.silu(dense(audio.shape[-1], "inner")(layer_norm(jnp.concatenate([mean, deviation], axis=-1))))
+        return Summary(dense(audio.shape[-1], "outer")(m), dense(self.emotions, "emotion")(m).astype(jnp.float32))
 
 
 class ReferenceProjection(nn.Module):
@@ -176,7 +184,7 @@ class ActorNetwork(nn.Module):
         self.emotion = LabelEmbedding(self.emotions, self.width, dtype=self.dtype)
         self.audio = AudioProjection(self.width, dtype=self.dtype)
         if self.audio_memory:
-            self.summary = AudioSummary(dtype=self.dtype)
+            self.summary = AudioSummary(self.emotions, dtype=self.dtype)
         self.modulation = SharedModulation(6, dtype=self.dtype)
         for i in range(self.depth):
             setattr(self, f"block_{i}", Block(self.heads, self.audio_radius, self.mlp_ratio, dtype=self.dtype))
@@ -231,7 +239,7 @@ class ActorNetwork(nn.Module):
     def remembered(self, reference: Float[Array, "batch dim"], keep: Bool[Array, "batch"]) -> Memory:
         """The memory before the first frame: of the reference token alone. It is clean and of no emotion."""
         h = self.sink(reference, keep) + self.sink_embedding.astype(self.dtype or jnp.float32)
-        c = self.condition(jnp.zeros((len(h), 1)), reference, frames_of(None, len(h), 0, 1), keep, keep)
+        c = self.condition(jnp.zeros((len(h), 1)), reference, frames_of(None, len(h), 0, 1), keep, keep, None)
         h, modulation, kept = h[:, None], self.modulation(c), []
         for i in range(self.depth):
             h, own = getattr(self, f"block_{i}")(h, modulation, None, jnp.ones((1, 1, 1), bool))
@@ -252,10 +260,9 @@ class ActorNetwork(nn.Module):
     ) -> tuple[Float[Array, "batch frames dim"], KeyValue]:
         """(1) to (7) for frames of these numbers that see what the mask says of (reference, first chunk, past, themselves)."""
         h = self.token(x.astype(self.dtype or x.dtype))
-        c = self.condition(t, conditions.reference, conditions.emotion, keep.reference, keep.emotion)
         audio = self.audio(conditions.audio, keep.audio)
-        if self.audio_memory:
-            c = c + self.summary(audio, self.counted(frames, audio.shape[1]))
+        summary = self.summary(audio, self.counted(frames, audio.shape[1])) if self.audio_memory else None
+        c = self.condition(t, conditions.reference, conditions.emotion, keep.reference, keep.emotion, summary)
         audio, modulation = audio[:, audio.shape[1] - x.shape[1] - 2 * self.audio_radius :], self.modulation(c)
         sinks, kept = joined(memory.reference, memory.first), []
         for i in range(self.depth):
@@ -288,11 +295,15 @@ class ActorNetwork(nn.Module):
         emotion: Emotion,
         keep_reference: Bool[Array, "batch"],
         keep_emotion: Bool[Array, "batch"],
+        summary: Summary | None,
     ) -> Float[Array, "batch tokens width"]:
-        """(2)."""
+        """(2); sows the logits of (8) as "emotion_logits"."""
         kept = jnp.broadcast_to(keep_emotion[:, None], t.shape)
-        felt = self.emotion(emotion.label, kept, emotion.intensity)
-        return self.level(t) + self.reference(reference, keep_reference)[:, None] + felt
+        known = self.level(t) + self.reference(reference, keep_reference)[:, None]
+        if summary is None:
+            return known + self.emotion(emotion.label, kept, emotion.intensity)
+        self.sow("intermediates", "emotion_logits", summary.logits)
+        return known + self.emotion(emotion.label, kept, emotion.intensity, nn.softmax(summary.logits)) + summary.told
 
     def predicted(
         self, h: Float[Array, "batch frames width"], c: Float[Array, "batch frames width"]

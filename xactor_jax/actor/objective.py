@@ -4,11 +4,15 @@
 (2)  L_y = sum_i m_i w_i |y_i - target_i|² / (D sum_i m_i),   target = v (or eps, x0, flow) at each token's own t_i
 (3)  audio, reference and emotion are each dropped for a whole clip with a probability of their own
 (4)  L_v = sum_i n_i alpha_i² alpha_{i+1}² |(x_hat_{i+1} - x_hat_i) - (x_{i+1} - x_i)|² / (D sum_i n_i)
-(5)  L   = L_y + velocity L_v
+(5)  L   = L_y + velocity L_v + heard L_h
+(6)  L_h = mean over frames of known label l_i, weighted by their intensity, of -log p_i(l_i)
 
 m is 1 for real frames with t_i > 0, and n for pairs of neighbouring real frames of which one has; w is a weight of
 `xactor_jax.diffusion.weighting`; x_hat is the x_0 that the prediction stands for. (2): Chen et al. 2024 (2407.01392). (4) is
 after FLOAT (2412.01064), with a factor that fades as either frame drowns in noise, where x_hat can say only what is likely.
+
+(6) teaches an actor that summarises what it hears to tell the emotion of the voice (equation 8 of the network), where there are
+labels to learn it from: the error of motion alone teaches it many times more slowly.
 
 A token at t = 0 exactly teaches nothing: x_t is x_0, so that x0 is there to be copied, while eps, and with it v and flow,
 cannot be known at all. It is left out of (2), and in (4) it stands for itself.
@@ -20,6 +24,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -28,6 +33,7 @@ from xactor_jax.actor.network import Keep
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.noise_levels import SAMPLERS, discrete, mixture
 from xactor_jax.diffusion.weighting import WEIGHTINGS, loss_weight
+from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
 
 Tokens = Float[Array, "batch frames dim"]
@@ -63,6 +69,8 @@ class Objective:
     """Of sigmoid."""
     velocity: float = 0.0
     """Of (5)."""
+    heard: float = 0.0
+    """Of (5)."""
     drop_audio: float = 0.1
     drop_reference: float = 0.1
     drop_emotion: float = 0.1
@@ -73,8 +81,8 @@ class Objective:
             check_name("noise_levels", name, SAMPLERS)
         if not self.noise_levels or min(weight for _, weight in self.noise_levels) <= 0.0:
             raise UserError("objective.noise_levels must have weights of 0 or more, one of them above 0")
-        if self.discrete_steps < 0 or self.velocity < 0.0 or self.gamma <= 0.0:
-            raise UserError("objective.discrete_steps and velocity must be 0 or more, and gamma above 0")
+        if min(self.discrete_steps, self.velocity, self.heard) < 0 or self.gamma <= 0.0:
+            raise UserError("objective.discrete_steps, velocity and heard must be 0 or more, and gamma above 0")
         if not 0.0 <= self.fused_decay <= 1.0:
             raise UserError(f"objective.fused_decay {self.fused_decay} is no factor of forgetting: choose from 0 to 1")
 
@@ -119,6 +127,17 @@ class Objective:
         error = (alpha * alpha_next) ** 2 * jnp.mean((after - before) ** 2, axis=-1)
         real, noisy = (pairs(x) for x in (mask, noisy))
         return masked_mean(error, real[0] * real[1] * (noisy[0] | noisy[1]))
+
+
+def heard_error(
+    logits: Float[Array, "batch frames emotions"], emotion: Emotion, mask: Float[Array, "batch frames"]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """(6), and the share of labelled frames whose emotion is told rightly."""
+    known = mask * (emotion.label >= 0)
+    label = jnp.maximum(emotion.label, 0)
+    surprise = -jnp.take_along_axis(nn.log_softmax(logits), label[..., None], axis=-1)[..., 0]
+    right = (logits.argmax(axis=-1) == label).astype(jnp.float32)
+    return masked_mean(surprise, known * emotion.intensity), masked_mean(right, known)
 
 
 def check_name(kind: str, name: str, names: Collection[str]) -> None:

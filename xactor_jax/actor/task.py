@@ -13,9 +13,10 @@ from ml_collections import ConfigDict
 
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.actor.network import Conditions
-from xactor_jax.actor.objective import Objective, keep_all, surrounded_audio
+from xactor_jax.actor.objective import Objective, heard_error, keep_all, surrounded_audio
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion
+from xactor_jax.errors import UserError
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 
 PREVIEWED = 4
@@ -44,6 +45,8 @@ class ActorTask:
         model = ActorModel.from_config(config)
         o = dict(config.objective)
         levels = tuple((name, float(weight)) for name, weight in o.pop("noise_levels").items() if weight)
+        if o["heard"] and not model.network.audio_memory:
+            raise UserError("objective.heard needs a summary of what is heard: set network.audio_memory above 0, or heard to 0")
         objective = Objective(process=model.process, noise_levels=levels, **o)
         settings = RolloutSettings(**config.rollout)
         return cls(model=model, objective=objective, window=config.data.window, preview_settings=settings)
@@ -76,14 +79,18 @@ class ActorTask:
         return Conditions(audio, batch["reference_motion"], Emotion(batch["emotion"], batch["emotion_intensity"]))
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
-        """Equations (1) to (3) of `xactor_jax.actor.objective`; conditions are dropped in training alone."""
+        """Equations (1) to (6) of `xactor_jax.actor.objective`; conditions are dropped in training alone."""
         noise_key, keep_key = jax.random.split(key)
         size, mask = batch["motion_latents"].shape[0], batch["mask"]
         noised = self.objective.noised(noise_key, batch["motion_latents"], self.model.network.chunk)
         keep = self.objective.keep(keep_key, size) if train else keep_all(size)
         arguments = noised.x_t, noised.t, self.conditions(batch), keep, mask > 0
-        prediction = self.model.network.apply({"params": variables.params}, *arguments)
+        prediction, sown = self.model.network.apply({"params": variables.params}, *arguments, mutable="intermediates")
         loss, metrics = self.objective.loss(prediction, noised, mask)
+        if self.objective.heard:
+            (logits,) = sown["intermediates"]["emotion_logits"]
+            error, metrics["heard_accuracy"] = heard_error(logits, arguments[2].emotion, mask)
+            loss, metrics = loss + self.objective.heard * error, {**metrics, "heard_error": error}
         return LossOutput(loss, metrics, variables.buffers)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:

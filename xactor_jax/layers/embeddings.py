@@ -2,7 +2,7 @@
 
 (1)  e(t) = [cos(1000 t w_i), sin(1000 t w_i)],   w_i = 10000^(-i / h),  i < h        Ho et al. 2020, after Vaswani et al. 2017
 (2)  e = (1 - s) E_0 + s E_l                 known label l of intensity s in [0, 1], blended with label 0, the neutral one
-(3)  e = U                                   unknown label
+(3)  e = U + sum_l p_l E_l                   unknown label, guessed to be l with probability p_l; without a guess e = U
 """
 
 from __future__ import annotations
@@ -43,13 +43,20 @@ class LabelEmbedding(nn.Module):
 
     @nn.compact
     def __call__(
-        self, index: Int[Array, "*lead"], keep: Bool[Array, "*lead"], intensity: Float[Array, "*lead"] | None = None
+        self,
+        index: Int[Array, "*lead"],
+        keep: Bool[Array, "*lead"],
+        intensity: Float[Array, "*lead"] | None = None,
+        guess: Float[Array, "*lead labels"] | None = None,
     ) -> Float[Array, "*lead width"]:
         known = keep & (index >= 0) & (index < self.labels)
         # Of the size of what it is added to: one that starts small is drowned there, and is learned many times more slowly.
         large = nn.initializers.normal(1.0)
         table = nn.Embed(self.labels + 1, self.width, embedding_init=large, dtype=self.dtype, name="table")
         e = table(jnp.where(known, index, self.labels))
+        if guess is not None:
+            guessed = guess.astype(e.dtype) @ table(jnp.arange(self.labels))
+            e = e + jnp.where(known[..., None], 0.0, guessed).astype(e.dtype)
         if intensity is None:
             return e
         s = jnp.where(known, intensity, 1.0)[..., None]
