@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.paths import REPOSITORY, absolute
-from xactor_jax.pretrained import wav2vec2
+from xactor_jax.pretrained import wav2vec2, xnemo_video
 from xactor_jax.pretrained.files import Weights, open_weights, write_weights
 from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, exported
 from xactor_jax.training.checkpoints import check_target, load_variables, narrow, write_export
@@ -67,6 +67,22 @@ def from_preset(flag: str, adapt: Callable[[ConfigDict], ConfigDict] = lambda co
 
 KINDS = {
     "wav2vec2": Kind(wav2vec2.STAGE, wav2vec2.TABLE, from_json(wav2vec2.read_config), wav2vec2.parameter_shapes),
+    "xnemo_video": Kind(
+        xnemo_video.STAGE,
+        xnemo_video.TABLE,
+        from_preset(xnemo_video.PRESET),
+        xnemo_video.parameter_shapes,
+        xnemo_video.other_buffers,
+        xnemo_video.FILES,
+    ),
+    "sd_unet": Kind(
+        xnemo_video.STAGE,
+        xnemo_video.UNET_TABLE,
+        from_preset(xnemo_video.PRESET),
+        xnemo_video.reference_shapes,
+        xnemo_video.other_buffers,
+        xnemo_video.UNET_FILES,
+    ),
 }
 
 

@@ -42,7 +42,7 @@ class DenoiserSettings:
     concatenate_reference: bool = False
     """The reference latent as further input channels, beside the bank."""
     full_reference: bool = True
-    """Keep the reference network's layers behind its last self-attention, which nothing reads (released weights have them)."""
+    """Keep the reference network's layers behind its last self-attention, which nothing reads."""
 
     @classmethod
     def from_config(cls, network: ConfigDict, latent_channels: int) -> DenoiserSettings:
