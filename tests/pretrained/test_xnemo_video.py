@@ -158,7 +158,7 @@ def test_files_go_in_and_come_out_again(tmp_path, rng, small):
         save_file(own | ({"model.conv1.bias": np.ones(1)} if role == "motion" else {}), file)
     import_weights("xnemo_video", files, tmp_path / "checkpoint", small)
     export_weights("xnemo_video", tmp_path / "checkpoint", tmp_path / "again")
-    for role, file in files.items():
+    for file in files.values():
         before, after = load_file(file), load_file(tmp_path / "again" / file.name)
         before.pop("model.conv1.bias", None)
         assert before.keys() == after.keys() and all(np.array_equal(before[key], after[key]) for key in before)
