@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.paths import REPOSITORY, absolute
-from xactor_jax.pretrained import wav2vec2, xnemo_video
+from xactor_jax.pretrained import wav2vec2, xnemo_motion, xnemo_video
 from xactor_jax.pretrained.files import Weights, open_weights, write_weights
 from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, exported
 from xactor_jax.training.checkpoints import check_target, load_variables, narrow, write_export
@@ -82,6 +82,13 @@ KINDS = {
         xnemo_video.reference_shapes,
         xnemo_video.other_buffers,
         xnemo_video.UNET_FILES,
+    ),
+    "xnemo_motion": Kind(
+        xnemo_motion.STAGE,
+        xnemo_motion.TABLE,
+        from_preset(xnemo_motion.PRESET, xnemo_motion.without_variance),
+        xnemo_motion.parameter_shapes,
+        xnemo_motion.other_buffers,
     ),
 }
 
