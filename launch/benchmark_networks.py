@@ -7,7 +7,8 @@
 reference: the reference network. denoiser: the denoiser without reference features. denoiser+bank: with those of every
 self-attention. diffusers: UNet2DConditionModel of Stable Diffusion 1.5, the size of the reference network, in PyTorch. Each
 runs in a process of its own, whose largest memory is reported; weights are all alike, since time does not depend on them.
-Operations are those of products of matrices and of convolutions, two to a multiplication.
+Operations are those of products of matrices and of convolutions, two to a multiplication; the end of the reference network's
+last layer, which nothing reads, is counted among them and not computed.
 """
 
 from __future__ import annotations
