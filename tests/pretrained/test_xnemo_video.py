@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from configs import video
 from tests import golden as rule
-from tests.golden import golden  # noqa: F401
+from tests.golden import golden
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.pretrained import xnemo_video
 from xactor_jax.pretrained.importing import export_weights, import_weights
@@ -93,14 +93,14 @@ def predictions(tiny, dtype) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("dtype, most", [(None, 1e-4), (jnp.bfloat16, 0.05)])
-def test_the_released_denoiser(golden, tiny, dtype, most):  # noqa: F811
+def test_the_released_denoiser(golden, tiny, dtype, most):
     expected = np.load(golden / "x-nemo-tiny" / "denoiser.npz")
     errors = {name: rule.relative_error(y, expected[name]) for name, y in predictions(tiny, dtype).items()}
     print(errors)
     assert max(errors.values()) < most, errors
 
 
-def test_the_released_tokens(golden, tiny):  # noqa: F811
+def test_the_released_tokens(golden, tiny):
     settings, params = tiny
     known = np.load(golden / "x-nemo-tiny" / "motion_encoder.npz")
     network = MotionTokens(settings.motion_tokens, settings.motion_token_width, settings.motion_hidden, settings.box_width)
@@ -111,7 +111,7 @@ def test_the_released_tokens(golden, tiny):  # noqa: F811
     np.testing.assert_allclose(network.apply(weights, known["latent"])[0], tokens[0], atol=1e-5)
 
 
-def test_every_released_name_is_used_once_and_exported_again(golden):  # noqa: F811
+def test_every_released_name_is_used_once_and_exported_again(golden):
     names = ("full.denoiser", "full.reference", "x-nemo-tiny/motion_encoder")
     released = in_files(*(rule.read_keys(golden / f"{name}.keys.json") for name in names))
     config = video.get_config("base")
@@ -127,6 +127,14 @@ def test_every_released_name_is_used_once_and_exported_again(golden):  # noqa: F
     tables = sum(np.prod(released[key]) for key in fixed if key.startswith("temporal:"))
     assert count("trunk/", "/temporal/") + tables == 454_417_600
     assert count("trunk/") + tables == 1_686_026_564
+
+
+def test_modules_named_as_animatediff_s_are_the_temporal_ones(golden):
+    denoiser = rule.read_keys(golden / "full.denoiser.keys.json")
+    renamed = lambda key: f"temporal:{key.replace('temporal_modules', 'motion_modules')}"
+    modules = {renamed(key): shape for key, shape in denoiser.items() if "temporal_modules" in key}
+    shapes = xnemo_video.temporal_shapes(video.get_config("base"))
+    assert set(check_keys(modules, xnemo_video.ANIMATEDIFF_TABLE, shapes).values()) == set(shapes)
 
 
 def test_released_noise_schedule_is_the_table_of_a_thousand_steps():

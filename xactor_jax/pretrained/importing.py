@@ -83,6 +83,14 @@ KINDS = {
         xnemo_video.other_buffers,
         xnemo_video.UNET_FILES,
     ),
+    "animatediff": Kind(
+        xnemo_video.STAGE,
+        xnemo_video.ANIMATEDIFF_TABLE,
+        from_preset(xnemo_video.PRESET),
+        xnemo_video.temporal_shapes,
+        xnemo_video.other_buffers,
+        xnemo_video.ANIMATEDIFF_FILES,
+    ),
     "xnemo_motion": Kind(
         xnemo_motion.STAGE,
         xnemo_motion.TABLE,

@@ -1,8 +1,9 @@
-"""Released X-NeMo renderers and Stable Diffusion 1.x trunks, as the networks of the video stage.
+"""Released X-NeMo renderers, Stable Diffusion 1.x trunks and AnimateDiff's modules, as parts of the video stage.
 
 X-NeMo comes in four files: the denoising network, its temporal modules, the reference network, and the motion encoder, of which
 the part that makes tokens of a latent belongs here. A trunk of Stable Diffusion (also of its image variations) is one file
-as diffusers writes it, and becomes the reference network. Blocks on the way up count from the coarsest level in files and
+as diffusers writes it, and becomes the reference network; motion modules of AnimateDiff (those with one in the middle block,
+mm_sd_v15_v2) become the denoiser's temporal modules. Blocks on the way up count from the coarsest level in files and
 from the finest here, so a table knows how many levels there are.
 """
 
@@ -40,6 +41,7 @@ FILES = types.MappingProxyType(
         "motion": "xnemo_motion_encoder.pth",
     }
 )
+ANIMATEDIFF_FILES = types.MappingProxyType({"temporal": "mm_sd_v15_v2.ckpt"})
 UNET_FILES = types.MappingProxyType({"unet": "diffusion_pytorch_model.safetensors"})
 
 Rules = tuple[Rule, ...]
@@ -131,9 +133,9 @@ def motion_table(levels: int = LEVELS) -> Table:
     return Table(rules=tuple(rule for lines in rules for rule in lines))
 
 
-def temporal_table(levels: int = LEVELS) -> Table:
-    """Of the temporal modules behind every layer, and their tables of positions."""
-    places = [(f"{block}.temporal_modules.{j}", f"{name}_attention/temporal") for block, j, name in _layers(levels)]
+def temporal_table(levels: int = LEVELS, modules: str = "temporal_modules") -> Table:
+    """Of the temporal modules behind every layer, and their tables of positions; `modules`: what files call them."""
+    places = [(f"{block}.{modules}.{j}", f"{name}_attention/temporal") for block, j, name in _layers(levels)]
     attention = "temporal_transformer.transformer_blocks.0.attention_blocks.{n}"
     return Table(
         rules=tuple(rule for source, target in places for rule in _module(source, target)),
@@ -177,6 +179,9 @@ def table(levels: int = LEVELS) -> Table:
 TABLE = table()
 UNET_TABLE = in_file("unet", dataclasses.replace(unet_table(), ignored=("conv_norm_out.", "conv_out.")), "reference")
 
+_ANIMATEDIFF = dataclasses.replace(temporal_table(modules="motion_modules"), prefixes=("module.",))
+ANIMATEDIFF_TABLE = in_file("temporal", _ANIMATEDIFF, "trunk")
+
 
 def parameter_shapes(config: ConfigDict) -> Shapes:
     """Path → shape of every parameter of the denoiser and its reference network."""
@@ -191,6 +196,11 @@ def parameter_shapes(config: ConfigDict) -> Shapes:
 def reference_shapes(config: ConfigDict) -> Shapes:
     """Those of the reference network alone."""
     return {path: shape for path, shape in parameter_shapes(config).items() if path.startswith("reference/")}
+
+
+def temporal_shapes(config: ConfigDict) -> Shapes:
+    """Those of the temporal modules alone."""
+    return {path: shape for path, shape in parameter_shapes(config).items() if "_attention/temporal/" in path}
 
 
 def other_buffers(config: ConfigDict) -> dict[str, Any]:
