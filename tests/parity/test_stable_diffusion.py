@@ -78,9 +78,9 @@ def theirs(model, inputs, step: int) -> tuple[np.ndarray, list[np.ndarray]]:
 
 def test_the_whole_trunk(model, file, config, inputs):
     settings = DenoiserSettings.from_config(config.network, 4).unet.for_reference(features_only=False)
-    (x, shown), unet = inputs, UNet(settings)
+    (x, shown), unet = map(jnp.asarray, inputs), UNet(settings)
     run = jax.jit(lambda params, t: unet.apply({"params": params}, x[:, None], t, Conditions(embedding=shown))[0][:, 0])
-    wanted = jax.eval_shape(unet.init, jax.random.key(0), x[:, None], jnp.zeros(2), Conditions(embedding=jnp.asarray(shown)))
+    wanted = jax.eval_shape(unet.init, jax.random.key(0), x[:, None], jnp.zeros(2), Conditions(embedding=shown))
     with open_weights(file) as weights:
         params = convert(weights, unet_table(), shapes(wanted["params"]))
     for step in (0, 421, 999):
@@ -92,7 +92,7 @@ def test_the_imported_reference_network(tmp_path, model, file, config, inputs):
     found, variables = load_variables(tmp_path / "out", "video")
     settings = DenoiserSettings.from_config(found.network, found.autoencoder.latent_channels)
     unet = UNet(settings.unet.for_reference(not settings.full_reference))
-    (x, shown), params = inputs, variables.params["reference"]
+    (x, shown), params = map(jnp.asarray, inputs), variables.params["reference"]
     run = jax.jit(lambda params: unet.apply({"params": params}, x[:, None], jnp.zeros(2), Conditions(embedding=shown))[1])
     expected = theirs(model, inputs, 0)[1]
     assert len(expected) == settings.unet.num_features == 16

@@ -89,13 +89,14 @@ def test_tokens_with_a_box(rng, key):
     """linear(motion, linear(relu(linear(box)))) and positions; without a box, where and as large as the reference's."""
     motion, box = rng.normal(size=(2, 5)).astype(np.float32), rng.normal(size=(2, 3)).astype(np.float32)
     network = MotionTokens(tokens=3, width=4, box_width=7)
-    params = jax.tree.map(np.asarray, randomise(network.init(key, motion)["params"], key))
+    params = jax.tree.map(np.asarray, randomise(network.init(key, jnp.asarray(motion))["params"], key))
+    run = lambda *given: network.apply({"params": params}, *map(jnp.asarray, given))
     linear = lambda name, x: x @ params[name]["kernel"] + params[name]["bias"]
     of = lambda box: linear("project", np.concatenate([motion, linear("box_out", np.maximum(linear("box_in", box), 0))], 1))
     tokens = lambda box: of(box).reshape(2, 3, 4) + sinusoidal_table(3, 4)
-    np.testing.assert_allclose(network.apply({"params": params}, motion, box), tokens(box), atol=1e-4)
+    np.testing.assert_allclose(run(motion, box), tokens(box), atol=1e-4)
     same = np.tile(np.float32([0, 0, 1]), (2, 1))
-    np.testing.assert_allclose(network.apply({"params": params}, motion), tokens(same), atol=1e-4)
+    np.testing.assert_allclose(run(motion), tokens(same), atol=1e-4)
 
 
 def test_masking_keeps_the_right_share_without_repetition(key):
