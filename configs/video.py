@@ -68,6 +68,7 @@ def _network() -> ConfigDict:
     n.motion_token_width = 32  # features of each
     n.motion_hidden = 128  # hidden layer between the latent and its tokens; 0: one linear map
     n.box_width = 0  # features of the face's box beside the motion latent in the tokens; 0: they know of no box
+    n.position_halves = False  # positions of tokens: all sines before all cosines; else they alternate
     n.concatenate_reference = True  # the reference latent as further input channels too
     n.full_reference = False  # keep layers of the reference network that nothing reads
     n.unet = ConfigDict()
@@ -108,7 +109,7 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.data.apart = 0.0
     c.predict_residual = False
     c.diffusion.update(schedule="scaled_linear", prediction="eps", beta_start=0.00085, beta_end=0.02)
-    c.network.update(motion_tokens=32, motion_token_width=16, motion_hidden=0, box_width=64)
+    c.network.update(motion_tokens=32, motion_token_width=16, motion_hidden=0, box_width=64, position_halves=True)
     c.network.update(concatenate_reference=False, full_reference=False)
     c.network.unet.update(channels=(320, 640, 1280, 1280), attention=(True, True, True, False), blocks=2, heads=8, groups=32)
     c.network.unet.update(context_width=768, discrete_steps=1000)

@@ -158,3 +158,5 @@ def test_sinusoidal_table_is_sines_and_cosines():
     table = sinusoidal_table(4, 6)
     angles = [3 / 10_000 ** (k / 6) for k in (0, 2, 4)]
     np.testing.assert_allclose(table[3], [f(angle) for angle in angles for f in (np.sin, np.cos)], atol=1e-6)
+    halves = sinusoidal_table(4, 6, halves=True)[3]
+    np.testing.assert_allclose(halves, [f(angle) for f in (np.sin, np.cos) for angle in angles], atol=1e-6)

@@ -42,9 +42,10 @@ def in_files(denoiser: dict, reference: dict, motion: dict) -> dict:
 
 
 def positions(length: int, width: int) -> np.ndarray:
-    """sin and cos of frame / 10000^(k / width) for every even k, in turn."""
+    """sin and cos of place / 10000^(k / width) for every even k: in turn for frames, apart for tokens, which are narrow."""
     angles = np.arange(length)[:, None] * np.exp(-np.log(10_000) * np.arange(0, width, 2) / width)
-    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, width)[None].astype(np.float32)
+    axis = 1 if width == 16 else -1
+    return np.stack([np.sin(angles), np.cos(angles)], axis=axis).reshape(length, width)[None].astype(np.float32)
 
 
 def complete(keys: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -104,7 +105,8 @@ def test_the_released_denoiser(golden, tiny, dtype, most):
 def test_the_released_tokens(golden, tiny):
     settings, params = tiny
     known = np.load(golden / "x-nemo-tiny" / "motion_encoder.npz")
-    network = MotionTokens(settings.motion_tokens, settings.motion_token_width, settings.motion_hidden, settings.box_width)
+    sizes = (settings.motion_tokens, settings.motion_token_width, settings.motion_hidden, settings.box_width)
+    network = MotionTokens(*sizes, settings.position_halves)
     weights = {"params": params["motion_tokens"]}
     latent, box = jnp.asarray(known["latent"]), jnp.asarray(known["bbox"], jnp.float32)
     tokens = network.apply(weights, latent, box)

@@ -34,12 +34,16 @@ BLOCK_LOGITS = 2**23
 """Logits of one example and one frame that are held at once, if there are more."""
 
 
-def sinusoidal_table(length: int, dim: int) -> Float[np.ndarray, "length dim"]:
-    """Fixed positions: sines at even and cosines at odd columns, wavelengths from 2π to 10,000 · 2π (Vaswani et al. 2017)."""
+def sinusoidal_table(length: int, dim: int, halves: bool = False) -> Float[np.ndarray, "length dim"]:
+    """Fixed positions: sines at even and cosines at odd columns, wavelengths from 2π to 10,000 · 2π (Vaswani et al. 2017).
+
+    `halves`: all sines before all cosines.
+    """
     angles = np.arange(length)[:, None] / 10_000.0 ** (np.arange(0, dim, 2)[None] / dim)
     table = np.zeros((length, dim), np.float32)
-    table[:, 0::2] = np.sin(angles)
-    table[:, 1::2] = np.cos(angles)[:, : dim // 2]
+    sines, cosines = (slice(dim - dim // 2), slice(dim - dim // 2, None)) if halves else (slice(0, None, 2), slice(1, None, 2))
+    table[:, sines] = np.sin(angles)
+    table[:, cosines] = np.cos(angles)[:, : dim // 2]
     return table
 
 

@@ -151,7 +151,7 @@ def _frame_positions(query_kernel: Shape) -> Float[np.ndarray, "1 frames c"]:
 
 
 def _token_positions(project_kernel: Shape) -> Float[np.ndarray, "1 n c"]:
-    return sinusoidal_table(project_kernel[1] // TOKEN_WIDTH, TOKEN_WIDTH)[None]
+    return sinusoidal_table(project_kernel[1] // TOKEN_WIDTH, TOKEN_WIDTH, halves=True)[None]
 
 
 TOKENS_TABLE = Table(

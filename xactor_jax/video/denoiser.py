@@ -39,6 +39,8 @@ class DenoiserSettings:
     """Width of a hidden layer between the motion latent and its tokens; 0: one linear map."""
     box_width: int = 0
     """Features of the face's box beside the motion latent; 0: tokens know of no box."""
+    position_halves: bool = False
+    """In the positions of motion tokens all sines stand before all cosines, as released weights have them; else they alternate."""
     concatenate_reference: bool = False
     """The reference latent as further input channels, beside the bank."""
     full_reference: bool = True
@@ -64,6 +66,7 @@ class MotionTokens(nn.Module):
     width: int
     hidden: int = 0
     box_width: int = 0
+    position_halves: bool = False
     dtype: Dtype = None
 
     @nn.compact
@@ -78,7 +81,7 @@ class MotionTokens(nn.Module):
             motion = jax.nn.silu(nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(motion))
         tokens = nn.Dense(self.tokens * self.width, dtype=self.dtype, name="project")(motion)
         tokens = tokens.reshape(*motion.shape[:-1], self.tokens, self.width)
-        return tokens + jnp.asarray(sinusoidal_table(self.tokens, self.width), tokens.dtype)
+        return tokens + jnp.asarray(sinusoidal_table(self.tokens, self.width, self.position_halves), tokens.dtype)
 
 
 class Denoiser(nn.Module):
@@ -91,7 +94,8 @@ class Denoiser(nn.Module):
         s = self.settings
         self.reference = UNet(s.unet.for_reference(not s.full_reference), self.dtype)
         self.trunk = UNet(s.unet, self.dtype)
-        self.motion_tokens = MotionTokens(s.motion_tokens, s.motion_token_width, s.motion_hidden, s.box_width, self.dtype)
+        sizes = (s.motion_tokens, s.motion_token_width, s.motion_hidden, s.box_width)
+        self.motion_tokens = MotionTokens(*sizes, s.position_halves, self.dtype)
 
     def appearance(self, reference: Reference, embedding: Embedding | None = None) -> Bank:
         """The bank: features of the clean reference latent and its picture's embedding, once per portrait."""
