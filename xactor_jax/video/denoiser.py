@@ -40,7 +40,7 @@ class DenoiserSettings:
     box_width: int = 0
     """Features of the face's box beside the motion latent; 0: tokens know of no box."""
     position_halves: bool = False
-    """In the positions of motion tokens all sines stand before all cosines, as released weights have them; else they alternate."""
+    """Positions of motion tokens: all sines before all cosines, as released weights have them; else they alternate."""
     concatenate_reference: bool = False
     """The reference latent as further input channels, beside the bank."""
     full_reference: bool = True
