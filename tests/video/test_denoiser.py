@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.layers.test_convolution import randomise
 from tests.video import tiny
 from xactor_jax.layers.spatial_attention import sinusoidal_table
 from xactor_jax.video.denoiser import MotionTokens
