@@ -112,6 +112,14 @@ def test_negative_branch_can_go_without_the_reference(task, variables, clip):
     assert not np.allclose(with_reference, without, atol=1e-2)
 
 
+def test_an_embedding_of_the_reference_goes_into_the_pictures(task, variables, clip):
+    image, reference, motion = clip
+    render = lambda **shown: next(task.model.render(variables, jax.random.key(7), image, reference, [motion[:3]], **shown))
+    without, embedding = render(), np.linspace(-2, 2, 5, dtype=np.float32)
+    assert not np.array_equal(render(embedding=embedding), without)
+    np.testing.assert_array_equal(render(embedding=0 * embedding), without)
+
+
 def test_residual_of_the_reference_itself_is_nothing(task, variables):
     z_ref = jax.random.normal(jax.random.key(0), (2, *task.model.latent_shape))
     z = jnp.broadcast_to(z_ref[:, None], (2, 4, *z_ref.shape[1:]))

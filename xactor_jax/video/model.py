@@ -30,11 +30,13 @@ from xactor_jax.video.windows import iter_segments, stack_segments
 
 
 class Portrait(NamedTuple):
-    """What a clip's frames have in common: the reference's latent, features and own motion."""
+    """What a clip's frames have in common: the reference's latent, features, own motion, and its picture's embedding."""
 
     latent: Float[Array, "b h w c"]
     bank: Bank
     motion: Float[Array, "b d"]
+    embedding: Float[Array, "b e"]
+    """Of no features where the network has no place for it."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class VideoModel:
         return self.denoiser.settings.motion_dim
 
     @property
+    def context_width(self) -> int:
+        """E, features of the reference picture's embedding; 0: there is none."""
+        return self.denoiser.settings.unet.context_width
+
+    @property
     def latent_shape(self) -> tuple[int, int, int]:
         """Of one frame: rows, columns, channels."""
         return self.autoencoder.settings.latent_shape
@@ -86,15 +93,19 @@ class VideoModel:
         reference_motion: Float[Array | np.ndarray, "d"],
         motion_latents: Iterable[Float[Array | np.ndarray, "_ d"]],
         settings: RenderSettings | None = None,
+        embedding: Float[Array | np.ndarray, "e"] | None = None,
     ) -> Iterator[UInt8[np.ndarray, "_ height width 3"]]:
         """Frames of a clip of any length, as soon as their segment is whole; memory does not grow with the length.
+
+        `embedding` is that of the reference picture; None: zeros, with which released networks are told of no picture.
 
         The result does not depend on how `motion_latents` is cut into chunks. A frame's picture depends on the motion of its
         own segment and earlier ones.
         """
         settings = settings or self.render_settings
         plan = settings.plan(self.window)
-        portrait = _prepare(self, variables, jnp.asarray(reference_image)[None], jnp.asarray(reference_motion)[None])
+        shown = () if embedding is None else (jnp.asarray(embedding)[None],)
+        portrait = _prepare(self, variables, jnp.asarray(reference_image)[None], jnp.asarray(reference_motion)[None], *shown)
         known = jnp.zeros((1, plan.known, *self.latent_shape))
         for index, (motion, count) in enumerate(iter_segments(motion_latents, plan)):
             frames, known = _segment(self, settings, variables, portrait, key[None], index, motion[None], known)
@@ -108,11 +119,12 @@ class VideoModel:
         reference_motion: Float[Array, "b d"],
         motion_latents: Float[Array, "b t d"],
         settings: RenderSettings | None = None,
+        embedding: Float[Array, "b e"] | None = None,
     ) -> UInt8[Array, "b t height width 3"]:
         """The same clips as `render` makes, many at once; pure, for `jit` and `pmap`."""
         settings = settings or self.render_settings
         plan = settings.plan(self.window)
-        portrait = self.prepare(variables, reference_images, reference_motion)
+        portrait = self.prepare(variables, reference_images, reference_motion, embedding)
         segments = jnp.swapaxes(stack_segments(motion_latents, plan), 0, 1)
 
         def body(known: jax.Array, item: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -124,11 +136,19 @@ class VideoModel:
         frames = jnp.swapaxes(frames, 0, 1)
         return frames.reshape(len(keys), -1, *frames.shape[3:])[:, : motion_latents.shape[1]]
 
-    def prepare(self, variables: Variables, images: Float[Array, "b height width 3"], motion: Float[Array, "b d"]) -> Portrait:
+    def prepare(
+        self,
+        variables: Variables,
+        images: Float[Array, "b height width 3"],
+        motion: Float[Array, "b d"],
+        embedding: Float[Array, "b e"] | None = None,
+    ) -> Portrait:
         """Encodes the reference and runs the reference network, once per clip."""
+        if embedding is None:
+            embedding = jnp.zeros((len(images), self.context_width))
         latent = self.autoencoder.encode(variables.buffers["autoencoder"], images)
-        bank = self.denoiser.apply({"params": variables.params}, latent, method="appearance")
-        return Portrait(latent, bank, motion)
+        bank = self.denoiser.apply({"params": variables.params}, latent, embedding, method="appearance")
+        return Portrait(latent, bank, motion, embedding)
 
     def segment(
         self,
@@ -159,16 +179,17 @@ class VideoModel:
         def predict(x: jax.Array, t: jax.Array, motion: jax.Array) -> jax.Array:
             b, n = x.shape[:2]
             flat, flat_motion = x.reshape(b * n, *x.shape[2:]), motion.reshape(b * n, *motion.shape[2:])
-            reference, *bank = fold_windows((portrait.latent, *portrait.bank), n)
+            reference, embedding, *bank = fold_windows((portrait.latent, portrait.embedding, *portrait.bank), n)
             shown = jnp.ones(b * n, bool)
             if guided:
                 still = jnp.broadcast_to(jnp.repeat(portrait.motion, n, axis=0)[:, None], flat_motion.shape)
                 flat_motion = jnp.concatenate([flat_motion, still])
                 shown = jnp.concatenate([shown, jnp.full(b * n, settings.guidance_keeps_reference)])
-                flat, reference, *bank = (jnp.concatenate([a, a]) for a in (flat, reference, *bank))
+                flat, reference, embedding, *bank = (jnp.concatenate([a, a]) for a in (flat, reference, embedding, *bank))
             levels = jnp.full(flat.shape[0], t)
             weights = {"params": variables.params}
-            y = self.denoiser.apply(weights, flat, levels, flat_motion, reference, tuple(bank), shown)
+            told = (flat_motion, reference, tuple(bank), shown)
+            y = self.denoiser.apply(weights, flat, levels, *told, embedding=embedding)
             if guided:
                 positive, negative = jnp.split(y, 2)
                 y = classifier_free(negative, positive, settings.guidance_scale)
@@ -190,8 +211,8 @@ class VideoModel:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _prepare(model: VideoModel, variables: Variables, images: jax.Array, motion: jax.Array) -> Portrait:
-    return model.prepare(variables, images, motion)
+def _prepare(model: VideoModel, variables: Variables, *arguments: jax.Array) -> Portrait:
+    return model.prepare(variables, *arguments)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
