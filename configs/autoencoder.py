@@ -25,6 +25,8 @@ def get_network(preset: str = "default") -> ConfigDict:
     c.latent_channels = 16  # numbers in one latent cell; with 4, what the autoencoder loses bounds the video of puppets
     c.groups = 8  # of group normalisation
     c.linear = True  # a linear map beside each network, from pixels to latent and back: learned in hundreds of steps
+    c.temporal = False  # decoder of clips: Stable Video Diffusion's, imported by launch/import_weights.py --what svd_vae
+    c.piece = 25  # frames that such a decoder is given at once
     if preset == "base":
         c.update(image_size=512, patch=1, channels=(128, 256, 512, 512), blocks=2, middle=True, groups=32)
         c.update(latent_channels=4, linear=False)

@@ -15,7 +15,7 @@ from xactor_jax.errors import exit_on_user_error
 def parse() -> argparse.Namespace:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
-    add("--what", required=True, choices=("wav2vec2",), help="kind of network")
+    add("--what", required=True, choices=("wav2vec2", "sd_vae", "svd_vae", "clip"), help="kind of network")
     add("--from", dest="source", required=True, metavar="FILE", help="the released weights, local or gs://")
     add("--config", default="", metavar="FILE", help="their config.json; default: the one beside them")
     add("--to", dest="target", required=True, metavar="DIR", help="folder to write, local or gs://")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.pretrained import wav2vec2
+from xactor_jax.pretrained import autoencoder, clip, wav2vec2
 from xactor_jax.pretrained.files import open_weights
 from xactor_jax.pretrained.name_map import Shapes, Table, convert
 from xactor_jax.training.checkpoints import check_target, write_export
@@ -25,9 +26,17 @@ class Kind(NamedTuple):
     read_config: Callable[[Mapping[str, Any], Mapping[str, Any]], ConfigDict]
     parameter_shapes: Callable[[ConfigDict], Shapes]
     table: Table
+    buffers: Callable[[ConfigDict], Mapping[str, Any]] = lambda config: {}
 
 
-KINDS = {wav2vec2.STAGE: Kind(wav2vec2.read_config, wav2vec2.parameter_shapes, wav2vec2.TABLE)}
+KINDS = {
+    wav2vec2.STAGE: Kind(wav2vec2.read_config, wav2vec2.parameter_shapes, wav2vec2.TABLE),
+    clip.STAGE: Kind(clip.read_config, clip.parameter_shapes, clip.TABLE),
+    **{
+        what: Kind(functools.partial(autoencoder.read_config, what), autoencoder.parameter_shapes, table, autoencoder.buffers)
+        for what, table in autoencoder.TABLES.items()
+    },
+}
 
 
 def import_weights(
@@ -48,7 +57,7 @@ def import_weights(
     check_target(target, config.stage)
     with open_weights(source) as weights:
         params = convert(weights, kind.table, kind.parameter_shapes(config))
-    write_export(target, config, Variables(params, {}), dtype)
+    write_export(target, config, Variables(params, dict(kind.buffers(config))), dtype)
 
 
 def _preprocessor(config_file: epath.PathLike, beside: epath.Path) -> Mapping[str, Any]:
