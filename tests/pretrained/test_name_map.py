@@ -9,13 +9,11 @@ from xactor_jax.errors import UserError
 from xactor_jax.pretrained.name_map import (
     Rule,
     Table,
-    conv_kernel,
     convert,
     layer,
-    linear_kernel,
     norm,
-    weight_normed_conv_kernel,
 )
+from xactor_jax.pretrained.transforms import conv_kernel, linear_kernel, weight_normed_conv_kernel
 
 TABLE = Table(
     rules=(
@@ -62,8 +60,10 @@ def test_weight_normalised_kernels_have_the_norms_of_g(weights):
 def test_kernels_are_turned(rng):
     w = rng.normal(size=(4, 3, 5, 6))
     x = rng.normal(size=(3, 5, 6))
-    np.testing.assert_allclose(np.einsum("hwi,hwio->o", x.transpose(1, 2, 0), conv_kernel(w)), np.einsum("ihw,oihw->o", x, w))
-    np.testing.assert_allclose(x[:, 0, 0] @ linear_kernel(w[:, :, 0, 0]), w[:, :, 0, 0] @ x[:, 0, 0])
+    np.testing.assert_allclose(
+        np.einsum("hwi,hwio->o", x.transpose(1, 2, 0), conv_kernel.forward(w)), np.einsum("ihw,oihw->o", x, w)
+    )
+    np.testing.assert_allclose(x[:, 0, 0] @ linear_kernel.forward(w[:, :, 0, 0]), w[:, :, 0, 0] @ x[:, 0, 0])
 
 
 def test_prefixes_other_spellings_and_keys_not_needed(weights):

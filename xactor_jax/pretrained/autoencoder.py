@@ -15,7 +15,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.pretrained.name_map import Rule, Shapes, Table, conv_kernel, layer, norm
+from xactor_jax.pretrained.name_map import Rule, Shapes, Table, layer, norm
+from xactor_jax.pretrained.transforms import conv_kernel, time_kernel
 from xactor_jax.training.trees import shapes
 from xactor_jax.video.autoencoder import AutoencoderModel, AutoencoderSettings
 
@@ -42,11 +43,6 @@ FIXED = {
 }
 """What a config.json may not say otherwise. A decoder of clips has as many blocks in its middle as layers: here two."""
 BLOCKS = {"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"}
-
-
-def time_kernel(w: np.ndarray) -> np.ndarray:
-    """[out, in, 3, 1, 1], over frames alone, as [3, 1, in, out]."""
-    return conv_kernel(w[..., 0])
 
 
 def _residual(source: str, target: str) -> tuple[Rule, ...]:

@@ -11,7 +11,8 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.pretrained.name_map import Rule, Shapes, Table, conv_kernel, layer, linear_kernel, norm
+from xactor_jax.pretrained.name_map import Rule, Shapes, Table, layer, norm
+from xactor_jax.pretrained.transforms import conv_kernel, linear_kernel
 from xactor_jax.training.checkpoints import load_variables
 from xactor_jax.training.trees import shapes
 from xactor_jax.video.clip import MEAN, STD, ClipModel, ClipSettings
