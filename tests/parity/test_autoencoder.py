@@ -1,4 +1,4 @@
-"""The autoencoders of Stable Diffusion and Stable Video Diffusion against those in diffusers, through files that it has written."""
+"""The autoencoders of Stable Diffusion and Stable Video Diffusion against those in diffusers, through files that it wrote."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ import pytest
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
+from safetensors.numpy import load_file
+
 from xactor_jax.pretrained import autoencoder
-from xactor_jax.pretrained.importing import import_weights
+from xactor_jax.pretrained.importing import export_weights, import_weights
+from xactor_jax.pretrained.name_map import check_keys
 from xactor_jax.training.checkpoints import load_variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 
@@ -45,15 +48,20 @@ def random_model(what: str, **sizes):
 
 
 def imported(model, what: str, folder, **saving) -> tuple[AutoencoderModel, dict]:
-    """Through the files that diffusers writes."""
+    """Through the files that diffusers writes; and the same arrays come back out."""
     model.save_pretrained(folder / "released", **saving)
     (file,) = (folder / "released").glob("*model.*")
     import_weights(what, file, folder / "out")
-    config, variables = load_variables(folder / "out", "autoencoder")
-    return AutoencoderModel.from_network(config.network), {
-        "params": variables.params["autoencoder"],
-        "buffers": variables.buffers,
-    }
+    export_weights(what, folder / "out", folder / "back.safetensors")
+    back, state = load_file(folder / "back.safetensors"), model.state_dict()
+    assert set(back) == set(state) and all(np.array_equal(value, state[name].numpy()) for name, value in back.items())
+    return loaded(folder / "out")
+
+
+def loaded(folder) -> tuple[AutoencoderModel, dict]:
+    config, variables = load_variables(folder, "autoencoder")
+    frozen = {"params": variables.params["autoencoder"], "buffers": variables.buffers}
+    return AutoencoderModel.from_network(config.network), frozen
 
 
 def pictures(rng, *shape: int) -> np.ndarray:
@@ -119,9 +127,7 @@ def test_three_levels_and_the_old_spelling_of_attention(tmp_path, rng):
     assert "encoder.mid_block.attentions.0.proj_attn.weight" in state
     torch.save(state, tmp_path / "released" / "old.bin")
     import_weights("sd_vae", tmp_path / "released" / "old.bin", tmp_path / "out")
-    config, variables = load_variables(tmp_path / "out", "autoencoder")
-    frozen = {"params": variables.params["autoencoder"], "buffers": variables.buffers}
-    check_pictures(model, AutoencoderModel.from_network(config.network), frozen, x)
+    check_pictures(model, *loaded(tmp_path / "out"), x)
 
 
 def test_stable_diffusion_s_own_widths(tmp_path, rng):
@@ -151,5 +157,6 @@ def test_every_released_key_is_a_parameter_of_ours(what, count):
         model = CLASSES[what](**sizes_of(what, **RELEASED, **({"norm_num_groups": 32} if what == "sd_vae" else {})))
     config = {name: list(v) if isinstance(v, tuple) else v for name, v in dict(model.config).items()}
     shapes = autoencoder.parameter_shapes(autoencoder.read_config(what, config, {}))
-    assert len(shapes) == len(model.state_dict())
+    released = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    assert check_keys(released, autoencoder.TABLES[what], shapes).keys() == released.keys()
     assert sum(map(np.prod, shapes.values())) == sum(p.numel() for p in model.parameters()) == count

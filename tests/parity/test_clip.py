@@ -13,9 +13,12 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from safetensors.numpy import load_file
+
 from tests.parity.test_autoencoder import close, first
 from xactor_jax.pretrained import clip
-from xactor_jax.pretrained.importing import import_weights
+from xactor_jax.pretrained.importing import export_weights, import_weights
+from xactor_jax.pretrained.name_map import check_keys
 from xactor_jax.video.clip import MEAN, STD, ClipSettings, clip_input
 
 TINY = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)
@@ -36,14 +39,18 @@ def random_model(**sizes):
     return randomised(transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig(**sizes)))
 
 
-def check(model, folder, rng, file: str = "model.safetensors", vision=None) -> None:
-    """The embedding of pictures of the right size, standardised."""
+def check(model, folder, rng, file: str = "model.safetensors", embedding=None) -> None:
+    """The embedding of pictures of the right size, standardised, and the file back again."""
     import_weights("clip", folder / "released" / file, folder / "out")
     ours, params = clip.load_clip(folder / "out")
     x = rng.normal(size=(2, ours.settings.image_size, ours.settings.image_size, 3)).astype(np.float32)
     with torch.no_grad():
-        theirs = (vision or model)(first(x)).image_embeds.numpy()
+        theirs = (embedding or (lambda x: model(x).image_embeds))(first(x)).numpy()
     close(jax.jit(ours.module.apply)({"params": params}, x), theirs)
+    export_weights("clip", folder / "out", folder / "back.safetensors")
+    back, state = load_file(folder / "back.safetensors"), model.state_dict()
+    assert set(back) == {name for name in state if name.startswith("vi")}
+    assert all(np.array_equal(value, state[name].numpy()) for name, value in back.items())
 
 
 @pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
@@ -58,10 +65,7 @@ def test_the_file_of_both_encoders(tmp_path, rng):
     both = randomised(transformers.CLIPModel(transformers.CLIPConfig(text, dict(TINY), projection_dim=24)))
     both.save_pretrained(tmp_path / "released")
     torch.save(both.state_dict(), tmp_path / "released" / "pytorch_model.bin")
-    features = lambda x: transformers.modeling_outputs.BaseModelOutputWithPooling  # noqa: E731
-    with torch.no_grad():
-        vision = lambda x: type("Out", (), {"image_embeds": both.get_image_features(x).pooler_output})
-        check(both, tmp_path, rng, "pytorch_model.bin", vision)
+    check(both, tmp_path, rng, "pytorch_model.bin", lambda x: both.get_image_features(x).pooler_output)
 
 
 def test_layers_of_the_large_encoder(tmp_path, rng):
@@ -77,7 +81,8 @@ def test_every_key_of_the_large_encoder_is_a_parameter_of_ours():
     kept = clip.read_config(config.to_dict(), {})
     assert ClipSettings(**kept.network) == ClipSettings()
     shapes = clip.parameter_shapes(kept)
-    assert len(shapes) == len(model.state_dict())
+    released = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    assert check_keys(released, clip.TABLE, shapes).keys() == released.keys()
     assert sum(map(np.prod, shapes.values())) == sum(p.numel() for p in model.parameters()) == 303_966_208
 
 
