@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.paths import REPOSITORY, absolute
-from xactor_jax.pretrained import autoencoder, clip, wav2vec2
+from xactor_jax.pretrained import autoencoder, clip, perceptual, wav2vec2
 from xactor_jax.pretrained.files import Weights, open_weights, write_weights
 from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, exported
 from xactor_jax.training.checkpoints import check_target, load_variables, narrow, write_export
@@ -69,6 +69,16 @@ def from_preset(flag: str, adapt: Callable[[ConfigDict], ConfigDict] = lambda co
 KINDS = {
     "wav2vec2": Kind(wav2vec2.STAGE, wav2vec2.TABLE, from_json(wav2vec2.read_config), wav2vec2.parameter_shapes),
     "clip": Kind(clip.STAGE, clip.TABLE, from_json(clip.read_config), clip.parameter_shapes),
+    "vgg16": Kind(
+        perceptual.STAGE, perceptual.VGG16, functools.partial(perceptual.read_config, False), perceptual.parameter_shapes
+    ),
+    "lpips": Kind(
+        stage=perceptual.STAGE,
+        table=perceptual.LPIPS,
+        read_config=functools.partial(perceptual.read_config, True),
+        parameter_shapes=perceptual.parameter_shapes,
+        files=perceptual.FILES,
+    ),
     **{
         what: Kind(
             stage=autoencoder.STAGE,

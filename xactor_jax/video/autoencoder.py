@@ -232,6 +232,11 @@ def initial_statistics(channels: int) -> dict[str, jax.Array]:
     return {"latent_mean": jnp.zeros(channels), "latent_std": jnp.ones(channels), "latent_count": jnp.zeros((), jnp.int32)}
 
 
+def statistics(buffers: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the buffers of a checkpoint that are more than a help in training."""
+    return {name: value for name, value in buffers.items() if name.startswith("latent_")}
+
+
 def update_statistics(buffers: Mapping[str, jax.Array], z: Latents, decay: float) -> dict[str, jax.Array]:
     """Exponential average of the first two moments per channel, with decay min(decay, n / (n + 1)) after n batches."""
     count = buffers["latent_count"]

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from xactor_jax.diffusion.weighting import loss_weight
 from xactor_jax.errors import UserError
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
-from xactor_jax.video.autoencoder import AutoencoderSettings
+from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
 from xactor_jax.video.disturbance import MotionNoise, disturb
 from xactor_jax.video.losses import movement_weights
 from xactor_jax.video.model import VideoModel
@@ -112,7 +112,7 @@ class VideoTask:
                 f"The autoencoder in {self.autoencoder_path} has other sizes than this config's `autoencoder`: "
                 "train one with the same preset or change the config."
             )
-        return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": variables.buffers}}
+        return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": statistics(variables.buffers)}}
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """Weighted squared error of the prediction; `train=False` draws noise levels but disturbs and hides nothing."""

@@ -40,14 +40,15 @@ class TimeConv(nn.Module):
 
 
 class TemporalBlock(nn.Module):
-    """Equations 1 and 2 behind s. W₂ starts at zero: the decoder of clips begins as that of pictures."""
+    """Equations 1 and 2 behind s. W₂ starts at zero: a block begins as s."""
 
     groups: int
     dtype: Dtype = None
 
     @nn.compact
     def __call__(self, s: Clips) -> Clips:
-        norm = lambda name: nn.GroupNorm(self.groups, 1e-5, reduction_axes=(-4, -3, -2, -1), dtype=self.dtype, name=name)
+        whole = dict(reduction_axes=(-4, -3, -2, -1), epsilon=1e-5)
+        norm = lambda name: nn.GroupNorm(self.groups, **whole, dtype=self.dtype, name=name)
         h = TimeConv(s.shape[-1], self.dtype, name="conv1")(jax.nn.silu(norm("norm1")(s)))
         h = jax.nn.silu(norm("norm2")(h))
         h = TimeConv(s.shape[-1], self.dtype, nn.initializers.zeros, name="conv2")(h)
