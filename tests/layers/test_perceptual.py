@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
 from xactor_jax.pretrained import perceptual
@@ -80,7 +81,7 @@ def test_where_nothing_differs_the_gradient_is_finite_and_zero(rng):
 
 def test_the_released_networks_are_used_to_the_last_key(rng):
     full = {name: value.shape for name, value in weights_of(rng, PerceptualSettings().widths).items()}
-    config = perceptual.read_config(False, None, "")
+    config = perceptual.read_config(False, epath.Path("."), "")
     more = {"classifier.6.weight": (1000, 4096), "classifier.0.bias": (4096,)}
     assert check_keys(full | more, perceptual.VGG16, perceptual.parameter_shapes(config)).keys() == full.keys()
     assert sum(map(np.prod, full.values())) == 14_714_688

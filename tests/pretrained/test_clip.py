@@ -80,7 +80,7 @@ def test_a_checkpoint_computes_what_was_released_and_goes_back(tmp_path, rng):
     model, params = clip.load_clip(tmp_path / "out")
     images = rng.uniform(-1, 1, (2, 6, 6, 3)).astype(np.float32)  # of the encoder's own size: nothing is resized
     expected = [embedding(weights, ((image + 1) / 2 - MEAN) / STD) for image in images]
-    np.testing.assert_allclose(jax.jit(model.embed)(params, images), expected, atol=2e-5)
+    np.testing.assert_allclose(jax.jit(model.embed)(params, images), expected, atol=1e-4)
     export_weights("clip", tmp_path / "out", tmp_path / "back.safetensors")
     back = load_file(tmp_path / "back.safetensors")
     assert back.keys() == weights.keys() and all(np.array_equal(back[name], weights[name]) for name in back)
