@@ -35,7 +35,8 @@ def config() -> ConfigDict:
     """As small as the architecture gets."""
     c = load_config("configs/motion.py:base")
     c.precision = "float32"
-    c.network.update(image_size=64, latent_dim=8, widths=(8,), encoder_widths=(8, 32, 32), attention_width=64, blocks=1)
+    c.network.update(image_size=64, encoder_size=64, latent_dim=8, blocks=1)
+    c.network.update(widths=(8,), encoder_widths=(8, 32, 32), attention_width=64)
     c.network.variance = False
     return c
 

@@ -70,7 +70,7 @@ KINDS = {
     "xnemo_motion": Kind(
         xnemo_motion.STAGE,
         xnemo_motion.TABLE,
-        from_preset(xnemo_motion.PRESET, xnemo_motion.without_variance),
+        from_preset(xnemo_motion.PRESET, xnemo_motion.as_released),
         xnemo_motion.parameter_shapes,
         xnemo_motion.other_buffers,
     ),
