@@ -120,8 +120,8 @@ def export_weights(what: str, source: epath.PathLike, target: epath.PathLike, dt
     shapes = kind.parameter_shapes(config)
     if odd := sorted(path for path, shape in shapes.items() if path not in flat or flat[path].shape != shape):
         raise UserError(f"{source} has no {odd[0]} of the shape that {what} has: it is a checkpoint of another network.")
-    wanted = unflatten_dict({path: narrow(flat[path], dtype) for path in shapes}, sep="/")
-    _write_all(kind, exported(wanted, kind.table), absolute(target))
+    released = exported(unflatten_dict({path: flat[path] for path in shapes}, sep="/"), kind.table)
+    _write_all(kind, narrow(released, dtype), absolute(target))
 
 
 def _kind(what: str) -> Kind:
