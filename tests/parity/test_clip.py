@@ -62,6 +62,7 @@ def test_a_tiny_encoder(tmp_path, rng, activation):
 
 def test_the_file_of_both_encoders(tmp_path, rng):
     text = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=9)
+    text |= dict(bos_token_id=1, eos_token_id=2, pad_token_id=0)
     both = randomised(
         transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=dict(TINY), projection_dim=24))
     )
