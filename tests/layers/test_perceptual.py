@@ -74,7 +74,7 @@ def test_where_nothing_differs_the_gradient_is_finite_and_zero(rng):
     model = PerceptualModel(PerceptualSettings(widths=WIDTHS, lpips=True))
     params = jax.jit(model.init)(jax.random.key(0))
     params["vgg"]["conv28"]["bias"] -= 100.0  # no feature is on at the last scale
-    x = rng.uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32)
+    x = jax.numpy.asarray(rng.uniform(-1, 1, (1, 16, 16, 3)), np.float32)
     gradient = jax.jit(jax.grad(lambda y: model.distance(params, y, x).sum()))(x)
     np.testing.assert_array_equal(gradient, 0.0)
 
