@@ -59,7 +59,7 @@ def test_a_residual_unit_keeps_what_each_convolution_makes(rng, channels):
         made.append(h)
     rest = np.maximum(normalised(x, p["match_norm"]), 0) @ p["match"]["kernel"] if channels == 16 else x
     assert [part.shape[-1] for part in made] == [channels // 2, channels // 4, channels // 4]
-    np.testing.assert_allclose(unit.apply({"params": p}, x), np.concatenate(made, -1) + rest, atol=1e-4)
+    np.testing.assert_allclose(jax.jit(unit.apply)({"params": p}, x), np.concatenate(made, -1) + rest, atol=1e-4)
 
 
 def doubled(x: np.ndarray, side: int) -> np.ndarray:
@@ -90,14 +90,8 @@ def test_an_hourglass_of_units_that_do_nothing_adds_up_resolutions(rng):
 
 def test_positions_are_sines_of_column_and_row():
     p = grid_positions(3, 5, 8)
-    np.testing.assert_allclose(
-        p[2, 4],
-        [
-            *(f(4.0 * w) for f in (np.sin, np.cos) for w in (1, 0.01)),
-            *(f(2.0 * w) for f in (np.sin, np.cos) for w in (1, 0.01)),
-        ],
-        atol=1e-6,
-    )
+    waves = lambda place: [f(place * w) for f in (np.sin, np.cos) for w in (1, 0.01)]
+    np.testing.assert_allclose(p[2, 4], waves(4.0) + waves(2.0), atol=1e-6)
 
 
 def test_attention_among_patches_is_the_formula(rng):
@@ -107,27 +101,24 @@ def test_attention_among_patches_is_the_formula(rng):
     grouped = x.reshape(2, 24, 32).astype(np.float64)  # 32 groups of one channel
     h = (grouped - grouped.mean(1, keepdims=True)) / np.sqrt(grouped.var(1, keepdims=True) + 1e-6)
     h = (h * p["norm"]["scale"] + p["norm"]["bias"]).reshape(2, 2, 2, 3, 2, 32)
-    t = np.einsum("bryxzi,yzio->brxo", h.transpose(0, 1, 2, 3, 4, 5), p["to_patches"]["kernel"]) + p["to_patches"]["bias"]
+    t = np.einsum("bryxzi,yzio->brxo", h, p["to_patches"]["kernel"]) + p["to_patches"]["bias"]
     t = (t + grid_positions(2, 3, 64)).reshape(2, 6, 64)
-    n = layer_normed(t, p["norm_attention"])
-    q, k, v = (
-        np.moveaxis((n @ p["attention"][name]["kernel"]).reshape(2, 6, 8, 8), 2, 1) for name in ("query", "key", "value")
-    )
+    n, heads = layer_normed(t, p["norm_attention"]), p["attention"]
+    q, k, v = (np.moveaxis(linear(n, heads[name]).reshape(2, 6, 8, 8), 2, 1) for name in ("query", "key", "value"))
     weights = np.exp(q @ np.swapaxes(k, -1, -2) / np.sqrt(8))
     y = np.moveaxis(weights / weights.sum(-1, keepdims=True) @ v, 1, 2).reshape(2, 6, 64)
-    t = t + y @ p["attention"]["out"]["kernel"] + p["attention"]["out"]["bias"]
-    value, gate = np.split(
-        layer_normed(t, p["norm_ff"]) @ p["feed_forward"]["in"]["kernel"] + p["feed_forward"]["in"]["bias"], 2, -1
-    )
-    t = (
-        t
-        + (value * gate * 0.5 * (1 + np.vectorize(math.erf)(gate / np.sqrt(2)))) @ p["feed_forward"]["out"]["kernel"]
-        + p["feed_forward"]["out"]["bias"]
-    )
+    t = t + linear(y, heads["out"])
+    value, gate = np.split(linear(layer_normed(t, p["norm_ff"]), p["feed_forward"]["in"]), 2, -1)
+    gate = gate * 0.5 * (1 + np.vectorize(math.erf)(gate / np.sqrt(2)))
+    t = t + linear(value * gate, p["feed_forward"]["out"])
     pixels = t.reshape(2, 2, 3, 2, 2, 16).transpose(0, 1, 3, 2, 4, 5).reshape(2, 4, 6, 16)
-    expected = x + pixels @ p["patches_out"]["kernel"] + p["patches_out"]["bias"]
+    expected = x + linear(pixels, p["patches_out"])
     found = jax.jit(module.apply)({"params": jax.tree.map(np.float32, p)}, x)
     np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def linear(x: np.ndarray, p: Tree) -> np.ndarray:
+    return x @ p["kernel"] + p.get("bias", 0.0)
 
 
 def layer_normed(x: np.ndarray, p: Tree) -> np.ndarray:
@@ -177,7 +168,7 @@ def test_no_gradient_reaches_the_statistics(params, faces):
 
 
 def test_bfloat16_answers_in_float32(params, faces):
-    exact = encoder().apply({"params": params}, faces).mean
+    exact = jax.jit(encoder().apply)({"params": params}, faces).mean
     found = jax.jit(encoder(dtype=jnp.bfloat16).apply)({"params": params}, faces).mean
     assert found.dtype == jnp.float32
     assert 0 < np.linalg.norm(found - exact) / np.linalg.norm(exact) < 0.1

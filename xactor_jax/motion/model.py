@@ -30,6 +30,8 @@ class MotionModel:
     """
 
     image_size: int
+    encoder_size: int
+    """Side at which the encoder sees a picture; others are brought to it."""
     latent_dim: int
     encoder: Encoder
     decoder: MotionDecoder
@@ -38,10 +40,13 @@ class MotionModel:
     def from_config(cls, config: ConfigDict) -> MotionModel:
         n, dtype = config.network, jnp.dtype(config.precision)
         decoder = MotionDecoder(patch=n.patch, widths=tuple(n.widths), blocks=n.blocks, dtype=dtype)
-        return cls(image_size=n.image_size, latent_dim=n.latent_dim, encoder=make_encoder(config), decoder=decoder)
+        sizes = dict(image_size=n.image_size, encoder_size=encoder_size(config), latent_dim=n.latent_dim)
+        return cls(encoder=make_encoder(config), decoder=decoder, **sizes)
 
     def posterior(self, params: Tree, images: Float[Array, "n h w 3"], dropout: jax.Array | None = None) -> Posterior:
         """Gaussian over raw (not standardised) latents of each picture; with a key for `dropout` as in training."""
+        seen = (len(images), self.encoder_size, self.encoder_size, 3)
+        images = images if images.shape == seen else jax.image.resize(images, seen, "linear")
         rngs, weights = ({"dropout": dropout} if dropout is not None else {}), {"params": params["generator"]["encoder"]}
         return self.encoder.apply(weights, images, train=dropout is not None, rngs=rngs)
 
@@ -74,6 +79,11 @@ def make_encoder(config: ConfigDict) -> Encoder:
     if name == "xnemo":
         return HourglassEncoder(attention_width=n.attention_width, **shared)
     raise UserError(f"network.encoder={name} is not known: use convolutional or xnemo.")
+
+
+def encoder_size(config: ConfigDict) -> int:
+    """Side of the pictures that the encoder sees."""
+    return config.network.get("encoder_size", 0) or config.network.image_size
 
 
 def initial_statistics(latent_dim: int) -> dict[str, jax.Array]:

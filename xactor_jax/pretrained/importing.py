@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.paths import REPOSITORY, absolute
-from xactor_jax.pretrained import wav2vec2, xnemo_motion, xnemo_video
+from xactor_jax.pretrained import autoencoder, clip, perceptual, wav2vec2, xnemo_motion, xnemo_video
 from xactor_jax.pretrained.files import Weights, open_weights, write_weights
 from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, exported
 from xactor_jax.training.checkpoints import check_target, load_variables, narrow, write_export
@@ -91,10 +92,31 @@ KINDS = {
         xnemo_video.other_buffers,
         xnemo_video.ANIMATEDIFF_FILES,
     ),
+    "clip": Kind(clip.STAGE, clip.TABLE, from_json(clip.read_config), clip.parameter_shapes),
+    "vgg16": Kind(
+        perceptual.STAGE, perceptual.VGG16, functools.partial(perceptual.read_config, False), perceptual.parameter_shapes
+    ),
+    "lpips": Kind(
+        stage=perceptual.STAGE,
+        table=perceptual.LPIPS,
+        read_config=functools.partial(perceptual.read_config, True),
+        parameter_shapes=perceptual.parameter_shapes,
+        files=perceptual.FILES,
+    ),
+    **{
+        what: Kind(
+            stage=autoencoder.STAGE,
+            table=table,
+            read_config=from_json(functools.partial(autoencoder.read_config, what)),
+            parameter_shapes=autoencoder.parameter_shapes,
+            other_buffers=autoencoder.buffers,
+        )
+        for what, table in autoencoder.TABLES.items()
+    },
     "xnemo_motion": Kind(
         xnemo_motion.STAGE,
         xnemo_motion.TABLE,
-        from_preset(xnemo_motion.PRESET, xnemo_motion.without_variance),
+        from_preset(xnemo_motion.PRESET, xnemo_motion.as_released),
         xnemo_motion.parameter_shapes,
         xnemo_motion.other_buffers,
     ),
@@ -144,8 +166,8 @@ def export_weights(what: str, source: epath.PathLike, target: epath.PathLike, dt
     shapes = kind.parameter_shapes(config)
     if odd := sorted(path for path, shape in shapes.items() if path not in flat or flat[path].shape != shape):
         raise UserError(f"{source} has no {odd[0]} of the shape that {what} has: it is a checkpoint of another network.")
-    wanted = unflatten_dict({path: narrow(flat[path], dtype) for path in shapes}, sep="/")
-    _write_all(kind, exported(wanted, kind.table), absolute(target))
+    released = exported(unflatten_dict({path: flat[path] for path in shapes}, sep="/"), kind.table)
+    _write_all(kind, narrow(released, dtype), absolute(target))
 
 
 def _kind(what: str) -> Kind:

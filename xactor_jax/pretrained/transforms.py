@@ -41,6 +41,14 @@ def _channels_first(w: Float[np.ndarray, "*space in_ out"]) -> Float[np.ndarray,
     return np.moveaxis(w, (-2, -1), (1, 0))
 
 
+def _over_time(w: Float[np.ndarray, "out in_ time 1 1"]) -> Float[np.ndarray, "time 1 in_ out"]:
+    return _channels_last(w[..., 0])
+
+
+def _over_time_back(w: Float[np.ndarray, "time 1 in_ out"]) -> Float[np.ndarray, "out in_ time 1 1"]:
+    return _channels_first(w)[..., None]
+
+
 def _pointwise(w: Float[np.ndarray, "out in_ 1 1"]) -> Float[np.ndarray, "in_ out"]:
     return w[:, :, 0, 0].T
 
@@ -69,5 +77,7 @@ conv_kernel = one_to_one(_channels_last, _channels_first)
 """Of a convolution over any number of dimensions, grouped or not."""
 pointwise_kernel = one_to_one(_pointwise, _pointwise_back)
 """Of a 1 × 1 convolution that is a fully connected layer here."""
+time_kernel = one_to_one(_over_time, _over_time_back)
+"""Of a convolution over frames, rows and columns that sees one pixel."""
 weight_normed_conv_kernel = Transform(_normed, _normed_back)
 """Equation (1), of g and v."""

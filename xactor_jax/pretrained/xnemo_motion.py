@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from xactor_jax.motion.model import initial_statistics, make_encoder
+from xactor_jax.motion.model import encoder_size, initial_statistics, make_encoder
 from xactor_jax.pretrained.name_map import Constant, Rule, Shapes, Table, batch_norm, counter, layer, norm
 from xactor_jax.pretrained.transforms import conv_kernel, linear_kernel, pointwise_kernel
 from xactor_jax.training.trees import shapes
@@ -92,18 +92,17 @@ def _table() -> Table:
 TABLE = _table()
 
 
-def without_variance(config: ConfigDict) -> ConfigDict:
-    """A config whose encoder has what was released. Latents are standardised by running statistics once it is trained on."""
-    config.network.update(encoder="xnemo", variance=False)
+def as_released(config: ConfigDict) -> ConfigDict:
+    """A config whose encoder has what was released, for face crops of the size that was released."""
+    config.network.update(encoder="xnemo", variance=False, image_size=encoder_size(config))
     return config
 
 
 def parameter_shapes(config: ConfigDict) -> Shapes:
     """Path → shape of every parameter of the encoder that was released."""
-    network = without_variance(config.copy_and_resolve_references()).network
-    encoder = make_encoder(ConfigDict({"network": network, "precision": "float32"}))
-    image = jax.ShapeDtypeStruct((1, network.image_size, network.image_size, 3), jnp.float32)
-    params = jax.eval_shape(encoder.init, jax.random.key(0), image)["params"]
+    config = as_released(config.copy_and_resolve_references())
+    image = jax.ShapeDtypeStruct((1, *2 * (config.network.image_size,), 3), jnp.float32)
+    params = jax.eval_shape(make_encoder(config).init, jax.random.key(0), image)["params"]
     return {f"{_ENCODER}/{path}": shape for path, shape in shapes(params).items()}
 
 

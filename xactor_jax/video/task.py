@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 from xactor_jax.diffusion.weighting import loss_weight
 from xactor_jax.errors import UserError
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
 from xactor_jax.video.disturbance import MotionNoise, disturb
 from xactor_jax.video.losses import movement_weights
 from xactor_jax.video.model import VideoModel
@@ -62,8 +63,6 @@ class VideoTask:
     settings: VideoLossSettings
     noise: MotionNoise
     autoencoder_path: str
-    autoencoder_network: str
-    """Its settings, as json: what the checkpoint must have been trained with."""
     stage: ClassVar[str] = "video"
     partition_rules: ClassVar[Rules] = TRANSFORMER_RULES
 
@@ -74,7 +73,6 @@ class VideoTask:
             settings=VideoLossSettings(**config.loss.to_dict()),
             noise=MotionNoise(**config.motion_noise.to_dict()),
             autoencoder_path=config.pretrained.autoencoder,
-            autoencoder_network=config.autoencoder.to_json(sort_keys=True),
         )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -110,12 +108,12 @@ class VideoTask:
         if not self.autoencoder_path:
             raise UserError("The video stage needs a trained autoencoder: name one by --config.pretrained.autoencoder=FOLDER.")
         config, variables = load_variables(self.autoencoder_path, "autoencoder")
-        if config.network.to_json(sort_keys=True) != self.autoencoder_network:
+        if not self.model.autoencoder.settings.fits(AutoencoderSettings.from_config(config.network)):
             raise UserError(
                 f"The autoencoder in {self.autoencoder_path} has other sizes than this config's `autoencoder`: "
                 "train one with the same preset or change the config."
             )
-        return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": variables.buffers}}
+        return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": statistics(variables.buffers)}}
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """Weighted squared error of the prediction; `train=False` draws noise levels but disturbs and hides nothing."""
