@@ -131,8 +131,8 @@ def encoder(**settings) -> HourglassEncoder:
 
 
 @pytest.fixture(scope="module")
-def faces() -> np.ndarray:
-    return np.random.default_rng(1).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
+def faces() -> jax.Array:
+    return jnp.asarray(np.random.default_rng(1).uniform(-1, 1, (2, 64, 64, 3)), jnp.float32)
 
 
 @pytest.fixture(scope="module")
