@@ -94,7 +94,8 @@ TABLE = _table()
 
 
 def as_released(config: ConfigDict) -> ConfigDict:
-    """A config whose encoder has what was released, for face crops of the size that was released."""
+    """A config whose encoder has what was released, for face crops of the size that was released, in float32."""
+    config.precision = "float32"
     config.network.update(encoder="xnemo", variance=False, image_size=encoder_size(config))
     return config
 
