@@ -45,7 +45,7 @@ def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 def test_batch_norm_uses_the_statistics_it_is_given(rng):
     x = rng.normal(size=(2, 3, 5)).astype(np.float32)
     params = drawn(FrozenBatchNorm(), rng, x)
-    np.testing.assert_allclose(FrozenBatchNorm().apply({"params": params}, x), normalised(x, params), atol=1e-5)
+    np.testing.assert_allclose(FrozenBatchNorm().apply({"params": params}, jnp.asarray(x)), normalised(x, params), atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [8, 16])
@@ -131,8 +131,8 @@ def encoder(**settings) -> HourglassEncoder:
 
 
 @pytest.fixture(scope="module")
-def faces() -> np.ndarray:
-    return np.random.default_rng(1).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
+def faces() -> jax.Array:
+    return jnp.asarray(np.random.default_rng(1).uniform(-1, 1, (2, 64, 64, 3)), jnp.float32)
 
 
 @pytest.fixture(scope="module")

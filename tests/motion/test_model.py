@@ -95,19 +95,19 @@ def test_encode_standardises_and_decode_undoes_it(task, variables, batch):
 def test_the_encoder_sees_pictures_at_its_own_size(config, task, variables, batch):
     own = config.copy_and_resolve_references()
     own.network.encoder_size, own.network.image_size = 16, 32
-    large = np.repeat(np.repeat(batch["target"], 2, axis=1), 2, axis=2)
+    large = jnp.repeat(jnp.repeat(batch["target"], 2, axis=1), 2, axis=2)
     found = MotionModel.from_config(own).posterior(variables.params, large).mean
     np.testing.assert_allclose(found, task.model.posterior(variables.params, smoothed(batch["target"])).mean, atol=1e-4)
 
 
-def smoothed(images: np.ndarray) -> np.ndarray:
+def smoothed(images: np.ndarray) -> jax.Array:
     """Pictures enlarged by repeated pixels and made small again by a triangle of four: weights 1, 3, 3, 1 of eighths."""
     for axis in (1, 2):
         width = images.shape[axis]
         matrix = 0.75 * np.eye(width) + 0.125 * np.eye(width, k=1) + 0.125 * np.eye(width, k=-1)
         matrix /= matrix.sum(1, keepdims=True)
         images = np.moveaxis(np.tensordot(images, matrix, axes=(axis, 1)), -1, axis)
-    return images.astype(np.float32)
+    return jnp.asarray(images, jnp.float32)
 
 
 def test_without_a_variance_training_takes_the_latent_itself(config, batch):

@@ -88,7 +88,7 @@ def test_what_was_not_released_is_left_out_of_an_export(tmp_path, config, weight
 
 def test_another_encoder_is_not_exported_as_this_one(tmp_path):
     folder = tiny_checkpoints(tmp_path, ("motion",))["motion"]
-    with pytest.raises(UserError, match="checkpoint of another network"):
+    with pytest.raises(UserError, match="encoder is not X-NeMo's"):
         export_weights(WHAT, folder, tmp_path / "x.safetensors")
     assert not (tmp_path / "x.safetensors").exists()
 
@@ -162,15 +162,13 @@ def test_it_has_as_many_parameters_as_was_released(golden, released_config):  # 
     assert 61_365_553 + 299_840 == 61_665_393
 
 
-def test_it_computes_what_was_released(golden, tmp_path, released_config):  # noqa: F811
+def test_it_computes_what_was_released(golden, tmp_path):  # noqa: F811
     folder = golden / "x-nemo-tiny"
     save_file(values(read_keys(folder / "motion_encoder.keys.json")), tmp_path / "x.safetensors")
-    config = released_config.copy_and_resolve_references()
-    config.precision = "float32"
-    import_weights(WHAT, tmp_path / "x.safetensors", tmp_path / "out", config)
+    import_weights(WHAT, tmp_path / "x.safetensors", tmp_path / "out")
     faces = inputs("face", (2, 3, 224, 224)).transpose(0, 2, 3, 1)
     expected = np.load(folder / "motion_encoder.npz")["latent"]
     config, variables = load_variables(tmp_path / "out", "motion")
     assert relative_error(jax.jit(MotionModel.from_config(config).encode)(variables, faces), expected) < 1e-5
-    config.precision = "bfloat16"  # measured: BF16
-    assert 1e-4 < relative_error(jax.jit(MotionModel.from_config(config).encode)(variables, faces), expected) < 0.05
+    config.precision = "bfloat16"  # of the activations alone: 0.013
+    assert 5e-3 < relative_error(jax.jit(MotionModel.from_config(config).encode)(variables, faces), expected) < 0.03

@@ -60,7 +60,7 @@ class ResidualUnit(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Images) -> Images:
+    def __call__(self, x: Images) -> Float[Array, "b h w d"]:
         h, made = x, []
         for i, width in enumerate((self.channels // 2, self.channels // 4, self.channels // 4)):
             h = nn.relu(FrozenBatchNorm(dtype=self.dtype, name=f"norm{i}")(h))
@@ -139,7 +139,7 @@ class HourglassEncoder(nn.Module):
         head = nn.Dense(self.latent_dim, kernel_init=nn.initializers.zeros, name="to_log_variance")
         return Posterior(mean, bounded(head(x)))
 
-    def _features(self, images: Float[Array, "b h w 3"]) -> Images:
+    def _features(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h4 w4 c"]:
         """At a quarter of the side, the hourglass's input."""
         x = nn.Conv(self.widths[0], (7, 7), strides=(2, 2), padding=3, dtype=self.dtype, name="stem")(images)
         x = nn.relu(FrozenBatchNorm(dtype=self.dtype, name="stem_norm")(x))
@@ -149,8 +149,8 @@ class HourglassEncoder(nn.Module):
         x = ResidualUnit(self.widths[2], self.dtype, name="unit2")(x)
         return PatchAttention(2, self.attention_width, self.dtype, name="attention1")(x)
 
-    def _landmarks(self, x: Images) -> Images:
-        """68 rectified maps."""
+    def _landmarks(self, x: Images) -> Float[Array, "b h w 68"]:
+        """Rectified maps."""
         x = nn.Dense(self.widths[2], dtype=self.dtype, name="last")(x)
         x = FrozenBatchNorm(dtype=self.dtype, name="last_norm")(x)
         x = PatchAttention(2, self.attention_width, self.dtype, name="attention2")(x)
@@ -158,7 +158,7 @@ class HourglassEncoder(nn.Module):
         return nn.relu(FrozenBatchNorm(dtype=self.dtype, name="landmarks_norm")(x))
 
 
-def halved(x: Images) -> Images:
+def halved(x: Images) -> Float[Array, "b h2 w2 c"]:
     """Maxima over squares of two pixels; an odd row or column at the end is left out."""
     return nn.max_pool(x, (2, 2), (2, 2))
 

@@ -134,7 +134,7 @@ def convert(weights: Mapping[str, np.ndarray], table: Table, shapes: Shapes) -> 
     for constant in reading.constants:
         _check_constant(constant, np.asarray(weights[constant.key]))
     flat = {path: _transformed(path, parts, weights, shapes[path]) for path, parts in reading.parts.items()}
-    return unflatten_dict({path: np.ascontiguousarray(array) for path, array in flat.items()}, sep="/")
+    return unflatten_dict({path: np.asarray(array, order="C") for path, array in flat.items()}, sep="/")
 
 
 def exported(tree: Mapping[str, Any], table: Table) -> dict[str, np.ndarray]:
@@ -144,7 +144,7 @@ def exported(tree: Mapping[str, Any], table: Table) -> dict[str, np.ndarray]:
         KeyError: no rule leads to a parameter.
     """
     flat = flatten_dict(dict(tree), sep="/")
-    return {name: np.ascontiguousarray(value) for name, value in _exported(flat, table).items()}
+    return {name: np.asarray(value, order="C") for name, value in _exported(flat, table).items()}
 
 
 def check_keys(released: Shapes, table: Table, shapes: Shapes) -> dict[str, str]:

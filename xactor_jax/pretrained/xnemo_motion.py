@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from xactor_jax.errors import UserError
 from xactor_jax.motion.model import encoder_size, initial_statistics, make_encoder
 from xactor_jax.pretrained.name_map import Constant, Rule, Shapes, Table, batch_norm, counter, layer, norm
 from xactor_jax.pretrained.transforms import conv_kernel, linear_kernel, pointwise_kernel
@@ -93,13 +94,20 @@ TABLE = _table()
 
 
 def as_released(config: ConfigDict) -> ConfigDict:
-    """A config whose encoder has what was released, for face crops of the size that was released."""
+    """A config whose encoder has what was released, for face crops of the size that was released, in float32."""
+    config.precision = "float32"
     config.network.update(encoder="xnemo", variance=False, image_size=encoder_size(config))
     return config
 
 
 def parameter_shapes(config: ConfigDict) -> Shapes:
-    """Path → shape of every parameter of the encoder that was released."""
+    """Path → shape of every parameter of the encoder that was released.
+
+    Raises:
+        UserError: the config has another encoder.
+    """
+    if config.network.get("encoder") != "xnemo":
+        raise UserError("the motion stage's encoder is not X-NeMo's: train it with --config.network.encoder=xnemo.")
     config = as_released(config.copy_and_resolve_references())
     image = jax.ShapeDtypeStruct((1, *2 * (config.network.image_size,), 3), jnp.float32)
     params = jax.eval_shape(make_encoder(config).init, jax.random.key(0), image)["params"]
