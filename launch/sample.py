@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     for stage in STAGES:
         add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
     add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec 2.0 that the actor hears; default: as in its training")
-    add("--crop", default="auto", help="auto: the square around the face; none: the picture is cropped already")
+    add("--crop", default="auto", help="auto: the square around the face; released: as X-NeMo's weights know it; none: cropped")
     add("--face_index", type=int, help="which face, if there are several, from 0")
     add(
         "--emotion",

@@ -10,11 +10,12 @@ import numpy as np
 
 from xactor_jax.errors import UserError
 from xactor_jax.sampling import jobs as job_list
-from xactor_jax.sampling import pipeline
+from xactor_jax.sampling import output, pipeline
 from xactor_jax.sampling.batch import Conditions, Ready, Result, batches, conditions_of, long_ones, pmapped_generator, prepared
 from xactor_jax.sampling.jobs import Failure
 from xactor_jax.sampling.load import Models
-from xactor_jax.sampling.pipeline import Settings, Stopwatch
+from xactor_jax.sampling.output import Stopwatch
+from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.timing import num_frames
 
 Progress = Callable[[int, int], None]
@@ -87,8 +88,9 @@ def _write(
 ) -> None:
     """The files of one sample of a batch, cut to its own length."""
     request, frames = item.job.request, num_frames(len(waveform))
-    with pipeline.removed_on_error(request.out, request.save_motion):
-        pipeline.write_video(request.out, [one.frames[:frames]], waveform, models.sides[1], lambda *_: None, Stopwatch())
+    with output.removed_on_error(request.out, request.save_motion):
+        rendered = [one.frames[:frames]]
+        output.write_video(request.out, rendered, frames, waveform, models.sides[1], lambda *_: None, Stopwatch())
         if request.save_motion:
-            pipeline.write_motion(request.save_motion, one.motion[:frames], one.reference_motion)
+            output.write_motion(request.save_motion, one.motion[:frames], one.reference_motion, models.motion.hash)
         pipeline.write_sidecar(models, request, settings, len(waveform), timings)
