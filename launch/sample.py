@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     add("--audio_guidance", type=float, help="how strongly motion follows the speech; 1: no guidance")
     add("--emotion_guidance", type=float, help="how strongly motion follows the emotion; 1: no guidance")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
+    mode = argparse.BooleanOptionalAction
+    add("--offline", action=mode, default=None, help="render all frames at once, in a closed loop, or segment by segment")
     add("--seed", type=int, default=0)
     add("--steps", type=int, help="denoising steps of the renderer")
     add("--actor_steps", type=int, help="denoising steps of the actor")
@@ -86,7 +88,8 @@ def load(arguments: argparse.Namespace):
     models = load_models(paths, arguments.audio_checkpoint)
     same = {name: name for name in ("audio_guidance", "emotion_guidance", "schedule")}
     rollout = given(arguments, steps="actor_steps", **same)
-    return models, make_settings(models, rollout, given(arguments, steps="steps", guidance_scale="guidance_scale"))
+    render = given(arguments, **{name: name for name in ("steps", "guidance_scale", "offline")})
+    return models, make_settings(models, rollout, render)
 
 
 def warn(message: str) -> None:

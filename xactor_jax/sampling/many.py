@@ -42,7 +42,9 @@ def sample_many(
     done = len(mine) - len(ready)
     progress(done, len(mine))
     generator = pmapped_generator(models, settings)
-    for batch in [*batches(ready, jax.local_device_count()), *([item] for item in long_ones(ready))]:
+    whole = settings.render.offline  # then the common length of a batch would show in its frames
+    together, single = ([], ready) if whole else (ready, long_ones(ready))
+    for batch in [*batches(together, jax.local_device_count()), *([item] for item in single)]:
         failures += _sample_batch(models, settings, generator, batch)
         progress(done := done + len(batch), len(mine))
     return failures
@@ -54,7 +56,7 @@ def _sample_batch(
     generator: Callable[[Conditions], Result],
     batch: Sequence[Ready],
 ) -> list[Failure]:
-    if long_ones(batch):
+    if settings.render.offline or long_ones(batch):
         request = batch[0].job.request
         return _attempt(batch[0], lambda: pipeline.sample(models, request, settings, lambda *_: None, lambda _: None))
     clock = Stopwatch()
