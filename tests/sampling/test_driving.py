@@ -24,7 +24,7 @@ class BrightSquare:
         rows, columns = np.nonzero(image[..., 1] > 180)
         if not len(rows):
             return []
-        box = FaceBox(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        box = FaceBox(*map(float, (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)))
         return [box, *(FaceBox(2.0 + 40 * i, 2.0, 26.0 + 40 * i, 26.0) for i in range(self.others))]
 
 
