@@ -122,7 +122,7 @@ def test_the_exact_denoiser_of_a_gaussian_gives_what_ddim_gives_for_it(rng, fram
     for (a, s), (a_next, s_next) in itertools.pairwise(zip(alpha, sigma, strict=True)):
         distance *= (a_next * a * deviation**2 + s_next * s) / (a**2 * deviation**2 + s**2)
     np.testing.assert_allclose(x, mean + distance, atol=2e-4)
-    assert np.std(x) == pytest.approx(deviation * np.std(noise), rel=0.15)
+    assert float(jnp.std(x)) == pytest.approx(deviation * float(jnp.std(noise)), rel=0.15)
 
 
 def window_dependent(x, t, motion):
