@@ -1,6 +1,6 @@
 """A portrait and speech become a video: streamed, so that memory does not grow with its length.
 
-(The sound itself is held as a whole: 64 kB a second.)
+(The sound itself is held as a whole: 64 kB a second; where clips are rendered offline, so are latents of motion and frames.)
 
     waveform ─ audio features, piece by piece ─ actor.stream ─ video.render ─ VideoWriter
 

@@ -70,6 +70,9 @@ def check_render_request(request: RenderRequest) -> None:
         raise UserError("give either --motion, saved motion, or --driving, a video that the portrait is to move like.")
     if request.motion and request.driving_crop:
         raise UserError("--driving_crop means nothing to --motion: leave it out.")
+    for written, read in ((request.out, (request.driving, request.audio)), (request.save_motion, (request.motion,))):
+        if written and written in read:
+            raise UserError(f"{written} would be written over what is read from it: name another file to write.")
     check_wanted(request)
     if request.driving_crop:
         check_crop(request.driving_crop)
