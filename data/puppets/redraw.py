@@ -12,8 +12,8 @@ from data.puppets.identity import make_identity
 from data.records import clips_metadata, decode_frame, open_clips
 from xactor_jax.evaluation.transfer import Draw
 
-TOLERANCE = 4.0
-"""Mean difference of a frame from its record, of 255, that JPEG explains."""
+TOLERANCE = 12.0
+"""Mean difference of a frame from its record, of 255, that JPEG explains; of another person it is several times that."""
 
 
 def redrawer(path: epath.PathLike) -> Draw | None:
