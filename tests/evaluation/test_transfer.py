@@ -115,7 +115,7 @@ def test_people_of_a_data_set_are_drawn_again(tmp_path):
     record = open_clips(tmp_path / "puppets", "test")[0]
     again = redrawer(tmp_path / "puppets")(record["person"], record["controls"])
     frames = np.stack([decode_frame(frame) for frame in record["frames"]])
-    assert again.shape == frames.shape and np.abs(again.astype(int) - frames).mean() < 3
+    assert again.shape == frames.shape and np.abs(again.astype(int) - frames).mean() < 6
     index = tmp_path / "puppets" / "index.json"
     index.write_text(index.read_text().replace('"seed": 5', '"seed": 6'))
     assert redrawer(tmp_path / "puppets") is None
