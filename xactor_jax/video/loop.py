@@ -4,7 +4,7 @@ Of N frames, windows of T frames, each O over its neighbour and the last one ove
     (1) K = ⌈N / (T − O)⌉ windows; window k covers frames (o + k (T − O) + i) mod N, i < T      (one of all N frames if N ≤ T)
     (2) o is drawn anew from 0 … T − 1 at every step
     (3) prediction of a frame = mean over the windows that cover it                             (Bar-Tal et al. 2023)
-No two steps join windows at the same frames, so joins do not show, and no frame is finished before all are: memory grows with
+Windows join at other frames at every step, so that joins do not show. No frame is finished before all are: memory grows with
 the clip. Segments (`windows`) are finished one after the other, at memory that does not grow.
 
 Measured on 2026-11-24, embedded renderer, 48 frames of one puppet moved by another: the two ways have a PSNR of 40.9 dB to each
