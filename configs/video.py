@@ -57,6 +57,10 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.render.windows_per_segment = 3  # windows denoised together; memory grows with it
     c.render.known_frames = 2  # finished frames that each segment takes over from the one before
     c.render.first_time = 1.0  # noise level in (0, 1] at which denoising starts; below 1, from the noised reference
+    c.render.spacing = "even"  # of noise levels: even, or leading (of Stable Diffusion's published schedulers)
+    c.render.blur_size = 0  # cells of the Gaussian that blurs the reference before it is noised; 0: not blurred
+    c.render.blur_sigma = 18.0  # its deviation, cells
+    c.render.offline = False  # whole clips at once, by windows around a closed loop; False: segment by segment
     return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
 
 
@@ -116,6 +120,6 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.network.unet.update(feed_forward=4, module_feed_forward=4, module_attentions=2, time_width=1280, coordinates=False)
     c.loss.update(time_shift=1.0, weighting="min_snr", box_weight=0.0, change_weight=0.0, reference_drop=0.1, motion_drop=0.0)
     c.render.update(steps=35, guidance_scale=2.5, guidance_keeps_reference=False, window_overlap=4, windows_per_segment=1)
-    c.render.update(known_frames=4, first_time=1.0)
+    c.render.update(known_frames=4, spacing="leading", blur_size=9, blur_sigma=18.0, offline=True)
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000
     return c

@@ -9,10 +9,10 @@
 (7)  m_i = LN([mean a_j; deviation a_j]) over j = max(0, i-P) … i+R by w_j = exp(s(a_j))   what the voice was like of late
 
 X-Actor (2508.02944), project page, for what attends to what; adaLN-zero after DiT, with one map for all blocks. Any of audio,
-r and emotion may be dropped, for which a learned vector stands in. (7), which the paper does not have, hands a token the mood of
-the last P frames of speech directly: heard through (3) alone, it comes mixed with the noise of the tokens that bring it. A token's keys and values depend on tokens of its own chunk
-and of chunks before it alone, so that a finished chunk's may be kept: frames that go on (`continued`) from kept keys and values
-are the frames of the whole sequence (`__call__`).
+r and emotion may be dropped, for which a learned vector stands in. (7) is not in the paper: heard through (3) alone, the mood of
+the last seconds of speech comes mixed with the noise of the tokens that bring it. A token's keys and values depend on tokens of
+its own chunk and of chunks before it alone, so that a finished chunk's may be kept: frames that go on (`continued`) from kept
+keys and values are the frames of the whole sequence (`__call__`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Conditions(NamedTuple):
     """What the actor is told, beside the noise levels."""
 
     audio: Float[Array, "batch wide features"]
-    """Features of the frames and of `audio_radius` frames on either side of them; where frames go on, of `audio_before` before."""
+    """Features of the frames and of `audio_radius` frames on either side; where frames go on, of `audio_before` before them."""
     reference: Float[Array, "batch dim"]
     """Motion latent of the portrait."""
     emotion: Emotion
