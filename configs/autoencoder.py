@@ -25,6 +25,8 @@ def get_network(preset: str = "default") -> ConfigDict:
     c.latent_channels = 16  # numbers in one latent cell; with 4, what the autoencoder loses bounds the video of puppets
     c.groups = 8  # of group normalisation
     c.linear = True  # a linear map beside each network, from pixels to latent and back: learned in hundreds of steps
+    c.temporal = False  # decoder of clips: Stable Video Diffusion's, imported by launch/import_weights.py --what svd_vae
+    c.piece = 25  # frames that such a decoder is given at once
     if preset == "base":
         c.update(image_size=512, patch=1, channels=(128, 256, 512, 512), blocks=2, middle=True, groups=32)
         c.update(latent_channels=4, linear=False)
@@ -40,6 +42,8 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss.pixels = "mse"  # l1 or mse: mean difference of pixels, of a range from -1 to 1
     c.loss.gradients = 0.1  # weight of the differences between neighbouring pixels
     c.loss.gradient_scales = 3  # sizes at which they are compared: 1, 1/2, 1/4 …
+    c.loss.perceptual = 0.0  # weight of the distance by a network in pretrained.perceptual; 0: there is none
+    c.loss.perceptual_kind = "vgg16"  # which one that is: vgg16 or lpips
     c.loss.kl = 1e-4  # weight of the divergence of the latent from a standard normal
     c.loss.adversarial = 0.0  # weight of fooling a patch discriminator; 0: there is none
     c.loss.discriminator_channels = 64  # its width

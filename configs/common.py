@@ -76,6 +76,7 @@ def get_common(stage: str) -> ConfigDict:
     c.pretrained.motion = ""  # run or export folder of the motion stage; empty: the embedded checkpoint
     c.pretrained.motion_hash = ""  # filled in: of the motion stage that the encoded records were made with
     c.pretrained.autoencoder = ""  # of the autoencoder stage; empty: the embedded checkpoint
+    c.pretrained.perceptual = ""  # VGG16 or LPIPS by launch/import_weights.py, where loss.perceptual is above 0
     return c
 
 

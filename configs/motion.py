@@ -22,10 +22,14 @@ def get_config(preset: str = "default") -> ConfigDict:
 
     c.network = ConfigDict()
     c.network.image_size = 64  # side of the face crop, pixels
+    c.network.encoder = "convolutional"  # or xnemo, the released one
+    c.network.encoder_size = 0  # side at which the encoder sees a face crop, pixels (released: 224); 0: image_size
+    c.network.variance = True  # a variational encoder; off: latents without noise, and no loss.kl
     c.network.latent_dim = 512  # D, size of a motion latent, as in X-NeMo
     c.network.patch = 4  # pixels a side that one first token covers: convolve after patching
     c.network.widths = (32, 64)  # the decoder's channels at image_size/patch, and at every halving after it
     c.network.encoder_widths = (64, 96)  # the same of the encoder, which costs a fraction of what the decoder does
+    c.network.attention_width = 1024  # of the xnemo encoder's attention, whose encoder_widths are of its three stages
     c.network.blocks = 1  # residual blocks at each resolution
 
     c.loss = ConfigDict()
@@ -64,9 +68,11 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.ema_decay = 0.9999
     c.optimizer.learning_rate = 1e-4
     c.optimizer.warmup_steps = 5_000
-    c.network.image_size = 256
-    c.network.widths = c.network.encoder_widths = (128, 256, 512, 512)
+    c.network.image_size = c.data.image_size = 256
+    c.network.encoder = "xnemo"
+    c.network.encoder_size = 224
+    c.network.encoder_widths = (64, 128, 256)
+    c.network.widths = (128, 256, 512, 512)
     c.network.blocks = 2
-    c.data.image_size = 256
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000
     return c

@@ -57,6 +57,10 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.render.windows_per_segment = 3  # windows denoised together; memory grows with it
     c.render.known_frames = 2  # finished frames that each segment takes over from the one before
     c.render.first_time = 1.0  # noise level in (0, 1] at which denoising starts; below 1, from the noised reference
+    c.render.spacing = "even"  # of noise levels: even, or leading (of Stable Diffusion's published schedulers)
+    c.render.blur_size = 0  # cells of the Gaussian that blurs the reference before it is noised; 0: not blurred
+    c.render.blur_sigma = 18.0  # its deviation, cells
+    c.render.offline = False  # whole clips at once, by windows around a closed loop; False: segment by segment
     return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
 
 
@@ -67,6 +71,8 @@ def _network() -> ConfigDict:
     n.motion_tokens = 8  # tokens made of one motion latent
     n.motion_token_width = 32  # features of each
     n.motion_hidden = 128  # hidden layer between the latent and its tokens; 0: one linear map
+    n.box_width = 0  # features of the face's box beside the motion latent in the tokens; 0: they know of no box
+    n.position_halves = False  # positions of tokens: all sines before all cosines; else they alternate
     n.concatenate_reference = True  # the reference latent as further input channels too
     n.full_reference = False  # keep layers of the reference network that nothing reads
     n.unet = ConfigDict()
@@ -75,6 +81,9 @@ def _network() -> ConfigDict:
     n.unet.blocks = 1  # layers per level on the way down; one more on the way up
     n.unet.heads = 4  # of every attention
     n.unet.groups = 8  # of group normalisation
+    n.unet.module_groups = 0  # the same in motion and temporal modules; 0: as many
+    n.unet.context_width = 0  # features of the reference picture's embedding (CLIP's: 768); 0: there is none
+    n.unet.discrete_steps = 0  # N: noise levels are told as steps of a table of N (Stable Diffusion: 1000); 0: as they are
     n.unet.feed_forward = 2  # width inside the feed-forward part of spatial modules over that outside; 0: none
     n.unet.module_feed_forward = 0  # the same of motion and temporal modules
     n.unet.module_attentions = 1  # attentions in a row in each motion and temporal module
@@ -104,12 +113,13 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.data.apart = 0.0
     c.predict_residual = False
     c.diffusion.update(schedule="scaled_linear", prediction="eps", beta_start=0.00085, beta_end=0.02)
-    c.network.update(motion_tokens=32, motion_token_width=16, motion_hidden=0)
-    c.network.update(concatenate_reference=False, full_reference=True)
+    c.network.update(motion_tokens=32, motion_token_width=16, motion_hidden=0, box_width=64, position_halves=True)
+    c.network.update(concatenate_reference=False, full_reference=False)
     c.network.unet.update(channels=(320, 640, 1280, 1280), attention=(True, True, True, False), blocks=2, heads=8, groups=32)
+    c.network.unet.update(context_width=768, discrete_steps=1000)
     c.network.unet.update(feed_forward=4, module_feed_forward=4, module_attentions=2, time_width=1280, coordinates=False)
     c.loss.update(time_shift=1.0, weighting="min_snr", box_weight=0.0, change_weight=0.0, reference_drop=0.1, motion_drop=0.0)
     c.render.update(steps=35, guidance_scale=2.5, guidance_keeps_reference=False, window_overlap=4, windows_per_segment=1)
-    c.render.update(known_frames=4, first_time=1.0)
+    c.render.update(known_frames=4, spacing="leading", blur_size=9, blur_sigma=18.0, offline=True)
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000
     return c

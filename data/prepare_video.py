@@ -19,8 +19,10 @@ from data.records import encode_frames
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS, UNKNOWN_EMOTION
 from xactor_jax.media import audio_io, faces, track, video_io
+from xactor_jax.media.audio_io import cut_sound
 from xactor_jax.media.crop import crop_square
-from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME
+from xactor_jax.media.scan import Scan, extent, finder, main_stretch, scan
+from xactor_jax.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
 NO_FACE, SEVERAL_FACES, TOO_SHORT = "no face", "several faces", "too short"
 UNREADABLE, NO_SOUND, NOT_A_VIDEO = "unreadable", "no sound", "not a video"
@@ -54,43 +56,15 @@ class Rejected(Exception):
     """The file gives no clip: (reason, detail)."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Scan:
-    """What the first pass found."""
-
-    samples: list[track.Sample]
-    frames: int
-    seconds: float
-    image_shape: tuple[int, ...]
-    period: float  # seconds between detections
-
-
 @functools.lru_cache(maxsize=1)
 def _detector(text: str) -> faces.FaceDetector:
     return faces.make_detector(text)
 
 
-def scan(job: VideoJob) -> Scan:
-    """Faces at `detections` a second, and how long the video is."""
-    detector, period = _detector(job.settings.detector), 1 / job.settings.detections
-    samples: list[track.Sample] = []
-    times: list[float] = []
-    shape: tuple[int, ...] = ()
-    due = lambda time: not samples or time >= samples[-1].time + period - 1e-6
-    with contextlib.closing(video_io.read_frames(job.path, due)) as frames:
-        for time, pixels in frames:
-            if pixels is not None:
-                shape = pixels.shape
-                samples.append(track.Sample(time, _detect(detector, job.relative, len(times), time, pixels)))
-            times.append(time)
-    last = float(np.median(np.diff(times))) if len(times) > 1 else 1 / FRAME_RATE
-    return Scan(samples, len(times), times[-1] + last, shape, period)
-
-
-def _detect(detector: faces.FaceDetector, relative: str, frame: int, time: float, pixels: np.ndarray) -> list[faces.FaceBox]:
-    if isinstance(detector, faces.CsvDetector):
-        return detector.boxes_at(relative, frame, time)
-    return detector.detect(pixels)
+def look(job: VideoJob) -> Scan:
+    """The first pass: faces at `detections` a second, and how long the video is."""
+    find = finder(_detector(job.settings.detector), job.relative)
+    return scan(job.path, find, 1 / job.settings.detections)
 
 
 def choose_stretch(found: Scan, settings: VideoSettings) -> tuple[track.Stretch, float, int]:
@@ -101,28 +75,17 @@ def choose_stretch(found: Scan, settings: VideoSettings) -> tuple[track.Stretch,
     """
     if found.seconds < settings.min_seconds - 0.5 / FRAME_RATE:
         raise Rejected(TOO_SHORT, f"lasts {found.seconds:.2f} s")
-    stretches = track.find_stretches(found.samples)
-    if not stretches:
+    stretch = main_stretch(found)
+    if stretch is None:
         raise Rejected(NO_FACE, f"in {len(found.samples)} pictures looked at")
-    limit = track.TrackSettings().second_share
-    stretch = max(stretches, key=lambda s: (s.several < limit, s.seconds))
-    if stretch.several >= limit:
+    if stretch.several >= track.TrackSettings().second_share:
         raise Rejected(SEVERAL_FACES, f"in {stretch.several:.0%} of the pictures looked at")
-    start, end = _extent(stretch, found)
+    start, end = extent(stretch, found)
     frames = int((end - start) * FRAME_RATE + 0.5)
     if frames < round(settings.min_seconds * FRAME_RATE):
         reason = NO_FACE if len(stretch.times) < 0.2 * len(found.samples) else TOO_SHORT
         raise Rejected(reason, f"one face is seen for {end - start:.2f} s at a time")
     return stretch, start, frames
-
-
-def _extent(stretch: track.Stretch, found: Scan) -> tuple[float, float]:
-    """Start and end: those of the video if the face is seen in the first or last sample."""
-    start, end = float(stretch.times[0]), float(stretch.times[-1])
-    return (
-        0.0 if start == found.samples[0].time else start,
-        found.seconds if end == found.samples[-1].time else end,
-    )
 
 
 def read_sound(job: VideoJob) -> Float[np.ndarray, "samples"] | None:
@@ -134,16 +97,6 @@ def read_sound(job: VideoJob) -> Float[np.ndarray, "samples"] | None:
     if not audio_io.has_audio(path):
         return None
     return audio_io.read_audio(path)
-
-
-def cut_sound(waveform: np.ndarray | None, start: float, frames: int) -> Float[np.ndarray, "samples"]:
-    """Exactly 640 samples a frame from `start` seconds on, zeros where there is no sound."""
-    cut = np.zeros(frames * SAMPLES_PER_FRAME, np.float32)
-    first = round(start * SAMPLE_RATE)
-    if waveform is not None:
-        piece = waveform[first : first + len(cut)]
-        cut[: len(piece)] = piece
-    return cut
 
 
 def _describe_sound(waveform: np.ndarray | None, cut: np.ndarray, settings: VideoSettings) -> str:
@@ -196,18 +149,14 @@ def read_record(file: epath.PathLike) -> dict[str, Any]:
 def _encode(job: VideoJob, start: float, crops: Sequence[track.SteadyCrop]) -> Iterator[list[bytes]]:
     """Second pass: JPEGs of one record after another."""
     count = sum(len(crop.squares) for crop in crops)
-    half = 1.0 / FRAME_RATE
-    wanted = lambda time: time >= start - 1.0 and time <= start + count / FRAME_RATE + half
-    with contextlib.closing(video_io.read_frames(job.path, wanted)) as frames:
-        timed = ((time, pixels) for time, pixels in frames if pixels is not None)
-        pictures = video_io.at_frame_rate(timed, start, count)
+    with contextlib.closing(video_io.read_at_frame_rate(job.path, start, count)) as pictures:
         for crop in crops:
             cut = (crop_square(next(pictures), box, job.settings.size) for box in crop.squares)
             yield [encode_frames(picture[None])[0] for picture in cut]
 
 
 def _stage(job: VideoJob) -> dict[str, Any]:
-    found = scan(job)
+    found = look(job)
     stretch, start, frames = choose_stretch(found, job.settings)
     waveform = read_sound(job)
     cut = cut_sound(waveform, start, frames)

@@ -3,8 +3,8 @@
     python launch/evaluate.py --out DIR
 
 Reads the controls and the identity from motion latents with linear probes; mouth and emotion from motion generated for voices
-never heard, whose latents it holds against true ones as well; and compares rendered video with the true one. DIR/report.html
-has pictures and plots, DIR/report.json the numbers.
+never heard, whose latents it holds against true ones as well; and compares rendered video with the true one, where a person's
+own motion drives and, of puppets, where another's does. DIR/report.html has pictures and plots, DIR/report.json the numbers.
 """
 
 from __future__ import annotations
@@ -134,6 +134,7 @@ def data_path(arguments: argparse.Namespace, models):
 def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
     """Writes the report; returns what is in its JSON, and the `Evaluation`."""
     from data.embedded import embedded_checkpoint
+    from data.puppets.redraw import redrawer
     from xactor_jax.evaluation.report import write_report
     from xactor_jax.evaluation.run import Splits, evaluate
     from xactor_jax.sampling.load import load_models
@@ -150,7 +151,8 @@ def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
     sizes = {"train": arguments.probe_clips, "validation": max(1, arguments.probe_clips // 4), "test": arguments.test_clips}
     splits = Splits(**{split: true_clips(path, split, most) for split, most in sizes.items()})
     folder = make_folder(arguments.out)
-    evaluation = evaluate(models, splits, settings, evaluation_settings(arguments), note)
+    draw = redrawer(path) if models.video else None
+    evaluation = evaluate(models, splits, settings, evaluation_settings(arguments), note, draw)
     content = report_content(arguments, models, settings, splits, evaluation.scores)
     content |= {"data": str(path), "seconds": round(time.perf_counter() - start, 1)}
     write_report(folder, content, evaluation.pictures)

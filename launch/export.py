@@ -1,4 +1,8 @@
-"""Writes what a run has learned, and nothing else, into a small folder: python launch/export.py --from RUN --to DIR."""
+"""Writes what a run has learned, and nothing else, into a small folder: python launch/export.py --from RUN --to DIR.
+
+With --released KIND into a .safetensors file with the names that the released network of that kind has:
+python launch/export.py --from DIR --to FILE.safetensors --released xnemo_motion; of a network in several files into a folder.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,11 @@ from xactor_jax.errors import exit_on_user_error
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="source", required=True, help="folder of a run, local or gs://")
-    parser.add_argument("--to", dest="target", required=True, help="folder to write, local or gs://")
+    parser.add_argument("--to", dest="target", required=True, help="folder to write (or file, see above), local or gs://")
     parser.add_argument("--dtype", default="float32", choices=("float32", "float16"), help="of the numbers written")
+    parser.add_argument("--released", default="", metavar="KIND", help="as --what of launch/import_weights.py")
     return parser.parse_args()
 
 
@@ -21,6 +26,12 @@ def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parse()
     with exit_on_user_error():
+        if arguments.released:
+            from xactor_jax.pretrained.importing import export_weights
+
+            export_weights(arguments.released, arguments.source, arguments.target, arguments.dtype)
+            print(arguments.target)
+            return
         from xactor_jax.training.checkpoints import checkpoint_hash, export
 
         export(arguments.source, arguments.target, arguments.dtype)

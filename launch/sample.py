@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     for stage in STAGES:
         add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
     add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec 2.0 that the actor hears; default: as in its training")
-    add("--crop", default="auto", help="auto: the square around the face; none: the picture is cropped already")
+    add("--crop", default="auto", help="auto: the square around the face; released: as X-NeMo's weights know it; none: cropped")
     add("--face_index", type=int, help="which face, if there are several, from 0")
     add(
         "--emotion",
@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     add("--audio_guidance", type=float, help="how strongly motion follows the speech; 1: no guidance")
     add("--emotion_guidance", type=float, help="how strongly motion follows the emotion; 1: no guidance")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
+    mode = argparse.BooleanOptionalAction
+    add("--offline", action=mode, default=None, help="render all frames at once, in a closed loop, or segment by segment")
     add("--seed", type=int, default=0)
     add("--steps", type=int, help="denoising steps of the renderer")
     add("--actor_steps", type=int, help="denoising steps of the actor")
@@ -86,7 +88,8 @@ def load(arguments: argparse.Namespace):
     models = load_models(paths, arguments.audio_checkpoint)
     same = {name: name for name in ("audio_guidance", "emotion_guidance", "schedule")}
     rollout = given(arguments, steps="actor_steps", **same)
-    return models, make_settings(models, rollout, given(arguments, steps="steps", guidance_scale="guidance_scale"))
+    render = given(arguments, **{name: name for name in ("steps", "guidance_scale", "offline")})
+    return models, make_settings(models, rollout, render)
 
 
 def warn(message: str) -> None:

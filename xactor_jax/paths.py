@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pathlib
+
 from etils import epath
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+"""The folder that holds this package, configs/ and launch/."""
 
 
 def is_remote(path: epath.PathLike) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from xactor_jax.evaluation import probes
@@ -51,3 +52,21 @@ def test_people_cannot_be_told_from_noise(rng):
     classes = np.repeat(np.arange(10), 100)
     probe = probes.fit_logistic(rng.normal(size=(1000, 8)), classes, 10)
     assert probe.accuracy(rng.normal(size=(1000, 8)), classes) < 0.2
+
+
+def test_fishers_probe_is_scikit_learns(rng):
+    classes = np.arange(90) % 3
+    z = rng.normal(size=(3, 6))[classes] + rng.normal(size=(90, 6)) @ rng.normal(size=(6, 6))
+    probe = probes.fit_fisher(z, classes, 3, shrinkage=0.2)
+    means = np.stack([z[classes == c].mean(0) for c in range(3)])
+    covariance = (z - means[classes]).T @ (z - means[classes]) / 90
+    shrunk = 0.8 * covariance + 0.2 * np.trace(covariance) / 6 * np.eye(6)
+
+    class Shrunk:
+        def fit(self, x):
+            self.covariance_ = shrunk
+            return self
+
+    oracle = LinearDiscriminantAnalysis(solver="lsqr", priors=[1 / 3] * 3, covariance_estimator=Shrunk()).fit(z, classes)
+    ours, theirs = probe.scores(z), z @ oracle.coef_.T + oracle.intercept_
+    np.testing.assert_allclose(ours - ours[:, :1], theirs - theirs[:, :1], rtol=1e-6, atol=1e-6)

@@ -46,6 +46,16 @@ SCORES = {
 }
 
 
+ACROSS = {
+    "cross": {"psnr": 26.5, "ssim": 0.85},
+    "same": {"psnr": 29.0, "ssim": 0.9},
+    "repeated": {"psnr": 24.0, "ssim": 0.7},
+    "gain_db": 2.5,
+    "loss_db": 2.5,
+    "identity": {"people": 80, "true_frames": 0.99, "cross": 0.93, "cross_is_driver": 0.01, "same": 0.95},
+}
+
+
 def decoded(picture: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB)
 
@@ -83,6 +93,22 @@ def test_emotion_may_be_ten_points_below_true_motions(accuracy, passed):
 def test_emotion_that_is_not_known_is_no_target():
     outcomes = report.check_targets({"actor": {**SCORES["actor"], "emotion": None}})
     assert len(outcomes) == 5 and not any("emotion" in outcome["name"] for outcome in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "passed"),
+    [
+        ({}, [True, True, True]),
+        ({"gain_db": 1.9}, [False, True, True]),
+        ({"cross": {"psnr": 25.9, "ssim": 0.8}}, [True, False, True]),
+        ({"identity": {**ACROSS["identity"], "cross": 0.89}}, [True, True, False]),
+    ],
+)
+def test_targets_of_reenactment_across_people(changed, passed):
+    outcomes = report.check_targets({"transfer": {**ACROSS, **changed}})
+    assert [outcome["passed"] for outcome in outcomes] == passed
+    assert "of 80 people" in outcomes[2]["beside"]
+    assert report.facts({"transfer": ACROSS})[0][1] == "0.850, 0.900, 0.700"
 
 
 @pytest.mark.parametrize(("shuffled", "passed"), [(0.3, False), (0.2, True), (-0.4, True)])

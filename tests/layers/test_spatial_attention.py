@@ -3,9 +3,11 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from tests.layers.test_convolution import randomise
-from xactor_jax.layers.spatial_attention import AttentionModule, BankAttention, sinusoidal_table
+from xactor_jax.layers import spatial_attention
+from xactor_jax.layers.spatial_attention import AttentionModule, BankAttention, attend, block_length, sinusoidal_table
 
 
 def reference_attention(params, x, context, heads):
@@ -50,6 +52,58 @@ def test_cross_attention_sees_the_context_of_its_own_frame_alone(rng, key):
     params = randomise(module.init(key, x, context)["params"], key)
     y = module.apply({"params": params}, x, context)
     np.testing.assert_allclose(y[0, 1], reference_attention(params, x[0, 1], context[0, 1], 2), atol=1e-4)
+
+
+def test_an_embedding_is_seen_by_every_pixel_of_every_frame_after_the_pixels(rng, key):
+    """One token: whatever the query, what comes back is its value."""
+    x = jnp.asarray(rng.normal(size=(2, 3, 2, 2, 8)), jnp.float32)
+    embedding = jnp.asarray(rng.normal(size=(2, 1, 6)), jnp.float32)
+    module = AttentionModule("space", heads=2, groups=4, feed_forward=0)
+    params = randomise(module.init(key, x, embedding=embedding)["params"], key)
+    run = jax.jit(lambda embedding: module.apply({"params": params}, x, embedding=embedding)[0])
+    found = run(embedding) - run(jnp.zeros_like(embedding))
+    weight = lambda *path: np.asarray(params[path[0]]["kernel"] if len(path) == 1 else params[path[0]][path[1]]["kernel"])
+    expected = embedding[:, 0] @ weight("attention1", "value") @ weight("attention1", "out") @ weight("proj_out")
+    np.testing.assert_allclose(found, np.broadcast_to(expected[:, None, None, None], x.shape), atol=1e-4)
+
+
+def attention_of(query, key, value, lengths):
+    """In float64, for each example and head apart."""
+    y = np.zeros(query.shape)
+    for i, length in enumerate(lengths):
+        for h in range(query.shape[2]):
+            logits = query[i, :, h] @ key[i, :length, h].T / np.sqrt(query.shape[-1])
+            p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+            y[i, :, h] = p / p.sum(axis=-1, keepdims=True) @ value[i, :length, h]
+    return y
+
+
+@pytest.mark.parametrize("most", [2**23, 100])
+def test_blocks_of_queries_attend_as_all_together(rng, monkeypatch, most):
+    monkeypatch.setattr(spatial_attention, "BLOCK_LOGITS", most)
+    query, key, value = (rng.normal(size=(2, n, 2, 4)) for n in (12, 9, 9))
+    lengths = np.array([9, 5])
+    run = lambda *x: attend(*(jnp.asarray(a, jnp.float32) for a in x), jnp.asarray(lengths, jnp.int32))
+    np.testing.assert_allclose(run(query, key, value), attention_of(query, key, value, lengths), atol=1e-5)
+    direction, step = rng.normal(size=key.shape), 1e-4
+    total = lambda key: (attention_of(query, key, value, lengths) ** 2).sum()
+    slope = (total(key + step * direction) - total(key - step * direction)) / (2 * step)
+    gradient = jax.grad(lambda key: (run(query, key, value) ** 2).sum())(jnp.asarray(key, jnp.float32))
+    assert (np.asarray(gradient) * direction).sum() == pytest.approx(slope, rel=1e-3)
+
+
+def test_block_lengths_divide_the_queries():
+    assert block_length(4096, 8 * 8192) == 128
+    assert block_length(64, 8 * 64) == 64
+    assert block_length(7, 2**30) == 1 and block_length(6, 2**21 + 1) == 3
+
+
+def test_memory_does_not_hold_all_logits(monkeypatch):
+    monkeypatch.setattr(spatial_attention, "BLOCK_LOGITS", 2**14)
+    x = jax.ShapeDtypeStruct((1, 1024, 1, 8), jnp.float32)
+    gradient = jax.grad(lambda query, key, value: attend(query, key, value).sum(), argnums=(0, 1, 2))
+    compiled = jax.jit(gradient).lower(x, x, x).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 0.25 * 4 * 1024**2
 
 
 def module_output(module, x, key, **arguments):
@@ -104,3 +158,5 @@ def test_sinusoidal_table_is_sines_and_cosines():
     table = sinusoidal_table(4, 6)
     angles = [3 / 10_000 ** (k / 6) for k in (0, 2, 4)]
     np.testing.assert_allclose(table[3], [f(angle) for angle in angles for f in (np.sin, np.cos)], atol=1e-6)
+    halves = sinusoidal_table(4, 6, halves=True)[3]
+    np.testing.assert_allclose(halves, [f(angle) for f in (np.sin, np.cos) for angle in angles], atol=1e-6)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xactor_jax.media.crop import CropSettings, component_boxes, crop_portrait, crop_square, portrait_box, square_at
+from xactor_jax.media.crop import (
+    RELEASED_REFERENCE,
+    CropSettings,
+    component_boxes,
+    crop_portrait,
+    crop_square,
+    crop_square_on_black,
+    portrait_box,
+    square_at,
+)
 from xactor_jax.media.faces import FaceBox
 
 FACE = FaceBox(300, 200, 400, 300)
@@ -63,3 +72,13 @@ def test_portrait_in_one_call(rng):
     settings = CropSettings(enlarge=2.0)
     expected = crop_square(image, portrait_box(FACE, image.shape, settings), 64)
     np.testing.assert_array_equal(crop_portrait(image, FACE, 64, settings), expected)
+
+
+def test_the_released_reference_is_twice_the_box_with_black_beyond_the_picture(rng):
+    image = rng.integers(1, 256, (60, 60, 3), np.uint8)
+    box = portrait_box(FaceBox(20, 10, 50, 50), settings=RELEASED_REFERENCE)
+    assert box[:4] == pytest.approx((-5, -10, 75, 70))
+    padded = np.pad(image, ((10, 10), (5, 15), (0, 0)))
+    np.testing.assert_array_equal(crop_square_on_black(image, box, 80), padded)
+    inside = FaceBox(20, 20, 40, 40)
+    np.testing.assert_array_equal(crop_square_on_black(image, inside, 20), image[20:40, 20:40])

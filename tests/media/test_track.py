@@ -15,6 +15,7 @@ from xactor_jax.media.track import (
     find_stretches,
     gaussian_smooth,
     median_face,
+    released_crop,
     steady_crop,
 )
 
@@ -103,3 +104,17 @@ def test_settings_decide(rng):
     x = 300 + 20 * np.sin(np.arange(100) / 10)
     boxes = np.stack([np.array(face(value, 300)[:4]) for value in x])
     assert steady_crop(boxes, (600, 600, 3), 1 / 25, TrackSettings(still=0.05)).follows
+
+
+def test_the_released_crop_follows_closely_at_the_side_of_the_first_frame(rng):
+    from scipy.ndimage import gaussian_filter1d
+
+    x, y, size = 300 + np.cumsum(rng.normal(size=60)), 250 + np.cumsum(rng.normal(size=60)), rng.uniform(80, 120, 60)
+    size[0] = 101.0
+    boxes = np.stack([x - size / 2, y - 0.4 * size, x + size / 2, y + 0.4 * size], axis=1)
+    squares = np.array([square[:4] for square in released_crop(boxes, (600, 600, 3))])
+    np.testing.assert_allclose(squares[:, 2:] - squares[:, :2], 110.0)  # 1.1 · 101 made even
+    expected = gaussian_filter1d(np.stack([x, y], 1), 5.0, axis=0, mode="nearest", truncate=3.0)
+    np.testing.assert_allclose((squares[:, :2] + squares[:, 2:]) / 2, expected, atol=1e-9)
+    corner = np.array([square[:4] for square in released_crop(boxes - 250, (600, 600, 3))])
+    assert corner.min() >= 0

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from configs.motion import get_config
+from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel, latent_statistics, update_statistics
 from xactor_jax.motion.task import MotionTask
 from xactor_jax.training.task import Variables
@@ -89,6 +90,41 @@ def test_encode_standardises_and_decode_undoes_it(task, variables, batch):
     perturbed = jax.tree.map(lambda x: x + 0.05, variables.params)
     decoded = task.model.decode(shifted._replace(params=perturbed), batch["reference"], (raw - 2.0) / 3.0)
     np.testing.assert_allclose(decoded, task.model.reconstruct(perturbed, batch["reference"], raw), rtol=1e-4, atol=1e-4)
+
+
+def test_the_encoder_sees_pictures_at_its_own_size(config, task, variables, batch):
+    own = config.copy_and_resolve_references()
+    own.network.encoder_size, own.network.image_size = 16, 32
+    large = jnp.repeat(jnp.repeat(batch["target"], 2, axis=1), 2, axis=2)
+    found = MotionModel.from_config(own).posterior(variables.params, large).mean
+    np.testing.assert_allclose(found, task.model.posterior(variables.params, smoothed(batch["target"])).mean, atol=1e-4)
+
+
+def smoothed(images: np.ndarray) -> jax.Array:
+    """Pictures enlarged by repeated pixels and made small again by a triangle of four: weights 1, 3, 3, 1 of eighths."""
+    for axis in (1, 2):
+        width = images.shape[axis]
+        matrix = 0.75 * np.eye(width) + 0.125 * np.eye(width, k=1) + 0.125 * np.eye(width, k=-1)
+        matrix /= matrix.sum(1, keepdims=True)
+        images = np.moveaxis(np.tensordot(images, matrix, axes=(axis, 1)), -1, axis)
+    return jnp.asarray(images, jnp.float32)
+
+
+def test_without_a_variance_training_takes_the_latent_itself(config, batch):
+    own = config.copy_and_resolve_references()
+    own.network.variance = False
+    task = MotionTask.from_config(own)
+    variables = jax.jit(task.init)(jax.random.key(0))
+    loss = jax.jit(lambda key: task.loss(variables, batch, key, True))
+    assert "kl" not in loss(jax.random.key(0)).metrics
+    assert loss(jax.random.key(0)).loss == loss(jax.random.key(1)).loss
+
+
+def test_an_unknown_encoder_is_refused(config):
+    own = config.copy_and_resolve_references()
+    own.network.encoder = "resnet"
+    with pytest.raises(UserError, match="use convolutional or xnemo"):
+        MotionModel.from_config(own)
 
 
 def test_bfloat16_stays_close_and_returns_float32(config, variables, batch):

@@ -78,7 +78,7 @@ def write_archive(path: pathlib.Path, content: bytes, arrays: Mapping[str, bytes
 
 def write_tensors(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> pathlib.Path:
     """A state_dict of float32 tensors."""
-    stored = {name: np.ascontiguousarray(value, "<f4") for name, value in arrays.items()}
+    stored = {name: np.asarray(value, "<f4", order="C") for name, value in arrays.items()}
     steps = {name: tuple(s // 4 for s in value.strides) for name, value in stored.items()}
     content = {n: tensor("FloatStorage", str(i), v.size, v.shape, steps[n]) for i, (n, v) in enumerate(stored.items())}
     return write_archive(path, ordered(content), {str(i): v.tobytes() for i, v in enumerate(stored.values())})

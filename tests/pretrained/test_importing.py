@@ -11,14 +11,17 @@ import ml_dtypes
 import numpy as np
 import pytest
 from etils import epath
-from safetensors.numpy import save_file
+from ml_collections import ConfigDict
+from safetensors.numpy import load_file, save_file
 
 from tests.audio.released import Reference, config_of, weights_of, write_released
 from tests.gcs import gcs_bucket  # noqa: F401
 from tests.pretrained.archives import write_tensors
 from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
 from xactor_jax.errors import UserError
-from xactor_jax.pretrained.importing import import_weights
+from xactor_jax.pretrained.files import write_weights
+from xactor_jax.pretrained.importing import KINDS, Kind, export_weights, import_weights
+from xactor_jax.pretrained.name_map import Rule, Table, in_file, joined, layer
 from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
 
 
@@ -128,6 +131,92 @@ def test_files_of_no_known_kind_are_refused(tmp_path, config, weights):
         import_weights("wav2vec2", tmp_path / "r" / "config.json", tmp_path / "out")
     with pytest.raises(UserError, match="does not exist"):
         import_weights("wav2vec2", tmp_path / "r" / "none.bin", tmp_path / "out")
+
+
+def test_what_is_imported_is_exported_with_the_same_numbers(tmp_path, config, weights):
+    import_weights("wav2vec2", write_released(tmp_path / "r", config, weights), tmp_path / "a")
+    export_weights("wav2vec2", tmp_path / "a", tmp_path / "r" / "again.safetensors")
+    again = load_file(tmp_path / "r" / "again.safetensors")
+    assert set(again) == set(weights)
+    for name in [name for name in weights if "weight_" not in name]:
+        np.testing.assert_array_equal(again[name], weights[name].astype(np.float32))
+    import_weights("wav2vec2", tmp_path / "r" / "again.safetensors", tmp_path / "b")
+    assert checkpoint_hash(tmp_path / "a") == checkpoint_hash(tmp_path / "b")
+
+
+def test_half_precision_is_written(tmp_path, config, weights):
+    import_weights("wav2vec2", write_released(tmp_path / "r", config, weights), tmp_path / "a")
+    export_weights("wav2vec2", tmp_path / "a", tmp_path / "b.safetensors", "float16")
+    assert {array.dtype for array in load_file(tmp_path / "b.safetensors").values()} == {np.dtype(np.float16)}
+
+
+ONE, OTHER = Table(rules=layer("fc", "dense")), Table(rules=(Rule("mean", "buffers/mean"), *layer("fc", "inner/dense")))
+SEVERAL = Kind(
+    stage="several",
+    table=joined(in_file("one", ONE), in_file("other", OTHER)),
+    read_config=lambda beside, given: ConfigDict({"stage": "several"}),
+    parameter_shapes=lambda config: {
+        "dense/kernel": (3, 2),
+        "dense/bias": (2,),
+        "inner/dense/kernel": (1, 2),
+        "inner/dense/bias": (2,),
+        "buffers/mean": (4,),
+    },
+    other_buffers=lambda config: {"count": np.zeros(())},
+    files={"one": "released_one.pth", "other": "released_other.pth"},
+)
+
+
+@pytest.fixture
+def several(tmp_path, monkeypatch, rng) -> dict[str, dict[str, np.ndarray]]:
+    """Role → weights, in files under their released names in `tmp_path`."""
+    monkeypatch.setitem(KINDS, "several", SEVERAL)
+    shapes = {"one": {"fc.weight": (2, 3), "fc.bias": (2,)}, "other": {"fc.weight": (2, 1), "fc.bias": (2,), "mean": (4,)}}
+    draw = lambda shape: rng.normal(size=shape).astype(np.float32)
+    arrays = {role: {name: draw(shape) for name, shape in own.items()} for role, own in shapes.items()}
+    for role, own in arrays.items():
+        write_tensors(tmp_path / SEVERAL.files[role], own)
+    return arrays
+
+
+def test_networks_in_several_files_are_one_checkpoint(tmp_path, several):
+    import_weights("several", tmp_path, tmp_path / "a")
+    _, variables = load_variables(tmp_path / "a", "several")
+    np.testing.assert_array_equal(variables.params["dense"]["kernel"], several["one"]["fc.weight"].T)
+    np.testing.assert_array_equal(variables.params["inner"]["dense"]["kernel"], several["other"]["fc.weight"].T)
+    np.testing.assert_array_equal(variables.buffers["mean"], several["other"]["mean"])
+    assert set(variables.params) == {"dense", "inner"} and set(variables.buffers) == {"mean", "count"}
+    export_weights("several", tmp_path / "a", tmp_path / "b")
+    for role, own in several.items():
+        found = load_file(tmp_path / "b" / f"released_{role}.safetensors")
+        assert set(found) == set(own)
+        for name, array in own.items():
+            np.testing.assert_array_equal(found[name], array)
+    files = {role: tmp_path / "b" / f"released_{role}.safetensors" for role in several}
+    import_weights("several", files, tmp_path / "c")
+    assert checkpoint_hash(tmp_path / "a") == checkpoint_hash(tmp_path / "c")
+
+
+def test_files_of_several_are_named_in_errors(tmp_path, several):
+    with pytest.raises(UserError, match="one=FILE other=FILE"):
+        import_weights("several", {"one": tmp_path / "released_one.pth"}, tmp_path / "a")
+    write_tensors(tmp_path / "released_other.pth", {"mean": several["other"]["mean"], "fc.bias": np.ones(2)})
+    with pytest.raises(UserError, match=r"lacks other:fc\.weight"):
+        import_weights("several", tmp_path, tmp_path / "a")
+    (tmp_path / "released_one.pth").unlink()
+    with pytest.raises(UserError, match=r"released_one\.pth does not exist"):
+        import_weights("several", tmp_path, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_kinds_and_names_that_are_not_known_are_refused(tmp_path):
+    with pytest.raises(UserError, match="no kind of network 'gpt': use wav2vec2, .*xnemo_motion"):
+        import_weights("gpt", tmp_path / "x.pth", tmp_path / "a")
+    with pytest.raises(UserError, match=r"end in \.safetensors"):
+        write_weights(tmp_path / "x.pth", {})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_weights(tmp_path / "file" / "x.safetensors", {"a": np.ones(1)})
 
 
 def run(repository, *arguments) -> subprocess.CompletedProcess:

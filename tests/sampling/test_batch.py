@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import jax
@@ -120,6 +121,14 @@ def test_long_jobs_are_streamed(models, settings, requests, tmp_path, monkeypatc
     assert not many.sample_many(models, lines, {}, settings, lambda *_: None, pytest.fail)
     assert counted(tmp_path / "1.mp4") == 25 and np.load(tmp_path / "m.npz")["motion_latents"].shape == (25, 8)
     assert "first_frames" in json.loads((tmp_path / "1.json").read_text())["timings"]
+
+
+def test_clips_that_are_rendered_as_wholes_are_not_batched(models, settings, requests, tmp_path):
+    whole = settings._replace(render=dataclasses.replace(settings.render, offline=True))
+    assert not many.sample_many(models, as_lines(requests)[:1], {}, whole, lambda *_: None, pytest.fail)
+    assert counted(tmp_path / "0.mp4") == 10
+    said = json.loads((tmp_path / "0.json").read_text())
+    assert "first_frames" in said["timings"] and said["arguments"]["render"]["offline"]
 
 
 def test_each_process_does_its_own_share(models, settings, requests, tmp_path, monkeypatch):

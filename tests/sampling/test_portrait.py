@@ -57,3 +57,13 @@ def test_without_cropping_it_is_the_middle_square(tmp_path):
     write_image(tmp_path / "p.png", pixels)
     portrait = read_portrait(tmp_path / "p.png", (20, 10), crop="none", detector=Finds([]))
     assert (portrait.for_motion == 255).all() and (portrait.for_video == 255).all()
+
+
+def test_the_released_crop_is_tight_for_motion_and_wide_for_appearance(tmp_path):
+    pixels = np.full((100, 100, 3), 90, np.uint8)
+    cv2.rectangle(pixels, (60, 60), (79, 79), (0, 200, 0), -1)
+    write_image(tmp_path / "p.png", pixels)
+    portrait = read_portrait(tmp_path / "p.png", (22, 40), "released", 1, Finds(FACES))
+    green = lambda image: (image[..., 1] == 200).sum()
+    assert green(portrait.for_motion) == green(portrait.for_video) == 400
+    assert (portrait.for_video[10:30, 10:30, 1] == 200).all()

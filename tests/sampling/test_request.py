@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from xactor_jax.errors import UserError
-from xactor_jax.sampling.request import Request, check_request, check_target
+from xactor_jax.sampling.request import RenderRequest, Request, check_render_request, check_request, check_target
 
 
 def request_for(tmp_path, **changes) -> Request:
@@ -54,3 +54,28 @@ def test_it_is_finished_when_the_json_is_there_too(tmp_path):
     assert not request.finished
     (tmp_path / "v.json").write_text("{}")
     assert request.finished
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "give either --motion, saved motion, or --driving"),
+        ({"motion": "m.npz", "driving": "d.mp4"}, "give either --motion, saved motion, or --driving"),
+        ({"motion": "m.npz", "driving_crop": "auto"}, "means nothing to --motion"),
+        ({"driving": "d.mp4", "driving_crop": "face"}, "no crop 'face'"),
+        ({"motion": "m.npz", "seed": 2**32}, "is out of range"),
+    ],
+)
+def test_what_is_wrong_with_reenactment_is_said(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        check_render_request(RenderRequest(image="p.png", out=str(tmp_path / "v.mp4"), **changes))
+
+
+def test_nothing_is_written_over_what_is_read(tmp_path):
+    place = str(tmp_path / "v.mp4")
+    for changes in ({"driving": place}, {"motion": "m.npz", "audio": place}):
+        with pytest.raises(UserError, match="would be written over"):
+            check_render_request(RenderRequest(image="p.png", out=place, **changes))
+    motion = str(tmp_path / "m.npz")
+    with pytest.raises(UserError, match="would be written over"):
+        check_render_request(RenderRequest(image="p.png", out=place, motion=motion, save_motion=motion))

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from configs import autoencoder
 from tests.video.tiny import autoencoder_config
+from xactor_jax.errors import UserError
+from xactor_jax.layers.perceptual import PerceptualSettings
 from xactor_jax.training.task import Variables
+from xactor_jax.video import autoencoder_task as task_module
 from xactor_jax.video.autoencoder import AutoencoderModel, initial_statistics, update_statistics
 from xactor_jax.video.autoencoder_task import AutoencoderTask
 
@@ -123,6 +129,25 @@ def test_adversarial_parts_learn_from_their_own_losses(key):
     g = gradients(variables.params)
     assert size(g["fool"]["discriminator"]) == 0.0 < size(g["fool"]["autoencoder"])
     assert size(g["discriminator"]["autoencoder"]) == 0.0 < size(g["discriminator"]["discriminator"])
+
+
+def test_a_perceptual_loss_judges_by_frozen_weights(key, monkeypatch):
+    """The one of the config's kind: its distance is in the loss, teaches the decoder, and its weights stay as they are."""
+    config = autoencoder_config()
+    config.loss.update(perceptual=0.5, perceptual_kind="lpips")
+    with pytest.raises(UserError, match=r"pretrained\.perceptual"):
+        AutoencoderTask.from_config(config).pretrained_buffers()
+    config.pretrained.perceptual = "random"
+    task, frames = AutoencoderTask.from_config(config), smooth_pictures(2, 16)
+    monkeypatch.setattr(task_module, "PerceptualSettings", partial(PerceptualSettings, widths=(2, 2, 2, 2, 2)))
+    variables = jax.jit(task.init)(key)
+    run = lambda params: task.loss(Variables(params, variables.buffers), {"frames": frames}, key, True)
+    out, gradients = jax.jit(lambda p: (run(p), jax.grad(lambda p: run(p).metrics["perceptual"])(p)))(variables.params)
+    parts = {"pixels": 1.0, "gradients": config.loss.gradients, "kl": config.loss.kl, "perceptual": 0.5}
+    np.testing.assert_allclose(out.loss, sum(weight * out.metrics[name] for name, weight in parts.items()), rtol=1e-5)
+    assert out.metrics["perceptual"] > 0 < float(jnp.abs(gradients["autoencoder"]["decoder"]["conv_in"]["kernel"]).sum())
+    jax.tree.map(np.testing.assert_array_equal, out.buffers["perceptual"], variables.buffers["perceptual"])
+    assert out.buffers["latent_count"] == 1
 
 
 def test_base_has_stable_diffusion_s_sizes(key):

@@ -5,7 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.layers.test_convolution import randomise
 from tests.video import tiny
+from xactor_jax.layers.spatial_attention import sinusoidal_table
+from xactor_jax.video.denoiser import MotionTokens
 from xactor_jax.video.reference import kept_tokens, mask_bank, mask_entry
 from xactor_jax.video.task import VideoTask
 
@@ -25,9 +28,10 @@ def run(task):
     denoiser = task.model.denoiser
 
     @jax.jit
-    def run(params, x, motion, reference, shown):
-        bank = denoiser.apply({"params": params}, reference, method="appearance")
-        return denoiser.apply({"params": params}, x, jnp.full(2, 0.4), motion, reference, bank, shown)
+    def run(params, x, motion, reference, shown, embedding=None):
+        bank = denoiser.apply({"params": params}, reference, embedding, method="appearance")
+        told = (motion, reference, bank, shown)
+        return denoiser.apply({"params": params}, x, jnp.full(2, 0.4), *told, embedding=embedding)
 
     return run
 
@@ -71,6 +75,29 @@ def test_a_reference_that_is_not_shown_is_not_seen(run, params, inputs):
     first = run(params, x, motion, reference, shown)
     difference = np.abs(run(params, x, motion, reference + 1.0, shown) - first)
     assert difference[0].max() == 0.0 and difference[1].max() > 1e-3
+
+
+def test_an_embedding_reaches_its_own_example_unless_the_reference_is_not_shown(run, params, inputs):
+    x, motion, reference, _ = inputs
+    shown, embedding = jnp.array([False, True]), jax.random.normal(jax.random.key(6), (2, 5))
+    first = run(params, x, motion, reference, shown)
+    np.testing.assert_allclose(run(params, x, motion, reference, shown, 0 * embedding), first, atol=1e-6)
+    difference = np.abs(run(params, x, motion, reference, shown, embedding) - first)
+    assert difference[0].max() < 1e-6 and difference[1].max() > 1e-3
+
+
+def test_tokens_with_a_box(rng, key):
+    """linear(motion, linear(relu(linear(box)))) and positions; without a box, where and as large as the reference's."""
+    motion, box = rng.normal(size=(2, 5)).astype(np.float32), rng.normal(size=(2, 3)).astype(np.float32)
+    network = MotionTokens(tokens=3, width=4, box_width=7)
+    params = jax.tree.map(np.asarray, randomise(network.init(key, jnp.asarray(motion))["params"], key))
+    run = lambda *given: network.apply({"params": params}, *map(jnp.asarray, given))
+    linear = lambda name, x: x @ params[name]["kernel"] + params[name]["bias"]
+    of = lambda box: linear("project", np.concatenate([motion, linear("box_out", np.maximum(linear("box_in", box), 0))], 1))
+    tokens = lambda box: of(box).reshape(2, 3, 4) + sinusoidal_table(3, 4)
+    np.testing.assert_allclose(run(motion, box), tokens(box), atol=1e-4)
+    same = np.tile(np.float32([0, 0, 1]), (2, 1))
+    np.testing.assert_allclose(run(motion), tokens(same), atol=1e-4)
 
 
 def test_masking_keeps_the_right_share_without_repetition(key):

@@ -112,6 +112,14 @@ def test_negative_branch_can_go_without_the_reference(task, variables, clip):
     assert not np.allclose(with_reference, without, atol=1e-2)
 
 
+def test_an_embedding_of_the_reference_goes_into_the_pictures(task, variables, clip):
+    image, reference, motion = clip
+    render = lambda **shown: next(task.model.render(variables, jax.random.key(7), image, reference, [motion[:3]], **shown))
+    without, embedding = render(), np.linspace(-2, 2, 5, dtype=np.float32)
+    assert not np.array_equal(render(embedding=embedding), without)
+    np.testing.assert_array_equal(render(embedding=0 * embedding), without)
+
+
 def test_residual_of_the_reference_itself_is_nothing(task, variables):
     z_ref = jax.random.normal(jax.random.key(0), (2, *task.model.latent_shape))
     z = jnp.broadcast_to(z_ref[:, None], (2, 4, *z_ref.shape[1:]))
@@ -141,3 +149,45 @@ def test_denoising_from_a_low_level_starts_from_the_reference(task, variables, c
     frozen = variables.buffers["autoencoder"]
     rebuilt = model.autoencoder.decode(frozen, model.autoencoder.encode(frozen, image))
     np.testing.assert_allclose(np.asarray(frames[0], int), np.broadcast_to((rebuilt + 1) * 127.5, frames[0].shape), atol=2)
+
+
+def test_whole_clips_are_the_same_however_motion_comes_and_devices_share(task, variables, clip):
+    """Streamed over eight devices in pieces of motion, and as one of a batch on one device."""
+    settings = replace(task.model.render_settings, offline=True, guidance_scale=2.0)
+    frames = stream(task, variables, clip, 9, 9, settings)
+    assert frames.shape == (9, 16, 16, 3) and frames.dtype == np.uint8
+    np.testing.assert_array_equal(stream(task, variables, clip, 9, 4, settings), frames)
+    image, reference, motion = (jnp.asarray(x)[None] for x in clip)
+    arguments = (variables, jax.random.key(7)[None], image, reference, motion[:, :9])
+    batch = np.asarray(jax.jit(lambda *a: task.model.render_batch(*a, settings))(*arguments), int)
+    assert np.abs(batch[0] - frames).max() <= 1
+
+
+def test_in_whole_clips_the_first_frame_knows_the_last(task, variables, clip):
+    image, reference, motion = clip
+    settings = replace(task.model.render_settings, offline=True)
+    changed = np.concatenate([motion[:8], motion[8:9] + 3.0])
+    before, after = (stream(task, variables, (image, reference, m), 9, 9, settings) for m in (motion, changed))
+    assert not np.array_equal(before[0], after[0])
+
+
+def test_no_motion_gives_no_whole_clip(task, variables, clip):
+    image, reference, _ = clip
+    settings = replace(task.model.render_settings, offline=True)
+    none = [np.zeros((0, 6), np.float32)]
+    assert not list(task.model.render(variables, jax.random.key(0), image, reference, none, settings))
+
+
+def test_denoising_may_start_from_the_blurred_reference(task, variables, clip):
+    """In the coordinates that are diffused; without a blur the reference itself, which is zero there."""
+    model = task.model
+    image, reference, _ = (jnp.asarray(x)[None] for x in clip)
+    portrait = model.prepare(variables, image, reference)
+    plain = model.start(model.render_settings, variables, portrait)
+    assert not plain.any()
+    settings = replace(model.render_settings, blur_size=3, blur_sigma=1e6)
+    z = np.pad(np.asarray(portrait.latent[0], np.float64), ((1, 1), (1, 1), (0, 0)), mode="reflect")
+    rows, columns, _ = portrait.latent.shape[1:]
+    mean = sum(z[i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
+    expected = (mean - np.asarray(portrait.latent[0])) / np.asarray(variables.buffers["residual_std"])
+    np.testing.assert_allclose(model.start(settings, variables, portrait)[0, 0], expected, atol=1e-4)

@@ -165,4 +165,3 @@ def test_every_preset_makes_a_task_whose_loss_has_shapes(preset):
     assert out.loss.shape == () and jax.tree.structure(out.buffers) == jax.tree.structure(variables.buffers)
     assert jax.tree.structure(task.param_labels(variables.params)) == jax.tree.structure(variables.params)
     assert isinstance(task.model.render_settings, RenderSettings)
-    json.loads(task.autoencoder_network)

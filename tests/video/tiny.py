@@ -27,6 +27,7 @@ def video_config() -> ConfigDict:
     c.diffusion.prediction = "v"
     c.loss.update(time_shift=2.0, weighting="min_snr", weight_floor=0.2)
     c.network.update(motion_dim=6, motion_tokens=3, motion_token_width=8, motion_hidden=0)
+    c.network.unet.update(context_width=5)
     c.network.unet.update(channels=(8,), attention=(True,), heads=2, groups=4, time_width=16, feed_forward=1)
     c.render.update(steps=2, window_overlap=2, windows_per_segment=2, known_frames=2)
     return c

@@ -79,17 +79,17 @@ class RolloutSettings:
         )
 
 
-def parse_changes(settings: Iterable[str]) -> dict[str, Any]:
-    """KEY=VALUE as fields of `RolloutSettings`, of the types that they have there.
+def parse_changes(settings: Iterable[str], defaults: Any = RolloutSettings(), what: str = "the rollout") -> dict[str, Any]:
+    """KEY=VALUE as fields of the dataclass of `defaults`, of the types that they have there; `what` has these settings.
 
     Raises:
         UserError: there is no such setting, or the value is of another type.
     """
-    known, changes = dataclasses.asdict(RolloutSettings()), {}
+    known, changes = dataclasses.asdict(defaults), {}
     for setting in settings:
         key, _, value = setting.partition("=")
         if key not in known:
-            raise UserError(f"there is no setting {key!r} of the rollout: choose one of {', '.join(known)}")
+            raise UserError(f"there is no setting {key!r} of {what}: choose one of {', '.join(known)}")
         kind = type(known[key])
         try:
             changes[key] = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)

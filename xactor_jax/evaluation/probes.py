@@ -3,6 +3,8 @@
 (1)  Ridge:     W = argmin Σᵢ ‖yᵢ − ȳ − Wᵀ(zᵢ − z̄)‖² + λ n ‖W‖²  =  (Zᵀ Z + λ n I)⁻¹ Zᵀ Y,  Z and Y centred.
 (2)  Logistic:  W = argmin (1/n) Σᵢ −log softmax(Wᵀzᵢ + b)[cᵢ] + λ/2 ‖W‖²,  by accelerated gradient descent (Nesterov 1983)
      with step 1/L, L = σ_max(Z)²/(2n) + λ, on z with unit deviations.
+(3)  Fisher:    W = Σ⁻¹ M, b = −½ diag(Mᵀ Σ⁻¹ M), M the means of the classes, Σ = (1 − λ) S + λ tr(S)/d I with S the covariance
+     within classes (Fisher 1936; shrunk towards a sphere): the nearest mean under Σ, for many classes of few examples.
 """
 
 from __future__ import annotations
@@ -81,6 +83,19 @@ def fit_logistic(
     w = _descend(x, np.eye(num_classes)[classes], decay, steps)
     weights = w[:-1] / std[:, None]
     return LinearClassifier(weights, w[-1] - mean @ weights)
+
+
+def fit_fisher(
+    z: Float[np.ndarray, "n d"], classes: Int[np.ndarray, "n"], num_classes: int, shrinkage: float = 0.1
+) -> LinearClassifier:
+    """Equation (3) with λ = `shrinkage`; every class has an example."""
+    z = z.astype(np.float64)
+    means = np.stack([z[classes == c].mean(axis=0) for c in range(num_classes)])
+    inside = z - means[classes]
+    covariance, d = inside.T @ inside / len(z), z.shape[1]
+    shrunk = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / d * np.eye(d)
+    weights = np.linalg.solve(shrunk, means.T)
+    return LinearClassifier(weights, -0.5 * np.einsum("cd,dc->c", means, weights))
 
 
 def _descend(

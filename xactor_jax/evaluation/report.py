@@ -21,6 +21,7 @@ Scores = Mapping[str, Any]
 FACE_R2, POSE_R2, JAW, SHUFFLED, AUDIO_GAIN, GAIN = 0.7, 0.9, 0.8, 3.0, 2.0, 3.0
 LIVELY = (0.85, 1.15)
 EMOTION = 0.10
+ACROSS_GAIN, ACROSS_LOSS, IDENTITY = 2.0, 3.0, 0.9
 """Targets on puppets never seen and voices never heard."""
 
 
@@ -108,6 +109,28 @@ TARGETS = (
         least=lambda s: GAIN,
         beside="{true_motion[psnr]:.2f} dB against {reference_repeated[psnr]:.2f} dB",
     ),
+    Target(
+        name="the same where another person's motion drives, against what the one in the reference would look like, dB",
+        stage="transfer",
+        value=lambda s: s["gain_db"],
+        least=lambda s: ACROSS_GAIN,
+        beside="{cross[psnr]:.2f} dB against {repeated[psnr]:.2f} dB",
+    ),
+    Target(
+        name="its PSNR, against that where the one in the reference drives, less 3 dB",
+        stage="transfer",
+        value=lambda s: s["cross"]["psnr"],
+        least=lambda s: s["same"]["psnr"] - ACROSS_LOSS,
+        beside="driven by oneself {same[psnr]:.2f} dB",
+    ),
+    Target(
+        name="frames of it whose inner face is told to be that of the one in the reference (share)",
+        stage="transfer",
+        value=lambda s: s["identity"]["cross"],
+        least=lambda s: IDENTITY,
+        beside="true frames {identity[true_frames]:.2f}, told to be the driver {identity[cross_is_driver]:.2f}; of "
+        "{identity[people]} people",
+    ),
 )
 
 
@@ -137,6 +160,9 @@ def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
     if v := scores.get("video"):
         rows.append(("SSIM of video from true motion", f"{v['true_motion']['ssim']:.3f}"))
         rows.append(("SSIM of repeating the reference", f"{v['reference_repeated']['ssim']:.3f}"))
+    if t := scores.get("transfer"):
+        told = ", ".join(f"{t[name]['ssim']:.3f}" for name in ("cross", "same", "repeated"))
+        rows.append(("SSIM where another drives, where the one in the reference does, and of repeating the reference", told))
     return rows
 
 

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from xactor_jax.evaluation import actor, figures, motion, report, video
+from xactor_jax.evaluation import actor, figures, motion, report, transfer, video
 from xactor_jax.evaluation.clips import Encoder, ReadClip, TrueClip, read
 from xactor_jax.evaluation.emotion import EmotionProbe, fit_emotion
+from xactor_jax.evaluation.identity import fit_identity
 from xactor_jax.evaluation.motion_report import NAMES, SEGMENT, Ruler, Truth, over_time
 from xactor_jax.evaluation.probes import RidgeProbe
 from xactor_jax.sampling.load import Models
@@ -82,8 +83,15 @@ def renderer(models: Models, settings: Settings, seed: int) -> video.Render:
     return render
 
 
-def evaluate(models: Models, splits: Splits, settings: Settings, how: EvaluationSettings, note: Note = print) -> Evaluation:
-    """The stages that are there, on clips with true controls."""
+def evaluate(
+    models: Models,
+    splits: Splits,
+    settings: Settings,
+    how: EvaluationSettings,
+    note: Note = print,
+    draw: transfer.Draw | None = None,
+) -> Evaluation:
+    """The stages that are there, on clips with true controls; with `draw`, reenactment across people too."""
     encode = frame_encoder(models.motion.model, models.motion.variables, how.batch_size)
     note("reading motion latents")
     train, held, test = ([read(encode, clip.every(how.probe_step)) for clip in split] for split in splits)
@@ -104,8 +112,17 @@ def evaluate(models: Models, splits: Splits, settings: Settings, how: Evaluation
     if models.video is None:
         return result
     note("rendering video")
-    rendered = _rendered(models, settings, how, performed)
-    return _joined(result, {"video": video.video_scores(rendered)}, sheets(rendered, latents, how))
+    render, (shown, moved, own) = renderer(models, settings, how.seed), _shown(models, how, performed)
+    rendered = video.render_clips(render, shown, moved, own)
+    result = _joined(result, {"video": video.video_scores(rendered)}, sheets(rendered, shown, how))
+    cases = transfer.make_cases(shown, moved, encode, draw) if draw else None
+    if cases is None:
+        return result
+    note("rendering one as another moves")
+    moved_by_others = transfer.transfer(render, cases)
+    probe = fit_identity(splits.test, how.probe_step)
+    scores = transfer.transfer_scores(cases, moved_by_others, probe)
+    return _joined(result, {"transfer": scores}, transfer_sheets(cases, moved_by_others, how.sheets))
 
 
 class Performed(NamedTuple):
@@ -155,13 +172,23 @@ def spread(count: int, most: int) -> list[int]:
     return sorted({int(i) for i in np.linspace(0, count - 1, min(most, count))})
 
 
-def _rendered(models: Models, settings: Settings, how: EvaluationSettings, performed: Performed) -> video.Rendered:
-    """Some of the clips, at the video stage's size, cut to `how.video_frames`."""
+def _shown(
+    models: Models, how: EvaluationSettings, performed: Performed
+) -> tuple[list[TrueClip], list[ReadClip], Float[np.ndarray, "b t d"]]:
+    """Some of the clips at the video stage's size, their latents and the actor's, cut to `how.video_frames`."""
     clips, latents, n = performed.clips, performed.latents, how.video_frames
-    chosen, side = spread(len(clips), how.video_clips), models.video.model.image_size
-    shown = [dataclasses.replace(clips[i], frames=fit_size(clips[i].frames[:n], side)) for i in chosen]
-    moved = [dataclasses.replace(latents[i], latents=latents[i].latents[:n]) for i in chosen]
-    return video.render_clips(renderer(models, settings, how.seed), shown, moved, performed.motions.own[chosen][:, :n])
+    chosen = spread(len(clips), how.video_clips)
+    own = performed.motions.own[chosen][:, :n]
+    return *fitted([clips[i] for i in chosen], [latents[i] for i in chosen], models.video.model.image_size, n), own
+
+
+def fitted(
+    clips: Sequence[TrueClip], latents: Sequence[ReadClip], side: int, frames: int
+) -> tuple[list[TrueClip], list[ReadClip]]:
+    """The first frames of clips at another side, and their latents and controls."""
+    shown = [clip.cut(frames, SAMPLES_PER_FRAME) for clip in clips]
+    moved = [dataclasses.replace(one, latents=one.latents[:frames], controls=one.controls[:frames]) for one in latents]
+    return [dataclasses.replace(clip, frames=fit_size(clip.frames, side)) for clip in shown], moved
 
 
 def r2_picture(scores: Mapping[str, Any]) -> dict[str, bytes]:
@@ -187,11 +214,20 @@ def motion_pictures(
     return pictures
 
 
-def sheets(rendered: video.Rendered, clips: Sequence[ReadClip], how: EvaluationSettings) -> dict[str, bytes]:
+def sheets(rendered: video.Rendered, clips: Sequence[TrueClip], how: EvaluationSettings) -> dict[str, bytes]:
     """Caption → PNG."""
-    shown = [clips[i] for i in spread(len(clips), how.video_clips)][: how.sheets]
     caption = "{}, clip {}: frames as they are, rendered from true motion, and from the actor's"
-    return {caption.format(clip.person, clip.clip): _sheet(rendered, k) for k, clip in enumerate(shown)}
+    return {caption.format(clip.person, clip.clip): _sheet(rendered, k) for k, clip in enumerate(clips[: how.sheets])}
+
+
+def transfer_sheets(cases: transfer.Cases, rendered: transfer.Transferred, most: int) -> dict[str, bytes]:
+    """Caption → PNG."""
+    pictures = {}
+    for k in range(min(most, len(cases.true))):
+        caption = f"{cases.targets[k]} as {cases.drivers[k]} moves: the driver, what the target would look like, rendered"
+        rows = {"driver": cases.driver[k], "true": cases.true[k], "rendered": rendered.cross[k]}
+        pictures[caption] = figures.contact_sheet(cases.references[k], rows)
+    return pictures
 
 
 def _sheet(rendered: video.Rendered, k: int) -> bytes:

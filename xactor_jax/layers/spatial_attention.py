@@ -3,10 +3,13 @@
 A module is: group norm → linear → n × (layer norm → attention → + ) → layer norm → GEGLU → + → linear from zero → + input.
 What the attention sees makes it one of three:
     over="space"              each frame's pixels see each other, and the bank of reference features if one is given;
+                              with an embedding, one more attention to its tokens follows (Stable Diffusion's to its text);
     over="space", context     each frame's pixels see that frame's context tokens (motion), and nothing else;
     over="time"               each pixel sees itself in the other frames of the window.
 With a bank, keys and values are those of concat([x, bank]) (Hu et al. 2023, Animate Anyone):
     (1) y = softmax(Q(x) [K(x), K(bank)]ᵀ / √d) [V(x), V(bank)]
+Where the logits would be many, (1) is computed for a block of queries after the other, and anew in the backward pass:
+memory grows with the number of keys, not with its square. cuDNN does the same in one kernel, where it can.
 """
 
 from __future__ import annotations
@@ -15,21 +18,32 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
+from xactor_jax.layers.attention import implementation
 from xactor_jax.layers.convolution import Dtype, group_norm
 
 Video = Float[Array, "b t h w c"]
+Heads = Float[Array, "rows q h d"]
+LAYER_NORM_EPSILON = 1e-5
 HIDDEN = -1e30
 """Logit of what must not be seen."""
+MANY_KEYS = 128
+"""From so many on, cuDNN is worth its while."""
+BLOCK_LOGITS = 2**23
+"""Logits of one example and one frame that are held at once, if there are more."""
 
 
-def sinusoidal_table(length: int, dim: int) -> Float[np.ndarray, "length dim"]:
-    """Fixed positions: sines at even and cosines at odd columns, wavelengths from 2π to 10,000 · 2π (Vaswani et al. 2017)."""
+def sinusoidal_table(length: int, dim: int, halves: bool = False) -> Float[np.ndarray, "length dim"]:
+    """Fixed positions: sines at even and cosines at odd columns, wavelengths from 2π to 10,000 · 2π (Vaswani et al. 2017).
+
+    `halves`: all sines before all cosines.
+    """
     angles = np.arange(length)[:, None] / 10_000.0 ** (np.arange(0, dim, 2)[None] / dim)
     table = np.zeros((length, dim), np.float32)
-    table[:, 0::2] = np.sin(angles)
-    table[:, 1::2] = np.cos(angles)[:, : dim // 2]
+    sines, cosines = (slice(dim - dim // 2), slice(dim - dim // 2, None)) if halves else (slice(0, None, 2), slice(1, None, 2))
+    table[:, sines] = np.sin(angles)
+    table[:, cosines] = np.cos(angles)[:, : dim // 2]
     return table
 
 
@@ -51,36 +65,70 @@ class BankAttention(nn.Module):
         alone: Bool[Array, "b"] | None = None,
     ) -> Float[Array, "b g q c"]:
         """`bank_on` false hides the bank from that example; `alone` hides the tokens of x from each other."""
-        source = x if context is None else context
+        source, groups = x if context is None else context, x.shape[1]
         linear = lambda name: nn.Dense(x.shape[-1], use_bias=self.bias, dtype=self.dtype, name=name)
-        to_key, to_value = linear("key"), linear("value")
-        query = self._split(linear("query")(x))
-        key, value = self._split(to_key(source)), self._split(to_value(source))
-        logits = _logits("bgqhd,bgkhd->bghqk", query, key)
+        maps = linear("key"), linear("value")
+        query = self._rows(linear("query")(x))
+        key, value = (self._rows(_with_bank(to(source), None if bank is None else to(bank))) for to in maps)
+        own, lengths, seen = source.shape[2], None, None
+        if bank is not None and bank_on is not None:
+            lengths = jnp.repeat(jnp.where(bank_on, key.shape[1], own), groups, axis=0).astype(jnp.int32)
         if alone is not None:
-            others = ~jnp.eye(logits.shape[-1], dtype=bool)
-            logits = jnp.where(alone[:, None, None, None, None] & others, HIDDEN, logits)
-        if bank is None:
-            y = _mix("bghqk,bgkhd->bgqhd", jax.nn.softmax(logits), value)
-        else:
-            seen = _logits("bgqhd,bmhd->bghqm", query, self._split(to_key(bank)))
-            if bank_on is not None:
-                seen = jnp.where(bank_on[:, None, None, None, None], seen, HIDDEN)
-            weights = jax.nn.softmax(jnp.concatenate([logits, seen], axis=-1))
-            y = _mix("bghqk,bgkhd->bgqhd", weights[..., : key.shape[2]], value)
-            y += _mix("bghqm,bmhd->bgqhd", weights[..., key.shape[2] :], self._split(to_value(bank)))
+            seen = jnp.repeat(~alone[:, None, None] | jnp.eye(own, dtype=bool), groups, axis=0)
+        y = attend(query, key, value, lengths, seen)
         return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(y.reshape(x.shape))
 
-    def _split(self, x: jax.Array) -> jax.Array:
-        return x.reshape(*x.shape[:-1], self.heads, x.shape[-1] // self.heads)
+    def _rows(self, x: Float[Array, "b g n c"]) -> Heads:
+        """Groups become examples, and features are split."""
+        return x.reshape(-1, x.shape[2], self.heads, x.shape[-1] // self.heads)
 
 
-def _logits(pattern: str, query: jax.Array, key: jax.Array) -> jax.Array:
-    return jnp.einsum(pattern, query, key, preferred_element_type=jnp.float32) / np.sqrt(query.shape[-1])
+def _with_bank(own: Float[Array, "b g n c"], bank: Float[Array, "b m c"] | None) -> Float[Array, "b g k c"]:
+    """Each group's own tokens, then the bank's."""
+    if bank is None:
+        return own
+    return jnp.concatenate([own, jnp.broadcast_to(bank[:, None], (*own.shape[:2], *bank.shape[1:]))], axis=2)
 
 
-def _mix(pattern: str, weights: jax.Array, value: jax.Array) -> jax.Array:
-    return jnp.einsum(pattern, weights.astype(value.dtype), value)
+def attend(
+    query: Heads,
+    key: Float[Array, "rows k h d"],
+    value: Float[Array, "rows k h d"],
+    lengths: Int[Array, "rows"] | None = None,
+    seen: Bool[Array, "rows q k"] | None = None,
+) -> Heads:
+    """softmax(Q Kᵀ / √d) V of each head, over the first `lengths` keys of an example and those that are `seen`."""
+    if seen is None and key.shape[1] >= MANY_KEYS and implementation(query) == "cudnn":
+        return jax.nn.dot_product_attention(query, key, value, key_value_seq_lengths=lengths, implementation="cudnn")
+    if lengths is not None:
+        seen = jnp.broadcast_to(jnp.arange(key.shape[1]) < lengths[:, None], (len(lengths), key.shape[1]))[:, None]
+    query, key, value = (jnp.swapaxes(x, 1, 2) for x in (query, key, value))
+    return jnp.swapaxes(_by_blocks(query, key, value, None if seen is None else seen[:, None]), 1, 2)
+
+
+def _by_blocks(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array | None) -> jax.Array:
+    """[b, h, q or k, d] each; a mask that differs from query to query is for few of them."""
+    block = block_length(query.shape[2], key.shape[1] * key.shape[2])
+    if block == query.shape[2]:
+        return _attend(query, key, value, seen)
+    blocks = jnp.moveaxis(query.reshape(*query.shape[:2], -1, block, query.shape[3]), 2, 0)
+    one = jax.checkpoint(lambda part: _attend(part, key, value, seen))
+    return jnp.moveaxis(jax.lax.map(one, blocks), 0, 2).reshape(query.shape)
+
+
+def block_length(queries: int, logits: int) -> int:
+    """The largest divisor of `queries` whose blocks hold at most `BLOCK_LOGITS`, at `logits` each; 1 at least."""
+    return next(n for n in range(queries, 0, -1) if queries % n == 0 and (n * logits <= BLOCK_LOGITS or n == 1))
+
+
+def _attend(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array | None) -> jax.Array:
+    """The weights are divided by their sum at the end, when they have become few. Exponentials in float32."""
+    logits = jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32) / np.sqrt(query.shape[-1])
+    if seen is not None:
+        logits = jnp.where(seen, logits, HIDDEN)
+    weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True)))
+    y = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(value.dtype), value, preferred_element_type=jnp.float32)
+    return (y / weights.sum(axis=-1, keepdims=True)).astype(value.dtype)
 
 
 class GatedFeedForward(nn.Module):
@@ -114,19 +162,23 @@ class AttentionModule(nn.Module):
         bank: Float[Array, "b m c"] | None = None,
         bank_on: Bool[Array, "b"] | None = None,
         alone: Bool[Array, "b"] | None = None,
-    ) -> tuple[Video, Float[Array, "b n c"]]:
+        embedding: Float[Array, "b n e"] | None = None,
+    ) -> tuple[Video, Float[Array, "b p c"]]:
         """Returns the new feature map, and the first attention's normalised input (pixels of all frames in one row)."""
+        sees = [(context, bank, bank_on, alone)] * self.attentions
+        if embedding is not None:
+            sees.append((jnp.broadcast_to(embedding[:, None], (*x.shape[:2], *embedding.shape[1:])), None, None, None))
         h = nn.Dense(x.shape[-1], dtype=self.dtype, name="proj_in")(group_norm(self.groups, 1e-6, self.dtype, "norm")(x))
         h = self._to_tokens(h)
         feature = None
-        for i in range(self.attentions):
-            normed = nn.LayerNorm(dtype=self.dtype, name=f"norm{i}")(h)
+        for i, seen in enumerate(sees):
+            normed = nn.LayerNorm(LAYER_NORM_EPSILON, self.dtype, name=f"norm{i}")(h)
             feature = normed if feature is None else feature
             if self.over == "time":
                 normed = normed + jnp.asarray(sinusoidal_table(*normed.shape[-2:]), normed.dtype)
-            h = h + BankAttention(self.heads, dtype=self.dtype, name=f"attention{i}")(normed, context, bank, bank_on, alone)
+            h = h + BankAttention(self.heads, dtype=self.dtype, name=f"attention{i}")(normed, *seen)
         if self.feed_forward:
-            normed = nn.LayerNorm(dtype=self.dtype, name="norm_ff")(h)
+            normed = nn.LayerNorm(LAYER_NORM_EPSILON, self.dtype, name="norm_ff")(h)
             h = h + GatedFeedForward(self.feed_forward, self.dtype, name="feed_forward")(normed)
         out = nn.Dense(x.shape[-1], kernel_init=nn.initializers.zeros, dtype=self.dtype, name="proj_out")
         return x + self._from_tokens(out(h), x), feature.reshape(x.shape[0], -1, x.shape[-1])

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from xactor_jax.errors import UserError
 from xactor_jax.media.containers import open_container, video_origin
-from xactor_jax.timing import SAMPLE_RATE
+from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 SILENCE_RMS = 1e-3
 """Root mean square below which 100 ms count as silent: -60 dB of full scale."""
@@ -104,6 +104,16 @@ def read_audio_blocks(path: epath.PathLike) -> Iterator[Float[np.ndarray, "_"]]:
 def read_audio(path: epath.PathLike) -> Float[np.ndarray, "samples"]:
     """The whole sound of a file as 16 kHz mono in [-1, 1]; errors as `read_audio_blocks`."""
     return np.concatenate(list(read_audio_blocks(path)))
+
+
+def cut_sound(waveform: Float[np.ndarray, "samples"] | None, start: float, frames: int) -> Float[np.ndarray, "cut"]:
+    """Exactly 640 samples a frame from `start` seconds on, zeros where there is no sound."""
+    cut = np.zeros(frames * SAMPLES_PER_FRAME, np.float32)
+    first = round(start * SAMPLE_RATE)
+    if waveform is not None:
+        piece = waveform[first : first + len(cut)]
+        cut[: len(piece)] = piece
+    return cut
 
 
 def has_audio(path: epath.PathLike) -> bool:

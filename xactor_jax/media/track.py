@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from xactor_jax.media.crop import CropSettings, SquareBox, component_boxes, portrait_box, square_at
+from xactor_jax.media.crop import RELEASED_MOTION, CropSettings, SquareBox, component_boxes, portrait_box, square_at
 from xactor_jax.media.faces import FaceBox, overlap
 
 
@@ -162,6 +162,20 @@ def steady_crop(
         squares = [square_at(x, y - settings.crop.raise_by * square.size, square.size, image_shape) for x, y in moved.tolist()]
     components = [component_boxes(face, box) for face, box in zip(faces, squares, strict=True)]
     return SteadyCrop(squares, np.stack(components), follows)
+
+
+def released_crop(
+    boxes: Float[np.ndarray, "t 4"], image_shape: tuple[int, ...], settings: CropSettings = RELEASED_MOTION, sigma: float = 5.0
+) -> list[SquareBox]:
+    """The crop that weights released for X-NeMo know: a square that follows the face of every frame closely.
+
+    Its side is that of the first frame, made even; its centre is smoothed by a Gaussian of `sigma` frames; it is moved into the
+    picture.
+    """
+    first = FaceBox(*map(float, boxes[0]))
+    side = 2.0 * max(1, int(settings.enlarge * first.size / 2))
+    centres = gaussian_smooth((boxes[:, :2] + boxes[:, 2:]) / 2, sigma)
+    return [square_at(x, y, side, image_shape) for x, y in centres.tolist()]
 
 
 def median_face(boxes: Float[np.ndarray, "t 4"]) -> FaceBox:

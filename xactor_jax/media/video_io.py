@@ -5,6 +5,7 @@ Time 0 is the first picture (`containers.video_origin`), as for sound (`audio_io
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -116,6 +117,13 @@ def at_frame_rate(frames: Iterable[tuple[float, Any]], start: float, count: int,
         held = (time, frame)
     for _ in range(count - k if held is not None else 0):
         yield held[1]
+
+
+def read_at_frame_rate(path: epath.PathLike, start: float, count: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """`count` frames at 25 a second from `start` seconds on, out of a video of any rate; errors as `read_frames`."""
+    wanted = lambda time: start - 1.0 <= time <= start + (count + 1) / FRAME_RATE
+    with contextlib.closing(read_frames(path, wanted)) as frames:
+        yield from at_frame_rate(((time, pixels) for time, pixels in frames if pixels is not None), start, count)
 
 
 class VideoWriter:

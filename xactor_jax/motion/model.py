@@ -9,9 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
+from xactor_jax.errors import UserError
 from xactor_jax.motion.decoder import MotionDecoder
-from xactor_jax.motion.encoder import MotionEncoder, Posterior
+from xactor_jax.motion.encoder import MotionEncoder
+from xactor_jax.motion.hourglass import HourglassEncoder
+from xactor_jax.motion.posterior import Posterior
 from xactor_jax.training.task import Tree, Variables
+
+Encoder = MotionEncoder | HourglassEncoder
 
 STD_FLOOR = 1e-2  # a latent dimension that the corpus does not use is not blown up
 
@@ -25,21 +30,25 @@ class MotionModel:
     """
 
     image_size: int
+    encoder_size: int
+    """Side at which the encoder sees a picture; others are brought to it."""
     latent_dim: int
-    encoder: MotionEncoder
+    encoder: Encoder
     decoder: MotionDecoder
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> MotionModel:
-        n = config.network
-        shared = dict(patch=n.patch, blocks=n.blocks, dtype=jnp.dtype(config.precision))
-        encoder = MotionEncoder(latent_dim=n.latent_dim, widths=tuple(n.encoder_widths), **shared)
-        decoder = MotionDecoder(widths=tuple(n.widths), **shared)
-        return cls(image_size=n.image_size, latent_dim=n.latent_dim, encoder=encoder, decoder=decoder)
+        n, dtype = config.network, jnp.dtype(config.precision)
+        decoder = MotionDecoder(patch=n.patch, widths=tuple(n.widths), blocks=n.blocks, dtype=dtype)
+        sizes = dict(image_size=n.image_size, encoder_size=encoder_size(config), latent_dim=n.latent_dim)
+        return cls(encoder=make_encoder(config), decoder=decoder, **sizes)
 
-    def posterior(self, params: Tree, images: Float[Array, "n h w 3"]) -> Posterior:
-        """Gaussian over raw (not standardised) latents of each picture."""
-        return self.encoder.apply({"params": params["generator"]["encoder"]}, images)
+    def posterior(self, params: Tree, images: Float[Array, "n h w 3"], dropout: jax.Array | None = None) -> Posterior:
+        """Gaussian over raw (not standardised) latents of each picture; with a key for `dropout` as in training."""
+        seen = (len(images), self.encoder_size, self.encoder_size, 3)
+        images = images if images.shape == seen else jax.image.resize(images, seen, "linear")
+        rngs, weights = ({"dropout": dropout} if dropout is not None else {}), {"params": params["generator"]["encoder"]}
+        return self.encoder.apply(weights, images, train=dropout is not None, rngs=rngs)
 
     def reconstruct(
         self, params: Tree, reference: Float[Array, "n h w 3"], latents: Float[Array, "n d"]
@@ -58,6 +67,23 @@ class MotionModel:
         """Pictures in [-1, 1] of the references' people performing standardised motion latents."""
         mean, std = latent_statistics(variables.buffers)
         return self.reconstruct(variables.params, reference_images, motion_latents * std + mean)
+
+
+def make_encoder(config: ConfigDict) -> Encoder:
+    """The encoder that `config.network.encoder` names. Raises `UserError` for an unknown one."""
+    n = config.network
+    name, shared = n.get("encoder", "convolutional"), dict(latent_dim=n.latent_dim, widths=tuple(n.encoder_widths))
+    shared |= dict(variance=n.get("variance", True), dtype=jnp.dtype(config.precision))
+    if name == "convolutional":
+        return MotionEncoder(patch=n.patch, blocks=n.blocks, **shared)
+    if name == "xnemo":
+        return HourglassEncoder(attention_width=n.attention_width, **shared)
+    raise UserError(f"network.encoder={name} is not known: use convolutional or xnemo.")
+
+
+def encoder_size(config: ConfigDict) -> int:
+    """Side of the pictures that the encoder sees."""
+    return config.network.get("encoder_size", 0) or config.network.image_size
 
 
 def initial_statistics(latent_dim: int) -> dict[str, jax.Array]:

@@ -39,7 +39,9 @@ class MotionTask:
     weights: LossWeights
     stage: str = "motion"
     partition_rules: Rules = (
-        (r"to_posterior/kernel", P("fsdp", None)),
+        (r"to_(posterior|mean|log_variance)/kernel", P("fsdp", None)),
+        (r"(query|key|value|feed_forward/in|patches_out|match|last|to_landmarks)/kernel", P("fsdp", "tensor")),
+        (r"(attention|feed_forward)/out/kernel", P("tensor", "fsdp")),
         (r"(to_map|embed_latent|embedding)/kernel", P(None, ("fsdp", "tensor"))),
         (r"kernel", P(None, None, "fsdp", "tensor")),  # of convolutions
     )
@@ -59,9 +61,9 @@ class MotionTask:
     def init(self, key: jax.Array) -> Variables:
         encoder, decoder, discriminator = jax.random.split(key, 3)
         image = jnp.zeros((1, self.model.image_size, self.model.image_size, 3))
-        latent = jnp.zeros((1, self.model.latent_dim))
+        seen, latent = jnp.zeros((1, *2 * (self.model.encoder_size,), 3)), jnp.zeros((1, self.model.latent_dim))
         generator = {
-            "encoder": self.model.encoder.init(encoder, image)["params"],
+            "encoder": self.model.encoder.init(encoder, seen)["params"],
             "decoder": self.model.decoder.init(decoder, image, latent)["params"],
         }
         params = {"generator": generator, "discriminator": self.discriminator.init(discriminator, image)["params"]}
@@ -76,11 +78,13 @@ class MotionTask:
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """Equations (1) to (5) of `xactor_jax.motion.losses`, weighted, generator's and discriminator's in one scalar."""
-        posterior = self.model.posterior(variables.params, batch["driving"])
-        latents = posterior.sample(key) if train else posterior.mean
+        sampling, dropout = jax.random.split(key)
+        posterior = self.model.posterior(variables.params, batch["driving"], dropout if train else None)
+        latents = posterior.sample(sampling) if train else posterior.mean
         images = self.model.reconstruct(variables.params, batch["reference"], latents)
         terms = self._reconstruction_terms(images, batch)
-        terms["kl"] = losses.kl_divergence(posterior.mean, posterior.log_variance)
+        if posterior.log_variance is not None:
+            terms["kl"] = losses.kl_divergence(posterior.mean, posterior.log_variance)
         if self.weights.adversarial or self.weights.feature_matching:
             terms |= self._adversarial_terms(variables.params["discriminator"], images, batch["target"])
         loss = sum(getattr(self.weights, name) * term for name, term in terms.items() if hasattr(self.weights, name))

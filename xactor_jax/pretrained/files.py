@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16, which safetensors asks it for)
 import numpy as np
 import safetensors
+import safetensors.numpy
 from etils import epath
 
 from xactor_jax.errors import UserError
-from xactor_jax.paths import is_remote
+from xactor_jax.paths import absolute, is_remote
 from xactor_jax.pretrained.torch_files import TorchTensors
 
 TORCH = (".bin", ".pt", ".pth", ".ckpt")
@@ -65,6 +66,26 @@ def _open_safetensors(local: pathlib.Path, name: str) -> Weights:
         return _SafeTensors(str(local))
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{name} is damaged or no .safetensors file ({error}): fetch it again.") from None
+
+
+def write_weights(path: epath.PathLike, weights: Weights) -> None:
+    """Name → array as a .safetensors file, local or gs://; a local one is never seen half written.
+
+    Raises:
+        UserError: the name ends otherwise, or nothing can be written there.
+    """
+    target = absolute(path)
+    if target.suffix != ".safetensors":
+        raise UserError(f"{path} is no name for weights: let it end in .safetensors.")
+    data = safetensors.numpy.save(dict(weights), metadata={"format": "pt"})
+    temporary = target if is_remote(target) else target.parent / f".{target.name}.tmp"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        if temporary != target:
+            temporary.rename(target)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error}): give another place.") from None
 
 
 @contextlib.contextmanager

@@ -1,60 +1,224 @@
-"""Released weights become a checkpoint folder as the project's own stages have them."""
+"""Released weights become a checkpoint folder as the project's own stages have them, and go back into files."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from etils import epath
+from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.pretrained import wav2vec2
-from xactor_jax.pretrained.files import open_weights
-from xactor_jax.pretrained.name_map import Shapes, Table, convert
-from xactor_jax.training.checkpoints import check_target, write_export
-from xactor_jax.training.task import Variables
+from xactor_jax.paths import REPOSITORY, absolute
+from xactor_jax.pretrained import autoencoder, clip, perceptual, wav2vec2, xnemo_motion, xnemo_video
+from xactor_jax.pretrained.files import Weights, open_weights, write_weights
+from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, exported
+from xactor_jax.training.checkpoints import check_target, load_variables, narrow, write_export
+from xactor_jax.training.experiment import load_config
+from xactor_jax.training.task import Tree, Variables
 
+BUFFERS = "buffers"
+"""Targets below it are buffers; all others are parameters."""
 PREPROCESSOR = "preprocessor_config.json"
+NO_FILES: Mapping[str, str] = types.MappingProxyType({})
+Source = epath.PathLike | Mapping[str, epath.PathLike]
+ReadConfig = Callable[[epath.Path, epath.PathLike], ConfigDict]
+"""(folder of the released file, what was given for --config or "") → the config that is kept with the weights."""
 
 
 class Kind(NamedTuple):
-    """What is needed to import one kind of network."""
+    """What is needed to import one kind of network and to export it again."""
 
-    read_config: Callable[[Mapping[str, Any], Mapping[str, Any]], ConfigDict]
-    parameter_shapes: Callable[[ConfigDict], Shapes]
+    stage: str
     table: Table
+    read_config: ReadConfig
+    parameter_shapes: Callable[[ConfigDict], Shapes]
+    """Path → shape of everything that the files hold."""
+    other_buffers: Callable[[ConfigDict], dict[str, Tree]] = lambda config: {}
+    """Buffers that no file holds."""
+    files: Mapping[str, str] = NO_FILES
+    """Role → released file name, where a network is spread over several files; its names are `role:name` in the table."""
 
 
-KINDS = {wav2vec2.STAGE: Kind(wav2vec2.read_config, wav2vec2.parameter_shapes, wav2vec2.TABLE)}
+def from_json(read: Callable[[Mapping[str, Any], Mapping[str, Any]], ConfigDict]) -> ReadConfig:
+    """Of networks that come with a config.json (and maybe a preprocessor_config.json; {} where there is none)."""
+
+    def read_config(beside: epath.Path, given: epath.PathLike) -> ConfigDict:
+        file = epath.Path(given) if given else beside / "config.json"
+        config, preprocessor = _read_json(file), file.parent / PREPROCESSOR
+        return read(config, _read_json(preprocessor) if preprocessor.exists() else {})
+
+    return read_config
+
+
+def from_preset(flag: str, adapt: Callable[[ConfigDict], ConfigDict] = lambda config: config) -> ReadConfig:
+    """Of networks that come without: the sizes are those of a preset, configs/NAME.py:PRESET, unless another one is given."""
+
+    def read_config(beside: epath.Path, given: epath.PathLike) -> ConfigDict:
+        return adapt(load_config(str(given) or str(REPOSITORY / flag)))
+
+    return read_config
+
+
+KINDS = {
+    "wav2vec2": Kind(wav2vec2.STAGE, wav2vec2.TABLE, from_json(wav2vec2.read_config), wav2vec2.parameter_shapes),
+    "xnemo_video": Kind(
+        xnemo_video.STAGE,
+        xnemo_video.TABLE,
+        from_preset(xnemo_video.PRESET),
+        xnemo_video.parameter_shapes,
+        xnemo_video.other_buffers,
+        xnemo_video.FILES,
+    ),
+    "sd_unet": Kind(
+        xnemo_video.STAGE,
+        xnemo_video.UNET_TABLE,
+        from_preset(xnemo_video.PRESET),
+        xnemo_video.reference_shapes,
+        xnemo_video.other_buffers,
+        xnemo_video.UNET_FILES,
+    ),
+    "animatediff": Kind(
+        xnemo_video.STAGE,
+        xnemo_video.ANIMATEDIFF_TABLE,
+        from_preset(xnemo_video.PRESET),
+        xnemo_video.temporal_shapes,
+        xnemo_video.other_buffers,
+        xnemo_video.ANIMATEDIFF_FILES,
+    ),
+    "clip": Kind(clip.STAGE, clip.TABLE, from_json(clip.read_config), clip.parameter_shapes),
+    "vgg16": Kind(
+        perceptual.STAGE, perceptual.VGG16, functools.partial(perceptual.read_config, False), perceptual.parameter_shapes
+    ),
+    "lpips": Kind(
+        stage=perceptual.STAGE,
+        table=perceptual.LPIPS,
+        read_config=functools.partial(perceptual.read_config, True),
+        parameter_shapes=perceptual.parameter_shapes,
+        files=perceptual.FILES,
+    ),
+    **{
+        what: Kind(
+            stage=autoencoder.STAGE,
+            table=table,
+            read_config=from_json(functools.partial(autoencoder.read_config, what)),
+            parameter_shapes=autoencoder.parameter_shapes,
+            other_buffers=autoencoder.buffers,
+        )
+        for what, table in autoencoder.TABLES.items()
+    },
+    "xnemo_motion": Kind(
+        xnemo_motion.STAGE,
+        xnemo_motion.TABLE,
+        from_preset(xnemo_motion.PRESET, xnemo_motion.as_released),
+        xnemo_motion.parameter_shapes,
+        xnemo_motion.other_buffers,
+    ),
+}
 
 
 def import_weights(
-    what: str, source: epath.PathLike, target: epath.PathLike, config_file: epath.PathLike = "", dtype: str = "float32"
+    what: str, source: Source, target: epath.PathLike, config: epath.PathLike | ConfigDict = "", dtype: str = "float32"
 ) -> None:
     """Writes the checkpoint folder `target`, whole or not at all; an older one of the same kind there is replaced.
 
     Args:
         what: of `KINDS`.
-        source: a .safetensors or PyTorch file.
-        config_file: the config.json that was released with it; by default the one beside it.
+        source: a .safetensors or PyTorch file. Of a network in several files their folder, or role → file.
+        config: the config itself, or its file: the config.json that was released with the weights (default: the one beside
+            them), or of networks without one NAME.py:PRESET of configs (default: the size that was released).
 
     Raises:
         UserError: a file is missing, damaged or of another network, or `target` holds something else.
     """
-    kind, beside = KINDS[what], epath.Path(source).parent
-    config = kind.read_config(_read_json(config_file or beside / "config.json"), _preprocessor(config_file, beside))
+    kind = _kind(what)
+    files = _files(kind, source)
+    if not isinstance(config, ConfigDict):
+        config = kind.read_config(next(iter(files.values())).parent, config)
     check_target(target, config.stage)
-    with open_weights(source) as weights:
+    with _open_all(files) as weights:
         params = convert(weights, kind.table, kind.parameter_shapes(config))
-    write_export(target, config, Variables(params, {}), dtype)
+    buffers = kind.other_buffers(config) | params.pop(BUFFERS, {})
+    write_export(target, config, Variables(params, buffers), dtype)
 
 
-def _preprocessor(config_file: epath.PathLike, beside: epath.Path) -> Mapping[str, Any]:
-    """Of the file beside config.json; {} where there is none."""
-    file = (epath.Path(config_file).parent if config_file else beside) / PREPROCESSOR
-    return _read_json(file) if file.exists() else {}
+def export_weights(what: str, source: epath.PathLike, target: epath.PathLike, dtype: str = "float32") -> None:
+    """Writes the released form of a checkpoint, a run's or an export's folder: what `import_weights` reads.
+
+    What the released network does not have (a decoder, a variance head) is left out.
+
+    Args:
+        what: of `KINDS`.
+        target: a .safetensors file; of a network in several files their folder.
+
+    Raises:
+        UserError: there is no such checkpoint, it lacks something of the network, or the target cannot be written.
+    """
+    kind = _kind(what)
+    config, variables = load_variables(source, kind.stage)
+    flat = flatten_dict({**variables.params, BUFFERS: dict(variables.buffers)}, sep="/")
+    shapes = kind.parameter_shapes(config)
+    if odd := sorted(path for path, shape in shapes.items() if path not in flat or flat[path].shape != shape):
+        raise UserError(f"{source} has no {odd[0]} of the shape that {what} has: it is a checkpoint of another network.")
+    released = exported(unflatten_dict({path: flat[path] for path in shapes}, sep="/"), kind.table)
+    _write_all(kind, narrow(released, dtype), absolute(target))
+
+
+def _kind(what: str) -> Kind:
+    if what not in KINDS:
+        raise UserError(f"there is no kind of network {what!r}: use {', '.join(KINDS)}.")
+    return KINDS[what]
+
+
+def _files(kind: Kind, source: Source) -> dict[str, epath.Path]:
+    """Role → file; one file alone has the role "". Raises `UserError` where the roles are not the kind's."""
+    if not isinstance(source, Mapping):
+        folder = epath.Path(source)
+        return {role: folder / name for role, name in kind.files.items()} if kind.files else {"": folder}
+    if set(source) != set(kind.files):
+        raise UserError(f"the files must be named {' '.join(f'{role}=FILE' for role in kind.files) or 'without ='}.")
+    return {role: epath.Path(path) for role, path in source.items()}
+
+
+@contextlib.contextmanager
+def _open_all(files: Mapping[str, epath.Path]) -> Iterator[Weights]:
+    """All files as one: `name` of the file without a role, `role:name` of the others."""
+    with contextlib.ExitStack() as stack:
+        yield _Union({role: stack.enter_context(open_weights(path)) for role, path in files.items()})
+
+
+class _Union(Weights):
+    """Several open files; arrays are still read when they are asked for."""
+
+    def __init__(self, files: Mapping[str, Weights]):
+        named = lambda role, name: f"{role}{FILE_MARK}{name}" if role else name
+        self._places = {named(role, name): (file, name) for role, file in files.items() for name in file}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        file, name = self._places[key]
+        return file[name]
+
+
+def _write_all(kind: Kind, weights: Mapping[str, np.ndarray], target: epath.Path) -> None:
+    """Each file with its own names; of several, each under its released name."""
+    if not kind.files:
+        write_weights(target, weights)
+    for role, file in kind.files.items():
+        start = f"{role}{FILE_MARK}"
+        own = {name.removeprefix(start): x for name, x in weights.items() if name.startswith(start)}
+        write_weights(target / epath.Path(file).with_suffix(".safetensors").name, own)
 
 
 def _read_json(path: epath.PathLike) -> Mapping[str, Any]:

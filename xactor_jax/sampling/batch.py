@@ -2,6 +2,7 @@
 
 Samples of a batch are brought to one length T by repeating the last audio feature and emotion, and their motion is held still
 after its own end, which is how the streams of `pipeline` end too: a sample's pixels do not depend on what it is batched with.
+(Where clips are rendered offline, as wholes, they would: such samples are not batched.)
 """
 
 from __future__ import annotations

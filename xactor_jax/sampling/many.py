@@ -10,11 +10,12 @@ import numpy as np
 
 from xactor_jax.errors import UserError
 from xactor_jax.sampling import jobs as job_list
-from xactor_jax.sampling import pipeline
+from xactor_jax.sampling import output, pipeline
 from xactor_jax.sampling.batch import Conditions, Ready, Result, batches, conditions_of, long_ones, pmapped_generator, prepared
 from xactor_jax.sampling.jobs import Failure
 from xactor_jax.sampling.load import Models
-from xactor_jax.sampling.pipeline import Settings, Stopwatch
+from xactor_jax.sampling.output import Stopwatch
+from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.timing import num_frames
 
 Progress = Callable[[int, int], None]
@@ -41,7 +42,9 @@ def sample_many(
     done = len(mine) - len(ready)
     progress(done, len(mine))
     generator = pmapped_generator(models, settings)
-    for batch in [*batches(ready, jax.local_device_count()), *([item] for item in long_ones(ready))]:
+    whole = settings.render.offline  # then the common length of a batch would show in its frames
+    together, single = ([], ready) if whole else (ready, long_ones(ready))
+    for batch in [*batches(together, jax.local_device_count()), *([item] for item in single)]:
         failures += _sample_batch(models, settings, generator, batch)
         progress(done := done + len(batch), len(mine))
     return failures
@@ -53,7 +56,7 @@ def _sample_batch(
     generator: Callable[[Conditions], Result],
     batch: Sequence[Ready],
 ) -> list[Failure]:
-    if long_ones(batch):
+    if settings.render.offline or long_ones(batch):
         request = batch[0].job.request
         return _attempt(batch[0], lambda: pipeline.sample(models, request, settings, lambda *_: None, lambda _: None))
     clock = Stopwatch()
@@ -87,8 +90,9 @@ def _write(
 ) -> None:
     """The files of one sample of a batch, cut to its own length."""
     request, frames = item.job.request, num_frames(len(waveform))
-    with pipeline.removed_on_error(request.out, request.save_motion):
-        pipeline.write_video(request.out, [one.frames[:frames]], waveform, models.sides[1], lambda *_: None, Stopwatch())
+    with output.removed_on_error(request.out, request.save_motion):
+        rendered = [one.frames[:frames]]
+        output.write_video(request.out, rendered, frames, waveform, models.sides[1], lambda *_: None, Stopwatch())
         if request.save_motion:
-            pipeline.write_motion(request.save_motion, one.motion[:frames], one.reference_motion)
+            output.write_motion(request.save_motion, one.motion[:frames], one.reference_motion, models.motion.hash)
         pipeline.write_sidecar(models, request, settings, len(waveform), timings)

@@ -1,6 +1,6 @@
 """A portrait and speech become a video: streamed, so that memory does not grow with its length.
 
-(The sound itself is held as a whole: 64 kB a second.)
+(The sound itself is held as a whole: 64 kB a second; where clips are rendered offline, so are latents of motion and frames.)
 
     waveform ─ audio features, piece by piece ─ actor.stream ─ video.render ─ VideoWriter
 
@@ -10,36 +10,35 @@ fold_in(key(seed), 1).
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from etils import epath
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, Key
 
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion, EmotionTrack
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import is_silent, read_audio
-from xactor_jax.media.image_io import write_whole
-from xactor_jax.media.video_io import VideoWriter
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
+from xactor_jax.sampling.output import (
+    Frames,
+    Latents,
+    Progress,
+    Stopwatch,
+    origin_of,
+    removed_on_error,
+    write_motion,
+    write_video,
+)
 from xactor_jax.sampling.pictures import frame_encoder, to_float
 from xactor_jax.sampling.portrait import Portrait, read_portrait
 from xactor_jax.sampling.request import Request
-from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE, num_frames
+from xactor_jax.timing import SAMPLE_RATE, num_frames
 from xactor_jax.video.sampler import RenderSettings
-
-Frames = UInt8[np.ndarray, "t h w 3"]
-Latents = Float[np.ndarray, "t d"]
-Progress = Callable[[int, int], None]
-"""Called with (frames written, frames in all)."""
 
 
 class Settings(NamedTuple):
@@ -117,19 +116,36 @@ def perform(
     models: Models, portrait: Portrait, waveform: Float[np.ndarray, "samples"], request: Request, settings: Settings
 ) -> Performance:
     """Starts the streams of one sample; nothing but the reference motion is computed before `frames` is read."""
-    actor_key, video_key = sampling_keys(request.seed)
-    encode = frame_encoder(models.motion.model, models.motion.variables, batch_size=1)
-    reference_motion = encode(portrait.for_motion[None])[0]
+    actor_key, _ = sampling_keys(request.seed)
+    reference_motion = motion_of_reference(models, portrait)
     kept: list[Latents] = []
     motion = generate_motion(models, actor_key, waveform, reference_motion, request.emotion_track, settings.rollout)
-    motion = _keeping(motion, kept) if request.save_motion else motion
-    video = models.video
-    image = to_float(portrait.for_video)
-    frames = video.model.render(video.variables, video_key, image, reference_motion, motion, settings.render)
+    motion = keeping(motion, kept) if request.save_motion else motion
+    frames = animate(models, portrait, reference_motion, motion, request.seed, settings)
     return Performance(reference_motion, frames, kept)
 
 
-def _keeping(chunks: Iterable[Latents], kept: list[Latents]) -> Iterator[Latents]:
+def motion_of_reference(models: Models, portrait: Portrait) -> Float[np.ndarray, "d"]:
+    """The motion latent of the portrait itself."""
+    return frame_encoder(models.motion.model, models.motion.variables, batch_size=1)(portrait.for_motion[None])[0]
+
+
+def animate(
+    models: Models,
+    portrait: Portrait,
+    reference_motion: Float[np.ndarray, "d"],
+    motion: Iterable[Latents],
+    seed: int,
+    settings: Settings,
+) -> Iterator[Frames]:
+    """Frames of the portrait moved by motion latents, as they become ready."""
+    video, (_, key) = models.video, sampling_keys(seed)
+    image = to_float(portrait.for_video)
+    return video.model.render(video.variables, key, image, reference_motion, motion, settings.render)
+
+
+def keeping(chunks: Iterable[Latents], kept: list[Latents]) -> Iterator[Latents]:
+    """The chunks, each of them added to `kept` as it passes."""
     for chunk in chunks:
         kept.append(chunk)
         yield chunk
@@ -149,86 +165,16 @@ def sample(models: Models, request: Request, settings: Settings, progress: Progr
     clock.lap("inputs")
     performance = perform(models, portrait, waveform, request, settings)
     with removed_on_error(request.out, request.save_motion):
-        write_video(request.out, performance.frames, waveform, models.sides[1], progress, clock)
+        total = num_frames(len(waveform))
+        write_video(request.out, performance.frames, total, waveform, models.sides[1], progress, clock)
         if request.save_motion:
-            write_motion(request.save_motion, np.concatenate(performance.motion), performance.reference_motion)
+            motion = np.concatenate(performance.motion)
+            write_motion(request.save_motion, motion, performance.reference_motion, models.motion.hash)
         write_sidecar(models, request, settings, len(waveform), clock.laps)
-
-
-@contextlib.contextmanager
-def removed_on_error(*paths: str) -> Iterator[None]:
-    """Removes the files, where they have been written, if what is inside fails; files that were there before stay."""
-    new = [epath.Path(path) for path in paths if path and not epath.Path(path).exists()]
-    try:
-        yield
-    except BaseException:
-        for path in new:
-            path.unlink(missing_ok=True)
-        raise
-
-
-class Stopwatch:
-    """Seconds of the parts of a run, by name."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """Ends the part `name`."""
-        now = time.perf_counter()
-        self.laps[name] = round(now - self._last, 3)
-        self._last = now
-
-
-def write_video(
-    path: str,
-    frames: Iterable[Frames],
-    waveform: Float[np.ndarray, "samples"],
-    size: int,
-    progress: Progress,
-    clock: Stopwatch,
-) -> None:
-    """Writes frames as they come, with their sound. Raises `RuntimeError` if they are not as many as the sound lasts."""
-    total = num_frames(len(waveform))
-    with VideoWriter(path, size, audio=waveform) as writer:
-        for chunk in frames:
-            if not writer.frames_written:
-                clock.lap("first_frames")
-            writer.write(chunk)
-            progress(writer.frames_written, total)
-        if writer.frames_written != total:
-            raise RuntimeError(f"{writer.frames_written} frames for a sound of {total}")
-    clock.lap("other_frames")
-
-
-def write_motion(path: str, motion: Latents, reference_motion: Float[np.ndarray, "d"]) -> None:
-    """Motion latents as npz: `motion_latents` [T, D] at 25 frames a second, `reference_motion` [D]; standardised."""
-    buffer = io.BytesIO()
-    np.savez(buffer, motion_latents=motion, reference_motion=reference_motion, frame_rate=FRAME_RATE)
-    try:
-        write_whole(epath.Path(path), buffer.getvalue())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error}): check that its folder exists and is writable.") from error
-
-
-def sidecar(models: Models, request: Request, settings: Settings, samples: int, timings: dict[str, float]) -> dict[str, Any]:
-    """What the JSON beside a video says of it. Timings are in seconds."""
-    return {
-        "synthetic": True,
-        "arguments": {**dataclasses.asdict(request), **settings.to_dict()},
-        "seed": request.seed,
-        "frames": num_frames(samples),
-        "frame_rate": FRAME_RATE,
-        "checkpoints": models.origins,
-        "audio_features": models.actor.audio.to_dict(),
-        "inputs": provenance.inputs(image=request.image, audio=request.audio),
-        "versions": provenance.versions(),
-        "devices": sorted({device.device_kind for device in jax.local_devices()}),
-        "timings": timings,
-    }
 
 
 def write_sidecar(models: Models, request: Request, settings: Settings, samples: int, timings: dict[str, float]) -> None:
     """Written last: where it is, the video is whole."""
-    provenance.write_json(request.sidecar, sidecar(models, request, settings, samples, timings))
+    inputs = {"image": request.image, "audio": request.audio}
+    origin = origin_of(models, request, settings.to_dict(), num_frames(samples), inputs, timings)
+    provenance.write_json(request.sidecar, {**origin, "audio_features": models.actor.audio.to_dict()})

@@ -9,11 +9,21 @@ from etils import epath
 from jaxtyping import UInt8
 
 from xactor_jax.errors import UserError
-from xactor_jax.media.crop import crop_portrait, crop_square, square_at
+from xactor_jax.media.crop import (
+    RELEASED_MOTION,
+    RELEASED_REFERENCE,
+    SquareBox,
+    crop_portrait,
+    crop_square,
+    crop_square_on_black,
+    portrait_box,
+    square_at,
+)
 from xactor_jax.media.faces import FaceBox, FaceDetector, HaarDetector
 from xactor_jax.media.image_io import read_image
 
-CROPS = ("auto", "none")
+CROPS = ("auto", "released", "none")
+"""The square around the face as prepared clips are cropped; as X-NeMo's released weights know it; the picture is cropped."""
 
 
 class Portrait(NamedTuple):
@@ -49,15 +59,28 @@ def read_portrait(
     """The portrait at `sides` (motion stage, video stage).
 
     Args:
-        crop: "auto": the square around the face, as prepared clips are cropped; "none": the largest square in the middle.
+        crop: "auto": the square around the face, as prepared clips are cropped; "released": see `media.crop`; "none": the
+            largest square in the middle.
 
     Raises:
         UserError: the picture cannot be read, or see `choose_face`.
     """
     image = read_image(path)
     if crop == "none":
-        height, width = image.shape[:2]
-        box = square_at(width / 2, height / 2, float(min(height, width)))
-        return Portrait(*(crop_square(image, box, side) for side in sides))
+        return Portrait(*(crop_square(image, middle_square(image.shape), side) for side in sides))
     face = choose_face((detector or HaarDetector()).detect(image), face_index, str(path))
+    if crop == "released":
+        return released_portrait(image, face, sides)
     return Portrait(*(crop_portrait(image, face, side) for side in sides))
+
+
+def middle_square(image_shape: tuple[int, ...]) -> SquareBox:
+    """The largest square in the middle of a picture."""
+    height, width = image_shape[:2]
+    return square_at(width / 2, height / 2, float(min(height, width)))
+
+
+def released_portrait(image: UInt8[np.ndarray, "h w 3"], face: FaceBox, sides: tuple[int, int]) -> Portrait:
+    """A tight crop for the motion stage, a wide one for the video stage."""
+    wide = portrait_box(face, settings=RELEASED_REFERENCE)
+    return Portrait(crop_portrait(image, face, sides[0], RELEASED_MOTION), crop_square_on_black(image, wide, sides[1]))

@@ -1,4 +1,4 @@
-"""What one sample is made of, and the checks that need no computing."""
+"""What one video is made of, and the checks that need no computing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from xactor_jax.sampling.portrait import CROPS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-    """One portrait that is to speak one recording. Paths are local or gs://."""
+class Wanted:
+    """A portrait, and what is to be written of it. Paths are local or gs://."""
 
     image: str
-    audio: str
     out: str  # .mp4; a .json of the same name is written beside it
     seed: int = 0
-    emotion: str = ""  # a track as in `xactor_jax.emotion`; empty: unknown
     crop: str = "auto"
     face_index: int | None = None
     save_motion: str = ""  # .npz for the motion latents; empty: not written
@@ -32,26 +30,68 @@ class Request:
         return epath.Path(self.out).with_suffix(".json")
 
     @property
-    def emotion_track(self) -> EmotionTrack:
-        """What `emotion` says; `UserError` where it is no track."""
-        return parse_emotion(self.emotion)
-
-    @property
     def finished(self) -> bool:
         """Whether the video is there and whole: its JSON is written last."""
         return self.sidecar.exists() and epath.Path(self.out).exists()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request(Wanted):
+    """One portrait that is to speak one recording."""
+
+    audio: str
+    emotion: str = ""  # a track as in `xactor_jax.emotion`; empty: unknown
+
+    @property
+    def emotion_track(self) -> EmotionTrack:
+        """What `emotion` says; `UserError` where it is no track."""
+        return parse_emotion(self.emotion)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RenderRequest(Wanted):
+    """One portrait that is to move as saved motion or as a person in a video: one of the two."""
+
+    motion: str = ""  # .npz, as `save_motion` writes it
+    driving: str = ""  # a video of one person
+    driving_crop: str = ""  # of its pictures; empty: as `crop`
+    audio: str = ""  # the sound; empty: that of the driving video, if any
+
+
 def check_request(request: Request) -> None:
     """Raises `UserError` for whatever is wrong with a request apart from its image and audio."""
     parse_emotion(request.emotion)
-    if request.crop not in CROPS:
-        raise UserError(f"there is no crop {request.crop!r}: choose one of {', '.join(CROPS)}.")
+    check_wanted(request)
+
+
+def check_render_request(request: RenderRequest) -> None:
+    """Raises `UserError` for whatever is wrong with a request apart from the files that it names."""
+    if bool(request.motion) == bool(request.driving):
+        raise UserError("give either --motion, saved motion, or --driving, a video that the portrait is to move like.")
+    if request.motion and request.driving_crop:
+        raise UserError("--driving_crop means nothing to --motion: leave it out.")
+    for written, read in ((request.out, (request.driving, request.audio)), (request.save_motion, (request.motion,))):
+        if written and written in read:
+            raise UserError(f"{written} would be written over what is read from it: name another file to write.")
+    check_wanted(request)
+    if request.driving_crop:
+        check_crop(request.driving_crop)
+
+
+def check_wanted(request: Wanted) -> None:
+    """Raises `UserError` for a crop or a seed that there is not, or a place that cannot be written to."""
+    check_crop(request.crop)
     if not 0 <= request.seed < 2**32:
         raise UserError(f"the seed {request.seed} is out of range: give a whole number from 0 to {2**32 - 1}.")
     for path, suffix in ((request.out, ".mp4"), (request.save_motion, ".npz")):
         if path:
             check_target(path, suffix)
+
+
+def check_crop(crop: str) -> None:
+    """Raises `UserError` unless it is one of `CROPS`."""
+    if crop not in CROPS:
+        raise UserError(f"there is no crop {crop!r}: choose one of {', '.join(CROPS)}.")
 
 
 def check_target(path: epath.PathLike, suffix: str) -> None:

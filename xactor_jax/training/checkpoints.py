@@ -37,6 +37,7 @@ FOLDERS = (
     ("data", "audio", "checkpoint"),
     ("pretrained", "motion"),
     ("pretrained", "autoencoder"),
+    ("pretrained", "perceptual"),
 )
 
 

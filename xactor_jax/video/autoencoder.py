@@ -1,15 +1,16 @@
 """The image autoencoder whose latents the denoiser works in (Rombach et al. 2022, KL-regularised).
 
-One network with settings: Stable Diffusion's (patch 1, multipliers 1 2 4 4: 8×, 4 channels) and a cheap one that folds
-pixels into channels before the first convolution. Latents leave standardised by the corpus's mean and deviation per
-channel, which are buffers of the checkpoint:
+One network with settings: Stable Diffusion's (patch 1, multipliers 1 2 4 4: 8×, 4 channels), the same with Stable Video
+Diffusion's decoder, whose blocks see neighbouring frames, and a cheap one that folds pixels into channels before the first
+convolution. Latents leave standardised by the corpus's mean and deviation per channel, which are buffers of the checkpoint:
     (1) z = (μ(x) − latent_mean) / latent_std            (2) x̂ = D(z · latent_std + latent_mean)
+Stable Diffusion scales by one number for all channels: latent_mean 0, latent_std 1 / 0.18215.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import flax.linen as nn
@@ -28,6 +29,7 @@ from xactor_jax.layers.convolution import (
     space_to_depth,
 )
 from xactor_jax.layers.spatial_attention import BankAttention
+from xactor_jax.video.temporal_decoder import TemporalBlock, TimeConv, in_pieces
 
 Images = Float[Array, "n height width 3"]
 Latents = Float[Array, "n h w c"]
@@ -53,11 +55,19 @@ class AutoencoderSettings:
     linear: bool = False
     """A linear map beside each network, from the pixels of a latent cell to its mean and back: a principal component analysis
     learned on the way, from which the networks only have to differ."""
+    temporal: bool = False
+    """Whether every block of the decoder also looks at the frames before and after (temporal_decoder.py)."""
+    piece: int = 25
+    """Frames that a temporal decoder is given at once, of a longer clip."""
 
     @classmethod
     def from_config(cls, network: ConfigDict) -> AutoencoderSettings:
         """From `config.network` of configs/autoencoder.py."""
         return cls(**{**network.to_dict(), "channels": tuple(network.channels)})
+
+    def fits(self, weights_of: AutoencoderSettings) -> bool:
+        """Whether weights of those settings are weights of these: pictures and pieces may have any size."""
+        return replace(self, image_size=0, piece=0) == replace(weights_of, image_size=0, piece=0)
 
     @property
     def factor(self) -> int:
@@ -77,9 +87,9 @@ class PixelAttention(nn.Module):
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        n, h, w, c = x.shape
-        tokens = group_norm(self.groups, 1e-6, self.dtype, "norm")(x).reshape(n, 1, h * w, c)
+    def __call__(self, x: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
+        h, w, c = x.shape[-3:]
+        tokens = group_norm(self.groups, 1e-6, self.dtype, "norm")(x).reshape(-1, 1, h * w, c)
         return x + BankAttention(1, bias=True, dtype=self.dtype, name="attention")(tokens).reshape(x.shape)
 
 
@@ -93,11 +103,11 @@ class Encoder(nn.Module):
         s = self.settings
         h = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype, name="conv_in")(space_to_depth(x, s.patch))
         for level, width in enumerate(s.channels):
-            if level > 0:
-                h = Downsample(s.channels[level - 1], asymmetric=True, dtype=self.dtype, name=f"down{level}")(h)
             for i in range(s.blocks):
                 h = ResidualBlock(width, s.groups, 1e-6, self.dtype, name=f"level{level}_block{i}")(h)
-        h = _middle(s, self.dtype, h) if s.middle else h
+            if level + 1 < len(s.channels):
+                h = Downsample(width, asymmetric=True, dtype=self.dtype, name=f"down{level}")(h)
+        h = _middle(s, self.dtype, h, False) if s.middle else h
         h = jax.nn.silu(group_norm(s.groups, 1e-6, self.dtype, "norm_out")(h))
         h = nn.Conv(2 * s.latent_channels, (3, 3), dtype=self.dtype, name="conv_out")(h)
         h = nn.Conv(2 * s.latent_channels, (1, 1), name="quant")(h.astype(jnp.float32))
@@ -108,30 +118,39 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
+    """Levels count from the coarsest."""
+
     settings: AutoencoderSettings
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, z: Latents) -> Images:
+    def __call__(self, z: Float[Array, "*b h w c"]) -> Float[Array, "*b height width 3"]:
+        """With `temporal`, the leading axes are clips and frames."""
         s = self.settings
-        z = nn.Conv(s.latent_channels, (1, 1), name="post_quant")(z)
+        z = z if s.temporal else nn.Conv(s.latent_channels, (1, 1), name="post_quant")(z)
         h = nn.Conv(s.channels[-1], (3, 3), dtype=self.dtype, name="conv_in")(z)
-        h = _middle(s, self.dtype, h) if s.middle else h
-        for level in reversed(range(len(s.channels))):
+        h = _middle(s, self.dtype, h, s.temporal) if s.middle else h
+        for level, width in enumerate(reversed(s.channels)):
             for i in range(s.blocks + 1):
-                h = ResidualBlock(s.channels[level], s.groups, 1e-6, self.dtype, name=f"level{level}_block{i}")(h)
-            if level > 0:
-                h = Upsample(s.channels[level], dtype=self.dtype, name=f"up{level}")(h)
+                h = _block(s, self.dtype, h, width, s.temporal, f"level{level}_block{i}")
+            if level + 1 < len(s.channels):
+                h = Upsample(width, dtype=self.dtype, name=f"up{level}")(h)
         h = jax.nn.silu(group_norm(s.groups, 1e-6, self.dtype, "norm_out")(h))
         h = nn.Conv(3 * s.patch**2, (3, 3), dtype=self.dtype, name="conv_out")(h)
         x = depth_to_space(h, s.patch).astype(jnp.float32)
+        x = TimeConv(3, name="time_conv_out")(x) if s.temporal else x
         return x + depth_to_space(nn.Dense(3 * s.factor**2, name="linear")(z), s.factor) if s.linear else x
 
 
-def _middle(s: AutoencoderSettings, dtype: Dtype, h: jax.Array) -> jax.Array:
-    h = ResidualBlock(s.channels[-1], s.groups, 1e-6, dtype, name="middle_block0")(h)
+def _block(s: AutoencoderSettings, dtype: Dtype, h: jax.Array, width: int, temporal: bool, name: str) -> jax.Array:
+    h = ResidualBlock(width, s.groups, 1e-6, dtype, name=name)(h)
+    return TemporalBlock(s.groups, dtype, name=f"{name}_time")(h) if temporal else h
+
+
+def _middle(s: AutoencoderSettings, dtype: Dtype, h: jax.Array, temporal: bool) -> jax.Array:
+    h = _block(s, dtype, h, s.channels[-1], temporal, "middle_block0")
     h = PixelAttention(s.groups, dtype, name="middle_attention")(h)
-    return ResidualBlock(s.channels[-1], s.groups, 1e-6, dtype, name="middle_block1")(h)
+    return _block(s, dtype, h, s.channels[-1], temporal, "middle_block1")
 
 
 class Autoencoder(nn.Module):
@@ -149,7 +168,10 @@ class Autoencoder(nn.Module):
         mean, log_variance = jnp.split(self.encoder(x), 2, axis=-1)
         return mean, jnp.clip(log_variance, -30.0, 20.0)
 
-    def decode(self, z: Latents) -> Images:
+    def decode(self, z: Float[Array, "*b h w c"]) -> Float[Array, "*b height width 3"]:
+        """Pictures [n, …], or clips [n, frames, …], which a temporal decoder tells apart: to it pictures are clips of one."""
+        if self.settings.temporal and z.ndim == 4:
+            return self.decoder(z[:, None])[:, 0]
         return self.decoder(z)
 
     def __call__(self, x: Images) -> Images:
@@ -188,16 +210,31 @@ class AutoencoderModel:
         z = (mean - frozen["buffers"]["latent_mean"]) / frozen["buffers"]["latent_std"]
         return z.reshape(*images.shape[:-3], *z.shape[1:])
 
-    def decode(self, frozen: Mapping[str, Any], z: Float[Array, "*b h w c"]) -> Float[Array, "*b height width 3"]:
-        """Equation 2; pictures clipped to [-1, 1]."""
+    def decode(
+        self, frozen: Mapping[str, Any], z: Float[Array, "*b h w c"], piece: int | None = None
+    ) -> Float[Array, "*b height width 3"]:
+        """Equation 2; pictures clipped to [-1, 1].
+
+        The last of the axes b is time, where there is any. A temporal decoder sees `piece` frames at once (by default those of
+        the settings), one piece after the other, the last of them shorter: see temporal_decoder.py for what that changes.
+        """
         raw = z * frozen["buffers"]["latent_std"] + frozen["buffers"]["latent_mean"]
-        x = self.module.apply({"params": frozen["params"]}, raw.reshape(-1, *z.shape[-3:]), method="decode")
-        return jnp.clip(x, -1.0, 1.0).reshape(*z.shape[:-3], *x.shape[1:])
+        apply = lambda x: self.module.apply({"params": frozen["params"]}, x, method="decode")
+        if self.settings.temporal and z.ndim > 3:
+            x = in_pieces(apply, raw.reshape(-1, *z.shape[-4:]), piece or self.settings.piece)
+        else:
+            x = apply(raw.reshape(-1, *z.shape[-3:]))
+        return jnp.clip(x, -1.0, 1.0).reshape(*z.shape[:-3], *x.shape[-3:])
 
 
 def initial_statistics(channels: int) -> dict[str, jax.Array]:
     """Mean zero, deviation one, nothing seen."""
     return {"latent_mean": jnp.zeros(channels), "latent_std": jnp.ones(channels), "latent_count": jnp.zeros((), jnp.int32)}
+
+
+def statistics(buffers: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the buffers of a checkpoint that are more than a help in training."""
+    return {name: value for name, value in buffers.items() if name.startswith("latent_")}
 
 
 def update_statistics(buffers: Mapping[str, jax.Array], z: Latents, decay: float) -> dict[str, jax.Array]:

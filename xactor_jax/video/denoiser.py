@@ -1,8 +1,9 @@
 """The denoiser: from noisy latents of a window, motion latents and a reference latent to what the process asks for.
 
 Motion has one way in: each frame's motion latent becomes n tokens, which the pixels of that frame attend to. It has no
-spatial layout, so it can carry no appearance (X-NeMo 2025). Appearance comes through the bank of reference.py and, where
-`concatenate_reference` is on, as further input channels.
+spatial layout, so it can carry no appearance (X-NeMo 2025). Appearance comes through the bank of reference.py, through an
+embedding of the reference picture where the trunk has a `context_width`, and, where `concatenate_reference` is on, as further
+input channels.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from xactor_jax.video.unet import Bank, Conditions, UNet, UNetSettings
 
 Latents = Float[Array, "b t h w c"]
 Reference = Float[Array, "b h w c"]
+Embedding = Float[Array, "b e"]
+SAME_BOX = (0.0, 0.0, 1.0)
+"""The box of a face that is where and as large as the reference's, which is all that released weights are sampled with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +37,14 @@ class DenoiserSettings:
     motion_token_width: int = 16
     motion_hidden: int = 0
     """Width of a hidden layer between the motion latent and its tokens; 0: one linear map."""
+    box_width: int = 0
+    """Features of the face's box beside the motion latent; 0: tokens know of no box."""
+    position_halves: bool = False
+    """Positions of motion tokens: all sines before all cosines, as released weights have them; else they alternate."""
     concatenate_reference: bool = False
     """The reference latent as further input channels, beside the bank."""
     full_reference: bool = True
-    """Keep the reference network's layers behind its last self-attention, which nothing reads (released weights have them)."""
+    """Keep the reference network's layers behind its last self-attention, which nothing reads."""
 
     @classmethod
     def from_config(cls, network: ConfigDict, latent_channels: int) -> DenoiserSettings:
@@ -49,20 +57,31 @@ class DenoiserSettings:
 
 
 class MotionTokens(nn.Module):
-    """Motion latent [D] → n tokens with fixed positions added."""
+    """Motion latent [D], and the face's box where it has a width → n tokens with fixed positions added.
+
+    A box is (row and column of its centre less the reference box's, side), all over the reference box's side.
+    """
 
     tokens: int
     width: int
     hidden: int = 0
+    box_width: int = 0
+    position_halves: bool = False
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, motion: Float[Array, "*b d"]) -> Float[Array, "*b n c"]:
+    def __call__(self, motion: Float[Array, "*b d"], box: Float[Array, "*b 3"] | None = None) -> Float[Array, "*b n c"]:
+        """Without a box: the reference's own."""
+        if self.box_width:
+            box = jnp.asarray(SAME_BOX) if box is None else box
+            box = jax.nn.relu(nn.Dense(self.box_width, dtype=self.dtype, name="box_in")(box.astype(motion.dtype)))
+            box = nn.Dense(self.box_width, dtype=self.dtype, name="box_out")(box)
+            motion = jnp.concatenate([motion, jnp.broadcast_to(box, (*motion.shape[:-1], self.box_width))], axis=-1)
         if self.hidden:
             motion = jax.nn.silu(nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(motion))
         tokens = nn.Dense(self.tokens * self.width, dtype=self.dtype, name="project")(motion)
         tokens = tokens.reshape(*motion.shape[:-1], self.tokens, self.width)
-        return tokens + jnp.asarray(sinusoidal_table(self.tokens, self.width), tokens.dtype)
+        return tokens + jnp.asarray(sinusoidal_table(self.tokens, self.width, self.position_halves), tokens.dtype)
 
 
 class Denoiser(nn.Module):
@@ -75,11 +94,13 @@ class Denoiser(nn.Module):
         s = self.settings
         self.reference = UNet(s.unet.for_reference(not s.full_reference), self.dtype)
         self.trunk = UNet(s.unet, self.dtype)
-        self.motion_tokens = MotionTokens(s.motion_tokens, s.motion_token_width, s.motion_hidden, self.dtype)
+        sizes = (s.motion_tokens, s.motion_token_width, s.motion_hidden, s.box_width)
+        self.motion_tokens = MotionTokens(*sizes, s.position_halves, self.dtype)
 
-    def appearance(self, reference: Reference) -> Bank:
-        """The bank: features of the clean reference latent, once per portrait."""
-        _, bank = self.reference(reference[:, None], jnp.zeros(reference.shape[0]))
+    def appearance(self, reference: Reference, embedding: Embedding | None = None) -> Bank:
+        """The bank: features of the clean reference latent and its picture's embedding, once per portrait."""
+        conditions = Conditions(embedding=embedding)
+        _, bank = self.reference(reference[:, None], jnp.zeros(reference.shape[0]), conditions)
         return bank
 
     def __call__(
@@ -91,12 +112,15 @@ class Denoiser(nn.Module):
         bank: Bank | None,
         reference_on: Bool[Array, "b"] | None = None,
         frames_apart: Bool[Array, "b"] | None = None,
+        embedding: Embedding | None = None,
     ) -> Latents:
-        """`reference_on` false hides the bank and the concatenated reference; `frames_apart` the frames from each other."""
+        """`reference_on` false hides all that shows the reference; `frames_apart` hides the frames from each other."""
+        if embedding is not None and reference_on is not None:
+            embedding = embedding * reference_on[:, None]
         if self.settings.concatenate_reference:
             shown = reference if reference_on is None else reference * reference_on[:, None, None, None]
             x_t = jnp.concatenate([x_t, jnp.broadcast_to(shown[:, None], x_t.shape)], axis=-1)
-        conditions = Conditions(self.motion_tokens(motion), bank, reference_on, frames_apart)
+        conditions = Conditions(self.motion_tokens(motion), bank, reference_on, frames_apart, embedding)
         prediction, _ = self.trunk(x_t, t, conditions)
         return prediction
 

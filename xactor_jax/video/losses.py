@@ -1,7 +1,7 @@
 """Losses of the autoencoder and the weights that say where the denoiser's error matters.
 
-Autoencoder (Rombach et al. 2022, with gradients in the place of learned perceptual features):
-    (1) L = L_pixels + w_g L_gradients + w_kl KL(N(μ, σ²) ‖ N(0, 1))
+Autoencoder (Rombach et al. 2022; gradients take the place of learned perceptual features d where there are none):
+    (1) L = L_pixels + w_g L_gradients + w_p d(x̂, x) + w_kl KL(N(μ, σ²) ‖ N(0, 1))
     (2) L_gradients = mean over scales s of |∇(x̂ ↓ s) − ∇(x ↓ s)|₁
     (3) KL = ½ (μ² + σ² − log σ² − 1), mean over the latent's entries
 """

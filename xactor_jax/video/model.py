@@ -8,7 +8,7 @@ The denoiser diffuses latents z, or with `predict_residual` their difference fro
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,18 +23,21 @@ from xactor_jax.diffusion.guidance import classifier_free
 from xactor_jax.training.task import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
+from xactor_jax.video.loop import LoopPlan, denoise_loop, group_size, in_groups, spread_over
 from xactor_jax.video.pictures import to_uint8
-from xactor_jax.video.sampler import Predict, RenderSettings, denoise_segment, frame_noise
+from xactor_jax.video.sampler import Predict, RenderSettings, blur, denoise_segment, frame_noise
 from xactor_jax.video.unet import Bank, fold_windows
 from xactor_jax.video.windows import iter_segments, stack_segments
 
 
 class Portrait(NamedTuple):
-    """What a clip's frames have in common: the reference's latent, features and own motion."""
+    """What a clip's frames have in common: the reference's latent, features, own motion, and its picture's embedding."""
 
     latent: Float[Array, "b h w c"]
     bank: Bank
     motion: Float[Array, "b d"]
+    embedding: Float[Array, "b e"]
+    """Of no features where the network has no place for it."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,11 @@ class VideoModel:
         return self.denoiser.settings.motion_dim
 
     @property
+    def context_width(self) -> int:
+        """E, features of the reference picture's embedding; 0: there is none."""
+        return self.denoiser.settings.unet.context_width
+
+    @property
     def latent_shape(self) -> tuple[int, int, int]:
         """Of one frame: rows, columns, channels."""
         return self.autoencoder.settings.latent_shape
@@ -86,19 +94,38 @@ class VideoModel:
         reference_motion: Float[Array | np.ndarray, "d"],
         motion_latents: Iterable[Float[Array | np.ndarray, "_ d"]],
         settings: RenderSettings | None = None,
+        embedding: Float[Array | np.ndarray, "e"] | None = None,
     ) -> Iterator[UInt8[np.ndarray, "_ height width 3"]]:
         """Frames of a clip of any length, as soon as their segment is whole; memory does not grow with the length.
 
+        `embedding` is that of the reference picture; None: zeros, with which released networks are told of no picture.
+
         The result does not depend on how `motion_latents` is cut into chunks. A frame's picture depends on the motion of its
-        own segment and earlier ones.
+        own segment and earlier ones. If `settings.offline`, it depends on all motion, which is awaited and held, and the
+        windows of each step are split over the local devices.
         """
         settings = settings or self.render_settings
+        shown = () if embedding is None else (jnp.asarray(embedding)[None],)
+        portrait = _prepare(self, variables, jnp.asarray(reference_image)[None], jnp.asarray(reference_motion)[None], *shown)
+        if settings.offline:
+            yield from self._render_whole(settings, variables, key, portrait, [np.asarray(chunk) for chunk in motion_latents])
+            return
         plan = settings.plan(self.window)
-        portrait = _prepare(self, variables, jnp.asarray(reference_image)[None], jnp.asarray(reference_motion)[None])
         known = jnp.zeros((1, plan.known, *self.latent_shape))
         for index, (motion, count) in enumerate(iter_segments(motion_latents, plan)):
             frames, known = _segment(self, settings, variables, portrait, key[None], index, motion[None], known)
             yield np.asarray(frames[0, :count])
+
+    def _render_whole(
+        self, settings: RenderSettings, variables: Variables, key: Key[Array, ""], portrait: Portrait, chunks: list[np.ndarray]
+    ) -> Iterator[UInt8[np.ndarray, "_ height width 3"]]:
+        """Frames of one clip, `window` at a time."""
+        if not sum(map(len, chunks)):
+            return
+        motion, devices = np.concatenate(chunks), tuple(jax.local_devices())
+        z = _whole(self, settings, devices, variables, portrait, key[None], motion[None])
+        for start in range(0, len(motion), self.window):
+            yield np.asarray(_decode(self, variables, z[:, start : start + self.window])[0])
 
     def render_batch(
         self,
@@ -108,11 +135,14 @@ class VideoModel:
         reference_motion: Float[Array, "b d"],
         motion_latents: Float[Array, "b t d"],
         settings: RenderSettings | None = None,
+        embedding: Float[Array, "b e"] | None = None,
     ) -> UInt8[Array, "b t height width 3"]:
         """The same clips as `render` makes, many at once; pure, for `jit` and `pmap`."""
         settings = settings or self.render_settings
+        portrait = self.prepare(variables, reference_images, reference_motion, embedding)
+        if settings.offline:
+            return self.decode(variables, self.whole(settings, variables, portrait, keys, motion_latents))
         plan = settings.plan(self.window)
-        portrait = self.prepare(variables, reference_images, reference_motion)
         segments = jnp.swapaxes(stack_segments(motion_latents, plan), 0, 1)
 
         def body(known: jax.Array, item: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -124,11 +154,19 @@ class VideoModel:
         frames = jnp.swapaxes(frames, 0, 1)
         return frames.reshape(len(keys), -1, *frames.shape[3:])[:, : motion_latents.shape[1]]
 
-    def prepare(self, variables: Variables, images: Float[Array, "b height width 3"], motion: Float[Array, "b d"]) -> Portrait:
+    def prepare(
+        self,
+        variables: Variables,
+        images: Float[Array, "b height width 3"],
+        motion: Float[Array, "b d"],
+        embedding: Float[Array, "b e"] | None = None,
+    ) -> Portrait:
         """Encodes the reference and runs the reference network, once per clip."""
+        if embedding is None:
+            embedding = jnp.zeros((len(images), self.context_width))
         latent = self.autoencoder.encode(variables.buffers["autoencoder"], images)
-        bank = self.denoiser.apply({"params": variables.params}, latent, method="appearance")
-        return Portrait(latent, bank, motion)
+        bank = self.denoiser.apply({"params": variables.params}, latent, embedding, method="appearance")
+        return Portrait(latent, bank, motion, embedding)
 
     def segment(
         self,
@@ -146,29 +184,65 @@ class VideoModel:
         predict = self.predictor(variables, portrait, settings)
         has_known = jnp.asarray(index) > 0
         noise = jax.vmap(draw)(keys)
-        still = self.to_diffused(variables, portrait.latent[:, None], portrait.latent)
-        x = denoise_segment(self.process, predict, plan, settings.times(), noise, still, motion, known, has_known)
-        z = self.from_diffused(variables, x[:, plan.known :], portrait.latent)
-        frames = to_uint8(self.autoencoder.decode(variables.buffers["autoencoder"], z))
+        start, times = self.start(settings, variables, portrait), settings.times(self.process.steps)
+        x = denoise_segment(self.process, predict, plan, times, noise, start, motion, known, has_known)
+        frames = self.decode(variables, self.from_diffused(variables, x[:, plan.known :], portrait.latent))
         return frames, x[:, plan.length - plan.known :]
 
-    def predictor(self, variables: Variables, portrait: Portrait, settings: RenderSettings) -> Predict:
-        """The guided denoiser on all windows of a segment at one noise level; both branches go through as one batch."""
+    def whole(
+        self,
+        settings: RenderSettings,
+        variables: Variables,
+        portrait: Portrait,
+        keys: Key[Array, "b"],
+        motion: Float[Array, "b t d"],
+        devices: tuple[jax.Device, ...] = (),
+    ) -> Float[Array, "b t h w c"]:
+        """Latents of whole clips (`loop`); with several devices, the windows and guidance branches of each step are split."""
+        plan = LoopPlan(frames=motion.shape[1], window=self.window, overlap=settings.window_overlap)
+        first = settings.known_frames  # so that a frame's noise is the one it has in segments
+        draw = functools.partial(frame_noise, first=first, frames=plan.frames, shape=self.latent_shape)
+        size = group_size(plan, settings.windows_per_segment, max(1, len(devices)))
+        predict = in_groups(self.predictor(variables, portrait, settings, spread_over(devices)), size)
+        start, times = self.start(settings, variables, portrait), settings.times(self.process.steps)
+        x = denoise_loop(self.process, predict, plan, times, jax.vmap(draw)(keys), start, motion, keys)
+        return self.from_diffused(variables, x, portrait.latent)
+
+    def start(self, settings: RenderSettings, variables: Variables, portrait: Portrait) -> Float[Array, "b 1 h w c"]:
+        """What is noised for denoising to start from: the reference, blurred if the settings say so."""
+        blurred = blur(portrait.latent, settings.blur_size, settings.blur_sigma)
+        return self.to_diffused(variables, blurred[:, None], portrait.latent)
+
+    def decode(self, variables: Variables, z: Float[Array, "b t h w c"]) -> UInt8[Array, "b t height width 3"]:
+        """Frames of latents."""
+        return to_uint8(self.autoencoder.decode(variables.buffers["autoencoder"], z))
+
+    def predictor(
+        self,
+        variables: Variables,
+        portrait: Portrait,
+        settings: RenderSettings,
+        spread: Callable[[jax.Array], jax.Array] = lambda a: a,
+    ) -> Predict:
+        """The guided denoiser on windows at one noise level; both branches go through as one batch, which `spread` places."""
         guided = settings.guidance_scale != 1.0
 
         def predict(x: jax.Array, t: jax.Array, motion: jax.Array) -> jax.Array:
             b, n = x.shape[:2]
             flat, flat_motion = x.reshape(b * n, *x.shape[2:]), motion.reshape(b * n, *motion.shape[2:])
-            reference, *bank = fold_windows((portrait.latent, *portrait.bank), n)
+            reference, embedding, *bank = fold_windows((portrait.latent, portrait.embedding, *portrait.bank), n)
             shown = jnp.ones(b * n, bool)
             if guided:
                 still = jnp.broadcast_to(jnp.repeat(portrait.motion, n, axis=0)[:, None], flat_motion.shape)
                 flat_motion = jnp.concatenate([flat_motion, still])
                 shown = jnp.concatenate([shown, jnp.full(b * n, settings.guidance_keeps_reference)])
-                flat, reference, *bank = (jnp.concatenate([a, a]) for a in (flat, reference, *bank))
+                flat, reference, embedding, *bank = (jnp.concatenate([a, a]) for a in (flat, reference, embedding, *bank))
+            parts = (flat, flat_motion, reference, shown, embedding, *bank)
+            flat, flat_motion, reference, shown, embedding, *bank = (spread(a) for a in parts)
             levels = jnp.full(flat.shape[0], t)
             weights = {"params": variables.params}
-            y = self.denoiser.apply(weights, flat, levels, flat_motion, reference, tuple(bank), shown)
+            told = (flat_motion, reference, tuple(bank), shown)
+            y = self.denoiser.apply(weights, flat, levels, *told, embedding=embedding)
             if guided:
                 positive, negative = jnp.split(y, 2)
                 y = classifier_free(negative, positive, settings.guidance_scale)
@@ -190,11 +264,22 @@ class VideoModel:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _prepare(model: VideoModel, variables: Variables, images: jax.Array, motion: jax.Array) -> Portrait:
-    return model.prepare(variables, images, motion)
+def _prepare(model: VideoModel, variables: Variables, *arguments: jax.Array) -> Portrait:
+    return model.prepare(variables, *arguments)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _segment(model: VideoModel, settings: RenderSettings, *arguments: Any) -> tuple[jax.Array, jax.Array]:
     """Compiled once for all segments of all clips."""
     return model.segment(settings, *arguments)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _whole(model: VideoModel, settings: RenderSettings, devices: tuple[jax.Device, ...], *arguments: Any) -> jax.Array:
+    """Compiled once for all clips of one length."""
+    return model.whole(settings, *arguments, devices=devices)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _decode(model: VideoModel, variables: Variables, z: jax.Array) -> jax.Array:
+    return model.decode(variables, z)

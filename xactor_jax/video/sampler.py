@@ -3,7 +3,9 @@
 Song et al. 2021 (DDIM); predictions of overlapping windows averaged at every step (Bar-Tal et al. 2023, MultiDiffusion);
 finished frames held as Lugmayr et al. 2022 (RePaint, without resampling) hold known pixels:
     (1) x_t[k] = α(t) x_0[k] + σ(t) ε[k]   for every known frame k, with that frame's own noise ε[k], at every step
-    (2) x_T    = α(T) r + σ(T) ε           where denoising starts: the noised reference r (X-NeMo 2025)
+    (2) x_T    = α(T) r + σ(T) ε           where denoising starts: the noised reference r, blurred or not (X-NeMo 2025)
+    (3) t_i    = (1 + i ⌊N / S⌋ + 1) / N   "leading" noise levels of S steps, i = S − 1 … 0, and 0: of a table of N levels
+                                           counted from 0 the step 1 + i ⌊N / S⌋ (`diffusers`, with an offset of 1)
 """
 
 from __future__ import annotations
@@ -13,12 +15,17 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 from ml_collections import ConfigDict
 
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.steppers import ddim_step
+from xactor_jax.errors import UserError
 from xactor_jax.video.windows import SegmentPlan, join_windows, split_windows
+
+SPACINGS = ("even", "leading")
+"""Of noise levels: evenly down from the first, or the levels of Stable Diffusion's published schedulers."""
 
 Segment = Float[Array, "b s h w c"]
 Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], Float[Array, "b n t d"]], Float[Array, "b n t h w c"]]
@@ -41,7 +48,23 @@ class RenderSettings:
     known_frames: int = 2
     """Finished frames that each segment takes over from the one before."""
     first_time: float = 1.0
-    """Noise level T at which denoising starts, in (0, 1]."""
+    """Noise level T at which denoising starts, in (0, 1]; of even spacing alone."""
+    spacing: str = "even"
+    """Of noise levels, one of `SPACINGS`."""
+    blur_size: int = 0
+    """Side, in cells of the latent, of the Gaussian that blurs the reference before equation 2; odd; 0: not blurred."""
+    blur_sigma: float = 18.0
+    """Its deviation, in cells."""
+    offline: bool = False
+    """Whether whole clips are denoised at once, by windows around a closed loop (`loop`), instead of segment by segment."""
+
+    def __post_init__(self) -> None:
+        if self.spacing not in SPACINGS:
+            raise UserError(f"there is no spacing {self.spacing!r} of noise levels: choose one of {', '.join(SPACINGS)}.")
+        if self.spacing == "leading" and self.first_time != 1.0:
+            raise UserError(f"a first_time of {self.first_time:g} means nothing to leading noise levels: leave it at 1.")
+        if self.blur_size < 0 or (self.blur_size and (self.blur_size % 2 == 0 or self.blur_sigma <= 0)):
+            raise UserError(f"a blur of {self.blur_size} cells is not possible: give an odd blur_size, or 0 for none.")
 
     @classmethod
     def from_config(cls, render: ConfigDict) -> RenderSettings:
@@ -54,9 +77,36 @@ class RenderSettings:
             window=window, overlap=self.window_overlap, windows=self.windows_per_segment, known=self.known_frames
         )
 
-    def times(self) -> Float[Array, "steps_and_one"]:
-        """Noise levels from `first_time` to 0, evenly spaced."""
+    def times(self, levels: int = 1000) -> Float[Array, "steps_and_one"]:
+        """Noise levels falling to 0: from `first_time` evenly, or by equation 3 with N = `levels`."""
+        if self.spacing == "leading":
+            return jnp.asarray(np.append((leading_steps(self.steps, levels) + 1) / levels, 0.0), jnp.float32)
         return jnp.linspace(self.first_time, 0.0, self.steps + 1)
+
+
+def leading_steps(steps: int, levels: int = 1000) -> Int[np.ndarray, "steps"]:
+    """Steps of a table counted from 0, equation 3.
+
+    Raises:
+        UserError: more steps than the table has levels to start from.
+    """
+    if not 1 <= steps < levels:
+        raise UserError(f"{steps} leading noise levels of {levels} are not possible: take 1 to {levels - 1}.")
+    return 1 + (levels // steps) * np.arange(steps)[::-1]
+
+
+def blur(z: Float[Array, "*b h w c"], size: int, sigma: float) -> Float[Array, "*b h w c"]:
+    """Gaussian blur over rows and columns by a kernel of `size` cells, the picture mirrored at its edges; size 0: unchanged."""
+    if not size:
+        return z
+    weights = np.exp(-0.5 * ((np.arange(size) - size // 2) / sigma) ** 2)
+    for axis in (-3, -2):
+        margins = [(0, 0)] * z.ndim
+        margins[axis] = (size // 2, size // 2)
+        padded, length = jnp.pad(z, margins, mode="reflect"), z.shape[axis]
+        moved = [jax.lax.slice_in_dim(padded, i, i + length, axis=axis % z.ndim) for i in range(size)]
+        z = sum(float(w) * part for w, part in zip(weights / weights.sum(), moved, strict=True))
+    return z
 
 
 def frame_noise(

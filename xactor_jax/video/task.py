@@ -2,7 +2,8 @@
 
 Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H, W, 3], "motion_latents": float32 [B, T, D],
 "reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]:
-frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}.
+frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}, and
+where the network has a place for it "reference_embedding": float32 [B, E], without which it is told of none.
 
 Noise levels are drawn by (1) t = s u / (1 + (s − 1) u), u uniform in [0, 1]                (Esser et al. 2024, SD 3)
 """
@@ -21,6 +22,7 @@ from ml_collections import ConfigDict
 from xactor_jax.diffusion.weighting import loss_weight
 from xactor_jax.errors import UserError
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
 from xactor_jax.video.disturbance import MotionNoise, disturb
 from xactor_jax.video.losses import movement_weights
 from xactor_jax.video.model import VideoModel
@@ -61,8 +63,6 @@ class VideoTask:
     settings: VideoLossSettings
     noise: MotionNoise
     autoencoder_path: str
-    autoencoder_network: str
-    """Its settings, as json: what the checkpoint must have been trained with."""
     stage: ClassVar[str] = "video"
     partition_rules: ClassVar[Rules] = TRANSFORMER_RULES
 
@@ -73,7 +73,6 @@ class VideoTask:
             settings=VideoLossSettings(**config.loss.to_dict()),
             noise=MotionNoise(**config.motion_noise.to_dict()),
             autoencoder_path=config.pretrained.autoencoder,
-            autoencoder_network=config.autoencoder.to_json(sort_keys=True),
         )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -109,12 +108,12 @@ class VideoTask:
         if not self.autoencoder_path:
             raise UserError("The video stage needs a trained autoencoder: name one by --config.pretrained.autoencoder=FOLDER.")
         config, variables = load_variables(self.autoencoder_path, "autoencoder")
-        if config.network.to_json(sort_keys=True) != self.autoencoder_network:
+        if not self.model.autoencoder.settings.fits(AutoencoderSettings.from_config(config.network)):
             raise UserError(
                 f"The autoencoder in {self.autoencoder_path} has other sizes than this config's `autoencoder`: "
                 "train one with the same preset or change the config."
             )
-        return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": variables.buffers}}
+        return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": statistics(variables.buffers)}}
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """Weighted squared error of the prediction; `train=False` draws noise levels but disturbs and hides nothing."""
@@ -141,7 +140,8 @@ class VideoTask:
         """Two clips, every other frame: rows of true frames over rendered ones, the reference in front of both."""
         few = {name: value[:2] for name, value in batch.items()}
         arguments = (few["reference"], few["reference_motion"], few["motion_latents"])
-        rendered = self.model.render_batch(variables, jax.random.split(key, len(few["frames"])), *arguments)
+        keys, embedding = jax.random.split(key, len(few["frames"])), few.get("reference_embedding")
+        rendered = self.model.render_batch(variables, keys, *arguments, embedding=embedding)
         rendered = rendered.astype(jnp.float32) / 127.5 - 1.0
         rows = []
         for i, reference in enumerate(few["reference"]):
@@ -166,14 +166,15 @@ class VideoTask:
         self, params: Tree, key: jax.Array, x_t: jax.Array, t: jax.Array, batch: Batch, z_ref: jax.Array, train: bool
     ) -> jax.Array:
         denoiser, weights = self.model.denoiser, {"params": params}
-        bank = denoiser.apply(weights, z_ref, method="appearance")
+        embedding = batch.get("reference_embedding")
+        bank = denoiser.apply(weights, z_ref, embedding, method="appearance")
         motion, shown = batch["motion_latents"], None
         if train:
             key_mask, key_motion, key_reference = jax.random.split(key, 3)
             bank = mask_bank(key_mask, bank, self.settings.reference_masked)
             motion = self._told_motion(key_motion, motion, batch["reference_motion"])
             shown = ~jax.random.bernoulli(key_reference, self.settings.reference_drop, t.shape)
-        return denoiser.apply(weights, x_t, t, motion, z_ref, bank, shown, batch["frames_apart"])
+        return denoiser.apply(weights, x_t, t, motion, z_ref, bank, shown, batch["frames_apart"], embedding)
 
     def _told_motion(
         self, key: jax.Array, motion: Float[Array, "b t d"], reference: Float[Array, "b d"]

@@ -2,6 +2,7 @@
 
 Every layer of every level is, in this order (X-NeMo 2025, on Stable Diffusion 1.5):
     residual block (+ noise level) → pixels attend to pixels and the reference bank → pixels attend to motion → frames attend
+Where pixels attend to each other they may next attend to an embedding of the reference picture (Stable Diffusion: to its text).
 Down: `blocks` layers per level; middle: residual block, attentions, residual block; up: `blocks` + 1 layers per level, each
 with the matching skip concatenated. The reference network has neither motion nor time, and hands out what its attentions saw.
 """
@@ -36,6 +37,12 @@ class UNetSettings:
     blocks: int = 2
     heads: int = 8
     groups: int = 32
+    module_groups: int = 0
+    """Groups of the group normalisation in motion and temporal modules; 0: `groups`."""
+    context_width: int = 0
+    """Features of the reference picture's embedding; 0: there is none."""
+    discrete_steps: int = 0
+    """N: noise levels are told as steps N t − 1 of a table of N, counted from 0; 0: as 1000 t."""
     feed_forward: int = 4
     """Width inside the feed-forward part of each spatial module over that outside; 0: none."""
     module_feed_forward: int = 4
@@ -78,20 +85,25 @@ class Conditions(NamedTuple):
     bank_on: Bool[Array, "b"] | None = None
     frames_apart: Bool[Array, "b"] | None = None
     """Examples whose frames do not see each other."""
+    embedding: Float[Array, "b e"] | None = None
+    """Of the reference picture; None: zeros, where the trunk has a place for it."""
 
 
 NO_CONDITIONS = Conditions()
 
 
 class NoiseLevel(nn.Module):
-    """linear → SiLU → linear over `base` sines and cosines of t."""
+    """linear → SiLU → linear over `base` cosines and sines of t, or of its step in a table of `steps`."""
 
     base: int
     width: int
+    steps: int = 0
     dtype: Dtype = None
 
     @nn.compact
     def __call__(self, t: Float[Array, "b"]) -> Float[Array, "b e"]:
+        if self.steps:
+            t = jnp.maximum(self.steps * t - 1.0, 0.0) / 1000.0
         h = nn.Dense(self.width, dtype=self.dtype, name="in")(sinusoidal(t, self.base))
         return nn.Dense(self.width, dtype=self.dtype, name="out")(jax.nn.silu(h))
 
@@ -115,15 +127,17 @@ class Attentions(nn.Module):
     def __call__(self, x: Video, conditions: Conditions, index: int) -> tuple[Video, jax.Array | None]:
         """`index`: entry of the bank that belongs to this layer. Returns also what the self-attention saw."""
         s, feature = self.settings, None
-        shell = lambda name, over, n, ff: AttentionModule(over, s.heads, s.groups, n, ff, self.dtype, name=name)
+        shell = lambda name, over, *sizes: AttentionModule(over, s.heads, *sizes, self.dtype, name=name)
+        module = (s.module_groups or s.groups, s.module_attentions, s.module_feed_forward)
         if self.spatial:
             bank = None if conditions.bank is None else conditions.bank[index]
-            x, feature = shell("spatial", "space", 1, s.feed_forward)(x, None, bank, conditions.bank_on)
+            embedding = conditions.embedding[:, None] if s.context_width else None
+            spatial = shell("spatial", "space", s.groups, 1, s.feed_forward)
+            x, feature = spatial(x, None, bank, conditions.bank_on, embedding=embedding)
         if s.motion:
-            x, _ = shell("motion", "space", s.module_attentions, s.module_feed_forward)(x, conditions.motion)
+            x, _ = shell("motion", "space", *module)(x, conditions.motion)
         if s.temporal:
-            temporal = shell("temporal", "time", s.module_attentions, s.module_feed_forward)
-            x, _ = temporal(x, alone=conditions.frames_apart)
+            x, _ = shell("temporal", "time", *module)(x, alone=conditions.frames_apart)
         return x, feature
 
 
@@ -136,7 +150,7 @@ class UNet(nn.Module):
     def setup(self) -> None:
         s = self.settings
         block = lambda name, level: ResidualBlock(s.channels[level], s.groups, dtype=self.dtype, name=f"{name}_block")
-        self.noise_level = NoiseLevel(s.channels[0], s.time_width, self.dtype)
+        self.noise_level = NoiseLevel(s.channels[0], s.time_width, s.discrete_steps, self.dtype)
         self.conv_in = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype)
         self.residual = {name: block(name, level) for name, level in s.layers}
         self.attentions = {
@@ -154,6 +168,8 @@ class UNet(nn.Module):
     ) -> tuple[Float[Array, "b t h w d"] | None, Bank]:
         """The prediction in float32 (None when only features are asked for), and the features of every self-attention."""
         s, features = self.settings, []
+        if s.context_width and conditions.embedding is None:
+            conditions = conditions._replace(embedding=jnp.zeros((x.shape[0], s.context_width), x.dtype))
         embedding = self.noise_level(t)
         h = self.conv_in(with_coordinates(x) if s.coordinates else x)
         h, skips = self._descend(h, embedding, conditions, features)

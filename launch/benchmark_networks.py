@@ -1,0 +1,196 @@
+"""Measures a forward pass of the video stage's networks at full size on this machine: time, memory, operations.
+
+    python launch/benchmark_networks.py                                # configs/video.py:base, one frame, float32
+    python launch/benchmark_networks.py --networks reference,diffusers --json sizes.json
+    .venv-parity/bin/python launch/benchmark_networks.py --torch       # beside diffusers' network of the same trunk
+
+reference: the reference network. denoiser: the denoiser without reference features. denoiser+bank: with those of every
+self-attention. diffusers: UNet2DConditionModel of Stable Diffusion 1.5, the size of the reference network, in PyTorch. Each
+runs in a process of its own, whose largest memory is reported; weights are all alike, since time does not depend on them.
+Operations are those of products of matrices and of convolutions, two to a multiplication; the end of the reference network's
+last layer, which nothing reads, is counted among them and not computed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import _root  # noqa: F401  (puts the project on the path)
+
+from xactor_jax.errors import UserError, exit_on_user_error
+
+OURS = ("reference", "denoiser", "denoiser+bank")
+THEIRS = "diffusers"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = about.add_argument
+    add("--preset", default="base", help="of configs/video.py")
+    add("--networks", default=",".join(OURS), help=f"of {', '.join((*OURS, THEIRS))}, with commas")
+    add("--torch", action="store_true", help="PyTorch's as well, where it is installed")
+    add("--side", type=int, default=64, help="rows and columns of the latent")
+    add("--frames", type=int, default=1)
+    add("--precision", default="float32", choices=("float32", "bfloat16"), help="of activations")
+    add("--repeats", type=int, default=1, help="calls that are measured, after one that is not")
+    add("--json", default="", metavar="FILE", help="write the numbers there as well")
+    add("--inside", default="", help=argparse.SUPPRESS)  # the network that this process measures
+    return about
+
+
+def seconds_of(call: Callable[[], Any], repeats: int) -> float:
+    """Wall seconds of one call, the best of `repeats` after one that warms up."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def operations(jaxpr: Any) -> float:
+    """Of the matrix products and convolutions of a jaxpr, loops as often as they run."""
+    total = 0.0
+    for equation in jaxpr.eqns:
+        inner = [getattr(x, "jaxpr", x) for x in equation.params.values() if hasattr(getattr(x, "jaxpr", x), "eqns")]
+        total += equation.params.get("length", 1) * sum(map(operations, inner))
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            left = equation.invars[0].aval.shape
+            terms = 1
+            for axis in contracted:
+                terms *= left[axis]
+            total += 2.0 * equation.outvars[0].aval.size * terms
+        if equation.primitive.name == "conv_general_dilated":
+            kernel = equation.invars[1].aval
+            outputs = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
+            total += 2.0 * equation.outvars[0].aval.size * kernel.size / outputs
+    return total
+
+
+def ours(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is measured of a network of the preset."""
+    import jax
+    import jax.numpy as jnp
+
+    function, shapes = network(name, arguments)
+    size = sum(x.size for x in jax.tree.leaves(shapes[0]))
+    compiled = jax.jit(function).lower(*shapes).compile()
+    values = jax.tree.map(lambda x: jnp.full(x.shape, 0.01, x.dtype), shapes)
+    seconds = seconds_of(lambda: jax.block_until_ready(compiled(*values)), arguments.repeats)
+    flops = operations(jax.make_jaxpr(function)(*shapes).jaxpr)
+    return row(name, size, seconds, flops) | {"temporary GiB": compiled.memory_analysis().temp_size_in_bytes / 2**30}
+
+
+def network(name: str, arguments: argparse.Namespace) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """A function of (parameters, latents, conditions), and the shapes of its arguments."""
+    import jax
+    import jax.numpy as jnp
+
+    from configs.video import get_config
+    from xactor_jax.video.denoiser import DenoiserSettings
+    from xactor_jax.video.unet import Conditions, UNet
+
+    config = get_config(arguments.preset)
+    settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
+    dtype = jnp.bfloat16 if arguments.precision == "bfloat16" else None
+    reference = UNet(settings.unet.for_reference(not settings.full_reference), dtype)
+    unet = reference if name == "reference" else UNet(settings.unet, dtype)
+    frames = 1 if name == "reference" else arguments.frames
+    array = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
+    x, t = array(1, frames, arguments.side, arguments.side, settings.unet.out_channels), array(1)
+    motion = array(1, frames, settings.motion_tokens, settings.motion_token_width) if settings.unet.motion else None
+    told = Conditions(motion=motion, embedding=array(1, settings.unet.context_width))
+    if name == "denoiser+bank":
+        still = jax.eval_shape(reference.init_with_output, jax.random.key(0), array(1, 1, *x.shape[2:]), t, told)
+        told = told._replace(bank=still[0][1])
+    params = jax.eval_shape(unet.init, jax.random.key(0), x, t, told)["params"]
+    asked = 1 if name == "reference" else 0
+    return lambda params, x, t, told: unet.apply({"params": params}, x, t, told)[asked], (params, x, t, told)
+
+
+def theirs(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is measured of PyTorch. Raises `UserError` where it is not installed."""
+    try:
+        import diffusers
+        import torch
+        from torch.utils.flop_counter import FlopCounterMode
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed: `make parity` makes an environment that has it.") from None
+    model = diffusers.UNet2DConditionModel(sample_size=arguments.side, cross_attention_dim=768).eval()
+    dtype = torch.bfloat16 if arguments.precision == "bfloat16" else torch.float32
+    model = model.to(dtype)
+    x = torch.ones(arguments.frames, 4, arguments.side, arguments.side, dtype=dtype)
+    shown = torch.ones(arguments.frames, 1, 768, dtype=dtype)
+    with torch.no_grad():
+        seconds = seconds_of(lambda: model(x, 0, shown), arguments.repeats)
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            model.to("meta")(x.to("meta"), 0, shown.to("meta"))
+    return row(THEIRS, sum(p.numel() for p in model.parameters()), seconds, counter.get_total_flops())
+
+
+def row(name: str, size: int, seconds: float, flops: float) -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {
+        "network": name,
+        "parameters": size,
+        "s": seconds,
+        "GFLOP": 1e-9 * flops,
+        "GFLOP/s": 1e-9 * flops / seconds,
+        "largest GiB": peak,
+    }
+
+
+def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """A row, from a process of its own. Raises `UserError` with what it said last where it failed."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--inside", name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}; has the machine enough memory?"]
+        raise UserError(f"{name} could not be measured: {said[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """A table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*columns)
+    text = lambda v: f"{v:,.2f}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v
+    for values in rows:
+        table.add_row(*(text(values.get(name, "")) for name in columns))
+    Console(width=128).print(table)
+
+
+def main() -> None:
+    """Ends with status 2 and one sentence on what a person can put right."""
+    arguments = parser().parse_args()
+    names = [*arguments.networks.split(","), *([THEIRS] if arguments.torch else [])]
+    with exit_on_user_error():
+        if unknown := [name for name in names if name not in (*OURS, THEIRS)]:
+            raise UserError(f"there is no network {unknown[0]!r}: use {', '.join((*OURS, THEIRS))}.")
+        if min(arguments.repeats, arguments.frames, arguments.side) < 1:
+            raise UserError("--repeats, --frames and --side must be at least 1.")
+        if name := arguments.inside:
+            print(json.dumps(theirs(arguments) if name == THEIRS else ours(name, arguments)))
+            return
+        rows = [measured(name, arguments) for name in dict.fromkeys(names)]
+        show(rows)
+        if arguments.json:
+            from etils import epath
+
+            epath.Path(arguments.json).write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The benchmark as a person starts it, on small networks."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "launch/benchmark_networks.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+
+
+def test_networks_are_measured_and_written(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "sizes.json"
+    small = ("--preset", "default", "--side", "8", "--networks", "denoiser,denoiser+bank", "--json", str(file))
+    done = run(*small)
+    assert done.returncode == 0, done.stderr
+    alone, with_bank = json.loads(file.read_text())
+    assert (alone["network"], with_bank["network"]) == ("denoiser", "denoiser+bank")
+    assert alone["parameters"] == with_bank["parameters"] > 0 and alone["s"] > 0 and alone["largest GiB"] > 0
+    # Four attentions over 16 cells of 64 features read 16 more each: two linear maps of them, and twice the products.
+    bank = 4 * (2 * 2 * 16 * 64 * 64 + 2 * 2 * 16 * 16 * 64)
+    assert with_bank["GFLOP"] - alone["GFLOP"] == pytest.approx(1e-9 * bank)
+    assert "denoiser+bank" in done.stdout and "GFLOP/s" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (["--networks", "decoder"], "no network 'decoder'"),
+        (["--repeats", "0"], "--repeats"),
+        (["--preset", "huge", "--networks", "denoiser"], "huge"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(wrong: list[str], said: str) -> None:
+    done = run(*wrong)
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr

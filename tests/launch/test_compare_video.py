@@ -1,0 +1,46 @@
+"""Renderers side by side, as a program, with the tiny stages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from data.puppets.build import build
+from tests.tiny import SIZE, tiny  # noqa: F401
+
+
+def run(repository, tiny, *arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, "launch/compare_video.py", f"--motion={tiny['motion']}", *map(str, arguments)]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True)
+
+
+def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
+    build(tmp_path / "data", persons=20, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
+    variants = (f"--video=segments={tiny['video']}", f"--video=loop={tiny['video']},offline=true,spacing=leading")
+    sizes = (f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'report'}", "--clips=2", "--frames=7")
+    done = run(repository, tiny, *variants, *sizes)
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]
+    assert list(told) == ["segments", "loop"]
+    assert (told["segments"]["settings"]["offline"], told["loop"]["settings"]["offline"]) == (False, True)
+    assert 0 < told["loop"]["against_first_db"] < 100 and told["segments"]["against_first_db"] is None
+    assert told["loop"]["transfer"]["clips"] == 2 and told["loop"]["checkpoints"]["video"]["path"] == str(tiny["video"])
+    assert "loop" in done.stdout and "<td>loop</td>" in (tmp_path / "report" / "comparison.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--video=a=,stepz=3"], "no setting 'stepz' of the renderer"),
+        (["--video=a=,steps=few"], "steps must be of type int, not 'few'"),
+        (["--video=a=", "--video=a="], "two renderers are called a"),
+        (["--video=a=nowhere"], "/nowhere: name a run's or an export's folder"),
+        (["--clips=0"], "--clips 0 is too small"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, message):
+    done = run(repository, tiny, *options, f"--out={tmp_path}/report")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and message in done.stderr

@@ -1,0 +1,85 @@
+"""Renderers on the same clips: how close to the truth, across people too, how far from the first, how long they take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xactor_jax.evaluation import metrics
+from xactor_jax.evaluation.clips import ReadClip, TrueClip
+from xactor_jax.evaluation.identity import IdentityProbe
+from xactor_jax.evaluation.transfer import Cases, transfer, transfer_scores
+from xactor_jax.evaluation.video import Render, Videos, scores_against
+
+
+class Scene(NamedTuple):
+    """What all renderers are measured on: clips, and where there are several people the cases across them."""
+
+    clips: Sequence[TrueClip]
+    latents: Sequence[ReadClip]
+    cases: Cases | None
+    probe: IdentityProbe | None
+
+
+class Measured(NamedTuple):
+    """Scores of one renderer, and its frames from true motion."""
+
+    scores: dict[str, Any]
+    frames: Videos
+
+
+def measure(render: Render, scene: Scene) -> Measured:
+    """Scores of one renderer. `seconds_per_frame` is that of the quickest call: the first one compiles."""
+    seconds: list[float] = []
+
+    def timed(*conditions: np.ndarray) -> Videos:
+        start = time.perf_counter()
+        frames = render(*conditions)
+        seconds.append((time.perf_counter() - start) / (frames.shape[0] * frames.shape[1]))
+        return frames
+
+    true, motion = np.stack([clip.frames for clip in scene.clips]), np.stack([one.latents for one in scene.latents])
+    frames = timed(true[:, 0], motion[:, 0], motion)
+    scores = {"true_motion": scores_against(frames, true)}
+    scores["repeated"] = scores_against(np.broadcast_to(true[:, :1], true.shape), true)
+    scores["gain_db"] = scores["true_motion"]["psnr"] - scores["repeated"]["psnr"]
+    if scene.cases is not None and scene.probe is not None:
+        scores["transfer"] = transfer_scores(scene.cases, transfer(timed, scene.cases), scene.probe)
+    return Measured({**scores, "seconds_per_frame": min(seconds)}, frames)
+
+
+def compare(measured: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
+    """Scores of all, each with the PSNR of its frames against those of the first (which has none)."""
+    first = next(iter(measured.values()))
+
+    def against_first(one: Measured) -> float | None:
+        pairs = zip(one.frames, first.frames, strict=True)
+        return None if one is first else float(np.mean([metrics.psnr(a, b) for a, b in pairs]))
+
+    return {name: {**one.scores, "against_first_db": against_first(one)} for name, one in measured.items()}
+
+
+HEAD = (
+    *("renderer", "PSNR, dB", "SSIM", "over repeating the reference, dB"),
+    *("across people, dB", "gain, dB", "loss to oneself, dB", "told to be the reference's", "the driver's"),
+    *("against the first, dB", "ms a frame"),
+)
+
+
+def rows(compared: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Cells of a table, columns `HEAD`."""
+    return [[name, *_cells(scores)] for name, scores in compared.items()]
+
+
+def _cells(scores: Mapping[str, Any]) -> list[str]:
+    own = [f"{scores['true_motion']['psnr']:.2f}", f"{scores['true_motion']['ssim']:.3f}", f"{scores['gain_db']:.2f}"]
+    across = [""] * 5
+    if t := scores.get("transfer"):
+        said = t["identity"]
+        across = [f"{t['cross']['psnr']:.2f}", f"{t['gain_db']:.2f}", f"{t['loss_db']:.2f}"]
+        across += [f"{said['cross']:.0%}", f"{said['cross_is_driver']:.0%}"]
+    first = scores["against_first_db"]
+    return [*own, *across, "" if first is None else f"{first:.2f}", f"{1000 * scores['seconds_per_frame']:.1f}"]

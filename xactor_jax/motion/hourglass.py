@@ -1,0 +1,172 @@
+"""The encoder of X-NeMo (arXiv 2507.23143): a face-alignment network (Bulat & Tzimiropoulos 2017) with attention.
+
+A residual unit has three convolutions, each seeing what the one before made, and keeps all three:
+    (1) a = C₁(r(x)),  b = C₂(r(a)),  c = C₃(r(b)),  y = [a, b, c] + x,     r = rectified batch normalisation, half : ¼ : ¼
+The hourglass H_n, ↓ the maxima over squares of two, ↑ bilinear interpolation, U residual units of n's own:
+    (2) H_n(x) = D(U(x)) + ↑U(H_{n−1}(U(↓x))),      H_0 = U,      D = dropout, in training alone
+Attention among patches of p × p pixels, at fixed sinusoids for column and row:
+    (3) t = P(norm(x)) + position,  t ← t + A(LN(t)),  t ← t + F(LN(t)),  y = x + W unpatch(t)
+Then maps of landmarks, 68 as face alignment has them, become one map, and that a vector.
+
+Batch normalisation always uses its running statistics, in training too: they are constants of the released network, and a
+batch of faces of another corpus or on another number of devices must not change them. They are parameters that no gradient
+reaches; untrained (mean 0, variance 1) each normalisation is a scale and an offset of each channel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from xactor_jax.layers.convolution import depth_to_space, group_norm
+from xactor_jax.layers.spatial_attention import BankAttention, GatedFeedForward
+from xactor_jax.motion.posterior import Posterior, bounded
+
+LANDMARKS = 68
+LEVELS = 4
+HEADS = 8
+DROPOUT = 0.5
+FEED_FORWARD = 4
+NORM_GROUPS = 32
+
+Images = Float[Array, "b h w c"]
+
+
+class FrozenBatchNorm(nn.Module):
+    """y = scale · (x − mean) / √(variance + ε) + bias with given statistics."""
+
+    epsilon: float = 1e-5
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
+        ones, zeros = nn.initializers.ones, nn.initializers.zeros
+        starts = {"scale": ones, "bias": zeros, "mean": zeros, "variance": ones}
+        scale, bias, mean, variance = (self.param(name, start, x.shape[-1:]) for name, start in starts.items())
+        slope = scale * jax.lax.rsqrt(jax.lax.stop_gradient(variance) + self.epsilon)
+        offset = bias - jax.lax.stop_gradient(mean) * slope
+        return (x.astype(jnp.float32) * slope + offset).astype(self.dtype)
+
+
+class ResidualUnit(nn.Module):
+    """Equation (1); x goes through a rectified normalisation and a linear map where its channels change."""
+
+    channels: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Images) -> Float[Array, "b h w d"]:
+        h, made = x, []
+        for i, width in enumerate((self.channels // 2, self.channels // 4, self.channels // 4)):
+            h = nn.relu(FrozenBatchNorm(dtype=self.dtype, name=f"norm{i}")(h))
+            h = nn.Conv(width, (3, 3), use_bias=False, dtype=self.dtype, name=f"conv{i}")(h)
+            made.append(h)
+        if x.shape[-1] != self.channels:
+            x = nn.relu(FrozenBatchNorm(dtype=self.dtype, name="match_norm")(x))
+            x = nn.Dense(self.channels, use_bias=False, dtype=self.dtype, name="match")(x)
+        return jnp.concatenate(made, -1) + x
+
+
+class Hourglass(nn.Module):
+    """Equation (2)."""
+
+    channels: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Images, train: bool = False) -> Images:
+        unit = lambda name: ResidualUnit(self.channels, self.dtype, name=name)
+        skips, x = [], x.astype(self.dtype)
+        for level in reversed(range(LEVELS)):
+            skips.append(nn.Dropout(DROPOUT, deterministic=not train)(unit(f"skip{level}")(x)))
+            x = unit(f"down{level}")(halved(x))
+        x = unit("bottom")(x)
+        for level, skip in enumerate(reversed(skips)):
+            x = skip + jax.image.resize(unit(f"up{level}")(x), skip.shape, "linear")
+        return x
+
+
+class PatchAttention(nn.Module):
+    """Equation (3)."""
+
+    patch: int
+    width: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Images) -> Images:
+        side = (self.patch, self.patch)
+        h = group_norm(NORM_GROUPS, 1e-6, self.dtype, "norm")(x)
+        h = nn.Conv(self.width, side, strides=side, padding="VALID", dtype=self.dtype, name="to_patches")(h)
+        b, rows, columns, _ = h.shape
+        t = h + jnp.asarray(grid_positions(rows, columns, self.width), h.dtype)
+        t = t.reshape(b, 1, rows * columns, self.width)
+        layer_norm = lambda name: nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name=name)
+        t = t + BankAttention(HEADS, dtype=self.dtype, name="attention")(layer_norm("norm_attention")(t))
+        t = t + GatedFeedForward(FEED_FORWARD, self.dtype, name="feed_forward")(layer_norm("norm_ff")(t))
+        pixels = depth_to_space(t.reshape(h.shape), self.patch)
+        return x + nn.Dense(x.shape[-1], kernel_init=nn.initializers.zeros, dtype=self.dtype, name="patches_out")(pixels)
+
+
+class HourglassEncoder(nn.Module):
+    """Face crop → Gaussian over motion latents, or with `variance` off the latent itself, which is what was released.
+
+    Sides are multiples of 8; released: 224, widths (64, 128, 256), attention width 1024.
+    """
+
+    latent_dim: int
+    widths: tuple[int, int, int]
+    attention_width: int
+    variance: bool = True
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "b h w 3"], train: bool = False) -> Posterior:
+        """`train` needs a key for "dropout"."""
+        features = self._features(images)
+        features = Hourglass(self.widths[2], self.dtype, name="hourglass")(features, train)
+        x = self._landmarks(ResidualUnit(self.widths[2], self.dtype, name="top")(features))
+        x = nn.Conv(1, (3, 3), strides=(2, 2), padding=1, dtype=self.dtype, name="to_map")(x)
+        x = nn.relu(x).reshape(x.shape[0], -1).astype(jnp.float32)
+        mean = nn.Dense(self.latent_dim, name="to_mean")(x)
+        if not self.variance:
+            return Posterior(mean)
+        head = nn.Dense(self.latent_dim, kernel_init=nn.initializers.zeros, name="to_log_variance")
+        return Posterior(mean, bounded(head(x)))
+
+    def _features(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h4 w4 c"]:
+        """At a quarter of the side, the hourglass's input."""
+        x = nn.Conv(self.widths[0], (7, 7), strides=(2, 2), padding=3, dtype=self.dtype, name="stem")(images)
+        x = nn.relu(FrozenBatchNorm(dtype=self.dtype, name="stem_norm")(x))
+        x = ResidualUnit(self.widths[1], self.dtype, name="unit0")(x)
+        x = halved(PatchAttention(4, self.attention_width, self.dtype, name="attention0")(x))
+        x = ResidualUnit(self.widths[1], self.dtype, name="unit1")(x)
+        x = ResidualUnit(self.widths[2], self.dtype, name="unit2")(x)
+        return PatchAttention(2, self.attention_width, self.dtype, name="attention1")(x)
+
+    def _landmarks(self, x: Images) -> Float[Array, "b h w 68"]:
+        """Rectified maps."""
+        x = nn.Dense(self.widths[2], dtype=self.dtype, name="last")(x)
+        x = FrozenBatchNorm(dtype=self.dtype, name="last_norm")(x)
+        x = PatchAttention(2, self.attention_width, self.dtype, name="attention2")(x)
+        x = nn.Dense(LANDMARKS, dtype=self.dtype, name="to_landmarks")(nn.relu(x))
+        return nn.relu(FrozenBatchNorm(dtype=self.dtype, name="landmarks_norm")(x))
+
+
+def halved(x: Images) -> Float[Array, "b h2 w2 c"]:
+    """Maxima over squares of two pixels; an odd row or column at the end is left out."""
+    return nn.max_pool(x, (2, 2), (2, 2))
+
+
+def grid_positions(rows: int, columns: int, width: int) -> Float[np.ndarray, "rows columns width"]:
+    """Fixed positions: sines then cosines of the column in the first half of the channels, of the row in the second."""
+    frequencies = 10_000.0 ** (-np.arange(width // 4) / (width // 4))
+    waves = lambda n: np.concatenate([f(np.arange(n)[:, None] * frequencies) for f in (np.sin, np.cos)], axis=-1)
+    across, down = waves(columns)[None], waves(rows)[:, None]
+    shape = (rows, columns, width // 2)
+    return np.concatenate([np.broadcast_to(across, shape), np.broadcast_to(down, shape)], axis=-1).astype(np.float32)

@@ -1,0 +1,133 @@
+"""Motion from elsewhere: a file of motion latents, or a video whose one face is found, followed, cropped and encoded.
+
+A video is read twice: once for where the face is, of which one box a detection is kept, and once for the pictures, of which
+one batch is held at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from etils import epath
+from jaxtyping import Float, UInt8
+
+from xactor_jax.errors import UserError
+from xactor_jax.media import track
+from xactor_jax.media.containers import require_file
+from xactor_jax.media.crop import SquareBox, crop_square
+from xactor_jax.media.faces import FaceDetector, HaarDetector
+from xactor_jax.media.scan import extent, finder, main_stretch, scan
+from xactor_jax.media.video_io import read_at_frame_rate
+from xactor_jax.sampling.output import Latents
+from xactor_jax.sampling.pictures import Encoder
+from xactor_jax.sampling.portrait import middle_square
+from xactor_jax.timing import FRAME_RATE
+
+BATCH = FRAME_RATE
+"""Pictures encoded at once."""
+
+DETECTIONS = {"auto": 5, "released": FRAME_RATE}
+"""Detections a second, by crop: as clips are prepared, and, as released, in every frame."""
+
+
+class Driving(NamedTuple):
+    """The part of a video that drives: its start in seconds, and the square of each of its frames at 25 a second."""
+
+    path: str
+    start: float
+    squares: list[SquareBox]
+
+    @property
+    def frames(self) -> int:
+        return len(self.squares)
+
+
+def find_driving(path: str, crop: str, warn: Callable[[str], None], detector: FaceDetector | None = None) -> Driving:
+    """Where the face is in a video; `crop` as in `portrait.CROPS`. Tells `warn` if the video is used in part.
+
+    Raises:
+        UserError: the video cannot be read, or there is no face or several.
+    """
+    if crop == "none":
+        found = scan(path, lambda frame, time, pixels: [])
+        return Driving(path, 0.0, [middle_square(found.image_shape)] * _count(found.seconds))
+    found = scan(path, finder(detector or HaarDetector(), epath.Path(path).name), 1 / DETECTIONS[crop])
+    stretch = main_stretch(found)
+    if stretch is None:
+        raise UserError(f"no face was found in {path}: give a video of one person, or --driving_crop none if it is cropped.")
+    if stretch.several >= track.TrackSettings().second_share:
+        raise UserError(f"several faces were found in {path}: give a video of one person.")
+    start, end = extent(stretch, found)
+    if end - start < found.seconds - 0.5 / FRAME_RATE:
+        warn(f"one face is seen in {path} from {start:.1f} s to {end:.1f} s of {found.seconds:.1f} s: that part is used")
+    return Driving(path, start, _squares(stretch, start, _count(end - start), found.image_shape, crop))
+
+
+def _count(seconds: float) -> int:
+    """Frames, rounded half up; at least one."""
+    return max(1, math.floor(seconds * FRAME_RATE + 0.5))
+
+
+def _squares(stretch: track.Stretch, start: float, frames: int, image_shape: tuple[int, ...], crop: str) -> list[SquareBox]:
+    times = start + np.arange(frames) / FRAME_RATE
+    if crop == "released":
+        return track.released_crop(track.boxes_at(stretch, times, track.TrackSettings(smooth=0.0)), image_shape)
+    return track.steady_crop(track.boxes_at(stretch, times), image_shape, 1 / FRAME_RATE).squares
+
+
+def driving_pictures(driving: Driving, side: int) -> Iterator[UInt8[np.ndarray, "side side 3"]]:
+    """The crops, one after the other."""
+    with contextlib.closing(read_at_frame_rate(driving.path, driving.start, driving.frames)) as pictures:
+        for pixels, square in zip(pictures, driving.squares, strict=True):
+            yield crop_square(pixels, square, side)
+
+
+def driving_motion(driving: Driving, encode: Encoder, side: int) -> Iterator[Latents]:
+    """Motion latents of the crops, at most `BATCH` frames at a time; `encode` as `pictures.frame_encoder` makes it."""
+    with contextlib.closing(driving_pictures(driving, side)) as pictures:
+        while batch := list(itertools.islice(pictures, BATCH)):
+            yield encode(np.stack(batch))
+
+
+class SavedMotion(NamedTuple):
+    """What `output.write_motion` wrote; the hash is empty where the file has none."""
+
+    latents: Latents
+    motion_hash: str
+
+
+def read_motion(path: str, dim: int) -> SavedMotion:
+    """Motion latents of an npz file, T frames of D = `dim` numbers.
+
+    Raises:
+        UserError: the file is missing, is no such file, or its latents have another size or rate.
+    """
+    file = require_file(path, "file of motion latents")
+    try:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as saved:
+            latents, rate = np.asarray(saved["motion_latents"], np.float32), float(saved.get("frame_rate", FRAME_RATE))
+            motion_hash = str(saved.get("motion_hash", ""))
+    except Exception as error:  # whatever a damaged file makes NumPy and zipfile raise
+        raise UserError(f"{path} holds no motion latents ({error}): give what sample.py --save_motion writes.") from None
+    _check_motion(path, latents, rate, dim)
+    return SavedMotion(latents, motion_hash)
+
+
+def _check_motion(path: str, latents: np.ndarray, rate: float, dim: int) -> None:
+    if latents.ndim != 2 or len(latents) == 0 or not np.isfinite(latents).all():
+        raise UserError(f"{path} holds no motion latents: motion_latents must be finite numbers [frames, {dim}].")
+    if latents.shape[1] != dim:
+        raise UserError(f"motion latents of {path} have {latents.shape[1]} numbers, not {dim}: use the motion stage of theirs.")
+    if rate != FRAME_RATE:
+        raise UserError(f"motion latents of {path} are {rate:g} a second, not {FRAME_RATE}: resample them.")
+
+
+def motion_pieces(motion: Float[np.ndarray, "t d"]) -> Iterator[Latents]:
+    """Saved motion in the pieces that a video's comes in."""
+    return (motion[start : start + BATCH] for start in range(0, len(motion), BATCH))

@@ -1,0 +1,112 @@
+"""Writing a video: the mp4 piece by piece, motion latents, and the JSON that says what they came from; all or none."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from jaxtyping import Float, UInt8
+
+from xactor_jax.errors import UserError
+from xactor_jax.media.image_io import write_whole
+from xactor_jax.media.video_io import VideoWriter
+from xactor_jax.sampling import provenance
+from xactor_jax.sampling.load import Models
+from xactor_jax.sampling.request import Wanted
+from xactor_jax.timing import FRAME_RATE
+
+Frames = UInt8[np.ndarray, "t h w 3"]
+Latents = Float[np.ndarray, "t d"]
+Progress = Callable[[int, int], None]
+"""Called with (frames written, frames in all)."""
+
+
+@contextlib.contextmanager
+def removed_on_error(*paths: str) -> Iterator[None]:
+    """Removes the files, where they have been written, if what is inside fails; files that were there before stay."""
+    new = [epath.Path(path) for path in paths if path and not epath.Path(path).exists()]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
+
+
+class Stopwatch:
+    """Seconds of the parts of a run, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Ends the part `name`."""
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
+
+
+def write_video(
+    path: str,
+    frames: Iterable[Frames],
+    total: int,
+    waveform: Float[np.ndarray, "samples"] | None,
+    size: int,
+    progress: Progress,
+    clock: Stopwatch,
+) -> None:
+    """Writes frames as they come, with their sound if any. Raises `RuntimeError` if they are not `total`."""
+    with VideoWriter(path, size, audio=waveform) as writer:
+        for chunk in frames:
+            if not writer.frames_written:
+                clock.lap("first_frames")
+            writer.write(chunk)
+            progress(writer.frames_written, total)
+        if writer.frames_written != total:
+            raise RuntimeError(f"{writer.frames_written} frames instead of {total}")
+    clock.lap("other_frames")
+
+
+def write_motion(path: str, motion: Latents, reference_motion: Float[np.ndarray, "d"], motion_hash: str) -> None:
+    """Motion latents as npz: `motion_latents` [T, D] at 25 frames a second, `reference_motion` [D]; standardised.
+
+    Also `motion_hash` of the motion stage that they belong to, and `frame_rate`.
+    """
+    buffer = io.BytesIO()
+    arrays = {"motion_latents": motion, "reference_motion": reference_motion, "motion_hash": motion_hash}
+    np.savez(buffer, **arrays, frame_rate=FRAME_RATE)
+    try:
+        write_whole(epath.Path(path), buffer.getvalue())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error}): check that its folder exists and is writable.") from error
+
+
+def origin_of(
+    models: Models,
+    request: Wanted,
+    settings: Mapping[str, Any],
+    frames: int,
+    inputs: Mapping[str, str],
+    timings: Mapping[str, float],
+) -> dict[str, Any]:
+    """What the JSON beside a video says of it. `inputs`: name → file; timings are in seconds."""
+    return {
+        "synthetic": True,
+        "arguments": {**dataclasses.asdict(request), **settings},
+        "seed": request.seed,
+        "frames": frames,
+        "frame_rate": FRAME_RATE,
+        "checkpoints": models.origins,
+        "inputs": provenance.inputs(**inputs),
+        "versions": provenance.versions(),
+        "devices": sorted({device.device_kind for device in jax.local_devices()}),
+        "timings": dict(timings),
+    }

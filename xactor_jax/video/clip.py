@@ -1,0 +1,134 @@
+"""CLIP's image encoder (Radford et al. 2021, arXiv 2103.00020): a picture to one vector of what it shows.
+
+    (1) h⁰ = LN([class; W ∗ x] + position)                            W: one convolution over patches that do not overlap
+    (2) u  = hⁱ + A(LN hⁱ),   hⁱ⁺¹ = u + F(LN u)                      A: self-attention, F: two layers, in between
+    (3) e  = P LN(hⁿ[class])                                          x σ(1.702 x) or x Φ(x)
+    (4) x  = (resized(picture) − mean) / std                          per colour, of pictures in [0, 1]
+
+The renderer is told the reference's person by e (one token of 768 numbers with ViT-L/14; zeros where there is none).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+
+from xactor_jax.errors import UserError
+from xactor_jax.layers.convolution import Dtype
+from xactor_jax.layers.spatial_attention import BankAttention
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+"""Of the pictures that CLIP was trained on, by colour."""
+
+ACTIVATIONS = {"quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x), "gelu": lambda x: jax.nn.gelu(x, approximate=False)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSettings:
+    """Sizes; the defaults are those of ViT-L/14 with projection, 304 M parameters."""
+
+    image_size: int = 224
+    """Side of the square that pictures are resized to, in pixels."""
+    patch: int = 14
+    width: int = 1024
+    depth: int = 24
+    heads: int = 16
+    mlp_width: int = 4096
+    projection: int = 768
+    """Numbers in e."""
+    activation: str = "quick_gelu"
+    """In F: quick_gelu or gelu."""
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise UserError(f"CLIP's activation {self.activation!r} is not known: use {' or '.join(ACTIVATIONS)}.")
+
+    @property
+    def tokens(self) -> int:
+        """Patches and the class."""
+        return (self.image_size // self.patch) ** 2 + 1
+
+
+class ClipBlock(nn.Module):
+    """(2)."""
+
+    settings: ClipSettings
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, h: Float[Array, "b n c"]) -> Float[Array, "b n c"]:
+        s = self.settings
+        attention = BankAttention(s.heads, bias=True, dtype=self.dtype, name="attention")
+        h = h + attention(_layer_norm(s, self.dtype, "attention_norm")(h)[:, None])[:, 0]
+        wide = nn.Dense(s.mlp_width, dtype=self.dtype, name="mlp_in")(_layer_norm(s, self.dtype, "mlp_norm")(h))
+        return h + nn.Dense(s.width, dtype=self.dtype, name="mlp_out")(ACTIVATIONS[s.activation](wide))
+
+
+class ClipVision(nn.Module):
+    """(1) to (3)."""
+
+    settings: ClipSettings
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w 3"]) -> Float[Array, "b e"]:
+        """Of pictures that went through (4)."""
+        s, normal = self.settings, nn.initializers.normal(0.02)
+        window = (s.patch, s.patch)
+        patches = nn.Conv(s.width, window, window, "VALID", use_bias=False, dtype=self.dtype, name="patches")(x)
+        patches = patches.reshape(len(x), -1, s.width)
+        first = jnp.broadcast_to(self.param("class", normal, (s.width,)).astype(patches.dtype), (len(x), 1, s.width))
+        h = jnp.concatenate([first, patches], axis=1) + self.param("position", normal, (s.tokens, s.width))
+        h = _layer_norm(s, self.dtype, "norm_in")(h)
+        for i in range(s.depth):
+            h = ClipBlock(s, self.dtype, name=f"block{i}")(h)
+        e = _layer_norm(s, self.dtype, "norm_out")(h[:, 0])
+        return nn.Dense(s.projection, use_bias=False, dtype=self.dtype, name="projection")(e).astype(jnp.float32)
+
+
+def _layer_norm(s: ClipSettings, dtype: Dtype, name: str) -> nn.LayerNorm:
+    """The variance as it is defined: a few numbers of h are hundreds of times the others."""
+    return nn.LayerNorm(epsilon=s.epsilon, use_fast_variance=False, dtype=dtype, name=name)
+
+
+def clip_input(images: Float[Array, "b height width 3"], size: int = 224) -> Float[Array, "b size size 3"]:
+    """(4) of pictures in [-1, 1]: the shorter side to `size` (bicubic, antialiased), the middle of the longer, standardised."""
+    b, height, width, _ = images.shape
+    rows, columns = (int(size * side / min(height, width)) for side in (height, width))
+    y = jax.image.resize((images + 1.0) / 2.0, (b, rows, columns, 3), "cubic", antialias=True)
+    top, left = (rows - size) // 2, (columns - size) // 2
+    y = jnp.clip(y[:, top : top + size, left : left + size], 0.0, 1.0)
+    return (y - jnp.asarray(MEAN)) / jnp.asarray(STD)
+
+
+@dataclass(frozen=True)
+class ClipModel:
+    """The image encoder as other parts use it; pure functions, parameters apart."""
+
+    module: ClipVision
+
+    @classmethod
+    def from_network(cls, network: ConfigDict, precision: str = "float32") -> ClipModel:
+        """From `config.network` of a checkpoint that launch/import_weights.py has written."""
+        return cls(ClipVision(ClipSettings(**network), jnp.bfloat16 if precision == "bfloat16" else None))
+
+    @property
+    def settings(self) -> ClipSettings:
+        return self.module.settings
+
+    def init(self, key: jax.Array) -> Any:
+        """Fresh parameters."""
+        size = self.settings.image_size
+        return self.module.init(key, jnp.zeros((1, size, size, 3)))["params"]
+
+    def embed(self, params: Any, images: Float[Array, "b height width 3"]) -> Float[Array, "b e"]:
+        """e of pictures in [-1, 1] of any size."""
+        return self.module.apply({"params": params}, clip_input(images, self.settings.image_size))
