@@ -210,7 +210,7 @@ def test_files_of_several_are_named_in_errors(tmp_path, several):
 
 
 def test_kinds_and_names_that_are_not_known_are_refused(tmp_path):
-    with pytest.raises(UserError, match="no kind of network 'gpt': use wav2vec2, .*xnemo_motion"):
+    with pytest.raises(UserError, match=r"no kind of network 'gpt': use wav2vec2, .*xnemo_motion"):
         import_weights("gpt", tmp_path / "x.pth", tmp_path / "a")
     with pytest.raises(UserError, match=r"end in \.safetensors"):
         write_weights(tmp_path / "x.pth", {})

@@ -38,6 +38,7 @@ class Keep(NamedTuple):
     audio: Bool[Array, "batch"]
     reference: Bool[Array, "batch"]
     emotion: Bool[Array, "batch"]
+    """Label and guess of it, (8), both; every guess is as good as another where they are hidden."""
 
 
 class Conditions(NamedTuple):
@@ -303,7 +304,8 @@ class ActorNetwork(nn.Module):
         if summary is None:
             return known + self.emotion(emotion.label, kept, emotion.intensity)
         self.sow("intermediates", "emotion_logits", summary.logits)
-        return known + self.emotion(emotion.label, kept, emotion.intensity, nn.softmax(summary.logits)) + summary.told
+        guess = jnp.where(kept[..., None], nn.softmax(summary.logits), 1.0 / self.emotions)
+        return known + self.emotion(emotion.label, kept, emotion.intensity, guess) + summary.told
 
     def predicted(
         self, h: Float[Array, "batch frames width"], c: Float[Array, "batch frames width"]

@@ -12,11 +12,12 @@ from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
 from xactor_jax.actor.model import ActorModel
-from xactor_jax.actor.network import Conditions
+from xactor_jax.actor.network import Conditions, Keep
 from xactor_jax.actor.objective import Objective, heard_error, keep_all, surrounded_audio
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
+from xactor_jax.labels import UNKNOWN_EMOTION
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 
 PREVIEWED = 4
@@ -84,12 +85,13 @@ class ActorTask:
         size, mask = batch["motion_latents"].shape[0], batch["mask"]
         noised = self.objective.noised(noise_key, batch["motion_latents"], self.model.network.chunk)
         keep = self.objective.keep(keep_key, size) if train else keep_all(size)
-        arguments = noised.x_t, noised.t, self.conditions(batch), keep, mask > 0
+        conditions, keep = untold(self.conditions(batch), keep)
+        arguments = noised.x_t, noised.t, conditions, keep, mask > 0
         prediction, sown = self.model.network.apply({"params": variables.params}, *arguments, mutable="intermediates")
         loss, metrics = self.objective.loss(prediction, noised, mask)
         if self.objective.heard:
             (logits,) = sown["intermediates"]["emotion_logits"]
-            error, metrics["heard_accuracy"] = heard_error(logits, arguments[2].emotion, mask)
+            error, metrics["heard_accuracy"] = heard_error(logits, self.conditions(batch).emotion, mask)
             loss, metrics = loss + self.objective.heard * error, {**metrics, "heard_error": error}
         return LossOutput(loss, metrics, variables.buffers)
 
@@ -102,6 +104,13 @@ class ActorTask:
         generated = self.model.rollout(variables, key, audio, reference, felt, self.preview_settings)
         panels = [motion_curves(true[i], generated[i]) for i in range(min(2, len(true)))]
         return {"motion": jnp.concatenate(panels, axis=1), **liveliness(generated, true, mask)}
+
+
+def untold(conditions: Conditions, keep: Keep) -> tuple[Conditions, Keep]:
+    """An emotion that is dropped becomes an unknown one, which may still be heard."""
+    label = jnp.where(keep.emotion[:, None], conditions.emotion.label, UNKNOWN_EMOTION)
+    felt = conditions.emotion._replace(label=label)
+    return conditions._replace(emotion=felt), keep._replace(emotion=jnp.ones_like(keep.emotion))
 
 
 def liveliness(
