@@ -7,9 +7,9 @@ python launch/train.py --config=configs/actor.py:large      # 547 M parameters, 
 
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 22 minutes (1.8 steps a second) after the clips of 20 s are drawn and
 encoded (14 minutes of CPU). Performing 2 minutes of 6 people never seen (python launch/drift.py --minutes 2 --people 6
---probe_people 150 --out DIR), the jaw correlates with the true one at 0.954, and 0.47 of the emotions of the speech are told from
-the motion, of true motion 0.70, by chance 0.23; with rollout.emotion_guidance 1 0.39. Without label embeddings that start at the
-size of what they join, and objective.heard, it was no better than chance.
+--probe_people 150 --out DIR), the jaw correlates with the true one at 0.954, and 0.47 of the emotions of the speech are told
+from the motion, of true motion 0.70, by chance 0.23; with rollout.emotion_guidance 1 0.39. Without objective.heard, and label
+embeddings that start at the size of what they join, it was no better than chance.
 """
 
 from ml_collections import ConfigDict
