@@ -116,6 +116,28 @@ def test_summary_is_mean_and_deviation_weighted_by_the_scores_of_what_counts() -
         np.testing.assert_allclose(values, h @ params[name]["kernel"] + params[name]["bias"], atol=1e-3)
 
 
+def test_the_emotion_of_a_voice_stands_in_for_an_unknown_one_and_is_hidden_with_it() -> None:
+    """What the guess of (8) depends on alone is moved; a told label, and one that is hidden, leave no room for a guess."""
+    config = toy_config()
+    config.network.audio_memory = 6
+    task = ActorTask.from_config(config)
+    params = randomised(jax.jit(task.init)(jax.random.key(0))).params
+    guess = {**params["summary"]["emotion"], "bias": params["summary"]["emotion"]["bias"].at[2].add(3.0)}
+    other = {**params, "summary": {**params["summary"], "emotion": guess}}
+    _, i = parts()
+
+    @jax.jit
+    def said(params, label, keep):
+        conditions = Conditions(i["audio"], i["reference"], Emotion(label, jnp.ones(label.shape)))
+        return task.model.network.apply({"params": params}, i["x"], i["t"], conditions, keep, i["valid"])
+
+    unknown, shown = jnp.full((1, FRAMES), -1), keep_all(1)
+    hidden = shown._replace(emotion=jnp.zeros(1, bool))
+    moved = lambda label, keep: bool((said(params, label, keep) != said(other, label, keep)).any())
+    assert moved(unknown, shown)
+    assert not moved(unknown + 2, shown) and not moved(unknown, hidden) and not moved(unknown + 2, hidden)
+
+
 def test_padding_has_no_influence_on_real_frames() -> None:
     short = {"valid": jnp.arange(FRAMES)[None] < 7}
     for name in ("x", "t", "emotion", "intensity"):

@@ -259,7 +259,7 @@ class ActorNetwork(nn.Module):
         memory: Memory,
         first: int,
     ) -> tuple[Float[Array, "batch frames dim"], KeyValue]:
-        """(1) to (7) for frames of these numbers that see what the mask says of (reference, first chunk, past, themselves)."""
+        """(1) to (8) for frames of these numbers that see what the mask says of (reference, first chunk, past, themselves)."""
         h = self.token(x.astype(self.dtype or x.dtype))
         audio = self.audio(conditions.audio, keep.audio)
         summary = self.summary(audio, self.counted(frames, audio.shape[1])) if self.audio_memory else None
