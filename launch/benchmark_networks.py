@@ -56,30 +56,12 @@ def seconds_of(call: Callable[[], Any], repeats: int) -> float:
     return min(times[1:])
 
 
-def operations(jaxpr: Any) -> float:
-    """Of the matrix products and convolutions of a jaxpr, loops as often as they run."""
-    total = 0.0
-    for equation in jaxpr.eqns:
-        inner = [getattr(x, "jaxpr", x) for x in equation.params.values() if hasattr(getattr(x, "jaxpr", x), "eqns")]
-        total += equation.params.get("length", 1) * sum(map(operations, inner))
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            left = equation.invars[0].aval.shape
-            terms = 1
-            for axis in contracted:
-                terms *= left[axis]
-            total += 2.0 * equation.outvars[0].aval.size * terms
-        if equation.primitive.name == "conv_general_dilated":
-            kernel = equation.invars[1].aval
-            outputs = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
-            total += 2.0 * equation.outvars[0].aval.size * kernel.size / outputs
-    return total
-
-
 def ours(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """What is measured of a network of the preset."""
     import jax
     import jax.numpy as jnp
+
+    from xactor_jax.parallel.operations import operations
 
     function, shapes = network(name, arguments)
     size = sum(x.size for x in jax.tree.leaves(shapes[0]))
