@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from xactor_jax.parallel.mesh import BATCH_AXES, batch_sharding, replicated
+from xactor_jax.parallel.operations import marked
 from xactor_jax.training.optimizer import freeze, learning_rate
 from xactor_jax.training.randomness import stream_key
 from xactor_jax.training.state import TrainState
@@ -53,7 +54,7 @@ def loss_and_gradients(task: Task, variables: Variables, batch: Batch, key: jax.
     def loss(params: Tree) -> tuple[jax.Array, LossOutput]:
         frozen = freeze(params, task.param_labels(params))
         output = task.loss(Variables(frozen, variables.buffers), batch, key, True)
-        return output.loss, output
+        return marked(output.loss), output
 
     (_, output), gradients = jax.value_and_grad(loss, has_aux=True)(variables.params)
     return output, gradients
