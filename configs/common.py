@@ -37,7 +37,9 @@ def get_common(stage: str) -> ConfigDict:
     c.mesh = ConfigDict()
     c.mesh.data = -1  # devices that split the batch alone; -1: all that the other axes leave
     c.mesh.fsdp = 1  # devices that split the batch and every large parameter
+    c.mesh.context = 1  # devices that split the frames of every example; where it has none, the batch too
     c.mesh.tensor = 1  # devices that split the features inside a layer
+    c.mesh.slices = 0  # TPU slices or GPU nodes, which data alone spans; 0: as the devices say; 1: all axes may span them
 
     c.checkpoint = ConfigDict()
     c.checkpoint.every = 500  # steps

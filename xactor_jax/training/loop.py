@@ -20,7 +20,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.parallel.mesh import check_batch_size, make_mesh
+from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.operations import model_operations
 from xactor_jax.paths import absolute
 from xactor_jax.training import metrics as m
@@ -28,7 +28,7 @@ from xactor_jax.training.experiment import write_config
 from xactor_jax.training.interruption import interruption
 from xactor_jax.training.journal import DivergedError, Journal
 from xactor_jax.training.profiling import profiler
-from xactor_jax.training.programs import Programs, make_programs
+from xactor_jax.training.programs import Programs, check_layout, make_programs
 from xactor_jax.training.progress import progress
 from xactor_jax.training.saving import Checkpoints, check_workdir, make_workdir
 from xactor_jax.training.state import TrainState
@@ -67,7 +67,7 @@ def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: 
     work and `DivergedError` when a number is not finite; the checkpoints before that are kept.
     """
     clock, folder, mesh = Clock(), absolute(workdir), make_mesh(config.mesh)
-    check_batch_size(config.batch_size, config.grad_accumulation, mesh)
+    check_layout(config, task, mesh)
     check_workdir(folder, config)
     programs = make_programs(config, task, mesh)
     iterator = make_iterator("train", *programs.share)
