@@ -18,6 +18,7 @@ def get_common(stage: str) -> ConfigDict:
     c.batch_size = 32  # examples per optimiser step, over all processes and devices
     c.grad_accumulation = 1  # microbatches that one optimiser step is split into; divides batch_size
     c.precision = "float32"  # of activations: float32 or bfloat16; parameters, norms and softmax stay float32
+    c.remat = "none"  # what a block's backward pass computes again to save memory: none, dots (all but products), full (all)
     c.ema_decay = 0.999  # of the exponential moving average of parameters, ramped as min(decay, (1+step)/(10+step))
 
     c.optimizer = ConfigDict()
@@ -36,7 +37,9 @@ def get_common(stage: str) -> ConfigDict:
     c.mesh = ConfigDict()
     c.mesh.data = -1  # devices that split the batch alone; -1: all that the other axes leave
     c.mesh.fsdp = 1  # devices that split the batch and every large parameter
+    c.mesh.context = 1  # devices that split the frames of every example; where it has none, the batch too
     c.mesh.tensor = 1  # devices that split the features inside a layer
+    c.mesh.slices = 0  # TPU slices or GPU nodes, which data alone spans; 0: as the devices say; 1: all axes may span them
 
     c.checkpoint = ConfigDict()
     c.checkpoint.every = 500  # steps

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from xactor_jax.parallel.chips import chip_of
-from xactor_jax.parallel.operations import operations
+from xactor_jax.parallel.operations import marked, model_operations, operations
 
 
 def count(function, *shapes: tuple[int, ...]) -> float:
@@ -33,6 +33,41 @@ def test_loops_branches_and_what_is_computed_again() -> None:
     assert count(either, (4, 4), (4, 4)) == 2 * one
     backward = jax.grad(lambda w, x: jax.checkpoint(lambda w: jnp.sin(jnp.sin(x @ w) @ w).sum())(w))
     assert count(backward, (4, 4), (4, 4)) > count(jax.grad(lambda w, x: jnp.sin(jnp.sin(x @ w) @ w).sum()), (4, 4), (4, 4))
+
+
+def block(h: jax.Array, w: jax.Array) -> jax.Array:
+    return jnp.sin(jnp.sin(h @ w) @ w)
+
+
+def gradients(block, looped: bool):
+    """Of three blocks, one after the other or in a loop."""
+
+    def loss(w: jax.Array, x: jax.Array) -> jax.Array:
+        if looped:
+            return marked(jax.lax.scan(lambda h, _: (block(h, w), None), x, None, length=3)[0].sum())
+        return marked(block(block(block(x, w), w), w).sum())
+
+    return jax.make_jaxpr(jax.value_and_grad(loss))(jnp.ones((4, 4)), jnp.ones((4, 4))).jaxpr
+
+
+@pytest.mark.parametrize("looped", [False, True])
+@pytest.mark.parametrize("policy", [None, jax.checkpoint_policies.dots_saveable, jax.checkpoint_policies.everything_saveable])
+def test_rematerialisation_is_left_out(looped: bool, policy) -> None:
+    plain, again = gradients(block, looped), gradients(jax.checkpoint(jax.jit(block), policy=policy), looped)
+    # Six products forward, twelve backward; the gradient of what the first of them sees is not asked for outside a loop.
+    assert model_operations(again) == model_operations(plain) == operations(plain) == (18 if looped else 17) * 2 * 4**3
+    assert operations(again) > operations(plain) or policy is not None
+
+
+def test_a_branch_of_the_backward_pass_counts() -> None:
+    loss = lambda w: marked(jax.lax.cond(w.sum() > 0, lambda w: (w @ w @ w).sum(), lambda w: (w @ w).sum(), w))
+    jaxpr = jax.make_jaxpr(jax.grad(jax.checkpoint(loss)))(jnp.ones((4, 4))).jaxpr
+    assert model_operations(jaxpr) == 6 * 2 * 4**3
+
+
+def test_a_marked_loss_is_the_loss() -> None:
+    value, gradient = jax.jit(jax.value_and_grad(lambda x: marked(x**3)))(2.0)
+    assert (value, gradient) == (8.0, 12.0)
 
 
 @pytest.mark.parametrize(

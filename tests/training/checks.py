@@ -20,6 +20,7 @@ from xactor_jax.parallel.mesh import make_mesh, put_batch
 from xactor_jax.training.experiment import read_config
 from xactor_jax.training.programs import make_programs
 from xactor_jax.training.saving import restore_iterator
+from xactor_jax.training.throughput import is_timing
 from xactor_jax.training.trees import FOLDER, read_arrays, saved_steps, saved_tree
 
 Build = Callable[[ConfigDict], tuple[Any, Any]]
@@ -138,8 +139,7 @@ def assert_identical(left: Mapping[str, np.ndarray], right: Mapping[str, np.ndar
 def curve(workdir: pathlib.Path) -> list[dict[str, float]]:
     """metrics.jsonl without what depends on the speed of the machine."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    timing = ("train/steps_per_second", "train/data_wait")
-    return [{name: value for name, value in line.items() if name not in timing} for line in lines]
+    return [{name: value for name, value in line.items() if not is_timing(name)} for line in lines]
 
 
 def assert_resume_is_exact(

@@ -106,7 +106,10 @@ def test_two_processes_stop_together_and_one_goes_on(tmp_path: pathlib.Path) -> 
     ("arguments", "message"),
     [
         (["--config.stepz=3"], "error: the config has no setting stepz: did you mean --config.steps?\n"),
-        (["--config.mesh.fsdp=3"], "error: mesh.data=-1, mesh.fsdp=3, mesh.tensor=1 does not fit the 2 devices"),
+        (
+            ["--config.mesh.fsdp=3"],
+            "error: mesh.data=-1, mesh.fsdp=3, mesh.context=1, mesh.tensor=1 does not fit the 2 devices",
+        ),
     ],
 )
 def test_mistakes_on_the_command_line(tmp_path: pathlib.Path, arguments: list[str], message: str) -> None:

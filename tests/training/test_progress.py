@@ -7,13 +7,14 @@ import time
 import pytest
 
 from xactor_jax.training.interruption import interruption
-from xactor_jax.training.progress import Stopwatch, clock, describe, progress
+from xactor_jax.training.progress import clock, describe, progress
 
 
 def test_the_line() -> None:
     scalars = {"loss": 0.123456, "steps_per_second": 4.0, "data_wait": 0.256}
     expected = "step 20/1000 · loss 0.1235 · 4.00 steps/s · waiting for data 26 % · 4:05 left"
     assert describe(20, 1000, scalars) == expected
+    assert " · 4.00 steps/s · 41 % of the peak · waiting" in describe(20, 1000, {**scalars, "utilisation": 0.408})
     assert describe(1, 10, {"loss": 1.0}).endswith("? left")
 
 
@@ -40,19 +41,6 @@ def test_a_live_line_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypat
     with progress(10, True) as show:
         show(5, {"loss": 2.0, "steps_per_second": 1.0})
     assert "step 5/10 · loss 2" in capsys.readouterr().err
-
-
-def test_the_stopwatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    watch = Stopwatch()
-    with watch.waiting():
-        now[0] += 2.0
-    now[0] += 6.0
-    watch.steps = 4
-    assert watch.lap() == {"steps_per_second": 0.5, "data_wait": 0.25}
-    now[0] += 1.0
-    assert watch.lap() == {"steps_per_second": 0.0, "data_wait": 0.0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -39,6 +39,8 @@ class ToyTask:
     hidden: int = HIDDEN
     poison_step: int = -1
     stage: str = "toy"
+    frame_entries: tuple[str, ...] = ()
+    folds_frames: bool = False
     partition_rules: tuple = (("hidden/kernel", P("fsdp", "tensor")), ("out/kernel", P("tensor", "fsdp")))
     pretrained: Any = None
 

@@ -22,6 +22,7 @@ from xactor_jax.actor.stream import Features, Stream
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.emotion import Emotion, EmotionTrack, Labels, frames_of
 from xactor_jax.errors import UserError
+from xactor_jax.layers.remat import checked_remat
 from xactor_jax.training.task import Variables
 
 Felt = Labels | Emotion | EmotionTrack | Sequence[EmotionTrack]
@@ -45,7 +46,8 @@ class ActorModel:
         if n.width % (4 * n.heads):
             raise UserError(f"a width of {n.width} does not give {n.heads} heads a multiple of 4 features each: change either")
         dtype = None if config.precision == "float32" else jnp.dtype(config.precision)
-        network = ActorNetwork(dtype=dtype, **{name: value for name, value in n.items() if name != "audio_dim"})
+        remat = checked_remat(config.get("remat", "none"))
+        network = ActorNetwork(dtype=dtype, remat=remat, **{name: value for name, value in n.items() if name != "audio_dim"})
         return cls(network=network, process=GaussianProcess(**config.diffusion), audio_dim=n.audio_dim)
 
     def window(self, settings: RolloutSettings) -> Window:

@@ -30,6 +30,7 @@ from xactor_jax.layers.attention import KeyValue, SelfAttention, WindowedCrossAt
 from xactor_jax.layers.convolution import Dtype
 from xactor_jax.layers.embeddings import LabelEmbedding, NoiseLevelEmbedding, OptionalFeatures
 from xactor_jax.layers.modulation import ModulationTable, SharedModulation, layer_norm, modulate
+from xactor_jax.layers.remat import rematerialised
 
 
 class Keep(NamedTuple):
@@ -174,6 +175,8 @@ class ActorNetwork(nn.Module):
     """Frames of its own chunk after itself that a frame sees; -1: the whole chunk."""
     sink_chunk: bool = False
     """Whether the first chunk is a sink."""
+    remat: str = "none"
+    """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
     dtype: Dtype = None
 
     def setup(self) -> None:
@@ -268,8 +271,9 @@ class ActorNetwork(nn.Module):
         sinks, kept = joined(memory.reference, memory.first), []
         for i in range(self.depth):
             layer = lambda stack, i=i: KeyValue(*(x[i] for x in stack))
-            block = getattr(self, f"block_{i}")
-            h, own = block(h, modulation, audio, mask, layer(sinks), layer(memory.past), first)
+            block = lambda net, *tokens, i=i: getattr(net, f"block_{i}")(*tokens, first)
+            block = rematerialised(block, self.remat)
+            h, own = block(self, h, modulation, audio, mask, layer(sinks), layer(memory.past))
             kept.append(own)
         return self.predicted(h, c), stacked(kept)
 

@@ -36,6 +36,8 @@ class ActorTask:
     window: int
     preview_settings: RolloutSettings
     stage: str = "actor"
+    frame_entries: tuple[str, ...] = ("motion_latents", "audio_features", "emotion", "emotion_intensity", "mask")
+    folds_frames: bool = False
     partition_rules: Rules = (
         (r"(query|key|value|inner|token|sink/linear|reference/linear|modulation/all)/kernel", P("fsdp", "tensor")),
         (r"(out|outer|prediction)/kernel", P("tensor", "fsdp")),

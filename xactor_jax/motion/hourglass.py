@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from xactor_jax.layers.convolution import depth_to_space, group_norm
+from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.spatial_attention import BankAttention, GatedFeedForward
 from xactor_jax.motion.posterior import Posterior, bounded
 
@@ -77,10 +78,11 @@ class Hourglass(nn.Module):
 
     channels: int
     dtype: Any = jnp.float32
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, x: Images, train: bool = False) -> Images:
-        unit = lambda name: ResidualUnit(self.channels, self.dtype, name=name)
+        unit = lambda name: rematerialised(ResidualUnit, self.remat)(self.channels, self.dtype, name=name)
         skips, x = [], x.astype(self.dtype)
         for level in reversed(range(LEVELS)):
             skips.append(nn.Dropout(DROPOUT, deterministic=not train)(unit(f"skip{level}")(x)))
@@ -124,13 +126,15 @@ class HourglassEncoder(nn.Module):
     attention_width: int
     variance: bool = True
     dtype: Any = jnp.float32
+    remat: str = "none"
+    """What the backward pass of residual units and attentions computes again, of `xactor_jax.layers.remat`."""
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"], train: bool = False) -> Posterior:
         """`train` needs a key for "dropout"."""
         features = self._features(images)
-        features = Hourglass(self.widths[2], self.dtype, name="hourglass")(features, train)
-        x = self._landmarks(ResidualUnit(self.widths[2], self.dtype, name="top")(features))
+        features = Hourglass(self.widths[2], self.dtype, self.remat, name="hourglass")(features, train)
+        x = self._landmarks(self._unit(self.widths[2], "top")(features))
         x = nn.Conv(1, (3, 3), strides=(2, 2), padding=1, dtype=self.dtype, name="to_map")(x)
         x = nn.relu(x).reshape(x.shape[0], -1).astype(jnp.float32)
         mean = nn.Dense(self.latent_dim, name="to_mean")(x)
@@ -143,17 +147,23 @@ class HourglassEncoder(nn.Module):
         """At a quarter of the side, the hourglass's input."""
         x = nn.Conv(self.widths[0], (7, 7), strides=(2, 2), padding=3, dtype=self.dtype, name="stem")(images)
         x = nn.relu(FrozenBatchNorm(dtype=self.dtype, name="stem_norm")(x))
-        x = ResidualUnit(self.widths[1], self.dtype, name="unit0")(x)
-        x = halved(PatchAttention(4, self.attention_width, self.dtype, name="attention0")(x))
-        x = ResidualUnit(self.widths[1], self.dtype, name="unit1")(x)
-        x = ResidualUnit(self.widths[2], self.dtype, name="unit2")(x)
-        return PatchAttention(2, self.attention_width, self.dtype, name="attention1")(x)
+        x = self._unit(self.widths[1], "unit0")(x)
+        x = halved(self._attention(4, "attention0")(x))
+        x = self._unit(self.widths[1], "unit1")(x)
+        x = self._unit(self.widths[2], "unit2")(x)
+        return self._attention(2, "attention1")(x)
+
+    def _unit(self, channels: int, name: str) -> nn.Module:
+        return rematerialised(ResidualUnit, self.remat)(channels, self.dtype, name=name)
+
+    def _attention(self, patch: int, name: str) -> nn.Module:
+        return rematerialised(PatchAttention, self.remat)(patch, self.attention_width, self.dtype, name=name)
 
     def _landmarks(self, x: Images) -> Float[Array, "b h w 68"]:
         """Rectified maps."""
         x = nn.Dense(self.widths[2], dtype=self.dtype, name="last")(x)
         x = FrozenBatchNorm(dtype=self.dtype, name="last_norm")(x)
-        x = PatchAttention(2, self.attention_width, self.dtype, name="attention2")(x)
+        x = self._attention(2, "attention2")(x)
         x = nn.Dense(LANDMARKS, dtype=self.dtype, name="to_landmarks")(nn.relu(x))
         return nn.relu(FrozenBatchNorm(dtype=self.dtype, name="landmarks_norm")(x))
 

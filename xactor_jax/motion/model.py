@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
+from xactor_jax.layers.remat import checked_remat
 from xactor_jax.motion.decoder import MotionDecoder
 from xactor_jax.motion.encoder import MotionEncoder
 from xactor_jax.motion.hourglass import HourglassEncoder
@@ -77,7 +78,8 @@ def make_encoder(config: ConfigDict) -> Encoder:
     if name == "convolutional":
         return MotionEncoder(patch=n.patch, blocks=n.blocks, **shared)
     if name == "xnemo":
-        return HourglassEncoder(attention_width=n.attention_width, **shared)
+        remat = checked_remat(config.get("remat", "none"))
+        return HourglassEncoder(attention_width=n.attention_width, remat=remat, **shared)
     raise UserError(f"network.encoder={name} is not known: use convolutional or xnemo.")
 
 

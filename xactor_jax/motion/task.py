@@ -38,6 +38,8 @@ class MotionTask:
     discriminator: PatchDiscriminator
     weights: LossWeights
     stage: str = "motion"
+    frame_entries: tuple[str, ...] = ()
+    folds_frames: bool = False
     partition_rules: Rules = (
         (r"to_(posterior|mean|log_variance)/kernel", P("fsdp", None)),
         (r"(query|key|value|feed_forward/in|patches_out|match|last|to_landmarks)/kernel", P("fsdp", "tensor")),

@@ -1,9 +1,14 @@
-"""The device mesh: axes `data`, `fsdp` and `tensor`, and how a batch lies on it."""
+"""The device mesh: axes `data`, `fsdp`, `context` and `tensor`, and how a batch lies on it.
+
+The rows of a batch are split over `data` and `fsdp`; entries with frames, [batch, frames, ...], over `context` in their second
+dimension too. Where a stage has single pictures alone, `context` splits the rows with the other two. Neighbours on the last
+axes are the nearest: what is exchanged most, inside every layer, has the shortest way.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -11,9 +16,14 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
+from xactor_jax.parallel.slices import device_grid, in_slices
 
-AXES = ("data", "fsdp", "tensor")
+AXES = ("data", "fsdp", "context", "tensor")
 BATCH_AXES = ("data", "fsdp")
+FRAME_AXIS = "context"
+
+Entries = Collection[str]
+"""Names of the entries of a batch that have frames in their second dimension."""
 
 
 def mesh_shape(sizes: Sequence[int], num_devices: int) -> tuple[int, ...]:
@@ -26,20 +36,21 @@ def mesh_shape(sizes: Sequence[int], num_devices: int) -> tuple[int, ...]:
     if num_devices % given or (-1 not in sizes and given != num_devices):
         divisors = ", ".join(str(n) for n in range(1, num_devices + 1) if num_devices % n == 0)
         raise UserError(
-            f"{wish} does not fit the {num_devices} devices there are: let mesh.data be -1 and mesh.fsdp × mesh.tensor be one "
-            f"of {divisors}."
+            f"{wish} does not fit the {num_devices} devices there are: let mesh.data be -1 and mesh.fsdp × mesh.context × "
+            f"mesh.tensor be one of {divisors}."
         )
     return tuple(num_devices // given if size == -1 else size for size in sizes)
 
 
 def make_mesh(config: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Mesh of all devices (or those given) from `config.data`, `config.fsdp` and `config.tensor`.
+    """Mesh of all devices (or those given) from `config.mesh`; of several slices, `data` alone spans them.
 
-    The axes are `Auto`: the compiler propagates shardings. `jax.make_mesh` alone would make them `Explicit`.
+    An axis that is not in the config is 1. The axes are `Auto`: the compiler propagates shardings.
     """
     devices = jax.devices() if devices is None else devices
-    shape = mesh_shape([config[name] for name in AXES], len(devices))
-    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+    shape = mesh_shape([config.get(name, 1) for name in AXES], len(devices))
+    grid = device_grid(shape, in_slices(devices, config.get("slices", 0)))
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -47,34 +58,76 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Leading axis split over `data` and `fsdp` together."""
-    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+def row_axes(frame_entries: Entries = ()) -> tuple[str, ...]:
+    """Axes that split the rows of a batch."""
+    return BATCH_AXES if frame_entries else (*BATCH_AXES, FRAME_AXIS)
 
 
-def batch_shards(mesh: Mesh) -> int:
-    """Pieces that a batch is cut into."""
-    return math.prod(mesh.shape[name] for name in BATCH_AXES)
+def batch_spec(name: str, frame_entries: Entries = ()) -> PartitionSpec:
+    """How an entry of a batch is split: its rows, and its frames where it has any."""
+    return PartitionSpec(row_axes(frame_entries), *[FRAME_AXIS] * (name in frame_entries))
 
 
-def check_batch_size(batch_size: int, grad_accumulation: int, mesh: Mesh) -> None:
+def batch_shardings(names: Iterable[str], mesh: Mesh, frame_entries: Entries = ()) -> dict[str, NamedSharding]:
+    """Name → sharding of every entry of a batch."""
+    return {name: NamedSharding(mesh, batch_spec(name, frame_entries)) for name in names}
+
+
+def batch_sharding(mesh: Mesh, frame_entries: Entries = ()) -> NamedSharding:
+    """Rows alone split."""
+    return NamedSharding(mesh, PartitionSpec(row_axes(frame_entries)))
+
+
+def batch_shards(mesh: Mesh, frame_entries: Entries = ()) -> int:
+    """Pieces that the rows of a batch are cut into."""
+    return math.prod(mesh.shape[name] for name in row_axes(frame_entries))
+
+
+def check_batch_size(batch_size: int, grad_accumulation: int, mesh: Mesh, frame_entries: Entries = ()) -> None:
     """Raises `UserError` unless every microbatch divides over the mesh."""
-    unit = batch_shards(mesh) * grad_accumulation
+    shards = batch_shards(mesh, frame_entries)
+    unit = shards * grad_accumulation
     if grad_accumulation < 1 or batch_size < 1:
         raise UserError(f"batch_size={batch_size} and grad_accumulation={grad_accumulation} must both be at least 1.")
     if batch_size % unit:
         below, above = batch_size // unit * unit, -(-batch_size // unit) * unit
         numbers = f"{below} or {above}" if below else f"{above}"
+        axes = " × ".join(f"mesh.{name}" for name in row_axes(frame_entries) if name in BATCH_AXES or mesh.shape[name] > 1)
         raise UserError(
-            f"batch_size={batch_size} does not divide over {batch_shards(mesh)} devices (mesh.data × mesh.fsdp) × "
+            f"batch_size={batch_size} does not divide over {shards} devices ({axes}) × "
             f"{grad_accumulation} microbatches (grad_accumulation): use {numbers}."
+        )
+
+
+def check_frames(batch: Mapping[str, jax.ShapeDtypeStruct], mesh: Mesh, frame_entries: Entries) -> None:
+    """Raises `UserError` unless the frames of every entry divide over `context`."""
+    size = mesh.shape[FRAME_AXIS]
+    for frames in (batch[name].shape[1] for name in frame_entries):
+        if frames % size:
+            raise UserError(
+                f"{frames} frames of an example do not divide over mesh.context={size}: let it be a divisor of {frames}, or "
+                f"data.window a multiple of {size}."
+            )
+
+
+def check_one_row(batch_size: int, grad_accumulation: int, mesh: Mesh) -> None:
+    """Raises `UserError` where `context` would split nothing, because a device has several rows of a microbatch.
+
+    For networks that fold frames into rows: frames of several rows, of which a device has some each, are no block of the
+    folded dimension, and the compiler computes them on every device of `context`.
+    """
+    rows = batch_size // (math.prod(mesh.shape[name] for name in BATCH_AXES) * grad_accumulation)
+    if mesh.shape[FRAME_AXIS] > 1 and rows > 1:
+        raise UserError(
+            f"mesh.context={mesh.shape[FRAME_AXIS]} splits the frames of one example and every device has {rows} at a time: "
+            f"use grad_accumulation={rows * grad_accumulation}, or more devices in mesh.data or mesh.fsdp."
         )
 
 
 def share_of(process: int, pieces: Iterable[tuple[int, int]]) -> tuple[int, int]:
     """(index, count) of a process's part of a batch, given (process, first row) of every piece that a device holds.
 
-    Processes that hold the same rows, as happens where `tensor` spans several processes, read the same part.
+    Processes that hold the same rows, as happens where `tensor` or `context` spans several processes, read the same part.
     """
     rows: dict[int, set[int]] = {}
     for holder, first_row in pieces:
@@ -83,13 +136,24 @@ def share_of(process: int, pieces: Iterable[tuple[int, int]]) -> tuple[int, int]
     return shares.index(tuple(sorted(rows[process]))), len(shares)
 
 
-def process_share(mesh: Mesh, batch_size: int) -> tuple[int, int]:
-    """(index, count) of the part of a batch that this process must read."""
-    indices = batch_sharding(mesh).devices_indices_map((batch_size,))
+def process_share(mesh: Mesh, batch_size: int, frame_entries: Entries = ()) -> tuple[int, int]:
+    """(index, count) of the part of a batch that this process must read: rows with all their frames."""
+    indices = batch_sharding(mesh, frame_entries).devices_indices_map((batch_size,))
     return share_of(jax.process_index(), [(device.process_index, rows.start or 0) for device, (rows,) in indices.items()])
 
 
-def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Global arrays from this process's part of every array `[local batch, ...]`."""
-    sharding = batch_sharding(mesh)
-    return {name: jax.make_array_from_process_local_data(sharding, np.asarray(array)) for name, array in batch.items()}
+def put_batch(
+    batch: Mapping[str, np.ndarray], mesh: Mesh, frame_entries: Entries = (), parts: int | None = None
+) -> dict[str, jax.Array]:
+    """Global arrays from this process's part, one of `parts`, of every array `[local batch, ...]`, which has all its frames.
+
+    `parts` is found anew where it is not given.
+    """
+    parts = parts or process_share(mesh, batch_shards(mesh, frame_entries), frame_entries)[1]
+    shardings = batch_shardings(batch, mesh, frame_entries)
+
+    def put(name: str, array: np.ndarray) -> jax.Array:
+        shape = (parts * len(array), *array.shape[1:])
+        return jax.make_array_from_process_local_data(shardings[name], array, shape)
+
+    return {name: put(name, np.asarray(array)) for name, array in batch.items()}

@@ -2,8 +2,11 @@
 
 (1)  C[b, m, n] = Σ_k A[b, m, k] B[b, k, n]            2 · b m n · k
 (2)  a convolution                                     2 · outputs · (size of a filter)
+(3)  model operations = forward + what depends on dL/dL, the cotangent that the backward pass starts from
 
 Loops count as often as they run; `while`, whose number is not known, once; of the branches of a `cond`, the dearest.
+Rematerialisation computes parts of the forward pass again, inside the backward pass and from saved values alone: it depends
+on no cotangent, and equation 3 leaves it out.
 """
 
 from __future__ import annotations
@@ -11,10 +14,70 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import jax
+from jax.ad_checkpoint import checkpoint_name
+
+COTANGENT = "cotangent"
+
+
+@jax.custom_vjp
+def marked(loss: jax.Array) -> jax.Array:
+    """The loss itself; in its backward pass the cotangent has a name, by which equation 3 finds what depends on it."""
+    return loss
+
+
+marked.defvjp(lambda loss: (loss, None), lambda _, cotangent: (checkpoint_name(cotangent, COTANGENT),))
+
 
 def operations(jaxpr: Any) -> float:
-    """Equations 1 and 2 over a jaxpr, such as `jax.make_jaxpr(f)(x).jaxpr`."""
+    """Equations 1 and 2 over a jaxpr, such as `jax.make_jaxpr(f)(x).jaxpr`: all that is computed."""
     return sum(map(_of_equation, jaxpr.eqns), 0.0)
+
+
+def model_operations(jaxpr: Any) -> float:
+    """Equation 3 over a jaxpr in which the gradient of a `marked` loss is taken."""
+    return _counted(jaxpr, [False] * len(jaxpr.invars), False)[0]
+
+
+def _counted(jaxpr: Any, given: list[bool], again: bool) -> tuple[float, list[bool]]:
+    """(operations, which results depend on a cotangent), told which arguments do and whether the rest is computed again."""
+    depends = {var for var, marked_so in zip(jaxpr.invars, given, strict=True) if marked_so}
+    total = 0.0
+    for equation in jaxpr.eqns:
+        inputs = [_is_in(depends, atom) for atom in equation.invars]
+        count, outputs = _of_dependent(equation, inputs, again)
+        total += count
+        depends.update(var for var, marked_so in zip(equation.outvars, outputs, strict=True) if marked_so)
+    return total, [_is_in(depends, atom) for atom in jaxpr.outvars]
+
+
+def _is_in(depends: set[Any], atom: Any) -> bool:
+    return not hasattr(atom, "val") and atom in depends  # a literal has a value and cannot be hashed
+
+
+def _of_dependent(equation: Any, inputs: list[bool], again: bool) -> tuple[float, list[bool]]:
+    name, params = equation.primitive.name, equation.params
+    inner = [jaxpr for value in params.values() for jaxpr in _jaxprs(value)]
+    if name == "scan":
+        return _of_scan(params, inner[0], inputs, again)
+    if name == "cond":
+        inputs = inputs[1:]
+    if inner and all(len(jaxpr.invars) == len(inputs) for jaxpr in inner):
+        results = [_counted(jaxpr, inputs, again or bool(params.get("differentiated"))) for jaxpr in inner]
+        return max(count for count, _ in results), [any(column) for column in zip(*(out for _, out in results), strict=True)]
+    dependent = any(inputs) or (name == "name" and params["name"] == COTANGENT)
+    return 0.0 if again and not dependent else _of_equation(equation), [dependent] * len(equation.outvars)
+
+
+def _of_scan(params: Any, body: Any, inputs: list[bool], again: bool) -> tuple[float, list[bool]]:
+    """What depends on a cotangent in one round carries it into the next."""
+    first, count = params["num_consts"], params["num_carry"]
+    while True:
+        total, outputs = _counted(body, inputs, again)
+        carried = [a or b for a, b in zip(inputs[first : first + count], outputs[:count], strict=True)]
+        if carried == inputs[first : first + count]:
+            return params["length"] * total, outputs
+        inputs = [*inputs[:first], *carried, *inputs[first + count :]]
 
 
 def _of_equation(equation: Any) -> float:

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import grain
@@ -20,18 +20,20 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.parallel.mesh import check_batch_size, make_mesh
+from xactor_jax.parallel.mesh import make_mesh
+from xactor_jax.parallel.operations import model_operations
 from xactor_jax.paths import absolute
 from xactor_jax.training import metrics as m
 from xactor_jax.training.experiment import write_config
 from xactor_jax.training.interruption import interruption
 from xactor_jax.training.journal import DivergedError, Journal
 from xactor_jax.training.profiling import profiler
-from xactor_jax.training.programs import Programs, make_programs
+from xactor_jax.training.programs import Programs, check_layout, make_programs
 from xactor_jax.training.progress import progress
 from xactor_jax.training.saving import Checkpoints, check_workdir, make_workdir
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.task import Task, Variables
+from xactor_jax.training.throughput import Clock, carried_from, work_of
 from xactor_jax.training.trees import FOLDER, saved_steps
 
 MakeIterator = Callable[[str, int, int], grain.DatasetIterator]
@@ -44,6 +46,8 @@ class Run:
     """One run in progress: what the loop needs beside state and data."""
 
     config: ConfigDict
+    folder: epath.Path
+    """The workdir."""
     programs: Programs
     validation: Callable[[], grain.DatasetIterator]
     checkpoints: Checkpoints
@@ -62,8 +66,8 @@ def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: 
     iterator of dicts of NumPy arrays. SIGTERM and Ctrl-C save and return early. Raises `UserError` for settings that cannot
     work and `DivergedError` when a number is not finite; the checkpoints before that are kept.
     """
-    folder, mesh = absolute(workdir), make_mesh(config.mesh)
-    check_batch_size(config.batch_size, config.grad_accumulation, mesh)
+    clock, folder, mesh = Clock(), absolute(workdir), make_mesh(config.mesh)
+    check_layout(config, task, mesh)
     check_workdir(folder, config)
     programs = make_programs(config, task, mesh)
     iterator = make_iterator("train", *programs.share)
@@ -74,7 +78,7 @@ def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: 
         if fresh is None:
             log.warning("%s: going on at step %d", folder, int(state.step))
         validation = lambda: make_iterator("validation", *programs.share)
-        with opened_run(config, programs, validation, checkpoints, folder, int(state.step)) as run:
+        with opened_run(config, programs, validation, checkpoints, folder, int(state.step), clock) as run:
             return run_loop(run, state, iterator)
 
 
@@ -86,21 +90,26 @@ def opened_run(
     checkpoints: Checkpoints,
     folder: epath.Path,
     step: int,
+    clock: Clock,
 ) -> Iterator[Run]:
     """Opens all outputs of a run that is at `step`, and closes them. The first process alone writes."""
     first = jax.process_index() == 0
     if first:
         write_config(folder, config)
+        clock.add(carried_from(folder / m.FILE, step))
     with contextlib.ExitStack() as stack:
         writers = stack.enter_context(m.opened_writers(folder, step, first))
         show = stack.enter_context(progress(config.steps, first))
+        journal = Journal(writers, show, config.log_every, clock)
+        stack.callback(journal.close)
         run = Run(
             config=config,
+            folder=folder,
             programs=programs,
             validation=validation,
             checkpoints=checkpoints,
             writers=writers,
-            journal=Journal(writers, show, config.log_every),
+            journal=journal,
             stop=stack.enter_context(interruption()),
             profile=stack.enter_context(profiler(config.profile, folder / "profile")),
         )
@@ -122,6 +131,7 @@ def naming_last_checkpoint(checkpoints: Checkpoints, folder: epath.Path) -> Iter
 def run_loop(run: Run, state: TrainState, iterator: grain.DatasetIterator) -> TrainState:
     """Steps until the last one or until told to stop. DO NOT change the order of what happens here."""
     start = int(state.step)
+    run.journal.clock.charge("start")
     for step in range(start, run.config.steps + 1):
         stopping = run.stop(step)
         if step > start:
@@ -130,14 +140,29 @@ def run_loop(run: Run, state: TrainState, iterator: grain.DatasetIterator) -> Tr
             break
         run.profile(step, state)
         batch = take(run, iterator, step)
-        state, metrics = run.programs.train_step(state, batch)
+        state, metrics = first_step(run, state, batch) if step == start else run.programs.train_step(state, batch)
         run.journal.add(step + 1, metrics)
     return state
 
 
+def first_step(run: Run, state: TrainState, batch: Mapping[str, jax.Array]) -> tuple[TrainState, Mapping[str, jax.Array]]:
+    """The step that has to be traced and compiled. What it does is counted from the trace, while it runs, and said once."""
+    with run.journal.compiling():
+        traced = run.programs.train_step.trace(state, batch)
+        result = run.programs.train_step(state, batch)
+        operations = model_operations(traced.jaxpr.jaxpr)
+    devices = run.programs.mesh.devices
+    work = work_of(operations, run.config.batch_size, devices.size, devices.flat[0].device_kind)
+    run.journal.begin(work)
+    if jax.process_index() == 0:
+        work.write(run.folder)
+        log.warning("%s", work.denominator())
+    return result
+
+
 def take(run: Run, iterator: grain.DatasetIterator, step: int) -> dict[str, jax.Array]:
     """The next batch, on the devices. Raises `UserError` when there is none."""
-    with run.journal.stopwatch.waiting():
+    with run.journal.waiting():
         batch = next(iterator, None)
         if batch is None:
             raise UserError(f"the training data ended at step {step}: give fewer steps, or data that repeats without end.")
@@ -157,13 +182,16 @@ def between_steps(run: Run, state: TrainState, step: int, iterator: grain.Datase
     if not (evaluating or saving or drawing):
         return
     run.journal.settle(step)
+    doing = run.journal.clock.doing
     if evaluating:
-        run.writers.write(step, evaluate(run.programs, state.averaged(), run.validation(), c.eval_batches))
+        with doing("evaluation"):
+            run.writers.write(step, evaluate(run.programs, state.averaged(), run.validation(), c.eval_batches))
     if drawing:
-        draw(run, state, step)
+        with doing("preview"):
+            draw(run, state, step)
     if saving:
-        save(run, state, step, iterator)
-    run.journal.stopwatch.restart()
+        with doing("checkpoint"):
+            save(run, state, step, iterator)
 
 
 def evaluate(programs: Programs, variables: Variables, batches: grain.DatasetIterator, count: int) -> dict[str, float]:

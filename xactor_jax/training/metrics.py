@@ -23,6 +23,8 @@ from tensorboardX import SummaryWriter
 from xactor_jax.paths import is_remote
 from xactor_jax.training.experiment import write_whole
 
+FILE = "metrics.jsonl"
+
 Scalars = Mapping[str, float]
 Averages = Mapping[str, clu_metrics.Average]
 
@@ -171,7 +173,7 @@ def opened_writers(workdir: epath.Path, last_step: int, writes: bool) -> Iterato
     if not writes:
         yield Writers(workdir)
         return
-    lines = JsonLines(workdir / "metrics.jsonl", last_step)
+    lines = JsonLines(workdir / FILE, last_step)
     writers = Writers(workdir, lines, TensorBoard(workdir / "tensorboard", last_step))
     try:
         yield writers

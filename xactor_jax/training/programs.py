@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from xactor_jax.parallel.mesh import process_share, put_batch
+from xactor_jax.parallel import mesh as layout
 from xactor_jax.training import step as steps
 from xactor_jax.training.optimizer import make_optimizer
 from xactor_jax.training.state import TrainState, abstract_state, init_state
@@ -23,6 +23,8 @@ class Programs:
     """Pure functions of state and batch, compiled for one mesh, and what they expect."""
 
     mesh: Mesh
+    frame_entries: tuple[str, ...]
+    """Of the task."""
     abstract: TrainState
     """Shapes, dtypes and shardings of the state."""
     share: tuple[int, int]
@@ -38,7 +40,7 @@ class Programs:
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         """This process's part of a batch as part of global arrays. Raises ValueError when it is not what the task expects."""
         check_batch(batch, self.local_batch)
-        return put_batch(batch, self.mesh)
+        return layout.put_batch(batch, self.mesh, self.frame_entries, self.share[1])
 
 
 def check_batch(batch: Mapping[str, np.ndarray], expected: Mapping[str, jax.ShapeDtypeStruct]) -> None:
@@ -50,14 +52,23 @@ def check_batch(batch: Mapping[str, np.ndarray], expected: Mapping[str, jax.Shap
         raise ValueError(f"the task wants {odd[0]}: {wanted.get(odd[0])} and the data gives {given.get(odd[0])}")
 
 
+def check_layout(config: ConfigDict, task: Task, mesh: Mesh) -> None:
+    """Raises `UserError` unless rows and frames of every microbatch divide over the mesh."""
+    layout.check_batch_size(config.batch_size, config.grad_accumulation, mesh, task.frame_entries)
+    layout.check_frames(task.example_batch(config.batch_size), mesh, task.frame_entries)
+    if task.folds_frames:
+        layout.check_one_row(config.batch_size, config.grad_accumulation, mesh)
+
+
 def make_programs(config: ConfigDict, task: Task, mesh: Mesh) -> Programs:
     """Everything that a run compiles; nothing is allocated before `init` is called."""
     optimizer = make_optimizer(config, task)
     abstract = abstract_state(config, task, optimizer, mesh)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
-    share = process_share(mesh, config.batch_size)
+    share = layout.process_share(mesh, config.batch_size, task.frame_entries)
     return Programs(
         mesh=mesh,
+        frame_entries=task.frame_entries,
         abstract=abstract,
         share=share,
         local_batch=task.example_batch(config.batch_size // share[1]),

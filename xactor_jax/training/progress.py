@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -19,39 +17,16 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
-@dataclasses.dataclass
-class Stopwatch:
-    """Speed since the last log point: wall time and the part of it spent waiting for data, in seconds."""
-
-    started: float = dataclasses.field(default_factory=lambda: time.monotonic())
-    steps: int = 0
-    waited: float = 0.0
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Time inside counts as waiting for data."""
-        before = time.monotonic()
-        yield
-        self.waited += time.monotonic() - before
-
-    def restart(self) -> None:
-        """Forgets everything so far."""
-        self.started, self.steps, self.waited = time.monotonic(), 0, 0.0
-
-    def lap(self) -> dict[str, float]:
-        """steps_per_second and data_wait (share of the time) since the last start, and a new start."""
-        elapsed = max(time.monotonic() - self.started, 1e-9)
-        result = {"steps_per_second": self.steps / elapsed, "data_wait": self.waited / elapsed}
-        self.restart()
-        return result
-
-
 def describe(step: int, total: int, scalars: Mapping[str, float]) -> str:
-    """step 20/1000 · loss 0.1234 · 3.21 steps/s · waiting for data 4 % · 5:06 left."""
+    """step 20/1000 · loss 0.1234 · 3.21 steps/s · 41 % of the peak · waiting for data 4 % · 5:06 left.
+
+    The share of the peak where it is known.
+    """
     speed = scalars.get("steps_per_second", 0.0)
     left = clock((total - step) / speed) if speed else "?"
+    peak = f"{100 * scalars['utilisation']:.0f} % of the peak · " if "utilisation" in scalars else ""
     return (
-        f"step {step}/{total} · loss {scalars.get('loss', float('nan')):.4g} · {speed:.2f} steps/s · "
+        f"step {step}/{total} · loss {scalars.get('loss', float('nan')):.4g} · {speed:.2f} steps/s · {peak}"
         f"waiting for data {100 * scalars.get('data_wait', 0.0):.0f} % · {left} left"
     )
 

@@ -7,7 +7,7 @@ ema ← d · ema + (1 − d) · θ,   d = min(ema_decay, (1 + step) / (10 + step
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -16,7 +16,8 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from xactor_jax.parallel.mesh import BATCH_AXES, batch_sharding, replicated
+from xactor_jax.parallel.mesh import batch_shardings, batch_spec, replicated
+from xactor_jax.parallel.operations import marked
 from xactor_jax.training.optimizer import freeze, learning_rate
 from xactor_jax.training.randomness import stream_key
 from xactor_jax.training.state import TrainState
@@ -36,15 +37,16 @@ def update_ema(ema: Tree, params: Tree, decay: jax.Array) -> Tree:
     return jax.tree.map(lambda e, p: decay * e + (1.0 - decay) * p, ema, params)
 
 
-def split_batch(batch: Batch, parts: int, mesh: Mesh) -> Batch:
+def split_batch(batch: Batch, parts: int, mesh: Mesh, frame_entries: Collection[str] = ()) -> Batch:
     """[batch, ...] → [parts, batch / parts, ...]; row r goes to part r mod parts, so that no row changes its device."""
-    sharding = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
 
-    def leaf(x: jax.Array) -> jax.Array:
+    def split(name: str, x: jax.Array) -> jax.Array:
         rows = x.reshape(x.shape[0] // parts, parts, *x.shape[1:]).swapaxes(0, 1)
-        return jax.lax.with_sharding_constraint(rows, sharding)
+        return jax.lax.with_sharding_constraint(
+            rows, NamedSharding(mesh, PartitionSpec(None, *batch_spec(name, frame_entries)))
+        )
 
-    return jax.tree.map(leaf, batch)
+    return {name: split(name, x) for name, x in batch.items()}
 
 
 def loss_and_gradients(task: Task, variables: Variables, batch: Batch, key: jax.Array) -> tuple[LossOutput, Tree]:
@@ -53,7 +55,7 @@ def loss_and_gradients(task: Task, variables: Variables, batch: Batch, key: jax.
     def loss(params: Tree) -> tuple[jax.Array, LossOutput]:
         frozen = freeze(params, task.param_labels(params))
         output = task.loss(Variables(frozen, variables.buffers), batch, key, True)
-        return output.loss, output
+        return marked(output.loss), output
 
     (_, output), gradients = jax.value_and_grad(loss, has_aux=True)(variables.params)
     return output, gradients
@@ -77,7 +79,7 @@ def accumulate(
         buffers, result = body(buffers, item)
         return (buffers, jax.tree.map(jnp.add, sums, result)), None
 
-    items = (jnp.arange(parts), split_batch(batch, parts, mesh))
+    items = (jnp.arange(parts), split_batch(batch, parts, mesh, task.frame_entries))
     shapes = jax.eval_shape(body, variables.buffers, jax.tree.map(lambda x: x[0], items))[1]
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     (buffers, sums), _ = jax.lax.scan(carry, (variables.buffers, zeros), items)
@@ -95,7 +97,7 @@ def make_train_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Compiled (state, batch) → (state, metrics); the state given is donated. Metrics: the task's, loss, norm, rate."""
     seed, parts, decay = config.seed, config.grad_accumulation, config.ema_decay
-    schedule = learning_rate(config)
+    schedule, names = learning_rate(config), task.example_batch(config.batch_size)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = stream_key(seed, "train", state.step)
@@ -108,7 +110,7 @@ def make_train_step(
 
     return jax.jit(
         train_step,
-        in_shardings=(shardings, batch_sharding(mesh)),
+        in_shardings=(shardings, batch_shardings(names, mesh, task.frame_entries)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
     )

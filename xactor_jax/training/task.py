@@ -46,6 +46,13 @@ class Task(Protocol):
     partition_rules: Rules
     """Ordered (regex over the parameter's path "a/b/kernel", PartitionSpec); first match wins; the shape rule for the rest."""
 
+    frame_entries: tuple[str, ...]
+    """Entries of a batch whose second dimension is the frames of an example; none where the stage has single pictures alone."""
+
+    folds_frames: bool
+    """Whether frames are folded into rows on the way, [batch × frames, ...]; such a stage can split the frames of single rows
+    alone."""
+
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes and dtypes of one batch, as the stage's data pipeline yields it."""
         ...

@@ -57,6 +57,8 @@ class AutoencoderTask:
     perceptual_path: str = ""
     """Checkpoint of the network behind the perceptual distance, whose weights are kept among the buffers."""
     stage: ClassVar[str] = "autoencoder"
+    frame_entries: ClassVar[tuple[str, ...]] = ()
+    folds_frames: ClassVar[bool] = False
     partition_rules: ClassVar[Rules] = ATTENTION_RULES
 
     @classmethod

@@ -89,11 +89,13 @@ class Denoiser(nn.Module):
 
     settings: DenoiserSettings
     dtype: Dtype = None
+    remat: str = "none"
+    """Of both networks' layers, of `xactor_jax.layers.remat`."""
 
     def setup(self) -> None:
         s = self.settings
-        self.reference = UNet(s.unet.for_reference(not s.full_reference), self.dtype)
-        self.trunk = UNet(s.unet, self.dtype)
+        self.reference = UNet(s.unet.for_reference(not s.full_reference), self.dtype, self.remat)
+        self.trunk = UNet(s.unet, self.dtype, self.remat)
         sizes = (s.motion_tokens, s.motion_token_width, s.motion_hidden, s.box_width)
         self.motion_tokens = MotionTokens(*sizes, s.position_halves, self.dtype)
 

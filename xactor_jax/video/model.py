@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.guidance import classifier_free
+from xactor_jax.layers.remat import checked_remat
 from xactor_jax.training.task import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
@@ -57,8 +58,9 @@ class VideoModel:
     def from_config(cls, config: ConfigDict) -> VideoModel:
         """From configs/video.py."""
         dtype = jnp.bfloat16 if config.precision == "bfloat16" else None
+        settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
         return cls(
-            denoiser=Denoiser(DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels), dtype),
+            denoiser=Denoiser(settings, dtype, checked_remat(config.get("remat", "none"))),
             autoencoder=AutoencoderModel.from_network(config.autoencoder, config.precision),
             process=GaussianProcess(**config.diffusion.to_dict()),
             window=config.data.window,

@@ -64,6 +64,8 @@ class VideoTask:
     noise: MotionNoise
     autoencoder_path: str
     stage: ClassVar[str] = "video"
+    frame_entries: ClassVar[tuple[str, ...]] = ("frames", "motion_latents", "component_boxes")
+    folds_frames: ClassVar[bool] = True
     partition_rules: ClassVar[Rules] = TRANSFORMER_RULES
 
     @classmethod
@@ -149,10 +151,10 @@ class VideoTask:
         return {"reference_true_above_rendered": side_by_side(rows)}
 
     def _latents(self, variables: Variables, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        """Of the frames and of the reference, apart: together, frames and one more could not be split evenly over devices."""
         frozen = variables.buffers["autoencoder"]
-        pictures = jnp.concatenate([batch["reference"][:, None], batch["frames"]], axis=1)
-        z = jax.lax.stop_gradient(self.model.autoencoder.encode(frozen, pictures))
-        return z[:, 1:], z[:, 0]
+        encode = lambda x: jax.lax.stop_gradient(self.model.autoencoder.encode(frozen, x))
+        return encode(batch["frames"]), encode(batch["reference"])
 
     def _with_statistics(self, buffers: Tree, z: jax.Array, z_ref: jax.Array) -> Tree:
         """Running root mean square per channel of z − z_ref."""

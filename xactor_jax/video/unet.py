@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float
 
 from xactor_jax.layers.convolution import Downsample, Dtype, ResidualBlock, Upsample, group_norm, zero_conv
 from xactor_jax.layers.embeddings import sinusoidal
+from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.spatial_attention import AttentionModule
 
 Video = Float[Array, "b t h w c"]
@@ -146,6 +147,8 @@ class UNet(nn.Module):
 
     settings: UNetSettings
     dtype: Dtype = None
+    remat: str = "none"
+    """What the layers' backward pass computes again, of `xactor_jax.layers.remat`."""
 
     def setup(self) -> None:
         s = self.settings
@@ -197,8 +200,13 @@ class UNet(nn.Module):
         return h, skips
 
     def _layer(self, name: str, h: jax.Array, embedding: jax.Array, conditions: Conditions, features: list) -> jax.Array:
-        h = self.residual[name](h, embedding)
-        h, feature = self.attentions[name](h, conditions, len(features))
+        index = len(features)
+        bank = None if conditions.bank is None else conditions.bank[index : index + 1]
+
+        def layer(net: UNet, h: jax.Array, embedding: jax.Array, told: Conditions) -> tuple[jax.Array, jax.Array | None]:
+            return net.attentions[name](net.residual[name](h, embedding), told, 0)
+
+        h, feature = rematerialised(layer, self.remat)(self, h, embedding, conditions._replace(bank=bank))
         features += [] if feature is None else [feature]
         return h
 

@@ -1,0 +1,75 @@
+"""Programs compiled for TPUs that are not there, by the compiler of TPUs itself."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("libtpu")
+
+SMALL = (
+    "--config=configs/actor.py",
+    "--config.network.width=128",
+    "--config.network.heads=4",
+    "--config.network.depth=1",
+    "--config.data.window=40",
+    "--config.precision=bfloat16",
+)
+
+
+def compiled(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "launch/compile.py", *SMALL, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=800)
+
+
+@pytest.mark.timeout(900)
+def test_a_step_and_sampling_are_compiled_for_a_pod(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "report.json"
+    split = ("--config.batch_size=8", "--config.mesh.data=2", "--config.mesh.fsdp=2")
+    done = compiled("--topology=v5e:2x2", f"--json={file}", *split)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(file.read_text())
+    (step,) = told["steps"]
+    assert (told["devices"], told["device_kind"], step["fits"]) == (4, "TPU v5 lite", True)
+    held = step["held"]
+    assert held["optimiser"] == pytest.approx(2 * held["parameters"], rel=1e-3)  # two moments
+    assert step["arguments"] == pytest.approx(sum(held.values()), rel=0.05)  # but for the padding of small arrays
+    assert step["peak"] == sum(step[name] for name in ("arguments", "results", "temporaries", "code")) < 2**30
+    assert step["executed"] == step["model"] == pytest.approx(step["operations"], rel=0.2)
+    gathered, reduced = step["collectives"]["all-gather"], step["collectives"]["all-reduce"]
+    assert gathered["bytes"] > 0 and reduced["bytes"] > 0
+    assert 0 < step["utilisation"] < told["efficiency"]
+    assert told["sampler"]["peak"] > 0
+    for words in ("peak memory", "14.90 GiB", "all-gather", "estimated utilisation", "Assumed of v5e"):
+        assert words in done.stdout
+
+
+@pytest.mark.timeout(900)
+def test_where_a_step_does_not_fit_settings_that_do_are_named(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "report.json"
+    wide = ("--config.network.depth=8", "--config.batch_size=4096", "--config.data.window=200")
+    done = compiled("--topology=v5e:2x2", f"--json={file}", "--nosampler", "--tries=6", *wide)
+    assert done.returncode == 0, done.stderr
+    first, *others = json.loads(file.read_text())["steps"]
+    assert not first["fits"] and first["refused"][0] > first["refused"][1] > 15e9
+    assert others[-1]["fits"] and others[-1]["changes"]["remat"] == "full"
+    assert "do not fit; these do, compiled: " in done.stdout and "--config.remat=full" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("--topology=v5e:3x5",), "libtpu knows no topology v5e:3x5"),
+        (("--topology=v9:2x2",), "libtpu knows no topology v9:2x2"),
+        (("--topology=v5e:2x2", "--config.mesh.fsdp=3"), "mesh.fsdp=3"),
+        (("--topology=v5e:2x2", "--config.batch_size=6"), "batch_size=6 does not divide"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(wrong: tuple[str, ...], said: str) -> None:
+    done = compiled(*wrong)
+    assert done.returncode == 2 and said in done.stderr
+    assert done.stderr.count("error: ") == 1 and not done.stdout

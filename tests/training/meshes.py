@@ -1,0 +1,92 @@
+"""Loss and gradients of every stage's task on a mesh of simulated devices, for comparison with one device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from launch.stages import TASKS
+from tests.tiny import CHUNK, tiny_config, tiny_variables
+from xactor_jax.parallel.mesh import batch_shardings, make_mesh, replicated
+from xactor_jax.parallel.partition import path_name, tree_shardings
+from xactor_jax.training.step import loss_and_gradients
+from xactor_jax.training.task import Variables
+
+AXES = ("data", "fsdp", "tensor", "context")
+
+
+def mesh_of(*shape: int) -> Mesh:
+    """Mesh of as many devices as (data, fsdp, tensor, context) need; axes that are not given are 1."""
+    return make_mesh(ConfigDict(dict(zip(AXES, shape, strict=False))), jax.devices()[: int(np.prod(shape))])
+
+
+def small_config(stage: str) -> ConfigDict:
+    """As small as every part of the stage allows, with frames that divide by four."""
+    c = tiny_config(stage)
+    if stage == "actor":
+        c.data.window = 4 * CHUNK
+        c.network.audio_memory, c.objective.heard = 2 * CHUNK, 0.1
+    if stage == "video":
+        c.network.unet.update(blocks=1, feed_forward=1)
+    return c
+
+
+def stage_on(stage: str) -> tuple[Any, Variables]:
+    """(task, variables) of a stage."""
+    config = small_config(stage)
+    return TASKS[stage].from_config(config), tiny_variables(config)
+
+
+def random_batch(task: Any, size: int) -> dict[str, np.ndarray]:
+    """Uniform noise in every entry but masks, boxes and labels; half of the last example is padding."""
+    rng = np.random.default_rng(size)
+    batch = {name: rng.uniform(-1, 1, x.shape).astype(x.dtype) for name, x in task.example_batch(size).items()}
+    if "mask" in batch:
+        batch["mask"][:] = 1
+        batch["mask"][-1, batch["mask"].shape[1] // 2 :] = 0
+        batch["emotion"] = rng.integers(-1, 5, batch["emotion"].shape).astype(np.int32)
+    if "component_boxes" in batch:
+        batch["component_boxes"][:] = np.array([[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5]])
+    if "frames_apart" in batch:
+        batch["frames_apart"] = np.arange(size) % 2 == 1
+    return batch
+
+
+def compiled_gradients(task: Any, variables: Variables, batch: Mapping[str, Any], mesh: Mesh) -> Any:
+    """Compiled (variables, batch) → (loss, gradients), with every array split that can be."""
+    place = partial(tree_shardings, rules=task.partition_rules, mesh=mesh, min_elements=1)
+    params, buffers = place(variables.params), place(variables.buffers)
+
+    def function(variables: Variables, batch: Mapping[str, jax.Array]) -> tuple[jax.Array, Any]:
+        output, gradients = loss_and_gradients(task, variables, batch, jax.random.key(5))
+        return output.loss, gradients
+
+    batch_at = batch_shardings(batch, mesh, task.frame_entries)
+    jitted = jax.jit(function, in_shardings=(Variables(params, buffers), batch_at), out_shardings=(replicated(mesh), params))
+    return jitted.lower(variables, batch).compile()
+
+
+def on_mesh(task: Any, variables: Variables, batch: Mapping[str, Any], mesh: Mesh) -> tuple[float, dict[str, np.ndarray]]:
+    """(loss, gradients by name), on the host."""
+    compiled = compiled_gradients(task, variables, batch, mesh)
+    loss, gradients = compiled(*jax.device_put((variables, dict(batch)), compiled.input_shardings[0]))
+    return float(loss), {path_name(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(gradients)}
+
+
+def worst(gradients: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], floor: float) -> tuple[float, str]:
+    """Largest difference over the largest gradient of its array, and its name.
+
+    Arrays whose gradients are below `floor` of the largest of all count as that large: of what moves nothing, such as a bias
+    before a normalisation, the gradient is rounding alone.
+    """
+    least = floor * max(np.abs(x).max() for x in true.values())
+    return max((float(np.abs(gradients[name] - x).max() / max(np.abs(x).max(), least)), name) for name, x in true.items())
+
+
+Shapes = Sequence[Sequence[int]]
