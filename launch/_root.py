@@ -1,4 +1,4 @@
-"""Imported first by every program here, so that `python launch/X.py` finds the project's packages without installing them."""
+"""Imported first by every program here: it finds the project without installing it, and keeps what JAX compiles."""
 
 import pathlib
 import sys
@@ -6,3 +6,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+
+from xactor_jax.compilation import keep_compiled  # noqa: E402
+
+keep_compiled()

@@ -11,12 +11,12 @@ array. "anew" shows the network the whole context at every step, as sampling wit
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch import _table
 from xactor_jax.errors import UserError, exit_on_user_error
 
 
@@ -90,18 +90,6 @@ def rows_of(preset: str, arguments: argparse.Namespace) -> list[dict[str, object
     return rows
 
 
-def show(rows: list[dict[str, object]], best: dict[str, float]) -> None:
-    """A table on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*(f"{v:,.2f}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v for v in row.values()))
-    Console(width=128).print(table)
-    print("this device at best: {matrix_product_gflops:.0f} GFLOP/s, {read_gbytes:.1f} GB/s".format(**best))
-
-
 def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parser().parse_args()
@@ -110,11 +98,9 @@ def main() -> None:
             raise UserError("--batch and --seconds must be above 0.")
         rows = [row for preset in arguments.presets.split(",") for row in rows_of(preset, arguments)]
         best = machine()
-        show(rows, best)
-        if arguments.json:
-            from etils import epath
-
-            epath.Path(arguments.json).write_text(json.dumps({"rows": rows, **best}, indent=2) + "\n")
+        _table.show(rows)
+        print("this device at best: {matrix_product_gflops:.0f} GFLOP/s, {read_gbytes:.1f} GB/s".format(**best))
+        _table.write(arguments.json, {"rows": rows, **best})
 
 
 if __name__ == "__main__":

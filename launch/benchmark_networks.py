@@ -24,6 +24,7 @@ from typing import Any
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch import _table
 from xactor_jax.errors import UserError, exit_on_user_error
 
 OURS = ("reference", "denoiser", "denoiser+bank")
@@ -141,19 +142,6 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def show(rows: list[dict[str, Any]]) -> None:
-    """A table on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(*columns)
-    text = lambda v: f"{v:,.2f}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v
-    for values in rows:
-        table.add_row(*(text(values.get(name, "")) for name in columns))
-    Console(width=128).print(table)
-
-
 def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parser().parse_args()
@@ -167,11 +155,8 @@ def main() -> None:
             print(json.dumps(theirs(arguments) if name == THEIRS else ours(name, arguments)))
             return
         rows = [measured(name, arguments) for name in dict.fromkeys(names)]
-        show(rows)
-        if arguments.json:
-            from etils import epath
-
-            epath.Path(arguments.json).write_text(json.dumps(rows, indent=2) + "\n")
+        _table.show(rows)
+        _table.write(arguments.json, rows)
 
 
 if __name__ == "__main__":

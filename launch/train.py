@@ -6,23 +6,15 @@ The same command again goes on where the run stopped. SIGTERM and Ctrl-C save fi
 from __future__ import annotations
 
 import _root  # noqa: F401  (puts the project on the path)
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
+from launch._flags import CONFIG, parse
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel import processes
 from xactor_jax.training import experiment
 
-CONFIG = config_flags.DEFINE_config_file("config", lock_config=True, help_string="configs/NAME.py or configs/NAME.py:PRESET")
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, local or gs://; default: runs/NAME-PRESET")
-
-
-def parse(arguments: list[str]) -> list[str]:
-    """absl's flags, with every mistake as a `UserError`; of the libraries' own messages only warnings are shown."""
-    left = experiment.parse_flags(flags.FLAGS, arguments)
-    if flags.FLAGS["verbosity"].using_default_value:
-        flags.FLAGS.verbosity = logging.WARNING
-    return left
 
 
 def run(arguments: list[str]) -> None:

@@ -1,0 +1,30 @@
+"""What the benchmarks measured: a table on stdout, and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from etils import epath
+from rich.console import Console
+from rich.table import Table
+
+
+def _text(value: Any) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def show(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A column for every name in any row."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(_text(row.get(name, "")) for name in columns))
+    Console(width=128).print(table)
+
+
+def write(path: str, values: Any) -> None:
+    """As JSON, where a path is given."""
+    if path:
+        epath.Path(path).write_text(json.dumps(values, indent=2) + "\n")

@@ -1,0 +1,69 @@
+"""Compiled programs are kept in the user's cache folder, or where and if the user says."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from xactor_jax.compilation import FOLDER, SWITCH, keep_compiled, processor
+
+COMPILE = """
+import sys
+sys.path.insert(0, "launch")
+import _root
+import jax, jax.numpy as jnp
+from jax._src import monitoring
+hits = []
+monitoring.register_event_listener(lambda event, **_: hits.append(event) if event.endswith("/cache_hits") else None)
+values = jax.jit(lambda x: jnp.sin(x @ x).sum())(jnp.arange(64.0).reshape(8, 8))
+print(bool(hits), values.tobytes().hex())
+"""
+
+
+def test_in_the_cache_folder_of_the_user(tmp_path: pathlib.Path) -> None:
+    for environ in ({"HOME": str(tmp_path / "home")}, {"HOME": "/nowhere", "XDG_CACHE_HOME": str(tmp_path / "cache")}):
+        keep_compiled(environ)
+        assert pathlib.Path(environ[FOLDER]).is_dir()
+        assert environ[FOLDER].startswith((str(tmp_path / "home" / ".cache" / "xactor_jax"), str(tmp_path / "cache")))
+
+
+@pytest.mark.parametrize("value", ["0", "false", "False", "off"])
+def test_the_switch(value: str, tmp_path: pathlib.Path) -> None:
+    environ = {SWITCH: value, "HOME": str(tmp_path)}
+    keep_compiled(environ)
+    assert FOLDER not in environ and not any(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_named_stays(tmp_path: pathlib.Path) -> None:
+    environ = {FOLDER: "gs://bucket/compiled", "HOME": str(tmp_path)}
+    keep_compiled(environ)
+    assert environ[FOLDER] == "gs://bucket/compiled" and not any(tmp_path.iterdir())
+
+
+def test_nothing_where_no_folder_can_be_made(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    environ = {"XDG_CACHE_HOME": str(tmp_path / "file")}
+    keep_compiled(environ)
+    assert FOLDER not in environ
+
+
+def test_another_processor_has_another_folder(tmp_path: pathlib.Path) -> None:
+    for name, flags in (("a", "avx2"), ("b", "avx2 avx512f")):
+        (tmp_path / name).write_text(f"model name\t: X\nflags\t\t: fpu {flags}\n")
+    assert processor(tmp_path / "a") != processor(tmp_path / "b")
+    assert processor(tmp_path / "a") == processor(tmp_path / "a")
+
+
+def test_a_program_finds_what_another_compiled_and_gives_the_same_bits(tmp_path: pathlib.Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != FOLDER}
+    environ |= {"XDG_CACHE_HOME": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    run = lambda: (
+        subprocess.run([sys.executable, "-c", COMPILE], env=environ, capture_output=True, text=True, check=True).stdout
+    )
+    (first, bits), (second, again) = run().split(), run().split()
+    assert (first, second) == ("False", "True") and bits == again
+    assert any((tmp_path / "xactor_jax").rglob("jit_*"))

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from tests.training.toy import DIM, ToyTask, make_iterator_of, toy_config
+from xactor_jax.training.benchmark import Bench, synthetic_batch
+from xactor_jax.training.throughput import operations_of_step
+
+
+def test_slow_data_shows_and_memory_does_not() -> None:
+    config = toy_config()
+    bench = Bench(config, ToyTask())
+    memory = bench.synthetic(10)
+    slow = bench.on(make_iterator_of(config, on_batch=lambda: time.sleep(0.1))("train", 0, 1), 5)
+    assert slow["steps_per_second"] < 10 and slow["data_wait"] > 0.5
+    assert memory["steps_per_second"] > slow["steps_per_second"] and memory["data_wait"] < slow["data_wait"]
+    assert bench.seconds > 0 and bench.work.operations * bench.work.devices == operations_of_step(ToyTask(), 16)
+
+
+def test_a_synthetic_batch_is_what_the_task_expects() -> None:
+    shapes = {**ToyTask().example_batch(4), "flag": np.zeros((4,), bool), "emotion": np.zeros((4, 2), np.int32)}
+    batch = synthetic_batch(shapes)
+    assert batch["x"].shape == (4, DIM) and batch["x"].std() > 0
+    assert {name: (x.shape, x.dtype) for name, x in batch.items()} == {n: (x.shape, x.dtype) for n, x in shapes.items()}

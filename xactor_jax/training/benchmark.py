@@ -1,0 +1,70 @@
+"""Steps of any task timed without a run: no checkpoint, no log, no evaluation; the very step that training takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+from xactor_jax.parallel.mesh import check_batch_size, make_mesh
+from xactor_jax.parallel.operations import model_operations
+from xactor_jax.training.journal import Journal
+from xactor_jax.training.metrics import Writers
+from xactor_jax.training.programs import Programs, make_programs
+from xactor_jax.training.state import TrainState
+from xactor_jax.training.task import Task
+from xactor_jax.training.throughput import Clock, Work, work_of
+
+Batch = Mapping[str, jax.Array]
+
+
+class Bench:
+    """A task on the devices there are, compiled, with a state of its own. `seconds`: what tracing and compiling took."""
+
+    def __init__(self, config: ConfigDict, task: Task) -> None:
+        """Raises `UserError` when the batch does not divide over the mesh, or pretrained weights do not fit."""
+        mesh = make_mesh(config.mesh)
+        check_batch_size(config.batch_size, config.grad_accumulation, mesh)
+        self.programs: Programs = make_programs(config, task, mesh)
+        self._state: TrainState = self.programs.init()
+        self._batch = self.programs.put(synthetic_batch(self.programs.local_batch))
+        clock = Clock()
+        traced = self.programs.train_step.trace(self._state, self._batch)
+        self._state, _ = self.programs.train_step(self._state, self._batch)
+        clock.charge("compile")
+        self.seconds = clock.totals["compile"]
+        kind = mesh.devices.flat[0].device_kind
+        self.work: Work = work_of(model_operations(traced.jaxpr.jaxpr), config.batch_size, mesh.size, kind)
+
+    def synthetic(self, steps: int) -> dict[str, float]:
+        """Speed on one batch that lies on the devices already."""
+        return self._timed(lambda: self._batch, steps)
+
+    def on(self, batches: Any, steps: int) -> dict[str, float]:
+        """Speed on an iterator of host batches, its first aside, which waits until the pipeline has started."""
+        next(batches)
+        return self._timed(lambda: self.programs.put(next(batches)), steps)
+
+    def _timed(self, take: Callable[[], Batch], steps: int) -> dict[str, float]:
+        rows: list[Mapping[str, float]] = []
+        jax.block_until_ready(self._state)
+        journal = Journal(Writers(epath.Path()), lambda _, scalars: rows.append(scalars), steps + 1, Clock())
+        journal.begin(self.work)
+        for step in range(steps):
+            with journal.waiting():
+                batch = take()
+            self._state, metrics = self.programs.train_step(self._state, batch)
+            journal.add(step + 1, metrics)
+        journal.settle(steps)
+        return dict(rows[-1])
+
+
+def synthetic_batch(shapes: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Uniform numbers in [0, 1); whole numbers and truth values are zero."""
+    rng = np.random.default_rng(0)
+    real = lambda x: rng.random(x.shape, np.float32) if np.issubdtype(x.dtype, np.floating) else np.zeros(x.shape)
+    return {name: real(x).astype(x.dtype) for name, x in shapes.items()}
