@@ -113,7 +113,7 @@ def make_iterator_of(
         source = Examples(examples, 0, poison) if train else Examples(examples, 10_000)
         data = grain.MapDataset.source(source).seed(config.seed)
         data = data.shuffle() if train and poison < 0 else data
-        data = data.repeat(epochs)[index::count].batch(config.batch_size // count)
+        data = data.repeat(epochs).batch(config.batch_size // count)[index::count]
         data = data.map(lambda batch: (on_batch() if train else None, batch)[1])
         return iter(data.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)))
 

@@ -1,4 +1,7 @@
-"""Several processes: joined through `jax.distributed` when the environment announces them."""
+"""Several processes: joined through `jax.distributed` when the environment announces them.
+
+JAX is imported when they are joined, not before: `supervision.guard` asks here whether there are several.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
 from xactor_jax.errors import UserError
+
+HEARTBEAT_SECONDS = 30
+"""A process that has not been heard of for so long is taken for lost, and the others end."""
 
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
@@ -43,5 +47,15 @@ def _explicit(environ: Mapping[str, str]) -> dict[str, Any]:
 def initialize(environ: Mapping[str, str] = os.environ) -> None:
     """Joins the announced processes; does nothing for one process, or when they are joined already."""
     arguments = announced(environ)
-    if arguments is not None and not jax.distributed.is_initialized():
-        jax.distributed.initialize(**arguments)
+    if arguments is None:
+        return
+    import jax
+
+    if not jax.distributed.is_initialized():
+        jax.distributed.initialize(**arguments, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
+
+
+def several(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the environment announces more than one process."""
+    arguments = announced(environ)
+    return arguments is not None and arguments.get("num_processes", 2) > 1
