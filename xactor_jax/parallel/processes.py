@@ -17,11 +17,17 @@ HEARTBEAT_SECONDS = 30
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
+FOUND = "XACTOR_JAX_PROCESSES"
+
+
 def announced(environ: Mapping[str, str]) -> dict[str, Any] | None:
     """Arguments for `jax.distributed.initialize`, or None for one process alone.
 
-    The three JAX_ variables name everything. Under SLURM (several tasks) and on Cloud TPU workers with several hosts, JAX
-    finds the rest by itself. Raises `UserError` when only some of the three variables are set, or one is no number.
+    The three JAX_ variables name everything. Under SLURM (several tasks) and on Cloud TPU with several hosts or slices, JAX
+    finds the rest by itself; so it does where XACTOR_JAX_PROCESSES=found says that there are several, for a Cloud TPU VM has
+    that in its metadata and not in its environment.
+
+    Raises `UserError` when only some of the three variables are set, or one is no number.
     """
     given = [name for name in VARIABLES if environ.get(name)]
     if given and len(given) < len(VARIABLES):
@@ -31,7 +37,8 @@ def announced(environ: Mapping[str, str]) -> dict[str, Any] | None:
         return _explicit(environ)
     slurm = int(environ.get("SLURM_NTASKS") or 1) > 1 and "SLURM_PROCID" in environ
     cloud_tpu = len([host for host in environ.get("TPU_WORKER_HOSTNAMES", "").split(",") if host]) > 1
-    return {} if slurm or cloud_tpu else None
+    slices = int(environ.get("MEGASCALE_NUM_SLICES") or 1) > 1
+    return {} if slurm or cloud_tpu or slices or environ.get(FOUND) == "found" else None
 
 
 def _explicit(environ: Mapping[str, str]) -> dict[str, Any]:
