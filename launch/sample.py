@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--actor_steps", type=int, help="denoising steps of the actor")
     add("--schedule", help="of the actor: autoregressive, pyramid or full_sequence")
     add("--rollout", default="", metavar="KEY=VALUE,…", help="other settings of the actor, as its config.rollout names them")
+    add("--shard", action="store_true", help="split the networks over this process's devices: for those too large for one")
     add("--save_motion", default="", metavar="FILE.npz", help="write the motion latents too")
     return about
 
@@ -85,10 +86,11 @@ def load(arguments: argparse.Namespace):
     from xactor_jax.actor.settings import parse_changes
     from xactor_jax.sampling.load import load_models
     from xactor_jax.sampling.pipeline import make_settings
+    from xactor_jax.sampling.sharded import place_sharded
 
     changes = parse_changes(filter(None, arguments.rollout.split(",")))
     paths = {stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in STAGES}
-    models = load_models(paths, arguments.audio_checkpoint)
+    models = load_models(paths, arguments.audio_checkpoint, place_sharded if arguments.shard else jax.device_put)
     same = {name: name for name in ("audio_guidance", "emotion_guidance", "schedule")}
     rollout = {**changes, **given(arguments, steps="actor_steps", **same)}
     render = given(arguments, **{name: name for name in ("steps", "guidance_scale", "offline")})
@@ -126,7 +128,7 @@ def run_jobs(arguments: argparse.Namespace) -> None:
     processes.initialize()
     models, settings = load(arguments)
     with counting("samples") as progress:
-        failures = sample_many(models, lines, request_defaults(arguments), settings, progress, warn)
+        failures = sample_many(models, lines, request_defaults(arguments), settings, progress, warn, arguments.shard)
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     if failures:
