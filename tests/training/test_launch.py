@@ -128,7 +128,7 @@ def test_sigterm_to_one_of_four_stops_all_and_any_number_goes_on(tmp_path: pathl
     with started(2, [CONFIG, f"--config.steps={stopped + 3}", "--config.mesh.fsdp=2", *QUIET], run) as processes:
         assert f"going on at step {stopped}\n" in finish(processes)[0]
     train_here(run, steps=stopped + 5, **QUIET_HERE)
-    assert steps_saved(run) == [stopped + 5, stopped + 3]
+    assert steps_saved(run) == [stopped + 5, stopped + 3, stopped]
     train_here(tmp_path / "one", steps=stopped + 5, **QUIET_HERE)
     assert_same_state(run, tmp_path / "one")
     checks.assert_identical(checks.next_batch(run, toy_build), checks.next_batch(tmp_path / "one", toy_build))
