@@ -91,4 +91,5 @@ def test_joined_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == []
     for _ in range(2):
         processes.initialize(THREE)
-    assert calls == [{**(processes.announced(THREE) or {}), "heartbeat_timeout_seconds": processes.HEARTBEAT_SECONDS}]
+    times = {"heartbeat_timeout_seconds": 30, "shutdown_timeout_seconds": 604_800}  # lost, and late
+    assert calls == [{**(processes.announced(THREE) or {}), **times}]

@@ -106,7 +106,7 @@ def test_which_errors_say_that_another_process_is_gone(error: Exception, loss: b
         (
             "KeyboardInterrupt()",
             130,
-            "error: stopped at once, without saving: the same command goes on from the last checkpoint.\n",
+            "error: stopped at once, without saving: the same command goes on from what is saved.\n",
         ),
     ],
 )

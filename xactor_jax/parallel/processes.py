@@ -14,6 +14,9 @@ from xactor_jax.errors import UserError
 HEARTBEAT_SECONDS = 30
 """A process that has not been heard of for so long is taken for lost, and the others end."""
 
+PATIENCE_SECONDS = 7 * 24 * 3600
+"""A process that is done waits so long for the others, which may have longer jobs; JAX's own 5 minutes would end them all."""
+
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
@@ -59,7 +62,8 @@ def initialize(environ: Mapping[str, str] = os.environ) -> None:
     import jax
 
     if not jax.distributed.is_initialized():
-        jax.distributed.initialize(**arguments, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
+        times = {"heartbeat_timeout_seconds": HEARTBEAT_SECONDS, "shutdown_timeout_seconds": PATIENCE_SECONDS}
+        jax.distributed.initialize(**arguments, **times)
 
 
 def several(environ: Mapping[str, str] = os.environ) -> bool:

@@ -30,7 +30,7 @@ GUARDED = "XACTOR_JAX_GUARD"
 
 LOST = (
     "error: a process of this run was lost (it was killed, or its machine is gone), so this one ends too: start all of them "
-    "again with the same command, and the run goes on from its last checkpoint."
+    "again with the same command, and they go on from what is saved."
 )
 SIGNS = ("gloo", "nccl", "connection reset by peer", "socket closed", "heartbeat", "coordination", "unavailable:")
 """What errors of the runtime say, in lower case, when another process is gone."""
@@ -104,7 +104,7 @@ def _told(error: BaseException) -> tuple[int, str]:
     if isinstance(error, UserError):
         return 2, f"error: {error}"
     if isinstance(error, KeyboardInterrupt):
-        return 130, "error: stopped at once, without saving: the same command goes on from the last checkpoint."
+        return 130, "error: stopped at once, without saving: the same command goes on from what is saved."
     if is_loss(error):
         return RESTART, LOST
     sys.excepthook(type(error), error, error.__traceback__)
