@@ -23,6 +23,7 @@ parity: .venv-parity/ready
 lint: .venv/developers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/shellcheck launch/*.sh .ci/run
 
 train: .venv/users
 	$(BIN)/python launch/train.py --config=configs/motion.py:puppets --workdir=$(RUNS)/motion

@@ -1,9 +1,9 @@
 """Grain pipelines: from the records of a data set to the batches of a stage.
 
 One shape for all stages: an ordered source of records → shuffled, repeated without end → one record becomes a few training
-examples under a random generator that depends on the seed and the record's place alone → every n-th record for process i of n
-→ batches. The union over processes of the k-th batches is the same for any number of processes, and an iterator's state is a
-few integers.
+examples under a random generator that depends on the seed and the record's place alone → parts of batches → every n-th part
+for process i of n. The k-th parts of all processes, one after the other, are the k-th batch of one process alone, to the last
+bit; an iterator's state counts batches and is the same on every process. So a run may go on with another number of them.
 """
 
 from __future__ import annotations
@@ -222,8 +222,8 @@ def training_iterator(config: ConfigDict, split: str, process_index: int = 0, pr
         )
     source, make_examples = _stage_source(config, split)
     dataset = grain.MapDataset.source(source).seed(config.seed).shuffle().repeat().random_map(make_examples)
-    batches = dataset[process_index::process_count].batch(config.batch_size // (per_record * process_count))
-    return iter(batches.map(_merge_examples).to_iter_dataset(_read_options(config.data.threads)))
+    parts = dataset.batch(config.batch_size // (per_record * process_count), drop_remainder=True)
+    return iter(parts[process_index::process_count].map(_merge_examples).to_iter_dataset(_read_options(config.data.threads)))
 
 
 def _read_options(threads: int) -> grain.ReadOptions:

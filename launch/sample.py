@@ -6,7 +6,8 @@
 Writes one mp4 at 25 frames a second with the recording's sound, and a JSON beside it that says what it was made from. A list
 of jobs has one JSON object a line with image, audio, out and, where they differ from the options, seed, emotion, crop,
 face_index and save_motion; finished jobs are skipped. Every path may be gs://. Run it in several processes (see
-launch/train.py) to split a list among them.
+launch/train.py) to split a list among them, each about as much; if one is lost, all end with status 75, and the same command
+does what is left.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import _root  # noqa: F401  (puts the project on the path)
 
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.labels import EMOTIONS
+from xactor_jax.parallel import processes, supervision
 
 STAGES = ("motion", "actor", "video")
 
@@ -51,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add("--actor_steps", type=int, help="denoising steps of the actor")
     add("--schedule", help="of the actor: autoregressive, pyramid or full_sequence")
     add("--rollout", default="", metavar="KEY=VALUE,…", help="other settings of the actor, as its config.rollout names them")
+    add("--shard", action="store_true", help="split the networks over this process's devices: for those too large for one")
     add("--save_motion", default="", metavar="FILE.npz", help="write the motion latents too")
     return about
 
@@ -85,10 +88,11 @@ def load(arguments: argparse.Namespace):
     from xactor_jax.actor.settings import parse_changes
     from xactor_jax.sampling.load import load_models
     from xactor_jax.sampling.pipeline import make_settings
+    from xactor_jax.sampling.sharded import place_sharded
 
     changes = parse_changes(filter(None, arguments.rollout.split(",")))
     paths = {stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in STAGES}
-    models = load_models(paths, arguments.audio_checkpoint)
+    models = load_models(paths, arguments.audio_checkpoint, place_sharded if arguments.shard else jax.device_put)
     same = {name: name for name in ("audio_guidance", "emotion_guidance", "schedule")}
     rollout = {**changes, **given(arguments, steps="actor_steps", **same)}
     render = given(arguments, **{name: name for name in ("steps", "guidance_scale", "offline")})
@@ -117,7 +121,6 @@ def run_jobs(arguments: argparse.Namespace) -> None:
     """A list of them; ends with status 2 if some could not be done."""
     from launch._progress import counting
     from xactor_jax.emotion import parse_emotion
-    from xactor_jax.parallel import processes
     from xactor_jax.sampling.jobs import read_lines
     from xactor_jax.sampling.many import sample_many
 
@@ -126,7 +129,7 @@ def run_jobs(arguments: argparse.Namespace) -> None:
     processes.initialize()
     models, settings = load(arguments)
     with counting("samples") as progress:
-        failures = sample_many(models, lines, request_defaults(arguments), settings, progress, warn)
+        failures = sample_many(models, lines, request_defaults(arguments), settings, progress, warn, arguments.shard)
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     if failures:
@@ -136,8 +139,9 @@ def run_jobs(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parser().parse_args()
-    with exit_on_user_error():
+    with exit_on_user_error(), supervision.leaving_at_once(several := bool(arguments.jobs) and processes.several()):
         check_usage(arguments)
+        supervision.guard(several)
         run_jobs(arguments) if arguments.jobs else run_one(arguments)
 
 

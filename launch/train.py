@@ -1,9 +1,20 @@
 """Trains one stage: python launch/train.py --config=configs/motion.py[:preset] [--config.steps=200] [--workdir=DIR].
 
-The same command again goes on where the run stopped. SIGTERM and Ctrl-C save first; the exit status is 0 then.
+The same command again goes on where the run stopped. SIGTERM and Ctrl-C save first. The exit status:
+
+    0    the last step is done
+    75   it is not, and nothing is wrong: start the same command again. After SIGTERM or Ctrl-C, or, of several processes, when
+         another was lost
+    2    something that a person can put right, said in one sentence
+    1    an error of the program
+
+Several processes: JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES and JAX_PROCESS_ID announce them; under SLURM
+(launch/slurm.sh) and on Cloud TPU (launch/tpu_pod.sh) they are found. A run may go on with another number of them.
 """
 
 from __future__ import annotations
+
+import sys
 
 import _root  # noqa: F401  (puts the project on the path)
 from absl import app, flags
@@ -11,7 +22,7 @@ from ml_collections import config_flags
 
 from launch._flags import CONFIG, parse
 from xactor_jax.errors import UserError, exit_on_user_error
-from xactor_jax.parallel import processes
+from xactor_jax.parallel import processes, supervision
 from xactor_jax.training import experiment
 
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, local or gs://; default: runs/NAME-PRESET")
@@ -30,12 +41,16 @@ def run(arguments: list[str]) -> None:
     workdir = WORKDIR.value or experiment.default_workdir(config_flags.get_config_filename(flags.FLAGS["config"]))
     ensure_data(config)
     task, make_iterator = build(config)
-    train(config, task, make_iterator, workdir)
+    state = train(config, task, make_iterator, workdir)
+    if int(state.step) < config.steps:
+        logging.warning("%s: stopped and saved at step %d; the same command goes on from there", workdir, int(state.step))
+        sys.exit(supervision.RESTART)
 
 
 def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
-    with exit_on_user_error():
+    with exit_on_user_error(), supervision.leaving_at_once(several := processes.several()):
+        supervision.guard(several)
         app.run(run, flags_parser=parse)
 
 

@@ -1,5 +1,8 @@
+import json
+
 import numpy as np
 import pytest
+from etils import epath
 from ml_collections import ConfigDict
 
 from configs.motion import get_config
@@ -7,6 +10,7 @@ from data.encoded import EncodedClip, write_encoded
 from data.pipelines import training_iterator
 from data.records import Clip, encode_frames, write_clips
 from xactor_jax.errors import UserError
+from xactor_jax.training.saving import restore_iterator
 
 LENGTHS = (6, 9, 20, 7, 30, 8)  # frames of each clip
 
@@ -112,12 +116,41 @@ def test_state_restores_the_next_batch(config):
     assert_same(expected, [next(other) for _ in range(3)])
 
 
-def test_processes_share_the_batches_of_one(config):
-    whole = take(config)
-    parts = [take(config, process_index=i, process_count=2) for i in range(2)]
-    rows = lambda batches: sorted(x.tobytes() for batch in batches for x in batch["driving"])
-    for k, batch in enumerate(whole):
-        assert rows([batch]) == rows([part[k] for part in parts])
+def together(config, iterators, count):
+    """Batches of all processes, each put together from their parts."""
+    steps = [[next(iterator) for iterator in iterators] for _ in range(count)]
+    return [{name: np.concatenate([part[name] for part in parts]) for name in parts[0]} for parts in steps]
+
+
+def processes_of(config, count):
+    return [training_iterator(config, "train", i, count) for i in range(count)]
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_the_parts_of_several_processes_are_the_batches_of_one(config, count):
+    assert_same(together(config, processes_of(config, count), 4), take(config))
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+@pytest.mark.parametrize("counts", [(4, 1, 2), (1, 4, 2), (2, 4, 1)])
+def test_no_example_is_lost_or_doubled_when_the_number_of_processes_changes(config, tmp_path, counts, threads):
+    """Five batches by so many processes, saved as the trainer saves, five by so many, five by so many: fifteen of one."""
+    config.data.threads = threads
+    seen, state = [], None
+    for count in counts:
+        iterators = processes_of(config, count)
+        if state is not None:
+            for iterator in iterators:  # this process is the first of one, and finds the position of another number of them
+                restore_iterator(epath.Path(state), iterator)
+        seen += together(config, iterators, 5)
+        state = tmp_path / f"by_{count}"
+        state.mkdir()
+        for i, iterator in enumerate(iterators):
+            (state / f"process_{i}-of-{count}.json").write_text(json.dumps(iterator.get_state()))
+    assert_same(seen, take(config, 15))
+    clips = [int(np.rint((x + 1) * 127.5 / 40)) for batch in seen for x in batch["target"][:, 0, 0, 0]]
+    epochs = np.reshape(clips, (10, 2 * len(LENGTHS)))  # two examples of each clip an epoch
+    np.testing.assert_array_equal(np.sort(epochs, axis=1), np.tile(np.repeat(range(len(LENGTHS)), 2), (10, 1)))
 
 
 def test_every_clip_is_read_once_an_epoch(config):

@@ -38,7 +38,8 @@ def out(tmp_path) -> pathlib.Path:
 
 
 def options(**values) -> list[str]:
-    return [f"--{name}={value}" for name, value in values.items() if value is not None]
+    given = {name: value for name, value in values.items() if value is not None}
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items()]
 
 
 @pytest.fixture
@@ -264,3 +265,33 @@ def test_everything_may_be_in_a_bucket(repository, gcs_bucket, tiny, inputs, out
     assert sorted(p.name for p in remote.iterdir()) == ["actor", "audio", "image", "m.npz", "v.json", "v.mp4"]
     missing = run_process(repository, options(**places, crop="none", out="gs://no-such-bucket/v.mp4"))
     assert missing.wait() == 2 and "gs://no-such-bucket cannot be written to" in missing.stderr.read()
+
+
+def test_networks_split_over_the_devices_give_the_same_video(program, inputs, out):
+    for name, split in (("whole", None), ("split", True)):
+        status, _, errors = program(**inputs, out=out / f"{name}.mp4", save_motion=out / f"{name}.npz", seed=2, shard=split)
+        assert status == 0, errors
+    whole, split = (np.load(out / f"{name}.npz")["motion_latents"] for name in ("whole", "split"))
+    np.testing.assert_allclose(split, whole, atol=1e-4)
+    pairs = zip(read_frames(out / "whole.mp4"), read_frames(out / "split.mp4"), strict=True)
+    assert max(np.abs(a.astype(int) - b).mean() for (_, a), (_, b) in pairs) < 1
+
+
+def test_jobs_in_a_bucket_go_on_and_nothing_is_renamed_there(program, gcs_bucket, inputs, out, tmp_path, monkeypatch):
+    """One is complete, one lacks the JSON that says so, one is new."""
+    import gcsfs
+    from etils import epath
+
+    remote = epath.Path(gcs_bucket) / "jobs"
+    for name in ("0.mp4", "0.json", "1.mp4"):
+        (remote / name).write_text("old")
+    for name in ("mv", "_mv_file", "_cp_file", "copy"):
+        monkeypatch.setattr(gcsfs.GCSFileSystem, name, lambda *_, **__: pytest.fail("renamed"), raising=False)
+    jobs = [{**inputs, "out": f"{remote}/{i}.mp4"} for i in range(3)]
+    status, _, errors = program(jobs=write_jobs(tmp_path / "jobs.jsonl", jobs))
+    assert status == 0, errors
+    assert sorted(p.name for p in remote.iterdir()) == [f"{i}.{end}" for i in range(3) for end in ("json", "mp4")]
+    assert (remote / "0.mp4").read_text() == "old"
+    for i in (1, 2):
+        (out / "v.mp4").write_bytes((remote / f"{i}.mp4").read_bytes())
+        assert sum(1 for _ in read_frames(out / "v.mp4")) == 13

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import pathlib
+import socket
+import subprocess
+import sys
 from typing import Any
 
 import jax
@@ -24,6 +29,45 @@ def test_three_variables_say_everything() -> None:
 def test_slurm_and_cloud_tpu_are_found_by_jax() -> None:
     assert processes.announced({"SLURM_NTASKS": "2", "SLURM_PROCID": "1"}) == {}
     assert processes.announced({"TPU_WORKER_HOSTNAMES": "a,b"}) == {}
+    assert processes.announced({"TPU_WORKER_HOSTNAMES": "a", "MEGASCALE_NUM_SLICES": "2"}) == {}
+    assert processes.announced({"XACTOR_JAX_PROCESSES": "found"}) == {}
+
+
+def test_whether_there_are_several() -> None:
+    assert processes.several(THREE) and processes.several({"SLURM_NTASKS": "2", "SLURM_PROCID": "1"})
+    assert not processes.several({}) and not processes.several({**THREE, "JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "0"})
+
+
+JOIN = """
+import jax, sys
+from jax._src.clusters import cloud_tpu_cluster
+cloud_tpu_cluster.running_in_cloud_tpu_vm = "tpu" in sys.argv
+from xactor_jax.parallel import processes
+processes.initialize()
+from jax.experimental import multihost_utils
+print(jax.process_index(), jax.process_count(), multihost_utils.process_allgather(jax.process_index()).tolist())
+"""
+
+
+def found(kind: str, port: int, index: int) -> dict[str, str]:
+    """What the environment of process `index` of two says under SLURM, or on Cloud TPU under Kubernetes."""
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2", "SLURM_PROCID": str(index)}
+    tpu = {"TPU_WORKER_HOSTNAMES": "localhost,127.0.0.1", "TPU_WORKER_ID": str(index)}
+    tpu |= {"MEGASCALE_COORDINATOR_ADDRESS": "localhost", "MEGASCALE_NUM_SLICES": "1", "MEGASCALE_SLICE_ID": "0"}
+    own = {**slurm, "SLURM_LOCALID": str(index)} if kind == "slurm" else tpu
+    return {**own, "JAX_COORDINATOR_PORT": str(port), "JAX_NUM_CPU_DEVICES": "1"}
+
+
+@pytest.mark.parametrize("kind", ["slurm", "tpu"])
+def test_two_processes_find_each_other(repository: pathlib.Path, kind: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command, pipe = [sys.executable, "-c", JOIN, kind], subprocess.PIPE
+    environments = [{**os.environ, **found(kind, port, index)} for index in range(2)]
+    joined = [subprocess.Popen(command, cwd=repository, env=e, stdout=pipe, stderr=pipe, text=True) for e in environments]
+    results = [process.communicate(timeout=120) for process in joined]
+    assert [output.splitlines()[-1:] for output, _ in results] == [["0 2 [0, 1]"], ["1 2 [0, 1]"]], results
 
 
 @pytest.mark.parametrize(
@@ -47,4 +91,5 @@ def test_joined_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == []
     for _ in range(2):
         processes.initialize(THREE)
-    assert calls == [processes.announced(THREE)]
+    times = {"heartbeat_timeout_seconds": 30, "shutdown_timeout_seconds": 604_800}  # lost, and late
+    assert calls == [{**(processes.announced(THREE) or {}), **times}]

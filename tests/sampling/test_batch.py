@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from tests.sampling.conftest import make_image, make_sound
+from tests.tiny import tiny  # noqa: F401
 from xactor_jax.audio.features import LogMelFeatures
 from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
 from xactor_jax.media.video_io import read_frames
 from xactor_jax.sampling import batch, many, pipeline
 from xactor_jax.sampling.jobs import Job
+from xactor_jax.sampling.load import load_models
 from xactor_jax.sampling.request import Request
+from xactor_jax.sampling.sharded import place_sharded, sharded_generator
 
 LENGTHS = (0.4, 1.0, 1.5)  # seconds
 EMOTIONS = ("", "happy@0.5:0-0.4,sad:0.4-0.96", "angry:0-1.52,happy:1.52-")  # what follows 1.5 s is never seen
@@ -132,8 +135,40 @@ def test_clips_that_are_rendered_as_wholes_are_not_batched(models, settings, req
     assert "first_frames" in said["timings"] and said["arguments"]["render"]["offline"]
 
 
+def test_processes_split_what_is_unfinished_by_its_length(requests, tmp_path, monkeypatch):
+    """The first process decides: of 0.4, 1.0, 1.5 and 0.6 seconds, 1.0 is done; 1.5 stands against 0.4 + 0.6."""
+    sound = make_sound(tmp_path / "3.wav", 0.6)
+    everything = [*requests, dataclasses.replace(requests[0], audio=sound, out=str(tmp_path / "3.mp4"))]
+    for name in ("1.mp4", "1.json"):
+        (tmp_path / name).touch()
+    assert many.split([Job(r.out, r) for r in everything], 2) == [1, -1, 0, 1]
+
+
 def test_each_process_does_its_own_share(models, settings, requests, tmp_path, monkeypatch):
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(many.multihost_utils, "broadcast_one_to_all", lambda shares: shares)
     assert not many.sample_many(models, [*as_lines(requests), (9, "{")], {}, settings, lambda *_: None, pytest.fail)
-    assert [p.name for p in tmp_path.glob("*.mp4")] == ["1.mp4"]
+    assert sorted(p.name for p in tmp_path.glob("*.mp4")) == ["0.mp4", "1.mp4"]
+
+
+def test_large_networks_may_be_split_over_the_devices(tiny, models, settings, requests):
+    """Each device holds an eighth of every large array, and the samples are those of whole networks."""
+    split = load_models(tiny, place=place_sharded)
+    large = [
+        x for stage in split for x in jax.tree.leaves(stage.variables) if x.size >= 4096 and any(n % 8 == 0 for n in x.shape)
+    ]
+    assert large and all(8 * x.addressable_shards[0].data.size == x.size for x in large)
+    ready, _ = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
+    conditions = batch.conditions_of(ready, [pipeline.read_speech(r.audio) for r in requests], models.actor.audio)
+    whole, parts = (
+        make(m, settings)(conditions) for make, m in ((batch.pmapped_generator, models), (sharded_generator, split))
+    )
+    np.testing.assert_allclose(parts.motion, whole.motion, atol=1e-4)
+    assert parts.frames.shape == whole.frames.shape and np.abs(parts.frames.astype(int) - whole.frames).max() <= 1
+
+
+def test_jobs_of_split_networks(tiny, settings, requests, tmp_path):
+    split = load_models(tiny, place=place_sharded)
+    assert not many.sample_many(split, as_lines(requests)[:2], {}, settings, lambda *_: None, pytest.fail, sharded=True)
+    assert [counted(tmp_path / f"{i}.mp4") for i in (0, 1)] == [10, 25]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from xactor_jax.errors import UserError
@@ -45,10 +46,17 @@ def test_bad_lines_and_second_writers_are_set_apart_with_their_numbers():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_shares_are_disjoint_and_together_everything(count):
-    shares = [jobs.share(range(10), index, count) for index in range(count)]
-    assert sorted(item for part in shares for item in part) == list(range(10))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+def test_shares_are_about_as_long_as_each_other(count):
+    """Within 4/3 of what no split can do better than."""
+    seconds = np.random.default_rng(0).exponential(20.0, 40)
+    shares = np.array(jobs.balanced(list(seconds), count))
+    loads = [seconds[shares == process].sum() for process in range(count)]
+    assert set(shares) == set(range(count))
+    assert max(loads) <= 4 / 3 * max(seconds.sum() / count, seconds.max())
+
+
+def test_the_longest_job_is_not_joined_by_others():
+    assert jobs.balanced([1.0, 9.0, 1.0, 1.0, 2.0], 2) == [1, 0, 1, 1, 1]
 
 
 def test_blank_lines_do_not_count(tmp_path):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import signal
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from etils import epath
 
+from tests.gcs import gcs_bucket  # noqa: F401
 from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
+from xactor_jax.parallel import supervision
+from xactor_jax.parallel.supervision import RESTART
 from xactor_jax.training.loop import train
 from xactor_jax.training.trees import FOLDER, saved_steps
 
@@ -40,15 +45,23 @@ def test_a_kill_in_the_middle_leaves_no_trace(tmp_path: pathlib.Path) -> None:
     checks.assert_resume_is_exact([CONFIG, *arguments], tmp_path, program=PROGRAM, build=toy_build)
 
 
-def test_sigterm_saves_and_ends_cleanly(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_asks_for_a_restart(tmp_path: pathlib.Path, number: signal.Signals) -> None:
     process = checks.start(PROGRAM, [f"{CONFIG}:long", "--config.checkpoint.every=1000000", "--config.log_every=20"], tmp_path)
-    log = tmp_path / "metrics.jsonl"
-    checks.wait_until(process, lambda: log.exists() and len(log.read_text().splitlines()) > 2)
-    process.send_signal(signal.SIGTERM)
+    wait_for_lines(process, tmp_path, 3)
+    process.send_signal(number)
     errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 0, errors
-    assert steps_saved(tmp_path) == [checks.curve(tmp_path)[-1]["step"]]
+    assert process.returncode == RESTART, errors
+    (step,) = steps_saved(tmp_path)
+    assert step == checks.curve(tmp_path)[-1]["step"]
+    assert errors.endswith(f"{tmp_path}: stopped and saved at step {step}; the same command goes on from there\n")
     assert "Traceback" not in errors
+
+
+def wait_for_lines(process: Any, workdir: pathlib.Path, count: int) -> None:
+    """Until a training process has written so many lines of metrics."""
+    log = workdir / "metrics.jsonl"
+    checks.wait_until(process, lambda: log.exists() and len(log.read_text().splitlines()) >= count)
 
 
 def free_port() -> int:
@@ -57,49 +70,102 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-def start_pair(arguments: list[str], workdir: pathlib.Path) -> list[Any]:
-    """Two processes of four devices each."""
-    common = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": "2", "JAX_NUM_CPU_DEVICES": "4"}
-    return [checks.start(PROGRAM, arguments, workdir, JAX_PROCESS_ID=str(i), **common) for i in range(2)]
+@contextlib.contextmanager
+def started(count: int, arguments: list[str], workdir: Any) -> Iterator[list[Any]]:
+    """Real processes joined over the loopback, four devices in all."""
+    common = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": str(count)}
+    common["JAX_NUM_CPU_DEVICES"] = str(4 // count)
+    processes = [checks.start(PROGRAM, arguments, workdir, JAX_PROCESS_ID=str(i), **common) for i in range(count)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
 
 
-def finish_pair(processes: list[Any]) -> None:
-    errors = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors
+def finish(processes: list[Any], status: int = 0, seconds: float = 150.0) -> list[str]:
+    """What they said, once all of them have ended with the status expected."""
+    errors = [process.communicate(timeout=seconds)[1] for process in processes]
+    assert [process.returncode for process in processes] == [status] * len(processes), errors
+    return errors
 
 
 def train_here(workdir: pathlib.Path, **overrides: Any) -> None:
     """The same run in this process, on its eight devices."""
-    config = toy_config(noise=0.0, **overrides)
+    config = toy_config(**overrides)
     train(config, *toy_build(config), workdir)
 
 
+def assert_same_state(left: Any, right: Any) -> None:
+    """Every number within 1e-5."""
+    left, right = checks.final_arrays(left), checks.final_arrays(right)
+    assert left.keys() == right.keys()
+    for name in left:
+        np.testing.assert_allclose(left[name], right[name], rtol=1e-5, atol=1e-5, err_msg=name)
+
+
 def test_two_processes_equal_one(tmp_path: pathlib.Path) -> None:
-    finish_pair(start_pair([CONFIG, "--config.mesh.fsdp=4", "--config.noise=0.0"], tmp_path / "two"))
+    with started(2, [CONFIG, "--config.mesh.fsdp=2"], tmp_path / "two") as processes:
+        finish(processes)
     train_here(tmp_path / "one", mesh__fsdp=4)
-    two, one = checks.final_arrays(tmp_path / "two"), checks.final_arrays(tmp_path / "one")
-    assert two.keys() == one.keys()
-    for name in one:
-        np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-5, err_msg=name)
+    assert_same_state(tmp_path / "two", tmp_path / "one")
     assert [line["step"] for line in checks.curve(tmp_path / "two")] == [2, 4, 6, 8]
 
 
-def test_two_processes_stop_together_and_one_goes_on(tmp_path: pathlib.Path) -> None:
-    """SIGTERM to one of them; the checkpoint then goes on in one process with the batches not yet seen."""
-    quiet = {"checkpoint__every": 1_000_000, "eval_every": 0, "preview_every": 0}
-    settings = [f"--config.{name.replace('__', '.')}={value}" for name, value in quiet.items()]
-    processes = start_pair([f"{CONFIG}:long", "--config.noise=0.0", *settings], tmp_path)
-    log = tmp_path / "metrics.jsonl"
-    checks.wait_until(processes[0], lambda: log.exists() and len(log.read_text().splitlines()) > 2)
-    processes[1].send_signal(signal.SIGTERM)
-    finish_pair(processes)
-    (stopped,) = steps_saved(tmp_path)
-    seen = make_iterator_of(toy_config())("train", 0, 1)
-    for _ in range(stopped):
-        next(seen)
-    checks.assert_identical(checks.next_batch(tmp_path, toy_build), next(seen))
-    train_here(tmp_path, steps=stopped + 2, **quiet)
-    assert steps_saved(tmp_path) == [stopped + 2, stopped]
+ENDLESS = {"checkpoint.every": 1_000_000, "eval_every": 0, "preview_every": 0, "optimizer.schedule": "constant"}
+QUIET = [f"--config.{name}={value}" for name, value in ENDLESS.items()]
+QUIET_HERE = {name.replace(".", "__"): value for name, value in ENDLESS.items()}
+
+
+def test_sigterm_to_one_of_four_stops_all_and_any_number_goes_on(tmp_path: pathlib.Path) -> None:
+    """Four processes, told to stop; two go on, on another mesh; then one: as if one had done it all."""
+    four, run = [f"{CONFIG}:long", "--config.mesh.fsdp=4", *QUIET], tmp_path / "run"
+    with started(4, four, run) as processes:
+        wait_for_lines(processes[0], run, 3)
+        processes[2].send_signal(signal.SIGTERM)
+        finish(processes, RESTART)
+    (stopped,) = steps_saved(run)
+    with started(2, [CONFIG, f"--config.steps={stopped + 3}", "--config.mesh.fsdp=2", *QUIET], run) as processes:
+        assert f"going on at step {stopped}\n" in finish(processes)[0]
+    train_here(run, steps=stopped + 5, **QUIET_HERE)
+    assert steps_saved(run) == [stopped + 5, stopped + 3, stopped]
+    train_here(tmp_path / "one", steps=stopped + 5, **QUIET_HERE)
+    assert_same_state(run, tmp_path / "one")
+    checks.assert_identical(checks.next_batch(run, toy_build), checks.next_batch(tmp_path / "one", toy_build))
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_when_one_is_killed_the_other_says_so_within_a_minute(tmp_path: pathlib.Path, victim: int) -> None:
+    """The first process holds the service that joins them, the others do not: both ways to lose one."""
+    with started(2, [f"{CONFIG}:long", *QUIET, "--config.checkpoint.every=20"], tmp_path) as processes:
+        checks.wait_until(processes[0], lambda: bool(steps_saved(tmp_path)))
+        processes[victim].kill()
+        (errors,) = finish([processes[1 - victim]], RESTART, seconds=60)
+    assert errors.splitlines()[-1] == supervision.LOST
+    saved = steps_saved(tmp_path)[0]
+    train_here(tmp_path, steps=saved + 2, **QUIET_HERE)
+    assert steps_saved(tmp_path)[0] == saved + 2
+
+
+def test_two_processes_save_into_a_bucket_and_one_goes_on(gcs_bucket: str, tmp_path: pathlib.Path) -> None:
+    """The newest checkpoint there lacks the mark that it is whole, as if writing it had been cut off."""
+    run = epath.Path(gcs_bucket) / "launch" / "run"
+    with started(2, [CONFIG, "--config.mesh.fsdp=2", "--config.eval_every=0", "--config.preview_every=0"], run) as processes:
+        finish(processes)
+    assert saved_steps(run / FOLDER) == [8, 4]
+    (run / FOLDER / "8" / "commit_success.txt").unlink()
+    errors = checks.run(PROGRAM, [CONFIG, "--config.eval_every=0", "--config.preview_every=0"], run)
+    assert "checkpoint 8 in" in errors and "was cut off while it was written and is passed over" in errors
+    assert "going on at step 4\n" in errors
+    train_here(tmp_path, eval_every=0, preview_every=0)
+    assert_same_state(run, tmp_path)
+
+
+def test_a_mistake_is_told_by_every_process(tmp_path: pathlib.Path) -> None:
+    with started(2, [CONFIG, "--config.mesh.fsdp=3"], tmp_path / "run") as processes:
+        errors = finish(processes, 2)
+    assert all("mesh.fsdp=3, mesh.tensor=1 does not fit the 4 devices" in error for error in errors)
+    assert not any("Traceback" in error or "lost" in error for error in errors)
 
 
 @pytest.mark.parametrize(

@@ -109,11 +109,15 @@ def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
     assert saved_steps(epath.Path(tmp_path) / FOLDER) == [10, 8]
 
 
-def test_a_save_broken_off_is_not_a_checkpoint(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("name", ["9.orbax-checkpoint-tmp", "9.orbax-checkpoint-tmp-1732450000"])
+def test_a_save_broken_off_is_not_a_checkpoint(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
     run(tmp_path, steps=8)
-    shutil.copytree(tmp_path / FOLDER / "8", tmp_path / FOLDER / "9.orbax-checkpoint-tmp")
+    shutil.copytree(tmp_path / FOLDER / "8", tmp_path / FOLDER / name)
     assert saved_steps(epath.Path(tmp_path) / FOLDER) == [8, 4]
-    run(tmp_path, steps=10)
+    with caplog.at_level(logging.WARNING):
+        run(tmp_path, steps=10)
+    assert f"checkpoint 9 in {tmp_path / FOLDER} was cut off while it was written and is passed over" in caplog.text
+    assert "going on at step 8" in caplog.text and "checkpoint 8 in" not in caplog.text
     assert saved_steps(epath.Path(tmp_path) / FOLDER) == [10, 8, 4]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ def toy_config(**overrides: Any) -> ConfigDict:
     c.checkpoint.every, c.checkpoint.keep = 4, 3
     c.noise = 0.1
     c.hidden = HIDDEN
+    c.pause = 0.0  # seconds that a training batch takes
     c.update_from_flattened_dict({name.replace("__", "."): value for name, value in overrides.items()})
     return c.lock()
 
@@ -115,8 +117,8 @@ def make_iterator_of(
         source = Examples(examples, 0, poison) if train else Examples(examples, 10_000)
         data = grain.MapDataset.source(source).seed(config.seed)
         data = data.shuffle() if train and poison < 0 else data
-        data = data.repeat(epochs)[index::count].batch(config.batch_size // count)
-        data = data.map(lambda batch: (on_batch() if train else None, batch)[1])
+        data = data.repeat(epochs).batch(config.batch_size // count)[index::count]
+        data = data.map(lambda batch: ((time.sleep(config.pause), on_batch()) if train else None, batch)[1])
         return iter(data.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)))
 
     return make_iterator

@@ -6,4 +6,5 @@ from tests.training.toy import toy_config
 
 
 def get_config(preset: str = "default") -> ConfigDict:
-    return {"default": toy_config, "long": lambda: toy_config(steps=100_000)}[preset]()
+    long = {"steps": 100_000}
+    return toy_config(**{"default": {}, "long": long, "slow": {"pause": 0.02}}[preset])

@@ -116,6 +116,15 @@ def cut_sound(waveform: Float[np.ndarray, "samples"] | None, start: float, frame
     return cut
 
 
+def seconds_of(path: epath.PathLike) -> float:
+    """Length of a recording as its header tells it, which costs no decoding; 0 where it does not or cannot be read."""
+    try:
+        with open_container(path, "audio") as container:
+            return max(0.0, float(container.duration or 0) / av.time_base)
+    except UserError:
+        return 0.0
+
+
 def has_audio(path: epath.PathLike) -> bool:
     """Whether the file has an audio stream."""
     with open_container(path, "file") as container:

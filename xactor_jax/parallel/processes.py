@@ -1,4 +1,7 @@
-"""Several processes: joined through `jax.distributed` when the environment announces them."""
+"""Several processes: joined through `jax.distributed` when the environment announces them.
+
+JAX is imported when they are joined, not before: `supervision.guard` asks here whether there are several.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,28 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
 from xactor_jax.errors import UserError
 
+HEARTBEAT_SECONDS = 30
+"""A process that has not been heard of for so long is taken for lost, and the others end."""
+
+PATIENCE_SECONDS = 7 * 24 * 3600
+"""A process that is done waits so long for the others, which may have longer jobs; JAX's own 5 minutes would end them all."""
+
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
+
+FOUND = "XACTOR_JAX_PROCESSES"
 
 
 def announced(environ: Mapping[str, str]) -> dict[str, Any] | None:
     """Arguments for `jax.distributed.initialize`, or None for one process alone.
 
-    The three JAX_ variables name everything. Under SLURM (several tasks) and on Cloud TPU workers with several hosts, JAX
-    finds the rest by itself. Raises `UserError` when only some of the three variables are set, or one is no number.
+    The three JAX_ variables name everything. Under SLURM (several tasks) and on Cloud TPU with several hosts or slices, JAX
+    finds the rest by itself; so it does where XACTOR_JAX_PROCESSES=found says that there are several, for a Cloud TPU VM has
+    that in its metadata and not in its environment.
+
+    Raises `UserError` when only some of the three variables are set, or one is no number.
     """
     given = [name for name in VARIABLES if environ.get(name)]
     if given and len(given) < len(VARIABLES):
@@ -27,7 +40,8 @@ def announced(environ: Mapping[str, str]) -> dict[str, Any] | None:
         return _explicit(environ)
     slurm = int(environ.get("SLURM_NTASKS") or 1) > 1 and "SLURM_PROCID" in environ
     cloud_tpu = len([host for host in environ.get("TPU_WORKER_HOSTNAMES", "").split(",") if host]) > 1
-    return {} if slurm or cloud_tpu else None
+    slices = int(environ.get("MEGASCALE_NUM_SLICES") or 1) > 1
+    return {} if slurm or cloud_tpu or slices or environ.get(FOUND) == "found" else None
 
 
 def _explicit(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -43,5 +57,16 @@ def _explicit(environ: Mapping[str, str]) -> dict[str, Any]:
 def initialize(environ: Mapping[str, str] = os.environ) -> None:
     """Joins the announced processes; does nothing for one process, or when they are joined already."""
     arguments = announced(environ)
-    if arguments is not None and not jax.distributed.is_initialized():
-        jax.distributed.initialize(**arguments)
+    if arguments is None:
+        return
+    import jax
+
+    if not jax.distributed.is_initialized():
+        times = {"heartbeat_timeout_seconds": HEARTBEAT_SECONDS, "shutdown_timeout_seconds": PATIENCE_SECONDS}
+        jax.distributed.initialize(**arguments, **times)
+
+
+def several(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the environment announces more than one process."""
+    arguments = announced(environ)
+    return arguments is not None and arguments.get("num_processes", 2) > 1

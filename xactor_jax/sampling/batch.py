@@ -85,11 +85,16 @@ def pmapped_generator(models: Models, settings: Settings) -> Callable[[Condition
     devices = jax.local_devices()
     replicated = jax_utils.replicate(tuple(stage.variables for stage in models), devices)
     mapped = jax.pmap(functools.partial(generate, models, settings), devices=devices)
+    return on_all(lambda conditions: mapped(replicated, conditions), len(devices))
+
+
+def on_all(mapped: Callable[[Conditions], Result], size: int) -> Callable[[Conditions], Result]:
+    """A function of `size` samples made one of up to so many, whose results are host arrays."""
 
     def run(conditions: Conditions) -> Result:
         count = len(conditions.seed)
-        filled = Conditions(*(_filled(x, len(devices)) for x in conditions))
-        return Result(*(np.asarray(x)[:count] for x in mapped(replicated, filled)))
+        filled = Conditions(*(_filled(x, size) for x in conditions))
+        return Result(*(np.asarray(x)[:count] for x in mapped(filled)))
 
     return run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from etils import epath
@@ -96,9 +96,16 @@ def parse_jobs(lines: Sequence[tuple[int, str]], defaults: dict[str, Any]) -> tu
     return jobs, failures
 
 
-def share(items: Iterable[Any], process_index: int, process_count: int) -> list[Any]:
-    """What one of several processes does: every process_count-th item. Shares are disjoint and together everything."""
-    return list(items)[process_index::process_count]
+def balanced(seconds: Sequence[float], count: int) -> list[int]:
+    """Which of `count` processes does each job: the longest first, each to the process with the least to do by then.
+
+    No process then has more to do than 4/3 of what the best split would leave it (Graham 1969).
+    """
+    loads, shares = [0.0] * count, [0] * len(seconds)
+    for index in sorted(range(len(seconds)), key=lambda i: -seconds[i]):
+        shares[index] = loads.index(min(loads))
+        loads[shares[index]] += seconds[index]
+    return shares
 
 
 def unfinished(jobs: Sequence[Job]) -> list[Job]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +20,9 @@ from xactor_jax.training.task import Variables
 from xactor_jax.video.model import VideoModel
 
 log = logging.getLogger(__name__)
+
+Place = Callable[[Variables], Variables]
+"""Puts host arrays onto devices."""
 
 MODELS = {"motion": MotionModel, "actor": ActorModel, "video": VideoModel}
 MOTION_SIZE = {"motion": lambda m: m.latent_dim, "actor": lambda m: m.network.latent_dim, "video": lambda m: m.motion_dim}
@@ -64,8 +67,8 @@ class Models(NamedTuple):
         return self.motion.model.image_size, (self.video or self.motion).model.image_size
 
 
-def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "") -> Stage:
-    """One stage from a run's or an export's folder, its variables on the default device.
+def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "", place: Place = jax.device_put) -> Stage:
+    """One stage from a run's or an export's folder, its variables where `place` puts them: on the default device.
 
     Args:
         audio_checkpoint: of an actor that hears learned features, where they are not where its config says.
@@ -79,16 +82,16 @@ def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "") -> S
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"the config in {path} does not fit this version ({error}): train that stage anew.") from None
     audio = load_audio_features(config.data.get("audio", {}), audio_checkpoint) if name == "actor" else None
-    return Stage(model, jax.device_put(variables), str(path), variables_hash(variables), config, audio)
+    return Stage(model, place(variables), str(path), variables_hash(variables), config, audio)
 
 
-def load_models(paths: Mapping[str, epath.PathLike], audio_checkpoint: str = "") -> Models:
+def load_models(paths: Mapping[str, epath.PathLike], audio_checkpoint: str = "", place: Place = jax.device_put) -> Models:
     """The stages "motion", "actor" and "video", as many of them as `paths` names the folder of.
 
     Raises:
         UserError: as `load_stage`, or the stages do not fit each other.
     """
-    models = Models(**{name: load_stage(name, path, audio_checkpoint) for name, path in paths.items()})
+    models = Models(**{name: load_stage(name, path, audio_checkpoint, place) for name, path in paths.items()})
     check_fit(models)
     return models
 

@@ -7,15 +7,18 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from xactor_jax.errors import UserError
+from xactor_jax.media.audio_io import seconds_of
 from xactor_jax.sampling import jobs as job_list
 from xactor_jax.sampling import output, pipeline
 from xactor_jax.sampling.batch import Conditions, Ready, Result, batches, conditions_of, long_ones, pmapped_generator, prepared
-from xactor_jax.sampling.jobs import Failure
+from xactor_jax.sampling.jobs import Failure, Job
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import Stopwatch
 from xactor_jax.sampling.pipeline import Settings
+from xactor_jax.sampling.sharded import sharded_generator
 from xactor_jax.timing import num_frames
 
 Progress = Callable[[int, int], None]
@@ -29,25 +32,48 @@ def sample_many(
     settings: Settings,
     progress: Progress,
     warn: Callable[[str], None],
+    sharded: bool = False,
 ) -> list[Failure]:
     """Does this process's share of the jobs that are not finished yet; returns those that could not be done.
 
-    Lines that make no sense are reported by the first process alone.
+    `sharded`: the variables of `models` were placed by `sharded.place_sharded`. Lines that make no sense are reported by the
+    first process alone.
     """
     jobs, unreadable = job_list.parse_jobs(lines, defaults)
-    mine = job_list.share(jobs, jax.process_index(), jax.process_count())
-    todo, refused = job_list.checked(job_list.unfinished(mine))
+    mine = share(jobs)
+    todo, refused = job_list.checked(mine)
     ready, unprepared = prepared(todo, models, warn)
     failures = [*(unreadable if jax.process_index() == 0 else []), *refused, *unprepared]
     done = len(mine) - len(ready)
     progress(done, len(mine))
-    generator = pmapped_generator(models, settings)
+    generator = (sharded_generator if sharded else pmapped_generator)(models, settings)
     whole = settings.render.offline  # then the common length of a batch would show in its frames
     together, single = ([], ready) if whole else (ready, long_ones(ready))
     for batch in [*batches(together, jax.local_device_count()), *([item] for item in single)]:
         failures += _sample_batch(models, settings, generator, batch)
         progress(done := done + len(batch), len(mine))
     return failures
+
+
+def share(jobs: Sequence[Job]) -> list[Job]:
+    """This process's part of the unfinished jobs, about as long as that of any other; the parts are disjoint and together all.
+
+    The first process splits them and tells the others: each for itself might see others finished.
+    """
+    count = jax.process_count()
+    if count == 1:
+        return job_list.unfinished(jobs)
+    shares = multihost_utils.broadcast_one_to_all(np.array(split(jobs, count), np.int32))
+    return [job for job, process in zip(jobs, shares, strict=True) if process == jax.process_index()]
+
+
+def split(jobs: Sequence[Job], count: int) -> list[int]:
+    """The process of each job, -1 for one that is finished."""
+    open_jobs = job_list.unfinished(jobs)
+    processes = dict(
+        zip(open_jobs, job_list.balanced([seconds_of(job.request.audio) for job in open_jobs], count), strict=True)
+    )
+    return [processes.get(job, -1) for job in jobs]
 
 
 def _sample_batch(

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the step in progress is finished, saved, and the program ends as if it were done.
+"""SIGTERM and Ctrl-C: the step in progress is finished and saved, and training returns before its last step.
 
 In several processes JAX's preemption service passes SIGTERM on and makes all of them stop at the same step.
 """

@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 from xactor_jax.errors import UserError
 from xactor_jax.training import experiment
 from xactor_jax.training.state import TrainState
-from xactor_jax.training.trees import FOLDER, fingerprint, saved_tree, shapes
+from xactor_jax.training.trees import FOLDER, cut_off, fingerprint, saved_tree, shapes
 
 Tree = Any
 
@@ -59,6 +59,7 @@ class Checkpoints:
 
     def __init__(self, workdir: epath.Path, keep: int) -> None:
         self._folder = workdir / FOLDER
+        warn_of_cut_off(self._folder)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
         self._fingerprints = jax.jit(lambda state: (fingerprint(state), fingerprint(state.averaged())))
@@ -131,6 +132,12 @@ class Checkpoints:
         return restored.state
 
 
+def warn_of_cut_off(folder: epath.Path) -> None:
+    """Names the checkpoints that a run was ended while it wrote: they are deleted when the next one is saved."""
+    for step in cut_off(folder) if jax.process_index() == 0 else []:
+        log.warning("checkpoint %s in %s was cut off while it was written and is passed over", step, folder)
+
+
 def check_shapes(saved: Tree, abstract: TrainState, folder: epath.Path) -> None:
     """Raises `UserError` naming the first parameter whose shape in the checkpoint is not the config's."""
     there, here = shapes(saved), shapes(abstract)
@@ -145,8 +152,8 @@ def check_shapes(saved: Tree, abstract: TrainState, folder: epath.Path) -> None:
 def restore_iterator(folder: epath.Path, iterator: grain.DatasetIterator) -> None:
     """Sets the iterator to its saved position.
 
-    When the number of processes has changed, the first process's position is taken: data is split among processes by
-    striding, and every process has read the same number of batches.
+    When the number of processes has changed, the first process's position is taken: it counts batches, every process has read
+    its part of the same number of them, and the parts of a batch are its rows in their order, however many there are.
     """
     own = folder / f"process_{jax.process_index()}-of-{jax.process_count()}.json"
     if not own.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import jax
@@ -28,6 +29,13 @@ def shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
 def saved_steps(folder: epath.Path) -> list[int]:
     """Steps with a complete checkpoint in a folder of Orbax's, newest first; none where there is no folder."""
     return sorted(ocp.utils.checkpoint_steps(folder), reverse=True) if folder.exists() else []
+
+
+def cut_off(folder: epath.Path) -> list[int]:
+    """Steps with a checkpoint that is not complete and no complete one: the run was ended while it was written."""
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    begun = {int(found.group()) for name in names if (found := re.match(r"\d+", name))}
+    return sorted(begun - set(saved_steps(folder)))
 
 
 def saved_tree(folder: epath.Path) -> Tree:

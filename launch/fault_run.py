@@ -1,0 +1,210 @@
+"""Shows that nothing is lost when training is killed.
+
+    python launch/fault_run.py --kills=30 --steps=300 --config=configs/motion.py --config.checkpoint.every=10
+
+Trains twice. One run is left alone; the other is killed again and again, in turns while it starts and compiles, in the midst of
+its steps, and while it writes a checkpoint, by SIGTERM or SIGKILL as a coin falls, and is started again each time. Then the two
+are compared: every bit of parameters, averages, optimiser state and buffers, the position in the data, and the curves of all
+metrics. Ends with status 0 if all are the same, else 1. What else is given (--config.KEY=VALUE) goes to launch/train.py; there
+should be several checkpoints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import _root
+import numpy as np
+
+from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.parallel.supervision import RESTART
+
+MOMENTS = ("start", "step", "save")
+SIGNALS = (signal.SIGTERM, signal.SIGKILL)
+TIMING = ("train/steps_per_second", "train/data_wait")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = about.add_argument
+    add("--config", required=True, help="as for launch/train.py")
+    add("--steps", type=int, default=300, help="of each of the two runs")
+    add("--kills", type=int, default=30)
+    add("--seed", type=int, default=0, help="of the moments and the signals")
+    add("--workdir", default="runs/fault", help="a new local folder for both runs")
+    add("--program", default="launch/train.py", help=argparse.SUPPRESS)
+    return about
+
+
+class Trial:
+    """A run that is killed and started again; `told` is called with a line about every kill."""
+
+    def __init__(self, command: Sequence[str], workdir: pathlib.Path, steps: int, seed: int, told: Callable[[str], None]):
+        self._command, self._workdir, self._steps, self._told = command, workdir, steps, told
+        self._log = workdir.with_suffix(".log")
+        self._rng = random.Random(seed)
+        self._startup = 5.0  # seconds from start to first step, as measured at the last start that got so far
+        self.kills: Counter[tuple[str, str]] = Counter()
+
+    def run(self, kills: int) -> None:
+        """Kills the run so many times, then lets it end. Raises `UserError` when it ends sooner or by itself."""
+        for index in range(kills):
+            self._live(MOMENTS[index % len(MOMENTS)], self._rng.choice(SIGNALS), kills - index)
+        if status := self._start().wait():
+            raise UserError(f"the run failed by itself (status {status}): {last_line(self._log)}")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return start(self._command, self._log)
+
+    def _live(self, moment: str, number: signal.Signals, kills_left: int) -> None:
+        """One life of the run."""
+        begun, before = time.monotonic(), last_step(self._workdir)
+        target = before + self._rng.randint(1, max(1, 2 * (self._steps - before) // (kills_left + 1)))
+        delay = self._rng.uniform(0.0, self._startup)
+        process = self._start()
+        while not self._reached(moment, begun, delay, before, target):
+            if process.poll() is not None:
+                self._ended(process.returncode)
+            time.sleep(0.001)
+        process.send_signal(number)
+        self._check(process.wait(), number)
+        self.kills[moment, number.name] += 1
+        self._told(
+            f"{number.name} at {moment}, {time.monotonic() - begun:.1f} s after the start, step {last_step(self._workdir)}"
+        )
+
+    def _reached(self, moment: str, begun: float, delay: float, before: int, target: int) -> bool:
+        """Whether the moment to kill has come."""
+        now, step = time.monotonic() - begun, last_step(self._workdir)
+        if moment == "start":
+            return now >= delay
+        if step <= before:
+            self._startup = now
+            return False
+        return step >= target if moment == "step" else writing(self._workdir)
+
+    def _ended(self, status: int) -> None:
+        if status == 0:
+            raise UserError("the run was done before all kills: give more --steps or fewer --kills.")
+        raise UserError(f"the run failed by itself (status {status}): {last_line(self._log)}")
+
+    def _check(self, status: int, number: signal.Signals) -> None:
+        """A run that saves before it ends says so by its status; one that had no time for it ends by the signal."""
+        expected = (RESTART, -number) if number == signal.SIGTERM else (-number,)
+        if status not in expected:
+            raise UserError(f"status {status} after {number.name}: {last_line(self._log)}")
+
+
+def start(command: Sequence[str], log: pathlib.Path) -> subprocess.Popen[bytes]:
+    """A training process, what it says being added to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as stream:
+        return subprocess.Popen(command, cwd=_root.ROOT, stdout=stream, stderr=stream)
+
+
+def last_line(log: pathlib.Path) -> str:
+    return (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+
+
+def last_step(workdir: pathlib.Path) -> int:
+    """Of the last whole line of metrics."""
+    log = workdir / "metrics.jsonl"
+    lines = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
+    return json.loads(lines[-1])["step"] if lines else 0
+
+
+def writing(workdir: pathlib.Path) -> bool:
+    """Whether a checkpoint is being written."""
+    return any((workdir / "checkpoints").glob("*.orbax-checkpoint-tmp*"))
+
+
+def train_whole(command: Sequence[str], log: pathlib.Path) -> None:
+    """The run that is left alone."""
+    if status := start(command, log).wait():
+        raise UserError(f"the run that is left alone failed (status {status}): {last_line(log)}")
+
+
+def differences(one: pathlib.Path, other: pathlib.Path) -> list[str]:
+    """What the two runs end with and is not the same; nothing, it is hoped."""
+    from etils import epath
+
+    from xactor_jax.training.trees import FOLDER, saved_steps
+
+    steps = [saved_steps(epath.Path(folder) / FOLDER)[0] for folder in (one, other)]
+    if steps[0] != steps[1]:
+        return [f"the last step: {steps[0]} and {steps[1]}"]
+    last = [folder / FOLDER / str(step) for folder, step in zip((one, other), steps, strict=True)]
+    left, right = (state_of(folder / "state") for folder in last)
+    odd = [name for name in left.keys() | right.keys() if left.get(name) != right.get(name)]
+    odd += ["the position in the data"] if position(last[0]) != position(last[1]) else []
+    return odd + (["the curves of the metrics"] if curve(one) != curve(other) else [])
+
+
+def state_of(folder: pathlib.Path) -> dict[str, bytes]:
+    """Name → bits of every array of a checkpoint."""
+    import jax
+    from etils import epath
+
+    from xactor_jax.training.trees import read_arrays, saved_tree
+
+    leaves = jax.tree_util.tree_leaves_with_path(read_arrays(epath.Path(folder), saved_tree(epath.Path(folder))))
+    return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
+
+
+def position(folder: pathlib.Path) -> list[str]:
+    """Of the data iterators."""
+    return [path.read_text() for path in sorted((folder / "data").glob("process_*.json"))]
+
+
+def curve(workdir: pathlib.Path) -> list[dict[str, float]]:
+    """Every line of metrics, without what depends on the clock."""
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [{name: value for name, value in line.items() if name not in TIMING} for line in lines]
+
+
+def commands(arguments: argparse.Namespace, rest: Sequence[str], workdirs: Sequence[pathlib.Path]) -> list[list[str]]:
+    """How each of the runs is started; every step is logged, so that it can be aimed at."""
+    settings = [f"--config={arguments.config}", f"--config.steps={arguments.steps}", "--config.log_every=1", *rest]
+    return [[sys.executable, arguments.program, *settings, f"--workdir={workdir}"] for workdir in workdirs]
+
+
+def run(arguments: argparse.Namespace, rest: Sequence[str]) -> list[str]:
+    """Both runs; what differs at their ends."""
+    folder = pathlib.Path(arguments.workdir).absolute()
+    if folder.exists():
+        raise UserError(f"{folder} exists: give another --workdir, or delete it.")
+    whole, broken = folder / "whole", folder / "broken"
+    alone, killed = commands(arguments, rest, (whole, broken))
+    train_whole(alone, whole.with_suffix(".log"))
+    print(f"the run that is left alone did {last_step(whole)} steps", flush=True)
+    trial = Trial(killed, broken, arguments.steps, arguments.seed, lambda line: print(line, flush=True))
+    trial.run(arguments.kills)
+    for (moment, number), count in sorted(trial.kills.items()):
+        print(f"{count:3d} × {number} at {moment}")
+    return differences(whole, broken)
+
+
+def main() -> None:
+    """Ends with status 1 when the runs differ, 2 with one sentence on what a person can put right."""
+    arguments, rest = parser().parse_known_args()
+    with exit_on_user_error():
+        odd = run(arguments, rest)
+    print(
+        f"{arguments.kills} kills: "
+        + (f"these differ: {', '.join(sorted(odd))}" if odd else "the runs are the same to the last bit")
+    )
+    sys.exit(1 if odd else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""A toy run killed at random moments ends as one that never was; one that is not the same is told apart."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from etils import epath
+
+from xactor_jax.training.trees import write_arrays
+
+TOY = ["--program=tests/training/train_toy.py", "--config=tests/training/toy_experiment.py:slow", "--config.checkpoint.every=5"]
+TOY += ["--config.eval_every=10", "--config.preview_every=0"]
+
+
+def fault_run(repository: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "launch/fault_run.py", *TOY, *arguments]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=280)
+
+
+def test_killed_four_times(repository: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
+    done = fault_run(repository, "--kills=4", "--steps=40", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "4 kills: the runs are the same to the last bit"
+    assert sum(line.startswith("SIG") for line in lines) == 4
+    again = fault_run(repository, f"--workdir={tmp_path / 'run'}")
+    assert again.returncode == 2 and "exists: give another --workdir" in again.stderr
+
+
+def small_run(folder: pathlib.Path, number: float, loss: float) -> pathlib.Path:
+    write_arrays(epath.Path(folder) / "checkpoints" / "3" / "state", {"w": np.array([1.0, number], np.float32)})
+    (folder / "checkpoints" / "3" / "commit_success.txt").write_text("")
+    (folder / "metrics.jsonl").write_text(f'{{"step": 3, "train/loss": {loss}, "train/data_wait": {number}}}\n')
+    return folder
+
+
+def test_what_differs_is_named(repository: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(repository / "launch"))
+    from launch.fault_run import differences
+
+    one = small_run(tmp_path / "one", 2.0, 0.5)
+    assert differences(one, one) == []
+    assert differences(one, small_run(tmp_path / "two", np.nextafter(np.float32(2), np.float32(3)), 0.5)) == ["['w']"]
+    assert differences(one, small_run(tmp_path / "three", 2.0, 0.6)) == ["the curves of the metrics"]

@@ -1,0 +1,40 @@
+"""Networks too large for one device: every large array of their parameters is split over the devices of this process.
+
+The compiler gathers what a layer needs when it needs it. Samples of a batch are split over the same devices, one on each.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from xactor_jax.parallel.partition import tree_shardings
+from xactor_jax.sampling.batch import Conditions, Result, generate, on_all
+from xactor_jax.sampling.load import Models
+from xactor_jax.sampling.pipeline import Settings
+from xactor_jax.training.task import Variables
+
+
+def local_mesh() -> Mesh:
+    """The devices of this process along one axis, `fsdp`: processes need not keep step."""
+    return Mesh(np.array(jax.local_devices()), ("fsdp",))
+
+
+def place_sharded(variables: Variables) -> Variables:
+    """Host arrays onto the devices, each array split over them along its largest dimension that can be split."""
+    return jax.device_put(variables, tree_shardings(variables, (), local_mesh()))
+
+
+def sharded_generator(models: Models, settings: Settings) -> Callable[[Conditions], Result]:
+    """`batch.generate` of up to as many samples as there are local devices, whose variables `place_sharded` has placed."""
+    rows = NamedSharding(local_mesh(), PartitionSpec("fsdp"))
+    variables = tuple(stage.variables for stage in models)
+    places = jax.tree.map(lambda x: x.sharding, variables)
+    mapped = jax.jit(
+        jax.vmap(functools.partial(generate, models, settings), (None, 0)), in_shardings=(places, rows), out_shardings=rows
+    )
+    return on_all(lambda conditions: mapped(variables, conditions), len(jax.local_devices()))
