@@ -186,7 +186,8 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
         return encoded, LatentWindows(d.examples_per_clip, d.window, others[d.reference])
     if config.stage == "video":
         paired = PairedSource(open_clips(d.path, split), open_encoded(d.encoded_path, split))
-        return paired, FrameWindows(d.examples_per_clip, d.window, d.apart if split == "train" else 0.0)
+        apart = {"spatial": 1.0, "temporal": 0.0}.get(config.get("phase"), d.apart)
+        return paired, FrameWindows(d.examples_per_clip, d.window, apart if split == "train" else 0.0)
     raise UserError(f"there is no stage {config.stage!r}: choose motion, actor, autoencoder or video")
 
 

@@ -78,8 +78,20 @@ def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "") -> S
         model = MODELS[name].from_config(config)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"the config in {path} does not fit this version ({error}): train that stage anew.") from None
+    if name == "video":
+        check_whole(variables, model, path)
     audio = load_audio_features(config.data.get("audio", {}), audio_checkpoint) if name == "actor" else None
     return Stage(model, jax.device_put(variables), str(path), variables_hash(variables), config, audio)
+
+
+def check_whole(variables: Variables, model: VideoModel, path: epath.PathLike) -> None:
+    """Raises `UserError` where a renderer lacks a network, as imports of single files do."""
+    if lacking := {"trunk", "reference", "motion_tokens"} - variables.params.keys():
+        raise UserError(f"{path} has no {min(lacking)}: it is a part of a renderer, to start training from with init_from.")
+    wanted = ("autoencoder", *(("clip",) if model.clip else ()))
+    if lacking := [name for name in wanted if name not in variables.buffers]:
+        again = "import it again with launch/import_weights.py --what xnemo_video"
+        raise UserError(f"{path} has no {lacking[0]}: {again} --{lacking[0]} FILE.")
 
 
 def load_models(paths: Mapping[str, epath.PathLike], audio_checkpoint: str = "") -> Models:
