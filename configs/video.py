@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
+from configs import motion
 from configs.autoencoder import get_network
 from configs.common import apply_preset, get_common
 
@@ -26,6 +27,9 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.batch_size = 4  # windows of data.window frames
     c.optimizer.learning_rate = 1e-3
     c.phase = "all"  # what is trained: all; spatial, all but temporal modules, on single frames; temporal, these alone
+    c.train_motion = False  # in the spatial phase or all at once: the encoder of pretrained.motion too, by the renderer's error
+    c.motion = ConfigDict()  # filled in: that motion stage's settings
+    c.data.augmentation = motion.get_config().data.augmentation  # of the frames that an encoder sees that is trained
     c.data.window = 8  # frames that the denoiser sees at once
     c.data.examples_per_clip = 1
     c.data.apart = 0.75  # share of training windows of frames from all over the clip, which do not see each other; of phase all

@@ -97,6 +97,13 @@ def fill_in_frozen(config: ConfigDict) -> None:
         config.clip.update(peek(config.pretrained.clip, "clip")[0].network)
 
 
+def fill_in_motion(config: ConfigDict) -> None:
+    """A motion encoder that is trained with the renderer has the settings of its stage, and starts as it is there."""
+    with config.unlocked():
+        config.motion = peek(config.pretrained.motion, "motion")[0]
+    config.init_from = ",".join(filter(None, (f"motion_encoder={config.pretrained.motion}", config.init_from)))
+
+
 def ensure_data(config: ConfigDict) -> ConfigDict:
     """Fills in the paths that a config leaves to the project, building what they name where it is missing; returns it."""
     if config.stage == "video":
@@ -104,6 +111,8 @@ def ensure_data(config: ConfigDict) -> ConfigDict:
     for stage in ("motion", "autoencoder"):
         if not config.pretrained[stage]:
             config.pretrained[stage] = str(embedded_checkpoint(stage))
+    if config.get("train_motion"):
+        fill_in_motion(config)
     if config.data.encoded_path and config.stage == "video" and not config.data.path:
         raise UserError("data.encoded_path is set without data.path: the video stage needs the clips that were encoded, too")
     if config.stage in NEEDS_ENCODED:

@@ -8,8 +8,10 @@ import pytest
 from ml_collections import ConfigDict
 from safetensors.numpy import save_file
 
-from data.embedded import fill_in_frozen
+from data.augment import DrivingAugmentation
+from data.embedded import fill_in_frozen, fill_in_motion
 from data.pipelines import FrameWindows, _stage_source
+from data.records import encode_frames
 from tests.pretrained import released_renderer
 from tests.pretrained.released_renderer import drawn, import_all, release, video_config
 from tests.video import tiny
@@ -17,7 +19,9 @@ from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.pretrained import xnemo_video
 from xactor_jax.pretrained.importing import import_weights
-from xactor_jax.training.checkpoints import load_variables
+from xactor_jax.pretrained.joining import export_motion
+from xactor_jax.sampling.load import load_models
+from xactor_jax.training.checkpoints import load_variables, write_export
 from xactor_jax.training.programs import make_programs
 from xactor_jax.training.task import Variables
 from xactor_jax.training.trees import flat
@@ -52,6 +56,10 @@ def config_of(phase: str, init_from: str, frozen: str = "") -> ConfigDict:
     return config
 
 
+def random_batch(task: VideoTask) -> dict[str, np.ndarray]:
+    return jax.device_get(tiny.random_batch(task, 2))
+
+
 def programs_of(config: ConfigDict):
     return make_programs(config, VideoTask.from_config(config), make_mesh(config.mesh, jax.devices()[:1]))
 
@@ -65,7 +73,7 @@ def test_two_steps_from_released_weights(imported, phase):
     assert config.autoencoder.temporal and config.clip.depth == 2 and config.autoencoder.image_size == released_renderer.SIDE
     for name in ("autoencoder", "clip"):
         jax.tree.map(np.testing.assert_array_equal, state.buffers[name], there.buffers[name])
-    batch = programs.put(jax.device_get(tiny.random_batch(VideoTask.from_config(config), 2)))
+    batch = programs.put(random_batch(VideoTask.from_config(config)))
     for _ in range(2):
         state, metrics = programs.train_step(state, batch)
     assert np.isfinite(metrics["loss"])
@@ -136,3 +144,44 @@ def test_an_encoder_of_the_reference_picture_must_be_named():
     config.pretrained.clip = ""
     with pytest.raises(UserError, match=r"needs CLIP's image encoder: import it .* --config\.clip\.depth=0"):
         VideoTask.from_config(config).pretrained_buffers()
+
+
+def test_the_motion_encoder_is_trained_with_the_renderer(imported, tmp_path, caplog):
+    """It moves, and becomes a motion stage again, which the renderer knows as its own and as no other."""
+    config = config_of("spatial", str(imported["video"]))
+    config.train_motion, config.pretrained.motion = True, str(imported["motion"])
+    fill_in_motion(config)
+    programs = programs_of(config)
+    state, before = programs.init(), load_variables(imported["motion"], "motion")[1]
+    jax.tree.map(np.testing.assert_array_equal, state.params["motion_encoder"], before.params["generator"]["encoder"])
+    jax.tree.map(np.testing.assert_array_equal, state.buffers["motion"], before.buffers)
+    state, _ = programs.train_step(state, programs.put(random_batch(VideoTask.from_config(config))))
+    write_export(tmp_path / "video", config, Variables(*jax.device_get((state.ema, state.buffers))))
+    export_motion(tmp_path / "video", tmp_path / "motion")
+    _, after = load_variables(tmp_path / "motion", "motion")
+    trained = {path: array for path, array in flat(before.params).items() if not path.endswith(("mean", "variance"))}
+    assert all(np.abs(flat(after.params)[path] - array).max() > 0 for path, array in trained.items())
+    load_models({"motion": tmp_path / "motion", "video": tmp_path / "video"})
+    assert "another motion stage" not in caplog.text
+    load_models({"motion": imported["motion"], "video": tmp_path / "video"})
+    assert "another motion stage" in caplog.text
+
+
+def test_a_motion_encoder_trained_alone_is_not_exported(imported, tmp_path):
+    with pytest.raises(UserError, match="trained without its motion encoder"):
+        export_motion(imported["video"], tmp_path / "motion")
+
+
+def test_frames_come_also_as_an_encoder_sees_them(rng):
+    frames = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    record = {
+        "frames": encode_frames(frames),
+        "motion_latents": np.zeros((8, 2), np.float32),
+        "component_boxes": np.zeros((8, 2, 4), np.float32),
+    }
+    plain, changed = (
+        FrameWindows(1, 4, 0.0, True, augmentation)(record, np.random.default_rng(0))
+        for augmentation in (None, DrivingAugmentation(probability=1.0))
+    )
+    np.testing.assert_array_equal(plain["driving"], plain["frames"])
+    assert np.abs(changed["driving"] - changed["frames"]).max() > 0.02 and "driving" not in FrameWindows(1, 4)(record, rng)

@@ -24,6 +24,7 @@ from xactor_jax.training.checkpoints import check_target, load_variables, variab
 from xactor_jax.training.experiment import FILE
 from xactor_jax.training.task import Tree, Variables
 from xactor_jax.video.autoencoder import statistics
+from xactor_jax.video.model import own_motion
 
 WHAT = "xnemo_video"
 AUTOENCODERS = {"AutoencoderKL": "sd_vae", "AutoencoderKLTemporalDecoder": "svd_vae"}
@@ -60,6 +61,18 @@ def import_renderer(
     if motion:
         variables = _for_motion(settings, variables, motion)
     write_export(target, settings, variables, dtype)
+
+
+def export_motion(source: epath.PathLike, target: epath.PathLike, dtype: str = "float32") -> None:
+    """Writes the motion stage, an encoder alone, that a renderer was trained together with, as an export.
+
+    Raises `UserError` where it was trained with latents that were there before.
+    """
+    config, variables = load_variables(source, "video")
+    own = own_motion(variables)
+    if own is None:
+        raise UserError(f"{source} was trained without its motion encoder: use the motion stage that it was trained on.")
+    write_export(target, config.motion, own, dtype)
 
 
 def _with_autoencoder(config: ConfigDict, variables: Variables, path: epath.Path) -> Variables:

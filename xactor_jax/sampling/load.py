@@ -17,7 +17,7 @@ from xactor_jax.motion.model import MotionModel
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.training.checkpoints import load_variables, variables_hash
 from xactor_jax.training.task import Variables
-from xactor_jax.video.model import VideoModel
+from xactor_jax.video.model import VideoModel, own_motion
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ def check_fit(models: Models) -> None:
     if models.actor and models.actor.model.audio_dim != (given := models.actor.audio.num_features):
         raise UserError(f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {given}: train it anew.")
     for name, stage in models.present.items():
-        trained_on = stage.config.pretrained.get("motion_hash", "")
+        own = own_motion(stage.variables) if name == "video" else None
+        trained_on = variables_hash(jax.device_get(own)) if own else stage.config.pretrained.get("motion_hash", "")
         if name != "motion" and trained_on and trained_on != models.motion.hash:
             log.warning("%s was trained on another motion stage than %s; expect wrong motion", stage.path, models.motion.path)

@@ -5,7 +5,8 @@
     trunk=runs/imported           parameters below trunk alone
     runs/sd,runs/animatediff      the parameters of both
 A task may have `start_copies`, pairs (from, to): of a checkpoint with parameters below `from` and none below `to`, the first
-start the second as well (Stable Diffusion's trunk starts the denoiser and its reference network).
+start the second as well (Stable Diffusion's trunk starts the denoiser and its reference network); and `start_stages`, PART →
+(another stage, its part), of what PART=FOLDER takes from that stage's checkpoint.
 """
 
 from __future__ import annotations
@@ -69,9 +70,10 @@ def read_start(config: ConfigDict, task: Task, wanted: Shapes) -> Start:
     """
     start = Start({}, {})
     for source in sources(config.get("init_from", "")):
-        saved, variables = load_variables(source.folder, task.stage)
+        stage, inside = getattr(task, "start_stages", {}).get(source.part, (task.stage, source.part))
+        saved, variables = load_variables(source.folder, stage)
         _warn_of_motion(config, saved, source)
-        found = _parameters(source, variables, wanted, getattr(task, "start_copies", ()))
+        found = _parameters(source, inside, variables, wanted, getattr(task, "start_copies", ()))
         _check(source, found, wanted)
         start.params.update(found)
         start.buffers.update({} if source.part else variables.buffers)
@@ -81,10 +83,13 @@ def read_start(config: ConfigDict, task: Task, wanted: Shapes) -> Start:
     return start
 
 
-def _parameters(source: Source, variables: Variables, wanted: Shapes, copies: tuple) -> dict[str, np.ndarray]:
-    """Those of a source, with their copies."""
+def _parameters(
+    source: Source, inside: str, variables: Variables, wanted: Shapes, copies: tuple[tuple[str, str], ...]
+) -> dict[str, np.ndarray]:
+    """Those of a source, which lie below `inside` there, with their copies."""
     below = lambda path, part: not part or path == part or path.startswith(f"{part}/")
-    found = {path: array for path, array in flat(variables.params).items() if below(path, source.part)}
+    taken = {path: array for path, array in flat(variables.params).items() if below(path, inside)}
+    found = {source.part + path.removeprefix(inside): array for path, array in taken.items()}
     for before, after in copies:
         if not source.part and not any(below(path, after) for path in found):
             moved = {after + path.removeprefix(before): array for path, array in found.items() if below(path, before)}
@@ -103,7 +108,7 @@ def _check(source: Source, found: Mapping[str, np.ndarray], wanted: Shapes) -> N
 
 
 def _counted(paths: Any, wanted: Shapes) -> str:
-    """Such as "trunk 12 of 40, reference 3 of 3 parameters"."""
+    """Such as "12 of 40 arrays of trunk, 3 of 3 arrays of reference"."""
     counts, totals = (Counter(path.split("/")[0] for path in names) for names in (paths, wanted))
     return ", ".join(f"{n} of {totals[part]} arrays of {part}" for part, n in sorted(counts.items()))
 

@@ -273,6 +273,13 @@ class VideoModel:
         return reference[:, None] + variables.buffers["residual_std"] * x if self.predict_residual else x
 
 
+def own_motion(variables: Variables) -> Variables | None:
+    """The motion stage, an encoder alone, that a renderer was trained together with; None: there is none."""
+    if "motion_encoder" not in variables.params:
+        return None
+    return Variables({"generator": {"encoder": variables.params["motion_encoder"]}}, variables.buffers["motion"])
+
+
 def _clip(config: ConfigDict) -> ClipModel | None:
     """The encoder of reference pictures, if the config has one. Raises `UserError` where the denoiser has no such place."""
     network = config.get("clip")

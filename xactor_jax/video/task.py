@@ -2,7 +2,8 @@
 
 Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H, W, 3], "motion_latents": float32 [B, T, D],
 "reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]:
-frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}.
+frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}, and where
+the motion encoder is trained too "driving", the frames as it sees them, whose motion replaces that of the batch.
 
 X-NeMo (2025) trains in two phases, of which `phase` names one; `all` is both at once:
     spatial    everything but the temporal modules, which frames go around, so that these are pictures of one person
@@ -25,13 +26,14 @@ from ml_collections import ConfigDict
 
 from xactor_jax.diffusion.weighting import loss_weight
 from xactor_jax.errors import UserError
+from xactor_jax.motion.model import MotionModel, initial_statistics
 from xactor_jax.parallel.partition import path_name
 from xactor_jax.training.task import FROM_START, Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise, disturb
 from xactor_jax.video.losses import movement_weights
-from xactor_jax.video.model import VideoModel
+from xactor_jax.video.model import VideoModel, own_motion
 from xactor_jax.video.partition import TRANSFORMER_RULES
 from xactor_jax.video.pictures import side_by_side
 from xactor_jax.video.reference import mask_bank
@@ -76,11 +78,18 @@ class VideoTask:
     autoencoder_path: str
     clip_path: str = ""
     phase: str = "all"
+    motion: MotionModel | None = None
+    """Whose encoder is trained too: the parameters "motion_encoder", the statistics "motion" among the buffers."""
+    motion_path: str = ""
     stage: ClassVar[str] = "video"
     partition_rules: ClassVar[Rules] = TRANSFORMER_RULES
     start_copies: ClassVar[tuple[tuple[str, str], ...]] = (("trunk", "reference"),)
 
+    start_stages: ClassVar[Mapping[str, tuple[str, str]]] = {"motion_encoder": ("motion", "generator/encoder")}
+
     def __post_init__(self) -> None:
+        if self.motion and self.phase == "temporal":
+            raise UserError("the temporal phase trains temporal modules alone: leave out --config.train_motion.")
         if self.phase not in PHASES:
             raise UserError(f"there is no phase {self.phase!r} of training: choose one of {', '.join(PHASES)}.")
 
@@ -93,6 +102,8 @@ class VideoTask:
             autoencoder_path=config.pretrained.autoencoder,
             clip_path=config.pretrained.get("clip", ""),
             phase=config.get("phase", "all"),
+            motion=MotionModel.from_config(config.motion) if config.get("train_motion") else None,
+            motion_path=config.pretrained.motion,
         )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -105,6 +116,7 @@ class VideoTask:
             "component_boxes": (window, 2, 4),
         }
         arrays = {name: jax.ShapeDtypeStruct((batch_size, *shape), jnp.float32) for name, shape in shapes.items()}
+        arrays |= {"driving": arrays["frames"]} if self.motion else {}
         return arrays | {"frames_apart": jax.ShapeDtypeStruct((batch_size,), jnp.bool_)}
 
     def init(self, key: jax.Array) -> Variables:
@@ -118,11 +130,20 @@ class VideoTask:
             "residual_count": jnp.zeros((), jnp.int32),
         }
         buffers |= {"clip": m.clip.init(jax.random.fold_in(key_autoencoder, 1))} if m.clip else {}
+        if self.motion:
+            picture = jnp.zeros((1, *2 * (self.motion.encoder_size,), 3))
+            params |= {"motion_encoder": self.motion.encoder.init(jax.random.fold_in(key_autoencoder, 2), picture)["params"]}
+            buffers |= {"motion": initial_statistics(self.motion.latent_dim)}
         return Variables(params, buffers)
 
     def pretrained_buffers(self) -> Mapping[str, Tree]:
         """The frozen networks that do not come with `init_from`; `UserError` if none are named or they have other sizes."""
-        return {**self._autoencoder(), **self._clip()}
+        return {**self._autoencoder(), **self._clip(), **self._motion_statistics()}
+
+    def _motion_statistics(self) -> dict[str, Tree]:
+        from xactor_jax.training.checkpoints import load_variables
+
+        return {"motion": load_variables(self.motion_path, "motion")[1].buffers} if self.motion else {}
 
     def _autoencoder(self) -> dict[str, Tree]:
         from xactor_jax.training.checkpoints import load_variables
@@ -177,7 +198,8 @@ class VideoTask:
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
         """Two clips, every other frame: rows of true frames over rendered ones, the reference in front of both."""
         few = {name: value[:2] for name, value in batch.items()}
-        arguments = (few["reference"], few["reference_motion"], few["motion_latents"])
+        motion, still = self._motion(variables, few)
+        arguments = (few["reference"], still, motion)
         rendered = self.model.render_batch(variables, jax.random.split(key, len(few["frames"])), *arguments)
         rendered = rendered.astype(jnp.float32) / 127.5 - 1.0
         rows = []
@@ -205,11 +227,11 @@ class VideoTask:
         denoiser, weights = self._denoiser(), {"params": variables.params}
         embedding = self.model.embed(variables, batch["reference"])
         bank = denoiser.apply(weights, z_ref, embedding, method="appearance")
-        motion, shown = batch["motion_latents"], None
+        (motion, still), shown = self._motion(variables, batch), None
         if train:
             key_mask, key_motion, key_reference = jax.random.split(key, 3)
             bank = mask_bank(key_mask, bank, self.settings.reference_masked)
-            motion = self._told_motion(key_motion, motion, batch["reference_motion"])
+            motion = self._told_motion(key_motion, motion, still)
             shown = ~jax.random.bernoulli(key_reference, self.settings.reference_drop, t.shape)
         return denoiser.apply(weights, x_t, t, motion, z_ref, bank, shown, batch["frames_apart"], embedding)
 
@@ -220,6 +242,15 @@ class VideoTask:
             return denoiser
         unet = replace(denoiser.settings.unet, temporal=False)
         return Denoiser(replace(denoiser.settings, unet=unet), denoiser.dtype)
+
+    def _motion(self, variables: Variables, batch: Batch) -> tuple[Float[Array, "b t d"], Float[Array, "b d"]]:
+        """Standardised motion of the frames and of the reference."""
+        if self.motion is None:
+            return batch["motion_latents"], batch["reference_motion"]
+        pictures = jnp.concatenate([batch["reference"][:, None], batch["driving"]], axis=1)
+        z = self.motion.encode(own_motion(variables), pictures.reshape(-1, *pictures.shape[2:]))
+        z = z.reshape(*pictures.shape[:2], -1)
+        return z[:, 1:], z[:, 0]
 
     def _told_motion(
         self, key: jax.Array, motion: Float[Array, "b t d"], reference: Float[Array, "b d"]
