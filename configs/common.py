@@ -14,6 +14,7 @@ def get_common(stage: str) -> ConfigDict:
     c = ConfigDict()
     c.stage = stage  # motion, actor, autoencoder or video
     c.seed = 0  # of initialisation, data order and every random draw
+    c.init_from = ""  # checkpoints whose parameters a run starts with, with commas: FOLDER, or PART=FOLDER (training/start.py)
     c.steps = 1000  # optimiser steps
     c.batch_size = 32  # examples per optimiser step, over all processes and devices
     c.grad_accumulation = 1  # microbatches that one optimiser step is split into; divides batch_size
@@ -79,6 +80,9 @@ def get_common(stage: str) -> ConfigDict:
     c.pretrained.motion = ""  # run or export folder of the motion stage; empty: the embedded checkpoint
     c.pretrained.motion_hash = ""  # filled in: of the motion stage that the encoded records were made with
     c.pretrained.autoencoder = ""  # of the autoencoder stage; empty: the embedded checkpoint
+    c.pretrained.clip = (
+        ""  # of CLIP's image encoder, by launch/import_weights.py, where clip.depth of the video stage is above 0
+    )
     c.pretrained.perceptual = ""  # VGG16 or LPIPS by launch/import_weights.py, where loss.perceptual is above 0
     return c
 

@@ -2,7 +2,11 @@
 
 python launch/train.py --config=configs/video.py            # a few minutes on two cores
 python launch/train.py --config=configs/video.py:puppets    # the recipe behind data/assets/video
-python launch/train.py --config=configs/video.py:base       # the size of the nearest published renderer (X-NeMo)
+python launch/train.py --config=configs/video.py:base       # the size of the nearest published renderer (X-NeMo), then:
+python launch/train.py --config=configs/video.py:base --config.phase=temporal --config.init_from=runs/video-base --workdir=DIR
+
+Both may start from released weights, made checkpoints by launch/import_weights.py: --config.init_from=runs/xnemo, or
+--config.init_from=runs/sd_unet,runs/animatediff
 
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 66 minutes (1.1 steps a second); video of people never seen, from true
 motion, 3.5 dB above repeating the reference (python launch/evaluate.py --out DIR).
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
+from configs import motion
 from configs.autoencoder import get_network
 from configs.common import apply_preset, get_common
 
@@ -21,10 +26,15 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.steps = 300
     c.batch_size = 4  # windows of data.window frames
     c.optimizer.learning_rate = 1e-3
+    c.phase = "all"  # what is trained: all; spatial, all but temporal modules, on single frames; temporal, these alone
+    c.train_motion = False  # in the spatial phase or all at once: the encoder of pretrained.motion too, by the renderer's error
+    c.motion = ConfigDict()  # filled in: that motion stage's settings
+    c.data.augmentation = motion.get_config().data.augmentation  # of the frames that an encoder sees that is trained
     c.data.window = 8  # frames that the denoiser sees at once
     c.data.examples_per_clip = 1
-    c.data.apart = 0.75  # share of training windows of frames from all over the clip, which do not see each other; 0: none
+    c.data.apart = 0.75  # share of training windows of frames from all over the clip, which do not see each other; of phase all
     c.autoencoder = get_network(preset)  # sizes of the frozen autoencoder: those of the checkpoint in pretrained.autoencoder
+    c.clip = _clip()
     c.predict_residual = True  # diffuse the difference from the reference's latent, not the latent
 
     c.diffusion = ConfigDict()
@@ -62,6 +72,21 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.render.blur_sigma = 18.0  # its deviation, cells
     c.render.offline = False  # whole clips at once, by windows around a closed loop; False: segment by segment
     return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
+
+
+def _clip() -> ConfigDict:
+    """Sizes of the frozen encoder of the reference picture, CLIP's ViT-L/14: those of the checkpoint in pretrained.clip."""
+    c = ConfigDict()
+    c.depth = 0  # blocks (released: 24); 0: there is no encoder, and the network is told zeros in an embedding's place
+    c.image_size = 224  # side that pictures are brought to, pixels
+    c.patch = 14  # side of a patch, pixels
+    c.width = 1024
+    c.heads = 16
+    c.mlp_width = 4096
+    c.projection = 768  # features of the embedding: network.unet.context_width
+    c.activation = "quick_gelu"  # or gelu
+    c.epsilon = 1e-5  # of layer normalisation
+    return c
 
 
 def _network() -> ConfigDict:
@@ -111,7 +136,9 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.data.image_size = 512
     c.data.window = 24
     c.data.apart = 0.0
+    c.phase = "spatial"
     c.predict_residual = False
+    c.clip.depth = 24
     c.diffusion.update(schedule="scaled_linear", prediction="eps", beta_start=0.00085, beta_end=0.02)
     c.network.update(motion_tokens=32, motion_token_width=16, motion_hidden=0, box_width=64, position_halves=True)
     c.network.update(concatenate_reference=False, full_reference=False)

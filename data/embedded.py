@@ -13,8 +13,10 @@ from data.puppets.build import GENERATOR, build
 from data.storage import is_prepared
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.audio import audio_hash, load_audio_features
-from xactor_jax.training.checkpoints import checkpoint_hash
+from xactor_jax.training.checkpoints import checkpoint_hash, peek
 from xactor_jax.training.experiment import tuples
+from xactor_jax.training.start import whole_with
+from xactor_jax.training.task import FROM_START
 
 ASSETS = epath.Path(__file__).parent / "assets"
 NEEDS_ENCODED = ("actor", "video")
@@ -80,11 +82,37 @@ def fill_in_audio(config: ConfigDict) -> None:
     config.data.audio = ConfigDict(tuples(recorded))
 
 
+def fill_in_frozen(config: ConfigDict) -> None:
+    """Frozen networks of the video stage that are not named come from the checkpoint in `init_from`, where it has them.
+
+    Their sizes, and those of CLIP in `pretrained.clip`, replace what the config says. Raises `UserError` for a wrong folder.
+    """
+    for name in ("autoencoder", "clip"):
+        if not config.pretrained[name] and (found := whole_with(config.init_from, config.stage, name)):
+            _, saved = found
+            size = {"image_size": config.autoencoder.image_size} if name == "autoencoder" else {}
+            config[name].update({**saved[name].to_dict(), **size})
+            config.pretrained[name] = FROM_START
+    if config.pretrained.clip not in ("", "random", FROM_START):
+        config.clip.update(peek(config.pretrained.clip, "clip")[0].network)
+
+
+def fill_in_motion(config: ConfigDict) -> None:
+    """A motion encoder that is trained with the renderer has the settings of its stage, and starts as it is there."""
+    with config.unlocked():
+        config.motion = peek(config.pretrained.motion, "motion")[0]
+    config.init_from = ",".join(filter(None, (f"motion_encoder={config.pretrained.motion}", config.init_from)))
+
+
 def ensure_data(config: ConfigDict) -> ConfigDict:
     """Fills in the paths that a config leaves to the project, building what they name where it is missing; returns it."""
+    if config.stage == "video":
+        fill_in_frozen(config)
     for stage in ("motion", "autoencoder"):
         if not config.pretrained[stage]:
             config.pretrained[stage] = str(embedded_checkpoint(stage))
+    if config.get("train_motion"):
+        fill_in_motion(config)
     if config.data.encoded_path and config.stage == "video" and not config.data.path:
         raise UserError("data.encoded_path is set without data.path: the video stage needs the clips that were encoded, too")
     if config.stage in NEEDS_ENCODED:

@@ -15,10 +15,11 @@ from data import records, storage
 from data.encoded import EncodedClip, write_encoded
 from xactor_jax.audio.features import AudioFeatures, Settings
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import MotionModel
+from xactor_jax.motion.model import MotionModel, initial_statistics
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.sampling.pictures import Encoder, frame_encoder
 from xactor_jax.training.checkpoints import load_variables, variables_hash
+from xactor_jax.training.task import Variables
 
 LOG_MEL = {"kind": "log_mel"}
 
@@ -47,6 +48,21 @@ def encode_split(
     for index in range(len(source)):
         yield encode_clip(encode, audio, source[index])
         done()
+
+
+def measured_statistics(clips_path: epath.PathLike, model: MotionModel, variables: Variables) -> dict[str, np.ndarray]:
+    """Buffers with which a motion stage standardises its latents by their mean and deviation over all training frames.
+
+    Released encoders come without, and an actor diffuses latents that have about unit deviation.
+    """
+    source = records.open_clips(clips_path, "train")
+    encode = frame_encoder(model, variables._replace(buffers=initial_statistics(model.latent_dim)), 64)
+    count, total, squares = 0, 0.0, 0.0
+    for index in range(len(source)):
+        latents = encode(clip_frames(source[index])).astype(np.float64)
+        count, total, squares = count + len(latents), total + latents.sum(0), squares + (latents**2).sum(0)
+    moments = {"latent_mean": total / count, "latent_square": squares / count, "latent_count": np.asarray(count)}
+    return {name: np.asarray(moment, np.float32) for name, moment in moments.items()}
 
 
 def encode_dataset(

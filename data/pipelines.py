@@ -121,11 +121,14 @@ class FrameWindows:
     """Video stage: `count` windows of frames with their motion latents, and a reference frame from elsewhere in the clip.
 
     A share `apart` of the windows holds frames from all over the clip: neighbours are nearly the same picture, and teach less.
+    With `driving` the frames come also as a motion encoder sees them, each augmented by itself.
     """
 
     count: int
     length: int
     apart: float = 0.0
+    driving: bool = False
+    augmentation: DrivingAugmentation | None = None
 
     def __call__(self, record: Record, rng: np.random.Generator) -> Examples:
         windows = [self._window(record, rng) for _ in range(self.count)]
@@ -138,8 +141,11 @@ class FrameWindows:
         apart = bool(rng.random() < self.apart)
         chosen = rng.integers(total, size=self.length) if apart else together
         reference = int(rng.integers(total))
+        frames = [decode_frame(record["frames"][i]) for i in chosen]
+        driving = [augment_driving(x, rng, self.augmentation) for x in frames] if self.augmentation else frames
         return {
-            "frames": to_unit(np.stack([decode_frame(record["frames"][i]) for i in chosen])),
+            **({"driving": to_unit(np.stack(driving))} if self.driving else {}),
+            "frames": to_unit(np.stack(frames)),
             "reference": to_unit(decode_frame(record["frames"][reference])),
             "motion_latents": record["motion_latents"][chosen],
             "reference_motion": record["motion_latents"][reference],
@@ -199,7 +205,10 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
         return encoded, LatentWindows(d.examples_per_clip, d.window, others[d.reference], config.network.emotions)
     if config.stage == "video":
         paired = PairedSource(open_clips(d.path, split), open_encoded(d.encoded_path, split))
-        return paired, FrameWindows(d.examples_per_clip, d.window, d.apart if split == "train" else 0.0)
+        apart = {"spatial": 1.0, "temporal": 0.0}.get(config.get("phase"), d.apart)
+        train, driving = split == "train", bool(config.get("train_motion"))
+        augmentation = DrivingAugmentation(**d.augmentation) if train and driving else None
+        return paired, FrameWindows(d.examples_per_clip, d.window, apart if train else 0.0, driving, augmentation)
     raise UserError(f"there is no stage {config.stage!r}: choose motion, actor, autoencoder or video")
 
 

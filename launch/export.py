@@ -2,6 +2,7 @@
 
 With --released KIND into a .safetensors file with the names that the released network of that kind has:
 python launch/export.py --from DIR --to FILE.safetensors --released xnemo_motion; of a network in several files into a folder.
+With --motion the motion stage, an encoder alone, that a renderer was trained together with (--config.train_motion).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 
 import _root  # noqa: F401  (puts the project on the path)
 
-from xactor_jax.errors import exit_on_user_error
+from xactor_jax.errors import UserError, exit_on_user_error
 
 
 def parse() -> argparse.Namespace:
@@ -19,6 +20,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--to", dest="target", required=True, help="folder to write (or file, see above), local or gs://")
     parser.add_argument("--dtype", default="float32", choices=("float32", "float16"), help="of the numbers written")
     parser.add_argument("--released", default="", metavar="KIND", help="as --what of launch/import_weights.py")
+    parser.add_argument("--motion", action="store_true", help="of a renderer: the motion encoder trained with it")
     return parser.parse_args()
 
 
@@ -26,15 +28,18 @@ def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parse()
     with exit_on_user_error():
+        if arguments.released and arguments.motion:
+            raise UserError("--motion writes a stage of our own: leave out --released, and export what it writes.")
         if arguments.released:
             from xactor_jax.pretrained.importing import export_weights
 
             export_weights(arguments.released, arguments.source, arguments.target, arguments.dtype)
             print(arguments.target)
             return
+        from xactor_jax.pretrained.joining import export_motion
         from xactor_jax.training.checkpoints import checkpoint_hash, export
 
-        export(arguments.source, arguments.target, arguments.dtype)
+        (export_motion if arguments.motion else export)(arguments.source, arguments.target, arguments.dtype)
         print(f"{arguments.target}: {checkpoint_hash(arguments.target)}")
 
 

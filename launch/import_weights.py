@@ -1,16 +1,29 @@
 """Makes a checkpoint of released weights: python launch/import_weights.py --what wav2vec2 --from model.safetensors --to DIR.
 
 Reads .safetensors and PyTorch files (.bin, .pt, .pth), the latter without running anything in them.
+
+A whole renderer, which launch/render.py and launch/sample.py take as it is, of the files of X-NeMo, Stable Video Diffusion and
+CLIP:
+
+    python launch/import_weights.py --what xnemo_motion --from DIR/xnemo_motion_encoder.pth --to motion
+    python launch/import_weights.py --what xnemo_video --from DIR --motion motion --to video \\
+        --autoencoder vae/diffusion_pytorch_model.safetensors --clip image_encoder/model.safetensors
+
+Without the last three options it serves to start training alone (--config.init_from). Who means to train an actor adds
+--data CLIPS, made by launch/prepare.py, to the first line.
 """
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import _root  # noqa: F401  (puts the project on the path)
 
-from xactor_jax.errors import exit_on_user_error
+from xactor_jax.errors import UserError, exit_on_user_error
 
+MOTION = "xnemo_motion"
+PARTS = ("autoencoder", "clip", "motion", "data")
 FROM = "the released weights, local or gs://; of a network in several files their folder, or ROLE=FILE of each"
 
 
@@ -22,6 +35,12 @@ def parse() -> argparse.Namespace:
     add("--config", default="", help="their config.json (default: the one beside them), or configs/NAME.py:PRESET")
     add("--to", dest="target", required=True, metavar="DIR", help="folder to write, local or gs://")
     add("--dtype", default="float32", choices=("float32", "float16"), help="of the numbers written")
+    part = "of xnemo_video: put in"
+    add("--autoencoder", default="", metavar="FILE", help=f"{part}; released, or the folder of an import or a run")
+    add("--clip", default="", metavar="FILE", help=f"{part} for embeddings of the portrait; released, or an import's folder")
+    add("--motion", default="", metavar="CKPT", help="of xnemo_video: the motion stage whose latents it is to follow")
+    about_data = "of xnemo_motion: clips by whose motion latents are standardised, for an actor to learn"
+    add("--data", default="", metavar="CLIPS", help=f"{about_data}; default: they are as released")
     return about.parse_args()
 
 
@@ -31,15 +50,37 @@ def named(argument: str) -> tuple[str, str]:
     return role, file
 
 
+def write(arguments: argparse.Namespace, source: Any, given: dict[str, str]) -> None:
+    """The checkpoint."""
+    from data.encode import measured_statistics
+    from xactor_jax.motion.model import MotionModel
+    from xactor_jax.pretrained.importing import import_weights, read_weights
+    from xactor_jax.pretrained.joining import WHAT, import_renderer
+    from xactor_jax.training.checkpoints import check_target, write_export
+
+    if arguments.what == WHAT:
+        import_renderer(source, arguments.target, arguments.config, arguments.dtype, **given)
+    elif clips := given.get("data"):
+        check_target(arguments.target, "motion")
+        config, variables = read_weights(arguments.what, source, arguments.config)
+        buffers = measured_statistics(clips, MotionModel.from_config(config), variables)
+        write_export(arguments.target, config, variables._replace(buffers=buffers), arguments.dtype)
+    else:
+        import_weights(arguments.what, source, arguments.target, arguments.config, arguments.dtype)
+
+
 def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parse()
     with exit_on_user_error():
-        from xactor_jax.pretrained.importing import import_weights
+        from xactor_jax.pretrained.joining import WHAT
         from xactor_jax.training.checkpoints import checkpoint_hash
 
         source = arguments.source[0] if len(arguments.source) == 1 else dict(map(named, arguments.source))
-        import_weights(arguments.what, source, arguments.target, arguments.config, arguments.dtype)
+        given = {name: value for name in PARTS if (value := getattr(arguments, name))}
+        if odd := [name for name in given if arguments.what != {**dict.fromkeys(PARTS, WHAT), "data": MOTION}[name]]:
+            raise UserError(f"--{odd[0]} means nothing to {arguments.what}: leave it out.")
+        write(arguments, source, given)
         print(f"{arguments.target}: {checkpoint_hash(arguments.target)}")
 
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from data.encode import clip_frames, encode_dataset
+from data.encode import clip_frames, encode_dataset, measured_statistics
 from data.encoded import encoded_metadata, open_encoded
 from data.puppets.build import build
 from data.records import open_clips
@@ -17,7 +17,7 @@ from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny  # noqa: F401
 from xactor_jax.audio.log_mel import log_mel_features
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import MotionModel
+from xactor_jax.motion.model import MotionModel, latent_statistics
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
 
@@ -52,6 +52,19 @@ def test_every_clip_is_encoded_in_its_order(clips, encoded, tiny, split):
         np.testing.assert_array_equal(record["emotion"], clip["emotion"])
         np.testing.assert_array_equal(record["emotion_intensity"], clip["emotion_intensity"])
         np.testing.assert_array_equal(record["controls"], clip["controls"])
+
+
+def test_statistics_are_those_of_all_training_frames(clips, encoded, tiny):
+    """Of latents as the encoder gives them; standardised by these they have mean 0 and deviation 1."""
+    config, variables = load_variables(tiny["motion"], "motion")
+    mean, std = latent_statistics(jax.tree.map(jax.numpy.asarray, variables.buffers))
+    source = open_encoded(encoded, "train")
+    raw = np.concatenate([source[i]["motion_latents"] for i in range(len(source))]).astype(np.float64) * std + mean
+    found = measured_statistics(clips, MotionModel.from_config(config), variables)
+    assert found["latent_count"] == len(raw) and found.keys() == variables.buffers.keys()
+    np.testing.assert_allclose(found["latent_mean"], raw.mean(0), atol=1e-4)
+    mean, std = latent_statistics(jax.tree.map(jax.numpy.asarray, found))
+    np.testing.assert_allclose(std, np.maximum(raw.std(0), 1e-2), rtol=2e-3)
 
 
 def test_the_metadata_says_what_encoded_it(encoded, tiny):

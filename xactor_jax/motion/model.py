@@ -65,7 +65,15 @@ class MotionModel:
     def decode(
         self, variables: Variables, reference_images: Float[Array, "n h w 3"], motion_latents: Float[Array, "n d"]
     ) -> Float[Array, "n h w 3"]:
-        """Pictures in [-1, 1] of the references' people performing standardised motion latents."""
+        """Pictures in [-1, 1] of the references' people performing standardised motion latents.
+
+        Raises `UserError` where there is an encoder alone, as released.
+        """
+        if "decoder" not in variables.params["generator"]:
+            raise UserError(
+                "This motion checkpoint has no decoder, as those of released encoders: train one with "
+                "--config=configs/motion.py:base --config.init_from=FOLDER, or render with the video stage."
+            )
         mean, std = latent_statistics(variables.buffers)
         return self.reconstruct(variables.params, reference_images, motion_latents * std + mean)
 

@@ -36,7 +36,8 @@ class Kind(NamedTuple):
     """What is needed to import one kind of network and to export it again."""
 
     stage: str
-    table: Table
+    table: Table | Callable[[ConfigDict], Table]
+    """Names; of networks of several sizes, those of a config."""
     read_config: ReadConfig
     parameter_shapes: Callable[[ConfigDict], Shapes]
     """Path → shape of everything that the files hold."""
@@ -44,6 +45,10 @@ class Kind(NamedTuple):
     """Buffers that no file holds."""
     files: Mapping[str, str] = NO_FILES
     """Role → released file name, where a network is spread over several files; its names are `role:name` in the table."""
+
+    def names(self, config: ConfigDict) -> Table:
+        """The table of a config."""
+        return self.table if isinstance(self.table, Table) else self.table(config)
 
 
 def from_json(read: Callable[[Mapping[str, Any], Mapping[str, Any]], ConfigDict]) -> ReadConfig:
@@ -70,7 +75,7 @@ KINDS = {
     "wav2vec2": Kind(wav2vec2.STAGE, wav2vec2.TABLE, from_json(wav2vec2.read_config), wav2vec2.parameter_shapes),
     "xnemo_video": Kind(
         xnemo_video.STAGE,
-        xnemo_video.TABLE,
+        functools.partial(xnemo_video.sized, xnemo_video.table),
         from_preset(xnemo_video.PRESET),
         xnemo_video.parameter_shapes,
         xnemo_video.other_buffers,
@@ -78,15 +83,15 @@ KINDS = {
     ),
     "sd_unet": Kind(
         xnemo_video.STAGE,
-        xnemo_video.UNET_TABLE,
+        functools.partial(xnemo_video.sized, xnemo_video.trunk_table),
         from_preset(xnemo_video.PRESET),
-        xnemo_video.reference_shapes,
+        xnemo_video.trunk_shapes,
         xnemo_video.other_buffers,
         xnemo_video.UNET_FILES,
     ),
     "animatediff": Kind(
         xnemo_video.STAGE,
-        xnemo_video.ANIMATEDIFF_TABLE,
+        functools.partial(xnemo_video.sized, xnemo_video.animatediff_table),
         from_preset(xnemo_video.PRESET),
         xnemo_video.temporal_shapes,
         xnemo_video.other_buffers,
@@ -137,15 +142,19 @@ def import_weights(
     Raises:
         UserError: a file is missing, damaged or of another network, or `target` holds something else.
     """
+    check_target(target, _kind(what).stage)
+    write_export(target, *read_weights(what, source, config), dtype)
+
+
+def read_weights(what: str, source: Source, config: epath.PathLike | ConfigDict = "") -> tuple[ConfigDict, Variables]:
+    """What `import_weights` writes: config, and variables as host arrays. Raises `UserError` as it does."""
     kind = _kind(what)
     files = _files(kind, source)
     if not isinstance(config, ConfigDict):
         config = kind.read_config(next(iter(files.values())).parent, config)
-    check_target(target, config.stage)
     with _open_all(files) as weights:
-        params = convert(weights, kind.table, kind.parameter_shapes(config))
-    buffers = kind.other_buffers(config) | params.pop(BUFFERS, {})
-    write_export(target, config, Variables(params, buffers), dtype)
+        params = convert(weights, kind.names(config), kind.parameter_shapes(config))
+    return config, Variables(params, kind.other_buffers(config) | params.pop(BUFFERS, {}))
 
 
 def export_weights(what: str, source: epath.PathLike, target: epath.PathLike, dtype: str = "float32") -> None:
@@ -166,7 +175,7 @@ def export_weights(what: str, source: epath.PathLike, target: epath.PathLike, dt
     shapes = kind.parameter_shapes(config)
     if odd := sorted(path for path, shape in shapes.items() if path not in flat or flat[path].shape != shape):
         raise UserError(f"{source} has no {odd[0]} of the shape that {what} has: it is a checkpoint of another network.")
-    released = exported(unflatten_dict({path: flat[path] for path in shapes}, sep="/"), kind.table)
+    released = exported(unflatten_dict({path: flat[path] for path in shapes}, sep="/"), kind.names(config))
     _write_all(kind, narrow(released, dtype), absolute(target))
 
 

@@ -1,16 +1,17 @@
 """Released X-NeMo renderers, Stable Diffusion 1.x trunks and AnimateDiff's modules, as parts of the video stage.
 
-X-NeMo comes in four files: the denoising network, its temporal modules, the reference network, and the motion encoder, of which
-the part that makes tokens of a latent belongs here. A trunk of Stable Diffusion (also of its image variations) is one file
-as diffusers writes it, and becomes the reference network; motion modules of AnimateDiff (those with one in the middle block,
-mm_sd_v15_v2) become the denoiser's temporal modules. Blocks on the way up count from the coarsest level in files and
-from the finest here, so a table knows how many levels there are.
+X-NeMo comes in four files: the denoising network, its temporal modules, the reference network, and the motion encoder, of
+which the part that makes tokens of a latent belongs here. A trunk of Stable Diffusion (also of its image variations) is one
+file as diffusers writes it, and becomes the denoiser's trunk, from which training starts the reference network too. Motion
+modules of AnimateDiff (those with one in the middle block, mm_sd_v15_v2) become the denoiser's temporal modules. Blocks on the
+way up count from the coarsest level in files and from the finest here, so a table knows how many levels there are.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import types
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -176,11 +177,24 @@ def table(levels: int = LEVELS) -> Table:
     )
 
 
-TABLE = table()
-UNET_TABLE = in_file("unet", dataclasses.replace(unet_table(), ignored=("conv_norm_out.", "conv_out.")), "reference")
+def trunk_table(levels: int = LEVELS) -> Table:
+    """Of the file of Stable Diffusion's trunk."""
+    return in_file("unet", unet_table(levels), "trunk")
 
-_ANIMATEDIFF = dataclasses.replace(temporal_table(modules="motion_modules"), prefixes=("module.",))
-ANIMATEDIFF_TABLE = in_file("temporal", _ANIMATEDIFF, "trunk")
+
+def animatediff_table(levels: int = LEVELS) -> Table:
+    """Of AnimateDiff's file."""
+    modules = dataclasses.replace(temporal_table(levels, "motion_modules"), prefixes=("module.",))
+    return in_file("temporal", modules, "trunk")
+
+
+def sized(make: Callable[[int], Table], config: ConfigDict) -> Table:
+    """One of these tables for the levels of a config."""
+    return make(len(config.network.unet.channels))
+
+
+TABLE = table()
+ANIMATEDIFF_TABLE = animatediff_table()
 
 
 def parameter_shapes(config: ConfigDict) -> Shapes:
@@ -193,9 +207,11 @@ def parameter_shapes(config: ConfigDict) -> Shapes:
     return shapes(jax.eval_shape(start, jax.random.key(0), x, motion)["params"])
 
 
-def reference_shapes(config: ConfigDict) -> Shapes:
-    """Those of the reference network alone."""
-    return {path: shape for path, shape in parameter_shapes(config).items() if path.startswith("reference/")}
+def trunk_shapes(config: ConfigDict) -> Shapes:
+    """Those of the denoiser's trunk without motion and temporal modules."""
+    modules = ("_attention/motion/", "_attention/temporal/")
+    inside = lambda path: path.startswith("trunk/") and not any(module in path for module in modules)
+    return {path: shape for path, shape in parameter_shapes(config).items() if inside(path)}
 
 
 def temporal_shapes(config: ConfigDict) -> Shapes:

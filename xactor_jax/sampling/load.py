@@ -17,7 +17,7 @@ from xactor_jax.motion.model import MotionModel
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.training.checkpoints import load_variables, variables_hash
 from xactor_jax.training.task import Variables
-from xactor_jax.video.model import VideoModel
+from xactor_jax.video.model import VideoModel, own_motion
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,20 @@ def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "", plac
         model = MODELS[name].from_config(config)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"the config in {path} does not fit this version ({error}): train that stage anew.") from None
+    if name == "video":
+        check_whole(variables, model, path)
     audio = load_audio_features(config.data.get("audio", {}), audio_checkpoint) if name == "actor" else None
     return Stage(model, place(variables), str(path), variables_hash(variables), config, audio)
+
+
+def check_whole(variables: Variables, model: VideoModel, path: epath.PathLike) -> None:
+    """Raises `UserError` where a renderer lacks a network, as imports of single files do."""
+    if lacking := {"trunk", "reference", "motion_tokens"} - variables.params.keys():
+        raise UserError(f"{path} has no {min(lacking)}: it is a part of a renderer, to start training from with init_from.")
+    wanted = ("autoencoder", *(("clip",) if model.clip else ()))
+    if lacking := [name for name in wanted if name not in variables.buffers]:
+        again = "import it again with launch/import_weights.py --what xnemo_video"
+        raise UserError(f"{path} has no {lacking[0]}: {again} --{lacking[0]} FILE.")
 
 
 def load_models(paths: Mapping[str, epath.PathLike], audio_checkpoint: str = "", place: Place = jax.device_put) -> Models:
@@ -105,6 +117,7 @@ def check_fit(models: Models) -> None:
     if models.actor and models.actor.model.audio_dim != (given := models.actor.audio.num_features):
         raise UserError(f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {given}: train it anew.")
     for name, stage in models.present.items():
-        trained_on = stage.config.pretrained.get("motion_hash", "")
+        own = own_motion(stage.variables) if name == "video" else None
+        trained_on = variables_hash(jax.device_get(own)) if own else stage.config.pretrained.get("motion_hash", "")
         if name != "motion" and trained_on and trained_on != models.motion.hash:
             log.warning("%s was trained on another motion stage than %s; expect wrong motion", stage.path, models.motion.path)

@@ -32,11 +32,13 @@ ARRAYS = "variables"
 DTYPES = ("float32", "float16")
 COMMITTED = "commit_success.txt"
 FOLDERS = (
+    ("init_from",),
     ("data", "path"),
     ("data", "encoded_path"),
     ("data", "audio", "checkpoint"),
     ("pretrained", "motion"),
     ("pretrained", "autoencoder"),
+    ("pretrained", "clip"),
     ("pretrained", "perceptual"),
 )
 
@@ -50,6 +52,23 @@ def load_variables(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Variab
     if config.stage != stage:
         raise UserError(f"{path} holds a checkpoint of the stage {config.stage}, not {stage}: name a folder of that stage.")
     return config, variables
+
+
+def peek(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Tree]:
+    """(config, names, shapes and types of its "params" and "buffers") of a stage, without reading an array.
+
+    Raises `UserError` as `load_variables`.
+    """
+    folder = absolute(path)
+    saved, steps = _saved(folder, f"configs/{stage}.py")
+    config = saved.config if "config" in saved else saved
+    if config.stage != stage:
+        raise UserError(f"{path} holds a checkpoint of the stage {config.stage}, not {stage}: name a folder of that stage.")
+    try:
+        tree = saved_tree(folder / ARRAYS if "config" in saved else folder / FOLDER / str(steps[0]) / "state")
+    except Exception as error:  # whatever the readers of damaged files come up with
+        raise UserError(f"the checkpoint in {folder} is damaged ({_first_line(error)}): make or fetch it anew.") from None
+    return config, {"params": tree.get("ema") or tree.get("params"), "buffers": tree.get("buffers") or {}}
 
 
 def checkpoint_hash(path: epath.PathLike) -> str:
@@ -145,11 +164,17 @@ def placeless(config: ConfigDict) -> dict[str, Any]:
 
 def _load(folder: epath.Path, hint: str) -> tuple[ConfigDict, Variables]:
     """Config and variables of whichever stage a folder holds."""
+    saved, steps = _saved(folder, hint)
+    return _load_export(folder, saved.config) if "config" in saved else _load_run(folder, saved, steps)
+
+
+def _saved(folder: epath.Path, hint: str) -> tuple[ConfigDict, list[int]]:
+    """What config.json says, and the steps of a run, newest first; an export has its config under "config" and no steps."""
     saved = read_config(folder)
     steps = saved_steps(folder / FOLDER)
     if saved is None or not (steps or "config" in saved):
         raise UserError(f"there is no checkpoint in {folder}: name a run's or an export's folder, or train one with {hint}.")
-    return _load_export(folder, saved.config) if "config" in saved else _load_run(folder, saved, steps)
+    return saved, steps
 
 
 def _load_export(folder: epath.Path, config: ConfigDict) -> tuple[ConfigDict, Variables]:

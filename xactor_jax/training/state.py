@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import replicated
-from xactor_jax.parallel.partition import follow_params, tree_shardings
+from xactor_jax.parallel.partition import follow_params, path_name, tree_shardings
 from xactor_jax.training.randomness import stream_key
+from xactor_jax.training.start import read_start
 from xactor_jax.training.task import Task, Variables
 from xactor_jax.training.trees import shapes
 
@@ -64,11 +67,25 @@ def abstract_state(config: ConfigDict, task: Task, optimizer: optax.GradientTran
 
 
 def init_state(config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, abstract: TrainState) -> TrainState:
-    """A fresh state, made in place on the mesh of `abstract`, with the task's pretrained buffers put in."""
+    """A state before the first step, made in place on the mesh of `abstract`.
+
+    Parameters (and their average) and buffers are those of `config.init_from`, where it has them, else fresh; the task's
+    pretrained buffers go before either.
+    """
+    pretrained, start = task.pretrained_buffers(), read_start(config, task, shapes(abstract.params))
     make = jax.jit(lambda k: fresh_state(k, task, optimizer), out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
     state = make(stream_key(config.seed, "init"))
-    pretrained = task.pretrained_buffers()
-    return state.replace(buffers=merge_buffers(state.buffers, pretrained)) if pretrained else state
+    if start.params:
+        state = state.replace(params=_replaced(state.params, start.params), ema=_replaced(state.ema, start.params))
+    buffers = {name: tree for name, tree in start.buffers.items() if name in state.buffers} | dict(pretrained)
+    return state.replace(buffers=merge_buffers(state.buffers, buffers)) if buffers else state
+
+
+def _replaced(params: Tree, arrays: Mapping[str, np.ndarray]) -> Tree:
+    """The parameters with some replaced by host arrays of their shapes, each device given its own part."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, old: _put(old, arrays[name]) if (name := path_name(path)) in arrays else old, params
+    )
 
 
 def merge_buffers(buffers: Tree, pretrained: Tree) -> Tree:

@@ -34,7 +34,7 @@ def ema_decay(step: jax.typing.ArrayLike, decay: float) -> jax.Array:
 
 def update_ema(ema: Tree, params: Tree, decay: jax.Array) -> Tree:
     """Equation 3."""
-    return jax.tree.map(lambda e, p: decay * e + (1.0 - decay) * p, ema, params)
+    return jax.tree.map(lambda e, p: e + (1.0 - decay) * (p - e), ema, params)  # exactly e where they are equal
 
 
 def split_batch(batch: Batch, parts: int, mesh: Mesh, frame_entries: Collection[str] = ()) -> Batch:

@@ -16,6 +16,9 @@ Tree = Any
 Batch = Mapping[str, jax.Array]
 Rules = tuple[tuple[str, PartitionSpec], ...]
 
+FROM_START = "init_from"
+"""In place of a frozen network's folder: the network is that of the checkpoint in `config.init_from`."""
+
 
 class Variables(NamedTuple):
     """All arrays of a stage: `params` learned by gradients, `buffers` come by otherwise.

@@ -26,6 +26,11 @@ def shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
     return {path_name(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}
 
 
+def flat(tree: Tree) -> dict[str, Any]:
+    """Path → leaf."""
+    return {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
 def saved_steps(folder: epath.Path) -> list[int]:
     """Steps with a complete checkpoint in a folder of Orbax's, newest first; none where there is no folder."""
     return sorted(ocp.utils.checkpoint_steps(folder), reverse=True) if folder.exists() else []

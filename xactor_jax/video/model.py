@@ -20,9 +20,11 @@ from ml_collections import ConfigDict
 
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.guidance import classifier_free
+from xactor_jax.errors import UserError
 from xactor_jax.layers.remat import checked_remat
 from xactor_jax.training.task import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel
+from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
 from xactor_jax.video.loop import LoopPlan, denoise_loop, group_size, in_groups, spread_over
 from xactor_jax.video.pictures import to_uint8
@@ -53,6 +55,8 @@ class VideoModel:
     predict_residual: bool
     render_settings: RenderSettings
     """The config's own, used where a caller gives none."""
+    clip: ClipModel | None = None
+    """What makes the embedding of a reference picture; its parameters are the buffers "clip"."""
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoModel:
@@ -66,6 +70,7 @@ class VideoModel:
             window=config.data.window,
             predict_residual=config.predict_residual,
             render_settings=RenderSettings.from_config(config.render),
+            clip=_clip(config),
         )
 
     @property
@@ -100,7 +105,7 @@ class VideoModel:
     ) -> Iterator[UInt8[np.ndarray, "_ height width 3"]]:
         """Frames of a clip of any length, as soon as their segment is whole; memory does not grow with the length.
 
-        `embedding` is that of the reference picture; None: zeros, with which released networks are told of no picture.
+        `embedding` is that of the reference picture; None: what `embed` makes of it, once.
 
         The result does not depend on how `motion_latents` is cut into chunks. A frame's picture depends on the motion of its
         own segment and earlier ones. If `settings.offline`, it depends on all motion, which is awaited and held, and the
@@ -164,11 +169,16 @@ class VideoModel:
         embedding: Float[Array, "b e"] | None = None,
     ) -> Portrait:
         """Encodes the reference and runs the reference network, once per clip."""
-        if embedding is None:
-            embedding = jnp.zeros((len(images), self.context_width))
+        embedding = self.embed(variables, images) if embedding is None else embedding
         latent = self.autoencoder.encode(variables.buffers["autoencoder"], images)
         bank = self.denoiser.apply({"params": variables.params}, latent, embedding, method="appearance")
         return Portrait(latent, bank, motion, embedding)
+
+    def embed(self, variables: Variables, images: Float[Array, "b height width 3"]) -> Float[Array, "b e"]:
+        """Embeddings of reference pictures; without an encoder zeros, with which released networks are told of no picture."""
+        if self.clip is None:
+            return jnp.zeros((len(images), self.context_width))
+        return self.clip.embed(variables.buffers["clip"], images)
 
     def segment(
         self,
@@ -263,6 +273,23 @@ class VideoModel:
     ) -> Float[Array, "b t h w c"]:
         """Equation 2."""
         return reference[:, None] + variables.buffers["residual_std"] * x if self.predict_residual else x
+
+
+def own_motion(variables: Variables) -> Variables | None:
+    """The motion stage, an encoder alone, that a renderer was trained together with; None: there is none."""
+    if "motion_encoder" not in variables.params:
+        return None
+    return Variables({"generator": {"encoder": variables.params["motion_encoder"]}}, variables.buffers["motion"])
+
+
+def _clip(config: ConfigDict) -> ClipModel | None:
+    """The encoder of reference pictures, if the config has one. Raises `UserError` where the denoiser has no such place."""
+    network = config.get("clip")
+    if not (network and network.depth):
+        return None
+    if network.projection != (width := config.network.unet.context_width):
+        raise UserError(f"network.unet.context_width={width} and clip.projection={network.projection} differ: make them equal.")
+    return ClipModel.from_network(network, config.precision)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -2,8 +2,13 @@
 
 Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H, W, 3], "motion_latents": float32 [B, T, D],
 "reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]:
-frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}, and
-where the network has a place for it "reference_embedding": float32 [B, E], without which it is told of none.
+frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}, and where
+the motion encoder is trained too "driving", the frames as it sees them, whose motion replaces that of the batch.
+
+X-NeMo (2025) trains in two phases, of which `phase` names one; `all` is both at once:
+    spatial    everything but the temporal modules, which frames go around, so that these are pictures of one person
+    temporal   the temporal modules alone, on frames in a row
+What a phase does not train is frozen. No offset is added to the noise.
 
 Noise levels are drawn by (1) t = s u / (1 + (s − 1) u), u uniform in [0, 1]                (Esser et al. 2024, SD 3)
 """
@@ -11,7 +16,7 @@ Noise levels are drawn by (1) t = s u / (1 + (s − 1) u), u uniform in [0, 1]  
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import jax
@@ -21,17 +26,25 @@ from ml_collections import ConfigDict
 
 from xactor_jax.diffusion.weighting import loss_weight
 from xactor_jax.errors import UserError
-from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.motion.model import MotionModel, initial_statistics
+from xactor_jax.parallel.partition import path_name
+from xactor_jax.training.task import FROM_START, Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
+from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise, disturb
 from xactor_jax.video.losses import movement_weights
-from xactor_jax.video.model import VideoModel
+from xactor_jax.video.model import VideoModel, own_motion
 from xactor_jax.video.partition import TRANSFORMER_RULES
 from xactor_jax.video.pictures import side_by_side
 from xactor_jax.video.reference import mask_bank
 
-RANDOM_AUTOENCODER = "random"
-"""As `config.pretrained.autoencoder`: keep the untrained one, for tests and timing."""
+LEFT = ("random", FROM_START)
+"""As `config.pretrained.autoencoder` or `clip`: keep the untrained one, for tests and timing; that of `config.init_from`."""
+
+
+PHASES = ("all", "spatial", "temporal")
+TEMPORAL = "_attention/temporal/"
+"""In the names of the temporal modules' parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +76,24 @@ class VideoTask:
     settings: VideoLossSettings
     noise: MotionNoise
     autoencoder_path: str
+    clip_path: str = ""
+    phase: str = "all"
+    motion: MotionModel | None = None
+    """Whose encoder is trained too: the parameters "motion_encoder", the statistics "motion" among the buffers."""
+    motion_path: str = ""
     stage: ClassVar[str] = "video"
     frame_entries: ClassVar[tuple[str, ...]] = ("frames", "motion_latents", "component_boxes")
     folds_frames: ClassVar[bool] = True
     partition_rules: ClassVar[Rules] = TRANSFORMER_RULES
+    start_copies: ClassVar[tuple[tuple[str, str], ...]] = (("trunk", "reference"),)
+
+    start_stages: ClassVar[Mapping[str, tuple[str, str]]] = {"motion_encoder": ("motion", "generator/encoder")}
+
+    def __post_init__(self) -> None:
+        if self.motion and self.phase == "temporal":
+            raise UserError("the temporal phase trains temporal modules alone: leave out --config.train_motion.")
+        if self.phase not in PHASES:
+            raise UserError(f"there is no phase {self.phase!r} of training: choose one of {', '.join(PHASES)}.")
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoTask:
@@ -75,6 +102,10 @@ class VideoTask:
             settings=VideoLossSettings(**config.loss.to_dict()),
             noise=MotionNoise(**config.motion_noise.to_dict()),
             autoencoder_path=config.pretrained.autoencoder,
+            clip_path=config.pretrained.get("clip", ""),
+            phase=config.get("phase", "all"),
+            motion=MotionModel.from_config(config.motion) if config.get("train_motion") else None,
+            motion_path=config.pretrained.motion,
         )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -87,6 +118,7 @@ class VideoTask:
             "component_boxes": (window, 2, 4),
         }
         arrays = {name: jax.ShapeDtypeStruct((batch_size, *shape), jnp.float32) for name, shape in shapes.items()}
+        arrays |= {"driving": arrays["frames"]} if self.motion else {}
         return arrays | {"frames_apart": jax.ShapeDtypeStruct((batch_size,), jnp.bool_)}
 
     def init(self, key: jax.Array) -> Variables:
@@ -99,13 +131,26 @@ class VideoTask:
             "residual_std": jnp.ones(channels),
             "residual_count": jnp.zeros((), jnp.int32),
         }
+        buffers |= {"clip": m.clip.init(jax.random.fold_in(key_autoencoder, 1))} if m.clip else {}
+        if self.motion:
+            picture = jnp.zeros((1, *2 * (self.motion.encoder_size,), 3))
+            params |= {"motion_encoder": self.motion.encoder.init(jax.random.fold_in(key_autoencoder, 2), picture)["params"]}
+            buffers |= {"motion": initial_statistics(self.motion.latent_dim)}
         return Variables(params, buffers)
 
     def pretrained_buffers(self) -> Mapping[str, Tree]:
-        """The trained autoencoder; `UserError` if none is named or it has other sizes."""
+        """The frozen networks that do not come with `init_from`; `UserError` if none are named or they have other sizes."""
+        return {**self._autoencoder(), **self._clip(), **self._motion_statistics()}
+
+    def _motion_statistics(self) -> dict[str, Tree]:
         from xactor_jax.training.checkpoints import load_variables
 
-        if self.autoencoder_path == RANDOM_AUTOENCODER:
+        return {"motion": load_variables(self.motion_path, "motion")[1].buffers} if self.motion else {}
+
+    def _autoencoder(self) -> dict[str, Tree]:
+        from xactor_jax.training.checkpoints import load_variables
+
+        if self.autoencoder_path in LEFT:
             return {}
         if not self.autoencoder_path:
             raise UserError("The video stage needs a trained autoencoder: name one by --config.pretrained.autoencoder=FOLDER.")
@@ -117,6 +162,18 @@ class VideoTask:
             )
         return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": statistics(variables.buffers)}}
 
+    def _clip(self) -> dict[str, Tree]:
+        from xactor_jax.training.checkpoints import load_variables
+
+        if self.model.clip is None or self.clip_path in LEFT:
+            return {}
+        if not self.clip_path:
+            raise UserError(
+                "The embedding of the reference picture needs CLIP's image encoder: import it with launch/import_weights.py "
+                "--what clip and name it by --config.pretrained.clip=FOLDER, or do without by --config.clip.depth=0."
+            )
+        return {"clip": load_variables(self.clip_path, "clip")[1].params}
+
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """Weighted squared error of the prediction; `train=False` draws noise levels but disturbs and hides nothing."""
         m, s = self.model, self.settings
@@ -127,7 +184,7 @@ class VideoTask:
         t = stratified_times(key_time, x0.shape[0], s.time_shift)
         eps = jax.random.normal(key_noise, x0.shape)
         x_t, target = m.process.add_noise(x0, eps, t), m.process.target(x0, eps, t)
-        prediction = self._predict(variables.params, key_conditions, x_t, t, batch, z_ref, train)
+        prediction = self._predict(variables, key_conditions, x_t, t, batch, z_ref, train)
         where = movement_weights(z - z_ref[:, None], batch["component_boxes"], s.box_weight, s.change_weight)
         squared = jnp.mean(where * (prediction - target) ** 2, axis=(1, 2, 3, 4))
         weight = jnp.maximum(loss_weight(s.weighting, m.process, t, s.gamma), s.weight_floor)
@@ -136,14 +193,16 @@ class VideoTask:
         return LossOutput(loss, metrics, buffers)
 
     def param_labels(self, params: Tree) -> Tree:
-        return jax.tree.map(lambda _: "default", params)
+        trained = {"all": (True, True), "spatial": (False, True), "temporal": (True, False)}[self.phase]
+        label = lambda path, _: "default" if trained[TEMPORAL not in path_name(path)] else "frozen"
+        return jax.tree_util.tree_map_with_path(label, params)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
         """Two clips, every other frame: rows of true frames over rendered ones, the reference in front of both."""
         few = {name: value[:2] for name, value in batch.items()}
-        arguments = (few["reference"], few["reference_motion"], few["motion_latents"])
-        keys, embedding = jax.random.split(key, len(few["frames"])), few.get("reference_embedding")
-        rendered = self.model.render_batch(variables, keys, *arguments, embedding=embedding)
+        motion, still = self._motion(variables, few)
+        arguments = (few["reference"], still, motion)
+        rendered = self.model.render_batch(variables, jax.random.split(key, len(few["frames"])), *arguments)
         rendered = rendered.astype(jnp.float32) / 127.5 - 1.0
         rows = []
         for i, reference in enumerate(few["reference"]):
@@ -165,18 +224,35 @@ class VideoTask:
         return {**buffers, "residual_std": std, "residual_count": count + 1}
 
     def _predict(
-        self, params: Tree, key: jax.Array, x_t: jax.Array, t: jax.Array, batch: Batch, z_ref: jax.Array, train: bool
+        self, variables: Variables, key: jax.Array, x_t: jax.Array, t: jax.Array, batch: Batch, z_ref: jax.Array, train: bool
     ) -> jax.Array:
-        denoiser, weights = self.model.denoiser, {"params": params}
-        embedding = batch.get("reference_embedding")
+        denoiser, weights = self._denoiser(), {"params": variables.params}
+        embedding = self.model.embed(variables, batch["reference"])
         bank = denoiser.apply(weights, z_ref, embedding, method="appearance")
-        motion, shown = batch["motion_latents"], None
+        (motion, still), shown = self._motion(variables, batch), None
         if train:
             key_mask, key_motion, key_reference = jax.random.split(key, 3)
             bank = mask_bank(key_mask, bank, self.settings.reference_masked)
-            motion = self._told_motion(key_motion, motion, batch["reference_motion"])
+            motion = self._told_motion(key_motion, motion, still)
             shown = ~jax.random.bernoulli(key_reference, self.settings.reference_drop, t.shape)
         return denoiser.apply(weights, x_t, t, motion, z_ref, bank, shown, batch["frames_apart"], embedding)
+
+    def _denoiser(self) -> Denoiser:
+        """What is trained; in the spatial phase without temporal modules, whose parameters stay in the tree."""
+        denoiser = self.model.denoiser
+        if self.phase != "spatial":
+            return denoiser
+        unet = replace(denoiser.settings.unet, temporal=False)
+        return Denoiser(replace(denoiser.settings, unet=unet), denoiser.dtype)
+
+    def _motion(self, variables: Variables, batch: Batch) -> tuple[Float[Array, "b t d"], Float[Array, "b d"]]:
+        """Standardised motion of the frames and of the reference."""
+        if self.motion is None:
+            return batch["motion_latents"], batch["reference_motion"]
+        pictures = jnp.concatenate([batch["reference"][:, None], batch["driving"]], axis=1)
+        z = self.motion.encode(own_motion(variables), pictures.reshape(-1, *pictures.shape[2:]))
+        z = z.reshape(*pictures.shape[:2], -1)
+        return z[:, 1:], z[:, 0]
 
     def _told_motion(
         self, key: jax.Array, motion: Float[Array, "b t d"], reference: Float[Array, "b d"]

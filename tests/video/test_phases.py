@@ -1,0 +1,187 @@
+"""The phases in which the renderer is trained, from released weights: what moves, what does not, and what that takes."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from safetensors.numpy import save_file
+
+from data.augment import DrivingAugmentation
+from data.embedded import fill_in_frozen, fill_in_motion
+from data.pipelines import FrameWindows, _stage_source
+from data.records import encode_frames
+from tests.pretrained import released_renderer
+from tests.pretrained.released_renderer import drawn, import_all, release, video_config
+from tests.video import tiny
+from xactor_jax.errors import UserError
+from xactor_jax.parallel.mesh import make_mesh
+from xactor_jax.pretrained import xnemo_video
+from xactor_jax.pretrained.importing import import_weights
+from xactor_jax.pretrained.joining import export_motion
+from xactor_jax.sampling.load import load_models
+from xactor_jax.training.checkpoints import load_variables, write_export
+from xactor_jax.training.programs import make_programs
+from xactor_jax.training.task import Variables
+from xactor_jax.training.trees import flat
+from xactor_jax.video.task import VideoTask
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    return release(tmp_path_factory.mktemp("released"))
+
+
+@pytest.fixture(scope="module")
+def imported(released, tmp_path_factory):
+    """Stage → folder; also the single files of which a renderer can start."""
+    folder = tmp_path_factory.mktemp("imported")
+    config = released.video_config
+    state = drawn(xnemo_video.trunk_shapes(config), xnemo_video.trunk_table(1))
+    save_file({key.removeprefix("unet:"): x for key, x in state.items()}, folder / "unet.safetensors")
+    import_weights("sd_unet", {"unet": folder / "unet.safetensors"}, folder / "sd_unet", config)
+    state = drawn(xnemo_video.temporal_shapes(config), xnemo_video.animatediff_table(1))
+    save_file({key.removeprefix("temporal:"): x for key, x in state.items()}, folder / "mm.safetensors")
+    import_weights("animatediff", {"temporal": folder / "mm.safetensors"}, folder / "animatediff", config)
+    return import_all(released, folder) | {name: folder / name for name in ("sd_unet", "animatediff")}
+
+
+def config_of(phase: str, init_from: str, frozen: str = "") -> ConfigDict:
+    config = video_config()
+    config.update(phase=phase, init_from=init_from, batch_size=2, steps=2, ema_decay=0.9)
+    config.optimizer.update(warmup_steps=0, learning_rate=1e-2)
+    config.pretrained.update(autoencoder=frozen, clip=frozen)
+    fill_in_frozen(config)
+    return config
+
+
+def random_batch(task: VideoTask) -> dict[str, np.ndarray]:
+    return jax.device_get(tiny.random_batch(task, 2))
+
+
+def programs_of(config: ConfigDict):
+    return make_programs(config, VideoTask.from_config(config), make_mesh(config.mesh, jax.devices()[:1]))
+
+
+@pytest.mark.parametrize("phase", ["spatial", "temporal"])
+def test_two_steps_from_released_weights(imported, phase):
+    """What the phase does not train stays as it was imported, bit for bit, in the average too; all else moves."""
+    programs = programs_of(config := config_of(phase, str(imported["video"])))
+    there = load_variables(imported["video"], "video")[1]
+    state = programs.init()
+    assert config.autoencoder.temporal and config.clip.depth == 2 and config.autoencoder.image_size == released_renderer.SIDE
+    for name in ("autoencoder", "clip"):
+        jax.tree.map(np.testing.assert_array_equal, state.buffers[name], there.buffers[name])
+    batch = programs.put(random_batch(VideoTask.from_config(config)))
+    for _ in range(2):
+        state, metrics = programs.train_step(state, batch)
+    assert np.isfinite(metrics["loss"])
+    moved = {path: not np.array_equal(array, flat(there.params)[path]) for path, array in flat(state.params).items()}
+    averages = {path: not np.array_equal(array, flat(there.params)[path]) for path, array in flat(state.ema).items()}
+    assert moved == averages
+    assert moved == {path: ("/temporal/" in path) == (phase == "temporal") for path in moved}
+
+
+@pytest.mark.parametrize("phase", ["all", "spatial", "temporal"])
+def test_what_is_frozen_has_no_optimiser_state(phase):
+    """Two moments of every number that is trained, and a few counters."""
+    programs = programs_of(config_of(phase, "", "random"))
+    sizes = {path: array.size for path, array in flat(programs.abstract.params).items()}
+    trained = sum(n for path, n in sizes.items() if phase == "all" or ("/temporal/" in path) == (phase == "temporal"))
+    held = [array.size for array in jax.tree.leaves(programs.abstract.opt_state)]
+    assert sum(n for n in held if n > 1) == 2 * trained and held.count(1) < 10
+    assert 0 < trained <= sum(sizes.values()) and (trained == sum(sizes.values())) == (phase == "all")
+
+
+def test_a_trunk_and_temporal_modules_start_their_parts(imported):
+    """Stable Diffusion's trunk is the denoiser's and, but for its end, the reference network's; what moves is fresh."""
+    start = f"{imported['sd_unet']},{imported['animatediff']}"
+    state = programs_of(config_of("spatial", start, "random")).init()
+    fresh = programs_of(config_of("spatial", "", "random")).init()
+    trunk, modules = (flat(load_variables(imported[name], "video")[1].params) for name in ("sd_unet", "animatediff"))
+    origins = set()
+    for path, array in flat(state.params).items():
+        same = trunk.get(path, trunk.get(path.replace("reference/", "trunk/"), modules.get(path)))
+        origins.add((path.split("/")[0], same is not None))
+        np.testing.assert_array_equal(array, flat(fresh.params)[path] if same is None else same)
+    assert origins == {("trunk", True), ("trunk", False), ("reference", True), ("motion_tokens", False)}
+
+
+@pytest.mark.parametrize(("phase", "changes"), [("spatial", False), ("temporal", True)])
+def test_in_the_spatial_phase_frames_are_pictures_by_themselves(phase, changes):
+    """Temporal modules are gone around: there the loss does not depend on their weights."""
+    task = VideoTask.from_config(config_of(phase, "", "random"))
+    params, buffers = tiny.random_variables(task)
+    louder = [3 * x if "/temporal/" in path else x for path, x in flat(params).items()]
+    batch = tiny.random_batch(task, 2) | {"frames_apart": np.zeros(2, bool)}
+    loss = jax.jit(lambda p: task.loss(Variables(p, buffers), batch, jax.random.key(0), True).loss)
+    other = jax.tree.unflatten(jax.tree.structure(params), louder)
+    assert (abs(loss(params) - loss(other)) > 1e-6) == changes
+
+
+@pytest.mark.parametrize(("phase", "apart"), [("spatial", 1.0), ("temporal", 0.0), ("all", 0.75)])
+def test_a_phase_says_whether_frames_are_neighbours(monkeypatch, phase, apart):
+    config = video_config()
+    config.phase, config.data.apart = phase, 0.75
+    for name in ("open_clips", "open_encoded"):
+        monkeypatch.setattr(f"data.pipelines.{name}", lambda *_: [])
+    for split, wanted in (("train", apart), ("validation", 0.0)):
+        windows = _stage_source(config, split)[1]
+        assert isinstance(windows, FrameWindows) and windows.apart == wanted
+
+
+def test_an_unknown_phase_is_one_sentence():
+    config = video_config()
+    config.phase = "first"
+    with pytest.raises(UserError, match="no phase 'first' of training: choose one of all, spatial, temporal"):
+        VideoTask.from_config(config)
+
+
+def test_an_encoder_of_the_reference_picture_must_be_named():
+    config = config_of("spatial", "", "random")
+    config.clip.update(depth=1, projection=config.network.unet.context_width)
+    config.pretrained.clip = ""
+    with pytest.raises(UserError, match=r"needs CLIP's image encoder: import it .* --config\.clip\.depth=0"):
+        VideoTask.from_config(config).pretrained_buffers()
+
+
+def test_the_motion_encoder_is_trained_with_the_renderer(imported, tmp_path, caplog):
+    """It moves, and becomes a motion stage again, which the renderer knows as its own and as no other."""
+    config = config_of("spatial", str(imported["video"]))
+    config.train_motion, config.pretrained.motion = True, str(imported["motion"])
+    fill_in_motion(config)
+    programs = programs_of(config)
+    state, before = programs.init(), load_variables(imported["motion"], "motion")[1]
+    jax.tree.map(np.testing.assert_array_equal, state.params["motion_encoder"], before.params["generator"]["encoder"])
+    jax.tree.map(np.testing.assert_array_equal, state.buffers["motion"], before.buffers)
+    state, _ = programs.train_step(state, programs.put(random_batch(VideoTask.from_config(config))))
+    write_export(tmp_path / "video", config, Variables(*jax.device_get((state.ema, state.buffers))))
+    export_motion(tmp_path / "video", tmp_path / "motion")
+    _, after = load_variables(tmp_path / "motion", "motion")
+    trained = {path: array for path, array in flat(before.params).items() if not path.endswith(("mean", "variance"))}
+    assert all(np.abs(flat(after.params)[path] - array).max() > 0 for path, array in trained.items())
+    load_models({"motion": tmp_path / "motion", "video": tmp_path / "video"})
+    assert "another motion stage" not in caplog.text
+    load_models({"motion": imported["motion"], "video": tmp_path / "video"})
+    assert "another motion stage" in caplog.text
+
+
+def test_a_motion_encoder_trained_alone_is_not_exported(imported, tmp_path):
+    with pytest.raises(UserError, match="trained without its motion encoder"):
+        export_motion(imported["video"], tmp_path / "motion")
+
+
+def test_frames_come_also_as_an_encoder_sees_them(rng):
+    frames = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    record = {
+        "frames": encode_frames(frames),
+        "motion_latents": np.zeros((8, 2), np.float32),
+        "component_boxes": np.zeros((8, 2, 4), np.float32),
+    }
+    plain, changed = (
+        FrameWindows(1, 4, 0.0, True, augmentation)(record, np.random.default_rng(0))
+        for augmentation in (None, DrivingAugmentation(probability=1.0))
+    )
+    np.testing.assert_array_equal(plain["driving"], plain["frames"])
+    assert np.abs(changed["driving"] - changed["frames"]).max() > 0.02 and "driving" not in FrameWindows(1, 4)(record, rng)

@@ -1,0 +1,138 @@
+"""A released renderer made whole: with autoencoder and image encoder inside, and told whose motion it follows.
+
+X-NeMo's files hold neither; they are those of Stable (Video) Diffusion and CLIP, or folders of earlier imports of these. The
+renderer takes latents z of a motion stage that standardises them by mean m and deviation s, where released ones r = s z + m
+are not standardised, so its first layer over latents, r ↦ r W + b, changes:
+    (1) z ↦ z (s W) + (m W + b)
+"""
+
+from __future__ import annotations
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from flax.core import unfreeze
+from ml_collections import ConfigDict
+
+from xactor_jax.errors import UserError
+from xactor_jax.motion.model import latent_statistics
+from xactor_jax.pretrained.importing import Source, read_weights
+from xactor_jax.training.checkpoints import check_target, load_variables, variables_hash, write_export
+from xactor_jax.training.experiment import FILE
+from xactor_jax.training.task import Tree, Variables
+from xactor_jax.video.autoencoder import statistics
+from xactor_jax.video.model import own_motion
+
+WHAT = "xnemo_video"
+AUTOENCODERS = {"AutoencoderKL": "sd_vae", "AutoencoderKLTemporalDecoder": "svd_vae"}
+"""What a config.json calls them → kind of network."""
+
+
+def import_renderer(
+    source: Source,
+    target: epath.PathLike,
+    config: epath.PathLike | ConfigDict = "",
+    dtype: str = "float32",
+    autoencoder: epath.PathLike = "",
+    clip: epath.PathLike = "",
+    motion: epath.PathLike = "",
+) -> None:
+    """`import_weights` of a renderer, with what is named put in; without an autoencoder it serves to start training alone.
+
+    Args:
+        autoencoder: the released file of Stable Diffusion's or Stable Video Diffusion's, or the folder of an autoencoder stage.
+        clip: the released file of CLIP's image encoder, or the folder of its import.
+        motion: folder of the motion stage whose latents the renderer is to take, for instance the import of `xnemo_motion`.
+
+    Raises:
+        UserError: as `import_weights`, or one of the networks does not fit the renderer.
+    """
+    check_target(target, "video")
+    settings, variables = read_weights(WHAT, source, config)
+    settings = settings.copy_and_resolve_references()
+    settings.clip.depth = 0
+    if autoencoder:
+        variables = _with_autoencoder(settings, variables, epath.Path(autoencoder))
+    if clip:
+        variables = _with_clip(settings, variables, epath.Path(clip))
+    if motion:
+        variables = _for_motion(settings, variables, motion)
+    write_export(target, settings, variables, dtype)
+
+
+def export_motion(source: epath.PathLike, target: epath.PathLike, dtype: str = "float32") -> None:
+    """Writes the motion stage, an encoder alone, that a renderer was trained together with, as an export.
+
+    Raises `UserError` where it was trained with latents that were there before.
+    """
+    config, variables = load_variables(source, "video")
+    own = own_motion(variables)
+    if own is None:
+        raise UserError(f"{source} was trained without its motion encoder: use the motion stage that it was trained on.")
+    write_export(target, config.motion, own, dtype)
+
+
+def _with_autoencoder(config: ConfigDict, variables: Variables, path: epath.Path) -> Variables:
+    """Also sets its sizes in the config."""
+    what = "" if _is_stage(path) else _autoencoder_kind(path)
+    saved, found = read_weights(what, path) if what else load_variables(path, "autoencoder")
+    channels = config.autoencoder.latent_channels
+    if saved.network.latent_channels != channels:
+        raise UserError(f"the latents of {path} have {saved.network.latent_channels} channels, the renderer's {channels}.")
+    config.autoencoder.update({**saved.network.to_dict(), "image_size": config.autoencoder.image_size})
+    frozen = {"params": found.params["autoencoder"], "buffers": statistics(found.buffers)}
+    return _with_buffer(variables, "autoencoder", frozen)
+
+
+def _with_clip(config: ConfigDict, variables: Variables, path: epath.Path) -> Variables:
+    """The same of the image encoder."""
+    saved, found = load_variables(path, "clip") if _is_stage(path) else read_weights("clip", path)
+    if saved.network.projection != (width := config.network.unet.context_width):
+        raise UserError(f"the embeddings of {path} have {saved.network.projection} numbers, the renderer takes {width}.")
+    config.clip.update(saved.network)
+    return _with_buffer(variables, "clip", found.params)
+
+
+def _for_motion(config: ConfigDict, variables: Variables, path: epath.PathLike) -> Variables:
+    """Equation (1); the config says which motion stage it was."""
+    saved, found = load_variables(path, "motion")
+    if saved.network.latent_dim != (size := config.network.motion_dim):
+        raise UserError(f"the motion latents of {path} have {saved.network.latent_dim} numbers, the renderer takes {size}.")
+    if config.network.motion_hidden or "motion_tokens" not in variables.params:
+        raise UserError("the renderer has no linear layer over motion latents: import it with the files of X-NeMo's sizes.")
+    config.pretrained.motion_hash = variables_hash(found)
+    mean, std = map(np.asarray, latent_statistics(jax.tree.map(jnp.asarray, found.buffers)))
+    params = unfreeze(variables.params)
+    params["motion_tokens"]["project"] = standardised(params["motion_tokens"]["project"], mean, std)
+    return variables._replace(params=params)
+
+
+def standardised(layer: Tree, mean: np.ndarray, std: np.ndarray) -> Tree:
+    """Equation (1) of a layer whose first inputs are a motion latent; others, as of a box, stay as they are."""
+    kernel, d = layer["kernel"].astype(np.float64), len(mean)
+    scaled = np.concatenate([std[:, None] * kernel[:d], kernel[d:]])
+    bias = layer["bias"] + mean @ kernel[:d]
+    return {"kernel": scaled.astype(np.float32), "bias": bias.astype(np.float32)}
+
+
+def _with_buffer(variables: Variables, name: str, tree: Tree) -> Variables:
+    return variables._replace(buffers={**variables.buffers, name: tree})
+
+
+def _is_stage(path: epath.Path) -> bool:
+    """Whether it is a folder, as of a run or an import, and no released file."""
+    return path.is_dir()
+
+
+def _autoencoder_kind(file: epath.Path) -> str:
+    """Kind of network of a released file. Raises `UserError` where the config.json beside it names none."""
+    try:
+        name = json.loads((file.parent / FILE).read_text()).get("_class_name")
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"the config.json beside {file} cannot be read ({error}): put the released one there.") from None
+    if name not in AUTOENCODERS:
+        raise UserError(f"the config.json beside {file} is of {name!r}: use a release of {' or '.join(AUTOENCODERS)}.")
+    return AUTOENCODERS[name]
