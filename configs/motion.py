@@ -26,11 +26,13 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network.encoder_size = 0  # side at which the encoder sees a face crop, pixels (released: 224); 0: image_size
     c.network.variance = True  # a variational encoder; off: latents without noise, and no loss.kl
     c.network.latent_dim = 512  # D, size of a motion latent, as in X-NeMo
+    c.network.decoder = "warp"  # moves the reference's pixels and retouches them, or style: paints anew from its features
     c.network.patch = 4  # pixels a side that one first token covers: convolve after patching
     c.network.widths = (32, 64)  # the decoder's channels at image_size/patch, and at every halving after it
     c.network.encoder_widths = (64, 96)  # the same of the encoder, which costs a fraction of what the decoder does
     c.network.attention_width = 1024  # of the xnemo encoder's attention, whose encoder_widths are of its three stages
-    c.network.blocks = 1  # residual blocks at each resolution
+    c.network.discriminator_widths = ()  # the same of the discriminator; none: half of the decoder's
+    c.network.blocks = 1  # residual blocks at each resolution, and in the style decoder modulated convolutions but one
 
     c.loss = ConfigDict()
     c.loss.pixel = 1.0  # mean absolute error
@@ -40,6 +42,9 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss.kl = 1e-4  # nats of one latent, to the unit Gaussian
     c.loss.adversarial = 0.01  # hinge loss of the patch discriminator
     c.loss.feature_matching = 0.1  # distance of the discriminator's features
+    c.loss.r1 = 0.0  # gradient penalty of the discriminator at true pictures; 0: there is none
+    c.loss.perceptual = 0.0  # distance by a network in pretrained.perceptual; 0: there is none, gradients take its place
+    c.loss.perceptual_kind = "vgg16"  # which one that is: vgg16 or lpips
 
     c.data.augmentation = ConfigDict()  # of the driving frame alone
     c.data.augmentation.probability = 0.9  # of changing a frame at all
@@ -72,7 +77,9 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.network.encoder = "xnemo"
     c.network.encoder_size = 224
     c.network.encoder_widths = (64, 128, 256)
-    c.network.widths = (128, 256, 512, 512)
-    c.network.blocks = 2
+    c.network.decoder = "style"
+    c.network.patch = 1
+    c.network.widths = (64, 128, 256, 512, 512, 512, 512)  # from 256 to 4 pixels a side
+    c.network.discriminator_widths = (64, 128, 256, 512, 512)  # logits of 16 × 16 regions
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000
     return c
