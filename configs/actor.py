@@ -36,7 +36,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network.context = 50  # frames of past that a chunk sees, a multiple of chunk
     c.network.audio_radius = 2  # frames of audio on either side that a token attends to
     c.network.audio_memory = 0  # frames of past audio whose summary every token is told; 0: none
-    c.network.emotions = len(EMOTIONS)  # labels; one more is kept for "unknown"
+    c.network.emotions = len(EMOTIONS)  # labels known, from the first of xactor_jax.labels.EMOTIONS on, beside "unknown"
     c.network.mlp_ratio = 4  # width inside a block's MLP over width
     c.network.look_ahead = -1  # frames of its own chunk after itself that a frame sees; -1: the whole chunk
     c.network.sink_chunk = False  # whether the first chunk is seen for ever, when the context has left it behind
@@ -95,6 +95,7 @@ def _puppets(c: ConfigDict) -> ConfigDict:
     c.network.width = 128
     c.network.heads = 4
     c.network.audio_memory = 125
+    c.network.emotions = 5  # that puppets have
     c.diffusion.shift = 12.0
     c.objective.noise_levels.shared = 1.0
     c.objective.heard = 0.1
