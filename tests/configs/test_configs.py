@@ -77,9 +77,9 @@ def test_an_unknown_preset_is_refused_with_the_known_ones(stage):
 
 def from_command_line(*arguments: str) -> ConfigDict:
     """The config that a program is given."""
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values)
-    parse_flags(values, ["train.py", *arguments])
+    values, command = flags.FlagValues(), ["train.py", *arguments]
+    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values, sys_argv=command)
+    parse_flags(values, command)
     return values.config
 
 
