@@ -6,6 +6,13 @@ python launch/train.py --config=configs/motion.py:base       # the size of the p
 
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 35 minutes (5.3 steps a second); linear probes read the face of people
 never seen at R² 0.74 and their head's pose at 0.88 (python launch/evaluate.py --out DIR --until motion).
+
+base, for 256 pixels a side, or 512 with --config.network.image_size=512 --config.data.image_size=512; millions of parameters:
+61.4 of the encoder, the released architecture, and 0.4 of its variance head; 51.2 of the style decoder, 22.0 of them in its
+appearance encoder; 3.9 of the discriminator. One picture of 256 pixels forward: encoder 107, decoder 132 thousand million
+operations. Perceptual features are off until there are weights for them (launch/import_weights.py --what vgg16 or lpips):
+    --config.loss.perceptual=1 --config.pretrained.perceptual=DIR [--config.loss.perceptual_kind=lpips]
+Ablation: --config.data.augmentation.probability=0 lets the encoder see the driving frame as it is.
 """
 
 from ml_collections import ConfigDict
@@ -26,11 +33,13 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network.encoder_size = 0  # side at which the encoder sees a face crop, pixels (released: 224); 0: image_size
     c.network.variance = True  # a variational encoder; off: latents without noise, and no loss.kl
     c.network.latent_dim = 512  # D, size of a motion latent, as in X-NeMo
+    c.network.decoder = "warp"  # moves the reference's pixels and retouches them, or style: paints anew from its features
     c.network.patch = 4  # pixels a side that one first token covers: convolve after patching
     c.network.widths = (32, 64)  # the decoder's channels at image_size/patch, and at every halving after it
     c.network.encoder_widths = (64, 96)  # the same of the encoder, which costs a fraction of what the decoder does
     c.network.attention_width = 1024  # of the xnemo encoder's attention, whose encoder_widths are of its three stages
-    c.network.blocks = 1  # residual blocks at each resolution
+    c.network.discriminator_widths = ()  # the same of the discriminator; none: half of the decoder's
+    c.network.blocks = 1  # residual blocks at each resolution, and in the style decoder modulated convolutions but one
 
     c.loss = ConfigDict()
     c.loss.pixel = 1.0  # mean absolute error
@@ -40,6 +49,9 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss.kl = 1e-4  # nats of one latent, to the unit Gaussian
     c.loss.adversarial = 0.01  # hinge loss of the patch discriminator
     c.loss.feature_matching = 0.1  # distance of the discriminator's features
+    c.loss.r1 = 0.0  # gradient penalty of the discriminator at true pictures; 0: there is none
+    c.loss.perceptual = 0.0  # distance by a network in pretrained.perceptual; 0: there is none, gradients take its place
+    c.loss.perceptual_kind = "vgg16"  # which one that is: vgg16 or lpips
 
     c.data.augmentation = ConfigDict()  # of the driving frame alone
     c.data.augmentation.probability = 0.9  # of changing a frame at all
@@ -62,6 +74,7 @@ def _puppets(c: ConfigDict) -> ConfigDict:
 
 
 def _base(c: ConfigDict) -> ConfigDict:
+    """X-NeMo's encoder, trained through an image decoder that a motion latent modulates."""
     c.steps = 400_000
     c.batch_size = 256
     c.precision = "bfloat16"
@@ -72,7 +85,9 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.network.encoder = "xnemo"
     c.network.encoder_size = 224
     c.network.encoder_widths = (64, 128, 256)
-    c.network.widths = (128, 256, 512, 512)
-    c.network.blocks = 2
+    c.network.decoder = "style"
+    c.network.patch = 1
+    c.network.widths = (64, 128, 256, 512, 512, 512)  # from 256 to 8 pixels a side
+    c.network.discriminator_widths = (64, 128, 256, 512, 512)  # logits of 16 × 16 regions
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000
     return c

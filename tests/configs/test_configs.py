@@ -5,13 +5,19 @@ import re
 from functools import cache
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from absl import flags
+from ml_collections import ConfigDict, config_flags
 
+from data.augment import DrivingAugmentation, augment_driving
 from launch.stages import TASKS
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
-from xactor_jax.training.experiment import load_config
+from xactor_jax.training.experiment import load_config, parse_flags
+from xactor_jax.video.reference import mask_bank
 
 PRESETS = ("default", "puppets", "base")
 CASES = [*((stage, preset) for stage in TASKS for preset in PRESETS), ("actor", "demo"), ("actor", "large")]
@@ -67,3 +73,33 @@ def test_labels_name_an_optimiser_for_every_parameter(stage):
 def test_an_unknown_preset_is_refused_with_the_known_ones(stage):
     with pytest.raises(UserError, match=r"no preset 'huge': choose one of default, .*puppets, base"):
         load_config(f"configs/{stage}.py:huge")
+
+
+def from_command_line(*arguments: str) -> ConfigDict:
+    """The config that a program is given."""
+    values, command = flags.FlagValues(), ["train.py", *arguments]
+    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values, sys_argv=command)
+    parse_flags(values, command)
+    return values.config
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_driving_augmentation_is_on_in_every_preset_and_turned_off_by_one_setting(preset, rng):
+    flag, picture = f"--config=configs/motion.py:{preset}", rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+
+    def changed(*arguments: str) -> int:
+        settings = DrivingAugmentation(**from_command_line(flag, *arguments).data.augmentation)
+        return sum(np.any(augment_driving(picture, rng, settings) != picture) for _ in range(40))
+
+    assert changed() > 20 and changed("--config.data.augmentation.probability=0") == 0
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_reference_masking_is_on_in_every_preset_and_turned_off_by_one_setting(preset, key):
+    flag, entry = f"--config=configs/video.py:{preset}", jnp.zeros((1, 40, 2))
+
+    def seen(*arguments: str) -> int:
+        settings = TASKS["video"].from_config(from_command_line(flag, *arguments)).settings
+        return mask_bank(key, (entry,), settings.reference_masked)[0].shape[1]
+
+    assert seen() == 28 and seen("--config.loss.reference_masked=0") == 40

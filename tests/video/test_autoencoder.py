@@ -12,8 +12,8 @@ from configs import autoencoder
 from tests.video.tiny import autoencoder_config
 from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualSettings
+from xactor_jax.training import perceptual
 from xactor_jax.training.task import Variables
-from xactor_jax.video import autoencoder_task as task_module
 from xactor_jax.video.autoencoder import AutoencoderModel, initial_statistics, update_statistics
 from xactor_jax.video.autoencoder_task import AutoencoderTask
 
@@ -139,7 +139,7 @@ def test_a_perceptual_loss_judges_by_frozen_weights(key, monkeypatch):
         AutoencoderTask.from_config(config).pretrained_buffers()
     config.pretrained.perceptual = "random"
     task, frames = AutoencoderTask.from_config(config), smooth_pictures(2, 16)
-    monkeypatch.setattr(task_module, "PerceptualSettings", partial(PerceptualSettings, widths=(2, 2, 2, 2, 2)))
+    monkeypatch.setattr(perceptual, "PerceptualSettings", partial(PerceptualSettings, widths=(2, 2, 2, 2, 2)))
     variables = jax.jit(task.init)(key)
     run = lambda params: task.loss(Variables(params, variables.buffers), {"frames": frames}, key, True)
     out, gradients = jax.jit(lambda p: (run(p), jax.grad(lambda p: run(p).metrics["perceptual"])(p)))(variables.params)

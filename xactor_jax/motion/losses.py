@@ -5,14 +5,16 @@
     (3) L_KL   = ½ Σ_d (μ_d² + σ_d² − 1 − log σ_d²)
     (4) L_D    = mean max(0, 1 − D(x)) + mean max(0, 1 + D(x̂));    L_G = −mean D(x̂)
     (5) L_FM   = mean_l mean |D_l(x̂) − D_l(x)|
+    (6) L_R1   = ½ mean ‖∂D̄(x)/∂x‖²,   D̄: the mean of D over the regions of a picture
 
 (1) with component weights follows FLOAT (arXiv 2412.01064), whose eye and mouth losses are divided by their own area so that
-small parts count; (3) Kingma & Welling 2014, eq. 10; (4) the hinge loss; (5) pix2pixHD, eq. 6.
+small parts count; (3) Kingma & Welling 2014, eq. 10; (4) the hinge loss; (5) pix2pixHD, eq. 6; (6) Mescheder et al. 2018,
+eq. 9, on true pictures alone. A perceptual distance beside them is `xactor_jax.layers.perceptual`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -82,3 +84,9 @@ def generator_hinge(fake: Float[Array, "..."]) -> Float[Array, ""]:
 def feature_matching(real: Sequence[Float[Array, "..."]], fake: Sequence[Float[Array, "..."]]) -> Float[Array, ""]:
     """Equation (5); the real features are targets, no gradient flows into them."""
     return sum(jnp.abs(f - jax.lax.stop_gradient(r)).mean() for r, f in zip(real, fake, strict=True)) / len(real)
+
+
+def r1_penalty(score: Callable[[Images], Float[Array, "batch *regions"]], real: Images) -> Float[Array, ""]:
+    """Equation (6) of a discriminator that scores the regions of every picture."""
+    gradient = jax.grad(lambda x: score(x).reshape(len(x), -1).mean(-1).sum())(real)
+    return 0.5 * (gradient.astype(jnp.float32) ** 2).sum((1, 2, 3)).mean()

@@ -15,9 +15,12 @@ from xactor_jax.motion.decoder import MotionDecoder
 from xactor_jax.motion.encoder import MotionEncoder
 from xactor_jax.motion.hourglass import HourglassEncoder
 from xactor_jax.motion.posterior import Posterior
+from xactor_jax.motion.style_decoder import StyleDecoder
 from xactor_jax.training.task import Tree, Variables
 
 Encoder = MotionEncoder | HourglassEncoder
+Decoder = MotionDecoder | StyleDecoder
+DECODERS = {"warp": MotionDecoder, "style": StyleDecoder}
 
 STD_FLOOR = 1e-2  # a latent dimension that the corpus does not use is not blown up
 
@@ -35,14 +38,13 @@ class MotionModel:
     """Side at which the encoder sees a picture; others are brought to it."""
     latent_dim: int
     encoder: Encoder
-    decoder: MotionDecoder
+    decoder: Decoder
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> MotionModel:
-        n, dtype = config.network, jnp.dtype(config.precision)
-        decoder = MotionDecoder(patch=n.patch, widths=tuple(n.widths), blocks=n.blocks, dtype=dtype)
+        n = config.network
         sizes = dict(image_size=n.image_size, encoder_size=encoder_size(config), latent_dim=n.latent_dim)
-        return cls(encoder=make_encoder(config), decoder=decoder, **sizes)
+        return cls(encoder=make_encoder(config), decoder=make_decoder(config), **sizes)
 
     def posterior(self, params: Tree, images: Float[Array, "n h w 3"], dropout: jax.Array | None = None) -> Posterior:
         """Gaussian over raw (not standardised) latents of each picture; with a key for `dropout` as in training."""
@@ -89,6 +91,17 @@ def make_encoder(config: ConfigDict) -> Encoder:
         remat = checked_remat(config.get("remat", "none"))
         return HourglassEncoder(attention_width=n.attention_width, remat=remat, **shared)
     raise UserError(f"network.encoder={name} is not known: use convolutional or xnemo.")
+
+
+def make_decoder(config: ConfigDict) -> Decoder:
+    """The decoder that `config.network.decoder` names. Raises `UserError` for an unknown one, and for sides that do not fit."""
+    n = config.network
+    name, cell = n.get("decoder", "warp"), n.patch * 2 ** (len(n.widths) - 1)
+    if name not in DECODERS:
+        raise UserError(f"network.decoder={name} is not known: use {' or '.join(DECODERS)}.")
+    if n.image_size % cell:
+        raise UserError(f"network.image_size={n.image_size} is not a multiple of {cell}, patch × 2^(widths − 1): change one.")
+    return DECODERS[name](patch=n.patch, widths=tuple(n.widths), blocks=n.blocks, dtype=jnp.dtype(config.precision))
 
 
 def encoder_size(config: ConfigDict) -> int:

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from xactor_jax.motion import losses
 from xactor_jax.motion.discriminator import PatchDiscriminator
 from xactor_jax.motion.model import MotionModel, initial_statistics, update_statistics
+from xactor_jax.training.perceptual import PerceptualTerm
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 
 
@@ -28,6 +29,9 @@ class LossWeights:
     kl: float
     adversarial: float
     feature_matching: float
+    perceptual: float = 0.0
+    perceptual_kind: str = "vgg16"
+    r1: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,7 @@ class MotionTask:
     model: MotionModel
     discriminator: PatchDiscriminator
     weights: LossWeights
+    perceptual: PerceptualTerm
     stage: str = "motion"
     frame_entries: tuple[str, ...] = ()
     folds_frames: bool = False
@@ -44,16 +49,18 @@ class MotionTask:
         (r"to_(posterior|mean|log_variance)/kernel", P("fsdp", None)),
         (r"(query|key|value|feed_forward/in|patches_out|match|last|to_landmarks)/kernel", P("fsdp", "tensor")),
         (r"(attention|feed_forward)/out/kernel", P("tensor", "fsdp")),
-        (r"(to_map|embed_latent|embedding)/kernel", P(None, ("fsdp", "tensor"))),
+        (r"(to_map|embed_latent|embedding|to_style|map_latent_\d)/kernel", P(None, ("fsdp", "tensor"))),
         (r"kernel", P(None, None, "fsdp", "tensor")),  # of convolutions
     )
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> MotionTask:
         n = config.network
-        widths = tuple(width // 2 for width in n.widths)
+        widths = tuple(n.get("discriminator_widths", ())) or tuple(width // 2 for width in n.widths)
         discriminator = PatchDiscriminator(patch=n.patch, widths=widths, dtype=jnp.dtype(config.precision))
-        return cls(model=MotionModel.from_config(config), discriminator=discriminator, weights=LossWeights(**config.loss))
+        weights, path = LossWeights(**config.loss), config.pretrained.get("perceptual", "")
+        perceptual = PerceptualTerm(weight=weights.perceptual, kind=weights.perceptual_kind, path=path)
+        return cls(model=MotionModel.from_config(config), discriminator=discriminator, weights=weights, perceptual=perceptual)
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         image = jax.ShapeDtypeStruct((batch_size, self.model.image_size, self.model.image_size, 3), jnp.float32)
@@ -69,30 +76,31 @@ class MotionTask:
             "decoder": self.model.decoder.init(decoder, image, latent)["params"],
         }
         params = {"generator": generator, "discriminator": self.discriminator.init(discriminator, image)["params"]}
-        return Variables(params=params, buffers=initial_statistics(self.model.latent_dim))
+        buffers = initial_statistics(self.model.latent_dim) | self.perceptual.init(discriminator)
+        return Variables(params=params, buffers=buffers)
 
     def pretrained_buffers(self) -> Mapping[str, Tree]:
-        return {}
+        return self.perceptual.pretrained()
 
     def param_labels(self, params: Tree) -> Tree:
         label = {"generator": "default", "discriminator": "discriminator"}
         return {name: jax.tree.map(lambda _, name=name: label[name], tree) for name, tree in params.items()}
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
-        """Equations (1) to (5) of `xactor_jax.motion.losses`, weighted, generator's and discriminator's in one scalar."""
+        """Equations (1) to (6) of `xactor_jax.motion.losses`, weighted, generator's and discriminator's in one scalar."""
         sampling, dropout = jax.random.split(key)
         posterior = self.model.posterior(variables.params, batch["driving"], dropout if train else None)
         latents = posterior.sample(sampling) if train else posterior.mean
         images = self.model.reconstruct(variables.params, batch["reference"], latents)
-        terms = self._reconstruction_terms(images, batch)
+        terms = self._reconstruction_terms(images, batch) | self.perceptual.terms(variables.buffers, images, batch["target"])
         if posterior.log_variance is not None:
             terms["kl"] = losses.kl_divergence(posterior.mean, posterior.log_variance)
-        if self.weights.adversarial or self.weights.feature_matching:
+        if self.weights.adversarial or self.weights.feature_matching:  # without either nothing asks for a judgement
             terms |= self._adversarial_terms(variables.params["discriminator"], images, batch["target"])
         loss = sum(getattr(self.weights, name) * term for name, term in terms.items() if hasattr(self.weights, name))
         loss += terms.get("discriminator", 0.0)
-        buffers = update_statistics(variables.buffers, jax.lax.stop_gradient(posterior.mean)) if train else variables.buffers
-        return LossOutput(loss, terms | {"psnr": psnr(images, batch["target"])}, buffers)
+        updated = update_statistics(variables.buffers, jax.lax.stop_gradient(posterior.mean)) if train else {}
+        return LossOutput(loss, terms | {"psnr": psnr(images, batch["target"])}, variables.buffers | updated)
 
     def _reconstruction_terms(self, images: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         w, target = self.weights, batch["target"]
@@ -109,7 +117,8 @@ class MotionTask:
         fake, fake_features = judge(frozen, images)
         _, real_features = judge(frozen, target)
         judged_real, judged_fake = judge(params, target)[0], judge(params, jax.lax.stop_gradient(images))[0]
-        return {
+        penalty = {"r1": losses.r1_penalty(lambda x: judge(params, x)[0], target)} if self.weights.r1 else {}
+        return penalty | {
             "adversarial": losses.generator_hinge(fake),
             "feature_matching": losses.feature_matching(real_features, fake_features),
             "discriminator": losses.discriminator_hinge(judged_real, judged_fake),

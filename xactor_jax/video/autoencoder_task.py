@@ -14,9 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from xactor_jax.errors import UserError
 from xactor_jax.layers.convolution import PatchDiscriminator
-from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
+from xactor_jax.training.perceptual import PerceptualTerm
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video import losses
 from xactor_jax.video.autoencoder import AutoencoderModel, initial_statistics, update_statistics
@@ -24,9 +23,6 @@ from xactor_jax.video.partition import ATTENTION_RULES
 from xactor_jax.video.pictures import side_by_side
 
 Images = Float[Array, "n height width 3"]
-KINDS = ("vgg16", "lpips")
-RANDOM_PERCEPTUAL = "random"
-"""As `config.pretrained.perceptual`: keep random weights, for tests and timing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +39,6 @@ class AutoencoderLossSettings:
     discriminator_channels: int = 64
     statistics_decay: float = 0.99
 
-    def __post_init__(self) -> None:
-        if self.perceptual_kind not in KINDS:
-            raise UserError(f"there is no perceptual distance {self.perceptual_kind!r}: use {' or '.join(KINDS)}.")
-
 
 @dataclass(frozen=True)
 class AutoencoderTask:
@@ -54,8 +46,7 @@ class AutoencoderTask:
 
     model: AutoencoderModel
     settings: AutoencoderLossSettings
-    perceptual_path: str = ""
-    """Checkpoint of the network behind the perceptual distance, whose weights are kept among the buffers."""
+    perceptual: PerceptualTerm
     stage: ClassVar[str] = "autoencoder"
     frame_entries: ClassVar[tuple[str, ...]] = ()
     folds_frames: ClassVar[bool] = False
@@ -64,7 +55,9 @@ class AutoencoderTask:
     @classmethod
     def from_config(cls, config: ConfigDict) -> AutoencoderTask:
         model = AutoencoderModel.from_network(config.network, config.precision)
-        return cls(model, AutoencoderLossSettings(**config.loss.to_dict()), config.pretrained.get("perceptual", ""))
+        settings, path = AutoencoderLossSettings(**config.loss.to_dict()), config.pretrained.get("perceptual", "")
+        perceptual = PerceptualTerm(weight=settings.perceptual, kind=settings.perceptual_kind, path=path)
+        return cls(model, settings, perceptual)
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         size = self.model.settings.image_size
@@ -76,20 +69,10 @@ class AutoencoderTask:
         if self.settings.adversarial > 0:
             picture = jnp.zeros((1, self.model.settings.image_size, self.model.settings.image_size, 3))
             params["discriminator"] = self._discriminator().init(key_critic, picture)["params"]
-        return Variables(params, initial_statistics(self.model.settings.latent_channels) | self._perceptual(key_critic))
+        return Variables(params, initial_statistics(self.model.settings.latent_channels) | self.perceptual.init(key_critic))
 
     def pretrained_buffers(self) -> Mapping[str, Tree]:
-        """The weights of the perceptual distance, where the loss has one; `UserError` if none are named."""
-        from xactor_jax.training.checkpoints import load_variables
-
-        if self.settings.perceptual == 0 or self.perceptual_path == RANDOM_PERCEPTUAL:
-            return {}
-        if not self.perceptual_path:
-            raise UserError(
-                "A perceptual loss needs its network: import one with launch/import_weights.py --what vgg16 and name it by "
-                "--config.pretrained.perceptual=FOLDER, or set --config.loss.perceptual=0 and leave its part to the gradients."
-            )
-        return {"perceptual": load_variables(self.perceptual_path, "perceptual")[1].params}
+        return self.perceptual.pretrained()
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """Equation 1 of losses.py; `train=False` decodes the posterior mean and leaves the statistics."""
@@ -102,10 +85,8 @@ class AutoencoderTask:
             "psnr": losses.psnr(jnp.clip(rebuilt, -1.0, 1.0), frames),
         }
         loss = metrics["pixels"] + s.gradients * metrics["gradients"] + s.kl * metrics["kl"]
-        if s.perceptual > 0:
-            weights = variables.buffers["perceptual"]
-            metrics["perceptual"] = jnp.mean(self._judge().distance(weights, rebuilt, frames))
-            loss += s.perceptual * metrics["perceptual"]
+        metrics |= self.perceptual.terms(variables.buffers, rebuilt, frames)
+        loss += s.perceptual * metrics.get("perceptual", 0.0)
         if s.adversarial > 0:
             metrics |= self._adversarial(variables.params, frames, rebuilt)
             loss += s.adversarial * metrics["fool"] + metrics["discriminator"]
@@ -128,12 +109,6 @@ class AutoencoderTask:
         noise = jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
         z = mean + noise if sample else mean
         return mean, log_variance, self.model.module.apply(weights, z, method="decode")
-
-    def _judge(self) -> PerceptualModel:
-        return PerceptualModel(PerceptualSettings(lpips=self.settings.perceptual_kind == "lpips"))
-
-    def _perceptual(self, key: jax.Array) -> dict[str, Tree]:
-        return {"perceptual": self._judge().init(key)} if self.settings.perceptual > 0 else {}
 
     def _discriminator(self) -> PatchDiscriminator:
         return PatchDiscriminator(self.settings.discriminator_channels)
