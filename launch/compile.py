@@ -10,30 +10,21 @@ does. Ends with status 0 when there is a report, and 2 when there cannot be one.
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
 import _root  # noqa: F401  (puts the project on the path)
 from absl import app, flags, logging
-from ml_collections import config_flags
 
+from launch._flags import CONFIG, parse
 from xactor_jax.errors import UserError, exit_on_user_error
-from xactor_jax.training import experiment
 
-CONFIG = config_flags.DEFINE_config_file("config", lock_config=True, help_string="configs/NAME.py or configs/NAME.py:PRESET")
 TOPOLOGY = flags.DEFINE_string("topology", "", "TPU topology, as in v5e:16x16; default: the devices of this machine")
 EFFICIENCY = flags.DEFINE_float("efficiency", 0.5, "share of the chip's peak that products of matrices are assumed to reach")
 SAMPLER = flags.DEFINE_bool("sampler", True, "compile what sampling runs, too")
 TRIES = flags.DEFINE_integer("tries", 4, "other settings that are compiled where the asked ones do not fit")
 JSON = flags.DEFINE_string("json", "", "write the numbers there as well")
-
-
-def parse(arguments: list[str]) -> list[str]:
-    """absl's flags, with every mistake as a `UserError`; of the libraries' own messages only errors are shown."""
-    left = experiment.parse_flags(flags.FLAGS, arguments)
-    if flags.FLAGS["verbosity"].using_default_value:
-        flags.FLAGS.verbosity = logging.ERROR
-    return left
 
 
 def the_devices() -> list[Any]:
@@ -116,7 +107,7 @@ def run(arguments: list[str]) -> None:
 def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     with exit_on_user_error():
-        app.run(run, flags_parser=parse)
+        app.run(run, flags_parser=functools.partial(parse, verbosity=logging.ERROR))
 
 
 if __name__ == "__main__":

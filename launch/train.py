@@ -17,7 +17,7 @@ from __future__ import annotations
 import sys
 
 import _root  # noqa: F401  (puts the project on the path)
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from launch._flags import CONFIG, parse
