@@ -33,11 +33,11 @@ class Stage(NamedTuple):
 
 
 STAGES = {
-    "motion:base": Stage(16),
+    "motion:base": Stage(8),
     "actor:base": Stage(16),
     "actor:large": Stage(8, ("--config.mesh.fsdp=8",)),
     "autoencoder:base": Stage(1),
-    "video:base": Stage(1, ("--config.mesh.fsdp=16", "--config.remat=full")),
+    "video:base": Stage(1, ("--config.mesh.fsdp=16",)),
 }
 
 

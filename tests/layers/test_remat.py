@@ -41,16 +41,21 @@ def motion(remat: str) -> Network:
     return Hourglass(32, remat=remat), (jnp.ones((2, 32, 32, 32)),)
 
 
-def compiled_gradient(network: Network, params: Any) -> tuple[Callable[..., Any], int]:
-    """Value and gradient of the mean square of a network's output, and the bytes that computing it takes."""
+def loss_of(network: Network) -> Callable[[Any], jax.Array]:
+    """Parameters → the mean square of a network's output."""
     module, arguments = network
 
-    def loss(params: Any, *arguments: Any) -> jax.Array:
+    def loss(params: Any) -> jax.Array:
         output = module.apply({"params": params}, *arguments)
         return jnp.mean(jnp.square(output[0] if isinstance(output, tuple) else output))
 
-    compiled = jax.jit(jax.value_and_grad(loss)).lower(params, *arguments).compile()
-    return lambda params: compiled(params, *arguments), compiled.memory_analysis().temp_size_in_bytes
+    return loss
+
+
+def kept_bytes(loss: Callable[[Any], jax.Array], params: Any) -> int:
+    """Of what the backward pass needs of the forward pass."""
+    kept = jax.eval_shape(lambda params: jax.vjp(loss, params)[1], params)
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(kept))
 
 
 def alike(path: Any, x: jax.Array) -> jax.Array:
@@ -59,24 +64,25 @@ def alike(path: Any, x: jax.Array) -> jax.Array:
 
 
 @pytest.mark.parametrize("make", [actor, video, motion])
-def test_the_same_numbers_in_less_memory(make: Callable[[str], Network], key: jax.Array) -> None:
+def test_the_same_numbers_from_less_that_is_kept(make: Callable[[str], Network], key: jax.Array) -> None:
+    """What that saves when compiled shows on a TPU (tests/parity/test_topology.py): the CPU's compiler undoes it."""
     numbers = lambda x: jax.random.normal(key, x.shape) if x.ndim > 2 else x
     inputs = jax.tree.map(numbers, make("none")[1])
-    shapes, values, memory = {}, {}, {}
+    shapes, values, kept = {}, {}, {}
     for remat in CHOICES:
         module, _ = make(remat)
         shapes[remat] = jax.eval_shape(module.init, key, *inputs)["params"]
         params = jax.tree_util.tree_map_with_path(alike, randomise(shapes["none"], key, 0.2))
-        call, memory[remat] = compiled_gradient((module, inputs), params)
-        values[remat] = call(params)
+        loss = loss_of((module, inputs))
+        kept[remat], values[remat] = kept_bytes(loss, params), jax.jit(jax.value_and_grad(loss))(params)
     assert shapes["none"] == shapes["dots"] == shapes["full"]
     (loss, gradient) = values["none"]
     largest = max(float(jnp.abs(x).max()) for x in jax.tree.leaves(gradient))
     for other, again in (values["dots"], values["full"]):
         assert float(other) == pytest.approx(float(loss), rel=1e-6)
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6 * largest), again, gradient)
-    assert memory["full"] < memory["dots"] < memory["none"], memory
-    assert memory["full"] < 0.8 * memory["none"], memory
+    assert kept["full"] < kept["dots"] < kept["none"], kept
+    assert kept["full"] < 0.7 * kept["none"], kept
 
 
 @pytest.mark.parametrize("stage", ["motion", "actor", "video"])
@@ -84,7 +90,7 @@ def test_a_config_chooses(stage: str) -> None:
     assert get_common(stage).remat == "none"
     c = tiny_config(stage)
     if stage == "motion":
-        c.network.update(encoder="xnemo", encoder_size=32)
+        c.network.update(encoder="xnemo", encoder_size=32, encoder_widths=(8, 32, 32))
     c.remat = "full"
     model = TASKS[stage].from_config(c).model
     network = {"motion": "encoder", "actor": "network", "video": "denoiser"}[stage]

@@ -37,7 +37,7 @@ def test_a_step_and_sampling_are_compiled_for_a_pod(tmp_path: pathlib.Path) -> N
     assert (told["devices"], told["device_kind"], step["fits"]) == (4, "TPU v5 lite", True)
     held = step["held"]
     assert held["optimiser"] == pytest.approx(2 * held["parameters"], rel=1e-3)  # two moments
-    assert step["arguments"] == pytest.approx(sum(held.values()), rel=0.05)  # but for the padding of small arrays
+    assert sum(held.values()) <= step["arguments"] < 1.5 * sum(held.values())  # small arrays are padded
     assert step["peak"] == sum(step[name] for name in ("arguments", "results", "temporaries", "code")) < 2**30
     assert step["executed"] == step["model"] == pytest.approx(step["operations"], rel=0.2)
     gathered, reduced = step["collectives"]["all-gather"], step["collectives"]["all-reduce"]
@@ -49,15 +49,29 @@ def test_a_step_and_sampling_are_compiled_for_a_pod(tmp_path: pathlib.Path) -> N
 
 
 @pytest.mark.timeout(900)
-def test_where_a_step_does_not_fit_settings_that_do_are_named(tmp_path: pathlib.Path) -> None:
+def test_where_a_step_does_not_fit_a_mesh_that_does_is_named(tmp_path: pathlib.Path) -> None:
+    """Some 1.5e9 parameters, 16 bytes each with average and moments, into chips of 16e9 bytes."""
     file = tmp_path / "report.json"
-    wide = ("--config.network.depth=8", "--config.batch_size=4096", "--config.data.window=200")
-    done = compiled("--topology=v5e:2x2", f"--json={file}", "--nosampler", "--tries=6", *wide)
+    wide = ("--config.network.width=8192", "--config.network.heads=64", "--config.batch_size=4")
+    done = compiled("--topology=v5e:2x2", f"--json={file}", "--nosampler", *wide)
     assert done.returncode == 0, done.stderr
-    first, *others = json.loads(file.read_text())["steps"]
+    first, second = json.loads(file.read_text())["steps"]
     assert not first["fits"] and first["refused"][0] > first["refused"][1] > 15e9
-    assert others[-1]["fits"] and others[-1]["changes"]["remat"] == "full"
-    assert "do not fit; these do, compiled: " in done.stdout and "--config.remat=full" in done.stdout
+    assert second["fits"] and second["changes"] == {"mesh.data": -1, "mesh.fsdp": 4}
+    assert second["held"]["parameters"] == pytest.approx(first["held"]["parameters"] / 4, rel=0.01)
+    assert "these do, compiled: --config.mesh.data=-1 --config.mesh.fsdp=4" in done.stdout
+
+
+@pytest.mark.timeout(900)
+def test_rematerialisation_saves_memory(tmp_path: pathlib.Path) -> None:
+    deep = ("--config.network.depth=4", "--config.data.window=200", "--config.batch_size=64", "--nosampler")
+    temporaries = {}
+    for remat in ("none", "full"):
+        file = tmp_path / f"{remat}.json"
+        done = compiled("--topology=v5e:2x2", f"--json={file}", f"--config.remat={remat}", *deep)
+        assert done.returncode == 0, done.stderr
+        temporaries[remat] = json.loads(file.read_text())["steps"][0]["temporaries"]
+    assert temporaries["full"] < 0.7 * temporaries["none"], temporaries
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.parallel.mesh import batch_shardings, batch_spec, replicated
 from xactor_jax.parallel.operations import marked
+from xactor_jax.parallel.rows import rows_kept
 from xactor_jax.training.optimizer import freeze, learning_rate
 from xactor_jax.training.randomness import stream_key
 from xactor_jax.training.state import TrainState
@@ -66,12 +67,14 @@ def accumulate(
 ) -> tuple[LossOutput, Tree]:
     """Equation 1: mean loss, metrics and gradients over `parts` microbatches; buffers pass from one to the next."""
     if parts == 1:
-        return loss_and_gradients(task, variables, batch, key)
+        with rows_kept(mesh, task.frame_entries):
+            return loss_and_gradients(task, variables, batch, key)
 
     def body(buffers: Tree, item: tuple[jax.Array, Batch]) -> tuple[Tree, Any]:
         index, microbatch = item
         one = Variables(variables.params, buffers)
-        output, gradients = loss_and_gradients(task, one, microbatch, jax.random.fold_in(key, index))
+        with rows_kept(mesh, task.frame_entries):
+            output, gradients = loss_and_gradients(task, one, microbatch, jax.random.fold_in(key, index))
         return output.buffers, (output.loss, dict(output.metrics), gradients)
 
     def carry(state: tuple[Tree, Tree], item: Any) -> tuple[tuple[Tree, Tree], None]:

@@ -1,0 +1,51 @@
+"""What a train step exchanges between eight simulated devices, at the demo's size: gradients and parameters, no examples."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import jax
+import pytest
+
+from launch.stages import TASKS
+from xactor_jax.parallel.collectives import totals
+from xactor_jax.parallel.mesh import make_mesh
+from xactor_jax.training.compiling import StepReport, compile_step
+from xactor_jax.training.experiment import load_config
+
+
+@cache
+def step(stage: str, **sizes: int) -> tuple[StepReport, list[int]]:
+    """The compiled step's report, and the elements of every parameter."""
+    config = load_config(f"configs/{stage}.py")
+    config.batch_size = 16
+    if stage == "actor":
+        config.network.depth = 2
+    config.mesh.update(sizes)
+    task = TASKS[stage].from_config(config)
+    params = jax.eval_shape(task.init, jax.random.key(0)).params
+    return compile_step(config, task, make_mesh(config.mesh)), [x.size for x in jax.tree.leaves(params)]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("stage", "often"), [("motion", 1.0), ("actor", 1.4)])
+def test_devices_that_split_the_batch_alone_sum_gradients_and_nothing_else(stage: str, often: float) -> None:
+    """The actor's blocks are used twice, for the reference and for the frames: of them two gradients are summed."""
+    report, sizes = step(stage, data=8)
+    found = totals(report.cost.collectives)
+    assert set(found) == {"all-reduce"}
+    assert found["all-reduce"]["bytes"] == pytest.approx(4 * often * sum(sizes), rel=0.01)
+
+
+@pytest.mark.timeout(900)
+def test_parameters_travel_and_examples_stay() -> None:
+    """With fsdp, what is gathered is parameters: once or twice, forward and backward, and in all not much more."""
+    report, sizes = step("actor", data=1, fsdp=8)
+    gathers = [one for one in report.cost.collectives if one.kind == "all-gather"]
+    odd = [(shape, one.source) for one in gathers for shape in one.shapes if math.prod(shape) not in sizes]
+    assert not odd
+    found, whole = totals(report.cost.collectives), 4 * sum(sizes)
+    assert set(found) <= {"all-gather", "all-reduce", "reduce-scatter"}
+    assert 0.9 * whole < found["all-gather"]["bytes"] < 2.1 * whole
+    assert sum(row["bytes"] for kind, row in found.items() if kind != "all-gather") < 1.5 * whole
