@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
@@ -63,10 +64,17 @@ def abstract_state(config: ConfigDict, task: Task, optimizer: optax.GradientTran
     return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
 
 
+def make_init(
+    config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, abstract: TrainState
+) -> Callable[[], TrainState]:
+    """Compiled () → fresh state. Every device draws its own part alone, and none ever holds a whole one."""
+    make = lambda: fresh_state(stream_key(config.seed, "init"), task, optimizer)
+    return jax.jit(make, out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
+
+
 def init_state(config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, abstract: TrainState) -> TrainState:
     """A fresh state, made in place on the mesh of `abstract`, with the task's pretrained buffers put in."""
-    make = jax.jit(lambda k: fresh_state(k, task, optimizer), out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
-    state = make(stream_key(config.seed, "init"))
+    state = make_init(config, task, optimizer, abstract)()
     pretrained = task.pretrained_buffers()
     return state.replace(buffers=merge_buffers(state.buffers, pretrained)) if pretrained else state
 
