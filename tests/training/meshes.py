@@ -61,7 +61,7 @@ def random_batch(task: Any, size: int) -> dict[str, np.ndarray]:
 
 def compiled_gradients(task: Any, variables: Variables, batch: Mapping[str, Any], mesh: Mesh) -> Any:
     """Compiled (variables, batch) → (loss, gradients), with every array split that can be."""
-    place = partial(tree_shardings, rules=task.partition_rules, mesh=mesh, min_elements=64)
+    place = partial(tree_shardings, rules=task.partition_rules, mesh=mesh, min_elements=1)
     params, buffers = place(variables.params), place(variables.buffers)
 
     def function(variables: Variables, batch: Mapping[str, jax.Array]) -> tuple[jax.Array, Any]:
