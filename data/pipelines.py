@@ -22,6 +22,7 @@ from data.augment import DrivingAugmentation, augment_driving
 from data.encoded import open_encoded
 from data.records import decode_frame, open_clips
 from xactor_jax.errors import UserError
+from xactor_jax.labels import EMOTIONS, UNKNOWN_EMOTION
 
 Record = Mapping[str, Any]
 Examples = dict[str, np.ndarray]
@@ -92,8 +93,10 @@ class LatentWindows:
     count: int
     length: int
     others: OtherClips | None = None
+    emotions: int = len(EMOTIONS)  # that the network knows
 
     def __call__(self, encoded: Record, rng: np.random.Generator) -> Examples:
+        check_labels(encoded, self.emotions)
         portraits = (self.others.draw(encoded, rng) if self.others else encoded)["motion_latents"]
         windows = [self._window(encoded, portraits, rng) for _ in range(self.count)]
         return {name: np.stack([window[name] for window in windows]) for name in windows[0]}
@@ -145,6 +148,16 @@ class FrameWindows:
         }
 
 
+def check_labels(encoded: Record, known: int) -> None:
+    """Raises `UserError` where a clip has an emotion that the network has no place for."""
+    label = int(np.max(encoded["emotion"], initial=UNKNOWN_EMOTION))
+    if label >= known:
+        raise UserError(
+            f"clip {encoded['clip']} has the emotion {EMOTIONS[label]}, which a network of {known} emotions does not know: "
+            f"give --config.network.emotions={len(EMOTIONS)}."
+        )
+
+
 class PairedSource:
     """Clips and their encoded records side by side, matched by place and checked by name."""
 
@@ -183,7 +196,7 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
         others = {"other_clip": OtherClips(encoded), "same_clip": None}
         if d.reference not in others:
             raise UserError(f"there is no data.reference {d.reference!r}: choose one of {', '.join(others)}")
-        return encoded, LatentWindows(d.examples_per_clip, d.window, others[d.reference])
+        return encoded, LatentWindows(d.examples_per_clip, d.window, others[d.reference], config.network.emotions)
     if config.stage == "video":
         paired = PairedSource(open_clips(d.path, split), open_encoded(d.encoded_path, split))
         return paired, FrameWindows(d.examples_per_clip, d.window, d.apart if split == "train" else 0.0)

@@ -13,26 +13,29 @@ import hashlib
 import io
 import json
 import pathlib
-import re
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from etils import epath
 
 from data import prepare_video, records, storage, worker_pool
+from data.naming import emotion_namer, person_namer
 from data.prepare_video import VideoJob, VideoSettings
+from xactor_jax.emotion import parse_emotion
 from xactor_jax.errors import UserError
 from xactor_jax.media import faces
 from xactor_jax.paths import is_remote
+from xactor_jax.timing import FRAME_RATE
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".3gp", ".ogv")
 NO_PERSON = "no person"
 MANIFEST = "manifest.csv"
 COLUMNS = (
-    *("file", "status", "reason", "detail", "person", "split", "records", "frames", "seconds"),
+    *("file", "status", "reason", "detail", "person", "emotion", "split", "records", "frames", "seconds"),
     *("fps_in", "seconds_in", "width_in", "height_in", "start", "face_pixels", "crop", "sound"),
 )
 SPLITS = ("train", "validation", "test")
@@ -48,6 +51,7 @@ class PrepareSettings:
     out: str
     video: VideoSettings = dataclasses.field(default_factory=VideoSettings)
     persons: str = "name"  # a csv file, "folder", "name" or "name:REGEX"
+    emotions: str = ""  # a csv file or "path:REGEX"; empty: unknown
     validation: float = 0.1  # share of the persons
     test: float = 0.1
     processes: int = 1
@@ -120,54 +124,6 @@ def _source(path: epath.Path, root: epath.Path, prefix: str) -> Source:
     stat = path.stat()
     relative = prefix + str(path)[len(str(root)) :].lstrip("/")
     return Source(path=str(path), relative=relative, stamp=f"{stat.length} {stat.mtime}")
-
-
-def person_namer(text: str) -> Callable[[str], str | None]:
-    """The function from a file's path inside the tree to its person, or None where it does not know.
-
-    Raises:
-        UserError: the csv lacks its columns, or the regular expression is none.
-    """
-    kind, _, pattern = text.partition(":")
-    if text == "folder":
-        return lambda relative: pathlib.PurePosixPath(relative).parent.name or None
-    if kind == "name":
-        return _name_matcher(pattern or r"(.+)\.[^.]*$")
-    if text.endswith(".csv"):
-        return _csv_persons(text)
-    raise UserError(f"--persons {text!r} is not possible: give a csv file, folder, name or name:REGEX.")
-
-
-def _name_matcher(pattern: str) -> Callable[[str], str | None]:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"--persons name:{pattern} is no regular expression ({error}): correct it.") from error
-
-    def person(relative: str) -> str | None:
-        match = expression.search(pathlib.PurePosixPath(relative).name)
-        return match and (match.group(1) if expression.groups else match.group(0))
-
-    return person
-
-
-def _csv_persons(text: str) -> Callable[[str], str | None]:
-    """Rows are found by the path inside the tree, else by the name of the file where that is unique."""
-    path = epath.Path(text)
-    if not path.exists():
-        raise UserError(f"there is no csv of persons at {path}: check the path.")
-    rows = list(csv.DictReader(io.StringIO(path.read_text())))
-    if not rows or not {"file", "person"} <= set(rows[0]):
-        raise UserError(f"{path} must have the columns file and person and at least one row.")
-    persons = {row["file"]: row["person"] for row in rows}
-    names = Counter(pathlib.PurePosixPath(file).name for file in persons)
-    by_name = {pathlib.PurePosixPath(file).name: person for file, person in persons.items()}
-
-    def person(relative: str) -> str | None:
-        name = pathlib.PurePosixPath(relative).name
-        return persons.get(relative) or (by_name[name] if names[name] == 1 else None) or None
-
-    return person
 
 
 def assign_splits(persons: Sequence[str], validation: float, test: float) -> dict[str, str]:
@@ -264,8 +220,17 @@ def clip_names(files: Sequence[str]) -> dict[str, str]:
 def _clips(rows: Sequence[Row], staging: Staging, split: str) -> Iterator[Any]:
     names = clip_names([row["file"] for row in rows])
     for row in sorted((r for r in rows if r["split"] == split), key=lambda r: (r["person"], names[r["file"]])):
+        first = 0
         for i, fields in enumerate(staging.records(row["key"], row["records"])):
-            yield records.Clip(person=row["person"], clip=f"{names[row['file']]}_{i:04d}", **fields)
+            felt = _felt(row, first, len(fields["frames"]))
+            first += len(fields["frames"])
+            yield records.Clip(person=row["person"], clip=f"{names[row['file']]}_{i:04d}", **fields, **felt)
+
+
+def _felt(row: Row, first: int, count: int) -> dict[str, np.ndarray]:
+    """Labels of frames that begin `first` frames after the row's start in its video."""
+    label, intensity = parse_emotion(row["emotion"]).frames(round(row["start"] * FRAME_RATE) + first, count)
+    return {"emotion": label, "emotion_intensity": intensity}
 
 
 def write_manifest(path: epath.Path, rows: Sequence[Row]) -> None:
@@ -299,10 +264,25 @@ def find_sidecars(sources: Sequence[Source], settings: VideoSettings) -> set[str
     return {names[0] for names in beside if names}
 
 
-def fingerprint(sources: Sequence[Source], settings: PrepareSettings, persons: Mapping[str, str | None]) -> str:
+class Told(NamedTuple):
+    """What is said of the files, by path inside the tree."""
+
+    person: Mapping[str, str | None]
+    emotion: Mapping[str, str]
+
+
+def told_of(sources: Sequence[Source], settings: PrepareSettings) -> Told:
+    """Raises `UserError` as the namers of `data.naming`."""
+    person, emotion = person_namer(settings.persons), emotion_namer(settings.emotions)
+    files = [source.relative for source in sources]
+    return Told({file: person(file) for file in files}, {file: str(emotion(file)) for file in files})
+
+
+def fingerprint(sources: Sequence[Source], settings: PrepareSettings, told: Told) -> str:
     """Changes with anything that the data set depends on."""
     keys = [source_key(source, settings.video) for source in sources]
-    text = json.dumps([keys, [persons[s.relative] for s in sources], settings.validation, settings.test])
+    said = [(told.person[s.relative], told.emotion[s.relative]) for s in sources]
+    text = json.dumps([keys, said, settings.validation, settings.test])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -331,41 +311,42 @@ def prepare(settings: PrepareSettings, report: Report = lambda done, total, row:
     """Prepares the data set: (rows of the manifest, whether there was anything to do).
 
     Raises:
-        UserError: see `PrepareSettings.validate`, `list_files`, `person_namer`; no file could be used.
+        UserError: see `PrepareSettings.validate`, `list_files`, `data.naming`; no file could be used.
     """
     settings.validate()
-    sources, namer = list_files(settings), person_namer(settings.persons)
-    persons = {source.relative: namer(source.relative) for source in sources}
-    mark = fingerprint(sources, settings, persons)
+    sources = list_files(settings)
+    told = told_of(sources, settings)
+    mark = fingerprint(sources, settings, told)
     staging = staging_folder(settings.out) / MANIFEST
     if already_prepared(settings, mark):
         _deliver_manifest(staging, settings)
         return read_manifest(settings.out), False
-    rows = _rows(sources, persons, settings, report)
+    rows = _rows(sources, told, settings, report)
     _finish(rows, settings, mark)
     return rows, True
 
 
-def _rows(sources: Sequence[Source], persons: Mapping[str, str | None], settings: PrepareSettings, report: Report) -> list[Row]:
+def _rows(sources: Sequence[Source], told: Told, settings: PrepareSettings, report: Report) -> list[Row]:
     """A row for every file, with its clips staged."""
     staging = Staging(settings.out)
     sidecars = find_sidecars(sources, settings.video)
-    early = {s.relative: row for s in sources if (row := _row_unopened(s, persons[s.relative], sidecars))}
+    early = {s.relative: row for s in sources if (row := _row_unopened(s, told.person[s.relative], sidecars))}
     jobs = {}
     for source in (s for s in sources if s.relative not in early):
         key = source_key(source, settings.video)
         jobs[key] = VideoJob(path=source.path, relative=source.relative, staged=staging.prefix(key), settings=settings.video)
     done = process_files(jobs, staging, settings, report)
     worked = [{**row, "key": key, "file": jobs[key].relative} for key, row in done.items()]
-    kept = [persons[row["file"]] for row in worked if row["status"] == "kept"]
+    kept = [told.person[row["file"]] for row in worked if row["status"] == "kept"]
     splits = assign_splits(kept, settings.validation, settings.test)
-    return [*early.values(), *(_complete(row, persons[row["file"]], splits) for row in worked)]
+    return [*early.values(), *(_complete(row, told, splits) for row in worked)]
 
 
-def _complete(row: Row, person: str, splits: Mapping[str, str]) -> Row:
+def _complete(row: Row, told: Told, splits: Mapping[str, str]) -> Row:
+    row = {**row, "person": (person := told.person[row["file"]]), "emotion": told.emotion[row["file"]]}
     if row["status"] != "kept":
-        return {**row, "person": person}
-    return {**row, "person": person, "split": splits[person], "seconds": row["frames"] / prepare_video.FRAME_RATE}
+        return row
+    return {**row, "split": splits[person], "seconds": row["frames"] / FRAME_RATE}
 
 
 def _finish(rows: Sequence[Row], settings: PrepareSettings, mark: str) -> None:

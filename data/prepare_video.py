@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from data.records import encode_frames
 from xactor_jax.errors import UserError
-from xactor_jax.labels import CONTROLS, UNKNOWN_EMOTION
+from xactor_jax.labels import CONTROLS
 from xactor_jax.media import audio_io, faces, track, video_io
 from xactor_jax.media.audio_io import cut_sound
 from xactor_jax.media.crop import crop_square
@@ -132,15 +132,13 @@ def _write_record(file: str, pictures: Sequence[bytes], audio: np.ndarray, compo
 
 
 def read_record(file: epath.PathLike) -> dict[str, Any]:
-    """The fields of a `data.records.Clip`, all but person and clip."""
+    """The fields of a `data.records.Clip` that a video tells by itself."""
     with np.load(file) as staged:
         pictures, lengths = staged["pictures"].tobytes(), staged["lengths"]
         ends = np.cumsum(lengths)
         return {
             "frames": [pictures[end - length : end] for end, length in zip(ends, lengths, strict=True)],
             "audio": staged["audio"],
-            "emotion": np.full(len(lengths), UNKNOWN_EMOTION, np.int32),
-            "emotion_intensity": np.ones(len(lengths), np.float32),
             "controls": np.zeros((0, len(CONTROLS)), np.float32),
             "component_boxes": staged["components"],
         }

@@ -44,16 +44,16 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
         UserError: there is no such emotion, or the speech would be too short.
     """
     from data.puppets.clip import make_demonstration
-    from xactor_jax.labels import EMOTIONS
+    from data.puppets.emotion import FELT
     from xactor_jax.media.image_io import write_image
     from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
 
-    if emotion not in EMOTIONS:
-        raise UserError(f"there is no emotion {emotion!r}: choose one of {', '.join(EMOTIONS)}.")
+    if emotion not in FELT:
+        raise UserError(f"puppets do not feel {emotion!r}: choose one of {', '.join(FELT)}.")
     if seconds < 1:
         raise UserError(f"{seconds} seconds of speech are too few: take at least 1.")
     frames = round(seconds * FRAME_RATE)
-    made = make_demonstration(SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, EMOTIONS.index(emotion))
+    made = make_demonstration(SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, FELT.index(emotion))
     write_image(folder / "portrait.png", made.portrait)
     with wave.open(str(folder / "speech.wav"), "wb") as file:
         file.setnchannels(1)

@@ -36,6 +36,11 @@ def parse() -> PrepareSettings:
     )
     add("--detections", type=float, default=video.detections, help="pictures a second in which the face is looked for")
     add("--persons", default="name", help="a csv (columns file, person), folder, name, or name:REGEX (its first group)")
+    add(
+        "--emotions",
+        default="",
+        help="a csv (file; emotion: happy, happy@0.6, or over its seconds happy:0-20,sad:20-) or path:REGEX (first group)",
+    )
     add("--need_sound", action="store_true", help="reject videos whose sound is missing or silent")
     add("--sidecar_audio", action="store_true", help="take the sound from X.flac or X.wav beside X.mp4")
     add("--min_seconds", type=float, default=video.min_seconds, help="of the shortest clip")

@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     add("--steps", type=int, help="denoising steps of the renderer")
     add("--actor_steps", type=int, help="denoising steps of the actor")
     add("--schedule", help="of the actor: autoregressive, pyramid or full_sequence")
+    add("--rollout", default="", metavar="KEY=VALUE,…", help="other settings of the actor, as its config.rollout names them")
     add("--save_motion", default="", metavar="FILE.npz", help="write the motion latents too")
     return about
 
@@ -81,13 +82,15 @@ def request_defaults(arguments: argparse.Namespace) -> dict[str, object]:
 def load(arguments: argparse.Namespace):
     """(models, settings)"""
     from data.embedded import embedded_checkpoint
+    from xactor_jax.actor.settings import parse_changes
     from xactor_jax.sampling.load import load_models
     from xactor_jax.sampling.pipeline import make_settings
 
+    changes = parse_changes(filter(None, arguments.rollout.split(",")))
     paths = {stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in STAGES}
     models = load_models(paths, arguments.audio_checkpoint)
     same = {name: name for name in ("audio_guidance", "emotion_guidance", "schedule")}
-    rollout = given(arguments, steps="actor_steps", **same)
+    rollout = {**changes, **given(arguments, steps="actor_steps", **same)}
     render = given(arguments, **{name: name for name in ("steps", "guidance_scale", "offline")})
     return models, make_settings(models, rollout, render)
 

@@ -96,7 +96,7 @@ def test_what_is_no_track_is_refused(text, message):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"label": 5}, {"label": -1}, {"label": 1, "intensity": float("nan")}, {"label": 1, "start": -1.0}]
+    "wrong", [{"label": len(EMOTIONS)}, {"label": -1}, {"label": 1, "intensity": float("nan")}, {"label": 1, "start": -1.0}]
 )
 def test_segments_made_by_hand_are_checked_too(wrong):
     with pytest.raises(UserError):

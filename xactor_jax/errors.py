@@ -13,9 +13,12 @@ class UserError(Exception):
 
 @contextlib.contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Ends the program with the message on stderr and status 2, without a traceback, on a `UserError`."""
+    """Ends the program with the message on stderr and status 2, without a traceback, on a `UserError`.
+
+    Of the message the first line alone: Grain adds lines of its own to what is raised inside it.
+    """
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
         sys.exit(2)

@@ -20,7 +20,10 @@ CONTROLS = (
 )
 """Ground-truth controls of a puppet, one column each."""
 
-EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised")
-"""Emotion labels, the neutral one first: intensities blend the others with it. An index of -1 means unknown."""
+EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "afraid", "disgusted", "contemptuous")
+"""Emotion labels, the neutral one first: intensities blend the others with it. An index of -1 means unknown.
+
+An actor knows as many of them, from the first on, as its `network.emotions` says.
+"""
 
 UNKNOWN_EMOTION = -1

@@ -37,7 +37,7 @@ class Performance:
 
 
 def make_performance(seed: int, person: int, clip: int, num_frames: int, emotion: int | None = None) -> Performance:
-    """The performance of a clip; its emotions are drawn, unless `emotion` (an index of `EMOTIONS`) fixes one."""
+    """The performance of a clip; its emotions are drawn, unless `emotion` (an index of `FELT`) fixes one."""
     streams = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, person, clip]).spawn(3))
     mood_rng, speech_rng, motion_rng = streams
     voice = make_voice(seed, person)

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from data.puppets.motion import smooth
-from xactor_jax.labels import EMOTIONS
 from xactor_jax.timing import FRAME_RATE
 
 
@@ -39,10 +38,13 @@ EFFECTS = {
     "surprised": Effect(1.45, 1.8, 1.0, 1.15, 0.1, 0.08, 1.12, 1.1, 0.05, 0.8, 0.15, 0.2, -0.06),
 }
 
+FELT = tuple(EFFECTS)
+"""The emotions of puppets: the first of `EMOTIONS`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Mood:
-    """Emotion over T frames: the label of each, and the share of every emotion (columns `EMOTIONS`; rows sum to one)."""
+    """Emotion over T frames: the label of each, and the share of every emotion (columns `FELT`; rows sum to one)."""
 
     label: Int[np.ndarray, "t"]
     share: Float[np.ndarray, "t emotions"]
@@ -54,7 +56,7 @@ class Mood:
 
     def effect(self, name: str) -> Float[np.ndarray, "t"]:
         """One effect over time: the mean over emotions by share."""
-        return self.share @ np.array([getattr(EFFECTS[emotion], name) for emotion in EMOTIONS])
+        return self.share @ np.array([getattr(EFFECTS[emotion], name) for emotion in FELT])
 
 
 def make_mood(rng: np.random.Generator, num_frames: int, emotion: int | None = None) -> Mood:
@@ -63,10 +65,10 @@ def make_mood(rng: np.random.Generator, num_frames: int, emotion: int | None = N
     start = 0
     while start < num_frames:
         stop = start + round(FRAME_RATE * rng.uniform(3.0, 9.0))
-        drawn = rng.integers(len(EMOTIONS))
+        drawn = rng.integers(len(FELT))
         label[start:stop] = drawn if emotion is None else emotion
         strength[start:stop] = rng.uniform(0.6, 1.0)
         start = stop
-    share = strength[:, None] * np.eye(len(EMOTIONS))[label]
+    share = strength[:, None] * np.eye(len(FELT))[label]
     share[:, 0] += 1.0 - strength
     return Mood(label, smooth(share, 0.3 * FRAME_RATE))

@@ -59,6 +59,7 @@ def config(paths) -> ConfigDict:
     c.data.path, c.data.encoded_path = str(paths / "clips"), str(paths / "encoded")
     c.data.examples_per_clip, c.batch_size, c.data.threads = 2, 8, 0
     c.data.window, c.data.apart, c.data.reference = 8, 0.0, "other_clip"
+    c.network = ConfigDict({"emotions": 5})
     return c
 
 
@@ -159,6 +160,12 @@ def test_actor_windows_are_aligned_padded_and_masked(config):
         steps = np.diff(batch["motion_latents"][..., 0], axis=1)[batch["mask"][:, 1:] == 1]
         np.testing.assert_allclose(steps, 0.01, atol=1e-5)
     assert seen == set(range(6))
+
+
+def test_a_clip_whose_emotion_the_network_has_no_place_for_is_named(config):
+    config.stage, config.network.emotions = "actor", 3
+    with pytest.raises(UserError, match=r"clip c[34] has the emotion (angry|surprised).*network.emotions=8"):
+        take(config, 6)
 
 
 def test_video_windows_match_frames_with_their_latents(config):

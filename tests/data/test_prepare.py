@@ -14,7 +14,8 @@ import soundfile
 from etils import epath
 
 from data import prepare, prepare_video, records
-from data.prepare import PrepareSettings, assign_splits, clip_names, person_namer
+from data.naming import emotion_namer, person_namer
+from data.prepare import PrepareSettings, assign_splits, clip_names
 from data.prepare import prepare as prepare_clips
 from data.prepare_video import Rejected, Scan, VideoSettings, choose_stretch, cut_sound, record_lengths
 from tests.gcs import gcs_bucket  # noqa: F401
@@ -281,6 +282,9 @@ def test_clip_names_are_unique():
         ({"persons": "guess"}, "--persons"),
         ({"persons": "name:("}, "regular expression"),
         ({"persons": "/nowhere.csv"}, "no csv of persons"),
+        ({"emotions": "guess"}, "--emotions"),
+        ({"emotions": "path:("}, "regular expression"),
+        ({"emotions": "path:(.*)"}, "there is no emotion"),
         ({"validation": 0.7, "test": 0.3}, "leave some to train"),
         ({"video": VideoSettings(size=31)}, "even number"),
         ({"video": VideoSettings(detector="yunet:/nowhere.onnx")}, "no YuNet model"),
@@ -348,3 +352,33 @@ def test_remote_folders(tree, tmp_path, gcs_bucket):
     clip = records.open_clips(out, "train")[0]
     assert clip["person"] == "anna" and len(clip["frames"]) == 75
     assert not prepare.staging_folder(str(out)).exists() and not prepare_clips(settings)[1]
+
+
+def test_emotions_are_told_by_a_table_or_by_paths(tmp_path: pathlib.Path) -> None:
+    table = tmp_path / "felt.csv"
+    table.write_text('file,emotion\na/x.mp4,happy@0.5\ny.mp4,"sad:0-1,angry:1-"\nz.mp4,\n')
+    named = emotion_namer(str(table))
+    told = ["happy@0.5", "sad:0-1,angry:1-", "", ""]
+    assert [str(named(file)) for file in ("a/x.mp4", "b/y.mp4", "z.mp4", "else.mp4")] == told
+    by_path = emotion_namer(r"path:_(ANG|FEA|NEU)_")
+    assert [str(by_path(file)) for file in ("1001_DFA_ANG_XX.flv", "1001_IEO_FEA_HI.flv", "x.mp4")] == ["angry", "afraid", ""]
+    assert str(emotion_namer("path:front/([a-z]+)/")("M003/video/front/contempt/level_1/001.mp4")) == "contemptuous"
+    assert str(emotion_namer("")("a.mp4")) == ""
+    with pytest.raises(UserError, match=r"--emotions, bored/b\.mp4: there is no emotion 'bored'"):
+        emotion_namer(r"path:(\w+)/")("bored/b.mp4")
+
+
+def test_records_have_the_emotions_of_their_own_seconds(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The longest file becomes three records, whose labels change where the track of the whole file does."""
+    table = tmp_path / "felt.csv"
+    table.write_text('file,emotion\nlong.mpg,"happy@0.25:0-4,disgusted:4-"\nben/a.mov,sad\n')
+    rows, _ = prepare_clips(settings_for(tree, tmp_path / "clips", emotions=str(table)))
+    start = round(next(row["start"] for row in rows if row["file"] == "dora/long.mpg") * 25)
+    clips = clips_of(tmp_path / "clips")
+    parts = [clips[f"dora__long_{i:04d}"] for i in range(3)]
+    label = np.concatenate([part["emotion"] for part in parts])
+    np.testing.assert_array_equal(label, np.where(start + np.arange(250) < 100, 1, 6))
+    intensity = np.concatenate([part["emotion_intensity"] for part in parts])
+    np.testing.assert_array_equal(intensity, np.where(label == 1, np.float32(0.25), 1))
+    assert set(clips["ben__a_0000"]["emotion"]) == {2} and set(clips["anna__b_0000"]["emotion"]) == {-1}
+    assert {row["file"]: row["emotion"] for row in rows if row["status"] == "kept"}["ben/a.mov"] == "sad"

@@ -13,8 +13,9 @@ from data import records
 from data.puppets.build import build, split_persons
 from data.puppets.clip import make_clip, make_demonstration, make_performance, make_portrait
 from data.puppets.controls import LIMITS
+from data.puppets.emotion import FELT
 from xactor_jax.errors import UserError
-from xactor_jax.labels import CONTROLS, EMOTIONS
+from xactor_jax.labels import CONTROLS
 
 
 def test_same_numbers_same_bytes():
@@ -39,7 +40,7 @@ def test_clip_fits_together():
     clip.validate()
     assert records.decode_frame(clip.frames[0]).shape == (64, 64, 3)
     assert clip.controls.shape == (13, 14)
-    assert set(clip.emotion) <= set(range(len(EMOTIONS)))
+    assert set(clip.emotion) <= set(range(len(FELT)))
     assert clip.emotion_intensity.dtype == np.float32
     np.testing.assert_array_equal(clip.emotion_intensity, make_performance(0, 1, 2, 13).mood.intensity)
     assert 0 <= clip.component_boxes.min() <= clip.component_boxes.max() <= 1
@@ -61,15 +62,15 @@ def test_controls_move_within_limits_and_apart():
 
 def test_emotion_shows_in_the_controls():
     def means(emotion: str) -> dict[str, float]:
-        rows = [make_performance(0, p, 0, 150, emotion=EMOTIONS.index(emotion)).controls for p in range(4)]
+        rows = [make_performance(0, p, 0, 150, emotion=FELT.index(emotion)).controls for p in range(4)]
         return dict(zip(CONTROLS, np.concatenate(rows).mean(0), strict=True))
 
-    mean = {emotion: means(emotion) for emotion in EMOTIONS}
-    assert max(EMOTIONS, key=lambda e: mean[e]["smile"]) == "happy"
-    assert max(EMOTIONS, key=lambda e: mean[e]["brow_raise"]) == "surprised"
-    assert max(EMOTIONS, key=lambda e: mean[e]["brow_tilt"]) == "sad"
-    assert min(EMOTIONS, key=lambda e: mean[e]["brow_tilt"]) == "angry"
-    assert max(EMOTIONS, key=lambda e: mean[e]["lids"]) == "surprised"
+    mean = {emotion: means(emotion) for emotion in FELT}
+    assert max(FELT, key=lambda e: mean[e]["smile"]) == "happy"
+    assert max(FELT, key=lambda e: mean[e]["brow_raise"]) == "surprised"
+    assert max(FELT, key=lambda e: mean[e]["brow_tilt"]) == "sad"
+    assert min(FELT, key=lambda e: mean[e]["brow_tilt"]) == "angry"
+    assert max(FELT, key=lambda e: mean[e]["lids"]) == "surprised"
     assert mean["angry"]["jaw"] > mean["sad"]["jaw"] + 0.05
 
 

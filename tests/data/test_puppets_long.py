@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from data.puppets import face
+from data.puppets.emotion import FELT
 from data.puppets.long import iter_frames, iter_latents, make_long_performance, read_person
 from xactor_jax.errors import UserError
-from xactor_jax.labels import CONTROLS, EMOTIONS
+from xactor_jax.labels import CONTROLS
 
 SIZE = 32
 
@@ -28,7 +29,7 @@ def test_it_lasts_as_long_as_asked_and_is_the_same_again(minute):
 
 def test_emotion_changes_over_time_and_is_known_of_every_frame(minute):
     label = minute.mood.label
-    assert label.shape == (1500,) and set(label) <= set(range(len(EMOTIONS))) and len(set(label)) >= 3
+    assert label.shape == (1500,) and set(label) <= set(range(len(FELT))) and len(set(label)) >= 3
     changes = np.flatnonzero(np.diff(label))
     assert 5 <= len(changes) <= 20
 

@@ -87,12 +87,14 @@ def test_options_reach_the_samplers(program, inputs, out):
     )
     assert status == 2 and "pyramid offset of 4 does not fit 3 steps" in errors
     guidance = dict(guidance_scale=2.0, audio_guidance=1.0, emotion_guidance=3.0)
-    status, *_ = program(**inputs, **guidance, out=out / "v.mp4", steps=1, actor_steps=4, schedule="pyramid")
+    others = "history_guidance=1.5,offset=2,nested_guidance=true"
+    status, *_ = program(**inputs, **guidance, out=out / "v.mp4", steps=1, actor_steps=4, schedule="pyramid", rollout=others)
     said = json.loads((out / "v.json").read_text())["arguments"]
     assert status == 0
     assert (said["render"]["steps"], said["render"]["guidance_scale"]) == (1, 2.0)
     assert (said["rollout"]["steps"], said["rollout"]["audio_guidance"], said["rollout"]["schedule"]) == (4, 1.0, "pyramid")
     assert said["rollout"]["emotion_guidance"] == 3.0
+    assert [said["rollout"][name] for name in ("history_guidance", "offset", "nested_guidance")] == [1.5, 2, True]
 
 
 def faces_picture(path: pathlib.Path, repository: pathlib.Path, count: int) -> str:
@@ -129,6 +131,7 @@ def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
         "not writable": lambda: {"out": "/proc/v.mp4"},
         "suffix": lambda: {"out": folder / "v.mov"},
         "schedule": lambda: {"schedule": "random"},
+        "rollout": lambda: {"rollout": "mood=good"},
         "steps": lambda: {"steps": 0},
         "missing option": lambda: {"audio": None},
         "both": lambda: {"jobs": folder / "jobs.jsonl"},
@@ -152,6 +155,7 @@ def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
         ("not writable", "/proc cannot be written to"),
         ("suffix", r"v.mov does not end in \.mp4"),
         ("schedule", "no schedule 'random'"),
+        ("rollout", "no setting 'mood' of the rollout"),
         ("steps", "--steps 0 is too few"),
         ("missing option", "give --image, --audio and --out"),
         ("both", "--jobs stands alone"),

@@ -98,12 +98,13 @@ def test_a_bad_job_does_not_stop_the_others(models, settings, requests, tmp_path
     lines = as_lines(requests)
     (tmp_path / "1.wav").write_bytes(b"no sound")
     told = []
-    lines += [(4, "{"), (5, json.dumps({**json.loads(lines[0][1]), "out": "nowhere/v.mp4"}))]
+    feeling = {**json.loads(lines[0][1]), "out": str(tmp_path / "4.mp4"), "emotion": "afraid"}
+    lines += [(4, "{"), (6, json.dumps(feeling)), (5, json.dumps({**json.loads(lines[0][1]), "out": "nowhere/v.mp4"}))]
     failures = many.sample_many(models, lines, {}, settings, lambda *counts: told.append(counts), pytest.fail)
-    assert [f.job.split(" (")[0] for f in failures] == ["job in line 4", "job in line 5", "job in line 2"]
+    assert [f.job.split(" (")[0] for f in failures] == ["job in line 4", "job in line 5", "job in line 2", "job in line 6"]
     assert (counted(requests[0].out), counted(requests[2].out)) == (10, 38)
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix in (".mp4", ".json")) == ["0.json", "0.mp4", "2.json", "2.mp4"]
-    assert told[-1] == (4, 4)
+    assert told[-1] == (5, 5)
     said = json.loads((tmp_path / "2.json").read_text())
     assert said["seed"] == 2 and said["timings"]["batch_size"] == 2
 

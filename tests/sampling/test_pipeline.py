@@ -32,6 +32,14 @@ def run(models, settings, request, warn=pytest.fail) -> list[tuple[int, int]]:
     return told
 
 
+def test_an_emotion_that_the_actor_was_not_taught_is_refused(models, settings, tmp_path, image, sound):
+    known = models.actor.model.network.emotions
+    assert known == 5
+    with pytest.raises(UserError, match="does not know the emotion disgusted: choose one of neutral, happy, sad"):
+        run(models, settings, request_for(tmp_path, image, sound, emotion="happy:0-0.4,disgusted:0.4-"))
+    assert not (tmp_path / "v.mp4").exists()
+
+
 @pytest.mark.parametrize("samples", [300, 640 * 5, 640 * 7 + 319, 640 * 7 + 320])
 def test_there_are_as_many_frames_as_the_sound_lasts(models, settings, tmp_path, image, samples):
     sound = make_sound(tmp_path / "a.wav", samples / 16_000)

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from xactor_jax.evaluation.clips import ReadClip
 from xactor_jax.evaluation.probes import LinearClassifier, fit_logistic
-from xactor_jax.labels import EMOTIONS, UNKNOWN_EMOTION
+from xactor_jax.labels import UNKNOWN_EMOTION
 from xactor_jax.timing import FRAME_RATE
 
 WINDOW, HOP = 2 * FRAME_RATE, FRAME_RATE
@@ -91,7 +91,7 @@ def fit_emotion(clips: Sequence[ReadClip], step: int) -> EmotionProbe | None:
     features, classes = joined([windows(clip.latents, clip.emotion, length, hop) for clip in clips])
     if len(np.unique(classes)) < 2:
         return None
-    classifier = fit_logistic(features, classes, len(EMOTIONS), STRENGTH, STEPS)
+    classifier = fit_logistic(features, classes, int(classes.max()) + 1, STRENGTH, STEPS)
     return EmotionProbe(classifier=classifier, step=step, length=length, hop=hop)
 
 

@@ -105,6 +105,7 @@ def prepared(jobs: Sequence[Job], models: Models, warn: Callable[[str], None]) -
     for job in jobs:
         r = job.request
         try:
+            pipeline.check_emotion(models, r.emotion_track)
             portrait = read_portrait(r.image, models.sides, r.crop, r.face_index)
             waveform = pipeline.read_speech(r.audio)
         except UserError as error:

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Key
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion, EmotionTrack
 from xactor_jax.errors import UserError
+from xactor_jax.labels import EMOTIONS
 from xactor_jax.media.audio_io import is_silent, read_audio
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
@@ -97,6 +98,15 @@ def read_speech(path: str) -> Float[np.ndarray, "samples"]:
     return waveform
 
 
+def check_emotion(models: Models, track: EmotionTrack) -> None:
+    """Raises `UserError` where the actor was not taught an emotion of the track."""
+    known = models.actor.model.network.emotions
+    for segment in track.segments:
+        if segment.label >= known:
+            names = ", ".join(EMOTIONS[:known])
+            raise UserError(f"this actor does not know the emotion {segment.name}: choose one of {names}, or train anew.")
+
+
 def generate_motion(
     models: Models,
     key: Key[Array, ""],
@@ -116,6 +126,7 @@ def perform(
     models: Models, portrait: Portrait, waveform: Float[np.ndarray, "samples"], request: Request, settings: Settings
 ) -> Performance:
     """Starts the streams of one sample; nothing but the reference motion is computed before `frames` is read."""
+    check_emotion(models, request.emotion_track)
     actor_key, _ = sampling_keys(request.seed)
     reference_motion = motion_of_reference(models, portrait)
     kept: list[Latents] = []
