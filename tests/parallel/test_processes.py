@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
+import sys
 from typing import Any
 
 import jax
 import pytest
 
+from tests.training.checks import REPOSITORY, environment
 from xactor_jax.errors import UserError
 from xactor_jax.parallel import processes
 
@@ -48,3 +53,27 @@ def test_joined_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         processes.initialize(THREE)
     assert calls == [processes.announced(THREE)]
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shares"),
+    [
+        ({"data": 1, "context": 4}, ["share 0 1 [(8, 1, 3)]"] * 2),
+        ({"data": 2, "context": 2}, ["share 0 2 [(4, 2, 3)]", "share 1 2 [(4, 2, 3)]"]),
+    ],
+)
+def test_two_processes_hold_the_parts_of_a_batch_that_are_theirs(sizes: dict[str, int], shares: list[str]) -> None:
+    """Frames split within a process, and between two that read the same rows."""
+    port = free_port()
+    common = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "JAX_NUM_CPU_DEVICES": "2"}
+    command = [sys.executable, "tests/parallel/read_in_processes.py", json.dumps(sizes)]
+    options = {"cwd": REPOSITORY, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen(command, env=environment(JAX_PROCESS_ID=str(i), **common), **options) for i in range(2)]
+    ended = [process.communicate(timeout=280) for process in started]
+    assert [out.splitlines() for out, _ in ended] == [[share] for share in shares], [errors[-2000:] for _, errors in ended]
