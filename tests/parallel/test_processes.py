@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import socket
@@ -10,6 +11,7 @@ from typing import Any
 import jax
 import pytest
 
+from tests.training.checks import REPOSITORY, environment
 from xactor_jax.errors import UserError
 from xactor_jax.parallel import processes
 
@@ -49,6 +51,12 @@ print(jax.process_index(), jax.process_count(), multihost_utils.process_allgathe
 """
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def found(kind: str, port: int, index: int) -> dict[str, str]:
     """What the environment of process `index` of two says under SLURM, or on Cloud TPU under Kubernetes."""
     slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2", "SLURM_PROCID": str(index)}
@@ -60,9 +68,7 @@ def found(kind: str, port: int, index: int) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", ["slurm", "tpu"])
 def test_two_processes_find_each_other(repository: pathlib.Path, kind: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command, pipe = [sys.executable, "-c", JOIN, kind], subprocess.PIPE
     environments = [{**os.environ, **found(kind, port, index)} for index in range(2)]
     joined = [subprocess.Popen(command, cwd=repository, env=e, stdout=pipe, stderr=pipe, text=True) for e in environments]
@@ -93,3 +99,21 @@ def test_joined_once(monkeypatch: pytest.MonkeyPatch) -> None:
         processes.initialize(THREE)
     times = {"heartbeat_timeout_seconds": 30, "shutdown_timeout_seconds": 604_800}  # lost, and late
     assert calls == [{**(processes.announced(THREE) or {}), **times}]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shares"),
+    [
+        ({"data": 1, "context": 4}, ["share 0 1 [(8, 1, 3)]"] * 2),
+        ({"data": 2, "context": 2}, ["share 0 2 [(4, 2, 3)]", "share 1 2 [(4, 2, 3)]"]),
+    ],
+)
+def test_two_processes_hold_the_parts_of_a_batch_that_are_theirs(sizes: dict[str, int], shares: list[str]) -> None:
+    """Frames split within a process, and between two that read the same rows."""
+    port = free_port()
+    common = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "JAX_NUM_CPU_DEVICES": "2"}
+    command = [sys.executable, "tests/parallel/read_in_processes.py", json.dumps(sizes)]
+    options = {"cwd": REPOSITORY, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen(command, env=environment(JAX_PROCESS_ID=str(i), **common), **options) for i in range(2)]
+    ended = [process.communicate(timeout=280) for process in started]
+    assert [out.splitlines() for out, _ in ended] == [[share] for share in shares], [errors[-2000:] for _, errors in ended]

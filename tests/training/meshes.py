@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from launch.stages import TASKS
 from tests.tiny import CHUNK, tiny_config, tiny_variables
+from xactor_jax.parallel.constrain import split_over
 from xactor_jax.parallel.mesh import batch_shardings, make_mesh, replicated
 from xactor_jax.parallel.partition import path_name, tree_shardings
 from xactor_jax.training.step import loss_and_gradients
@@ -64,7 +65,8 @@ def compiled_gradients(task: Any, variables: Variables, batch: Mapping[str, Any]
     params, buffers = place(variables.params), place(variables.buffers)
 
     def function(variables: Variables, batch: Mapping[str, jax.Array]) -> tuple[jax.Array, Any]:
-        output, gradients = loss_and_gradients(task, variables, batch, jax.random.key(5))
+        with split_over(mesh):
+            output, gradients = loss_and_gradients(task, variables, batch, jax.random.key(5))
         return output.loss, gradients
 
     batch_at = batch_shardings(batch, mesh, task.frame_entries)
@@ -72,21 +74,33 @@ def compiled_gradients(task: Any, variables: Variables, batch: Mapping[str, Any]
     return jitted.lower(variables, batch).compile()
 
 
-def on_mesh(task: Any, variables: Variables, batch: Mapping[str, Any], mesh: Mesh) -> tuple[float, dict[str, np.ndarray]]:
-    """(loss, gradients by name), on the host."""
-    compiled = compiled_gradients(task, variables, batch, mesh)
-    loss, gradients = compiled(*jax.device_put((variables, dict(batch)), compiled.input_shardings[0]))
-    return float(loss), {path_name(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(gradients)}
+class OnMesh(NamedTuple):
+    """What came out, on the host, and what the compiler says that one device had to do."""
+
+    loss: float
+    gradients: dict[str, np.ndarray]
+    operations: float
+    temporaries: int
 
 
-def worst(gradients: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], floor: float) -> tuple[float, str]:
-    """Largest difference over the largest gradient of its array, and its name.
+def on_mesh(stage: str, size: int, shape: tuple[int, ...]) -> OnMesh:
+    """One random batch of so many rows through a stage's loss and back."""
+    task, variables = stage_on(stage)
+    batch = random_batch(task, size)
+    compiled = compiled_gradients(task, variables, batch, mesh_of(*shape))
+    loss, gradients = compiled(*jax.device_put((variables, batch), compiled.input_shardings[0]))
+    named = {path_name(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(gradients)}
+    temporaries = compiled.memory_analysis().temp_size_in_bytes
+    return OnMesh(float(loss), named, compiled.cost_analysis()["flops"], temporaries)
 
-    Arrays whose gradients are below `floor` of the largest of all count as that large: of what moves nothing, such as a bias
-    before a normalisation, the gradient is rounding alone.
+
+def worst(gradients: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray]) -> tuple[float, str]:
+    """Largest difference over the largest gradient of its array, and the array's name.
+
+    An array whose gradients are below a millionth of the largest of all counts as that large: of what moves nothing, such as a
+    bias before a normalisation, the gradient is rounding alone.
     """
-    least = floor * max(np.abs(x).max() for x in true.values())
-    return max((float(np.abs(gradients[name] - x).max() / max(np.abs(x).max(), least)), name) for name, x in true.items())
-
-
-Shapes = Sequence[Sequence[int]]
+    largest = {name: float(np.abs(x).max()) for name, x in true.items()}
+    top = max(largest.values())
+    scale = {name: size if size > 1e-6 * top else top for name, size in largest.items()}
+    return max((float(np.abs(gradients[name] - x).max()) / scale[name], name) for name, x in true.items())

@@ -50,7 +50,7 @@ class MotionTask:
         (r"(query|key|value|feed_forward/in|patches_out|match|last|to_landmarks)/kernel", P("fsdp", "tensor")),
         (r"(attention|feed_forward)/out/kernel", P("tensor", "fsdp")),
         (r"(to_map|embed_latent|embedding|to_style|map_latent_\d)/kernel", P(None, ("fsdp", "tensor"))),
-        (r"kernel", P(None, None, "fsdp", "tensor")),  # of convolutions
+        (r"kernel", P(None, None, None, ("fsdp", "tensor"))),  # of convolutions
     )
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.struct
@@ -66,6 +66,14 @@ def abstract_state(config: ConfigDict, task: Task, optimizer: optax.GradientTran
     return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
 
 
+def make_init(
+    config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, abstract: TrainState
+) -> Callable[[], TrainState]:
+    """Compiled () → fresh state. Every device draws its own part alone, and none ever holds a whole one."""
+    make = lambda: fresh_state(stream_key(config.seed, "init"), task, optimizer)
+    return jax.jit(make, out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
+
+
 def init_state(config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, abstract: TrainState) -> TrainState:
     """A state before the first step, made in place on the mesh of `abstract`.
 
@@ -73,8 +81,7 @@ def init_state(config: ConfigDict, task: Task, optimizer: optax.GradientTransfor
     pretrained buffers go before either.
     """
     pretrained, start = task.pretrained_buffers(), read_start(config, task, shapes(abstract.params))
-    make = jax.jit(lambda k: fresh_state(k, task, optimizer), out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
-    state = make(stream_key(config.seed, "init"))
+    state = make_init(config, task, optimizer, abstract)()
     if start.params:
         state = state.replace(params=_replaced(state.params, start.params), ema=_replaced(state.ema, start.params))
     buffers = {name: tree for name, tree in start.buffers.items() if name in state.buffers} | dict(pretrained)

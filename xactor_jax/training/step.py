@@ -16,6 +16,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
+from xactor_jax.parallel.constrain import split_over
 from xactor_jax.parallel.mesh import batch_shardings, batch_spec, replicated
 from xactor_jax.parallel.operations import marked
 from xactor_jax.parallel.rows import rows_kept
@@ -104,7 +105,8 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = stream_key(seed, "train", state.step)
-        output, gradients = accumulate(task, state.variables(), batch, key, parts, mesh)
+        with split_over(mesh):
+            output, gradients = accumulate(task, state.variables(), batch, key, parts, mesh)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         ema = update_ema(state.ema, params, ema_decay(state.step, decay))
@@ -124,7 +126,8 @@ def make_eval_step(config: ConfigDict, task: Task, mesh: Mesh) -> Callable[[Vari
     seed = config.seed
 
     def eval_step(variables: Variables, batch: Batch, index: jax.Array) -> Metrics:
-        output = task.loss(variables, batch, stream_key(seed, "eval", index), False)
+        with split_over(mesh):
+            output = task.loss(variables, batch, stream_key(seed, "eval", index), False)
         return as_float32({**output.metrics, "loss": output.loss})
 
     return jax.jit(eval_step, out_shardings=replicated(mesh))
@@ -135,7 +138,8 @@ def make_preview(config: ConfigDict, task: Task, mesh: Mesh) -> Callable[[Variab
     seed = config.seed
 
     def preview(variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
-        return task.preview(variables, batch, stream_key(seed, "preview"))
+        with split_over(mesh):
+            return task.preview(variables, batch, stream_key(seed, "preview"))
 
     return jax.jit(preview, out_shardings=replicated(mesh))
 

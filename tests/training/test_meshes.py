@@ -1,0 +1,35 @@
+"""Every stage's loss and gradients are the same on any mesh, and frames are split where the mesh says so."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from tests.training.meshes import on_mesh, worst
+
+ONE = (1, 1, 1, 1)
+MESHES = [(8, 1, 1, 1), (2, 4, 1, 1), (2, 2, 2, 1), (2, 2, 1, 2), (1, 2, 2, 2)]
+"""Over data, fsdp, tensor, context."""
+ROWS = 8
+
+measured = cache(on_mesh)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("shape", MESHES, ids=str)
+@pytest.mark.parametrize("stage", ["motion", "actor", "autoencoder", "video"])
+def test_loss_and_gradients_are_those_of_one_device(stage: str, shape: tuple[int, ...]) -> None:
+    one, many = measured(stage, ROWS, ONE), measured(stage, ROWS, shape)
+    assert many.loss == pytest.approx(one.loss, rel=1e-5)
+    error, name = worst(many.gradients, one.gradients)
+    assert error < 1e-5, f"{name} differs by {error:.1e} of its largest gradient"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("stage", ["actor", "video"])
+def test_context_splits_the_work_and_what_is_held(stage: str) -> None:
+    """Of eight devices, two of them along `context`, each does and holds little more than an eighth."""
+    one, many = measured(stage, ROWS, ONE), measured(stage, ROWS, (2, 2, 1, 2))
+    assert many.operations < 0.16 * one.operations
+    assert many.temporaries < 0.25 * one.temporaries
