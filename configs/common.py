@@ -65,6 +65,8 @@ def get_common(stage: str) -> ConfigDict:
     c.data.image_size = 64  # side of its frames, pixels
     c.data.seed = 0  # of the embedded data set
     c.data.examples_per_clip = 4  # examples drawn from one record each time it is read; divides batch_size
+    c.data.stage_dir = ""  # on the local disk, where shards of data sets at gs:// are copied to; empty: the temporary folder
+    c.data.stage_gib = 100.0  # at most so much of them, GiB; a split must fit
     c.data.threads = 2  # threads that read and decode; 0: in the loop itself
 
     c.data.audio = ConfigDict()  # what records are encoded with, and filled in: what they were encoded with

@@ -13,6 +13,8 @@ from jaxtyping import Float, Int
 
 from data import storage
 from data.records import LabelledSource, array_feature, check_intensity
+from data.staging import Staging
+from data.storage import DEFAULT_STAGING
 from xactor_jax.labels import CONTROLS
 
 COMMAND = "python launch/encode.py --data DIR --out DIR"
@@ -79,13 +81,13 @@ def write_encoded(
     storage.write_records(path, records, _features(), name=name, metadata=metadata, length_field="motion_latents")
 
 
-def open_encoded(path: epath.PathLike, split: str) -> LabelledSource:
+def open_encoded(path: epath.PathLike, split: str, staging: Staging = DEFAULT_STAGING) -> LabelledSource:
     """Random access to a split, sorted by (person, clip) as its clips are, each a dict of the fields of `EncodedClip`.
 
     Raises:
         UserError: nothing is encoded at `path`, or it has no such split.
     """
-    return LabelledSource(path, split, COMMAND)
+    return LabelledSource(path, split, COMMAND, staging)
 
 
 def encoded_metadata(path: epath.PathLike) -> dict[str, Any]:

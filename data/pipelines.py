@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import grain
@@ -21,6 +22,7 @@ from ml_collections import ConfigDict
 from data.augment import DrivingAugmentation, augment_driving
 from data.encoded import open_encoded
 from data.records import decode_frame, open_clips
+from data.staging import Staging
 from xactor_jax.errors import UserError
 from xactor_jax.labels import EMOTIONS, UNKNOWN_EMOTION
 
@@ -30,8 +32,11 @@ MakeExamples = Callable[[Record, np.random.Generator], Examples]
 
 
 def to_unit(image: UInt8[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Bytes to floats in [-1, 1]."""
-    return image.astype(np.float32) / 127.5 - 1.0
+    """Bytes to floats in [-1, 1], with one pass over memory to make them and two in place."""
+    x = image.astype(np.float32)
+    x /= 127.5
+    x -= 1.0
+    return x
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,19 +197,21 @@ def _pad_to(x: np.ndarray, length: int) -> np.ndarray:
 def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
     """The records that a stage reads, and what it makes of one."""
     d = config.data
+    staging = Staging(d.get("stage_dir", ""), d.get("stage_gib", Staging.gib))
+    clips, latents = partial(open_clips, d.path, split, staging), partial(open_encoded, d.encoded_path, split, staging)
     if config.stage == "motion":
         augmentation = DrivingAugmentation(**d.augmentation) if split == "train" else None
-        return open_clips(d.path, split), FramePairs(d.examples_per_clip, augmentation)
+        return clips(), FramePairs(d.examples_per_clip, augmentation)
     if config.stage == "autoencoder":
-        return open_clips(d.path, split), Frames(d.examples_per_clip)
+        return clips(), Frames(d.examples_per_clip)
     if config.stage == "actor":
-        encoded = open_encoded(d.encoded_path, split)
+        encoded = latents()
         others = {"other_clip": OtherClips(encoded), "same_clip": None}
         if d.reference not in others:
             raise UserError(f"there is no data.reference {d.reference!r}: choose one of {', '.join(others)}")
         return encoded, LatentWindows(d.examples_per_clip, d.window, others[d.reference], config.network.emotions)
     if config.stage == "video":
-        paired = PairedSource(open_clips(d.path, split), open_encoded(d.encoded_path, split))
+        paired = PairedSource(clips(), latents())
         apart = {"spatial": 1.0, "temporal": 0.0}.get(config.get("phase"), d.apart)
         train, driving = split == "train", bool(config.get("train_motion"))
         augmentation = DrivingAugmentation(**d.augmentation) if train and driving else None

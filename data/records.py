@@ -16,6 +16,8 @@ from etils import epath
 from jaxtyping import Float, Int, Int16, UInt8
 
 from data import storage
+from data.staging import Staging
+from data.storage import DEFAULT_STAGING
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS
 from xactor_jax.timing import SAMPLES_PER_FRAME
@@ -131,13 +133,15 @@ class LabelledSource(storage.RecordSource):
         return {"emotion_intensity": np.ones(len(record["emotion"]), np.float32), **record}
 
 
-def open_clips(path: epath.PathLike, split: str) -> LabelledSource:
+def open_clips(path: epath.PathLike, split: str, staging: Staging = DEFAULT_STAGING) -> LabelledSource:
     """Random access to the clips of a split, sorted by (person, clip), each a dict of the fields of `Clip`.
+
+    staging: where clips at a remote path are copied to while they are read.
 
     Raises:
         UserError: nothing is prepared at `path`, or it has no such split.
     """
-    return LabelledSource(path, split, COMMAND)
+    return LabelledSource(path, split, COMMAND, staging)
 
 
 def clips_metadata(path: epath.PathLike) -> dict[str, Any]:

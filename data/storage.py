@@ -7,9 +7,9 @@ sorted by (person, clip), with its position in the files, where they are in the 
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import functools
-import hashlib
 import itertools
 import json
 import shutil
@@ -22,6 +22,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 from tensorflow_datasets.core.dataset_info import DatasetIdentity
 
+from data.staging import StagedFolder, Staging
 from xactor_jax.errors import UserError
 from xactor_jax.paths import is_remote
 
@@ -33,6 +34,7 @@ Record = Mapping[str, Any]
 
 
 RECORDS_PER_FILE = 256
+DEFAULT_STAGING = Staging()
 
 
 def _without_empty(splits: Mapping[str, Iterable[Record]]) -> dict[str, Iterable[Record]]:
@@ -153,26 +155,6 @@ def _scratch(target: epath.Path) -> Iterator[epath.Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _staged(folder: epath.Path) -> epath.Path:
-    """A local copy of a remote folder, since ArrayRecord cannot read gs://.
-
-    Its name comes from the address and the index, whose identifier is new with every writing.
-    """
-    if not is_remote(folder):
-        return folder
-    key = hashlib.sha256(str(folder).encode() + (folder / INDEX).read_bytes()).hexdigest()[:16]
-    local = epath.Path(tempfile.gettempdir()) / "xactor_jax_records" / key
-    if not is_prepared(local):
-        with _scratch(local) as scratch:
-            copy = scratch / "copy"
-            copy.mkdir()
-            for file in folder.iterdir():
-                (copy / file.name).write_bytes(file.read_bytes())
-            if not local.exists():
-                copy.rename(local)
-    return local
-
-
 def read_index(path: epath.PathLike, command: str) -> dict[str, Any]:
     """The index of a record folder; `UserError` naming `command` where there is none."""
     if not path or not is_prepared(path):
@@ -186,13 +168,14 @@ class RecordSource:
     `persons`, `clips` and `num_frames` list what the index knows of every record, without reading any.
     """
 
-    def __init__(self, path: epath.PathLike, split: str, command: str):
+    def __init__(self, path: epath.PathLike, split: str, command: str, staging: Staging = DEFAULT_STAGING):
         """Raises `UserError` (naming `command`) if `path` is not prepared or has no such split."""
         index = read_index(path, command)
         if split not in index["splits"]:
             raise UserError(f"{path} has no split {split!r}: it has {', '.join(sorted(index['splits']))}.")
         rows = index["splits"][split]
-        self._arguments = (str(path), split, command)
+        self._arguments = (str(path), split, command, staging)
+        self._version: str = index["id"]
         self.persons: list[str] = rows["person"]
         self.clips: list[str] = rows["clip"]
         self.num_frames: list[int] = rows["num_frames"]
@@ -200,8 +183,10 @@ class RecordSource:
 
     @functools.cached_property
     def _source(self) -> Any:
-        path, split, _ = self._arguments
-        return tfds.builder_from_directory(_staged(epath.Path(path))).as_data_source(split)
+        path, split, _, staging = self._arguments
+        if not is_remote(path):
+            return tfds.builder_from_directory(path).as_data_source(split)
+        return StagedSource(StagedFolder(epath.Path(path), self._version.encode(), staging), split)
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -215,3 +200,22 @@ class RecordSource:
 
     def __repr__(self) -> str:
         return f"RecordSource(path={self._arguments[0]!r}, split={self._arguments[1]!r})"
+
+
+class StagedSource:
+    """The records of a split of a remote folder, in the order of its files, each read when its shard is on the local disk."""
+
+    def __init__(self, folder: StagedFolder, split: str) -> None:
+        """Raises `UserError` when the split does not fit into the folder of local copies."""
+        builder = tfds.builder_from_directory(folder.path)
+        info = builder.info.splits[split]
+        self._folder = folder
+        self._shards = sorted(info.filenames)
+        self._ends = list(itertools.accumulate(info.shard_lengths))
+        folder.use(self._shards)
+        self._source = builder.as_data_source(split)
+        folder.ahead(self._shards)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        self._folder.need(self._shards[bisect.bisect_right(self._ends, position)])
+        return self._source[position]

@@ -66,4 +66,7 @@ def test_a_program_finds_what_another_compiled_and_gives_the_same_bits(tmp_path:
     )
     (first, bits), (second, again) = run().split(), run().split()
     assert (first, second) == ("False", "True") and bits == again
-    assert any((tmp_path / "xactor_jax").rglob("jit_*"))
+    kept = list((tmp_path / "xactor_jax").rglob("jit_*"))
+    for file in kept:  # as a process leaves them that was killed while it wrote
+        file.write_bytes(file.read_bytes()[:100])
+    assert kept and run().split() == ["False", bits]

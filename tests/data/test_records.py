@@ -231,4 +231,4 @@ def test_written_anew_is_staged_anew(tmp_path, monkeypatch):
         records.write_clips(tmp_path / "remote", {"train": [clip]})
         for _ in range(2):
             assert_same(records.open_clips(tmp_path / "remote", "train")[0], clip)
-    assert len(os.listdir(tmp_path / "temp" / "xactor_jax_records")) == 2
+    assert len([path for path in (tmp_path / "temp" / "xactor_jax_records").iterdir() if path.is_dir()]) == 2
