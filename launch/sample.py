@@ -84,6 +84,8 @@ def request_defaults(arguments: argparse.Namespace) -> dict[str, object]:
 
 def load(arguments: argparse.Namespace):
     """(models, settings)"""
+    import jax
+
     from data.embedded import embedded_checkpoint
     from xactor_jax.actor.settings import parse_changes
     from xactor_jax.sampling.load import load_models
