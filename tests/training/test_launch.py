@@ -118,13 +118,14 @@ QUIET_HERE = {name.replace(".", "__"): value for name, value in ENDLESS.items()}
 
 
 def test_sigterm_to_one_of_four_stops_all_and_any_number_goes_on(tmp_path: pathlib.Path) -> None:
-    """Four processes, told to stop; two go on, on another mesh; then one: as if one had done it all."""
+    """One process begins; four go on and are told to stop; then two, on another mesh; then one: as if one had done it all."""
     four, run = [f"{CONFIG}:long", "--config.mesh.fsdp=4", *QUIET], tmp_path / "run"
+    train_here(run, steps=4, **QUIET_HERE)
     with started(4, four, run) as processes:
-        wait_for_lines(processes[0], run, 3)
+        wait_for_lines(processes[0], run, 5)
         processes[2].send_signal(signal.SIGTERM)
-        finish(processes, RESTART)
-    (stopped,) = steps_saved(run)
+        assert "going on at step 4\n" in finish(processes, RESTART)[0]
+    stopped, _ = steps_saved(run)
     with started(2, [CONFIG, f"--config.steps={stopped + 3}", "--config.mesh.fsdp=2", *QUIET], run) as processes:
         assert f"going on at step {stopped}\n" in finish(processes)[0]
     train_here(run, steps=stopped + 5, **QUIET_HERE)
