@@ -222,7 +222,6 @@ def speech_features(performances: list[Performance], actor: Stage) -> Iterator[n
 
 def run_job(arguments: argparse.Namespace, folder: Path, job: Job, scene: Scene) -> dict[str, Any]:
     """One actor's performance: what was measured of it, and what it cost."""
-    from xactor_jax.actor.rollout import Window
     from xactor_jax.evaluation.drift import Meter, append, opened, perform
     from xactor_jax.timing import FRAME_RATE
 
@@ -236,7 +235,7 @@ def run_job(arguments: argparse.Namespace, folder: Path, job: Job, scene: Scene)
     measured = scene.rulers.generated(opened(path, people, dim), job.chunk)
     if not arguments.keep_motion:
         path.unlink()
-    needed = Window(job.actor.model.network, job.actor.model.process, job.settings).needed / FRAME_RATE
+    needed = job.actor.model.window(job.settings).needed / FRAME_RATE
     cost = {"needed_seconds": needed, **meter.cost()._asdict()}
     return {**measured, "chunk": job.chunk, "checkpoint": job.actor.origin, "cost": cost}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
 
 import jax
@@ -233,6 +234,20 @@ def test_guidance_is_its_formula_over_separate_readings(name: str) -> None:
     assert len(weights) == 1 or np.abs(want - predictions[(1, 1, None)]).max() > 1e-3
 
 
+def test_a_shorter_context_is_that_of_a_network_made_for_it() -> None:
+    _, variables = toy_actor()
+    audio, reference, emotion = inputs()
+    config = toy_config()
+    config.network.context = CHUNK
+    short = ActorModel.from_config(config).rollout(variables, jax.random.key(5), audio, reference, emotion, SETTINGS["pyramid"])
+    given = rollout(26, settings=dataclasses.replace(SETTINGS["pyramid"], context=CHUNK))
+    np.testing.assert_array_equal(given, short)
+    assert not np.allclose(given, rollout(26, "pyramid"))
+    np.testing.assert_array_equal(
+        rollout(26, settings=dataclasses.replace(SETTINGS["pyramid"], context=CONTEXT)), rollout(26, "pyramid")
+    )
+
+
 def test_misfits_are_refused() -> None:
     model, variables = toy_actor()
     audio, reference, _ = inputs()
@@ -240,6 +255,9 @@ def test_misfits_are_refused() -> None:
         model.rollout(variables, jax.random.key(0), audio[..., :3], reference)
     with pytest.raises(UserError, match="no audio"):
         model.rollout(variables, jax.random.key(0), audio[:, :0], reference)
+    for context in (CONTEXT + CHUNK, CHUNK + 1, -CHUNK):
+        with pytest.raises(UserError, match=r"multiple of 3 up to 6"):
+            rollout(8, settings=RolloutSettings(context=context))
     for wrong in ({"context": 7}, {"width": 18}):
         config = toy_config()
         config.network.update(wrong)

@@ -48,6 +48,15 @@ class ActorModel:
         network = ActorNetwork(dtype=dtype, **{name: value for name, value in n.items() if name != "audio_dim"})
         return cls(network=network, process=GaussianProcess(**config.diffusion), audio_dim=n.audio_dim)
 
+    def window(self, settings: RolloutSettings) -> Window:
+        """What slides along a rollout. Raises `UserError` for a context that the network was not made for."""
+        n, context = self.network, settings.context or self.network.context
+        if context > n.context or context % n.chunk or context < 0:
+            raise UserError(
+                f"a rollout.context of {context} frames is not a multiple of {n.chunk} up to {n.context}: choose one."
+            )
+        return Window(n.clone(context=context), self.process, settings)
+
     def rollout(
         self,
         variables: Variables,
@@ -99,7 +108,7 @@ class ActorModel:
         settings: RolloutSettings | None = None,
     ) -> Stream:
         """`stream`, fed by hand, with a state that can be kept and gone on from."""
-        window = Window(self.network, self.process, settings or RolloutSettings())
+        window = self.window(settings or RolloutSettings())
         guide = make_guide(variables, key, reference_motion)
         feel = lambda start, count: frames_of(emotion, len(guide.keys), start, count)
         return Stream(window, guide, feel, self.audio_dim)
@@ -114,7 +123,7 @@ class ActorModel:
         settings: RolloutSettings,
     ) -> Float[Array, "batch frames dim"]:
         """`rollout` for tracing: the same calls of the same window, by `jax.lax.scan`."""
-        window, radius = Window(self.network, self.process, settings), self.network.audio_radius
+        window, radius = self.window(settings), self.network.audio_radius
         guide, (batch, frames, _) = make_guide(variables, key, reference_motion), audio.shape
         calls = -(-(frames + window.delay) // window.stride)
         padded = audio[:, jnp.minimum(jnp.arange(radius + calls * window.stride), frames - 1)]

@@ -33,6 +33,8 @@ class RolloutSettings:
     """Of the pyramid: steps between a chunk and the next."""
     chunks: int = 0
     """Of the full sequence: chunks denoised together; 0: as many as the context."""
+    context: int = 0
+    """Frames of past that a chunk sees, at most as many as in training; 0: as many."""
     audio_guidance: float = 1.5
     """Guidance scale; 1: the conditional prediction alone."""
     emotion_guidance: float = 1.0

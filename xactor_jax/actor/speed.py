@@ -35,7 +35,7 @@ class Call(NamedTuple):
 
 def calls(model: ActorModel, variables: Variables, settings: RolloutSettings, batch: int) -> dict[str, Call]:
     """(1) and (2) by name, on features of zeros; anything is as fast as anything else."""
-    window = Window(model.network, model.process, settings)
+    window = model.window(settings)
     guide = make_guide(variables, jax.random.key(0), jnp.zeros((batch, model.network.latent_dim)))
     rows = (len(window.schedule.levels) - 1) * (2 if settings.stepper == "heun" else 1)
     read = flops(window, guide, window.young, model.audio_dim)
