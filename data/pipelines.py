@@ -52,9 +52,9 @@ class FramePairs:
         references = [decode_frame(clip["frames"][j]) for _, j in chosen]
         driving = [augment_driving(x, rng, self.augmentation) for x in targets] if self.augmentation else targets
         return {
-            "driving": to_unit(np.stack(driving)),
-            "target": to_unit(np.stack(targets)),
-            "reference": to_unit(np.stack(references)),
+            "driving": np.stack(driving),
+            "target": np.stack(targets),
+            "reference": np.stack(references),
             "component_boxes": np.stack([clip["component_boxes"][i] for i, _ in chosen]).astype(np.float32),
         }
 
@@ -67,7 +67,7 @@ class Frames:
 
     def __call__(self, clip: Record, rng: np.random.Generator) -> Examples:
         chosen = rng.integers(len(clip["frames"]), size=self.count)
-        return {"frames": to_unit(np.stack([decode_frame(clip["frames"][i]) for i in chosen]))}
+        return {"frames": np.stack([decode_frame(clip["frames"][i]) for i in chosen])}
 
 
 class OtherClips:
@@ -149,9 +149,9 @@ class FrameWindows:
         frames = [decode_frame(record["frames"][i]) for i in chosen]
         driving = [augment_driving(x, rng, self.augmentation) for x in frames] if self.augmentation else frames
         return {
-            **({"driving": to_unit(np.stack(driving))} if self.driving else {}),
-            "frames": to_unit(np.stack(frames)),
-            "reference": to_unit(decode_frame(record["frames"][reference])),
+            **({"driving": np.stack(driving)} if self.driving else {}),
+            "frames": np.stack(frames),
+            "reference": decode_frame(record["frames"][reference]),
             "motion_latents": record["motion_latents"][chosen],
             "reference_motion": record["motion_latents"][reference],
             "component_boxes": record["component_boxes"][chosen].astype(np.float32),
@@ -220,8 +220,9 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
 
 
 def _merge_examples(batch: Examples) -> Examples:
-    """[records, examples, ...] → [records × examples, ...]."""
-    return {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
+    """[records, examples, ...] → [records × examples, ...]; pictures, bytes until here, become floats."""
+    merged = {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
+    return {name: to_unit(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
 
 
 def training_iterator(config: ConfigDict, split: str, process_index: int = 0, process_count: int = 1) -> grain.DatasetIterator:
