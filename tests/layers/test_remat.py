@@ -81,7 +81,7 @@ def test_the_same_numbers_from_less_that_is_kept(make: Callable[[str], Network],
     for other, again in (values["dots"], values["full"]):
         assert float(other) == pytest.approx(float(loss), rel=1e-6)
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6 * largest), again, gradient)
-    assert kept["full"] < kept["dots"] < kept["none"], kept
+    assert kept["full"] <= kept["dots"] < kept["none"], kept  # convolutions alone have no products to keep
     assert kept["full"] < 0.7 * kept["none"], kept
 
 

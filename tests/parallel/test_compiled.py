@@ -49,15 +49,28 @@ def test_the_slowest_of_three_decides(numbers: dict[str, float], limit: str, tim
 
 
 class Refusing:
-    """A program that its compiler refuses as that of TPUs does."""
+    """A program that its compiler refuses."""
 
-    said = "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded hbm capacity."
+    def __init__(self, said: str) -> None:
+        self.said = said
 
     def compile(self) -> None:
-        raise jax.errors.JaxRuntimeError(self.said)
+        raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {self.said}")
 
 
-def test_a_refusal_says_how_much_it_would_take() -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G.",
+        "Ran out of memory on HBM, the total memory required for HLO temporaries (20.50G) exceeds available HBM (15.75G).",
+    ],
+)
+def test_a_refusal_says_how_much_it_would_take(said: str) -> None:
     with pytest.raises(DoesNotFitError) as caught:
-        compile_program(Refusing())
+        compile_program(Refusing(said))
     assert (caught.value.used, caught.value.limit) == (20.5 * 2**30, 15.75 * 2**30)
+
+
+def test_another_failure_stays_what_it_is() -> None:
+    with pytest.raises(jax.errors.JaxRuntimeError, match="no such thing"):
+        compile_program(Refusing("no such thing"))

@@ -22,11 +22,13 @@ from xactor_jax.parallel.collectives import Collective, collectives
 Tree = Any
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_EXCEEDED = re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) (?:hbm|memory)", re.IGNORECASE)
+_SIZE = r"([\d.]+)([KMGT]?)"
+_EXCEEDED = re.compile(rf"Used {_SIZE} of {_SIZE} hbm|\({_SIZE}\) exceeds available HBM \({_SIZE}\)", re.IGNORECASE)
+"""Two ways in which the compiler of TPUs says it."""
 
 
 class DoesNotFitError(Exception):
-    """The compiler found no way to fit a program into the device's memory."""
+    """The compiler finds no way to fit a program into the device's memory."""
 
     def __init__(self, used: float, limit: float) -> None:
         super().__init__(f"the program takes {used / 2**30:.2f} GiB of {limit / 2**30:.2f} GiB")
@@ -96,7 +98,7 @@ def compile_program(lowered: Any) -> jax.stages.Compiled:
         exceeded = _EXCEEDED.search(str(error))
         if exceeded is None:
             raise
-        used, unit, limit, limit_unit = exceeded.groups()
+        used, unit, limit, limit_unit = (part for part in exceeded.groups() if part is not None)
         raise DoesNotFitError(float(used) * UNITS[unit.upper()], float(limit) * UNITS[limit_unit.upper()]) from None
 
 
