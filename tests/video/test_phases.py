@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +29,9 @@ from xactor_jax.training.programs import make_programs
 from xactor_jax.training.task import Variables
 from xactor_jax.training.trees import flat
 from xactor_jax.video.task import VideoTask
+
+UNREAD = r"spatial/norm1/|reference/up0_1_attention/spatial/(attention|norm_ff|feed_forward|proj_out)"
+"""What has no gradient: how one embedding alone is looked for, and what comes behind the last self-attention of a reference."""
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +99,9 @@ def test_two_steps_from_released_weights(imported, phase):
     moved = {path: not np.array_equal(params[path], array) for path, array in before.items()}
     assert moved == {path: not np.array_equal(ema[path], array) for path, array in before.items()}
     assert params.keys() == before.keys()
-    assert moved == {path: ("/temporal/" in path) == (phase == "temporal") for path in moved}
+    trained = {path for path in moved if ("/temporal/" in path) == (phase == "temporal")}
+    assert not any(moved[path] for path in moved.keys() - trained)
+    assert all(moved[path] for path in trained if not re.search(UNREAD, path))
 
 
 @pytest.mark.parametrize("phase", ["all", "spatial", "temporal"])
@@ -127,7 +134,7 @@ def test_in_the_spatial_phase_frames_are_pictures_by_themselves(phase, changes):
     task = VideoTask.from_config(config_of(phase, "", "random"))
     params, buffers = tiny.random_variables(task)
     louder = [3 * x if "/temporal/" in path else x for path, x in flat(params).items()]
-    batch = tiny.random_batch(task, 2) | {"frames_apart": np.zeros(2, bool)}
+    batch = tiny.random_batch(task, 2) | {"frames_apart": jnp.zeros(2, bool)}
     loss = jax.jit(lambda p: task.loss(Variables(p, buffers), batch, jax.random.key(0), True).loss)
     other = jax.tree.unflatten(jax.tree.structure(params), louder)
     assert (abs(loss(params) - loss(other)) > 1e-6) == changes
