@@ -30,7 +30,6 @@ from xactor_jax.parallel.supervision import RESTART
 
 MOMENTS = ("start", "step", "save")
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)
-TIMING = ("train/steps_per_second", "train/data_wait")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -168,8 +167,10 @@ def position(folder: pathlib.Path) -> list[str]:
 
 def curve(workdir: pathlib.Path) -> list[dict[str, float]]:
     """Every line of metrics, without what depends on the clock."""
+    from xactor_jax.training.throughput import is_timing
+
     lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-    return [{name: value for name, value in line.items() if name not in TIMING} for line in lines]
+    return [{name: value for name, value in line.items() if not is_timing(name)} for line in lines]
 
 
 def commands(arguments: argparse.Namespace, rest: Sequence[str], workdirs: Sequence[pathlib.Path]) -> list[list[str]]:

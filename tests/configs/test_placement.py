@@ -74,8 +74,8 @@ INTENDED = {
         (r"encoder/attention0/attention/(query|key|value)/kernel", P("fsdp", "tensor")),
         (r"encoder/attention0/attention/out/kernel", P("tensor", "fsdp")),
         (r"encoder/to_mean/kernel", P("fsdp", None)),
-        (r"encoder/hourglass/skip0/conv0/kernel", P(None, None, "fsdp", "tensor")),
-        (r"decoder/to_map/kernel", P(None, ("fsdp", "tensor"))),
+        (r"encoder/hourglass/skip0/conv0/kernel", P(None, None, None, ("fsdp", "tensor"))),
+        (r"decoder/map_latent_0/kernel", P(None, ("fsdp", "tensor"))),
     ),
 }
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tests.sampling.conftest import make_image, make_sound
-from tests.tiny import tiny  # noqa: F401
 from xactor_jax.audio.features import LogMelFeatures
 from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
 from xactor_jax.media.video_io import read_frames

@@ -94,6 +94,12 @@ def on_mesh(stage: str, size: int, shape: tuple[int, ...]) -> OnMesh:
     return OnMesh(float(loss), named, compiled.cost_analysis()["flops"], temporaries)
 
 
+def apart(gradients: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray]) -> float:
+    """‖g − g*‖ / ‖g*‖ over all arrays together."""
+    norm = lambda arrays: np.sqrt(sum(float(np.square(x, dtype=np.float64).sum()) for x in arrays))
+    return float(norm(gradients[name] - x for name, x in true.items()) / norm(true.values()))
+
+
 def worst(gradients: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray]) -> tuple[float, str]:
     """Largest difference over the largest gradient of its array, and the array's name.
 
