@@ -87,12 +87,12 @@ def test_the_whole_trunk(model, file, config, inputs):
         assert relative_error(run(params, jnp.full(2, (step + 1) / 1000)), theirs(model, inputs, step)[0]) < 1e-4
 
 
-def test_the_imported_reference_network(tmp_path, model, file, config, inputs):
+def test_the_imported_trunk_gives_the_reference_network_its_features(tmp_path, model, file, config, inputs):
     import_weights("sd_unet", {"unet": file}, tmp_path / "out", config)
     found, variables = load_variables(tmp_path / "out", "video")
     settings = DenoiserSettings.from_config(found.network, found.autoencoder.latent_channels)
     unet = UNet(settings.unet.for_reference(not settings.full_reference))
-    (x, shown), params = map(jnp.asarray, inputs), variables.params["reference"]
+    (x, shown), params = map(jnp.asarray, inputs), variables.params["trunk"]
     run = jax.jit(lambda params: unet.apply({"params": params}, x[:, None], jnp.zeros(2), Conditions(embedding=shown))[1])
     expected = theirs(model, inputs, 0)[1]
     assert len(expected) == settings.unet.num_features == 16
