@@ -16,7 +16,7 @@ from tests.tiny import CHUNK, tiny_config, tiny_variables
 from xactor_jax.parallel.constrain import split_over
 from xactor_jax.parallel.mesh import batch_shardings, make_mesh, replicated
 from xactor_jax.parallel.partition import path_name, tree_shardings
-from xactor_jax.training.step import loss_and_gradients
+from xactor_jax.training.step import accumulate
 from xactor_jax.training.task import Variables
 
 AXES = ("data", "fsdp", "tensor", "context")
@@ -66,7 +66,7 @@ def compiled_gradients(task: Any, variables: Variables, batch: Mapping[str, Any]
 
     def function(variables: Variables, batch: Mapping[str, jax.Array]) -> tuple[jax.Array, Any]:
         with split_over(mesh):
-            output, gradients = loss_and_gradients(task, variables, batch, jax.random.key(5))
+            output, gradients = accumulate(task, variables, batch, jax.random.key(5), 1, mesh)
         return output.loss, gradients
 
     batch_at = batch_shardings(batch, mesh, task.frame_entries)

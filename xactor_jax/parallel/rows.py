@@ -1,7 +1,8 @@
 """Activations around linear maps, kept split by rows: examples stay on their devices, and kernels travel.
 
 Left to itself, the compiler gathers the rows of activations on every device of `fsdp` where it finds a kernel's gradient
-cheaper to compute so. Networks know nothing of this: it is said around them. Features may be split over `tensor` as they come.
+cheaper to compute so. Networks know nothing of this: it is said around them. Where features are split over `tensor` it is not
+said: on data × fsdp × tensor = 2 × 2 × 2 gradients of the actor then were wrong by two per cent (jaxlib 0.10.2, on the CPU).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def keep_rows(x: jax.Array, mesh: Mesh, frame_entries: Collection[str] = ()) -> 
 
 @contextlib.contextmanager
 def rows_kept(mesh: Mesh, frame_entries: Collection[str] = ()) -> Iterator[None]:
-    """Every linear map that is traced inside has the rows of its input and output kept; left alone where frames are split."""
+    """Every linear map that is traced inside has the rows of its input and output kept, unless frames or features are split."""
 
     def around(
         call: Callable[..., Any], arguments: Any, named: Mapping[str, Any], context: nn.module.InterceptorContext
@@ -37,7 +38,7 @@ def rows_kept(mesh: Mesh, frame_entries: Collection[str] = ()) -> Iterator[None]
         x, *rest = arguments
         return keep_rows(call(keep_rows(x, mesh, frame_entries), *rest, **named), mesh, frame_entries)
 
-    if mesh.size == 1 or mesh.shape[FRAME_AXIS] > 1:
+    if mesh.size == 1 or max(mesh.shape[FRAME_AXIS], mesh.shape["tensor"]) > 1:
         yield
         return
     with nn.intercept_methods(around):
