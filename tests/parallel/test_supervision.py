@@ -76,9 +76,20 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_one_process_alone_has_no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
-    supervision.guard(False)
+@pytest.mark.parametrize(
+    ("what", "status"), [("pass", 0), ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", RESTART), ("sys.exit(2)", 2)]
+)
+def test_one_process_alone_has_no_guard_and_asks_for_a_restart_by_itself(
+    repository: pathlib.Path, what: str, status: int
+) -> None:
+    """Before anything is set up there is nothing to save, and nothing is wrong."""
+    program = PROGRAM.replace("guard(True)", "guard(False)")
+    process = subprocess.Popen([sys.executable, "-c", program, what], cwd=repository, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and int(process.stdout.readline()) == process.pid
+    assert process.wait(timeout=60) == status
+
+
+def test_one_process_alone_lets_errors_through() -> None:
     with pytest.raises(UserError, match="wrong"), supervision.leaving_at_once(False):
         raise UserError("wrong")
 

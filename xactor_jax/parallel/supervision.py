@@ -39,9 +39,11 @@ SIGNS = ("gloo", "nccl", "connection reset by peer", "socket closed", "heartbeat
 def guard(several: bool, environ: Mapping[str, str] = os.environ) -> None:
     """Call first: with several processes it starts the program again as a child and ends as `status_of` says of the child.
 
-    Returns in the child, which ends when its guard does, and where there is one process alone.
+    Returns in the child, which ends when its guard does, and where there is one process alone. SIGTERM ends that one with
+    `RESTART` until the trainer, which has something to save, listens for it.
     """
     if not several:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(RESTART))
         return
     if parent := environ.get(GUARDED):
         _end_with(int(parent))
