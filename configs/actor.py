@@ -39,6 +39,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network.emotions = len(EMOTIONS)  # labels known, from the first of xactor_jax.labels.EMOTIONS on, beside "unknown"
     c.network.mlp_ratio = 4  # width inside a block's MLP over width
     c.network.look_ahead = -1  # frames of its own chunk after itself that a frame sees; -1: the whole chunk
+    c.network.scan_layers = False  # blocks as one loop of the compiled program: it is sooner compiled
     c.network.sink_chunk = False  # whether the first chunk is seen for ever, when the context has left it behind
 
     c.diffusion = ConfigDict()

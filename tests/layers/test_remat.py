@@ -24,12 +24,12 @@ from xactor_jax.video.unet import UNet, UNetSettings
 Network = tuple[Any, tuple[Any, ...]]
 
 
-def actor(remat: str) -> Network:
+def actor(remat: str, **more: Any) -> Network:
     frames, sizes = 96, dict(latent_dim=8, width=64, depth=4, heads=4, chunk=8, context=96, emotions=3, mlp_ratio=2)
     ones = jnp.ones(4, bool)
     told = Conditions(jnp.ones((4, frames + 4, 8)), jnp.ones((4, 8)), frames_of(None, 4, 0, frames))
     arguments = jnp.ones((4, frames, 8)), jnp.full((4, frames), 0.5), told, Keep(ones, ones, ones), jnp.ones((4, frames), bool)
-    return ActorNetwork(**sizes, remat=remat), arguments
+    return ActorNetwork(**sizes | more, remat=remat), arguments
 
 
 def video(remat: str) -> Network:
@@ -83,6 +83,35 @@ def test_the_same_numbers_from_less_that_is_kept(make: Callable[[str], Network],
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6 * largest), again, gradient)
     assert kept["full"] <= kept["dots"] < kept["none"], kept  # convolutions alone have no products to keep
     assert kept["full"] < 0.7 * kept["none"], kept
+
+
+@pytest.mark.parametrize("remat", CHOICES)
+def test_one_loop_of_layers_says_what_layers_in_a_row_say(remat: str, key: jax.Array) -> None:
+    inputs = jax.tree.map(lambda x: jax.random.normal(key, x.shape) if x.ndim > 2 else x, actor("none")[1])
+    row, loop = actor(remat)[0], actor(remat, scan_layers=True)[0]
+    params = randomise(jax.eval_shape(row.init, key, *inputs)["params"], key, 0.2)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, jax.eval_shape(loop.init, key, *inputs)["params"])
+    (one, true), (other, found) = (jax.jit(jax.value_and_grad(loss_of((net, inputs))))(params) for net in (row, loop))
+    assert float(other) == pytest.approx(float(one), rel=1e-6)
+    largest = max(float(jnp.abs(x).max()) for x in jax.tree.leaves(true))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6 * largest), found, true)
+
+
+def test_one_loop_is_no_longer_a_program_with_more_layers(key: jax.Array) -> None:
+    """But for the stacking of parameters, and keeps less with rematerialisation as layers in a row do."""
+
+    def lines(depth: int, loop: bool) -> int:
+        module, inputs = actor("none", scan_layers=loop, depth=depth)
+        params = jax.eval_shape(module.init, key, *inputs)["params"]
+        return jax.jit(loss_of((module, inputs))).trace(params).lower().as_text().count(" = stablehlo.dot_general")
+
+    assert lines(2, False) < lines(6, False)
+    assert lines(2, True) == lines(6, True)
+    (module, inputs), kept = actor("none", scan_layers=True), {}
+    params = jax.eval_shape(module.init, key, *inputs)["params"]
+    for remat in CHOICES:
+        kept[remat] = kept_bytes(loss_of((actor(remat, scan_layers=True)[0], inputs)), params)
+    assert kept["full"] < kept["dots"] < kept["none"], kept
 
 
 @pytest.mark.parametrize("stage", ["motion", "actor", "video"])

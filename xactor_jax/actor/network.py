@@ -30,7 +30,7 @@ from xactor_jax.layers.attention import KeyValue, SelfAttention, WindowedCrossAt
 from xactor_jax.layers.convolution import Dtype
 from xactor_jax.layers.embeddings import LabelEmbedding, NoiseLevelEmbedding, OptionalFeatures
 from xactor_jax.layers.modulation import ModulationTable, SharedModulation, layer_norm, modulate
-from xactor_jax.layers.remat import rematerialised
+from xactor_jax.layers.remat import rematerialised, scan_layers
 
 
 class Keep(NamedTuple):
@@ -177,6 +177,8 @@ class ActorNetwork(nn.Module):
     """Whether the first chunk is a sink."""
     remat: str = "none"
     """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
+    scan_layers: bool = False
+    """Whether the blocks are one loop of the compiled program, or one after the other."""
     dtype: Dtype = None
 
     def setup(self) -> None:
@@ -244,11 +246,7 @@ class ActorNetwork(nn.Module):
         """The memory before the first frame: of the reference token alone. It is clean and of no emotion."""
         h = self.sink(reference, keep) + self.sink_embedding.astype(self.dtype or jnp.float32)
         c = self.condition(jnp.zeros((len(h), 1)), reference, frames_of(None, len(h), 0, 1), keep, keep, None)
-        h, modulation, kept = h[:, None], self.modulation(c), []
-        for i in range(self.depth):
-            h, own = getattr(self, f"block_{i}")(h, modulation, None, jnp.ones((1, 1, 1), bool))
-            kept.append(own)
-        own = stacked(kept)
+        _, own = self.blocks(h[:, None], self.modulation(c), None, jnp.ones((1, 1, 1), bool), None, None, 0)
         return Memory(own, cut(own, 0, 0), cut(own, 0, 0))
 
     def run(
@@ -268,14 +266,32 @@ class ActorNetwork(nn.Module):
         summary = self.summary(audio, self.counted(frames, audio.shape[1])) if self.audio_memory else None
         c = self.condition(t, conditions.reference, conditions.emotion, keep.reference, keep.emotion, summary)
         audio, modulation = audio[:, audio.shape[1] - x.shape[1] - 2 * self.audio_radius :], self.modulation(c)
-        sinks, kept = joined(memory.reference, memory.first), []
+        h, own = self.blocks(h, modulation, audio, mask, joined(memory.reference, memory.first), memory.past, first)
+        return self.predicted(h, c), own
+
+    def blocks(
+        self,
+        h: Float[Array, "batch tokens width"],
+        modulation: Float[Array, "batch tokens 6 width"],
+        audio: Float[Array, "batch wide width"] | None,
+        mask: Bool[Array, "b tokens keys"],
+        sinks: KeyValue | None,
+        past: KeyValue | None,
+        first: int,
+    ) -> tuple[Float[Array, "batch tokens width"], KeyValue]:
+        """(3) to (5) of all layers, and the keys and values that they leave."""
+        if self.scan_layers and not self.is_initializing():
+            block = Block(self.heads, self.audio_radius, self.mlp_ratio, dtype=self.dtype, parent=None)
+            layer = lambda p, h, sinks, past: block.apply({"params": p}, h, modulation, audio, mask, sinks, past, first)
+            params = [self.variables["params"][f"block_{i}"] for i in range(self.depth)]
+            return scan_layers(layer, params, h, sinks, past, remat=self.remat)
+        kept = []
         for i in range(self.depth):
-            layer = lambda stack, i=i: KeyValue(*(x[i] for x in stack))
+            one = lambda stack, i=i: stack and KeyValue(*(x[i] for x in stack))
             block = lambda net, *tokens, i=i: getattr(net, f"block_{i}")(*tokens, first)
-            block = rematerialised(block, self.remat)
-            h, own = block(self, h, modulation, audio, mask, layer(sinks), layer(memory.past))
+            h, own = rematerialised(block, self.remat)(self, h, modulation, audio, mask, one(sinks), one(past))
             kept.append(own)
-        return self.predicted(h, c), stacked(kept)
+        return h, KeyValue(*(jnp.stack(x) for x in zip(*kept, strict=True)))
 
     def seen(self, frames: Int[Array, "q"], others: Int[Array, "k"]) -> Bool[Array, "q k"]:
         """(1) of `xactor_jax.actor.masks`."""
@@ -317,8 +333,3 @@ class ActorNetwork(nn.Module):
         """(6), in float32."""
         parts = self.final_modulation(c)
         return self.prediction(modulate(h, parts[:, :, 0], parts[:, :, 1]).astype(jnp.float32))
-
-
-def stacked(layers: list[KeyValue]) -> KeyValue:
-    """[batch, …] of each layer as [depth, batch, …]."""
-    return KeyValue(*(jnp.stack(x) for x in zip(*layers, strict=True)))
