@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from launch.stages import TASKS
 from tests.tiny import CHUNK, tiny_config, tiny_variables
+from xactor_jax.parallel.collectives import Collective, collectives
 from xactor_jax.parallel.constrain import split_over
 from xactor_jax.parallel.mesh import batch_shardings, make_mesh, replicated
 from xactor_jax.parallel.partition import path_name, tree_shardings
@@ -81,6 +82,9 @@ class OnMesh(NamedTuple):
     gradients: dict[str, np.ndarray]
     operations: float
     temporaries: int
+    collectives: list[Collective]
+    arrays: set[int]
+    """Sizes of parameters, buffers and running statistics."""
 
 
 def on_mesh(stage: str, size: int, shape: tuple[int, ...]) -> OnMesh:
@@ -90,8 +94,9 @@ def on_mesh(stage: str, size: int, shape: tuple[int, ...]) -> OnMesh:
     compiled = compiled_gradients(task, variables, batch, mesh_of(*shape))
     loss, gradients = compiled(*jax.device_put((variables, batch), compiled.input_shardings[0]))
     named = {path_name(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(gradients)}
-    temporaries = compiled.memory_analysis().temp_size_in_bytes
-    return OnMesh(float(loss), named, compiled.cost_analysis()["flops"], temporaries)
+    temporaries, exchanged = compiled.memory_analysis().temp_size_in_bytes, collectives(compiled.as_text(), int(np.prod(shape)))
+    arrays = {x.size for x in jax.tree.leaves(variables)}
+    return OnMesh(float(loss), named, compiled.cost_analysis()["flops"], temporaries, exchanged, arrays)
 
 
 def apart(gradients: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray]) -> float:

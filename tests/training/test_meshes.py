@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import pytest
@@ -28,6 +29,17 @@ def test_loss_and_gradients_are_those_of_one_device(stage: str, shape: tuple[int
     # Of arrays whose sums nearly cancel, such as scales of normalisations, rounding is a larger share.
     error, name = worst(many.gradients, one.gradients)
     assert error < 5e-4, f"{name} differs by {error:.1e} of its largest gradient"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("stage", ["motion", "autoencoder", "video"])
+def test_parameters_travel_and_examples_stay(stage: str) -> None:
+    """With fsdp what is gathered is parameters, and gradients are summed; the actor's: tests/training/test_collectives.py."""
+    many = measured(stage, ROWS, (2, 4, 1, 1))
+    gathers = [one for one in many.collectives if one.kind == "all-gather"]
+    assert {one.kind for one in many.collectives} <= {"all-gather", "all-reduce", "reduce-scatter"}
+    assert len(gathers) >= 0.5 * len(many.gradients)
+    assert not [(shape, one.source) for one in gathers for shape in one.shapes if math.prod(shape) not in many.arrays]
 
 
 @pytest.mark.timeout(900)
