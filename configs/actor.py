@@ -96,10 +96,10 @@ def _puppets(c: ConfigDict) -> ConfigDict:
     c.data.window = 125
     c.network.width = 128
     c.network.heads = 4
-    c.network.audio_memory = 125
+    c.network.audio_memory = 60
     c.network.emotions = 5  # that puppets have
     c.diffusion.shift = 12.0
-    c.objective.noise_levels.shared = 1.0
+    c.objective.noise_levels.update(shared=1.0, monotone_from_anchor=1.0)
     c.objective.heard = 0.1
     c.objective.drop_emotion = 0.5
     c.rollout.emotion_guidance = 3.0
