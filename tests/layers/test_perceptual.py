@@ -75,8 +75,10 @@ def test_where_nothing_differs_the_gradient_is_finite_and_zero(rng):
     params = jax.jit(model.init)(jax.random.key(0))
     params["vgg"]["conv28"]["bias"] -= 100.0  # no feature is on at the last scale
     x = jax.numpy.asarray(rng.uniform(-1, 1, (1, 16, 16, 3)), np.float32)
-    gradient = jax.jit(jax.grad(lambda y: model.distance(params, y, x).sum()))(x)
-    np.testing.assert_array_equal(gradient, 0.0)
+    gradient = jax.jit(jax.grad(lambda y, x: model.distance(params, y, x).sum()))
+    elsewhere = np.abs(gradient(-x, x)).max()
+    # Zero but for rounding: a compiler may order the sums of the two pictures' features differently.
+    np.testing.assert_allclose(gradient(x, x), 0.0, atol=1e-4 * elsewhere)
 
 
 def test_the_released_networks_are_used_to_the_last_key(rng):
