@@ -15,7 +15,7 @@ demo: .venv/users
 	$(BIN)/python launch/demo.py --out build/demo
 
 test: .venv/developers
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 parity: .venv-parity/ready
 	$(PARITY)/python -m pytest tests/parity

@@ -46,6 +46,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss.perceptual_kind = "vgg16"  # which one that is: vgg16 or lpips
     c.loss.kl = 1e-4  # weight of the divergence of the latent from a standard normal
     c.loss.adversarial = 0.0  # weight of fooling a patch discriminator; 0: there is none
+    c.loss.adversarial_kind = "hinge"  # hinge or non_saturating
     c.loss.discriminator_channels = 64  # its width
     c.loss.statistics_decay = 0.99  # of the running mean and deviation of the latents, per step
 

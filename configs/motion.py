@@ -51,9 +51,11 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss.component = 2.0  # extra weight of the eyes and of the mouth: each counts as much as this many whole pictures
     c.loss.motion = 0.5  # extra weight of pixels that differ from the reference
     c.loss.kl = 1e-4  # nats of one latent, to the unit Gaussian
-    c.loss.adversarial = 0.01  # hinge loss of the patch discriminator
+    c.loss.adversarial = 0.01  # weight of fooling the patch discriminator
+    c.loss.adversarial_kind = "hinge"  # hinge or non_saturating
     c.loss.feature_matching = 0.1  # distance of the discriminator's features
     c.loss.r1 = 0.0  # gradient penalty of the discriminator at true pictures; 0: there is none
+    c.loss.r1_share = 1.0  # share of the steps, drawn at random, that pay it, then so much more
     c.loss.perceptual = 0.0  # distance by a network in pretrained.perceptual; 0: there is none, gradients take its place
     c.loss.perceptual_kind = "vgg16"  # which one that is: vgg16 or lpips
 

@@ -77,7 +77,7 @@ def test_every_term_teaches_its_own_part(config, batch, monkeypatch):
     """With the style decoder and all terms on: what fools or matches, the generator; what judges, the discriminator."""
     own = config.copy_and_resolve_references()
     own.network.decoder, own.pretrained.perceptual = "style", "random"
-    own.loss.update(perceptual=0.5, r1=2.0)
+    own.loss.update(perceptual=0.5, adversarial_kind="non_saturating", r1=2.0)
     monkeypatch.setattr(perceptual, "PerceptualSettings", partial(PerceptualSettings, widths=(2, 2, 2, 2, 2)))
     task = MotionTask.from_config(own)
     variables = jax.jit(task.init)(jax.random.key(0))

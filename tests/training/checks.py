@@ -20,6 +20,8 @@ from xactor_jax.parallel.mesh import make_mesh, put_batch
 from xactor_jax.training.experiment import read_config
 from xactor_jax.training.programs import make_programs
 from xactor_jax.training.saving import restore_iterator
+from xactor_jax.training.state import TrainState
+from xactor_jax.training.task import Variables
 from xactor_jax.training.throughput import is_timing
 from xactor_jax.training.trees import FOLDER, read_arrays, saved_steps, saved_tree
 
@@ -35,17 +37,30 @@ def stages_build(config: ConfigDict) -> tuple[Any, Any]:
     return build(config)
 
 
-def steps_on_mesh(config: ConfigDict, shape: Sequence[int], build: Build, steps: int) -> tuple[Any, list[float]]:
-    """(host copy of the state, losses) after some steps on a mesh of the given axis sizes, on as many devices as it needs."""
+def steps_on_mesh(
+    config: ConfigDict, shape: Sequence[int], build: Build, steps: int, begin: Variables | None = None
+) -> tuple[Any, list[float]]:
+    """(host copy of the state, losses) after some steps on a mesh of the given axis sizes, on as many devices as it needs.
+
+    begin: what to begin with; None: the run's own fresh parameters, whose draws take long to compile for a large network.
+    """
     axes = ConfigDict(dict(zip(("data", "fsdp", "tensor"), shape, strict=True)))
     mesh = make_mesh(axes, jax.devices()[: int(np.prod(shape))])
     task, make_iterator = build(config)
     programs = make_programs(config, task, mesh)
-    state, iterator, losses = programs.init(), make_iterator("train", 0, 1), []
+    state = programs.init() if begin is None else state_of(begin, programs.abstract)
+    iterator, losses = make_iterator("train", 0, 1), []
     for _ in range(steps):
         state, metrics = programs.train_step(state, put_batch(next(iterator), mesh))
         losses.append(float(metrics["loss"]))
     return jax.device_get(state), losses
+
+
+def state_of(variables: Variables, abstract: TrainState) -> TrainState:
+    """The state before the first step with these parameters and buffers, laid out as `abstract`."""
+    zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), abstract.opt_state)
+    state = TrainState(np.int32(0), variables.params, variables.params, zeros, variables.buffers)
+    return jax.tree.map(lambda x, like: jax.device_put(x, like.sharding), state, abstract)
 
 
 def assert_trees_close(left: Any, right: Any, tolerance: float) -> None:
@@ -62,11 +77,12 @@ def assert_sharded_equals_unsharded(
     build: Build = stages_build,
     steps: int = 3,
     tolerance: float = 1e-5,
+    begin: Variables | None = None,
 ) -> None:
     """Losses, parameters, averages and buffers after a few steps are those of one device."""
-    one, losses = steps_on_mesh(config, (1, 1, 1), build, steps)
+    one, losses = steps_on_mesh(config, (1, 1, 1), build, steps, begin)
     for shape in mesh_shapes:
-        many, sharded_losses = steps_on_mesh(config, shape, build, steps)
+        many, sharded_losses = steps_on_mesh(config, shape, build, steps, begin)
         np.testing.assert_allclose(sharded_losses, losses, rtol=tolerance, atol=tolerance, err_msg=f"losses on {shape}")
         for name in ("params", "ema", "buffers"):
             assert_trees_close(getattr(many, name), getattr(one, name), tolerance)

@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from tests.training.toy import toy_config
 from xactor_jax.parallel.mesh import make_mesh
-from xactor_jax.training.trees import digest, fingerprint, read_arrays, saved_steps, saved_tree, write_arrays
+from xactor_jax.training.trees import all_finite, digest, fingerprint, read_arrays, saved_steps, saved_tree, write_arrays
 
 
 def by_hand(array: np.ndarray) -> int:
@@ -23,7 +23,7 @@ def by_hand(array: np.ndarray) -> int:
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int32, np.uint8])
 def test_fingerprint_by_hand(rng: np.random.Generator, dtype: type) -> None:
     array = (50 * rng.normal(size=(3, 4, 5))).astype(dtype) if dtype != np.uint8 else rng.integers(0, 255, (3, 4, 5), np.uint8)
-    assert int(fingerprint({"a": array})) == by_hand(array)
+    assert fingerprint({"a": array}) == by_hand(array)
 
 
 def test_every_bit_and_every_place_counts(rng: np.random.Generator) -> None:
@@ -33,19 +33,29 @@ def test_every_bit_and_every_place_counts(rng: np.random.Generator) -> None:
         bits ^ (np.uint32(1 << bit) * (np.arange(24).reshape(6, 4) == place)) for bit in (0, 15, 31) for place in (0, 23)
     ]
     others = [x.view(np.float32) for x in changed] + [array[::-1], array[:, ::-1]]
-    assert int(fingerprint({"a": array})) not in {int(fingerprint({"a": x})) for x in others}
+    assert fingerprint({"a": array}) not in {fingerprint({"a": x}) for x in others}
 
 
 def test_the_order_of_arrays_counts() -> None:
     a, b = jnp.ones(3), jnp.zeros(3)
-    assert int(fingerprint({"a": a, "b": b})) != int(fingerprint({"a": b, "b": a}))
+    assert fingerprint({"a": a, "b": b}) != fingerprint({"a": b, "b": a})
 
 
 def test_fingerprint_is_the_same_on_any_mesh(rng: np.random.Generator) -> None:
     array = rng.normal(size=(16, 8)).astype(np.float32)
     mesh = make_mesh(toy_config(mesh__fsdp=2, mesh__tensor=2).mesh)
     sharded = jax.device_put(array, NamedSharding(mesh, PartitionSpec("fsdp", ("data", "tensor"))))
-    assert int(jax.jit(fingerprint)(sharded)) == int(fingerprint(array))
+    assert fingerprint(sharded) == fingerprint(array)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_not_finite_is_found(rng: np.random.Generator, odd: float) -> None:
+    tree = {"a": rng.normal(size=(8, 4)).astype(np.float32), "count": np.int32(3)}
+    mesh = make_mesh(toy_config(mesh__fsdp=2, mesh__tensor=2).mesh)
+    sharded = lambda: jax.device_put(tree["a"], NamedSharding(mesh, PartitionSpec("fsdp", "tensor")))
+    assert all_finite({**tree, "b": sharded()})
+    tree["a"][7, 3] = odd
+    assert not all_finite({**tree, "a": sharded()}) and not all_finite(tree)
 
 
 def test_arrays_come_back_whole_and_in_part(tmp_path: pathlib.Path, rng: np.random.Generator) -> None:

@@ -60,8 +60,3 @@ def test_movement_weights_have_mean_one_and_grow_where_it_moves():
     assert weights[0, 3, 3] / still == pytest.approx(1.0 + 0.5 * 32, rel=1e-2)
     plain = losses.movement_weights(change, boxes, 0.0, 0.0)
     np.testing.assert_allclose(plain, 1.0, rtol=1e-6)
-
-
-def test_hinge_loss_vanishes_on_confident_judgement():
-    assert losses.hinge_losses(jnp.full(3, 2.0), jnp.full(3, -2.0)) == 0.0
-    assert losses.hinge_losses(jnp.zeros(3), jnp.zeros(3)) == 1.0

@@ -3,18 +3,16 @@
     (1) L_rec  = Σ_p W_p |x̂_p − x_p| / Σ_p 1                      W: see `pixel_weights`
     (2) L_grad = Σ_s mean_p W_p (|∂_h x̂^s − ∂_h x^s| + |∂_w x̂^s − ∂_w x^s|) / S,   x^s: x averaged over 2^s × 2^s pixels
     (3) L_KL   = ½ Σ_d (μ_d² + σ_d² − 1 − log σ_d²)
-    (4) L_D    = mean max(0, 1 − D(x)) + mean max(0, 1 + D(x̂));    L_G = −mean D(x̂)
-    (5) L_FM   = mean_l mean |D_l(x̂) − D_l(x)|
-    (6) L_R1   = ½ mean ‖∂D̄(x)/∂x‖²,   D̄: the mean of D over the regions of a picture
+    (4) L_FM   = mean_l mean |D_l(x̂) − D_l(x)|,   D_l: features of the discriminator
 
 (1) with component weights follows FLOAT (arXiv 2412.01064), whose eye and mouth losses are divided by their own area so that
-small parts count; (3) Kingma & Welling 2014, eq. 10; (4) the hinge loss; (5) pix2pixHD, eq. 6; (6) Mescheder et al. 2018,
-eq. 9, on true pictures alone. A perceptual distance beside them is `xactor_jax.layers.perceptual`'s.
+small parts count; (3) Kingma & Welling 2014, eq. 10; (4) pix2pixHD, eq. 6. Beside them there are those of
+`xactor_jax.layers.adversarial` and a perceptual distance, `xactor_jax.layers.perceptual`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -71,22 +69,6 @@ def kl_divergence(mean: Float[Array, "batch d"], log_variance: Float[Array, "bat
     return 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance).sum(-1).mean()
 
 
-def discriminator_hinge(real: Float[Array, "..."], fake: Float[Array, "..."]) -> Float[Array, ""]:
-    """L_D of equation (4)."""
-    return jax.nn.relu(1.0 - real).mean() + jax.nn.relu(1.0 + fake).mean()
-
-
-def generator_hinge(fake: Float[Array, "..."]) -> Float[Array, ""]:
-    """L_G of equation (4)."""
-    return -fake.mean()
-
-
 def feature_matching(real: Sequence[Float[Array, "..."]], fake: Sequence[Float[Array, "..."]]) -> Float[Array, ""]:
-    """Equation (5); the real features are targets, no gradient flows into them."""
+    """Equation (4); the real features are targets, no gradient flows into them."""
     return sum(jnp.abs(f - jax.lax.stop_gradient(r)).mean() for r, f in zip(real, fake, strict=True)) / len(real)
-
-
-def r1_penalty(score: Callable[[Images], Float[Array, "batch *regions"]], real: Images) -> Float[Array, ""]:
-    """Equation (6) of a discriminator that scores the regions of every picture."""
-    gradient = jax.grad(lambda x: score(x).reshape(len(x), -1).mean(-1).sum())(real)
-    return 0.5 * (gradient.astype(jnp.float32) ** 2).sum((1, 2, 3)).mean()

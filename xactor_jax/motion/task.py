@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
+from xactor_jax.layers.adversarial import check_kind, discriminator_loss, generator_loss, now_and_then, r1_penalty
 from xactor_jax.motion import losses
 from xactor_jax.motion.discriminator import PatchDiscriminator
 from xactor_jax.motion.model import MotionModel, initial_statistics, update_statistics
@@ -31,7 +32,9 @@ class LossWeights:
     feature_matching: float
     perceptual: float = 0.0
     perceptual_kind: str = "vgg16"
+    adversarial_kind: str = "hinge"
     r1: float = 0.0
+    r1_share: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class MotionTask:
         n = config.network
         widths = tuple(n.get("discriminator_widths", ())) or tuple(width // 2 for width in n.widths)
         discriminator = PatchDiscriminator(patch=n.patch, widths=widths, dtype=jnp.dtype(config.precision))
+        check_kind(config.loss.get("adversarial_kind", "hinge"))
         weights, path = LossWeights(**config.loss), config.pretrained.get("perceptual", "")
         perceptual = PerceptualTerm(weight=weights.perceptual, kind=weights.perceptual_kind, path=path)
         return cls(model=MotionModel.from_config(config), discriminator=discriminator, weights=weights, perceptual=perceptual)
@@ -87,7 +91,7 @@ class MotionTask:
         return {name: jax.tree.map(lambda _, name=name: label[name], tree) for name, tree in params.items()}
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
-        """Equations (1) to (6) of `xactor_jax.motion.losses`, weighted, generator's and discriminator's in one scalar."""
+        """The terms of `xactor_jax.motion.losses`, weighted, generator's and discriminator's in one scalar."""
         sampling, dropout = jax.random.split(key)
         posterior = self.model.posterior(variables.params, batch["driving"], dropout if train else None)
         latents = posterior.sample(sampling) if train else posterior.mean
@@ -96,7 +100,7 @@ class MotionTask:
         if posterior.log_variance is not None:
             terms["kl"] = losses.kl_divergence(posterior.mean, posterior.log_variance)
         if self.weights.adversarial or self.weights.feature_matching:  # without either nothing asks for a judgement
-            terms |= self._adversarial_terms(variables.params["discriminator"], images, batch["target"])
+            terms |= self._adversarial_terms(variables.params["discriminator"], images, batch["target"], key)
         loss = sum(getattr(self.weights, name) * term for name, term in terms.items() if hasattr(self.weights, name))
         loss += terms.get("discriminator", 0.0)
         updated = update_statistics(variables.buffers, jax.lax.stop_gradient(posterior.mean)) if train else {}
@@ -110,18 +114,19 @@ class MotionTask:
             "gradient": losses.gradient_loss(images, target, weights),
         }
 
-    def _adversarial_terms(self, params: Tree, images: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
+    def _adversarial_terms(self, params: Tree, images: jax.Array, target: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         """The discriminator judges with its own gradients stopped for the generator's terms, and the pictures' for its own."""
         judge = lambda p, x: self.discriminator.apply({"params": p}, x)
         frozen = jax.lax.stop_gradient(params)
         fake, fake_features = judge(frozen, images)
         _, real_features = judge(frozen, target)
         judged_real, judged_fake = judge(params, target)[0], judge(params, jax.lax.stop_gradient(images))[0]
-        penalty = {"r1": losses.r1_penalty(lambda x: judge(params, x)[0], target)} if self.weights.r1 else {}
+        kind, slope = self.weights.adversarial_kind, lambda: r1_penalty(lambda x: judge(params, x)[0], target)
+        penalty = {"r1": now_and_then(jax.random.fold_in(key, 2), self.weights.r1_share, slope)} if self.weights.r1 else {}
         return penalty | {
-            "adversarial": losses.generator_hinge(fake),
+            "adversarial": generator_loss(fake, kind),
             "feature_matching": losses.feature_matching(real_features, fake_features),
-            "discriminator": losses.discriminator_hinge(judged_real, judged_fake),
+            "discriminator": discriminator_loss(judged_real, judged_fake, kind),
         }
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:

@@ -34,7 +34,7 @@ from xactor_jax.training.saving import Checkpoints, check_workdir, make_workdir
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.task import Task, Variables
 from xactor_jax.training.throughput import Clock, carried_from, work_of
-from xactor_jax.training.trees import FOLDER, saved_steps
+from xactor_jax.training.trees import FOLDER, all_finite, saved_steps
 
 MakeIterator = Callable[[str, int, int], grain.DatasetIterator]
 
@@ -204,7 +204,7 @@ def evaluate(programs: Programs, variables: Variables, batches: grain.DatasetIte
 
 def save(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator) -> None:
     """Saves a state that is sound. Raises `DivergedError` for one that is not."""
-    if not bool(run.programs.finite(state)):
+    if not all_finite(state):
         raise DivergedError(f"training diverged at step {step}: parameters or optimiser state are not finite")
     run.writers.flush()
     run.checkpoints.save(step, state, iterator)

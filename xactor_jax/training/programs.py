@@ -35,7 +35,6 @@ class Programs:
     train_step: Callable[..., Any]
     eval_step: Callable[..., Any]
     preview: Callable[..., Any]
-    finite: Callable[..., Any]
 
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         """This process's part of a batch as part of global arrays. Raises ValueError when it is not what the task expects."""
@@ -76,5 +75,4 @@ def make_programs(config: ConfigDict, task: Task, mesh: Mesh) -> Programs:
         train_step=steps.make_train_step(config, task, optimizer, mesh, shardings),
         eval_step=steps.make_eval_step(config, task, mesh),
         preview=steps.make_preview(config, task, mesh),
-        finite=steps.make_finite(mesh),
     )

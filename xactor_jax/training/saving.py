@@ -62,7 +62,6 @@ class Checkpoints:
         warn_of_cut_off(self._folder)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
-        self._fingerprints = jax.jit(lambda state: (fingerprint(state), fingerprint(state.averaged())))
 
     def __enter__(self) -> Checkpoints:
         return self
@@ -80,11 +79,10 @@ class Checkpoints:
         """Starts saving; the state may be donated once this returns. Skips a step that is saved already."""
         if step == self._manager.latest_step():
             return
-        whole, averaged = self._fingerprints(state)
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             data=grain.checkpoint.CheckpointSave(iterator),
-            check=ocp.args.JsonSave({"state": int(whole), "averaged": int(averaged)}),
+            check=ocp.args.JsonSave({"state": fingerprint(state), "averaged": fingerprint(state.averaged())}),
         )
         self._manager.save(step, args=args, force=True)
 
@@ -127,7 +125,7 @@ class Checkpoints:
     def _read(self, step: int, abstract: TrainState) -> TrainState:
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), check=ocp.args.JsonRestore())
         restored = self._manager.restore(step, args=args)
-        if int(self._fingerprints(restored.state)[0]) != restored.check["state"]:
+        if fingerprint(restored.state) != restored.check["state"]:
             raise ValueError("its numbers are not those that were saved")
         return restored.state
 

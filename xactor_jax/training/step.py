@@ -142,13 +142,3 @@ def make_preview(config: ConfigDict, task: Task, mesh: Mesh) -> Callable[[Variab
             return task.preview(variables, batch, stream_key(seed, "preview"))
 
     return jax.jit(preview, out_shardings=replicated(mesh))
-
-
-def make_finite(mesh: Mesh) -> Callable[[Tree], jax.Array]:
-    """Compiled state → whether every number in it is finite."""
-
-    def finite(tree: Tree) -> jax.Array:
-        numbers = [jnp.isfinite(x).all() for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-        return jnp.stack(numbers).all()
-
-    return jax.jit(finite, out_shardings=replicated(mesh))

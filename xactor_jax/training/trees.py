@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from typing import Any
@@ -70,18 +71,31 @@ def _bits(array: jax.Array) -> jax.Array:
     return jax.lax.bitcast_convert_type(array, jnp.dtype(f"uint{8 * array.dtype.itemsize}")).astype(jnp.uint32)
 
 
-def fingerprint(tree: Tree) -> jax.Array:
-    """uint32 that changes when a bit of an array changes, the same on every mesh: Σ bits · (2 · position + 1) mod 2³².
+@jax.jit
+def bit_sum(array: jax.Array) -> jax.Array:
+    """uint32 that changes when a bit of the array changes, the same on every mesh: Σ bits · (2 · position + 1) mod 2³².
 
-    Sums of integers do not depend on their order, so devices add up their own parts and no array is gathered.
+    Sums of integers do not depend on their order, so devices add up their own parts and no array is gathered. Arrays of one
+    shape share one small program: one program for a whole state takes longer to compile than a step of training.
     """
-    total = jnp.zeros((), jnp.uint32)
-    for array in map(jnp.asarray, jax.tree.leaves(tree)):
-        position = jnp.zeros((), jnp.uint32)
-        for axis, size in enumerate(array.shape):
-            position = position * jnp.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis)
-        total = total * jnp.uint32(31) + jnp.sum(_bits(array) * (2 * position + 1), dtype=jnp.uint32)
-    return total
+    position = jnp.zeros((), jnp.uint32)
+    for axis, size in enumerate(array.shape):
+        position = position * jnp.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis)
+    return jnp.sum(_bits(array) * (2 * position + 1), dtype=jnp.uint32)
+
+
+def fingerprint(tree: Tree) -> int:
+    """The `bit_sum` of every array in one number below 2³², which changes with their order, too."""
+    sums = jax.device_get([bit_sum(array) for array in jax.tree.leaves(tree)])
+    return functools.reduce(lambda total, one: (31 * total + int(one)) % 2**32, sums, 0)
+
+
+_finite = jax.jit(lambda array: jnp.isfinite(array).all())
+
+
+def all_finite(tree: Tree) -> bool:
+    """Whether every number is finite."""
+    return all(jax.device_get([_finite(x) for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]))
 
 
 def digest(tree: Tree) -> str:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
+from xactor_jax.layers.adversarial import check_kind, discriminator_loss, generator_loss
 from xactor_jax.layers.convolution import PatchDiscriminator
 from xactor_jax.training.perceptual import PerceptualTerm
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
@@ -36,6 +37,7 @@ class AutoencoderLossSettings:
     perceptual_kind: str = "vgg16"
     kl: float = 1e-6
     adversarial: float = 0.0
+    adversarial_kind: str = "hinge"
     discriminator_channels: int = 64
     statistics_decay: float = 0.99
 
@@ -54,6 +56,7 @@ class AutoencoderTask:
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> AutoencoderTask:
+        check_kind(config.loss.get("adversarial_kind", "hinge"))
         model = AutoencoderModel.from_network(config.network, config.precision)
         settings, path = AutoencoderLossSettings(**config.loss.to_dict()), config.pretrained.get("perceptual", "")
         perceptual = PerceptualTerm(weight=settings.perceptual, kind=settings.perceptual_kind, path=path)
@@ -114,8 +117,8 @@ class AutoencoderTask:
         return PatchDiscriminator(self.settings.discriminator_channels)
 
     def _adversarial(self, params: Tree, real: Images, rebuilt: Images) -> dict[str, jax.Array]:
-        """Hinge losses; the decoder learns through a frozen discriminator and the discriminator from frozen pictures."""
+        """The decoder learns through a frozen discriminator and the discriminator from frozen pictures."""
         score = lambda weights, x: self._discriminator().apply({"params": weights}, x)
         critic, fixed = params["discriminator"], jax.lax.stop_gradient(params["discriminator"])
-        judged = losses.hinge_losses(score(critic, real), score(critic, jax.lax.stop_gradient(rebuilt)))
-        return {"fool": -jnp.mean(score(fixed, rebuilt)), "discriminator": judged}
+        kind, own = self.settings.adversarial_kind, (score(critic, real), score(critic, jax.lax.stop_gradient(rebuilt)))
+        return {"fool": generator_loss(score(fixed, rebuilt), kind), "discriminator": 0.5 * discriminator_loss(*own, kind)}

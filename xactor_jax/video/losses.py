@@ -8,7 +8,6 @@ Autoencoder (Rombach et al. 2022; gradients take the place of learned perceptual
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -37,11 +36,6 @@ def gradient_loss(prediction: Images, target: Images, scales: int) -> Float[Arra
 def kl_to_standard_normal(mean: Float[Array, "*s"], log_variance: Float[Array, "*s"]) -> Float[Array, ""]:
     """Equation 3, mean over all entries."""
     return 0.5 * jnp.mean(mean**2 + jnp.exp(log_variance) - log_variance - 1.0)
-
-
-def hinge_losses(real: Float[Array, "*s"], fake: Float[Array, "*s"]) -> Float[Array, ""]:
-    """Discriminator's hinge loss (Lim and Ye 2017)."""
-    return 0.5 * (jnp.mean(jax.nn.relu(1.0 - real)) + jnp.mean(jax.nn.relu(1.0 + fake)))
 
 
 def psnr(prediction: Images, target: Images) -> Float[Array, ""]:
