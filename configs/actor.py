@@ -5,11 +5,12 @@ python launch/train.py --config=configs/actor.py:puppets    # the recipe behind 
 python launch/train.py --config=configs/actor.py:base       # 122 M parameters, wav2vec 2.0 base features
 python launch/train.py --config=configs/actor.py:large      # 547 M parameters, wav2vec 2.0 large features
 
-Measured on 2026-11-24, one core of an AMD EPYC: puppets, 22 minutes (1.8 steps a second) after the clips of 20 s are drawn and
-encoded (14 minutes of CPU). Performing 2 minutes of 6 people never seen (python launch/drift.py --minutes 2 --people 6
---probe_people 150 --out DIR), the jaw correlates with the true one at 0.954, and 0.47 of the emotions of the speech are told
-from the motion, of true motion 0.70, by chance 0.23; with rollout.emotion_guidance 1 0.39. Without objective.heard, and label
-embeddings that start at the size of what they join, it was no better than chance.
+Measured on 2026-11-28, one core of an AMD EPYC with another program on the other: puppets, 42 minutes (0.95 steps a second) after
+the clips of 20 s are drawn and encoded (24 minutes beside other programs). Performing an hour of 2 people never seen (the command in
+the README), the jaw correlates with the true one at 0.957, and 0.59 of the emotions of the speech are told from the motion, of true
+motion 0.68, by chance 0.23; with rollout.history geometric 0.57. On 2026-11-24, with network.audio_memory 125 and levels independent
+per chunk alone: 0.49 and 0.47. Without objective.heard, and label embeddings that start at the size of what they join, it was no
+better than chance.
 """
 
 from ml_collections import ConfigDict
@@ -103,6 +104,7 @@ def _puppets(c: ConfigDict) -> ConfigDict:
     c.objective.heard = 0.1
     c.objective.drop_emotion = 0.5
     c.rollout.emotion_guidance = 3.0
+    c.rollout.history = "none"
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 
