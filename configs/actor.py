@@ -5,8 +5,8 @@ python launch/train.py --config=configs/actor.py:puppets    # the recipe behind 
 python launch/train.py --config=configs/actor.py:base       # 122 M parameters, wav2vec 2.0 base features
 python launch/train.py --config=configs/actor.py:large      # 547 M parameters, wav2vec 2.0 large features
 
-Measured on 2026-11-28, one core of an AMD EPYC with another program on the other: puppets, 42 minutes (0.95 steps a second)
-after the clips of 20 s are drawn and encoded (24 minutes beside other programs). Performing an hour of 2 people never seen
+Measured on 2026-11-28, one core of an AMD EPYC beside other programs: puppets, 47 minutes (0.84 steps a second) after the
+clips of 20 s are drawn and encoded (25 minutes). Performing an hour of 2 people never seen
 (the command in the README), the jaw correlates with the true one at 0.957, and 0.59 of the emotions of the speech are told
 from the motion, of true motion 0.68, by chance 0.23; with rollout.history geometric 0.57. On 2026-11-24, with
 network.audio_memory 125 and levels independent per chunk alone: 0.49 and 0.47. Without objective.heard, and label embeddings
@@ -40,7 +40,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network.emotions = len(EMOTIONS)  # labels known, from the first of xactor_jax.labels.EMOTIONS on, beside "unknown"
     c.network.mlp_ratio = 4  # width inside a block's MLP over width
     c.network.look_ahead = -1  # frames of its own chunk after itself that a frame sees; -1: the whole chunk
-    c.network.scan_layers = False  # blocks as one loop of the compiled program: it is sooner compiled
+    c.network.scan_layers = False  # blocks as one loop of the compiled program
     c.network.sink_chunk = False  # whether the first chunk is seen for ever, when the context has left it behind
 
     c.diffusion = ConfigDict()
