@@ -83,10 +83,10 @@ class Trial:
         )
 
     def _reached(self, moment: str, begun: float, delay: float, before: int, target: int) -> bool:
-        """Whether the moment to kill has come."""
+        """Whether the moment to kill has come. A start that is quicker than the last one ends with its first step."""
         now, step = time.monotonic() - begun, last_step(self._workdir)
         if moment == "start":
-            return now >= delay
+            return now >= delay or step > before
         if step <= before:
             self._startup = now
             return False
@@ -98,8 +98,13 @@ class Trial:
         raise UserError(f"the run failed by itself (status {status}): {last_line(self._log)}")
 
     def _check(self, status: int, number: signal.Signals) -> None:
-        """A run that saves before it ends says so by its status; one that had no time for it ends by the signal."""
-        expected = (RESTART, -number) if number == signal.SIGTERM else (-number,)
+        """A run that saves before it ends says so by its status; one that had no time for it ends by the signal.
+
+        One that was told in its last step ends as if it was not.
+        """
+        expected = {RESTART, -number} if number == signal.SIGTERM else {-number}
+        if last_step(self._workdir) == self._steps:
+            expected.add(0)
         if status not in expected:
             raise UserError(f"status {status} after {number.name}: {last_line(self._log)}")
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import pathlib
+import signal
 import subprocess
 import sys
+import time
+import types
 
 import numpy as np
 import pytest
 from etils import epath
 
+from xactor_jax.errors import UserError
 from xactor_jax.training.trees import write_arrays
 
 TOY = ["--program=tests/training/train_toy.py", "--config=tests/training/toy_experiment.py:slow", "--config.checkpoint.every=5"]
@@ -32,6 +38,31 @@ def test_killed_four_times(repository: pathlib.Path, tmp_path: pathlib.Path, mon
     assert again.returncode == 2 and "exists: give another --workdir" in again.stderr
 
 
+@pytest.fixture
+def program(repository: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The program, as a module."""
+    monkeypatch.syspath_prepend(str(repository / "launch"))
+    return importlib.import_module("launch.fault_run")
+
+
+def test_a_start_quicker_than_the_last_is_killed_in_its_first_steps(program: types.ModuleType, tmp_path: pathlib.Path) -> None:
+    """Else it could be done before the moment that was drawn for it."""
+    trial = program.Trial([], tmp_path, 40, 0, print)
+    assert not trial._reached("start", time.monotonic(), delay=60.0, before=0, target=0)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
+    assert trial._reached("start", time.monotonic(), delay=60.0, before=0, target=0)
+
+
+@pytest.mark.parametrize(("step", "taken"), [(39, False), (40, True)])
+def test_only_a_run_that_is_done_may_end_well_when_told_to_stop(
+    program: types.ModuleType, tmp_path: pathlib.Path, step: int, taken: bool
+) -> None:
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": {step}}}\n')
+    (tmp_path.with_suffix(".log")).write_text("done\n")
+    with contextlib.nullcontext() if taken else pytest.raises(UserError, match="status 0 after SIGTERM"):
+        program.Trial([], tmp_path, 40, 0, print)._check(0, signal.SIGTERM)
+
+
 def small_run(folder: pathlib.Path, number: float, loss: float) -> pathlib.Path:
     write_arrays(epath.Path(folder) / "checkpoints" / "3" / "state", {"w": np.array([1.0, number], np.float32)})
     (folder / "checkpoints" / "3" / "commit_success.txt").write_text("")
@@ -39,10 +70,8 @@ def small_run(folder: pathlib.Path, number: float, loss: float) -> pathlib.Path:
     return folder
 
 
-def test_what_differs_is_named(repository: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(repository / "launch"))
-    from launch.fault_run import differences
-
+def test_what_differs_is_named(program: types.ModuleType, tmp_path: pathlib.Path) -> None:
+    differences = program.differences
     one = small_run(tmp_path / "one", 2.0, 0.5)
     assert differences(one, one) == []
     assert differences(one, small_run(tmp_path / "two", np.nextafter(np.float32(2), np.float32(3)), 0.5)) == ["['w']"]
