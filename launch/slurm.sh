@@ -7,7 +7,8 @@
 #
 # The job is sent a SIGTERM 5 minutes before its time is up (and by SLURM when it is preempted); training saves at the next step and
 # ends with status 75, on which the job is put into the queue again, under the same number, and goes on. It does so too when a
-# process was lost, 100 times at most (MAX_RESTARTS). Any other status ends the job.
+# process was lost, 100 times at most (MAX_RESTARTS). An error that a restart would not put right (status 1 or 2 of any process,
+# which is noted in slurm-JOB.failed) ends the job.
 #
 #   --per=gpu     a process for every GPU (default)      --per=node    one process with all GPUs of its node
 #   --dry-run     print what would be run
@@ -81,7 +82,11 @@ job() {
   if [ "${SLURM_NTASKS_PER_NODE:-1}" = 1 ] && [ "${SLURM_GPUS_ON_NODE:-0}" -gt 1 ]; then
     run export JAX_LOCAL_DEVICE_IDS="$(seq -s, 0 $((SLURM_GPUS_ON_NODE - 1)))"
   fi
-  run srun --kill-on-bad-exit=0 "$python" launch/train.py "$@" || status=$?
+  local failed=slurm-$SLURM_JOB_ID.failed
+  [ -n "${dry:-}" ] || rm -f "$failed"
+  run srun --kill-on-bad-exit=0 launch/slurm.sh --task "$failed" "$python" launch/train.py "$@" || status=$?
+  # srun tells the highest status: when a process fails, that of the others, which are lost without it.
+  [ ! -s "$failed" ] || status=$(head -n 1 "$failed")
   if [ -n "${dry:-}" ]; then
     echo "# status 75:"
     run scontrol requeue "$SLURM_JOB_ID"
@@ -91,7 +96,20 @@ job() {
   return "$status"
 }
 
-if [ -n "${SLURM_JOB_ID:-}" ] && [ -n "${SLURM_SUBMIT_DIR:-}" ] && [ "${1:-}" != --dry-run ]; then
+# One process; notes the status of an error in a file.
+task() {
+  local failed=$1 status=0
+  shift
+  "$@" || status=$?
+  case $status in
+    1 | 2) echo "$status" >> "$failed" ;;
+  esac
+  return "$status"
+}
+
+if [ "${1:-}" = --task ]; then
+  shift && task "$@"
+elif [ -n "${SLURM_JOB_ID:-}" ] && [ -n "${SLURM_SUBMIT_DIR:-}" ] && [ "${1:-}" != --dry-run ]; then
   job "$@"
 else
   submit "$@"

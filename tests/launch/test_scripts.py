@@ -136,7 +136,8 @@ def test_a_process_for_every_gpu(repository: pathlib.Path) -> None:
     submitted, started, _, requeued = words(run(repository, "slurm.sh", "--dry-run", *options, "--", *TRAIN))
     assert submitted[0] == "sbatch" and submitted[-2:] == TRAIN and submitted[-3].endswith("launch/slurm.sh")
     assert {"--requeue", "--signal=TERM@300", "--ntasks-per-node=8", *options} <= set(submitted)
-    assert started == ["srun", "--kill-on-bad-exit=0", ".venv/bin/python", "launch/train.py", *TRAIN]
+    task = ["launch/slurm.sh", "--task", "slurm-JOB.failed"]
+    assert started == ["srun", "--kill-on-bad-exit=0", *task, ".venv/bin/python", "launch/train.py", *TRAIN]
     assert requeued == ["scontrol", "requeue", "JOB"]
 
 
@@ -163,3 +164,20 @@ def test_a_job_is_queued_again_on_75_alone(
     lines = (tmp_path / "log").read_text().splitlines()
     assert lines[0].endswith(f"launch/train.py {' '.join(TRAIN)}")
     assert lines[1:] == (["scontrol requeue 12"] if queued else [])
+
+
+@pytest.mark.parametrize(("first", "second", "status"), [(2, 75, 2), (1, 75, 1), (75, 137, 137), (75, 75, 75), (0, 0, 0)])
+def test_an_error_of_one_process_outweighs_what_it_does_to_the_others(
+    repository: pathlib.Path, tmp_path: pathlib.Path, first: int, second: int, status: int
+) -> None:
+    """Two tasks of a job in a shared folder; like SLURM's, the stand-in for srun tells the higher status."""
+    (tmp_path / "launch").symlink_to(repository / "launch")
+    (tmp_path / "slurm-12.failed").write_text("2\n")  # of a start before
+    each = '"${@:2:3}" sh -c "exit $status" || last=$?; [ $last -gt $worst ] && worst=$last'
+    stand_in(tmp_path, "srun", f"worst=0; for status in {first} {second}; do last=0; {each}; done; exit $worst")
+    stand_in(tmp_path, "scontrol", f'echo "$@" > {tmp_path}/queued')
+    job = {"SLURM_JOB_ID": "12", "SLURM_SUBMIT_DIR": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [str(repository / "launch" / "slurm.sh"), *TRAIN]
+    done = subprocess.run(command, env={**os.environ, **job}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == status, done.stderr
+    assert (tmp_path / "queued").exists() == (status == 75)
