@@ -5,7 +5,7 @@
 
 A renderer is NAME=CKPT,field=value,…: a run or an export of the video stage (empty: the embedded one) and settings of its
 sampler that are changed. DIR/comparison.html and DIR/comparison.json say how close each comes to the truth from a person's own
-motion and from another's, whom its frames are told to show, and how far it is from the first.
+motion and, where the clips are puppets, from another's, whom its frames are told to show, and how far it is from the first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ def parser() -> argparse.ArgumentParser:
     add = about.add_argument
     add("--video", action="append", metavar="NAME=CKPT,…", help="a renderer; may be repeated; default: the embedded one")
     add("--motion", default="", metavar="CKPT", help="run or export of the motion stage; default: the embedded one")
-    add("--data", default="", metavar="CLIPS", help="puppets; default: other ones, made on first use, as by evaluate.py")
+    add(
+        "--data",
+        default="",
+        metavar="CLIPS",
+        help="clips with a test split; default: puppets made on first use, see evaluate.py",
+    )
+    add("--lpips", default="", metavar="FOLDER", help="network of launch/import_weights.py --what lpips; default: no LPIPS")
     add("--out", required=True, help="folder for the report, made if it is missing")
     add("--persons", type=int, default=800, help="people in the data set that is made; a tenth of them are tested on")
     add("--clips_per_person", type=int, default=2, help="clips of 5 s of each")
@@ -93,6 +99,7 @@ def compare_to(arguments: argparse.Namespace) -> dict:
     from xactor_jax.evaluation.run import renderer
     from xactor_jax.sampling import provenance
 
+    distance = side_by_side.perceptual_distance(arguments.lpips) if arguments.lpips else None
     loaded = load(arguments)
     first, _ = next(iter(loaded.values()))
     folder, path = make_folder(arguments.out), data_path(arguments, first)
@@ -100,7 +107,7 @@ def compare_to(arguments: argparse.Namespace) -> dict:
     measured = {}
     for name, (models, settings) in loaded.items():
         note(f"rendering with {name}")
-        measured[name] = side_by_side.measure(renderer(models, settings, arguments.seed), scene)
+        measured[name] = side_by_side.measure(renderer(models, settings, arguments.seed), scene, distance)
     scores = side_by_side.compare(measured)
     described = {n: {"checkpoints": m.origins, "settings": s.to_dict()["render"], **scores[n]} for n, (m, s) in loaded.items()}
     content = finite({"renderers": described, "data": str(path), "versions": provenance.versions()})

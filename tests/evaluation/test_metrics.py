@@ -108,10 +108,24 @@ def test_psnr_is_scikit_images(rng):
     assert metrics.psnr(truth, truth) == float("inf")
 
 
+def test_l1_and_edges_are_as_written(rng):
+    """Both written out pixel by pixel; a constant error has no edges."""
+    image, truth = (rng.integers(0, 256, (8, 12, 3), dtype=np.uint8) for _ in range(2))
+    error = image.astype(float) - truth.astype(float)
+    assert metrics.l1(image, truth) == pytest.approx(np.abs(error).mean() / 255)
+    edges = []
+    for side in (1, 2, 4):
+        e = error.reshape(8 // side, side, 12 // side, side, 3).mean(axis=(1, 3))
+        edges.append(np.abs(e[1:] - e[:-1]).mean() + np.abs(e[:, 1:] - e[:, :-1]).mean())
+    assert metrics.edge_error(image, truth) == pytest.approx(np.mean(edges) / 255)
+    dark = np.zeros((8, 12, 3), np.uint8)
+    assert metrics.l1(dark + np.uint8(51), dark) == pytest.approx(0.2) and metrics.edge_error(dark + np.uint8(51), dark) == 0
+
+
 def test_ssim_is_scikit_images(rng):
     image, truth = _pictures(rng, 40, 33, 3)
     settings = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=-1)
     assert metrics.ssim(image, truth) == pytest.approx(structural_similarity(truth, image, **settings), abs=1e-9)
-    assert metrics.video_ssim(np.stack([image, truth]), np.stack([truth, truth])) == pytest.approx(
+    assert metrics.over_frames(metrics.ssim, np.stack([image, truth]), np.stack([truth, truth])) == pytest.approx(
         (metrics.ssim(image, truth) + 1) / 2
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 
+import jax
 import pytest
+from ml_collections import ConfigDict
 
 from data.puppets.build import build
-from tests.tiny import SIZE, tiny  # noqa: F401
+from tests.tiny import SIZE, tiny, write_checkpoint  # noqa: F401
+from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
+from xactor_jax.training.task import Variables
 
 
 def run(repository, tiny, *arguments) -> subprocess.CompletedProcess:
@@ -20,7 +25,11 @@ def run(repository, tiny, *arguments) -> subprocess.CompletedProcess:
 def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
     build(tmp_path / "data", persons=20, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
     variants = (f"--video=segments={tiny['video']}", f"--video=loop={tiny['video']},offline=true,spacing=leading")
-    sizes = (f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'report'}", "--clips=2", "--frames=7")
+    judge = PerceptualSettings(widths=(2, 2, 2, 2, 2), lpips=True)
+    config = ConfigDict({"stage": "perceptual", "network": dataclasses.asdict(judge)})
+    variables = Variables(jax.jit(PerceptualModel(judge).init)(jax.random.key(0)), {})
+    weights = write_checkpoint(tmp_path / "lpips", config, variables)
+    sizes = (f"--lpips={weights}", f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'report'}", "--clips=2", "--frames=7")
     done = run(repository, tiny, *variants, *sizes)
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]
@@ -28,6 +37,10 @@ def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
     assert (told["segments"]["settings"]["offline"], told["loop"]["settings"]["offline"]) == (False, True)
     assert 0 < told["loop"]["against_first_db"] < 100 and told["segments"]["against_first_db"] is None
     assert told["loop"]["transfer"]["clips"] == 2 and told["loop"]["checkpoints"]["video"]["path"] == str(tiny["video"])
+    kept, still = (told["segments"][name] for name in ("true_motion", "repeated"))
+    assert 0 < kept["lpips"] != still["lpips"] and 0 < still["l1"] < 1
+    last = done.stdout.splitlines()[-2].split(" | ")
+    assert last[:2] == ["the reference repeated", f"{still['psnr']:.2f}"] and last[5] == f"{still['lpips']:.4f}"
     assert "loop" in done.stdout and "<td>loop</td>" in (tmp_path / "report" / "comparison.html").read_text()
 
 
@@ -39,6 +52,7 @@ def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
         (["--video=a=", "--video=a="], "two renderers are called a"),
         (["--video=a=nowhere"], "/nowhere: name a run's or an export's folder"),
         (["--clips=0"], "--clips 0 is too small"),
+        (["--lpips=nowhere"], "nowhere"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, message):

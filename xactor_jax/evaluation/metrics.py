@@ -10,16 +10,22 @@
      join, which is where t mod C is 0 or C − 1, over that inside them; 1 where joins cannot be told.
 (7)  d(x, y) = √ mean_{t,d} (x − y)²; diversity = mean of d over pairs of rollouts of one clip / mean of d over pairs of true
      motions of different clips: 0 where all rollouts are the same, 1 where they differ as unrelated clips do.
+(8)  L1 = mean |x − y| / 255.
+(9)  E = mean_s (mean |∂₁(x − y)| + mean |∂₂(x − y)|) / 255 over 3 scales s, each half as large as the one before:
+     differences of neighbouring pixels, which say how sharp a picture is where no network of recognition is at hand.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+Score = Callable[[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"]], float]
+"""Of a picture beside the true one."""
 MAX_PIXEL = 255.0
 SSIM_SIGMA = 1.5  # pixels
 SSIM_RADIUS = 5  # pixels: 3.5 deviations, rounded
@@ -111,6 +117,20 @@ def psnr(image: UInt8[np.ndarray, "*shape"], truth: UInt8[np.ndarray, "*shape"])
     return float(10 * np.log10(MAX_PIXEL**2 / error)) if error > 0 else float("inf")
 
 
+def l1(image: UInt8[np.ndarray, "*shape"], truth: UInt8[np.ndarray, "*shape"]) -> float:
+    """Equation (8)."""
+    return float(cv2.absdiff(np.ravel(image), np.ravel(truth)).mean() / MAX_PIXEL)
+
+
+def edge_error(image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w 3"], scales: int = 3) -> float:
+    """Equation (9)."""
+    error, total = image.astype(np.float64) - truth.astype(np.float64), 0.0
+    for _ in range(scales):
+        total += np.abs(np.diff(error, axis=0)).mean() + np.abs(np.diff(error, axis=1)).mean()
+        error = cv2.resize(error, (error.shape[1] // 2, error.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return float(total / scales / MAX_PIXEL)
+
+
 def ssim(image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w 3"]) -> float:
     """Equation (5), averaged over channels and over pixels whose whole window lies inside the picture."""
     x, y = image.astype(np.float64), truth.astype(np.float64)
@@ -123,9 +143,9 @@ def ssim(image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w 3"]) -
     return float((luminance * structure)[inside, inside].mean())
 
 
-def video_ssim(video: UInt8[np.ndarray, "t h w 3"], truth: UInt8[np.ndarray, "t h w 3"]) -> float:
-    """Mean `ssim` over frames."""
-    return float(np.mean([ssim(a, b) for a, b in zip(video, truth, strict=True)]))
+def over_frames(score: Score, video: UInt8[np.ndarray, "t h w 3"], truth: UInt8[np.ndarray, "t h w 3"]) -> float:
+    """Mean of a score of pictures."""
+    return float(np.mean([score(a, b) for a, b in zip(video, truth, strict=True)]))
 
 
 def _blur(x: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+from etils import epath
 
 from xactor_jax.evaluation import metrics
 from xactor_jax.evaluation.clips import ReadClip, TrueClip
 from xactor_jax.evaluation.identity import IdentityProbe
 from xactor_jax.evaluation.transfer import Cases, transfer, transfer_scores
 from xactor_jax.evaluation.video import Render, Videos, scores_against
+from xactor_jax.layers.perceptual import PerceptualModel
+from xactor_jax.training.checkpoints import load_variables
 
 
 class Scene(NamedTuple):
@@ -31,7 +36,28 @@ class Measured(NamedTuple):
     frames: Videos
 
 
-def measure(render: Render, scene: Scene) -> Measured:
+Distance = Callable[[Videos, Videos], float]
+"""Between clips and the true ones, such as LPIPS."""
+
+
+def perceptual_distance(path: epath.PathLike, batch: int = 16) -> Distance:
+    """By the network in a folder written by launch/import_weights.py, over all frames but the first of each clip.
+
+    Raises:
+        UserError: there is no such network.
+    """
+    saved, variables = load_variables(path, "perceptual")
+    distance = jax.jit(functools.partial(PerceptualModel.from_network(saved.network).distance, variables.params))
+
+    def of_videos(videos: Videos, true: Videos) -> float:
+        pairs = [v[:, 1:].reshape(-1, *v.shape[2:]) / np.float32(127.5) - 1 for v in (videos, true)]
+        starts = range(0, len(pairs[0]), batch)
+        return float(np.concatenate([distance(*(p[i : i + batch] for p in pairs)) for i in starts]).mean())
+
+    return of_videos
+
+
+def measure(render: Render, scene: Scene, distance: Distance | None = None) -> Measured:
     """Scores of one renderer. `seconds_per_frame` is that of the quickest call: the first one compiles."""
     seconds: list[float] = []
 
@@ -43,8 +69,10 @@ def measure(render: Render, scene: Scene) -> Measured:
 
     true, motion = np.stack([clip.frames for clip in scene.clips]), np.stack([one.latents for one in scene.latents])
     frames = timed(true[:, 0], motion[:, 0], motion)
-    scores = {"true_motion": scores_against(frames, true)}
-    scores["repeated"] = scores_against(np.broadcast_to(true[:, :1], true.shape), true)
+    shown = {"true_motion": frames, "repeated": np.broadcast_to(true[:, :1], true.shape)}
+    scores = {name: scores_against(video, true) for name, video in shown.items()}
+    for name, video in shown.items() if distance else ():
+        scores[name]["lpips"] = distance(video, true)
     scores["gain_db"] = scores["true_motion"]["psnr"] - scores["repeated"]["psnr"]
     if scene.cases is not None and scene.probe is not None:
         scores["transfer"] = transfer_scores(scene.cases, transfer(timed, scene.cases), scene.probe)
@@ -63,19 +91,27 @@ def compare(measured: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
 
 
 HEAD = (
-    *("renderer", "PSNR, dB", "SSIM", "over repeating the reference, dB"),
+    *("renderer", "PSNR, dB", "SSIM", "L1", "edges", "LPIPS", "over repeating the reference, dB"),
     *("across people, dB", "gain, dB", "loss to oneself, dB", "told to be the reference's", "the driver's"),
     *("against the first, dB", "ms a frame"),
 )
 
 
 def rows(compared: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """Cells of a table, columns `HEAD`."""
-    return [[name, *_cells(scores)] for name, scores in compared.items()]
+    """Cells of a table, columns `HEAD`; the last row is the reference repeated."""
+    repeated = _quality(next(iter(compared.values()))["repeated"])
+    still = ["the reference repeated", *repeated, *[""] * (len(HEAD) - 1 - len(repeated))]
+    return [*([name, *_cells(scores)] for name, scores in compared.items()), still]
+
+
+def _quality(scores: Mapping[str, float]) -> list[str]:
+    """PSNR, SSIM, L1, edges and, where it is known, LPIPS."""
+    digits = {"psnr": 2, "ssim": 3, "l1": 4, "edges": 4, "lpips": 4}
+    return [f"{scores[name]:.{n}f}" if name in scores else "" for name, n in digits.items()]
 
 
 def _cells(scores: Mapping[str, Any]) -> list[str]:
-    own = [f"{scores['true_motion']['psnr']:.2f}", f"{scores['true_motion']['ssim']:.3f}", f"{scores['gain_db']:.2f}"]
+    own = [*_quality(scores["true_motion"]), f"{scores['gain_db']:.2f}"]
     across = [""] * 5
     if t := scores.get("transfer"):
         said = t["identity"]

@@ -39,12 +39,11 @@ def render_clips(
 
 
 def scores_against(video: Videos, true: Videos) -> dict[str, float]:
-    """PSNR in dB (of each clip as a whole) and SSIM, means over clips; the reference itself, frame 0, is left out."""
+    """PSNR in dB (of each clip as a whole), SSIM, L1, edges; means over clips. The reference itself, frame 0, is left out."""
     pairs = [(a[1:], b[1:]) for a, b in zip(video, true, strict=True)]
-    return {
-        "psnr": float(np.mean([metrics.psnr(a, b) for a, b in pairs])),
-        "ssim": float(np.mean([metrics.video_ssim(a, b) for a, b in pairs])),
-    }
+    of_frames = {"ssim": metrics.ssim, "l1": metrics.l1, "edges": metrics.edge_error}
+    scores = {name: [metrics.over_frames(score, a, b) for a, b in pairs] for name, score in of_frames.items()}
+    return {name: float(np.mean(each)) for name, each in {"psnr": [metrics.psnr(a, b) for a, b in pairs], **scores}.items()}
 
 
 def video_scores(rendered: Rendered) -> dict[str, object]:
