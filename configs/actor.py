@@ -75,6 +75,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.rollout.offset = 4  # pyramid: steps between a chunk and the next
     c.rollout.chunks = 0  # full_sequence: chunks denoised together; 0: as many as the context holds
     c.rollout.context = 0  # frames of past that a chunk sees, a multiple of chunk below network.context; 0: all of that
+    c.rollout.use_reference = True  # False: only speech and its own history say how motion goes on
     c.rollout.audio_guidance = 1.5  # 1: the conditional prediction alone
     c.rollout.emotion_guidance = 1.0
     c.rollout.nested_guidance = False  # whether emotion guides what audio has guided, or each by itself

@@ -201,6 +201,7 @@ GUIDANCE = {
         {"audio_guidance": 1.0, "history_guidance": 1.5, "history_fraction": 0.4},
         {(1, 1, None): 1.0, (1, 1, 0.4): 0.5, (1, 1, 1.0): -0.5},
     ),
+    "no reference": ({"audio_guidance": 1.8, "use_reference": False}, {(1, 1, None): 1.8, (0, 1, None): -0.8}),
 }
 
 
@@ -219,7 +220,7 @@ def test_guidance_is_its_formula_over_separate_readings(name: str) -> None:
 
     @jax.jit
     def predict(keep_audio, keep_emotion, level):
-        flags = [jnp.full((BATCH,), flag, bool) for flag in (keep_audio, True, keep_emotion)]
+        flags = [jnp.full((BATCH,), flag, bool) for flag in (keep_audio, settings.use_reference, keep_emotion)]
         wide = np.concatenate([audio[:, :1], audio[:, :1], audio], axis=1)[:, : 3 * CHUNK + 4]
         conditions = Conditions(jnp.asarray(wide), guide.reference, frames_of(emotion, BATCH, 0, 3 * CHUNK))
         t = jnp.broadcast_to(jnp.where(jnp.arange(3 * CHUNK) < 2 * CHUNK, level, 1.0), (BATCH, 3 * CHUNK))
@@ -232,6 +233,15 @@ def test_guidance_is_its_formula_over_separate_readings(name: str) -> None:
     want = sum(weight * predictions[branch] for branch, weight in weights.items())
     np.testing.assert_allclose(got, want, atol=1e-4)  # the toy predicts x0, and its single step ends there
     assert len(weights) == 1 or np.abs(want - predictions[(1, 1, None)]).max() > 1e-3
+
+
+def test_without_a_reference_none_makes_a_difference() -> None:
+    model, variables = toy_actor()
+    audio, reference, emotion = inputs()
+    for shown in (True, False):
+        settings = dataclasses.replace(SETTINGS["pyramid"], use_reference=shown)
+        one, other = (model.rollout(variables, jax.random.key(5), audio, r, emotion, settings) for r in (reference, -reference))
+        assert np.array_equal(one, other) != shown
 
 
 def test_a_shorter_context_is_that_of_a_network_made_for_it() -> None:

@@ -256,7 +256,8 @@ class Window:
         """Which conditions each branch is shown."""
         flags = lambda shown: jnp.repeat(jnp.array(shown), batch)
         branches = list(self.settings.branches)
-        return Keep(flags([b.audio for b in branches]), flags([True for _ in branches]), flags([b.emotion for b in branches]))
+        reference = [self.settings.use_reference] * len(branches)
+        return Keep(flags([b.audio for b in branches]), flags(reference), flags([b.emotion for b in branches]))
 
     def tiled(self, tree: Tree) -> Tree:
         """The same for every branch."""

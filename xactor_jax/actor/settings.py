@@ -35,6 +35,8 @@ class RolloutSettings:
     """Of the full sequence: chunks denoised together; 0: as many as the context."""
     context: int = 0
     """Frames of past that a chunk sees, at most as many as in training; 0: as many."""
+    use_reference: bool = True
+    """Whether the network is shown the reference motion; else only speech and its own history say how it goes on."""
     audio_guidance: float = 1.5
     """Guidance scale; 1: the conditional prediction alone."""
     emotion_guidance: float = 1.0
