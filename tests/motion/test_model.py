@@ -56,23 +56,6 @@ def test_example_batch_and_config_agree(task, batch):
     assert {k: v.shape for k, v in task.example_batch(8).items()} == {k: v.shape for k, v in batch.items()}
 
 
-def test_discriminator_terms_reach_only_their_own_parameters(task, variables, batch):
-    def gradients(**weights):
-        zero = dict.fromkeys(("pixel", "gradient", "component", "motion", "kl", "adversarial", "feature_matching"), 0.0)
-        t = dataclasses.replace(task, weights=dataclasses.replace(task.weights, **(zero | weights)))
-        return jax.grad(lambda p: t.loss(variables._replace(params=p), batch, jax.random.key(0), True).loss)(variables.params)
-
-    size = lambda tree: float(optax.global_norm(tree))
-    judged = gradients(adversarial=1e-9)
-    assert size(judged["discriminator"]) > 1e-3 and size(judged["generator"]) < 1e-6
-    rebuilt = gradients(pixel=1.0)
-    assert size(rebuilt["discriminator"]) == 0.0 and size(rebuilt["generator"]) > 1e-3
-    fooled = gradients(adversarial=1.0)
-    np.testing.assert_allclose(
-        *(jax.flatten_util.ravel_pytree(g["discriminator"])[0] for g in (fooled, judged)), rtol=1e-4, atol=1e-6
-    )
-
-
 def test_every_term_teaches_its_own_part(config, batch, monkeypatch):
     """With the style decoder and all terms on: what fools or matches, the generator; what judges, the discriminator."""
     own = config.copy_and_resolve_references()
