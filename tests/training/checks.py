@@ -103,7 +103,7 @@ def start(program: str, arguments: Sequence[str], workdir: pathlib.Path, **varia
 def run(program: str, arguments: Sequence[str], workdir: pathlib.Path, status: int = 0, **variables: str) -> str:
     """stderr of a training process that ran to its end, with the exit status expected."""
     process = start(program, arguments, workdir, **variables)
-    _, errors = process.communicate(timeout=280)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == status, errors[-3000:]
     return errors
 
