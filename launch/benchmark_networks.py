@@ -1,14 +1,15 @@
-"""Measures a forward pass of the video stage's networks at full size on this machine: time, memory, operations.
+"""Measures a forward pass of the networks of stages 1 and 3 at full size on this machine: time, memory, operations.
 
-    python launch/benchmark_networks.py                                # configs/video.py:base, one frame, float32
+    python launch/benchmark_networks.py                                # of base, one frame, float32
     python launch/benchmark_networks.py --networks reference,diffusers --json sizes.json
     .venv-parity/bin/python launch/benchmark_networks.py --torch       # beside diffusers' network of the same trunk
 
-reference: the reference network. denoiser: the denoiser without reference features. denoiser+bank: with those of every
-self-attention. diffusers: UNet2DConditionModel of Stable Diffusion 1.5, the size of the reference network, in PyTorch. Each
-runs in a process of its own, whose largest memory is reported; weights are all alike, since time does not depend on them.
-Operations are those of products of matrices and of convolutions, two to a multiplication; the end of the reference network's
-last layer, which nothing reads, is counted among them and not computed.
+encoder: the motion encoder of configs/motion.py, a picture of its size. reference: the reference network. denoiser: the
+denoiser without reference features. denoiser+bank: with those of every self-attention. diffusers: UNet2DConditionModel of
+Stable Diffusion 1.5, the size of the reference network, in PyTorch. Each runs in a process of its own, whose largest memory is
+reported; weights are all alike, since time does not depend on them. Operations are those of products of matrices and of
+convolutions, two to a multiplication; the end of the reference network's last layer, which nothing reads, is counted among
+them and not computed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import _root  # noqa: F401  (puts the project on the path)
@@ -27,15 +29,17 @@ import _root  # noqa: F401  (puts the project on the path)
 from launch import _table
 from xactor_jax.errors import UserError, exit_on_user_error
 
-OURS = ("reference", "denoiser", "denoiser+bank")
+OURS = ("encoder", "reference", "denoiser", "denoiser+bank")
 THEIRS = "diffusers"
+Network = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function, and the shapes of its arguments, parameters first."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
-    add("--preset", default="base", help="of configs/video.py")
+    add("--preset", default="base", help="of configs/video.py and configs/motion.py")
     add("--networks", default=",".join(OURS), help=f"of {', '.join((*OURS, THEIRS))}, with commas")
     add("--torch", action="store_true", help="PyTorch's as well, where it is installed")
     add("--side", type=int, default=64, help="rows and columns of the latent")
@@ -64,7 +68,7 @@ def ours(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
     from xactor_jax.parallel.operations import operations
 
-    function, shapes = network(name, arguments)
+    function, shapes = (encoder if name == "encoder" else partial(unet, name))(arguments)
     size = sum(x.size for x in jax.tree.leaves(shapes[0]))
     compiled = jax.jit(function).lower(*shapes).compile()
     values = jax.tree.map(lambda x: jnp.full(x.shape, 0.01, x.dtype), shapes)
@@ -73,8 +77,23 @@ def ours(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return row(name, size, seconds, flops) | {"temporary GiB": compiled.memory_analysis().temp_size_in_bytes / 2**30}
 
 
-def network(name: str, arguments: argparse.Namespace) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """A function of (parameters, latents, conditions), and the shapes of its arguments."""
+def encoder(arguments: argparse.Namespace) -> Network:
+    """Of (parameters, pictures)."""
+    import jax
+    import jax.numpy as jnp
+
+    from configs.motion import get_config
+    from xactor_jax.motion.model import encoder_size, make_encoder
+
+    config = get_config(arguments.preset)
+    config.precision, side = arguments.precision, encoder_size(config)
+    module, pictures = make_encoder(config), jax.ShapeDtypeStruct((arguments.frames, side, side, 3), jnp.float32)
+    variables = jax.eval_shape(module.init, jax.random.key(0), pictures)
+    return module.apply, (variables, pictures)
+
+
+def unet(name: str, arguments: argparse.Namespace) -> Network:
+    """Of (parameters, latents, times, conditions)."""
     import jax
     import jax.numpy as jnp
 
@@ -86,7 +105,7 @@ def network(name: str, arguments: argparse.Namespace) -> tuple[Callable[..., Any
     settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
     dtype = jnp.bfloat16 if arguments.precision == "bfloat16" else None
     reference = UNet(settings.unet.for_reference(not settings.full_reference), dtype)
-    unet = reference if name == "reference" else UNet(settings.unet, dtype)
+    module = reference if name == "reference" else UNet(settings.unet, dtype)
     frames = 1 if name == "reference" else arguments.frames
     array = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
     x, t = array(1, frames, arguments.side, arguments.side, settings.unet.out_channels), array(1)
@@ -95,9 +114,9 @@ def network(name: str, arguments: argparse.Namespace) -> tuple[Callable[..., Any
     if name == "denoiser+bank":
         still = jax.eval_shape(reference.init_with_output, jax.random.key(0), array(1, 1, *x.shape[2:]), t, told)
         told = told._replace(bank=still[0][1])
-    params = jax.eval_shape(unet.init, jax.random.key(0), x, t, told)["params"]
+    params = jax.eval_shape(module.init, jax.random.key(0), x, t, told)["params"]
     asked = 1 if name == "reference" else 0
-    return lambda params, x, t, told: unet.apply({"params": params}, x, t, told)[asked], (params, x, t, told)
+    return lambda params, x, t, told: module.apply({"params": params}, x, t, told)[asked], (params, x, t, told)
 
 
 def theirs(arguments: argparse.Namespace) -> dict[str, Any]:

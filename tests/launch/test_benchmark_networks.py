@@ -7,7 +7,12 @@ import pathlib
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import pytest
+
+from configs.motion import get_config
+from xactor_jax.motion.model import make_encoder
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -17,10 +22,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 
 def test_networks_are_measured_and_written(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "sizes.json"
-    small = ("--preset", "default", "--side", "8", "--networks", "denoiser,denoiser+bank", "--json", str(file))
+    small = ("--preset", "default", "--side", "8", "--networks", "encoder,denoiser,denoiser+bank", "--json", str(file))
     done = run(*small)
     assert done.returncode == 0, done.stderr
-    alone, with_bank = json.loads(file.read_text())
+    encoder, alone, with_bank = json.loads(file.read_text())
+    weights = jax.eval_shape(make_encoder(get_config()).init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+    assert encoder["parameters"] == sum(x.size for x in jax.tree.leaves(weights)) and encoder["GFLOP"] > 0
     assert (alone["network"], with_bank["network"]) == ("denoiser", "denoiser+bank")
     assert alone["parameters"] == with_bank["parameters"] > 0 and alone["s"] > 0 and alone["largest GiB"] > 0
     # Four attentions over 16 cells of 64 features read 16 more each: two linear maps of them, and twice the products.
