@@ -107,7 +107,10 @@ def test_renderers_side_by_side(scene):
     assert compared["b"]["against_first_db"] == pytest.approx(10 * np.log10(255**2 / 16), abs=0.5)
     assert compared["a"]["gain_db"] > 3 and compared["a"]["seconds_per_frame"] >= 0
     table = side_by_side.rows(compared)
-    assert [line[0] for line in table] == ["a", "b"] and all(len(line) == len(side_by_side.HEAD) for line in table)
+    assert [line[0] for line in table] == ["a", "b", "the reference repeated"]
+    assert table[-1][1] == f"{compared['a']['repeated']['psnr']:.2f}" and all(
+        len(line) == len(side_by_side.HEAD) for line in table
+    )
 
 
 def test_people_of_a_data_set_are_drawn_again(tmp_path):
