@@ -96,10 +96,11 @@ job() {
   return "$status"
 }
 
-# One process; notes the status of an error in a file.
+# One process; notes the status of an error in a file. SLURM signals both: this one waits for what the other says.
 task() {
   local failed=$1 status=0
   shift
+  trap : TERM INT
   "$@" || status=$?
   case $status in
     1 | 2) echo "$status" >> "$failed" ;;

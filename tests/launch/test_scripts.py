@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shlex
+import signal
 import subprocess
 
 import pytest
@@ -181,3 +182,13 @@ def test_an_error_of_one_process_outweighs_what_it_does_to_the_others(
     done = subprocess.run(command, env={**os.environ, **job}, capture_output=True, text=True, timeout=60)
     assert done.returncode == status, done.stderr
     assert (tmp_path / "queued").exists() == (status == 75)
+
+
+def test_a_process_that_is_signalled_saves_before_its_task_ends(repository: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """SLURM signals all processes of a step."""
+    saving = "trap 'sleep 0.3; exit 75' TERM; echo ready; while :; do sleep 0.05; done"
+    command = [str(repository / "launch" / "slurm.sh"), "--task", str(tmp_path / "failed"), "sh", "-c", saving]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=30) == 75 and not (tmp_path / "failed").exists()
