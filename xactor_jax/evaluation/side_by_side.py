@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -47,12 +46,12 @@ def perceptual_distance(path: epath.PathLike, batch: int = 16) -> Distance:
         UserError: there is no such network.
     """
     saved, variables = load_variables(path, "perceptual")
-    distance = jax.jit(functools.partial(PerceptualModel.from_network(saved.network).distance, variables.params))
+    distance = jax.jit(PerceptualModel.from_network(saved.network).distance)
 
     def of_videos(videos: Videos, true: Videos) -> float:
         pairs = [v[:, 1:].reshape(-1, *v.shape[2:]) / np.float32(127.5) - 1 for v in (videos, true)]
         starts = range(0, len(pairs[0]), batch)
-        return float(np.concatenate([distance(*(p[i : i + batch] for p in pairs)) for i in starts]).mean())
+        return float(np.concatenate([distance(variables.params, *(p[i : i + batch] for p in pairs)) for i in starts]).mean())
 
     return of_videos
 
