@@ -1,4 +1,4 @@
-"""Compiled programs are kept in the user's cache folder, or where and if the user says."""
+"""Compiled programs are kept in the user's cache folder, or where and if the user says; a CPU computes with XLA's kernels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from xactor_jax.compilation import FOLDER, SWITCH, keep_compiled, processor
+from xactor_jax.compilation import FOLDER, KERNELS, SWITCH, choose_kernels, keep_compiled, processor
 
 COMPILE = """
 import sys
@@ -70,3 +70,26 @@ def test_a_program_finds_what_another_compiled_and_gives_the_same_bits(tmp_path:
     for file in kept:  # as a process leaves them that was killed while it wrote
         file.write_bytes(file.read_bytes()[:100])
     assert kept and run().split() == ["False", bits]
+
+
+@pytest.mark.parametrize("told", [None, "", "--xla_dump_to=/tmp/x"])
+def test_kernels_are_told_beside_what_the_user_tells(told: str | None) -> None:
+    environ = {} if told is None else {"XLA_FLAGS": told}
+    choose_kernels(environ, "0.10.2")
+    assert environ["XLA_FLAGS"].split() == [*(told or "").split(), f"{KERNELS}="]
+
+
+@pytest.mark.parametrize(("told", "version"), [(f"{KERNELS}=LIBRARY_FUSION_TYPE_DOT", "0.10.2"), ("", "0.11.0"), ("", "0.9.2")])
+def test_no_kernels_are_told_where_the_user_chose_or_xla_may_not_know_them(told: str, version: str) -> None:
+    environ = {"XLA_FLAGS": told}
+    choose_kernels(environ, version)
+    assert environ["XLA_FLAGS"] == told
+
+
+def test_a_program_computes_with_the_kernels_of_xla() -> None:
+    compiled = COMPILE.partition("from jax._src")[0] + "x = jnp.ones((256, 256))\n"
+    compiled += "print('ynn' in jax.jit(jnp.matmul).lower(x, x).compile().as_text())"
+    for flags, there in ((f"{KERNELS}=LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT", "True"), ("", "False")):
+        environ = {**os.environ, "XLA_FLAGS": flags}
+        told = subprocess.run([sys.executable, "-c", compiled], env=environ, capture_output=True, text=True, check=True)
+        assert told.stdout.strip() == there

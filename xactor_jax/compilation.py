@@ -1,7 +1,13 @@
-"""Compiled programs kept between runs: JAX's persistent compilation cache, in the user's cache folder unless told otherwise.
+"""What is settled before JAX is imported: where compiled programs are kept, and which kernels a CPU computes with.
 
-JAX_COMPILATION_CACHE_DIR names another folder, local or gs://; JAX_ENABLE_COMPILATION_CACHE=false turns it off. What is read
-back is the very program that was compiled, so the same bits come out. The folder can be removed at any time.
+JAX's persistent compilation cache is in the user's cache folder. JAX_COMPILATION_CACHE_DIR names another, local or gs://;
+JAX_ENABLE_COMPILATION_CACHE=false turns it off. What is read back is the very program that was compiled, so the same bits come
+out. The folder can be removed at any time.
+
+XLA's CPU compiler of jaxlib 0.10 hands convolutions and products to the kernels of YNNPACK, which are slower at the sizes here
+than its own: on two cores (2026-11-28, `launch/benchmark.py --batches=synthetic` of each `puppets`) a training step of stage 1
+took 290 ms with them and 192 without, of stage 2 446 and 420, of stage 3 980 and 909, of the autoencoder 476 and 270. So they
+are turned off, unless XLA_FLAGS says which operations they should have (`--xla_cpu_experimental_ynn_fusion_type=...`).
 """
 
 from __future__ import annotations
@@ -12,10 +18,12 @@ import os
 import pathlib
 import platform
 from collections.abc import MutableMapping
+from importlib import metadata
 
 FOLDER = "JAX_COMPILATION_CACHE_DIR"
 SWITCH = "JAX_ENABLE_COMPILATION_CACHE"
 NAME = "xactor_jax"
+KERNELS = "--xla_cpu_experimental_ynn_fusion_type"
 
 
 def user_cache(environ: MutableMapping[str, str]) -> pathlib.Path:
@@ -45,3 +53,14 @@ def keep_compiled(environ: MutableMapping[str, str] = os.environ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             environ[FOLDER] = str(folder)
+
+
+def choose_kernels(environ: MutableMapping[str, str] = os.environ, version: str | None = None) -> None:
+    """Tells XLA, before JAX is imported, to compute with its own kernels on a CPU, unless XLA_FLAGS says which it should take.
+
+    `version` is jaxlib's, that which is installed by default: XLA ends the process at a flag that it does not know, so only
+    versions that do are told.
+    """
+    told = environ.get("XLA_FLAGS", "")
+    if (version or metadata.version("jaxlib")).startswith("0.10.") and KERNELS not in told:
+        environ["XLA_FLAGS"] = f"{told} {KERNELS}=".strip()
