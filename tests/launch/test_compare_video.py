@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -22,14 +23,23 @@ def run(repository, tiny, *arguments) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=repository, capture_output=True, text=True)
 
 
+def judge(folder: pathlib.Path, lpips: bool) -> pathlib.Path:
+    """The network of a perceptual distance with random weights, as launch/import_weights.py writes it."""
+    settings = PerceptualSettings(widths=(2, 2, 2, 2, 2), lpips=lpips)
+    config = ConfigDict({"stage": "perceptual", "network": dataclasses.asdict(settings)})
+    return write_checkpoint(folder, config, Variables(jax.jit(PerceptualModel(settings).init)(jax.random.key(0)), {}))
+
+
 def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
     build(tmp_path / "data", persons=20, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
     variants = (f"--video=segments={tiny['video']}", f"--video=loop={tiny['video']},offline=true,spacing=leading")
-    judge = PerceptualSettings(widths=(2, 2, 2, 2, 2), lpips=True)
-    config = ConfigDict({"stage": "perceptual", "network": dataclasses.asdict(judge)})
-    variables = Variables(jax.jit(PerceptualModel(judge).init)(jax.random.key(0)), {})
-    weights = write_checkpoint(tmp_path / "lpips", config, variables)
-    sizes = (f"--lpips={weights}", f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'report'}", "--clips=2", "--frames=7")
+    sizes = (
+        f"--lpips={judge(tmp_path / 'lpips', lpips=True)}",
+        f"--data={tmp_path / 'data'}",
+        f"--out={tmp_path / 'report'}",
+        "--clips=2",
+        "--frames=7",
+    )
     done = run(repository, tiny, *variants, *sizes)
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]
@@ -58,3 +68,9 @@ def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
 def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, message):
     done = run(repository, tiny, *options, f"--out={tmp_path}/report")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and message in done.stderr
+
+
+def test_vgg16_alone_is_not_called_lpips(repository, tiny, tmp_path):
+    done = run(repository, tiny, "--video=a=", f"--lpips={judge(tmp_path / 'vgg16', lpips=False)}", f"--out={tmp_path}/report")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "is VGG16 alone" in done.stderr
+    assert not (tmp_path / "report").exists()

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from etils import epath
 
+from xactor_jax.errors import UserError
 from xactor_jax.evaluation import metrics
 from xactor_jax.evaluation.clips import ReadClip, TrueClip
 from xactor_jax.evaluation.identity import IdentityProbe
@@ -43,9 +44,11 @@ def perceptual_distance(path: epath.PathLike, batch: int = 16) -> Distance:
     """By the network in a folder written by launch/import_weights.py, over all frames but the first of each clip.
 
     Raises:
-        UserError: there is no such network.
+        UserError: there is no such network, or it is VGG16 without the weights by which LPIPS judges.
     """
     saved, variables = load_variables(path, "perceptual")
+    if not saved.network.lpips:
+        raise UserError(f"{path} is VGG16 alone, of which distances are not LPIPS: import one by --what lpips.")
     distance = jax.jit(PerceptualModel.from_network(saved.network).distance)
 
     def of_videos(videos: Videos, true: Videos) -> float:
