@@ -11,7 +11,8 @@
 #   create   the slice; --spot: cheaper, and may be taken away at any time (then: create, copy and start again, and the run goes on)
 #   copy     the last commit, onto every worker, and what it needs into a virtual environment there
 #   start    launch/train.py with what follows `--`, on every worker, in the background; started again whenever it ends with
-#            status 75 (see launch/train.py)
+#            status 75 (see launch/train.py), until that comes within 15 minutes of a start 10 times in a row: another worker
+#            then has failed for good, as its log says (gcloud … ssh NAME --worker=K)
 #   follow   the log of the first worker, until Ctrl-C
 #   stop     the training, which saves first
 #   delete   the slice, without asking
@@ -101,14 +102,17 @@ python3 -m pip install -q --user uv && python3 -m uv venv -q --allow-existing --
 python3 -m uv pip install -q --python .venv/bin/python -r requirements.lock \"jax[tpu]==\$(sed -n 's/^jax==//p' requirements.lock)\""
 }
 
-# Every worker starts its part again after 75: all of them end together, and wait for each other when they start.
+# Every worker starts its part again after 75: all of them end together, and wait for each other when they start, which takes
+# minutes where one has failed with another status and starts no more.
 start() {
   [ $# -gt 0 ] || fail "say what to train: launch/tpu_pod.sh start … -- --config=configs/video.py:base --workdir=gs://BUCKET/video"
   [[ " $*" == *" --workdir=gs://"* ]] || fail "the workers share no disk: give --workdir=gs://BUCKET/FOLDER."
   local arguments loop
   arguments=$(show "$@")
-  loop="while [ ! -e stopped ]; do .venv/bin/python launch/train.py $arguments & echo \$! > train.pid; wait \$!; status=\$?; \
-[ \$status = 75 ] || break; done; echo ended with status \$status"
+  loop="short=0; while [ ! -e stopped ] && [ \$short -lt 10 ]; do SECONDS=0; \
+.venv/bin/python launch/train.py $arguments & echo \$! > train.pid; wait \$!; status=\$?; \
+[ \$status = 75 ] || break; [ \$SECONDS -lt 900 ] && short=\$((short + 1)) || short=0; done; \
+echo ended with status \$status after \$short short starts in a row"
   everywhere "cd xactor_jax && rm -f stopped && \
 { XACTOR_JAX_PROCESSES=found nohup setsid bash -c ${loop@Q} >> train.log 2>&1 < /dev/null & }"
 }

@@ -61,7 +61,7 @@ if "wait" in sys.argv:
     time.sleep(60)
 count = pathlib.Path("count")
 count.write_text(count.read_text() + "x" if count.exists() else "x")
-sys.exit(75 if len(count.read_text()) < 3 else 0)
+sys.exit(75 if len(count.read_text()) < 3 or sys.argv[-1] == "alone" else 0)
 """
 
 
@@ -97,14 +97,19 @@ def test_a_worker_trains_again_as_long_as_it_is_asked_to(repository: pathlib.Pat
     run(repository, "tpu_pod.sh", "start", *PLACE, "--", *TRAIN, "--config.name=it's a b", **worker)
     log = log_of(worker, "ended with status 0")
     assert log.splitlines()[:3] == [f"{[*TRAIN, chr(45) * 2 + 'config.name=it' + chr(39) + 's a b']} found"] * 3
-    assert log.splitlines()[3:] == ["ended with status 0"]
+    assert log.splitlines()[3:] == ["ended with status 0 after 2 short starts in a row"]
+
+
+def test_a_worker_that_the_others_never_join_gives_up(repository: pathlib.Path, worker: dict[str, str]) -> None:
+    run(repository, "tpu_pod.sh", "start", *PLACE, "--", *TRAIN, "alone", **worker)
+    assert log_of(worker, "ended").splitlines()[10:] == ["ended with status 75 after 10 short starts in a row"]
 
 
 def test_a_worker_that_is_stopped_does_not_start_again(repository: pathlib.Path, worker: dict[str, str]) -> None:
     run(repository, "tpu_pod.sh", "start", *PLACE, "--", *TRAIN, "wait", **worker)
     log_of(worker, "found")
     run(repository, "tpu_pod.sh", "stop", *PLACE, **worker)
-    assert log_of(worker, "ended").splitlines()[1:] == ["ended with status 75"]
+    assert log_of(worker, "ended").splitlines()[1:] == ["ended with status 75 after 1 short starts in a row"]
 
 
 @pytest.mark.parametrize(
