@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
 from data.puppets.build import build
+from data.records import Clip, open_clips, write_clips
 from tests.tiny import SIZE, tiny, write_checkpoint  # noqa: F401
 from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
 from xactor_jax.training.task import Variables
@@ -68,6 +70,19 @@ def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
 def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, message):
     done = run(repository, tiny, *options, f"--out={tmp_path}/report")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and message in done.stderr
+
+
+def test_people_of_whom_no_controls_are_known_are_compared_too(repository, tiny, tmp_path):
+    build(tmp_path / "puppets", persons=20, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
+    names = [field.name for field in dataclasses.fields(Clip)]
+    puppets = [Clip(**{name: record[name] for name in names}) for record in open_clips(tmp_path / "puppets", "test")]
+    unknown = np.zeros((0, puppets[0].controls.shape[1]), np.float32)
+    write_clips(tmp_path / "data", {"test": [dataclasses.replace(clip, controls=unknown) for clip in puppets]})
+    sizes = (f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'report'}", "--clips=2", "--frames=7")
+    done = run(repository, tiny, f"--video=a={tiny['video']}", *sizes)
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]["a"]
+    assert 0 < told["repeated"]["l1"] < 1 and 0 < told["true_motion"]["psnr"] and "transfer" not in told
 
 
 def test_vgg16_alone_is_not_called_lpips(repository, tiny, tmp_path):
