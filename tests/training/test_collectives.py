@@ -31,7 +31,7 @@ def step(stage: str, **sizes: int) -> tuple[StepReport, list[int]]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("stage", "often"), [("motion", 1.0), ("actor", 1.4)])
 def test_devices_that_split_the_batch_alone_sum_gradients_and_nothing_else(stage: str, often: float) -> None:
-    """The actor's blocks are used twice, for the reference and for the frames: of them two gradients are summed."""
+    """Of the actor's blocks, which read the reference and the frames, XLA for CPUs sums two parts of each gradient apart."""
     report, sizes = step(stage, data=8)
     found = totals(report.cost.collectives)
     assert set(found) == {"all-reduce"}
