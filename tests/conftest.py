@@ -10,8 +10,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(tempfile.gettempdir()) / "xactor_jax_test_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-# The suite compiles more than it computes. Without LLVM's optimisation, with the older code generator and with one module for a
-# program, it takes a third of the processor.
+# The suite compiles more than it computes: without LLVM's optimisation it takes some 40 % less of the processor, and with the
+# older code generator and one module for a program again as much less (which with optimisation would take far longer).
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 os.environ.setdefault("XLA_FLAGS", f"{QUICK} --xla_cpu_experimental_ynn_fusion_type=")
 
