@@ -70,11 +70,11 @@ def check_usage(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{name} {value} is too small: take at least {minimum}.")
 
 
-def true_clips(path, split: str, most: int):
+def true_clips(path, split: str, most: int, known: bool = False):
     """At most `most` clips of a split (0: all), evenly spaced over its people, decoded; of real people with no controls.
 
     Raises:
-        UserError: there is no such split.
+        UserError: there is no such split, or controls must be known and are not.
     """
     from data.encode import clip_frames, clip_waveform
     from data.records import open_clips
@@ -83,18 +83,12 @@ def true_clips(path, split: str, most: int):
 
     source = open_clips(path, split)
     records = [source[i] for i in spread(len(source), most or len(source))]
+    if known and any(len(record["controls"]) == 0 for record in records):
+        raise UserError(f"{path} has no true controls: evaluate on puppets, or leave --data out.")
     named = [{name: r[name] for name in ("person", "clip", "controls", "emotion")} for r in records]
     return [
         TrueClip(frames=clip_frames(r), waveform=clip_waveform(r["audio"]), **n) for r, n in zip(records, named, strict=True)
     ]
-
-
-def known_clips(path, split: str, most: int):
-    """`true_clips`. Raises `UserError` also where no controls are known of one."""
-    clips = true_clips(path, split, most)
-    if any(len(clip.controls) == 0 for clip in clips):
-        raise UserError(f"{path} has no true controls: evaluate on puppets, or leave --data out.")
-    return clips
 
 
 def evaluation_settings(arguments: argparse.Namespace):
@@ -155,7 +149,7 @@ def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
     path = data_path(arguments, models)
     note("reading clips")
     sizes = {"train": arguments.probe_clips, "validation": max(1, arguments.probe_clips // 4), "test": arguments.test_clips}
-    splits = Splits(**{split: known_clips(path, split, most) for split, most in sizes.items()})
+    splits = Splits(**{split: true_clips(path, split, most, known=True) for split, most in sizes.items()})
     folder = make_folder(arguments.out)
     draw = redrawer(path) if models.video else None
     evaluation = evaluate(models, splits, settings, evaluation_settings(arguments), note, draw)

@@ -58,8 +58,8 @@ def keep_compiled(environ: MutableMapping[str, str] = os.environ) -> None:
 def choose_kernels(environ: MutableMapping[str, str] = os.environ, version: str | None = None) -> None:
     """Tells XLA, before JAX is imported, to compute with its own kernels on a CPU, unless XLA_FLAGS says which it should take.
 
-    `version` is jaxlib's, that which is installed by default: XLA ends the process at a flag that it does not know, so only
-    versions that do are told.
+    `version` is of jaxlib; by default, of the one that is installed. XLA ends the process at a flag that it does not know, so
+    only versions that know this one are told.
     """
     told = environ.get("XLA_FLAGS", "")
     if (version or metadata.version("jaxlib")).startswith("0.10.") and KERNELS not in told:

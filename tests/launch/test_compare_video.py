@@ -15,7 +15,9 @@ from ml_collections import ConfigDict
 
 from data.puppets.build import build
 from data.records import Clip, open_clips, write_clips
+from launch.evaluate import true_clips
 from tests.tiny import SIZE, tiny, write_checkpoint  # noqa: F401
+from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
 from xactor_jax.training.task import Variables
 
@@ -83,6 +85,8 @@ def test_people_of_whom_no_controls_are_known_are_compared_too(repository, tiny,
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]["a"]
     assert 0 < told["repeated"]["l1"] < 1 and told["true_motion"]["psnr"] > 0 and "transfer" not in told
+    with pytest.raises(UserError, match="no true controls"):
+        true_clips(tmp_path / "data", "test", 0, known=True)
 
 
 def test_vgg16_alone_is_not_called_lpips(repository, tiny, tmp_path):
