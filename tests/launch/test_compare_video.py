@@ -15,9 +15,7 @@ from ml_collections import ConfigDict
 
 from data.puppets.build import build
 from data.records import Clip, open_clips, write_clips
-from launch.evaluate import true_clips
 from tests.tiny import SIZE, tiny, write_checkpoint  # noqa: F401
-from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
 from xactor_jax.training.task import Variables
 
@@ -79,14 +77,16 @@ def test_people_of_whom_no_controls_are_known_are_compared_too(repository, tiny,
     names = [field.name for field in dataclasses.fields(Clip)]
     puppets = [Clip(**{name: record[name] for name in names}) for record in open_clips(tmp_path / "puppets", "test")]
     unknown = np.zeros((0, puppets[0].controls.shape[1]), np.float32)
-    write_clips(tmp_path / "data", {"test": [dataclasses.replace(clip, controls=unknown) for clip in puppets]})
+    clips = [dataclasses.replace(clip, controls=unknown) for clip in puppets]
+    write_clips(tmp_path / "data", {"train": clips, "test": clips})
     sizes = (f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'report'}", "--clips=2", "--frames=7")
     done = run(repository, tiny, f"--video=a={tiny['video']}", *sizes)
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]["a"]
     assert 0 < told["repeated"]["l1"] < 1 and told["true_motion"]["psnr"] > 0 and "transfer" not in told
-    with pytest.raises(UserError, match="no true controls"):
-        true_clips(tmp_path / "data", "test", 0, known=True)
+    evaluate = [sys.executable, "launch/evaluate.py", f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'evaluated'}"]
+    refused = subprocess.run(evaluate, cwd=repository, capture_output=True, text=True)
+    assert refused.returncode == 2 and "no true controls" in refused.stderr and not list(tmp_path.glob("evaluated/*"))
 
 
 def test_vgg16_alone_is_not_called_lpips(repository, tiny, tmp_path):
