@@ -24,6 +24,8 @@ class Machine(NamedTuple):
     device_kind: str
     chip: Chip | None
     efficiency: float
+    effort: float
+    """The compiler's, from −1 to 1."""
 
     def __str__(self) -> str:
         name = f"{self.topology}, " if self.topology else ""
@@ -40,7 +42,8 @@ def as_numbers(
     """Everything that is known, for JSON; bytes, operations and seconds of one device."""
     chip = machine.chip._asdict() if machine.chip else None
     told = {"stage": stage, "topology": machine.topology, "devices": machine.devices, "device_kind": machine.device_kind}
-    told |= {"chip": chip, "efficiency": machine.efficiency, "steps": [_step(machine, one) for one in reports]}
+    told |= {"chip": chip, "efficiency": machine.efficiency, "effort": machine.effort}
+    told["steps"] = [_step(machine, one) for one in reports]
     if sampled:
         told["sampler"] = {"what": sampled["what"], "refused": sampled["refused"], "executed": sampled["executed"]}
         told["sampler"] |= _cost(machine, sampled["cost"], sampled["executed"], sampled["executed"])

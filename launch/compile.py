@@ -23,16 +23,18 @@ from xactor_jax.errors import UserError, exit_on_user_error
 TOPOLOGY = flags.DEFINE_string("topology", "", "TPU topology, as in v5e:16x16; default: the devices of this machine")
 EFFICIENCY = flags.DEFINE_float("efficiency", 0.5, "share of the chip's peak that products of matrices are assumed to reach")
 SAMPLER = flags.DEFINE_bool("sampler", True, "compile what sampling runs, too")
+EFFORT = flags.DEFINE_float("effort", 0.0, "of the compiler: -1 is done much sooner, and what it makes takes much the same")
 TRIES = flags.DEFINE_integer("tries", 4, "other settings that are compiled where the asked ones do not fit")
 JSON = flags.DEFINE_string("json", "", "write the numbers there as well")
 
 
 def the_devices() -> list[Any]:
-    """Those of the topology, or of this machine."""
+    """Those of the topology, or of this machine, for which the compiler makes the asked effort."""
     import jax
 
     from xactor_jax.parallel import topology
 
+    jax.config.update("jax_exec_time_optimization_effort", EFFORT.value)
     if not TOPOLOGY.value:
         return jax.devices()
     topology.check_libtpu()
@@ -84,6 +86,8 @@ def run(arguments: list[str]) -> None:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
     if not 0 < EFFICIENCY.value <= 1 or TRIES.value < 0:
         raise UserError("--efficiency must lie in (0, 1] and --tries be at least 0.")
+    if not -1 <= EFFORT.value <= 1:
+        raise UserError("--effort must lie in [-1, 1].")
     devices = the_devices()
     from launch import _compile_report as report
     from launch.stages import TASKS
@@ -95,7 +99,7 @@ def run(arguments: list[str]) -> None:
     task = TASKS[config.stage].from_config(config)
     reports = steps(config, task, devices, chip)
     sampled = sampling(config, task, devices[0]) if SAMPLER.value else None
-    machine = report.Machine(TOPOLOGY.value, len(devices), devices[0].device_kind, chip, EFFICIENCY.value)
+    machine = report.Machine(TOPOLOGY.value, len(devices), devices[0].device_kind, chip, EFFICIENCY.value, EFFORT.value)
     numbers = report.as_numbers(machine, config.stage, reports, sampled)
     report.show(machine, reports, sampled)
     if JSON.value:

@@ -1,9 +1,9 @@
 """The table of the README: every stage's full sizes, compiled for whole TPU pods by launch/compile.py.
 
-    python launch/compile_table.py [--only actor:base,video:base] [--pods v5e-256] [--json FILE]
+    python launch/compile_table.py [--only actor:base,video:base] [--pods v5e-256] [--json FILE] [--effort -1]
 
-Each cell is compiled in a process of its own; the largest take tens of minutes of a processor and some GiB. What --json names
-is written after each cell, and cells that it holds already are not compiled again.
+Each cell is compiled in a process of its own; the largest take tens of minutes of a processor and some GiB, or a fifth of the
+minutes with --effort -1. What --json names is written after each cell, and cells that it holds already are not compiled again.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     about.add_argument("--only", default=",".join(STAGES), help="stages and presets, with commas")
     about.add_argument("--pods", default=",".join(PODS), help="with commas")
+    about.add_argument("--effort", default=0.0, type=float, metavar="E", help="of the compiler, from -1 to 1")
     about.add_argument("--json", default="", metavar="FILE", help="keep what is measured there")
     return about
 
@@ -67,17 +68,18 @@ def chips(topology: str) -> int:
     return count
 
 
-def measured(name: str, topology: str) -> dict[str, Any]:
+def measured(name: str, topology: str, effort: float) -> dict[str, Any]:
     """The report of launch/compile.py. Raises `UserError` with what it said last where there is none."""
     (stage, preset), how = name.split(":"), STAGES[name]
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "report.json"
         program = [sys.executable, "launch/compile.py", f"--config=configs/{stage}.py:{preset}", f"--topology={topology}"]
         batch = f"--config.batch_size={how.batch_of_chip * chips(topology)}"
-        command = [*program, batch, *how.settings, "--nosampler", f"--json={file}"]
+        command = [*program, batch, *how.settings, "--nosampler", f"--effort={effort}", f"--json={file}"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=_root.ROOT)
         if done.returncode:
-            raise UserError(f"{name} was not compiled for {topology}: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
+            said = (done.stderr.strip().splitlines() or ["no word"])[-1].removeprefix("error: ")
+            raise UserError(f"{name} was not compiled for {topology}: {said}")
         return json.loads(file.read_text())
 
 
@@ -104,7 +106,7 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|")
         for name, pod in ((name, pod) for name in names for pod in pods):
             cell = f"{name} {pod}"
-            known[cell] = known.get(cell) or measured(name, PODS[pod])
+            known[cell] = known.get(cell) or measured(name, PODS[pod], arguments.effort)
             print(row(name, pod, known[cell]), flush=True)
             if file:
                 file.write_text(json.dumps(known, indent=2) + "\n")

@@ -58,6 +58,7 @@ def test_rematerialisation_adds_operations_that_the_model_has_not(tmp_path: path
         (("--config=configs/actor.py", "--config.mesh.fsdp=3"), "mesh.fsdp=3"),
         (("--config=configs/actor.py", "--config.remat=some"), "remat=some is not known"),
         (("--config=configs/actor.py", "--efficiency=2"), "--efficiency"),
+        (("--config=configs/actor.py", "--effort=2"), "--effort"),
         (("--config=configs/actor.py", "--config.nothing=2"), "no setting nothing"),
         pytest.param(
             ("--config=configs/actor.py", "--topology=v5e:2x2"),

@@ -19,6 +19,11 @@ STEP = {
     "collectives": {"all-gather": {"bytes": 1.5e9}, "all-reduce": {"bytes": 0.25e9}},
 }
 REPORT = {"chip": {"memory": 16e9}, "steps": [{"fits": False}, STEP]}
+MISTAKES = [
+    ("--only=voice:base", "no stage 'voice:base'"),
+    ("--pods=v9", "no pod 'v9'"),
+    ("--effort=3", "motion:base was not compiled for v5e:16x16: --effort must lie in [-1, 1]"),
+]
 
 
 def table(*arguments: str) -> subprocess.CompletedProcess:
@@ -35,7 +40,7 @@ def test_what_is_known_is_told_and_not_compiled_again(tmp_path: pathlib.Path) ->
     assert done.stdout.splitlines()[2:] == [line]
 
 
-@pytest.mark.parametrize(("wrong", "said"), [("--only=voice:base", "no stage 'voice:base'"), ("--pods=v9", "no pod 'v9'")])
+@pytest.mark.parametrize(("wrong", "said"), MISTAKES)
 def test_mistakes_end_in_one_sentence(wrong: str, said: str) -> None:
     done = table(wrong)
-    assert done.returncode == 2 and said in done.stderr and not done.stdout
+    assert done.returncode == 2 and said in done.stderr and "v5e-256" not in done.stdout

@@ -30,11 +30,11 @@ def compiled(*arguments: str) -> subprocess.CompletedProcess:
 def test_a_step_and_sampling_are_compiled_for_a_pod(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "report.json"
     split = ("--config.batch_size=8", "--config.mesh.data=2", "--config.mesh.fsdp=2")
-    done = compiled("--topology=v5e:2x2", f"--json={file}", *split)
+    done = compiled("--topology=v5e:2x2", f"--json={file}", "--effort=-1", *split)
     assert done.returncode == 0, done.stderr
     told = json.loads(file.read_text())
     (step,) = told["steps"]
-    assert (told["devices"], told["device_kind"], step["fits"]) == (4, "TPU v5 lite", True)
+    assert (told["devices"], told["device_kind"], told["effort"], step["fits"]) == (4, "TPU v5 lite", -1, True)
     held = step["held"]
     assert held["optimiser"] == pytest.approx(2 * held["parameters"], rel=1e-3)  # two moments
     assert sum(held.values()) <= step["arguments"] < 1.5 * sum(held.values())  # small arrays are padded
