@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from configs.common import get_common
 from launch.stages import TASKS
 from tests.layers.test_convolution import randomise
-from tests.tiny import tiny_config
+from tests.tiny import tiny_config, tiny_variables
 from xactor_jax.actor.network import ActorNetwork, Conditions, Keep
 from xactor_jax.emotion import frames_of
 from xactor_jax.errors import UserError
@@ -114,13 +115,36 @@ def test_one_loop_is_no_longer_a_program_with_more_layers(key: jax.Array) -> Non
     assert kept["full"] < kept["dots"] < kept["none"], kept
 
 
+def with_remat(stage: str, remat: str) -> ConfigDict:
+    """The stage's config at tiny sizes, with a network that is rematerialised."""
+    c = tiny_config(stage)
+    if stage == "motion":
+        c.network.update(encoder="xnemo", encoder_size=128, encoder_widths=(8, 32, 32))
+    c.remat = remat
+    return c
+
+
+def kept_by(config: ConfigDict, key: jax.Array) -> int:
+    """Bytes that the backward pass of a stage's loss needs."""
+    task, variables = TASKS[config.stage].from_config(config), tiny_variables(config)
+    batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), task.example_batch(4))
+    loss = lambda params: task.loss(variables._replace(params=params), batch, key, True).loss
+    return kept_bytes(loss, variables.params)
+
+
+@pytest.mark.parametrize("trained", ["motion", "actor", "video:all", "video:spatial", "video:temporal"])
+def test_every_phase_of_training_keeps_less(trained: str, key: jax.Array) -> None:
+    stage, _, phase = trained.partition(":")
+    plain, less = with_remat(stage, "none"), with_remat(stage, "full")
+    plain.phase = less.phase = phase
+    kept = kept_by(less, key) / kept_by(plain, key)
+    assert kept < 0.8
+
+
 @pytest.mark.parametrize("stage", ["motion", "actor", "video"])
 def test_a_config_chooses(stage: str) -> None:
     assert get_common(stage).remat == "none"
-    c = tiny_config(stage)
-    if stage == "motion":
-        c.network.update(encoder="xnemo", encoder_size=32, encoder_widths=(8, 32, 32))
-    c.remat = "full"
+    c = with_remat(stage, "full")
     model = TASKS[stage].from_config(c).model
     network = {"motion": "encoder", "actor": "network", "video": "denoiser"}[stage]
     assert getattr(model, network).remat == "full"

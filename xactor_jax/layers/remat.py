@@ -4,7 +4,8 @@ none   keeps everything: the fastest, and the largest
 dots   keeps the products of activations and weights, and computes the rest again: norms, attention weights, convolutions
 full   keeps what comes into the block alone: up to a third more operations in a step, and the smallest
 
-Numbers and parameters are the same in all three.
+Numbers and parameters are the same in all three. A block is a residual block or an attention module of the UNet, a residual
+unit of the hourglass, a layer of the actor. The larger a block, the less is kept, and the more there is at once in its turn.
 
 Layers that repeat may be one loop of the compiled program (`scan_layers`): it is compiled once, not once for each layer.
 """

@@ -243,7 +243,7 @@ class VideoTask:
         if self.phase != "spatial":
             return denoiser
         unet = replace(denoiser.settings.unet, temporal=False)
-        return Denoiser(replace(denoiser.settings, unet=unet), denoiser.dtype)
+        return denoiser.clone(settings=replace(denoiser.settings, unet=unet))
 
     def _motion(self, variables: Variables, batch: Batch) -> tuple[Float[Array, "b t d"], Float[Array, "b d"]]:
         """Standardised motion of the frames and of the reference."""

@@ -123,15 +123,16 @@ class Attentions(nn.Module):
     settings: UNetSettings
     spatial: bool
     dtype: Dtype = None
+    remat: str = "none"
 
     @nn.compact
-    def __call__(self, x: Video, conditions: Conditions, index: int) -> tuple[Video, jax.Array | None]:
-        """`index`: entry of the bank that belongs to this layer. Returns also what the self-attention saw."""
+    def __call__(self, x: Video, conditions: Conditions, bank: jax.Array | None) -> tuple[Video, jax.Array | None]:
+        """`bank`: the entry that belongs to this layer. Returns also what the self-attention saw."""
         s, feature = self.settings, None
-        shell = lambda name, over, *sizes: AttentionModule(over, s.heads, *sizes, self.dtype, name=name)
+        module_class = rematerialised(AttentionModule, self.remat)
+        shell = lambda name, over, *sizes: module_class(over, s.heads, *sizes, self.dtype, name=name)
         module = (s.module_groups or s.groups, s.module_attentions, s.module_feed_forward)
         if self.spatial:
-            bank = None if conditions.bank is None else conditions.bank[index]
             embedding = conditions.embedding[:, None] if s.context_width else None
             spatial = shell("spatial", "space", s.groups, 1, s.feed_forward)
             x, feature = spatial(x, None, bank, conditions.bank_on, embedding=embedding)
@@ -152,12 +153,13 @@ class UNet(nn.Module):
 
     def setup(self) -> None:
         s = self.settings
-        block = lambda name, level: ResidualBlock(s.channels[level], s.groups, dtype=self.dtype, name=f"{name}_block")
+        block_class = rematerialised(ResidualBlock, self.remat)
+        block = lambda name, level: block_class(s.channels[level], s.groups, dtype=self.dtype, name=f"{name}_block")
         self.noise_level = NoiseLevel(s.channels[0], s.time_width, s.discrete_steps, self.dtype)
         self.conv_in = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype)
         self.residual = {name: block(name, level) for name, level in s.layers}
         self.attentions = {
-            name: Attentions(s, level < 0 or s.attention[level], self.dtype, name=f"{name}_attention")
+            name: Attentions(s, level < 0 or s.attention[level], self.dtype, self.remat, name=f"{name}_attention")
             for name, level in s.layers
         }
         self.middle_out = block("middle_out", -1)
@@ -200,13 +202,8 @@ class UNet(nn.Module):
         return h, skips
 
     def _layer(self, name: str, h: jax.Array, embedding: jax.Array, conditions: Conditions, features: list) -> jax.Array:
-        index = len(features)
-        bank = None if conditions.bank is None else conditions.bank[index : index + 1]
-
-        def layer(net: UNet, h: jax.Array, embedding: jax.Array, told: Conditions) -> tuple[jax.Array, jax.Array | None]:
-            return net.attentions[name](net.residual[name](h, embedding), told, 0)
-
-        h, feature = rematerialised(layer, self.remat)(self, h, embedding, conditions._replace(bank=bank))
+        bank = None if conditions.bank is None else conditions.bank[len(features)]
+        h, feature = self.attentions[name](self.residual[name](h, embedding), conditions, bank)
         features += [] if feature is None else [feature]
         return h
 
