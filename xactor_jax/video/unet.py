@@ -202,7 +202,8 @@ class UNet(nn.Module):
         return h, skips
 
     def _layer(self, name: str, h: jax.Array, embedding: jax.Array, conditions: Conditions, features: list) -> jax.Array:
-        bank = None if conditions.bank is None else conditions.bank[len(features)]
+        left = (conditions.bank or ())[len(features) :]  # none for layers after the last self-attention
+        bank = left[0] if left else None
         h, feature = self.attentions[name](self.residual[name](h, embedding), conditions, bank)
         features += [] if feature is None else [feature]
         return h
