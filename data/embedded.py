@@ -98,9 +98,13 @@ def fill_in_frozen(config: ConfigDict) -> None:
 
 
 def fill_in_motion(config: ConfigDict) -> None:
-    """A motion encoder that is trained with the renderer has the settings of its stage, and starts as it is there."""
+    """A motion encoder that is trained with the renderer has the settings of its stage, and starts as it is there.
+
+    What its backward pass computes again is as this run says: that changes memory and no numbers.
+    """
     with config.unlocked():
         config.motion = peek(config.pretrained.motion, "motion")[0]
+        config.motion.remat = config.remat
     config.init_from = ",".join(filter(None, (f"motion_encoder={config.pretrained.motion}", config.init_from)))
 
 

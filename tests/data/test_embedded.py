@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from data.embedded import embedded_checkpoint, ensure_data
+from data.embedded import embedded_checkpoint, ensure_data, fill_in_motion
 from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny, tiny_config  # noqa: F401
 from xactor_jax.audio.features import LogMelFeatures
@@ -89,3 +89,11 @@ def test_encoded_records_without_their_clips_are_refused(tmp_path):
     config.data.encoded_path = str(tmp_path)
     with pytest.raises(UserError, match=r"data\.encoded_path is set without data\.path"):
         ensure_data(config)
+
+
+def test_a_motion_encoder_in_training_has_its_own_settings_but_for_memory(tiny):  # noqa: F811
+    config = tiny_config("video")
+    config.pretrained.motion, config.remat = str(tiny["motion"]), "full"
+    fill_in_motion(config)
+    assert config.motion.to_dict() == {**tiny_config("motion").to_dict(), "remat": "full"}
+    assert config.init_from == f"motion_encoder={tiny['motion']}"
