@@ -78,7 +78,8 @@ def measured(name: str, topology: str, effort: float) -> dict[str, Any]:
         command = [*program, batch, *how.settings, "--nosampler", f"--effort={effort}", f"--json={file}"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=_root.ROOT)
         if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["no word"])[-1].removeprefix("error: ")
+            silent = f"no word and status {done.returncode}, which is -9 where memory ran out"
+            said = (done.stderr.strip().splitlines() or [silent])[-1].removeprefix("error: ")
             raise UserError(f"{name} was not compiled for {topology}: {said}")
         return json.loads(file.read_text())
 
