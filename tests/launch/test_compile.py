@@ -44,6 +44,15 @@ def test_a_report_of_this_machine(tmp_path: pathlib.Path) -> None:
     assert "No peaks are published of cpu" in done.stdout and "10 frames of motion, 12 steps" in done.stdout
 
 
+def test_the_compiler_is_told_what_effort_to_make(repository: pathlib.Path) -> None:
+    """By the program itself, whose name is that of a builtin; what it then does shows on a TPU's compiler alone."""
+    parsed = "program.flags.FLAGS(['compile', '--config=configs/actor.py', '--effort=-0.5']); program.the_devices()"
+    told = f"import compile as program, jax; {parsed}; print(jax.config.jax_exec_time_optimization_effort)"
+    environment = {**os.environ, "PYTHONPATH": "launch"}
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, env=environment, cwd=repository)
+    assert done.stdout.strip() == "-0.5", done.stderr
+
+
 def test_rematerialisation_adds_operations_that_the_model_has_not(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "report.json"
     done = compiled(*SMALL, "--config.remat=full", "--nosampler", f"--json={file}")
