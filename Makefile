@@ -48,15 +48,15 @@ clean:
 	touch $@
 
 .venv/users: requirements.lock | .venv/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock
 	touch $@
 
 .venv/developers: requirements-dev.lock | .venv/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-dev.lock
 	touch $@
 
 .venv-parity/ready: requirements-dev.lock requirements-parity.lock | .venv/uv
 	$(PYTHON) -m venv .venv-parity
-	$(BIN)/uv pip install --quiet --python $(PARITY)/python -r requirements-dev.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PARITY)/python -r requirements-dev.lock
 	$(PARITY)/pip install --quiet --disable-pip-version-check -r requirements-parity.lock
 	touch $@

@@ -15,10 +15,11 @@ from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
+from xactor_jax.training import saving
 from xactor_jax.training.loop import train
 from xactor_jax.training.programs import Programs, make_programs
 from xactor_jax.training.saving import Checkpoints, restore_iterator
-from xactor_jax.training.trees import FOLDER, saved_steps
+from xactor_jax.training.trees import FOLDER, flat, read_arrays, saved_steps, saved_tree
 
 QUIET = {"eval_every": 0, "preview_every": 0}
 
@@ -49,6 +50,22 @@ def test_a_state_is_restored_onto_any_mesh(tmp_path: pathlib.Path, shape: tuple[
     for array, wanted in zip(jax.tree.leaves(restored), jax.tree.leaves(programs.abstract), strict=True):
         assert array.sharding.is_equivalent_to(wanted.sharding, array.ndim)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(restored), jax.device_get(saved))
+
+
+@pytest.mark.parametrize("slice_bytes", [1, saving.SLICE_BYTES])
+def test_only_large_arrays_are_cut_among_the_devices_that_hold_them(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, slice_bytes: int
+) -> None:
+    """Those of the toy are small; cut or not, they come back the same."""
+    cuts, cut = [], jax.lax.slice_in_dim
+    monkeypatch.setattr(saving, "SLICE_BYTES", slice_bytes)
+    monkeypatch.setattr(jax.lax, "slice_in_dim", lambda *args, **kwargs: cuts.append(args) or cut(*args, **kwargs))
+    saved = run(tmp_path, mesh__data=8)
+    assert bool(cuts) == (slice_bytes == 1)
+    folder = epath.Path(tmp_path) / FOLDER / "8" / "state"
+    found, expected = flat(read_arrays(folder, saved_tree(folder))), flat(jax.device_get(saved))
+    assert found.keys() == expected.keys()
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def truncate(workdir: pathlib.Path) -> None:

@@ -29,6 +29,8 @@ from xactor_jax.training.trees import FOLDER, cut_off, fingerprint, saved_tree, 
 
 Tree = Any
 
+SLICE_BYTES = 2**20
+
 log = logging.getLogger(__name__)
 
 
@@ -61,7 +63,7 @@ class Checkpoints:
         self._folder = workdir / FOLDER
         warn_of_cut_off(self._folder)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
-        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=item_handlers())
 
     def __enter__(self) -> Checkpoints:
         return self
@@ -80,7 +82,7 @@ class Checkpoints:
         if step == self._manager.latest_step():
             return
         args = ocp.args.Composite(
-            state=ocp.args.StandardSave(state),
+            state=ocp.args.PyTreeSave(state),
             data=grain.checkpoint.CheckpointSave(iterator),
             check=ocp.args.JsonSave({"state": fingerprint(state), "averaged": fingerprint(state.averaged())}),
         )
@@ -123,11 +125,24 @@ class Checkpoints:
         return state if good else None
 
     def _read(self, step: int, abstract: TrainState) -> TrainState:
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), check=ocp.args.JsonRestore())
+        layout = ocp.args.PyTreeRestore(abstract, restore_args=ocp.checkpoint_utils.construct_restore_args(abstract))
+        args = ocp.args.Composite(state=layout, check=ocp.args.JsonRestore())
         restored = self._manager.restore(step, args=args)
         if fingerprint(restored.state) != restored.check["state"]:
             raise ValueError("its numbers are not those that were saved")
         return restored.state
+
+
+def item_handlers() -> dict[str, Any]:
+    """What writes and reads each part of a checkpoint; every leaf of the state is a `jax.Array`.
+
+    Of an array that several devices hold, each writes a slice if that makes slices of at least `SLICE_BYTES`: to cut some
+    thousand small arrays takes longer than to write them.
+    """
+    arrays = ocp.type_handlers.ArrayHandler(min_slice_bytes_for_replica_parallel=SLICE_BYTES)
+    registry = ocp.type_handlers.create_type_handler_registry((jax.Array, arrays))
+    state = ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
+    return {"state": state, "data": grain.checkpoint.CheckpointHandler(), "check": ocp.JsonCheckpointHandler()}
 
 
 def warn_of_cut_off(folder: epath.Path) -> None:
