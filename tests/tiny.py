@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import pathlib
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -48,8 +49,13 @@ def tiny_config(stage: str) -> ConfigDict:
 
 def tiny_variables(config: ConfigDict, seed: int = 0) -> Variables:
     """Random variables of the stage of a config, drawn leaf by leaf: compiling the real initialisation takes long."""
+    return drawn(TASKS[config.stage].from_config(config), seed)
+
+
+def drawn(task: Any, seed: int = 0) -> Variables:
+    """The same for a task."""
     rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(TASKS[config.stage].from_config(config).init, jax.random.key(0))
+    shapes = jax.eval_shape(task.init, jax.random.key(0))
     return Variables(*(jax.tree_util.tree_map_with_path(partial(_draw, rng), part) for part in shapes))
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.actor.toy import AUDIO, DIM, randomised, toy_config
+from tests.actor.toy import AUDIO, DIM, random_variables, toy_config
 from xactor_jax.actor.model import ActorModel, make_guide
 from xactor_jax.actor.network import Conditions
 from xactor_jax.actor.objective import keep_all
@@ -45,7 +45,7 @@ def actor(**network):
     config.network.update({"chunk": CHUNK, "context": CONTEXT, **network})
     config.diffusion.shift = 1.0
     task = ActorTask.from_config(config)
-    return task.model, randomised(jax.jit(task.init)(jax.random.key(0)))
+    return task.model, random_variables(task)
 
 
 def level(settings: RolloutSettings, age: int) -> float:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.actor.toy import AUDIO, CHUNK, CONTEXT, DIM, randomised, toy_actor, toy_config
+from tests.actor.toy import AUDIO, CHUNK, CONTEXT, DIM, random_variables, toy_actor, toy_config
 from xactor_jax.actor.network import AudioSummary, Conditions, Keep
 from xactor_jax.actor.objective import keep_all, surrounded_audio
 from xactor_jax.actor.task import ActorTask
@@ -77,7 +77,7 @@ def test_audio_memory_reaches_so_far_back_and_not_before_the_beginning() -> None
     config = toy_config()
     config.network.update(audio_memory=7, context=0)
     task = ActorTask.from_config(config)
-    network, variables = task.model.network, randomised(jax.jit(task.init)(jax.random.key(0)))
+    network, variables = task.model.network, random_variables(task)
     memory = network.apply({"params": variables.params}, jnp.zeros((1, DIM)), jnp.ones(1, bool), method="remembered")
     audio = jax.random.normal(jax.random.key(1), (1, 7 + CHUNK + 2, AUDIO))
 
@@ -121,7 +121,7 @@ def test_the_emotion_of_a_voice_stands_in_for_an_unknown_one_and_is_hidden_with_
     config = toy_config()
     config.network.audio_memory = 6
     task = ActorTask.from_config(config)
-    params = randomised(jax.jit(task.init)(jax.random.key(0))).params
+    params = random_variables(task).params
     guess = {**params["summary"]["emotion"], "bias": params["summary"]["emotion"]["bias"].at[2].add(3.0)}
     other = {**params, "summary": {**params["summary"], "emotion": guess}}
     _, i = parts()

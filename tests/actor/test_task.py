@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from tests.actor.toy import randomised, toy_batch, toy_config
+from tests.actor.toy import random_variables, toy_batch, toy_config
 from xactor_jax.actor.task import ActorTask, curve, liveliness, motion_curves
 from xactor_jax.errors import UserError
 from xactor_jax.evaluation import metrics
@@ -101,8 +101,8 @@ def test_example_batch_is_what_the_pipeline_gives() -> None:
 
 
 def test_preview_is_a_picture_under_jit() -> None:
-    task, variables = make()
-    shown = jax.jit(task.preview)(randomised(variables), toy_batch(task), jax.random.key(0))
+    task, _ = make()
+    shown = jax.jit(task.preview)(random_variables(task), toy_batch(task), jax.random.key(0))
     assert shown["std_ratio"] > 0 and shown["velocity_ratio"] > 0
     picture = shown["motion"]
     assert picture.dtype == np.uint8 and picture.shape == (4 * 48, 2 * 12 * 4, 3)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs.actor import get_config
+from tests.tiny import drawn
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.actor.task import ActorTask
 from xactor_jax.training.task import Variables
@@ -23,18 +24,15 @@ def toy_config(depth: int = 1):
     return c
 
 
-def randomised(variables: Variables, scale: float = 0.15) -> Variables:
-    """Every parameter moved, so that nothing is zero as it is at the start of training."""
-    leaves, tree = jax.tree.flatten(variables.params)
-    keys = jax.random.split(jax.random.key(7), len(leaves))
-    moved = [p + scale * jax.random.normal(k, p.shape) for p, k in zip(leaves, keys, strict=True)]
-    return variables._replace(params=jax.tree.unflatten(tree, moved))
+def random_variables(task: ActorTask) -> Variables:
+    """Nothing is zero, and no program is compiled for it."""
+    return jax.tree.map(jnp.asarray, drawn(task))
 
 
 @cache
 def toy_actor(depth: int = 1) -> tuple[ActorModel, Variables]:
     task = ActorTask.from_config(toy_config(depth))
-    return task.model, randomised(jax.jit(task.init)(jax.random.key(0)))
+    return task.model, random_variables(task)
 
 
 def toy_batch(task: ActorTask, size: int = 4) -> dict[str, jax.Array]:

@@ -34,7 +34,7 @@ def actor(remat: str, **more: Any) -> Network:
 
 
 def video(remat: str) -> Network:
-    settings = UNetSettings(channels=(16,), attention=(True,), blocks=2, heads=2, groups=4, time_width=16, temporal=False)
+    settings = UNetSettings(channels=(16,), attention=(True,), blocks=1, heads=2, groups=4, time_width=16, temporal=False)
     return UNet(settings, remat=remat), (jnp.ones((2, 2, 16, 16, 4)), jnp.full(2, 0.5))
 
 

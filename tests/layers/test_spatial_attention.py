@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +30,7 @@ def test_bank_attention_attends_to_pixels_and_bank_together(rng, key):
     x = jnp.asarray(rng.normal(size=(2, 3, 4, 8)), jnp.float32)
     bank = jnp.asarray(rng.normal(size=(2, 5, 8)), jnp.float32)
     module = BankAttention(heads=2)
-    params = randomise(module.init(key, x)["params"], key)
+    params = randomise(jax.eval_shape(module.init, key, x)["params"], key)
     y = module.apply({"params": params}, x, None, bank)
     expected = reference_attention(params, x[1, 2], np.concatenate([x[1, 2], bank[1]]), 2)
     np.testing.assert_allclose(y[1, 2], expected, atol=1e-4)
@@ -37,7 +39,7 @@ def test_bank_attention_attends_to_pixels_and_bank_together(rng, key):
 def test_bank_that_is_off_is_not_there(rng, key):
     x, bank = jnp.asarray(rng.normal(size=(2, 1, 4, 8)), jnp.float32), jnp.asarray(rng.normal(size=(2, 5, 8)), jnp.float32)
     module = BankAttention(heads=2)
-    variables = {"params": randomise(module.init(key, x)["params"], key)}
+    variables = {"params": randomise(jax.eval_shape(module.init, key, x)["params"], key)}
     without, whole = module.apply(variables, x), module.apply(variables, x, None, bank)
     half = module.apply(variables, x, None, bank, jnp.array([True, False]))
     np.testing.assert_allclose(half[0], whole[0], atol=1e-6)
@@ -49,7 +51,7 @@ def test_cross_attention_sees_the_context_of_its_own_frame_alone(rng, key):
     x = jnp.asarray(rng.normal(size=(1, 3, 4, 8)), jnp.float32)
     context = jnp.asarray(rng.normal(size=(1, 3, 2, 6)), jnp.float32)
     module = BankAttention(heads=2)
-    params = randomise(module.init(key, x, context)["params"], key)
+    params = randomise(jax.eval_shape(module.init, key, x, context)["params"], key)
     y = module.apply({"params": params}, x, context)
     np.testing.assert_allclose(y[0, 1], reference_attention(params, x[0, 1], context[0, 1], 2), atol=1e-4)
 
@@ -59,7 +61,7 @@ def test_an_embedding_is_seen_by_every_pixel_of_every_frame_after_the_pixels(rng
     x = jnp.asarray(rng.normal(size=(2, 3, 2, 2, 8)), jnp.float32)
     embedding = jnp.asarray(rng.normal(size=(2, 1, 6)), jnp.float32)
     module = AttentionModule("space", heads=2, groups=4, feed_forward=0)
-    params = randomise(module.init(key, x, embedding=embedding)["params"], key)
+    params = randomise(jax.eval_shape(partial(module.init, embedding=embedding), key, x)["params"], key)
     run = jax.jit(lambda embedding: module.apply({"params": params}, x, embedding=embedding)[0])
     found = run(embedding) - run(jnp.zeros_like(embedding))
     weight = lambda *path: np.asarray(params[path[0]]["kernel"] if len(path) == 1 else params[path[0]][path[1]]["kernel"])
@@ -107,7 +109,7 @@ def test_memory_does_not_hold_all_logits(monkeypatch):
 
 
 def module_output(module, x, key, **arguments):
-    params = randomise(jax.jit(module.init)(key, x, **arguments)["params"], key)
+    params = randomise(jax.eval_shape(partial(module.init, **arguments), key, x)["params"], key)
     return jax.jit(lambda x, **arguments: module.apply({"params": params}, x, **arguments))
 
 

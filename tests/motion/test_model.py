@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from configs.motion import get_config
+from tests.tiny import drawn
 from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualSettings
 from xactor_jax.motion.model import MotionModel, latent_statistics, update_statistics
@@ -59,11 +60,12 @@ def test_example_batch_and_config_agree(task, batch):
 def test_every_term_teaches_its_own_part(config, batch, monkeypatch):
     """With the style decoder and all terms on: what fools or matches, the generator; what judges, the discriminator."""
     own = config.copy_and_resolve_references()
-    own.network.decoder, own.pretrained.perceptual = "style", "random"
+    own.network.update(decoder="style", widths=(8,), encoder_widths=(8,))
+    own.pretrained.perceptual = "random"
     own.loss.update(perceptual=0.5, adversarial_kind="non_saturating", r1=2.0)
     monkeypatch.setattr(perceptual, "PerceptualSettings", partial(PerceptualSettings, widths=(2, 2, 2, 2, 2)))
     task = MotionTask.from_config(own)
-    variables = jax.jit(task.init)(jax.random.key(0))
+    variables = drawn(task)
     names = ("pixel", "gradient", "perceptual", "kl", "adversarial", "feature_matching", "discriminator", "r1")
 
     @jax.jit
@@ -82,7 +84,7 @@ def test_every_term_teaches_its_own_part(config, batch, monkeypatch):
     weights = {name: getattr(own.loss, name, 1.0) for name in names}  # the discriminator's own loss has no weight
     np.testing.assert_allclose(out.loss, sum(weights[name] * out.metrics[name] for name in names), rtol=1e-5)
     jax.tree.map(np.testing.assert_array_equal, out.buffers["perceptual"], variables.buffers["perceptual"])
-    assert out.buffers["latent_count"] == 1
+    assert out.buffers["latent_count"] == variables.buffers["latent_count"] + 1
 
 
 def test_a_perceptual_loss_asks_for_its_network(config):
@@ -139,7 +141,7 @@ def test_without_a_variance_training_takes_the_latent_itself(config, batch):
     own = config.copy_and_resolve_references()
     own.network.variance = False
     task = MotionTask.from_config(own)
-    variables = jax.jit(task.init)(jax.random.key(0))
+    variables = drawn(task)
     loss = jax.jit(lambda key: task.loss(variables, batch, key, True))
     assert "kl" not in loss(jax.random.key(0)).metrics
     assert loss(jax.random.key(0)).loss == loss(jax.random.key(1)).loss

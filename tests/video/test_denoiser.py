@@ -90,7 +90,7 @@ def test_tokens_with_a_box(rng, key):
     """linear(motion, linear(relu(linear(box)))) and positions; without a box, where and as large as the reference's."""
     motion, box = rng.normal(size=(2, 5)).astype(np.float32), rng.normal(size=(2, 3)).astype(np.float32)
     network = MotionTokens(tokens=3, width=4, box_width=7)
-    params = jax.tree.map(np.asarray, randomise(network.init(key, jnp.asarray(motion))["params"], key))
+    params = jax.tree.map(np.asarray, randomise(jax.eval_shape(network.init, key, jnp.asarray(motion))["params"], key))
     run = lambda *given: network.apply({"params": params}, *map(jnp.asarray, given))
     linear = lambda name, x: x @ params[name]["kernel"] + params[name]["bias"]
     of = lambda box: linear("project", np.concatenate([motion, linear("box_out", np.maximum(linear("box_in", box), 0))], 1))

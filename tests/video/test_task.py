@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -72,9 +73,9 @@ def test_loss_is_the_weighted_error_of_v(task):
     alpha, sigma = wide(np.cos(np.pi * t / 2)), wide(np.sin(np.pi * t / 2))
     x_t, v = alpha * x0 + sigma * eps, alpha * eps - sigma * x0
     weights = {"params": variables.params}
-    bank = m.denoiser.apply(weights, z_ref, method="appearance")
+    bank = jax.jit(partial(m.denoiser.apply, method="appearance"))(weights, z_ref)
     noisy, told = (jnp.asarray(x_t, jnp.float32), jnp.asarray(t)), (batch["motion_latents"], z_ref, bank)
-    prediction = m.denoiser.apply(weights, *noisy, *told, None, batch["frames_apart"])
+    prediction = jax.jit(m.denoiser.apply)(weights, *noisy, *told, None, batch["frames_apart"])
     size = np.abs(np.asarray(z) - np.asarray(z_ref)[:, None]).mean(axis=-1)
     where = 1 + s.change_weight * size / size.mean(axis=(1, 2, 3), keepdims=True)
     where[:, :, :, :2] += s.box_weight  # the two boxes of the batch cover the left half

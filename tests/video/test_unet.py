@@ -49,7 +49,7 @@ def test_noise_level_matters(reference):
 def test_noise_levels_are_told_as_steps_of_a_table(key):
     """Time (n + 1) / 1000 is step n; its cosines come before its sines, as Stable Diffusion has them."""
     network = NoiseLevel(base=6, width=4, steps=1000)
-    params = jax.tree.map(np.asarray, randomise(network.init(key, jnp.zeros(1))["params"], key))
+    params = jax.tree.map(np.asarray, randomise(jax.eval_shape(network.init, key, jnp.zeros(1))["params"], key))
     steps = np.array([0, 1, 421, 999])
     angles = steps[:, None] * 10_000.0 ** (-np.arange(3) / 3)
     h = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) @ params["in"]["kernel"] + params["in"]["bias"]
