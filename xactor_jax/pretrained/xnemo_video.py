@@ -10,6 +10,7 @@ way up count from the coarsest level in files and from the finest here, so a tab
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -199,7 +200,11 @@ ANIMATEDIFF_TABLE = animatediff_table()
 
 def parameter_shapes(config: ConfigDict) -> Shapes:
     """Path → shape of every parameter of the denoiser and its reference network."""
-    settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
+    return dict(_shapes_of(DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)))
+
+
+@functools.cache  # tracing them takes seconds
+def _shapes_of(settings: DenoiserSettings) -> Shapes:
     size = 2 ** len(settings.unet.channels)
     x = jax.ShapeDtypeStruct((1, 1, size, size, settings.unet.out_channels), jnp.float32)
     motion = jax.ShapeDtypeStruct((1, 1, settings.motion_dim), jnp.float32)
