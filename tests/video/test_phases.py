@@ -107,7 +107,7 @@ def test_two_steps_of_the_temporal_phase_from_released_weights(imported):
     params, before = flat(jax.device_get(state.params)), flat(there.params)
     assert params.keys() == before.keys() == moved.keys()
     for path, array in before.items():
-        assert moved[path] == ("/temporal/" in path) != np.array_equal(params[path], array)
+        assert moved[path] == ("/temporal/" in path) == (not np.array_equal(params[path], array))
 
 
 @pytest.mark.parametrize("phase", ["all", "spatial", "temporal"])
