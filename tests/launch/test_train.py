@@ -57,6 +57,6 @@ def test_a_sharded_stage_equals_one_device(prepared):
 def test_a_killed_stage_resumes_exactly(stage, prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "2")  # programs compile sooner than for eight
     config = stage_config(stage, prepared)
-    config.update(steps=6, eval_every=0, preview_every=0, log_every=3)
+    config.update(steps=8, eval_every=0, preview_every=0, log_every=4)
     config.checkpoint.update(every=2)
     assert_resume_is_exact(list(as_flags(config)), tmp_path)

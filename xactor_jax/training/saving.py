@@ -30,6 +30,7 @@ from xactor_jax.training.trees import FOLDER, cut_off, fingerprint, saved_tree, 
 Tree = Any
 
 SLICE_BYTES = 2**20
+"""Of an array that several devices hold, smaller slices are not written by each of them."""
 
 log = logging.getLogger(__name__)
 
