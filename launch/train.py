@@ -32,11 +32,11 @@ def run(arguments: list[str]) -> None:
     """Trains what the flags say."""
     if len(arguments) > 1:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
-    processes.initialize()
     from data.embedded import ensure_data
     from launch.stages import build
     from xactor_jax.training.loop import train
 
+    processes.initialize()  # after the imports, which take some processes longer than others
     config = CONFIG.value
     workdir = WORKDIR.value or experiment.default_workdir(config_flags.get_config_filename(flags.FLAGS["config"]))
     ensure_data(config)

@@ -82,11 +82,13 @@ def _runs(pid: int) -> bool:
 def test_one_process_alone_has_no_guard_and_asks_for_a_restart_by_itself(
     repository: pathlib.Path, what: str, status: int
 ) -> None:
-    """Before anything is set up there is nothing to save, and nothing is wrong."""
+    """Before anything is set up there is nothing to save, and nothing is wrong; no exit hook runs, whatever was cut short."""
     program = PROGRAM.replace("guard(True)", "guard(False)")
+    what = f"import atexit; atexit.register(print, 'hook'); {what}"
     process = subprocess.Popen([sys.executable, "-c", program, what], cwd=repository, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and int(process.stdout.readline()) == process.pid
-    assert process.wait(timeout=60) == status
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert said.split() == [str(process.pid)] + ([] if status == RESTART else ["hook"])
 
 
 def test_one_process_alone_lets_errors_through() -> None:

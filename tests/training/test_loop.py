@@ -19,6 +19,7 @@ from tests.training.toy import ToyTask, make_iterator_of, toy_config
 from xactor_jax.errors import UserError
 from xactor_jax.training.journal import DivergedError
 from xactor_jax.training.loop import train
+from xactor_jax.training.saving import Checkpoints
 from xactor_jax.training.trees import FOLDER, saved_steps
 
 
@@ -98,6 +99,24 @@ def test_a_signal_saves_after_the_step_in_progress(tmp_path: pathlib.Path, numbe
     state = train(config, ToyTask(), make_iterator, tmp_path)
     assert int(state.step) == 6 and steps_saved(tmp_path) == [6]
     assert [line["step"] for line in checks.curve(tmp_path)] == [2, 4, 6]
+
+
+def test_a_signal_does_not_cut_off_the_save_before_the_end(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheduler may repeat it; what it does outside of training would end the process here."""
+    wait, heard = Checkpoints.__exit__, []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append("outside"))
+
+    def interrupted(checkpoints: Checkpoints, *error: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        heard.append("saving")
+        wait(checkpoints, *error)
+
+    monkeypatch.setattr(Checkpoints, "__exit__", interrupted)
+    try:
+        train_toy(tmp_path, steps=4)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == ["saving"] and steps_saved(tmp_path) == [4]
 
 
 def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path: pathlib.Path) -> None:

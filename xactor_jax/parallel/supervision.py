@@ -25,6 +25,9 @@ Not 0, for the run is not done; not 1 or 2, which a restart does not put right; 
 person or a lack of memory.
 """
 
+LEAVING_SECONDS = 15.0
+"""A process that fails waits so long for the others to fail in the same way: who sees it gone says no more than that."""
+
 GUARDED = "XACTOR_JAX_GUARD"
 """Environment variable with the guard's process id, in the child."""
 
@@ -40,10 +43,11 @@ def guard(several: bool, environ: Mapping[str, str] = os.environ) -> None:
     """Call first: with several processes it starts the program again as a child and ends as `status_of` says of the child.
 
     Returns in the child, which ends when its guard does, and where there is one process alone. SIGTERM ends that one with
-    `RESTART` until the trainer, which has something to save, listens for it.
+    `RESTART` until the trainer, which has something to save, listens for it; at once, for an exception may come up in the
+    midst of a library's native code and crash it.
     """
     if not several:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(RESTART))
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(RESTART))
         return
     if parent := environ.get(GUARDED):
         _end_with(int(parent))
@@ -98,7 +102,7 @@ def leaving_at_once(several: bool) -> Iterator[None]:
             raise
         status, sentence = _told(error)
         print(sentence, file=sys.stderr, flush=True)
-        _leave(status, 0.0 if status == RESTART else 3.0)
+        _leave(status, 0.0 if status == RESTART else LEAVING_SECONDS)
 
 
 def _told(error: BaseException) -> tuple[int, str]:

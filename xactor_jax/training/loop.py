@@ -73,12 +73,12 @@ def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: 
     iterator = make_iterator("train", *programs.share)
     fresh = None if saved_steps(folder / FOLDER) else programs.init()
     make_workdir(folder)
-    with Checkpoints(folder, config.checkpoint.keep) as checkpoints:
+    with interruption() as stop, Checkpoints(folder, config.checkpoint.keep) as checkpoints:
         state = fresh or checkpoints.restore(programs.abstract, iterator)
         if fresh is None:
             log.warning("%s: going on at step %d", folder, int(state.step))
         validation = lambda: make_iterator("validation", *programs.share)
-        with opened_run(config, programs, validation, checkpoints, folder, int(state.step), clock) as run:
+        with opened_run(config, programs, validation, checkpoints, stop, folder, int(state.step), clock) as run:
             return run_loop(run, state, iterator)
 
 
@@ -88,6 +88,7 @@ def opened_run(
     programs: Programs,
     validation: Callable[[], grain.DatasetIterator],
     checkpoints: Checkpoints,
+    stop: Callable[[int], bool],
     folder: epath.Path,
     step: int,
     clock: Clock,
@@ -110,7 +111,7 @@ def opened_run(
             checkpoints=checkpoints,
             writers=writers,
             journal=journal,
-            stop=stack.enter_context(interruption()),
+            stop=stop,
             profile=stack.enter_context(profiler(config.profile, folder / "profile")),
         )
         stack.enter_context(naming_last_checkpoint(checkpoints, folder))
