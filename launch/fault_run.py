@@ -7,12 +7,17 @@ its steps, and while it writes a checkpoint, by SIGTERM or SIGKILL as a coin fal
 are compared: every bit of parameters, averages, optimiser state and buffers, the position in the data, and the curves of all
 metrics. Ends with status 0 if all are the same, else 1. What else is given (--config.KEY=VALUE) goes to launch/train.py; there
 should be several checkpoints.
+
+With --processes=N both runs are made by N processes joined over the loopback, and a signal is sent to one of them. The others
+have a minute to end by themselves; then they are sent SIGTERM, as a scheduler does where one is killed before it has joined.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import pathlib
 import random
 import signal
@@ -21,15 +26,20 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import _root
 import numpy as np
 
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.parallel.processes import on_loopback
 from xactor_jax.parallel.supervision import RESTART
 
 MOMENTS = ("start", "step", "save")
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)
+
+GRACE_SECONDS = 60.0
+"""In which the processes of a run have to end after one of them has."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,18 +49,43 @@ def parser() -> argparse.ArgumentParser:
     add("--config", required=True, help="as for launch/train.py")
     add("--steps", type=int, default=300, help="of each of the two runs")
     add("--kills", type=int, default=30)
+    add("--processes", type=int, default=1, help="that train together, of which one is killed")
     add("--seed", type=int, default=0, help="of the moments and the signals")
     add("--workdir", default="runs/fault", help="a new local folder for both runs")
     add("--program", default="launch/train.py", help=argparse.SUPPRESS)
     return about
 
 
+class Job:
+    """The processes of one run, started; what they say is added to a file."""
+
+    def __init__(self, command: Sequence[str], log: pathlib.Path, count: int):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as stream:
+            place = {"cwd": _root.ROOT, "stdout": stream, "stderr": stream}
+            self.processes = [subprocess.Popen(command, env={**os.environ, **e}, **place) for e in on_loopback(count)]
+
+    def statuses(self) -> list[int]:
+        """Of those that have ended."""
+        return [process.returncode for process in self.processes if process.poll() is not None]
+
+    def wait(self) -> list[int]:
+        """The status of every process, once all have ended."""
+        while not self.statuses():
+            time.sleep(0.01)
+        deadline = time.monotonic() + GRACE_SECONDS
+        for process in self.processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+            process.terminate()
+        return [process.wait() for process in self.processes]
+
+
 class Trial:
     """A run that is killed and started again; `told` is called with a line about every kill."""
 
-    def __init__(self, command: Sequence[str], workdir: pathlib.Path, steps: int, seed: int, told: Callable[[str], None]):
-        self._command, self._workdir, self._steps, self._told = command, workdir, steps, told
-        self._log = workdir.with_suffix(".log")
+    def __init__(self, start: Callable[[], Job], workdir: pathlib.Path, steps: int, seed: int, told: Callable[[str], None]):
+        self._start, self._workdir, self._steps, self._told = start, workdir, steps, told
         self._rng = random.Random(seed)
         self._startup = 5.0  # seconds from start to first step, as measured at the last start that got so far
         self.kills: Counter[tuple[str, str]] = Counter()
@@ -59,28 +94,25 @@ class Trial:
         """Kills the run so many times, then lets it end. Raises `UserError` when it ends sooner or by itself."""
         for index in range(kills):
             self._live(MOMENTS[index % len(MOMENTS)], self._rng.choice(SIGNALS), kills - index)
-        if status := self._start().wait():
-            raise UserError(f"the run failed by itself (status {status}): {last_line(self._log)}")
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return start(self._command, self._log)
+        finish(self._start(), self._workdir)
 
     def _live(self, moment: str, number: signal.Signals, kills_left: int) -> None:
         """One life of the run."""
         begun, before = time.monotonic(), last_step(self._workdir)
         target = before + self._rng.randint(1, max(1, 2 * (self._steps - before) // (kills_left + 1)))
         delay = self._rng.uniform(0.0, self._startup)
-        process = self._start()
+        job = self._start()
         while not self._reached(moment, begun, delay, before, target):
-            if process.poll() is not None:
-                self._ended(process.returncode)
+            if statuses := job.statuses():
+                self._ended(statuses[0])
             time.sleep(0.001)
-        process.send_signal(number)
-        self._check(process.wait(), number)
+        victim = self._rng.randrange(len(job.processes))
+        job.processes[victim].send_signal(number)
+        after = time.monotonic() - begun
+        self._check(job.wait(), victim, number)
         self.kills[moment, number.name] += 1
-        self._told(
-            f"{number.name} at {moment}, {time.monotonic() - begun:.1f} s after the start, step {last_step(self._workdir)}"
-        )
+        whom = f" to process {victim}" if len(job.processes) > 1 else ""
+        self._told(f"{number.name}{whom} at {moment}, {after:.1f} s after the start, step {last_step(self._workdir)}")
 
     def _reached(self, moment: str, begun: float, delay: float, before: int, target: int) -> bool:
         """Whether the moment to kill has come. A start that is quicker than the last one ends with its first step."""
@@ -95,29 +127,34 @@ class Trial:
     def _ended(self, status: int) -> None:
         if status == 0:
             raise UserError("the run was done before all kills: give more --steps or fewer --kills.")
-        raise UserError(f"the run failed by itself (status {status}): {last_line(self._log)}")
+        raise UserError(f"the run failed by itself (status {status}): {last_line(self._workdir)}")
 
-    def _check(self, status: int, number: signal.Signals) -> None:
-        """A run that saves before it ends says so by its status; one that had no time for it ends by the signal.
+    def _check(self, statuses: Sequence[int], victim: int, number: signal.Signals) -> None:
+        """A process that saves before it ends, or that lost another, says so by its status; else the signal ends the victim.
 
         One that was told in its last step ends as if it was not.
         """
-        expected = {RESTART, -number} if number == signal.SIGTERM else {-number}
-        if last_step(self._workdir) == self._steps:
-            expected.add(0)
-        if status not in expected:
-            raise UserError(f"status {status} after {number.name}: {last_line(self._log)}")
+        done = {0} if last_step(self._workdir) == self._steps else set()
+        may_restart = {RESTART, -signal.SIGTERM} | done
+        for index, status in enumerate(statuses):
+            expected = may_restart if index != victim or number == signal.SIGTERM else {-number} | done
+            if status not in expected:
+                raise UserError(f"process {index}: status {status} after {number.name}: {last_line(self._workdir)}")
 
 
-def start(command: Sequence[str], log: pathlib.Path) -> subprocess.Popen[bytes]:
-    """A training process, what it says being added to a file."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as stream:
-        return subprocess.Popen(command, cwd=_root.ROOT, stdout=stream, stderr=stream)
+def finish(job: Job, workdir: pathlib.Path) -> None:
+    """Waits for a run that nobody kills. Raises `UserError` when it does not end well."""
+    if any(statuses := job.wait()):
+        raise UserError(f"{workdir.name} failed by itself (status {max(statuses)}): {last_line(workdir)}")
 
 
-def last_line(log: pathlib.Path) -> str:
-    return (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+def log_of(workdir: pathlib.Path) -> pathlib.Path:
+    """What the processes of a run say."""
+    return workdir.with_suffix(".log")
+
+
+def last_line(workdir: pathlib.Path) -> str:
+    return (log_of(workdir).read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
 
 
 def last_step(workdir: pathlib.Path) -> int:
@@ -130,12 +167,6 @@ def last_step(workdir: pathlib.Path) -> int:
 def writing(workdir: pathlib.Path) -> bool:
     """Whether a checkpoint is being written."""
     return any((workdir / "checkpoints").glob("*.orbax-checkpoint-tmp*"))
-
-
-def train_whole(command: Sequence[str], log: pathlib.Path) -> None:
-    """The run that is left alone."""
-    if status := start(command, log).wait():
-        raise UserError(f"the run that is left alone failed (status {status}): {last_line(log)}")
 
 
 def differences(one: pathlib.Path, other: pathlib.Path) -> list[str]:
@@ -178,10 +209,11 @@ def curve(workdir: pathlib.Path) -> list[dict[str, float]]:
     return [{name: value for name, value in line.items() if not is_timing(name)} for line in lines]
 
 
-def commands(arguments: argparse.Namespace, rest: Sequence[str], workdirs: Sequence[pathlib.Path]) -> list[list[str]]:
-    """How each of the runs is started; every step is logged, so that it can be aimed at."""
+def starter(arguments: argparse.Namespace, rest: Sequence[str], workdir: pathlib.Path) -> Callable[[], Job]:
+    """Starts a run; every step is logged, so that it can be aimed at."""
     settings = [f"--config={arguments.config}", f"--config.steps={arguments.steps}", "--config.log_every=1", *rest]
-    return [[sys.executable, arguments.program, *settings, f"--workdir={workdir}"] for workdir in workdirs]
+    command = [sys.executable, arguments.program, *settings, f"--workdir={workdir}"]
+    return lambda: Job(command, log_of(workdir), arguments.processes)
 
 
 def run(arguments: argparse.Namespace, rest: Sequence[str]) -> list[str]:
@@ -190,10 +222,10 @@ def run(arguments: argparse.Namespace, rest: Sequence[str]) -> list[str]:
     if folder.exists():
         raise UserError(f"{folder} exists: give another --workdir, or delete it.")
     whole, broken = folder / "whole", folder / "broken"
-    alone, killed = commands(arguments, rest, (whole, broken))
-    train_whole(alone, whole.with_suffix(".log"))
+    finish(starter(arguments, rest, whole)(), whole)
     print(f"the run that is left alone did {last_step(whole)} steps", flush=True)
-    trial = Trial(killed, broken, arguments.steps, arguments.seed, lambda line: print(line, flush=True))
+    told = partial(print, flush=True)
+    trial = Trial(starter(arguments, rest, broken), broken, arguments.steps, arguments.seed, told)
     trial.run(arguments.kills)
     for (moment, number), count in sorted(trial.kills.items()):
         print(f"{count:3d} × {number} at {moment}")

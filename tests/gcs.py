@@ -16,6 +16,8 @@ import time
 
 import pytest
 
+from xactor_jax.parallel.processes import free_port
+
 BUCKET = "bucket"
 
 _SERVE = """
@@ -39,12 +41,6 @@ threading.Event().wait()
 """
 
 
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def _wait_until_open(port: int, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -57,7 +53,7 @@ def _wait_until_open(port: int, seconds: float = 60.0) -> None:
 @functools.cache
 def emulator_address() -> str:
     """Starts the emulator, once per process, and points every client at it, also those of programs started from here."""
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     os.environ.update(
         STORAGE_EMULATOR_HOST=address,  # gcsfs and with it etils.epath

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from etils import epath
 
 from xactor_jax.errors import UserError
+from xactor_jax.parallel import supervision
+from xactor_jax.parallel.supervision import RESTART
 from xactor_jax.training.trees import write_arrays
 
 TOY = ["--program=tests/training/train_toy.py", "--config=tests/training/toy_experiment.py:slow", "--config.checkpoint.every=5"]
@@ -47,20 +50,48 @@ def program(repository: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> types.
 
 def test_a_start_quicker_than_the_last_is_killed_in_its_first_steps(program: types.ModuleType, tmp_path: pathlib.Path) -> None:
     """Else it could be done before the moment that was drawn for it."""
-    trial = program.Trial([], tmp_path, 40, 0, print)
+    trial = program.Trial(None, tmp_path, 40, 0, print)
     assert not trial._reached("start", time.monotonic(), delay=60.0, before=0, target=0)
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
     assert trial._reached("start", time.monotonic(), delay=60.0, before=0, target=0)
 
 
-@pytest.mark.parametrize(("step", "taken"), [(39, False), (40, True)])
-def test_only_a_run_that_is_done_may_end_well_when_told_to_stop(
-    program: types.ModuleType, tmp_path: pathlib.Path, step: int, taken: bool
+def test_one_of_two_processes_is_killed(
+    program: types.ModuleType, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
+    arguments, rest = program.parser().parse_known_args([*TOY, "--processes=2", "--steps=20"])
+    whole, broken = (program.starter(arguments, rest, tmp_path / name) for name in ("whole", "broken"))
+    program.finish(whole(), tmp_path / "whole")
+    lines: list[str] = []
+    trial = program.Trial(broken, tmp_path / "broken", 20, 0, lines.append)
+    trial._live("step", signal.SIGKILL, 1)
+    trial.run(0)
+    assert re.match(r"SIGKILL to process [01] at step, .* s after the start, step \d+", lines[0])
+    assert supervision.LOST in (tmp_path / "broken.log").read_text()
+    assert program.differences(tmp_path / "whole", tmp_path / "broken") == []
+
+
+@pytest.mark.parametrize(
+    ("step", "statuses", "number", "wrong"),
+    [
+        (39, [RESTART], signal.SIGTERM, ""),
+        (39, [0], signal.SIGTERM, "process 0: status 0 after SIGTERM: the last line"),
+        (40, [0], signal.SIGTERM, ""),
+        (39, [-signal.SIGKILL, RESTART], signal.SIGKILL, ""),
+        (39, [RESTART, RESTART], signal.SIGKILL, "process 0: status 75 after SIGKILL"),
+        (39, [-signal.SIGKILL, 1], signal.SIGKILL, "process 1: status 1 after SIGKILL"),
+        (39, [-signal.SIGKILL, -signal.SIGSEGV], signal.SIGKILL, "process 1: status -11 after SIGKILL"),
+    ],
+)
+def test_how_the_processes_may_end_when_the_first_is_killed(
+    program: types.ModuleType, tmp_path: pathlib.Path, step: int, statuses: list[int], number: signal.Signals, wrong: str
 ) -> None:
     (tmp_path / "metrics.jsonl").write_text(f'{{"step": {step}}}\n')
-    (tmp_path.with_suffix(".log")).write_text("done\n")
-    with contextlib.nullcontext() if taken else pytest.raises(UserError, match="status 0 after SIGTERM"):
-        program.Trial([], tmp_path, 40, 0, print)._check(0, signal.SIGTERM)
+    tmp_path.with_suffix(".log").write_text("one\nthe last line\n")
+    trial = program.Trial(None, tmp_path, 40, 0, print)
+    with pytest.raises(UserError, match=wrong) if wrong else contextlib.nullcontext():
+        trial._check(statuses, 0, number)
 
 
 def small_run(folder: pathlib.Path, number: float, loss: float) -> pathlib.Path:

@@ -20,6 +20,7 @@ from tests.sampling.conftest import make_image, make_sound
 from tests.tiny import tiny  # noqa: F401
 from xactor_jax.media.image_io import write_image
 from xactor_jax.media.video_io import read_frames
+from xactor_jax.parallel.processes import on_loopback
 
 
 @pytest.fixture
@@ -225,25 +226,15 @@ def test_jobs_end_with_status_two_if_one_is_bad(program, inputs, out, tmp_path):
     assert json.loads((out / "0.json").read_text())["seed"] == 5
 
 
-def test_two_processes_share_a_list_of_jobs(repository, tiny, inputs, out, tmp_path, free_port):
+def test_two_processes_share_a_list_of_jobs(repository, tiny, inputs, out, tmp_path):
     jobs = [{**inputs, "out": str(out / f"{i}.mp4"), "seed": i} for i in range(5)]
     arguments = options(**tiny, crop="none", jobs=write_jobs(tmp_path / "jobs.jsonl", jobs))
-    environment = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port}", "JAX_NUM_PROCESSES": "2", "JAX_NUM_CPU_DEVICES": "2"}
-    processes = [run_process(repository, arguments, **environment, JAX_PROCESS_ID=str(i)) for i in range(2)]
+    processes = [run_process(repository, arguments, **joined, JAX_NUM_CPU_DEVICES="2") for joined in on_loopback(2)]
     results = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], results
     assert sorted(p.name for p in out.iterdir()) == sorted(f"{i}.{end}" for i in range(5) for end in ("mp4", "json"))
     batches = [json.loads((out / f"{i}.json").read_text())["timings"]["batch_size"] for i in range(5)]
     assert batches == [2, 2, 2, 2, 1] or sorted(batches) == [1, 2, 2, 2, 2]
-
-
-@pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_everything_may_be_in_a_bucket(repository, gcs_bucket, tiny, inputs, out):

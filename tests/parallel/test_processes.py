@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 from typing import Any
@@ -26,6 +25,13 @@ def test_one_process_alone() -> None:
 def test_three_variables_say_everything() -> None:
     expected = {"coordinator_address": "10.0.0.1:1234", "num_processes": 4, "process_id": 3}
     assert processes.announced(THREE) == expected
+
+
+def test_processes_on_the_loopback_are_told_so() -> None:
+    assert processes.on_loopback(1) == [{}]
+    told = [processes.announced(environ) for environ in processes.on_loopback(3)]
+    assert [(each["num_processes"], each["process_id"]) for each in told] == [(3, 0), (3, 1), (3, 2)]
+    assert len({each["coordinator_address"] for each in told}) == 1
 
 
 def test_slurm_and_cloud_tpu_are_found_by_jax() -> None:
@@ -51,12 +57,6 @@ print(jax.process_index(), jax.process_count(), multihost_utils.process_allgathe
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def found(kind: str, port: int, index: int) -> dict[str, str]:
     """What the environment of process `index` of two says under SLURM, or on Cloud TPU under Kubernetes."""
     slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2", "SLURM_PROCID": str(index)}
@@ -68,7 +68,7 @@ def found(kind: str, port: int, index: int) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", ["slurm", "tpu"])
 def test_two_processes_find_each_other(repository: pathlib.Path, kind: str) -> None:
-    port = free_port()
+    port = processes.free_port()
     command, pipe = [sys.executable, "-c", JOIN, kind], subprocess.PIPE
     environments = [{**os.environ, **found(kind, port, index)} for index in range(2)]
     joined = [subprocess.Popen(command, cwd=repository, env=e, stdout=pipe, stderr=pipe, text=True) for e in environments]
@@ -110,10 +110,9 @@ def test_joined_once(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_two_processes_hold_the_parts_of_a_batch_that_are_theirs(sizes: dict[str, int], shares: list[str]) -> None:
     """Frames split within a process, and between two that read the same rows."""
-    port = free_port()
-    common = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "JAX_NUM_CPU_DEVICES": "2"}
+    both = [environment(JAX_NUM_CPU_DEVICES="2", **joined) for joined in processes.on_loopback(2)]
     command = [sys.executable, "tests/parallel/read_in_processes.py", json.dumps(sizes)]
     options = {"cwd": REPOSITORY, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    started = [subprocess.Popen(command, env=environment(JAX_PROCESS_ID=str(i), **common), **options) for i in range(2)]
+    started = [subprocess.Popen(command, env=each, **options) for each in both]
     ended = [process.communicate(timeout=280) for process in started]
     assert [out.splitlines() for out, _ in ended] == [[share] for share in shares], [errors[-2000:] for _, errors in ended]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import signal
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.gcs import gcs_bucket  # noqa: F401
 from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
 from xactor_jax.parallel import supervision
+from xactor_jax.parallel.processes import on_loopback
 from xactor_jax.parallel.supervision import RESTART
 from xactor_jax.training.loop import train
 from xactor_jax.training.trees import FOLDER, saved_steps
@@ -64,18 +64,11 @@ def wait_for_lines(process: Any, workdir: pathlib.Path, count: int) -> None:
     checks.wait_until(process, lambda: log.exists() and len(log.read_text().splitlines()) >= count)
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @contextlib.contextmanager
 def started(count: int, arguments: list[str], workdir: Any) -> Iterator[list[Any]]:
     """Real processes joined over the loopback, four devices in all."""
-    common = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": str(count)}
-    common["JAX_NUM_CPU_DEVICES"] = str(4 // count)
-    processes = [checks.start(PROGRAM, arguments, workdir, JAX_PROCESS_ID=str(i), **common) for i in range(count)]
+    devices = str(4 // count)
+    processes = [checks.start(PROGRAM, arguments, workdir, JAX_NUM_CPU_DEVICES=devices, **e) for e in on_loopback(count)]
     try:
         yield processes
     finally:

@@ -6,6 +6,7 @@ JAX is imported when they are joined, not before: `supervision.guard` asks here 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,3 +71,18 @@ def several(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether the environment announces more than one process."""
     arguments = announced(environ)
     return arguments is not None and arguments.get("num_processes", 2) > 1
+
+
+def on_loopback(count: int) -> list[dict[str, str]]:
+    """What the environment of each of `count` processes says that are joined on this machine alone; nothing for one."""
+    if count == 1:
+        return [{}]
+    address = f"127.0.0.1:{free_port()}"
+    return [dict(zip(VARIABLES, (address, str(count), str(index)), strict=True)) for index in range(count)]
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
