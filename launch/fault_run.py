@@ -41,6 +41,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 GRACE_SECONDS = 60.0
 """In which the processes of a run have to end after one of them has."""
 
+MAX_STEPS = 20
+"""After a signal; several processes have to agree on one at which they stop."""
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -108,8 +111,8 @@ class Trial:
             time.sleep(0.001)
         victim = self._rng.randrange(len(job.processes))
         job.processes[victim].send_signal(number)
-        after = time.monotonic() - begun
-        self._check(job.wait(), victim, number)
+        after, step = time.monotonic() - begun, last_step(self._workdir)
+        self._check(job.wait(), victim, number, step)
         self.kills[moment, number.name] += 1
         whom = f" to process {victim}" if len(job.processes) > 1 else ""
         self._told(f"{number.name}{whom} at {moment}, {after:.1f} s after the start, step {last_step(self._workdir)}")
@@ -129,12 +132,15 @@ class Trial:
             raise UserError("the run was done before all kills: give more --steps or fewer --kills.")
         raise UserError(f"the run failed by itself (status {status}): {last_line(self._workdir)}")
 
-    def _check(self, statuses: Sequence[int], victim: int, number: signal.Signals) -> None:
+    def _check(self, statuses: Sequence[int], victim: int, number: signal.Signals, step: int) -> None:
         """A process that saves before it ends, or that lost another, says so by its status; else the signal ends the victim.
 
-        One that was told in its last step ends as if it was not.
+        One that was told at one of its last steps ends as if it was not.
         """
-        done = {0} if last_step(self._workdir) == self._steps else set()
+        last = last_step(self._workdir)
+        if last - step > MAX_STEPS:
+            raise UserError(f"{last - step} more steps after {number.name}: {last_line(self._workdir)}")
+        done = {0} if last == self._steps else set()
         may_restart = {RESTART, -signal.SIGTERM} | done
         for index, status in enumerate(statuses):
             expected = may_restart if index != victim or number == signal.SIGTERM else {-number} | done

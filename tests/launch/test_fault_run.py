@@ -91,7 +91,14 @@ def test_how_the_processes_may_end_when_the_first_is_killed(
     tmp_path.with_suffix(".log").write_text("one\nthe last line\n")
     trial = program.Trial(None, tmp_path, 40, 0, print)
     with pytest.raises(UserError, match=wrong) if wrong else contextlib.nullcontext():
-        trial._check(statuses, 0, number)
+        trial._check(statuses, 0, number, step - 1)
+
+
+def test_a_run_that_goes_on_for_long_after_a_signal_has_not_heard_it(program: types.ModuleType, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 40}\n')
+    tmp_path.with_suffix(".log").write_text("done\n")
+    with pytest.raises(UserError, match="30 more steps after SIGTERM: done"):
+        program.Trial(None, tmp_path, 40, 0, print)._check([0], 0, signal.SIGTERM, step=10)
 
 
 def small_run(folder: pathlib.Path, number: float, loss: float) -> pathlib.Path:

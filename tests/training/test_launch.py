@@ -128,6 +128,14 @@ def test_sigterm_to_one_of_four_stops_all_and_any_number_goes_on(tmp_path: pathl
     checks.assert_identical(checks.next_batch(run, toy_build), checks.next_batch(tmp_path / "one", toy_build))
 
 
+def test_sigterm_to_one_of_two_that_are_still_restoring_stops_both(tmp_path: pathlib.Path) -> None:
+    train_here(tmp_path, steps=4, **QUIET_HERE)
+    with started(2, [CONFIG, "--config.mesh.fsdp=2", "--config.terminated=1", *QUIET], tmp_path) as processes:
+        errors = finish(processes, RESTART)
+    assert all(error.endswith("stopped and saved at step 4; the same command goes on from there\n") for error in errors)
+    assert steps_saved(tmp_path) == [4]
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 def test_when_one_is_killed_the_other_says_so_within_a_minute(tmp_path: pathlib.Path, victim: int) -> None:
     """The first process holds the service that joins them, the others do not: both ways to lose one."""

@@ -47,9 +47,9 @@ def test_a_live_line_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypat
 def test_a_signal_is_remembered_and_handlers_are_given_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with interruption() as stop:
-        assert not stop(1)
+        assert not stop()
         os.kill(os.getpid(), number)
-        assert stop(2)
+        assert stop()
     assert signal.getsignal(number) is before
 
 

@@ -29,6 +29,7 @@ def toy_config(**overrides: Any) -> ConfigDict:
     c.noise = 0.1
     c.hidden = HIDDEN
     c.pause = 0.0  # seconds that a training batch takes
+    c.terminated = -1  # index of the process that is sent SIGTERM before anything is restored
     c.update_from_flattened_dict({name.replace("__", "."): value for name, value in overrides.items()})
     return c.lock()
 

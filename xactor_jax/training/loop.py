@@ -53,8 +53,8 @@ class Run:
     checkpoints: Checkpoints
     writers: m.Writers
     journal: Journal
-    stop: Callable[[int], bool]
-    """Step → whether to end before it."""
+    stop: Callable[[], bool]
+    """Whether to end before the next step."""
     profile: Callable[[int, Any], None]
     """Called with step and state before every step."""
 
@@ -88,7 +88,7 @@ def opened_run(
     programs: Programs,
     validation: Callable[[], grain.DatasetIterator],
     checkpoints: Checkpoints,
-    stop: Callable[[int], bool],
+    stop: Callable[[], bool],
     folder: epath.Path,
     step: int,
     clock: Clock,
@@ -134,7 +134,7 @@ def run_loop(run: Run, state: TrainState, iterator: grain.DatasetIterator) -> Tr
     start = int(state.step)
     run.journal.clock.charge("start")
     for step in range(start, run.config.steps + 1):
-        stopping = run.stop(step)
+        stopping = run.stop()
         if step > start:
             between_steps(run, state, step, iterator, stopping)
         if stopping or step == run.config.steps:

@@ -57,6 +57,13 @@ def make_workdir(workdir: epath.Path) -> None:
         raise UserError(f"the folder {workdir} cannot be written to ({error}): give another --workdir.") from None
 
 
+class _Manager(ocp.CheckpointManager):
+    """Orbax's, which does not ask JAX's preemption service: the loop does, whose questions have numbers of their own."""
+
+    def reached_preemption(self, step: int) -> bool:
+        return False
+
+
 class Checkpoints:
     """The checkpoints of one run. A thin layer over Orbax's manager; use as a context, which waits for the last save."""
 
@@ -64,7 +71,7 @@ class Checkpoints:
         self._folder = workdir / FOLDER
         warn_of_cut_off(self._folder)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
-        self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=item_handlers())
+        self._manager = _Manager(self._folder, options=options, item_handlers=item_handlers())
 
     def __enter__(self) -> Checkpoints:
         return self
