@@ -36,7 +36,7 @@ def run(arguments: list[str]) -> None:
     from launch.stages import build
     from xactor_jax.training.loop import train
 
-    processes.initialize()  # after the imports, which take some processes longer than others
+    processes.initialize(preemption=True)  # after the imports, which take some processes longer than others
     config = CONFIG.value
     workdir = WORKDIR.value or experiment.default_workdir(config_flags.get_config_filename(flags.FLAGS["config"]))
     ensure_data(config)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -74,6 +75,15 @@ def test_two_processes_find_each_other(repository: pathlib.Path, kind: str) -> N
     joined = [subprocess.Popen(command, cwd=repository, env=e, stdout=pipe, stderr=pipe, text=True) for e in environments]
     results = [process.communicate(timeout=120) for process in joined]
     assert [output.splitlines()[-1:] for output, _ in results] == [["0 2 [0, 1]"], ["1 2 [0, 1]"]], results
+
+
+def test_sigterm_ends_a_process_that_has_nothing_to_save(repository: pathlib.Path) -> None:
+    """Of several, too: JAX by itself would note it and go on."""
+    wait = "; import os, signal, time; os.kill(os.getpid(), signal.SIGTERM); time.sleep(1); print('it went on')"
+    alone = dict(zip(processes.VARIABLES, (f"127.0.0.1:{processes.free_port()}", "1", "0"), strict=True))
+    program = f"from xactor_jax.parallel import processes; processes.initialize(){wait}"
+    done = subprocess.run([sys.executable, "-c", program], cwd=repository, env=environment(**alone), capture_output=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, b""), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -55,14 +55,18 @@ def _explicit(environ: Mapping[str, str]) -> dict[str, Any]:
     return {"coordinator_address": environ[VARIABLES[0]], "num_processes": count, "process_id": index}
 
 
-def initialize(environ: Mapping[str, str] = os.environ) -> None:
-    """Joins the announced processes; does nothing for one process, or when they are joined already."""
+def initialize(environ: Mapping[str, str] = os.environ, *, preemption: bool = False) -> None:
+    """Joins the announced processes; does nothing for one process, or when they are joined already.
+
+    preemption: SIGTERM is no more than noted from here on, for `training.interruption`; else it ends the process.
+    """
     arguments = announced(environ)
     if arguments is None:
         return
     import jax
 
     if not jax.distributed.is_initialized():
+        jax.config.update("jax_enable_preemption_service", preemption)
         times = {"heartbeat_timeout_seconds": HEARTBEAT_SECONDS, "shutdown_timeout_seconds": PATIENCE_SECONDS}
         jax.distributed.initialize(**arguments, **times)
 
