@@ -102,7 +102,7 @@ def leaving_at_once(several: bool) -> Iterator[None]:
             raise
         status, sentence = _told(error)
         print(sentence, file=sys.stderr, flush=True)
-        _leave(status, 0.0 if status == RESTART else LEAVING_SECONDS)
+        _leave(status, LEAVING_SECONDS if status in (1, 2) else 0.0)
 
 
 def _told(error: BaseException) -> tuple[int, str]:
