@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from etils import epath
 from ml_collections import ConfigDict
@@ -35,18 +36,8 @@ def ensure_clips(config: ConfigDict) -> epath.Path:
         return epath.Path(d.path)
     name = f"puppets-v{GENERATOR}-{d.persons}x{d.clips_per_person}x{d.clip_seconds:g}s-{d.image_size}px-seed{d.seed}"
     path = epath.Path(d.cache) / name
-    if not is_prepared(path):
-        build(
-            path,
-            persons=d.persons,
-            clips_per_person=d.clips_per_person,
-            seconds=d.clip_seconds,
-            size=d.image_size,
-            seed=d.seed,
-            processes=os.cpu_count() or 1,
-            progress=True,
-        )
-    return path
+    settings = {"persons": d.persons, "clips_per_person": d.clips_per_person, "seconds": d.clip_seconds, "size": d.image_size}
+    return _made(path, lambda: build(path, **settings, seed=d.seed, processes=os.cpu_count() or 1, progress=True))
 
 
 def ensure_encoded(config: ConfigDict) -> epath.Path:
@@ -55,8 +46,17 @@ def ensure_encoded(config: ConfigDict) -> epath.Path:
         return epath.Path(config.data.encoded_path)
     clips = ensure_clips(config)
     path = clips.parent / f"{clips.name}-encoded-{checkpoint_hash(config.pretrained.motion)[:12]}{audio_suffix(config)}"
+    return _made(path, lambda: encode_dataset(clips, config.pretrained.motion, path, audio=config.data.audio))
+
+
+def _made(path: epath.Path, make: Callable[[], object]) -> epath.Path:
+    """Records that are made on first use; of several processes that make the same at once, the first one's stay."""
     if not is_prepared(path):
-        encode_dataset(clips, config.pretrained.motion, path, audio=config.data.audio)
+        try:
+            make()
+        except UserError:
+            if not is_prepared(path):
+                raise
     return path
 
 

@@ -81,9 +81,13 @@ def _move(source: epath.Path, target: epath.Path) -> None:
     """Renames on a local disk; copies to a remote store, the marker last."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not is_remote(target):
-        if target.exists():
-            target.rmdir()
-        source.rename(target)
+        try:
+            if target.exists():
+                target.rmdir()
+            source.rename(target)
+        except (OSError, ValueError):
+            require_free(target)  # another process may have been quicker
+            raise
         return
     files = sorted(source.iterdir(), key=lambda file: (file.name == MARKER, file.name))
     for file in files:

@@ -4,7 +4,9 @@ import pathlib
 
 import pytest
 
+from data import embedded
 from data.embedded import embedded_checkpoint, ensure_data, fill_in_motion
+from data.puppets.build import build
 from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny, tiny_config  # noqa: F401
 from xactor_jax.audio.features import LogMelFeatures
@@ -27,6 +29,19 @@ def test_what_is_missing_is_made_once(tiny, tmp_path):  # noqa: F811
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert ensure_data(actor_config(tmp_path, tiny["motion"])).to_dict() == config.to_dict()
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
+
+
+def test_of_several_that_make_the_same_at_once_the_first_one_s_stay(tiny, tmp_path, monkeypatch):  # noqa: F811
+    """Processes that share a disk: another ends after this one has looked and before it is done."""
+
+    def slower(path, **settings):
+        build(path, **settings)
+        (path / "of_the_first").write_text("")
+        build(path, **settings)
+
+    monkeypatch.setattr(embedded, "build", slower)
+    path = embedded.ensure_clips(actor_config(tmp_path, tiny["motion"]))
+    assert (path / "of_the_first").exists()
 
 
 @pytest.fixture(scope="module")

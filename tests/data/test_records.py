@@ -132,6 +132,19 @@ def test_existing_data_is_not_overwritten(tmp_path):
     assert records.open_clips(tmp_path / "d", "train")[0]["person"] == "a"
 
 
+def test_who_is_quicker_is_not_overwritten(tmp_path):
+    """Another process writes the whole data set while this one writes its records."""
+
+    def clips():
+        yield make_clip("a", "0")
+        records.write_clips(tmp_path / "d", {"train": [make_clip("b", "0")]})
+
+    with pytest.raises(UserError, match="data set already"):
+        records.write_clips(tmp_path / "d", {"train": clips()})
+    assert records.open_clips(tmp_path / "d", "train")[0]["person"] == "b"
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
 def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(UserError, match="cannot write to"):
