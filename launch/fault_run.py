@@ -106,8 +106,9 @@ class Trial:
         delay = self._rng.uniform(0.0, self._startup)
         job = self._start()
         while not self._reached(moment, begun, delay, before, target):
-            if statuses := job.statuses():
-                self._ended(statuses[0])
+            if job.statuses():
+                finish(job, self._workdir)
+                raise UserError("the run was done before all kills: give more --steps or fewer --kills.")
             time.sleep(0.001)
         victim = self._rng.randrange(len(job.processes))
         job.processes[victim].send_signal(number)
@@ -127,11 +128,6 @@ class Trial:
             return False
         return step >= target if moment == "step" else writing(self._workdir)
 
-    def _ended(self, status: int) -> None:
-        if status == 0:
-            raise UserError("the run was done before all kills: give more --steps or fewer --kills.")
-        raise UserError(f"the run failed by itself (status {status}): {last_line(self._workdir)}")
-
     def _check(self, statuses: Sequence[int], victim: int, number: signal.Signals, step: int) -> None:
         """A process that saves before it ends, or that lost another, says so by its status; else the signal ends the victim.
 
@@ -149,9 +145,10 @@ class Trial:
 
 
 def finish(job: Job, workdir: pathlib.Path) -> None:
-    """Waits for a run that nobody kills. Raises `UserError` when it does not end well."""
-    if any(statuses := job.wait()):
-        raise UserError(f"{workdir.name} failed by itself (status {max(statuses)}): {last_line(workdir)}")
+    """Waits for a run that nobody kills. Raises `UserError` when it does not end well, with the status that says why."""
+    if failed := [status for status in job.wait() if status]:
+        status = min(failed, key=lambda status: status == RESTART)  # the others say only that they lost it
+        raise UserError(f"the run {workdir.name} failed by itself (status {status}): {last_line(workdir)}")
 
 
 def log_of(workdir: pathlib.Path) -> pathlib.Path:

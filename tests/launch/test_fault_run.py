@@ -94,6 +94,17 @@ def test_how_the_processes_may_end_when_the_first_is_killed(
         trial._check(statuses, 0, number, step - 1)
 
 
+@pytest.mark.parametrize(("statuses", "named"), [([0, 0], None), ([RESTART, 1], 1), ([2, RESTART], 2), ([RESTART], RESTART)])
+def test_of_a_run_that_fails_by_itself_the_cause_is_named(
+    program: types.ModuleType, tmp_path: pathlib.Path, statuses: list[int], named: int | None
+) -> None:
+    tmp_path.with_suffix(".log").write_text("why\n")
+    job = types.SimpleNamespace(wait=lambda: statuses)
+    said = rf"failed by itself \(status {named}\): why"
+    with contextlib.nullcontext() if named is None else pytest.raises(UserError, match=said):
+        program.finish(job, tmp_path)
+
+
 def test_a_run_that_goes_on_for_long_after_a_signal_has_not_heard_it(program: types.ModuleType, tmp_path: pathlib.Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 40}\n')
     tmp_path.with_suffix(".log").write_text("done\n")
