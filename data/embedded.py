@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from data.encode import encode_dataset
 from data.encoded import encoded_metadata
-from data.puppets.build import GENERATOR, build
+from data.performers.build import GENERATOR, build
 from data.storage import is_prepared
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.audio import audio_hash, load_audio_features

@@ -51,7 +51,7 @@ def make_puppets(folder: pathlib.Path, size: int, seconds: float) -> None:
     """64 clips, of four people; a second is drawn of each person and repeated."""
     import numpy as np
 
-    from data.puppets.clip import make_clip
+    from data.performers.clips import make_clip
     from data.records import write_clips
     from xactor_jax.timing import FRAME_RATE
 

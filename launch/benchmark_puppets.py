@@ -12,8 +12,8 @@ from collections.abc import Callable
 import _root  # noqa: F401  (puts the project on the path)
 import cv2
 
+from data.performers.clips import make_clip, make_performance
 from data.puppets import face
-from data.puppets.clip import make_clip, make_performance
 from xactor_jax.timing import FRAME_RATE
 
 

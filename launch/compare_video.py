@@ -70,7 +70,7 @@ def load(arguments: argparse.Namespace):
 
 def make_scene(arguments: argparse.Namespace, path, models):
     """Test clips with their latents, the cases across people, and who is who."""
-    from data.puppets.redraw import redrawer
+    from data.performers.redraw import redrawer
     from launch.evaluate import true_clips
     from xactor_jax.evaluation.clips import read
     from xactor_jax.evaluation.identity import fit_identity

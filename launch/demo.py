@@ -43,8 +43,8 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
     Raises:
         UserError: there is no such emotion, or the speech would be too short.
     """
-    from data.puppets.clip import make_demonstration
-    from data.puppets.emotion import FELT
+    from data.performers.clips import make_demonstration
+    from data.performers.emotion import FELT
     from xactor_jax.media.image_io import write_image
     from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
 

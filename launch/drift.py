@@ -29,7 +29,7 @@ from xactor_jax.errors import UserError, exit_on_user_error
 if TYPE_CHECKING:
     import numpy as np
 
-    from data.puppets.clip import Performance
+    from data.performers.clips import Performance
     from xactor_jax.actor.settings import RolloutSettings
     from xactor_jax.evaluation.drift import Rulers
     from xactor_jax.sampling.load import Stage
@@ -111,7 +111,7 @@ class Work(NamedTuple):
 def load(arguments: argparse.Namespace) -> Work:
     """Reads the checkpoints; raises `UserError` for what is wrong with any of them or their settings."""
     from data.embedded import embedded_checkpoint
-    from data.puppets.build import GENERATOR
+    from data.performers.build import GENERATOR
     from xactor_jax.evaluation.variants import parse_variants
     from xactor_jax.sampling.load import Models, check_fit, load_stage
     from xactor_jax.sampling.pipeline import make_settings
@@ -152,7 +152,7 @@ def make_scene(arguments: argparse.Namespace, folder: Path, work: Work) -> Scene
     """Everything that all actors share."""
     import numpy as np
 
-    from data.puppets.long import make_long_performance
+    from data.performers.long import make_long_performance
     from xactor_jax.sampling.pictures import frame_encoder
 
     encode = frame_encoder(work.motion.model, work.motion.variables)
@@ -167,7 +167,7 @@ def true_latents(folder: Path, work: Work, performances: list[Performance], enco
     """True motion [B, T, D], drawn and encoded in pieces into DIR/true.f32 unless it is there."""
     import numpy as np
 
-    from data.puppets.long import iter_latents
+    from data.performers.long import iter_latents
     from xactor_jax.evaluation.drift import append, finished, opened, write_record
 
     path, told, model = folder / "true.f32", folder / "results" / "true.f32.json", work.motion.model
@@ -191,7 +191,7 @@ def make_rulers(
     """Probes fitted on other puppets, and the truth."""
     import numpy as np
 
-    from data.puppets.long import read_person
+    from data.performers.long import read_person
     from xactor_jax.evaluation.drift import MINUTE, Rulers
     from xactor_jax.evaluation.emotion import fit_emotion
     from xactor_jax.evaluation.motion import column, control_probe

@@ -134,7 +134,7 @@ def data_path(arguments: argparse.Namespace, models):
 def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
     """Writes the report; returns what is in its JSON, and the `Evaluation`."""
     from data.embedded import embedded_checkpoint
-    from data.puppets.redraw import redrawer
+    from data.performers.redraw import redrawer
     from xactor_jax.evaluation.report import write_report
     from xactor_jax.evaluation.run import Splits, evaluate
     from xactor_jax.sampling.load import load_models

@@ -34,11 +34,11 @@ def main() -> None:
         if not args.out and not args.contact_sheet:
             raise UserError("nothing to make: give --out DIR for a data set or --contact_sheet FILE.png for a picture.")
         if args.contact_sheet:
-            from data.puppets.sheet import write_contact_sheet
+            from data.performers.sheet import write_contact_sheet
 
             write_contact_sheet(args.contact_sheet, args.seed, min(args.persons, 12), args.size)
         if args.out:
-            from data.puppets.build import build
+            from data.performers.build import build
 
             build(args.out, args.persons, args.clips_per_person, args.seconds, args.size, args.seed, args.processes)
 

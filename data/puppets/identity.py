@@ -11,30 +11,14 @@ import dataclasses
 
 import numpy as np
 
+from data.performers.voice import FACE, person_rng
+
 Colour = tuple[float, float, float]
 
 SKINS = ("fbe0cb", "f3cdb0", "e8b894", "d9a07a", "c28a5e", "a56f48", "855535", "6a412a")
 HAIRS = ("1c1613", "3a2518", "5d3a1e", "8a5a2b", "c39448", "e2c27b", "a43d1d", "8d8d90", "d9d6d0", "48304f", "2c4a6e")
 EYES = ("5b3a1e", "7a5a2c", "3d6a3a", "3a6f9c", "6f8798", "2e2019")
 HAIR_STYLES = ("bald", "short", "fringe", "side", "long", "curly", "bun", "receding")
-
-_FACE, _VOICE = 0, 1
-
-
-def person_rng(seed: int, person: int, stream: int) -> np.random.Generator:
-    """The generator of one of a person's properties."""
-    return np.random.default_rng(np.random.SeedSequence([seed, person, stream], spawn_key=(0,)))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Voice:
-    """What makes a speaker's sound: median fundamental in Hz, formants over those of the table, noise share, tempo."""
-
-    f0: float
-    formant_scale: float
-    breathiness: float
-    tilt: float  # power of the harmonics' fall with their number
-    rate: float  # syllable speed over the average
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -161,7 +145,7 @@ def _shape(rng: np.random.Generator) -> dict:
 
 def make_identity(seed: int, person: int) -> Identity:
     """The face of a person; the same for the same (seed, person)."""
-    rng = person_rng(seed, person, _FACE)
+    rng = person_rng(seed, person, FACE)
     return Identity(
         **_shape(rng),
         **_colours(rng),
@@ -169,17 +153,4 @@ def make_identity(seed: int, person: int) -> Identity:
         beard=str(rng.choice(("none", "stubble", "moustache", "full"), p=(0.84, 0.08, 0.04, 0.04))),
         glasses=bool(rng.uniform() < 0.1),
         pattern=int(rng.integers(2**31)),
-    )
-
-
-def make_voice(seed: int, person: int) -> Voice:
-    """The voice of a person; the same for the same (seed, person). High voices have short vocal tracts, as people do."""
-    rng = person_rng(seed, person, _VOICE)
-    height = rng.uniform()
-    return Voice(
-        f0=float(95.0 * 2.2 ** np.clip(height + rng.normal(0.0, 0.08), 0.0, 1.0)),
-        formant_scale=float(np.clip(0.92 + 0.24 * height + rng.normal(0.0, 0.03), 0.85, 1.22)),
-        breathiness=float(rng.uniform(0.02, 0.25)),
-        tilt=float(rng.uniform(0.8, 1.3)),
-        rate=float(rng.uniform(0.88, 1.15)),
     )

@@ -6,7 +6,7 @@ import pytest
 
 from data import embedded
 from data.embedded import embedded_checkpoint, ensure_data, fill_in_motion
-from data.puppets.build import build
+from data.performers.build import build
 from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny, tiny_config  # noqa: F401
 from xactor_jax.audio.features import LogMelFeatures

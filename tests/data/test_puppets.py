@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from data import records
-from data.puppets.build import build, split_persons
-from data.puppets.clip import make_clip, make_demonstration, make_performance, make_portrait
-from data.puppets.controls import LIMITS
-from data.puppets.emotion import FELT
+from data.performers.build import build, split_persons
+from data.performers.clips import make_clip, make_demonstration, make_performance, make_portrait
+from data.performers.controls import LIMITS
+from data.performers.emotion import FELT
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.performers.controls import LIMITS, NEUTRAL
+from data.performers.sheet import EXPRESSIONS, contact_sheet
 from data.puppets import face
-from data.puppets.controls import LIMITS, NEUTRAL
 from data.puppets.identity import HAIR_STYLES, luminance, make_identity
 from data.puppets.pose import Pose
-from data.puppets.sheet import EXPRESSIONS, contact_sheet
 from xactor_jax.labels import CONTROLS
 
 REGION = {"jaw": 1, "lip_width": 1, "lip_round": 1, "smile": 1} | dict.fromkeys(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.performers.emotion import FELT
+from data.performers.long import iter_frames, iter_latents, make_long_performance, read_person
 from data.puppets import face
-from data.puppets.emotion import FELT
-from data.puppets.long import iter_frames, iter_latents, make_long_performance, read_person
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from data.puppets import phonemes, speech
-from data.puppets.clip import make_performance
-from data.puppets.emotion import EFFECTS, FELT, Mood, make_mood
-from data.puppets.identity import Voice, make_voice
-from data.puppets.motion import smooth, wander
-from data.puppets.phonemes import INDEX, PHONEMES, TICK_RATE, Utterance
+from data.performers import phonemes, speech
+from data.performers.clips import make_performance
+from data.performers.emotion import EFFECTS, FELT, Mood, make_mood
+from data.performers.motion import smooth, wander
+from data.performers.phonemes import INDEX, PHONEMES, TICK_RATE, Utterance
+from data.performers.voice import Voice, make_voice
 from xactor_jax.labels import CONTROLS
 
 VOICE = Voice(f0=120.0, formant_scale=1.0, breathiness=0.02, tilt=1.0, rate=1.0)

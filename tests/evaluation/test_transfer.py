@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.performers.build import build
+from data.performers.clips import make_performance, person_name
+from data.performers.redraw import redrawer
 from data.puppets import face
-from data.puppets.build import build
-from data.puppets.clip import make_performance, person_name
 from data.puppets.identity import make_identity
-from data.puppets.redraw import redrawer
 from data.records import decode_frame, open_clips
 from xactor_jax.evaluation import side_by_side
 from xactor_jax.evaluation.clips import TrueClip, read

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from data.puppets.build import build
+from data.performers.build import build
 from data.records import Clip, open_clips, write_clips
 from tests.tiny import SIZE, tiny, write_checkpoint  # noqa: F401
 from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings

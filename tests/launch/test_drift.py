@@ -55,7 +55,7 @@ def test_one_table_with_true_motion_and_the_actor(folder):
 def test_the_motion_is_what_the_actor_performs(folder, tiny):
     import jax
 
-    from data.puppets.long import make_long_performance
+    from data.performers.long import make_long_performance
     from xactor_jax.audio.log_mel import log_mel_features
     from xactor_jax.sampling.load import Models, load_stage
     from xactor_jax.sampling.pipeline import make_settings

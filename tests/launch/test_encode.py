@@ -11,7 +11,7 @@ import pytest
 
 from data.encode import clip_frames, encode_dataset, measured_statistics
 from data.encoded import encoded_metadata, open_encoded
-from data.puppets.build import build
+from data.performers.build import build
 from data.records import open_clips
 from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny  # noqa: F401

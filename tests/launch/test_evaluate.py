@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from data.puppets.build import build
+from data.performers.build import build
 from tests.tiny import SIZE, tiny  # noqa: F401
 from xactor_jax.media.video_io import read_frames
 

@@ -82,8 +82,8 @@ def pictures(path) -> np.ndarray:
 
 def puppet_video(folder: pathlib.Path) -> tuple[str, str, np.ndarray]:
     """A portrait of one puppet; a video of another at 50 frames a second on a wide picture, with its sound; the sound."""
+    from data.performers.clips import make_performance, make_portrait
     from data.puppets import face
-    from data.puppets.clip import make_performance, make_portrait
 
     write_image(folder / "p.png", make_portrait(250_802_944, 7, 128))
     performance = make_performance(250_802_944, 3, 0, 25)

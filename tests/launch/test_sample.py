@@ -101,7 +101,7 @@ def test_options_reach_the_samplers(program, inputs, out):
 
 def faces_picture(path: pathlib.Path, repository: pathlib.Path, count: int) -> str:
     """Puppets side by side, whose faces the bundled cascade finds."""
-    from data.puppets.clip import make_portrait
+    from data.performers.clips import make_portrait
     from xactor_jax.media.faces import HaarDetector
 
     portraits = (make_portrait(0, person, 256) for person in range(40))

@@ -9,7 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from data.encode import encode_dataset
-from data.puppets.build import build
+from data.performers.build import build
 from tests.tiny import SIZE, tiny_checkpoints, tiny_variables
 from tests.training.checks import assert_resume_is_exact, assert_sharded_equals_unsharded
 from tests.training.meshes import small_config

@@ -7,11 +7,12 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int16, UInt8
 
+from data.performers.controls import NEUTRAL, make_controls
+from data.performers.emotion import Mood, make_mood
+from data.performers.speech import synthesise
+from data.performers.voice import Voice, make_voice
 from data.puppets import face
-from data.puppets.controls import NEUTRAL, make_controls
-from data.puppets.emotion import Mood, make_mood
-from data.puppets.identity import Identity, Voice, make_identity, make_voice
-from data.puppets.speech import synthesise
+from data.puppets.identity import Identity, make_identity
 from data.records import Clip, encode_frames
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float, UInt8
 
+from data.performers.clips import person_name
 from data.puppets import face
-from data.puppets.clip import person_name
 from data.puppets.identity import make_identity
 from data.records import clips_metadata, decode_frame, open_clips
 from xactor_jax.evaluation.transfer import Draw

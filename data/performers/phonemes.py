@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from data.puppets.identity import Voice
+from data.performers.voice import Voice
 
 TICK_RATE = 250
 """Steps a second on which speech is planned; ten to a video frame."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from data.puppets.emotion import Mood
-from data.puppets.motion import smooth, wander
-from data.puppets.speech import Speech
+from data.performers.emotion import Mood
+from data.performers.motion import smooth, wander
+from data.performers.speech import Speech
 from xactor_jax.labels import CONTROLS
 from xactor_jax.timing import FRAME_RATE
 

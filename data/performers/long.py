@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from data.performers.clips import Performance, make_performance, person_name
 from data.puppets import face
-from data.puppets.clip import Performance, make_performance, person_name
 from xactor_jax.errors import UserError
 from xactor_jax.evaluation.clips import Encoder, ReadClip
 from xactor_jax.timing import FRAME_RATE

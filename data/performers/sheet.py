@@ -7,8 +7,8 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float, UInt8
 
+from data.performers.controls import NEUTRAL
 from data.puppets import face
-from data.puppets.controls import NEUTRAL
 from data.puppets.identity import make_identity
 from xactor_jax.labels import CONTROLS
 

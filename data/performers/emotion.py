@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from data.puppets.motion import smooth
+from data.performers.motion import smooth
 from xactor_jax.timing import FRAME_RATE
 
 

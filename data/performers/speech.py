@@ -22,11 +22,11 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int16
 
-from data.puppets import phonemes
-from data.puppets.emotion import Mood
-from data.puppets.identity import Voice
-from data.puppets.motion import smooth, wander
-from data.puppets.phonemes import TICK_RATE, Utterance, property_of
+from data.performers import phonemes
+from data.performers.emotion import Mood
+from data.performers.motion import smooth, wander
+from data.performers.phonemes import TICK_RATE, Utterance, property_of
+from data.performers.voice import Voice
 from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 TICKS_PER_FRAME = TICK_RATE // FRAME_RATE

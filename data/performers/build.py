@@ -13,7 +13,7 @@ import rich.progress
 from etils import epath
 
 from data import storage
-from data.puppets.clip import make_clip
+from data.performers.clips import make_clip
 from data.records import Clip, write_clips
 from xactor_jax.errors import UserError
 from xactor_jax.timing import FRAME_RATE
