@@ -62,8 +62,8 @@ MATERIAL_INDEX: dict[str, int] = {name: index for index, name in enumerate(MATER
 class Model:
     """One person as the rasteriser draws it, in mesh space (decimetres, y up, z towards the viewer).
 
-    Corner c stands at express(…)[vertex_of[c]] + offset[c]. It is turned with the head as far as the mesh vertex that it follows
-    is. Corners of one `group` stand at one place and share one smooth normal (they differ in uv only).
+    Corner c stands at express(…)[vertex_of[c]] + offset[c]. It is turned with the head as far as the mesh vertex is that it
+    follows. Corners of one `group` stand at one place and share one smooth normal (they differ in uv only).
     """
 
     vertex_of: Int32[np.ndarray, "k"]  # mesh vertex that a corner follows
