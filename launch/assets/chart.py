@@ -4,7 +4,8 @@ An island of the source's chart is a rectangle of it. It moves to a rectangle of
 
     (1) t ↦ (g(t) − g(0)) / (g(1) − g(0)),  g(t) = asinh(k (t − c))
 
-along each axis, k = 0 leaving the axis as it is: fine about eyes and lips (c), coarse at the back of the head, and nowhere folded.
+along each axis, k = 0 leaving the axis as it is: fine about eyes and lips (c), coarse at the back of the head,
+and nowhere folded.
 """
 
 from __future__ import annotations
