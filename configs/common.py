@@ -56,7 +56,9 @@ def get_common(stage: str) -> ConfigDict:
     c.profile.steps = 5  # steps in the window
 
     c.data = ConfigDict()
-    c.data.path = ""  # folder of clip records (launch/prepare.py); empty: the embedded puppets, built on first use
+    c.data.path = ""  # folder of clip records (launch/prepare.py); empty: the embedded data set, built on first use
+    c.data.kind = "puppets"  # of the embedded data set: puppets, drawn in two dimensions, or heads, rendered in three
+    c.data.voice = ""  # of the embedded data set: formant or recorded; empty: what the kind has
     c.data.encoded_path = ""  # folder of latents and features (launch/encode.py); empty: made beside the clips on first use
     c.data.cache = "runs/data"  # where the embedded data set and what is made from it are kept
     c.data.persons = 48  # people in the embedded data set when it is built

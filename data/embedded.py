@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 
 from data.encode import encode_dataset
 from data.encoded import encoded_metadata
-from data.performers.build import GENERATOR, build
+from data.performers.bodies import load_body
+from data.performers.build import build
 from data.storage import is_prepared
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.audio import audio_hash, load_audio_features
@@ -30,14 +31,22 @@ def embedded_checkpoint(stage: str) -> epath.Path:
 
 
 def ensure_clips(config: ConfigDict) -> epath.Path:
-    """Folder of clip records: the one that the config names, or the puppets that it describes, built on first use."""
+    """Folder of clip records: the one that the config names, or the performers that it describes, built on first use."""
     d = config.data
     if d.path:
         return epath.Path(d.path)
-    name = f"puppets-v{GENERATOR}-{d.persons}x{d.clips_per_person}x{d.clip_seconds:g}s-{d.image_size}px-seed{d.seed}"
-    path = epath.Path(d.cache) / name
+    path = epath.Path(d.cache) / _recipe_name(d)
     settings = {"persons": d.persons, "clips_per_person": d.clips_per_person, "seconds": d.clip_seconds, "size": d.image_size}
-    return _made(path, lambda: build(path, **settings, seed=d.seed, processes=os.cpu_count() or 1, progress=True))
+    who = {"kind": d.kind, "voice": d.voice}
+    return _made(path, lambda: build(path, **settings, **who, seed=d.seed, processes=os.cpu_count() or 1, progress=True))
+
+
+def _recipe_name(d: ConfigDict) -> str:
+    """Folder of the embedded data set that `config.data` describes; another recipe has another name."""
+    body = load_body(d.kind)
+    voice = f"-{d.voice}" if d.voice not in ("", body.VOICE) else ""
+    size = f"{d.persons}x{d.clips_per_person}x{d.clip_seconds:g}s-{d.image_size}px"
+    return f"{d.kind}-v{body.GENERATOR}-{size}-seed{d.seed}{voice}"
 
 
 def ensure_encoded(config: ConfigDict) -> epath.Path:

@@ -19,18 +19,22 @@ from data import storage
 from data.staging import Staging
 from data.storage import DEFAULT_STAGING
 from xactor_jax.errors import UserError
-from xactor_jax.labels import CONTROLS
+from xactor_jax.labels import CONTROLS, UNITS
 from xactor_jax.timing import SAMPLES_PER_FRAME
 
 JPEG_QUALITY = 95
 COMMAND = "python launch/prepare.py --videos DIR --out DIR"
 
 
+NO_UNITS = np.zeros((0, len(UNITS)), np.float32)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clip:
     """One clip of T frames.
 
-    `controls` has no rows where the truth is unknown (anything but puppets); an `emotion` of -1 is unknown, and an
+    `controls` has no rows where the truth is unknown (real people), and `units` none where the picture is not drawn from
+    expression units (puppets, real people); an `emotion` of -1 is unknown, and an
     `emotion_intensity` lies in [0, 1], 1 where nothing is known of it (`xactor_jax.emotion`).
     `component_boxes` are the eyes with the brows, and the mouth, as (y0, x0, y1, x1) fractions of the crop.
     """
@@ -43,6 +47,9 @@ class Clip:
     emotion_intensity: Float[np.ndarray, "frames"]
     controls: Float[np.ndarray, "rows controls"]
     component_boxes: Float[np.ndarray, "frames 2 4"]
+    units: Float[np.ndarray, "unit_rows units"] = dataclasses.field(
+        default_factory=lambda: np.zeros((0, len(UNITS)), np.float32)
+    )
 
     def validate(self) -> None:
         """Raises `ValueError` if the fields do not fit together."""
@@ -52,8 +59,10 @@ class Clip:
         if self.emotion.shape != (frames,) or self.component_boxes.shape != (frames, 2, 4):
             raise ValueError(f"{self.person}/{self.clip}: labels are not one per frame")
         check_intensity(f"{self.person}/{self.clip}", self.emotion_intensity, frames)
-        if self.controls.shape not in ((0, len(CONTROLS)), (frames, len(CONTROLS))):
-            raise ValueError(f"{self.person}/{self.clip}: controls have shape {self.controls.shape}")
+        for name, columns in (("controls", CONTROLS), ("units", UNITS)):
+            shape = getattr(self, name).shape
+            if shape not in ((0, len(columns)), (frames, len(columns))):
+                raise ValueError(f"{self.person}/{self.clip}: {name} have shape {shape}")
 
 
 def check_intensity(name: str, intensity: Float[np.ndarray, "frames"], frames: int) -> None:
@@ -90,6 +99,7 @@ def _features() -> dict[str, Any]:
         "emotion": array_feature((None,), np.int32),
         "emotion_intensity": array_feature((None,), np.float32),
         "controls": array_feature((None, len(CONTROLS)), np.float32),
+        "units": array_feature((None, len(UNITS)), np.float32),
         "component_boxes": array_feature((None, 2, 4), np.float32),
     }
 
@@ -104,6 +114,7 @@ def _record(clip: Clip) -> dict[str, Any]:
         "emotion": np.asarray(clip.emotion, np.int32),
         "emotion_intensity": np.asarray(clip.emotion_intensity, np.float32),
         "controls": np.asarray(clip.controls, np.float32),
+        "units": np.asarray(clip.units, np.float32),
         "component_boxes": np.asarray(clip.component_boxes, np.float32),
     }
 
@@ -133,7 +144,14 @@ class LabelledSource(storage.RecordSource):
         return {"emotion_intensity": np.ones(len(record["emotion"]), np.float32), **record}
 
 
-def open_clips(path: epath.PathLike, split: str, staging: Staging = DEFAULT_STAGING) -> LabelledSource:
+class ClipSource(LabelledSource):
+    """Clips; those written before there were expression units have none."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"units": NO_UNITS, **super().__getitem__(index)}
+
+
+def open_clips(path: epath.PathLike, split: str, staging: Staging = DEFAULT_STAGING) -> ClipSource:
     """Random access to the clips of a split, sorted by (person, clip), each a dict of the fields of `Clip`.
 
     staging: where clips at a remote path are copied to while they are read.
@@ -141,7 +159,7 @@ def open_clips(path: epath.PathLike, split: str, staging: Staging = DEFAULT_STAG
     Raises:
         UserError: nothing is prepared at `path`, or it has no such split.
     """
-    return LabelledSource(path, split, COMMAND, staging)
+    return ClipSource(path, split, COMMAND, staging)
 
 
 def clips_metadata(path: epath.PathLike) -> dict[str, Any]:

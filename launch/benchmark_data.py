@@ -52,13 +52,14 @@ def make_puppets(folder: pathlib.Path, size: int, seconds: float) -> None:
     import numpy as np
 
     from data.performers.clips import make_clip
+    from data.puppets import body
     from data.records import write_clips
     from xactor_jax.timing import FRAME_RATE
 
     times = max(1, round(seconds))
     repeat = lambda x: list(x) * times if isinstance(x, list) else np.concatenate([x] * times)
     names = ("frames", "audio", "emotion", "emotion_intensity", "controls", "component_boxes")
-    clips = [make_clip(0, person, 0, FRAME_RATE, size) for person in range(4)]
+    clips = [make_clip(body, 0, person, 0, FRAME_RATE, size) for person in range(4)]
     longer = [dataclasses.replace(clip, **{name: repeat(getattr(clip, name)) for name in names}) for clip in clips]
     write_clips(folder, {"train": (dataclasses.replace(clip, clip=f"{i:02d}") for i in range(16) for clip in longer)})
 

@@ -12,8 +12,10 @@ from collections.abc import Callable
 import _root  # noqa: F401  (puts the project on the path)
 import cv2
 
-from data.performers.clips import make_clip, make_performance
-from data.puppets import face
+from data.performers.clips import make_clip
+from data.performers.performance import make_performance
+from data.puppets import body, face
+from data.puppets.identity import make_identity
 from xactor_jax.timing import FRAME_RATE
 
 
@@ -38,9 +40,9 @@ def main() -> None:
     cv2.setNumThreads(1)
 
     performances = [make_performance(0, person, 0, args.frames) for person in range(args.repeats)]
-    drawn = _cpu_seconds(lambda i: face.render(performances[i].identity, performances[i].controls, args.size), args.repeats)
+    drawn = _cpu_seconds(lambda i: face.render(make_identity(0, i), performances[i].controls, args.size), args.repeats)
     spoken = _cpu_seconds(lambda i: make_performance(0, i, 0, args.frames), args.repeats)
-    whole = _cpu_seconds(lambda i: make_clip(0, i, 0, args.frames, args.size), args.repeats)
+    whole = _cpu_seconds(lambda i: make_clip(body, 0, i, 0, args.frames, args.size), args.repeats)
     print(f"drawing at {args.size}×{args.size}: {args.frames / drawn:.0f} frames/s per core")
     print(f"speech and controls: {args.frames / FRAME_RATE / spoken:.0f} s/s per core")
     print(f"complete clips at {args.size}×{args.size}: {args.frames / whole:.0f} frames/s per core")

@@ -45,6 +45,7 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
     """
     from data.performers.clips import make_demonstration
     from data.performers.emotion import FELT
+    from data.puppets import body
     from xactor_jax.media.image_io import write_image
     from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
 
@@ -53,7 +54,7 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
     if seconds < 1:
         raise UserError(f"{seconds} seconds of speech are too few: take at least 1.")
     frames = round(seconds * FRAME_RATE)
-    made = make_demonstration(SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, FELT.index(emotion))
+    made = make_demonstration(body, SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, FELT.index(emotion))
     write_image(folder / "portrait.png", made.portrait)
     with wave.open(str(folder / "speech.wav"), "wb") as file:
         file.setnchannels(1)

@@ -29,7 +29,7 @@ from xactor_jax.errors import UserError, exit_on_user_error
 if TYPE_CHECKING:
     import numpy as np
 
-    from data.performers.clips import Performance
+    from data.performers.performance import Performance
     from xactor_jax.actor.settings import RolloutSettings
     from xactor_jax.evaluation.drift import Rulers
     from xactor_jax.sampling.load import Stage
@@ -111,7 +111,7 @@ class Work(NamedTuple):
 def load(arguments: argparse.Namespace) -> Work:
     """Reads the checkpoints; raises `UserError` for what is wrong with any of them or their settings."""
     from data.embedded import embedded_checkpoint
-    from data.performers.build import GENERATOR
+    from data.puppets import body
     from xactor_jax.evaluation.variants import parse_variants
     from xactor_jax.sampling.load import Models, check_fit, load_stage
     from xactor_jax.sampling.pipeline import make_settings
@@ -124,7 +124,7 @@ def load(arguments: argparse.Namespace) -> Work:
         check_fit(pair)
     data_seed = 1 + arguments.seed + max(stage.config.data.seed for pair in pairs for stage in pair.present.values())
     given = {name: getattr(arguments, name) for name in ("minutes", "people", "segment_seconds", "probe_people")}
-    mark = {**given, "generator": GENERATOR, "data_seed": data_seed, "motion": motion.hash}
+    mark = {**given, "generator": body.GENERATOR, "data_seed": data_seed, "motion": motion.hash}
     settings = [make_settings(pair, variant.changed, {}).rollout for pair, variant in zip(pairs, variants, strict=True)]
     jobs = [
         Job(variant.name, pair.actor, how, {**mark, **actor_mark(arguments, pair.actor, how)})
@@ -153,11 +153,12 @@ def make_scene(arguments: argparse.Namespace, folder: Path, work: Work) -> Scene
     import numpy as np
 
     from data.performers.long import make_long_performance
+    from data.puppets import body
     from xactor_jax.sampling.pictures import frame_encoder
 
     encode = frame_encoder(work.motion.model, work.motion.variables)
     note(f"making {arguments.minutes:g} minutes of speech of {arguments.people} puppets")
-    performances = [make_long_performance(work.data_seed, i, arguments.minutes) for i in range(arguments.people)]
+    performances = [make_long_performance(body, work.data_seed, i, arguments.minutes) for i in range(arguments.people)]
     latents = true_latents(folder, work, performances, encode)
     emotion = np.stack([performance.mood.label for performance in performances])
     return Scene(performances, latents, emotion, make_rulers(arguments, work, encode, performances, latents, emotion))
@@ -168,12 +169,16 @@ def true_latents(folder: Path, work: Work, performances: list[Performance], enco
     import numpy as np
 
     from data.performers.long import iter_latents
+    from data.performers.performance import LONG
+    from data.puppets import body
     from xactor_jax.evaluation.drift import append, finished, opened, write_record
 
     path, told, model = folder / "true.f32", folder / "results" / "true.f32.json", work.motion.model
     if not (path.exists() and finished(told, work.mark)):
         told.unlink(missing_ok=True)
-        pieces = zip(*(iter_latents(one, model.image_size, encode) for one in performances), strict=True)
+        figures = [body.make_figure(work.data_seed, i, LONG) for i in range(len(performances))]
+        latents = (iter_latents(*pair, model.image_size, encode) for pair in zip(figures, performances, strict=True))
+        pieces = zip(*latents, strict=True)
         with counting("frames drawn", len(performances[0].controls)) as advance:
             append(path, (np.stack(piece) for piece in pieces), advance)
         write_record(told, {"mark": work.mark})
@@ -192,6 +197,7 @@ def make_rulers(
     import numpy as np
 
     from data.performers.long import read_person
+    from data.puppets import body
     from xactor_jax.evaluation.drift import MINUTE, Rulers
     from xactor_jax.evaluation.emotion import fit_emotion
     from xactor_jax.evaluation.motion import column, control_probe
@@ -201,7 +207,7 @@ def make_rulers(
     note("fitting probes")
     others = range(len(performances), len(performances) + arguments.probe_people)
     size = work.motion.model.image_size
-    clips = [read_person(work.data_seed, i, size, encode, PROBE_FRAMES, PROBE_STEP) for i in others]
+    clips = [read_person(body, work.data_seed, i, size, encode, PROBE_FRAMES, PROBE_STEP) for i in others]
     held = max(1, len(clips) // 5)
     probes = {"probe": control_probe(clips[held:], clips[:held]), "feelings": fit_emotion(clips, PROBE_STEP)}
     jaw = np.stack([column(performance.controls, "jaw") for performance in performances])

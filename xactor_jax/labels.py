@@ -74,7 +74,7 @@ UNITS = (
     "noseSneerRight",
     "tongueOut",
 )
-"""ARKit's names of the 52 expression units of a face, in alphabetical order; one column each, 0 at rest and 1 at full strength."""
+"""ARKit's names of the 52 expression units of a face, in alphabetical order; 0 at rest and 1 at full strength."""
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "afraid", "disgusted", "contemptuous")
 """Emotion labels, the neutral one first: intensities blend the others with it. An index of -1 means unknown.

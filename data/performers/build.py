@@ -1,4 +1,4 @@
-"""The embedded data set: clips of many puppets, split by person."""
+"""The embedded data set: clips of many performers, split by person, and by voice where voices are recorded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import functools
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,13 +14,12 @@ import rich.progress
 from etils import epath
 
 from data import storage
+from data.performers.bodies import load_body
 from data.performers.clips import make_clip
+from data.performers.voices import VoiceKind, check_voice
 from data.records import Clip, write_clips
 from xactor_jax.errors import UserError
 from xactor_jax.timing import FRAME_RATE
-
-GENERATOR = 2
-"""Version of what a puppet looks and sounds like; raise it whenever the same arguments give other records."""
 
 
 def split_persons(persons: int, seed: int) -> dict[str, list[int]]:
@@ -36,8 +36,16 @@ def split_persons(persons: int, seed: int) -> dict[str, list[int]]:
     return {split: sorted(int(person) for person in parts[split]) for split in ("train", "validation", "test")}
 
 
-def _make(job: tuple[int, int], seed: int, num_frames: int, size: int) -> Clip:
-    return make_clip(seed, *job, num_frames, size)
+class Job(NamedTuple):
+    """One clip to make."""
+
+    person: int
+    clip: int
+    split: str
+
+
+def _make(job: Job, kind: str, voice: VoiceKind, seed: int, num_frames: int, size: int) -> Clip:
+    return make_clip(load_body(kind), seed, job.person, job.clip, num_frames, size, voice=voice, split=job.split)
 
 
 @contextlib.contextmanager
@@ -51,10 +59,10 @@ def _mapper(processes: int) -> Iterator[Callable[[Callable, Iterable], Iterator]
 
 
 @contextlib.contextmanager
-def _bar(total: int, shown: bool) -> Iterator[Callable[[], None]]:
+def _bar(title: str, total: int, shown: bool) -> Iterator[Callable[[], None]]:
     columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
     with rich.progress.Progress(*columns, disable=not shown) as bar:
-        task = bar.add_task("making puppets", total=total)
+        task = bar.add_task(title, total=total)
         yield lambda: bar.advance(task)
 
 
@@ -67,25 +75,34 @@ def build(
     seed: int = 0,
     processes: int = 2,
     progress: bool = True,
+    *,
+    kind: str = "puppets",
+    voice: str = "",
 ) -> None:
-    """Writes a data set of puppets to `path`; the same records for the same arguments, however many processes.
+    """Writes a data set of performers to `path`; the same records for the same arguments, however many processes.
+
+    Args:
+        kind: the body that they have, puppets or heads.
+        voice: formant or recorded; empty for what the body has.
 
     Raises:
-        UserError: too few people or frames, or `path` holds something already.
+        UserError: too few people or frames, an unknown kind or voice, or `path` holds something already.
     """
     num_frames = round(seconds * FRAME_RATE)
     if num_frames < 1 or clips_per_person < 1 or size < 16:
-        raise UserError("puppets need at least one clip each, one frame per clip and 16 pixels a side.")
+        raise UserError(f"{kind} need at least one clip each, one frame per clip and 16 pixels a side.")
+    voice = check_voice(voice or load_body(kind).VOICE)
     storage.require_free(path)
     splits = split_persons(persons, seed)
-    make = functools.partial(_make, seed=seed, num_frames=num_frames, size=size)
+    make = functools.partial(_make, kind=kind, voice=voice, seed=seed, num_frames=num_frames, size=size)
     settings = {"persons": persons, "clips_per_person": clips_per_person, "num_frames": num_frames, "size": size, "seed": seed}
 
-    with _mapper(processes) as mapper, _bar(persons * clips_per_person, progress) as advance:
+    with _mapper(processes) as mapper, _bar(f"making {kind}", persons * clips_per_person, progress) as advance:
 
-        def clips(people: list[int]) -> Iterator[Clip]:
-            for clip in mapper(make, [(person, clip) for person in people for clip in range(clips_per_person)]):
+        def clips(split: str, people: list[int]) -> Iterator[Clip]:
+            for clip in mapper(make, [Job(person, clip, split) for person in people for clip in range(clips_per_person)]):
                 advance()
                 yield clip
 
-        write_clips(path, {split: clips(people) for split, people in splits.items()}, name="puppets", metadata=settings)
+        made = {split: clips(split, people) for split, people in splits.items()}
+        write_clips(path, made, name=kind, metadata={"kind": kind, "voice": voice, **settings})

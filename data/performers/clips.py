@@ -1,71 +1,58 @@
-"""Clips of puppets: everything drawn from (seed, person, clip)."""
+"""Clips of performers: everything drawn from (seed, person, clip)."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, Int16, UInt8
+from jaxtyping import Float, UInt8
 
-from data.performers.controls import NEUTRAL, make_controls
-from data.performers.emotion import Mood, make_mood
-from data.performers.speech import synthesise
-from data.performers.voice import Voice, make_voice
-from data.puppets import face
-from data.puppets.identity import Identity, make_identity
+from data.performers.bodies import Body, clip_name, person_name
+from data.performers.controls import NEUTRAL
+from data.performers.performance import Acting, Performance, make_performance
+from data.performers.units import expression_units
+from data.performers.voices import VoiceKind
 from data.records import Clip, encode_frames
 
 
-def person_name(person: int) -> str:
-    """Person id in the records."""
-    return f"puppet{person:05d}"
+def make_clip(
+    body: Body,
+    seed: int,
+    person: int,
+    clip: int,
+    num_frames: int,
+    size: int,
+    *,
+    voice: VoiceKind | None = None,
+    split: str = "train",
+) -> Clip:
+    """A clip of `num_frames` at 25 a second with its sound and truth; the same bytes for the same arguments.
 
-
-def clip_name(clip: int) -> str:
-    """Clip id in the records."""
-    return f"{clip:04d}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Performance:
-    """What a puppet says and does over T frames, before it is drawn."""
-
-    identity: Identity
-    voice: Voice
-    mood: Mood
-    audio: Int16[np.ndarray, "samples"]
-    controls: Float[np.ndarray, "t 14"]
-
-
-def make_performance(seed: int, person: int, clip: int, num_frames: int, emotion: int | None = None) -> Performance:
-    """The performance of a clip; its emotions are drawn, unless `emotion` (an index of `FELT`) fixes one."""
-    streams = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, person, clip]).spawn(3))
-    mood_rng, speech_rng, motion_rng = streams
-    voice = make_voice(seed, person)
-    mood = make_mood(mood_rng, num_frames, emotion)
-    speech = synthesise(voice, mood, speech_rng)
-    controls = make_controls(motion_rng, mood, speech)
-    return Performance(make_identity(seed, person), voice, mood, speech.audio, controls)
-
-
-def make_clip(seed: int, person: int, clip: int, num_frames: int, size: int) -> Clip:
-    """A clip of `num_frames` at 25 a second with its sound and truth; the same bytes for the same arguments."""
-    performance = make_performance(seed, person, clip, num_frames)
+    voice: None for the body's own kind.
+    """
+    performance = make_performance(seed, person, clip, num_frames, voice=voice or body.VOICE, split=split)
+    figure, acting = body.make_figure(seed, person, clip), performance.acting
     return Clip(
-        person=person_name(person),
+        person=person_name(body, person),
         clip=clip_name(clip),
-        frames=encode_frames(face.render(performance.identity, performance.controls, size)),
+        frames=encode_frames(figure.render(acting, size)),
         audio=performance.audio,
         emotion=performance.mood.label,
         emotion_intensity=performance.mood.intensity,
-        controls=performance.controls,
-        component_boxes=face.component_boxes(performance.identity, performance.controls),
+        controls=acting.controls,
+        units=acting.units if body.KNOWS_UNITS else acting.units[:0],
+        component_boxes=figure.component_boxes(acting),
     )
 
 
-def make_portrait(seed: int, person: int, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """The person at rest, looking ahead."""
-    return face.render(make_identity(seed, person), NEUTRAL[None], size)[0]
+def acting_of(controls: Float[np.ndarray, "t 14"]) -> Acting:
+    """Controls alone, as nobody in particular moves them, without speech."""
+    return Acting(controls, expression_units(controls))
+
+
+def make_portrait(body: Body, seed: int, person: int, size: int, clip: int = 0) -> UInt8[np.ndarray, "size size 3"]:
+    """The person of a clip at rest, looking ahead."""
+    return body.make_figure(seed, person, clip).render(acting_of(NEUTRAL[None]), size)[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +65,9 @@ class Demonstration:
 
 
 def make_demonstration(
-    seed: int, person: int, clip: int, num_frames: int, size: int, emotion: int | None = None
+    body: Body, seed: int, person: int, clip: int, num_frames: int, size: int, emotion: int | None = None
 ) -> Demonstration:
-    """What a demo needs of one person: portrait and voice as inputs, the performance as truth."""
-    performance = make_performance(seed, person, clip, num_frames, emotion)
+    """What a demo needs of one person: portrait and voice (of the test split) as inputs, the performance as truth."""
+    performance = make_performance(seed, person, clip, num_frames, emotion=emotion, voice=body.VOICE, split="test")
     waveform = performance.audio.astype(np.float32) / 32768.0
-    return Demonstration(make_portrait(seed, person, size), waveform, performance)
+    return Demonstration(make_portrait(body, seed, person, size, clip), waveform, performance)

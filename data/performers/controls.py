@@ -1,4 +1,4 @@
-"""What a puppet's face and head do while it speaks: speech, emotion and movement of their own, added up.
+"""What a performer's face and head do while they speak: speech, emotion and movement of their own, added up.
 
 Brows, smile, lids and head move with the emotion and the melody, and as much again for no reason, so that none of them can be
 told from another.
@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from data.performers.emotion import Mood
 from data.performers.motion import smooth, wander
-from data.performers.speech import Speech
+from data.performers.mouth import Speech
 from xactor_jax.labels import CONTROLS
 from xactor_jax.timing import FRAME_RATE
 

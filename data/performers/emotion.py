@@ -1,4 +1,4 @@
-"""What a puppet feels over time, and what that does to its voice and face."""
+"""What a performer feels over time, and what that does to its voice and face."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EFFECTS = {
 }
 
 FELT = tuple(EFFECTS)
-"""The emotions of puppets: the first of `EMOTIONS`."""
+"""The emotions that performers have: the first of `EMOTIONS`."""
 
 
 @dataclasses.dataclass(frozen=True)

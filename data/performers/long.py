@@ -1,7 +1,7 @@
-"""Long performances of one puppet: minutes or hours of speech whose emotion changes every few seconds, drawn piece by piece.
+"""Long performances of one person: minutes or hours of speech whose emotion changes every few seconds, drawn piece by piece.
 
 The performance itself (sound, controls, emotion of every frame) is held as a whole, its pictures are never more than a piece.
-Measured on 2026-11-24: 60 minutes take 26 s of one core of an AMD EPYC and at most 2.5 GB; 8 minutes 0.4 GB.
+Measured on 2026-11-24, of puppets: 60 minutes take 26 s of one core of an AMD EPYC and at most 2.5 GB; 8 minutes 0.4 GB.
 """
 
 from __future__ import annotations
@@ -11,21 +11,18 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from data.performers.clips import Performance, make_performance, person_name
-from data.puppets import face
+from data.performers.bodies import Body, Figure, person_name
+from data.performers.performance import LONG, Performance, make_performance
 from xactor_jax.errors import UserError
 from xactor_jax.evaluation.clips import Encoder, ReadClip
 from xactor_jax.timing import FRAME_RATE
-
-CLIP = 1_000_000
-"""Clip number of long performances, above those of data sets."""
 
 PIECE = 20 * FRAME_RATE
 """Frames that are drawn at a time."""
 
 
-def make_long_performance(seed: int, person: int, minutes: float) -> Performance:
-    """What a puppet says, feels and does; emotion of every frame in `mood.label`. The same for the same arguments.
+def make_long_performance(body: Body, seed: int, person: int, minutes: float) -> Performance:
+    """What somebody says, feels and does; emotion of every frame in `mood.label`. The same for the same arguments.
 
     Raises:
         UserError: less than a second.
@@ -33,26 +30,29 @@ def make_long_performance(seed: int, person: int, minutes: float) -> Performance
     frames = round(60 * minutes * FRAME_RATE)
     if frames < FRAME_RATE:
         raise UserError(f"a performance of {minutes:g} minutes is too short: take at least a second.")
-    return make_performance(seed, person, CLIP, frames)
+    return make_performance(seed, person, LONG, frames, voice=body.VOICE, split="test")
 
 
-def iter_frames(performance: Performance, size: int, piece: int = PIECE) -> Iterator[UInt8[np.ndarray, "_ size size 3"]]:
+def iter_frames(
+    figure: Figure, performance: Performance, size: int, piece: int = PIECE
+) -> Iterator[UInt8[np.ndarray, "_ size size 3"]]:
     """The performance drawn, at most `piece` frames at a time."""
-    pieces = (performance.controls[start : start + piece] for start in range(0, len(performance.controls), piece))
-    return (face.render(performance.identity, controls, size) for controls in pieces)
+    starts = range(0, len(performance.controls), piece)
+    return (figure.render(performance.acting[start : start + piece], size) for start in starts)
 
 
 def iter_latents(
-    performance: Performance, size: int, encode: Encoder, piece: int = PIECE
+    figure: Figure, performance: Performance, size: int, encode: Encoder, piece: int = PIECE
 ) -> Iterator[Float[np.ndarray, "_ d"]]:
     """True motion latents, at most `piece` frames at a time; `encode` is `xactor_jax.sampling.pictures.frame_encoder`'s."""
-    return (encode(frames) for frames in iter_frames(performance, size, piece))
+    return (encode(frames) for frames in iter_frames(figure, performance, size, piece))
 
 
-def read_person(seed: int, person: int, size: int, encode: Encoder, frames: int, step: int) -> ReadClip:
+def read_person(body: Body, seed: int, person: int, size: int, encode: Encoder, frames: int, step: int) -> ReadClip:
     """Every `step`-th of `frames` frames of a clip of a person, as probes take them."""
-    performance = make_performance(seed, person, CLIP, frames)
-    controls = performance.controls[::step]
-    latents = encode(face.render(performance.identity, controls, size))
+    performance = make_performance(seed, person, LONG, frames, voice=body.VOICE, split="test")
+    acting = performance.acting[::step]
+    latents = encode(body.make_figure(seed, person, LONG).render(acting, size))
     emotion = performance.mood.label[::step]
-    return ReadClip(person=person_name(person), clip=str(CLIP), latents=latents, controls=controls, emotion=emotion)
+    name = person_name(body, person)
+    return ReadClip(person=name, clip=str(LONG), latents=latents, controls=acting.controls, emotion=emotion)

@@ -1,4 +1,4 @@
-"""The sounds that puppets speak with, and sequences of them.
+"""The sounds of speech, and sequences of them.
 
 Formants are of an average adult in Hz (vowels after Peterson and Barney, 1952, "Control methods used in a study of the
 vowels", table II, men; consonants by their usual loci). Mouth targets are those of `xactor_jax.labels.CONTROLS`: jaw 0..1,
@@ -72,13 +72,22 @@ PHONEMES = tuple(
         ("j", "approximant", 65, 280, 2250, 3000, 0.7, 0.0, 3000, 1000, 0.2, 0.75, 0.0, 1.2),
         ("l", "approximant", 70, 350, 1150, 2700, 0.7, 0.0, 3000, 1000, 0.3, 0.1, 0.0, 0.8),
         ("ɹ", "approximant", 70, 320, 1150, 1600, 0.7, 0.0, 3000, 1000, 0.24, -0.25, 0.45, 1.0),
+        # English sounds of recordings, which the formant synthesiser does not draw:
+        ("θ", "fricative", 100, 350, 1400, 2500, 0.0, 0.14, 6000, 3000, 0.16, 0.1, 0.0, 2.0),
+        ("ð", "fricative", 60, 300, 1400, 2500, 0.4, 0.07, 5500, 3000, 0.16, 0.1, 0.0, 2.0),
+        ("ʒ", "fricative", 90, 300, 1800, 2500, 0.35, 0.2, 3200, 900, 0.16, -0.35, 0.65, 2.0),
+        ("ʊ", "vowel", 90, 440, 1020, 2240, 0.95, 0.0, 3000, 1000, 0.32, -0.3, 0.6, 1.0),
+        ("ɜ", "vowel", 120, 490, 1350, 1690, 0.95, 0.0, 3000, 1000, 0.4, -0.15, 0.3, 1.0),
     )
 )
 
 INDEX = {phoneme.name: i for i, phoneme in enumerate(PHONEMES)}
 BILABIALS = tuple(INDEX[name] for name in "pbm")
-VOWELS = np.array([i for i, p in enumerate(PHONEMES) if p.kind == "vowel"])
-CONSONANTS = np.array([i for i, p in enumerate(PHONEMES) if p.kind not in ("vowel", "pause")])
+DRAWN = range(INDEX["ɹ"] + 1)
+"""Of the table, what sequences are drawn from at random."""
+
+VOWELS = np.array([i for i in DRAWN if PHONEMES[i].kind == "vowel"])
+CONSONANTS = np.array([i for i in DRAWN if PHONEMES[i].kind not in ("vowel", "pause")])
 
 
 @dataclasses.dataclass(frozen=True)

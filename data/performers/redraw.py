@@ -1,31 +1,54 @@
-"""Puppets of a data set drawn again with other controls than their own, which is the truth of reenactment."""
+"""People of a data set drawn again as somebody else moves, which is the truth of reenactment."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 from etils import epath
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
-from data.performers.clips import person_name
-from data.puppets import face
-from data.puppets.identity import make_identity
+from data.performers.bodies import BODY_KINDS, Body, Figure, load_body, person_name
+from data.performers.performance import Acting
 from data.records import clips_metadata, decode_frame, open_clips
+from xactor_jax.evaluation.clips import TrueClip
 from xactor_jax.evaluation.transfer import Draw
+from xactor_jax.labels import UNITS
 
 TOLERANCE = 12.0
 """Mean difference of a frame from its record, of 255, that JPEG explains; of another person it is several times that."""
 
+RECIPE = {"persons", "clips_per_person", "size", "seed"}
+"""What the metadata of a data set of performers has at least."""
+
 
 def redrawer(path: epath.PathLike) -> Draw | None:
-    """Draws the people of a data set; None where they are no puppets, or puppets that looked otherwise."""
+    """Draws the people of a data set; None where they are no performers, or performers that looked otherwise."""
     metadata = clips_metadata(path)
-    if not {"persons", "clips_per_person", "size", "seed"} <= set(metadata):
+    kind = metadata.get("kind", "puppets")
+    if not set(metadata) >= RECIPE or kind not in BODY_KINDS:
         return None
-    numbers = {person_name(person): person for person in range(metadata["persons"])}
+    figures = _figures(load_body(kind), metadata)
 
-    def draw(person: str, controls: Float[np.ndarray, "t controls"]) -> UInt8[np.ndarray, "t h w 3"]:
-        return face.render(make_identity(metadata["seed"], numbers[person]), controls, metadata["size"])
+    def draw(target: TrueClip, driver: TrueClip) -> UInt8[np.ndarray, "t h w 3"]:
+        acting = Acting(driver.controls, np.zeros((0, len(UNITS))) if driver.units is None else driver.units)
+        return figures(target).render(acting, metadata["size"])
 
+    clip = _first_frame(path)
+    difference = draw(clip, clip).astype(float) - clip.frames
+    return draw if np.abs(difference).mean() < TOLERANCE else None
+
+
+def _first_frame(path: epath.PathLike) -> TrueClip:
     record = open_clips(path, "test")[0]
-    again = draw(record["person"], record["controls"][:1])[0].astype(float)
-    return draw if np.abs(again - decode_frame(record["frames"][0])).mean() < TOLERANCE else None
+    frames = decode_frame(record["frames"][0])[None]
+    names = {name: record[name] for name in ("person", "clip")}
+    truth = {name: record[name][:1] for name in ("controls", "units")}
+    return TrueClip(frames=frames, waveform=np.zeros(0, np.float32), **names, **truth)
+
+
+def _figures(body: Body, metadata: Mapping[str, Any]) -> Callable[[TrueClip], Figure]:
+    """The person of a clip as they look in it."""
+    numbers = {person_name(body, person): person for person in range(metadata["persons"])}
+    return lambda clip: body.make_figure(metadata["seed"], numbers[clip.person], int(clip.clip))

@@ -1,15 +1,15 @@
-"""A contact sheet: people in rows, one control or emotion after another in columns."""
+"""Contact sheets: many people at rest, or some in rows and one control or emotion after another in columns."""
 
 from __future__ import annotations
 
-import cv2
+import math
+
 import numpy as np
-from etils import epath
 from jaxtyping import Float, UInt8
 
+from data.performers.bodies import Body
+from data.performers.clips import acting_of, make_portrait
 from data.performers.controls import NEUTRAL
-from data.puppets import face
-from data.puppets.identity import make_identity
 from xactor_jax.labels import CONTROLS
 
 EXPRESSIONS = (
@@ -41,14 +41,17 @@ def expression_controls() -> Float[np.ndarray, "n 14"]:
     return rows
 
 
-def contact_sheet(seed: int, persons: int, size: int) -> UInt8[np.ndarray, "h w 3"]:
+def contact_sheet(body: Body, seed: int, persons: int, size: int) -> UInt8[np.ndarray, "h w 3"]:
     """People 0 to `persons` - 1 in rows, `EXPRESSIONS` in columns."""
-    controls = expression_controls()
-    rows = [np.concatenate(list(face.render(make_identity(seed, person), controls, size)), axis=1) for person in range(persons)]
+    acting = acting_of(expression_controls())
+    rows = [np.concatenate(list(body.make_figure(seed, person, 0).render(acting, size)), axis=1) for person in range(persons)]
     return np.concatenate(rows, axis=0)
 
 
-def write_contact_sheet(path: epath.PathLike, seed: int, persons: int, size: int) -> None:
-    """Writes the sheet as PNG."""
-    data = cv2.imencode(".png", contact_sheet(seed, persons, size)[..., ::-1])[1].tobytes()
-    epath.Path(path).write_bytes(data)
+def portrait_sheet(body: Body, seed: int, persons: int, size: int) -> UInt8[np.ndarray, "h w 3"]:
+    """People 0 to `persons` - 1 at rest, row by row, in a sheet about as wide as it is high."""
+    columns = math.ceil(math.sqrt(persons))
+    pictures = [make_portrait(body, seed, person, size) for person in range(persons)]
+    pictures += [np.zeros_like(pictures[0])] * (-persons % columns)
+    rows = [np.concatenate(pictures[start : start + columns], axis=1) for start in range(0, len(pictures), columns)]
+    return np.concatenate(rows, axis=0)

@@ -1,4 +1,4 @@
-"""Speech of a puppet: a sequence of sounds → waveform and the mouth that makes it.
+"""The formant synthesiser: a sequence of sounds → waveform and the mouth that makes it.
 
 Source and filter (Klatt, 1980, "Software for a cascade/parallel formant synthesizer"), at frequency f and time t:
 
@@ -7,12 +7,8 @@ Source and filter (Klatt, 1980, "Software for a cascade/parallel formant synthes
     G(f; c, w) = exp(-(f - c)² / 2 w²)                                  friction                                          (3)
 
 E is a train of glottal pulses (harmonics falling as k^-tilt), N white noise; the filter changes every 4 ms and is applied by
-overlap-add of short Fourier transforms. Targets of neighbouring sounds blend by dominance (Cohen and Massaro, 1993):
-
-    x(t) = Σ_p (g * D_p x_p)(t) / Σ_p (g * D_p)(t)                                                                        (4)
-
-with g a Gaussian and D_p the dominance of sound p while it lasts. The jaw opens with stress and emotion, and with it rise F1
-and loudness: the sound carries what the mouth does.
+overlap-add of short Fourier transforms. Targets of neighbouring sounds blend as those of the mouth (`data.performers.mouth`).
+The jaw opens with stress and emotion, and with it rise F1 and loudness: the sound carries what the mouth does.
 """
 
 from __future__ import annotations
@@ -20,16 +16,16 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, Int16
+from jaxtyping import Float
 
 from data.performers import phonemes
 from data.performers.emotion import Mood
 from data.performers.motion import smooth, wander
+from data.performers.mouth import TICKS_PER_FRAME, Speech, blend, effort_of, mouth_tracks, per_frame, per_tick
 from data.performers.phonemes import TICK_RATE, Utterance, property_of
 from data.performers.voice import Voice
-from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME
+from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
 
-TICKS_PER_FRAME = TICK_RATE // FRAME_RATE
 HOP = SAMPLE_RATE // TICK_RATE
 WINDOW, FFT = 4 * HOP, 8 * HOP
 BLOCK = 2500
@@ -37,20 +33,6 @@ BLOCK = 2500
 
 _BANDWIDTHS = (80.0, 100.0, 140.0, 220.0, 300.0)
 _LEVEL = 0.06  # of full scale, for voice of unit amplitude
-
-
-@dataclasses.dataclass(frozen=True)
-class Speech:
-    """What was said: waveform, and at every frame the mouth, loudness (about 0 to 1), melody (octaves) and stress."""
-
-    audio: Int16[np.ndarray, "samples"]
-    jaw: Float[np.ndarray, "t"]
-    lip_width: Float[np.ndarray, "t"]
-    lip_round: Float[np.ndarray, "t"]
-    loudness: Float[np.ndarray, "t"]
-    melody: Float[np.ndarray, "t"]
-    stress: Float[np.ndarray, "t"]
-    utterance: Utterance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,45 +49,12 @@ class _Tracks:
     brightness: np.ndarray
 
 
-def _per_tick(values: Float[np.ndarray, "t"]) -> Float[np.ndarray, "ticks"]:
-    """Values of video frames, at the ticks inside them."""
-    frames = len(values)
-    ticks = (np.arange(frames * TICKS_PER_FRAME) + 0.5) / TICKS_PER_FRAME - 0.5
-    return np.interp(ticks, np.arange(frames), values)
-
-
-def _per_frame(values: Float[np.ndarray, "ticks"]) -> Float[np.ndarray, "t"]:
-    """The mean over each video frame."""
-    return values.reshape(-1, TICKS_PER_FRAME).mean(axis=1)
-
-
-def _blend(utterance: Utterance, values: np.ndarray, deviation: float, dominance: np.ndarray) -> np.ndarray:
-    """Equation 4; `values` and `dominance` per sound, `deviation` in ms."""
-    weight = utterance.spread(dominance)
-    ticks = deviation * TICK_RATE / 1000.0
-    return smooth(weight * utterance.spread(values), ticks) / smooth(weight, ticks)
-
-
-def _effort(utterance: Utterance, mood: Mood) -> Float[np.ndarray, "ticks"]:
-    """How strongly each moment is articulated: stress times what the emotion asks for."""
-    return smooth(utterance.spread(utterance.stress), 0.03 * TICK_RATE) * _per_tick(mood.effect("articulation"))
-
-
-def _mouth(utterance: Utterance, effort: np.ndarray) -> dict[str, np.ndarray]:
-    dominance = property_of("dominance")[utterance.phoneme]
-    tracks = {
-        n: _blend(utterance, property_of(n)[utterance.phoneme], 24.0, dominance) for n in ("jaw", "lip_width", "lip_round")
-    }
-    tracks["jaw"] = np.clip(tracks["jaw"] * effort, 0.0, 1.0)
-    return tracks
-
-
 def _melody(utterance: Utterance, mood: Mood, rng: np.random.Generator) -> Float[np.ndarray, "ticks"]:
     """Octaves above the speaker's level: falling over the phrase, rising with stress, wandering; wider where the emotion is."""
     fall = 0.16 - 0.36 * utterance.spread(utterance.place)
     accent = 0.55 * (utterance.spread(utterance.stress) - 1.0)
     drift = 0.07 * wander(rng, fall.size, 0.25 * TICK_RATE)
-    return smooth(fall + accent + drift, 0.04 * TICK_RATE) * _per_tick(mood.effect("f0_range"))
+    return smooth(fall + accent + drift, 0.04 * TICK_RATE) * per_tick(mood.effect("f0_range"))
 
 
 def _release(utterance: Utterance) -> Float[np.ndarray, "ticks"]:
@@ -119,26 +68,26 @@ def _release(utterance: Utterance) -> Float[np.ndarray, "ticks"]:
 
 def _formants(utterance: Utterance, voice: Voice, effort: np.ndarray) -> Float[np.ndarray, "ticks 5"]:
     weight = np.where(utterance.phoneme == 0, 0.05, 1.0)
-    tracks = [_blend(utterance, property_of(n)[utterance.phoneme], 16.0, weight) for n in ("f1", "f2", "f3")]
+    tracks = [blend(utterance, property_of(n)[utterance.phoneme], 16.0, weight) for n in ("f1", "f2", "f3")]
     tracks[0] = tracks[0] * (0.75 + 0.25 * np.clip(effort, 0.5, 1.5))
     return voice.formant_scale * np.stack([*tracks, *(np.full_like(effort, f) for f in (3500.0, 4600.0))], axis=1)
 
 
 def _tracks(utterance: Utterance, voice: Voice, mood: Mood, effort: np.ndarray, melody: np.ndarray) -> _Tracks:
     column = {n: property_of(n)[utterance.phoneme] for n in ("voice", "noise", "noise_centre", "noise_width")}
-    loud = _per_tick(mood.effect("loudness")) * (0.5 + 0.5 * effort)
+    loud = per_tick(mood.effect("loudness")) * (0.5 + 0.5 * effort)
     quick = 0.006 * TICK_RATE
     voiced = smooth(utterance.spread(column["voice"]), quick) * loud
-    share = np.clip(voice.breathiness + _per_tick(mood.effect("breath")), 0.0, 0.6)
+    share = np.clip(voice.breathiness + per_tick(mood.effect("breath")), 0.0, 0.6)
     return _Tracks(
-        f0=voice.f0 * _per_tick(mood.effect("f0")) * 2.0**melody,
+        f0=voice.f0 * per_tick(mood.effect("f0")) * 2.0**melody,
         formants=_formants(utterance, voice, effort),
         voice=voiced * (1.0 - 0.5 * share),
         friction=smooth(utterance.spread(column["noise"]) * _release(utterance), 0.6 * quick) * loud,
         friction_centre=utterance.spread(column["noise_centre"]) * voice.formant_scale**0.5,
         friction_width=utterance.spread(column["noise_width"]),
         breath=voiced * share,
-        brightness=_per_tick(mood.effect("brightness")),
+        brightness=per_tick(mood.effect("brightness")),
     )
 
 
@@ -188,20 +137,20 @@ def _filter(pulses: np.ndarray, noise: np.ndarray, tracks: _Tracks) -> Float[np.
 def synthesise(voice: Voice, mood: Mood, rng: np.random.Generator) -> Speech:
     """Something said in a voice and mood, for as many frames as the mood has; 640 samples to each."""
     frames = len(mood.label)
-    utterance = phonemes.make_utterance(rng, frames * TICKS_PER_FRAME, voice, _per_tick(mood.effect("rate")))
-    effort = _effort(utterance, mood)
+    utterance = phonemes.make_utterance(rng, frames * TICKS_PER_FRAME, voice, per_tick(mood.effect("rate")))
+    effort = effort_of(utterance, mood)
     melody = _melody(utterance, mood, rng)
     tracks = _tracks(utterance, voice, mood, effort, melody)
     noise = rng.normal(size=frames * SAMPLES_PER_FRAME)
     wave = _LEVEL * _filter(_pulses(tracks.f0, voice, rng), noise, tracks)
     audio = np.round(32767.0 * np.tanh(wave)).astype(np.int16)
-    mouth = {name: _per_frame(track) for name, track in _mouth(utterance, effort).items()}
+    mouth = {name: per_frame(track) for name, track in mouth_tracks(utterance, effort).items()}
     loudness, stress = tracks.voice + tracks.friction, utterance.spread(utterance.stress * (utterance.phoneme > 0))
     return Speech(
         audio=audio,
         **mouth,
-        loudness=_per_frame(loudness),
-        melody=_per_frame(melody),
-        stress=_per_frame(smooth(stress, 0.05 * TICK_RATE)),
+        loudness=per_frame(loudness),
+        melody=per_frame(melody),
+        stress=per_frame(smooth(stress, 0.05 * TICK_RATE)),
         utterance=utterance,
     )

@@ -11,15 +11,17 @@ import pytest
 
 from data import records
 from data.performers.build import build, split_persons
-from data.performers.clips import make_clip, make_demonstration, make_performance, make_portrait
+from data.performers.clips import make_clip, make_demonstration, make_portrait
 from data.performers.controls import LIMITS
 from data.performers.emotion import FELT
+from data.performers.performance import make_performance
+from data.puppets import body
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS
 
 
 def test_same_numbers_same_bytes():
-    a, b = (make_clip(3, 4, 5, 8, 48) for _ in range(2))
+    a, b = (make_clip(body, 3, 4, 5, 8, 48) for _ in range(2))
     for name, value in vars(a).items():
         if isinstance(value, np.ndarray):
             np.testing.assert_array_equal(value, getattr(b, name))
@@ -29,14 +31,14 @@ def test_same_numbers_same_bytes():
 
 @pytest.mark.parametrize("numbers", [(4, 4, 5), (3, 5, 5), (3, 4, 6)])
 def test_another_seed_person_or_clip_is_another_clip(numbers):
-    a, b = make_clip(3, 4, 5, 30, 32), make_clip(*numbers, 30, 32)
+    a, b = make_clip(body, 3, 4, 5, 30, 32), make_clip(body, *numbers, 30, 32)
     assert list(a.frames) != list(b.frames)
     assert np.any(a.audio != b.audio)
     assert np.any(a.controls != b.controls)
 
 
 def test_clip_fits_together():
-    clip = make_clip(0, 1, 2, 13, 64)
+    clip = make_clip(body, 0, 1, 2, 13, 64)
     clip.validate()
     assert records.decode_frame(clip.frames[0]).shape == (64, 64, 3)
     assert clip.controls.shape == (13, 14)
@@ -75,8 +77,8 @@ def test_emotion_shows_in_the_controls():
 
 
 def test_demonstration_is_the_person_of_the_portrait():
-    demonstration = make_demonstration(0, 7, 1, 20, 64, emotion=1)
-    np.testing.assert_array_equal(demonstration.portrait, make_portrait(0, 7, 64))
+    demonstration = make_demonstration(body, 0, 7, 1, 20, 64, emotion=1)
+    np.testing.assert_array_equal(demonstration.portrait, make_portrait(body, 0, 7, 64))
     assert demonstration.waveform.shape == (20 * 640,)
     assert 0.01 < np.abs(demonstration.waveform).max() <= 1.0
     assert set(demonstration.performance.mood.label) == {1}
@@ -98,7 +100,7 @@ def test_built_data_set_holds_the_clips(tmp_path):
         source = records.open_clips(tmp_path / "d", split)
         names[split] = set(source.persons)
         assert len(source) == 2 * len(people)
-        expected = make_clip(5, people[0], 1, 5, 32)
+        expected = make_clip(body, 5, people[0], 1, 5, 32)
         assert source[1]["frames"] == list(expected.frames)
         np.testing.assert_array_equal(source[1]["audio"], expected.audio)
         np.testing.assert_array_equal(source[1]["emotion_intensity"], expected.emotion_intensity)

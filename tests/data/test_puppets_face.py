@@ -7,7 +7,7 @@ import pytest
 
 from data.performers.controls import LIMITS, NEUTRAL
 from data.performers.sheet import EXPRESSIONS, contact_sheet
-from data.puppets import face
+from data.puppets import body, face
 from data.puppets.identity import HAIR_STYLES, luminance, make_identity
 from data.puppets.pose import Pose
 from xactor_jax.labels import CONTROLS
@@ -136,7 +136,7 @@ def test_everybody_is_somebody_else_and_can_be_read():
 
 
 def test_contact_sheet():
-    assert contact_sheet(0, 2, 32).shape == (64, 32 * len(EXPRESSIONS), 3)
+    assert contact_sheet(body, 0, 2, 32).shape == (64, 32 * len(EXPRESSIONS), 3)
 
 
 def test_expression_is_read_linearly_from_the_pixels_of_one_person():

@@ -7,7 +7,8 @@ import pytest
 
 from data.performers.emotion import FELT
 from data.performers.long import iter_frames, iter_latents, make_long_performance, read_person
-from data.puppets import face
+from data.performers.performance import LONG
+from data.puppets import body
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS
 
@@ -16,15 +17,15 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def minute():
-    return make_long_performance(3, 4, 1.0)
+    return make_long_performance(body, 3, 4, 1.0)
 
 
 def test_it_lasts_as_long_as_asked_and_is_the_same_again(minute):
     assert minute.audio.shape == (60 * 16_000,) and minute.controls.shape == (1500, len(CONTROLS))
-    again = make_long_performance(3, 4, 1.0)
+    again = make_long_performance(body, 3, 4, 1.0)
     np.testing.assert_array_equal(minute.audio, again.audio)
     np.testing.assert_array_equal(minute.controls, again.controls)
-    assert not np.array_equal(minute.controls, make_long_performance(3, 5, 1.0).controls)
+    assert not np.array_equal(minute.controls, make_long_performance(body, 3, 5, 1.0).controls)
 
 
 def test_emotion_changes_over_time_and_is_known_of_every_frame(minute):
@@ -35,20 +36,21 @@ def test_emotion_changes_over_time_and_is_known_of_every_frame(minute):
 
 
 def test_pieces_are_the_whole(minute):
-    short = make_long_performance(3, 4, 3 / 60)
-    whole = face.render(short.identity, short.controls, SIZE)
-    parts = list(iter_frames(short, SIZE, piece=32))
+    short = make_long_performance(body, 3, 4, 3 / 60)
+    figure = body.make_figure(3, 4, LONG)
+    whole = figure.render(short.acting, SIZE)
+    parts = list(iter_frames(figure, short, SIZE, piece=32))
     assert [len(part) for part in parts] == [32, 32, 11]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     encode = lambda frames: frames.reshape(len(frames), -1).mean(axis=1, keepdims=True).astype(np.float32)
-    np.testing.assert_array_equal(np.concatenate(list(iter_latents(short, SIZE, encode, piece=32))), encode(whole))
+    np.testing.assert_array_equal(np.concatenate(list(iter_latents(figure, short, SIZE, encode, piece=32))), encode(whole))
 
 
 def test_probes_see_every_fifth_frame():
     seen = []
     encode = lambda frames: seen.append(frames) or np.zeros((len(frames), 2), np.float32)
-    clip = read_person(3, 4, SIZE, encode, 50, 5)
-    whole = read_person(3, 4, SIZE, encode, 50, 1)
+    clip = read_person(body, 3, 4, SIZE, encode, 50, 5)
+    whole = read_person(body, 3, 4, SIZE, encode, 50, 1)
     np.testing.assert_array_equal(seen[0], seen[1][::5])
     np.testing.assert_array_equal(clip.controls, whole.controls[::5])
     np.testing.assert_array_equal(clip.emotion, whole.emotion[::5])
@@ -57,4 +59,4 @@ def test_probes_see_every_fifth_frame():
 
 def test_less_than_a_second_is_refused():
     with pytest.raises(UserError, match="too short"):
-        make_long_performance(0, 0, 0.01)
+        make_long_performance(body, 0, 0, 0.01)

@@ -9,9 +9,9 @@ import pytest
 import scipy.signal
 
 from data.performers import phonemes, speech
-from data.performers.clips import make_performance
 from data.performers.emotion import EFFECTS, FELT, Mood, make_mood
 from data.performers.motion import smooth, wander
+from data.performers.performance import make_performance
 from data.performers.phonemes import INDEX, PHONEMES, TICK_RATE, Utterance
 from data.performers.voice import Voice, make_voice
 from xactor_jax.labels import CONTROLS

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.performers.bodies import person_name
 from data.performers.build import build
-from data.performers.clips import make_performance, person_name
+from data.performers.performance import make_performance
 from data.performers.redraw import redrawer
-from data.puppets import face
+from data.puppets import body, face
 from data.puppets.identity import make_identity
 from data.records import decode_frame, open_clips
 from xactor_jax.evaluation import side_by_side
@@ -17,18 +18,22 @@ from xactor_jax.evaluation.identity import face_pixels, fit_identity
 from xactor_jax.evaluation.transfer import make_cases, transfer, transfer_scores
 
 SIZE, FRAMES, PEOPLE, SEED = 48, 12, 12, 77
-NAMES = {person_name(person): person for person in range(PEOPLE)}
+NAMES = {person_name(body, person): person for person in range(PEOPLE)}
 
 
-def draw(person, controls):
+def drawn(person, controls):
     return face.render(make_identity(SEED, NAMES[person]), controls, SIZE)
+
+
+def draw(target, driver):
+    return drawn(target.person, driver.controls)
 
 
 def clip_of(person: int, clip: int, frames: int = FRAMES) -> TrueClip:
     controls = make_performance(SEED, person, clip, frames).controls.astype(np.float32)
-    name = person_name(person)
+    name = person_name(body, person)
     empty = np.zeros(0, np.float32)
-    return TrueClip(person=name, clip=str(clip), frames=draw(name, controls), waveform=empty, controls=controls)
+    return TrueClip(person=name, clip=str(clip), frames=drawn(name, controls), waveform=empty, controls=controls)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,7 @@ def test_every_portrait_is_driven_by_somebody_else(scene):
     for k, (target, driver) in enumerate(zip(cases.targets, cases.drivers, strict=True)):
         np.testing.assert_array_equal(cases.references[k], by_name[target].frames[0])
         np.testing.assert_array_equal(cases.driver[k], by_name[driver].frames)
-        np.testing.assert_array_equal(cases.true[k], draw(target, by_name[driver].controls))
+        np.testing.assert_array_equal(cases.true[k], drawn(target, by_name[driver].controls))
         np.testing.assert_allclose(cases.true_motion[k], cases.true[k].mean(axis=(1, 2)), rtol=1e-5)
 
 
@@ -116,8 +121,10 @@ def test_renderers_side_by_side(scene):
 def test_people_of_a_data_set_are_drawn_again(tmp_path):
     build(tmp_path / "puppets", persons=4, clips_per_person=1, seconds=0.4, size=32, seed=5, processes=1, progress=False)
     record = open_clips(tmp_path / "puppets", "test")[0]
-    again = redrawer(tmp_path / "puppets")(record["person"], record["controls"])
+    names = {name: record[name] for name in ("person", "clip", "controls", "units")}
     frames = np.stack([decode_frame(frame) for frame in record["frames"]])
+    clip = TrueClip(frames=frames, waveform=np.zeros(0, np.float32), **names)
+    again = redrawer(tmp_path / "puppets")(clip, clip)
     assert again.shape == frames.shape and np.abs(again.astype(int) - frames).mean() < 6
     index = tmp_path / "puppets" / "index.json"
     index.write_text(index.read_text().replace('"seed": 5', '"seed": 6'))

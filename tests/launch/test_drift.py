@@ -56,6 +56,7 @@ def test_the_motion_is_what_the_actor_performs(folder, tiny):
     import jax
 
     from data.performers.long import make_long_performance
+    from data.puppets import body
     from xactor_jax.audio.log_mel import log_mel_features
     from xactor_jax.sampling.load import Models, load_stage
     from xactor_jax.sampling.pipeline import make_settings
@@ -66,7 +67,10 @@ def test_the_motion_is_what_the_actor_performs(folder, tiny):
     motion, actor = load_stage("motion", tiny["motion"]), load_stage("actor", tiny["actor"])
     seed = json.loads((out / "results" / "plain.json").read_text())["mark"]["data_seed"]
     audio = np.stack(
-        [log_mel_features(make_long_performance(seed, i, SECONDS / 60).audio.astype(np.float32) / 32768) for i in range(PEOPLE)]
+        [
+            log_mel_features(make_long_performance(body, seed, i, SECONDS / 60).audio.astype(np.float32) / 32768)
+            for i in range(PEOPLE)
+        ]
     )
     key = jax.random.fold_in(jax.random.key(0), 0)
     settings = make_settings(Models(motion, actor), {}, {}).rollout

@@ -82,13 +82,15 @@ def pictures(path) -> np.ndarray:
 
 def puppet_video(folder: pathlib.Path) -> tuple[str, str, np.ndarray]:
     """A portrait of one puppet; a video of another at 50 frames a second on a wide picture, with its sound; the sound."""
-    from data.performers.clips import make_performance, make_portrait
-    from data.puppets import face
+    from data.performers.clips import make_portrait
+    from data.performers.performance import make_performance
+    from data.puppets import body
 
-    write_image(folder / "p.png", make_portrait(250_802_944, 7, 128))
+    write_image(folder / "p.png", make_portrait(body, 250_802_944, 7, 128))
     performance = make_performance(250_802_944, 3, 0, 25)
+    pictures = body.make_figure(250_802_944, 3, 0).render(performance.acting, 128)
     frames = np.full((50, 160, 240, 3), 128, np.uint8)
-    frames[:, 16:144, 60:188] = np.repeat(face.render(performance.identity, performance.controls, 128), 2, axis=0)
+    frames[:, 16:144, 60:188] = np.repeat(pictures, 2, axis=0)
     sound = performance.audio.astype(np.float32) / 32768
     write_media(folder / "d.mp4", frames, fps=50, audio=sound, audio_rate=16_000, layout="mono")
     return str(folder / "p.png"), str(folder / "d.mp4"), sound

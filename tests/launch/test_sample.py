@@ -102,9 +102,10 @@ def test_options_reach_the_samplers(program, inputs, out):
 def faces_picture(path: pathlib.Path, repository: pathlib.Path, count: int) -> str:
     """Puppets side by side, whose faces the bundled cascade finds."""
     from data.performers.clips import make_portrait
+    from data.puppets import body
     from xactor_jax.media.faces import HaarDetector
 
-    portraits = (make_portrait(0, person, 256) for person in range(40))
+    portraits = (make_portrait(body, 0, person, 256) for person in range(40))
     framed = (cv2.copyMakeBorder(portrait, 20, 20, 20, 20, cv2.BORDER_REPLICATE) for portrait in portraits)
     clear = (image for image in framed if max([face.score for face in HaarDetector().detect(image)], default=0) > 16)
     row = list(itertools.islice(clear, count))

@@ -13,7 +13,7 @@ Encoder = Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, "n d"]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrueClip:
-    """A clip of T frames with its sound, its true controls, and the emotion of each frame where that is known."""
+    """A clip of T frames with its sound, its true controls, and the emotion and expression units of each frame where known."""
 
     person: str
     clip: str
@@ -21,6 +21,7 @@ class TrueClip:
     waveform: Float[np.ndarray, "samples"]
     controls: Float[np.ndarray, "t controls"]
     emotion: Int[np.ndarray, "t"] | None = None
+    units: Float[np.ndarray, "_ units"] | None = None  # no rows where they are not known
 
     def cut(self, frames: int, samples_per_frame: int) -> TrueClip:
         """Its first `frames` frames."""
@@ -30,12 +31,14 @@ class TrueClip:
             waveform=self.waveform[: frames * samples_per_frame],
             controls=self.controls[:frames],
             emotion=None if self.emotion is None else self.emotion[:frames],
+            units=None if self.units is None else self.units[:frames],
         )
 
     def every(self, step: int) -> TrueClip:
         """Every `step`-th frame, for probes, which take frames one by one; without the sound."""
         emotion = None if self.emotion is None else self.emotion[::step]
-        thinned = dict(frames=self.frames[::step], controls=self.controls[::step], emotion=emotion)
+        units = None if self.units is None else self.units[::step]
+        thinned = dict(frames=self.frames[::step], controls=self.controls[::step], emotion=emotion, units=units)
         return dataclasses.replace(self, waveform=self.waveform[:0], **thinned)
 
 
@@ -48,11 +51,12 @@ class ReadClip:
     latents: Float[np.ndarray, "t d"]
     controls: Float[np.ndarray, "t controls"]
     emotion: Int[np.ndarray, "t"] | None = None
+    units: Float[np.ndarray, "_ units"] | None = None  # no rows where they are not known
 
 
 def read(encode: Encoder, clip: TrueClip) -> ReadClip:
     """The clip with its motion latents in place of its frames."""
-    same = {name: getattr(clip, name) for name in ("person", "clip", "controls", "emotion")}
+    same = {name: getattr(clip, name) for name in ("person", "clip", "controls", "emotion", "units")}
     return ReadClip(latents=encode(clip.frames), **same)
 
 

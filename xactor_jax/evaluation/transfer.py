@@ -1,6 +1,6 @@
 """Reenactment across people: one person's motion on another's portrait, held against what that other person would look like.
 
-Puppets make it knowable: the truth is the target drawn under the driver's controls. Beside it stand the target's reference
+Performers make it knowable: the truth is the target drawn under the driver's controls. Beside it stand the target's reference
 repeated, and the target driven by motion read from the truth itself, where only the driver is another.
 """
 
@@ -18,8 +18,8 @@ from xactor_jax.evaluation.identity import IdentityProbe
 from xactor_jax.evaluation.video import Render, Videos, scores_against
 from xactor_jax.sampling.pictures import fit_size
 
-Draw = Callable[[str, Float[np.ndarray, "t controls"]], UInt8[np.ndarray, "t h w 3"]]
-"""Frames of a person, by name, under controls."""
+Draw = Callable[[TrueClip, TrueClip], UInt8[np.ndarray, "t h w 3"]]
+"""Frames of the person of the first clip, moving as the person of the second does."""
 
 
 class Cases(NamedTuple):
@@ -51,7 +51,7 @@ def make_cases(clips: Sequence[TrueClip], latents: Sequence[ReadClip], encode: E
     pairs = [(i, j) for i, j in enumerate(order) if clips[i].person != clips[j].person]
     if not pairs:
         return None
-    drawn = [draw(clips[i].person, clips[j].controls) for i, j in pairs]
+    drawn = [draw(clips[i], clips[j]) for i, j in pairs]
     side = clips[0].frames.shape[1]
     return Cases(
         targets=[clips[i].person for i, _ in pairs],

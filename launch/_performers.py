@@ -1,0 +1,73 @@
+"""What `puppets.py` and `heads.py` share: a data set of performers, sheets of them, or one clip with sound."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from xactor_jax.errors import UserError, exit_on_user_error
+
+
+def parser(about: str) -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", help="folder of the data set, local or gs://; must not exist")
+    parser.add_argument("--sheet", help="PNG file of --persons people at rest")
+    parser.add_argument("--contact_sheet", help="PNG file of at most 12 people (rows) and expressions (columns)")
+    parser.add_argument("--clip", help="mp4 file of one clip with its sound")
+    parser.add_argument("--person", type=int, default=0, help="who is seen in --clip")
+    parser.add_argument("--persons", type=int, default=48)
+    parser.add_argument("--clips-per-person", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip")
+    parser.add_argument("--size", type=int, default=64, help="pixels a side")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--voice", default="", help="formant or recorded; default: what these performers have")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    return parser
+
+
+def write_sheets(args: argparse.Namespace, kind: str) -> None:
+    """The sheets that were asked for."""
+    from data.performers.bodies import load_body
+    from data.performers.sheet import contact_sheet, portrait_sheet
+    from xactor_jax.media.image_io import write_image
+
+    body = load_body(kind)
+    if args.sheet:
+        write_image(args.sheet, portrait_sheet(body, args.seed, args.persons, args.size))
+    if args.contact_sheet:
+        write_image(args.contact_sheet, contact_sheet(body, args.seed, min(args.persons, 12), args.size))
+
+
+def write_clip(args: argparse.Namespace, kind: str) -> None:
+    """One clip as mp4, with metadata that says that it is synthetic."""
+    import numpy as np
+
+    from data.performers.bodies import load_body
+    from data.performers.performance import make_performance
+    from data.performers.voices import check_voice
+    from xactor_jax.media.video_io import VideoWriter
+    from xactor_jax.timing import FRAME_RATE
+
+    body = load_body(kind)
+    frames = round(args.seconds * FRAME_RATE)
+    performance = make_performance(args.seed, args.person, 0, frames, voice=check_voice(args.voice or body.VOICE))
+    pictures = body.make_figure(args.seed, args.person, 0).render(performance.acting, args.size)
+    with VideoWriter(args.clip, args.size, audio=performance.audio.astype(np.float32) / 32768.0) as writer:
+        writer.write(pictures)
+
+
+def run(about: str, kind: str) -> None:
+    """Does what the command line asks for."""
+    args = parser(about).parse_args()
+    with exit_on_user_error():
+        if not (args.out or args.sheet or args.contact_sheet or args.clip):
+            raise UserError("nothing to make: give --out DIR for a data set, --sheet FILE.png or --clip FILE.mp4.")
+        write_sheets(args, kind)
+        if args.clip:
+            write_clip(args, kind)
+        if args.out:
+            from data.performers.build import build
+
+            sizes = (args.persons, args.clips_per_person, args.seconds, args.size, args.seed, args.processes)
+            build(args.out, *sizes, kind=kind, voice=args.voice)
