@@ -56,6 +56,9 @@ class Mesh:
     """Shape targets, such as `nose/nose-hump-incr` or `macrodetails/asian-female-old`."""
     masks: Mapping[str, UInt8[np.ndarray, "512 512"]]
     """Where in the skin's texture something is; row 0 is v = 1."""
+    rings: Mapping[str, Int32[np.ndarray, "k n"]]
+    """Rings of vertices about the openings `eye_left`, `eye_right` and `mouth`, from the inside of lids and lips outwards, in
+    step with one another: along each, from a corner over the upper lid or lip to the other corner and back."""
     hair: Int32[np.ndarray, "h 3"]
     """Triangles of vertices: a closed long mane about head and back that follows the targets; no part of the picture."""
 
@@ -78,6 +81,10 @@ def _targets(file: Mapping[str, np.ndarray], kind: str) -> dict[str, Target]:
     return {name: Target(i, d.astype(np.float32) * np.float32(STEP)) for name, i, d in parts}
 
 
+def _group(file: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(prefix): value for key, value in file.items() if key.startswith(prefix)}
+
+
 def dense(target: Target, vertices: int) -> Float32[np.ndarray, "v 3"]:
     """The target as displacements of all vertices."""
     out = np.zeros((vertices, 3), np.float32)
@@ -98,6 +105,7 @@ def load_mesh() -> Mesh:
         part=file["part"],
         units=np.stack([dense(units[name], len(file["vertices"])) for name in UNITS]),
         targets=_targets(file, "target"),
-        masks={key.removeprefix("mask_"): value for key, value in file.items() if key.startswith("mask_")},
+        masks=_group(file, "mask_"),
+        rings=_group(file, "rings_"),
         hair=file["hair"],
     )

