@@ -1,0 +1,182 @@
+"""Pictures of a person: (model, shape, scene, controls and units over time) → frames, and where eyes and mouth are in them.
+
+Visibility is decided on a grid of `SUPERSAMPLING`² points a pixel; light is averaged over them before the tone curve. Frames
+do not depend on each other, but all are framed by one square (`frame_clip`).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+from data.heads import background, shadow
+from data.heads.camera import Framing, Lens, Pose, project
+from data.heads.light import unit
+from data.heads.model import Model
+from data.heads.raster import Fragments, barycentrics, rasterise
+from data.heads.scene import Scene
+from data.heads.sensor import develop
+from data.heads.shading import Eyes, eye_colour, eye_highlight, linear, linear_of_display, lit
+from data.heads.shape import Shape, express
+from data.heads.stage import Atlas, Body, make_body, shadow_box
+from xactor_jax.labels import CONTROLS
+
+SUPERSAMPLING = 2
+
+LOOK = np.radians(28.0)
+"""How far eyes turn at gaze 1."""
+
+GAZE_X, GAZE_Y = CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")
+
+_COVERAGE = np.array([32, 160, 224, 96], np.uint8)
+"""Opacities beyond which the points of a pixel are solid: a partly opaque texel covers that share of them."""
+
+
+def _gaze(row: Float[np.ndarray, "14"], turn: Float32[np.ndarray, "3 3"]) -> Float32[np.ndarray, "3"]:
+    """Direction of view in space: to the right and down in the head's own frame for gaze_x, gaze_y > 0."""
+    x, y = LOOK * row[GAZE_X], LOOK * row[GAZE_Y]
+    ahead = np.array([np.sin(x) * np.cos(y), -np.sin(y), np.cos(x) * np.cos(y)], np.float32)
+    return turn @ ahead
+
+
+def _texels(where: Float32[np.ndarray, "n 2"], side: int) -> np.ndarray:
+    """Places of texels in a flattened picture of `side`."""
+    at = np.clip(where * np.float32(side), 0.0, np.float32(side - 1)).astype(np.int32)
+    return (side - 1 - at[:, 1]) * np.int32(side) + at[:, 0]
+
+
+def _blend(values: np.ndarray, corners: np.ndarray, weights: Float32[np.ndarray, "3 n"]) -> np.ndarray:
+    """Values at corners [n, 3] of triangles, weighted."""
+    out = np.take(values, corners[:, 0], axis=0) * weights[0][:, None]
+    for i in (1, 2):
+        part = np.take(values, corners[:, i], axis=0)
+        part *= weights[i][:, None]
+        out += part
+    return out
+
+
+class Painter:
+    """Draws frames of one clip."""
+
+    def __init__(self, model: Model, shape: Shape, scene: Scene, framing: Framing, size: int, margin: float):
+        self.scene, self.framing, self.size, self.margin = scene, framing, size, margin
+        self.side = SUPERSAMPLING * size
+        self.body = make_body(model, shape)
+        self.atlas = Atlas.of(model, round(size / (1.0 + 2.0 * margin)))
+        self.eyes = Eyes(linear(model.iris), linear(model.sclera))
+        self.middle = np.mean([ball.centre for ball in self.body.balls], axis=0)
+        canvas = background.draw(scene.background, round(size / (1.0 + 2.0 * margin)))
+        self.canvas = np.square(canvas) * np.float32(scene.background.gain)
+        self.camera = np.array([*framing.middle, framing.plane + scene.lens.distance], np.float32)
+
+    def frame(self, vertices: Float32[np.ndarray, "v 3"], row: Float[np.ndarray, "14"], number: int) -> UInt8[np.ndarray, "s s 3"]:
+        """The picture of one frame."""
+        body = self.body
+        pose = Pose.from_controls(row, self.middle, self.framing.side)
+        points = pose.apply(body.places(vertices), body.share)
+        picture = self._pixels(project(points, self.scene.lens, self.framing))
+        seen = rasterise(picture, body.faces, self.side, body.two_sided, body.cut, lambda f: self._solid(picture, f))
+        weights = barycentrics(picture, body.faces, seen, self.side)
+        colours = self._colours(points, pose, row, seen, weights)
+        light = self._compose(seen, colours, number)
+        rng = np.random.default_rng([self.scene.noise, number])
+        return develop(light, self.scene.sensor, rng)
+
+    def _pixels(self, picture: Float32[np.ndarray, "g 3"]) -> Float32[np.ndarray, "g 3"]:
+        scale = np.float32(self.side / (1.0 + 2.0 * self.margin))
+        picture[:, :2] = (picture[:, :2] + np.float32(self.margin)) * scale
+        return picture
+
+    def _solid(self, picture: Float32[np.ndarray, "g 3"], fragments: Fragments) -> Bool[np.ndarray, "n"]:
+        weights = barycentrics(picture, self.body.faces, fragments, self.side)
+        uv = _blend(self.body.uv, np.take(self.body.corners, fragments.triangle, axis=0), weights)
+        alpha = self.atlas.alpha
+        opacity = np.take(alpha.ravel(), _texels(uv, alpha.shape[0]))
+        row, column = np.divmod(fragments.pixel, np.int32(self.side))
+        place = (row & 1) * 2 + (column & 1) + (fragments.triangle >> 1)
+        return opacity > np.take(_COVERAGE, place & 3)
+
+    def _colours(self, points, pose: Pose, row, seen: Fragments, weights) -> Float32[np.ndarray, "n 3"]:
+        """Equation 1 of shading.py at the fragments."""
+        body, light = self.body, self.scene.light
+        normals = body.normals(points)
+        backs = body.surfaces.turning & (normals[:, 2] < 0)
+        normals[backs] *= -1.0
+        box = shadow_box(points, pose.apply(self.middle[None], np.ones(1, np.float32))[0])
+        key = shadow.reached(points, body.casters, light.key.direction, light.key.size, box)
+        diffuse, highlights = lit(body.surfaces, light, points, normals, self.camera, key)
+        places = np.take(body.faces, seen.triangle, axis=0)
+        shone = _blend(np.concatenate([diffuse, highlights], axis=1), places, weights)
+        uv = _blend(body.uv, np.take(body.corners, seen.triangle, axis=0), weights)
+        atlas = self.atlas.colour
+        paint = np.take(atlas.reshape(-1, 4), _texels(uv, atlas.shape[0]), axis=0)
+        out = paint[:, :3] * shone[:, :3] + paint[:, 3:] * shone[:, 3:]
+        eye = np.flatnonzero(np.take(body.eye, seen.triangle))
+        if len(eye):
+            places = places[eye]
+            at = _blend(points, places, weights[:, eye])
+            out[eye] = self._eye(at, places[:, 0], shone[eye, :3], pose, row)
+        return out
+
+    def _eye(self, at, place, diffuse, pose: Pose, row) -> Float32[np.ndarray, "e 3"]:
+        out = np.empty_like(at)
+        gaze = _gaze(row, pose.turn)
+        for ball in self.body.balls:
+            mine = np.flatnonzero(np.isin(place, ball.places))
+            centre = pose.apply(ball.centre[None], np.ones(1, np.float32))[0]
+            outwards = unit(at[mine] - centre)
+            directions = np.broadcast_to(gaze, outwards.shape)
+            view = unit(self.camera - centre)
+            shade = np.minimum(diffuse[mine].mean(1), 1.0)
+            albedo = eye_colour(self.eyes, outwards, directions, pose.turn[:, 1])
+            out[mine] = albedo * diffuse[mine] + eye_highlight(self.scene.light, outwards, directions, view, shade)
+        return out
+
+    def _compose(self, seen: Fragments, colours: Float32[np.ndarray, "n 3"], number: int) -> Float32[np.ndarray, "s s 3"]:
+        """Person over background, averaged over the points of every pixel."""
+        canvas = np.zeros((self.side * self.side, 4), np.float32)
+        canvas[seen.pixel, :3] = colours
+        canvas[seen.pixel, 3] = 1.0
+        mean = cv2.resize(canvas.reshape(self.side, self.side, 4), (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return mean[..., :3] + (1.0 - mean[..., 3:]) * self._behind(number)
+
+    def _behind(self, number: int) -> Float32[np.ndarray, "s s 3"]:
+        right, down = background.sway(self.scene.background, number)
+        n, span = self.canvas.shape[0], background.SPAN
+        scale = n / span * (1.0 + 2.0 * self.margin) / self.size
+        start = n * (0.5 - (0.5 + self.margin) / span)
+        move = np.array([[scale, 0.0, start - right * n / span], [0.0, scale, start - down * n / span]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(self.canvas, move, (self.size, self.size), flags=flags, borderMode=cv2.BORDER_REFLECT)
+
+
+def frame_clip(shape: Shape, lens: Lens, controls: Float[np.ndarray, "t 14"], units: Float[np.ndarray, "t 52"]) -> Framing:
+    """The square that `prepare` would cut out of a wider picture of the clip."""
+    return Framing(middle=(0.0, 7.0), side=2.45, plane=1.25)
+
+
+def render(
+    model: Model,
+    shape: Shape,
+    scene: Scene,
+    controls: Float[np.ndarray, "t 14"],
+    units: Float[np.ndarray, "t 52"],
+    size: int,
+    *,
+    framing: Framing | None = None,
+    margin: float = 0.0,
+    first: int = 0,
+) -> UInt8[np.ndarray, "t size size 3"]:
+    """RGB frames of a person, one per row of controls (`xactor_jax.labels.CONTROLS`) and units (`UNITS`).
+
+    framing: of the whole clip, where the rows are only a part of it (`frame_clip`); otherwise worked out from the rows.
+    margin: how much more is shown on every side, in sides of the framed square.
+    first: number of the first row's frame in the clip; noise and sway follow it.
+    """
+    framing = framing or frame_clip(shape, scene.lens, controls, units)
+    painter = Painter(model, shape, scene, framing, size, margin)
+    frames = np.empty((len(controls), size, size, 3), np.uint8)
+    for t, row in enumerate(np.asarray(controls, np.float64)):
+        frames[t] = painter.frame(express(shape, units[t]), row, first + t)
+    return frames

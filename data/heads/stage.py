@@ -1,0 +1,178 @@
+"""What stays the same over all frames of a clip: places and materials of a model, its colours at the picture's scale,
+shadows of the surroundings, and the background. Made once, so that a frame costs little.
+
+Corners of a model that share a place (`Model.group`) are one place here: it is moved, lit and projected once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, UInt8
+
+from data.heads import background, shadow
+from data.heads.camera import head_share
+from data.heads.light import unit
+from data.heads.model import MATERIALS, Model
+from data.heads.shading import Surfaces, linear_of_display, materials_at, mouth_light
+from data.heads.shape import Shape, express
+from xactor_jax.labels import UNITS
+
+TEXELS = 4
+"""Side of the atlas that colours are taken from, in sides of the picture (its own side at most)."""
+
+_OPEN_JAW = 0.35
+"""Of the pose in which openness to the surroundings is worked out, so that the inside of the lips is dark but not black."""
+
+_CASTS = ("skin", "hair", "cloth", "frame")
+"""Kinds whose triangles cast shadows."""
+
+
+class Normals:
+    """Smooth normals of places, from the triangles at each."""
+
+    def __init__(self, faces: Int32[np.ndarray, "f 3"], places: int):
+        self._faces = np.ascontiguousarray(faces.T)
+        order = np.argsort(faces.ravel(), kind="stable")
+        at, first, count = np.unique(faces.ravel()[order], return_index=True, return_counts=True)
+        self._table = np.full((int(count.max()), places), len(faces), np.int32)
+        for i in range(len(self._table)):
+            some = count > i
+            self._table[i, at[some]] = order[first[some] + i] // 3
+
+    def __call__(self, points: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
+        """Unit normals, weighted by the triangles' areas."""
+        a, b, c = (np.take(points, corner, axis=0) for corner in self._faces)
+        b -= a
+        c -= a
+        flat = np.zeros((len(a) + 1, 3), np.float32)
+        for i in range(3):
+            j, k = (i + 1) % 3, (i + 2) % 3
+            np.subtract(b[:, j] * c[:, k], b[:, k] * c[:, j], out=flat[:-1, i])
+        out = np.take(flat, self._table[0], axis=0)
+        for row in self._table[1:]:
+            out += np.take(flat, row, axis=0)
+        return unit(out)
+
+
+@dataclasses.dataclass(frozen=True)
+class Atlas:
+    """Colours (linear RGB) with shine as fourth channel, and opacity, at the picture's scale."""
+
+    colour: Float32[np.ndarray, "a a 4"]
+    alpha: UInt8[np.ndarray, "a a"]
+
+    @classmethod
+    def of(cls, model: Model, size: int) -> Atlas:
+        """The model's, reduced to `TEXELS` · size."""
+        side = min(model.albedo.shape[0], TEXELS * size)
+        reduced = lambda image: cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+        colour = linear_of_display()[model.albedo]
+        shine = model.shine.astype(np.float32)[..., None] / 128.0
+        return cls(reduced(np.concatenate([colour, shine], axis=2)), reduced(model.alpha))
+
+
+@dataclasses.dataclass(frozen=True)
+class EyeBall:
+    """Centre at rest and radius, fitted to the ball's places; which places those are."""
+
+    places: Int32[np.ndarray, "e"]
+    centre: Float32[np.ndarray, "3"]
+    radius: float
+
+
+def fit_ball(places: Int32[np.ndarray, "e"], points: Float32[np.ndarray, "n 3"]) -> EyeBall:
+    """Least squares: |p|² = 2 p·c + (r² - |c|²)."""
+    p = points[places].astype(np.float64)
+    solution = np.linalg.lstsq(np.c_[2.0 * p, np.ones(len(p))], (p * p).sum(1), rcond=None)[0]
+    radius = float(np.sqrt(solution[3] + solution[:3] @ solution[:3]))
+    return EyeBall(places, solution[:3].astype(np.float32), radius)
+
+
+def _kind_of(model: Model) -> np.ndarray:
+    return np.array([material.kind for material in MATERIALS.values()])[model.material]
+
+
+@dataclasses.dataclass(frozen=True)
+class Body:
+    """Places of a model and their surfaces; G places, F triangles."""
+
+    vertex_of: Int32[np.ndarray, "g"]
+    offset: Float32[np.ndarray, "g 3"]
+    share: Float32[np.ndarray, "g"]  # see camera.head_share
+    faces: Int32[np.ndarray, "f 3"]  # places
+    corners: Int32[np.ndarray, "f 3"]
+    uv: Float32[np.ndarray, "k 2"]
+    two_sided: Bool[np.ndarray, "f"]
+    cut: Bool[np.ndarray, "f"]
+    eye: Bool[np.ndarray, "f"]
+    casters: Int32[np.ndarray, "c 3"]  # places
+    normals: Normals
+    surfaces: Surfaces
+    balls: tuple[EyeBall, ...]  # the person's right eye (left in the picture), and the left
+
+    def places(self, vertices: Float32[np.ndarray, "v 3"]) -> Float32[np.ndarray, "g 3"]:
+        """Where the places are, before the head is turned."""
+        return np.take(vertices, self.vertex_of, axis=0) + self.offset
+
+
+def _casters(model: Model, kinds: np.ndarray, faces: np.ndarray) -> Int32[np.ndarray, "c 3"]:
+    """Triangles that throw shadows: those that are mostly solid."""
+    middle = model.uv[model.triangles].mean(1)
+    side = model.alpha.shape[0]
+    row, column = (np.clip(((1.0 - middle[:, 1], middle[:, 0])[i] * side).astype(int), 0, side - 1) for i in (0, 1))
+    cut = np.array([material.cut for material in MATERIALS.values()])[model.material]
+    solid = ~cut | (model.alpha[row, column] > 110)
+    return np.ascontiguousarray(faces[np.isin(kinds, _CASTS) & solid])
+
+
+def _balls(kinds: np.ndarray, faces: np.ndarray, rest: Float32[np.ndarray, "g 3"]) -> tuple[EyeBall, ...]:
+    places = np.unique(faces[kinds == "eye"]).astype(np.int32)
+    sides = (places[rest[places, 0] < 0], places[rest[places, 0] >= 0])
+    return tuple(fit_ball(side, rest) for side in sides if len(side))
+
+
+def _open_units() -> Float32[np.ndarray, "52"]:
+    units = np.zeros(len(UNITS), np.float32)
+    units[UNITS.index("jawOpen")] = _OPEN_JAW
+    return units
+
+
+def shadow_box(points: Float32[np.ndarray, "n 3"], eyes: Float32[np.ndarray, "3"]) -> shadow.Box:
+    """About head and neck; shoulders beyond it are lit as its edge is."""
+    return shadow.Box((eyes + np.array([0.0, -0.4, -0.7])).astype(np.float32), 2.2)
+
+
+def make_body(model: Model, shape: Shape) -> Body:
+    """What of model and shape does not change with the frames."""
+    model_places = np.unique(model.group, return_index=True, return_inverse=True)
+    first, group = model_places[1], model_places[2].ravel().astype(np.int32)
+    model = dataclasses.replace(model, group=group)
+    vertex_of, offset = model.vertex_of[first], np.asarray(model.offset[first], np.float32)
+    faces, kinds = group[model.triangles], _kind_of(model)
+    rest = shape.vertices[vertex_of] + offset
+    balls = _balls(kinds, faces, rest)
+    eyes = np.mean([ball.centre for ball in balls], axis=0)
+    normals, casters = Normals(faces, len(first)), _casters(model, kinds, faces)
+    opened = express(shape, _open_units())[vertex_of] + offset
+    openness = shadow.openness(opened, normals(opened), casters, shadow_box(opened, eyes))
+    inside = mouth_light(model, rest)
+    surfaces = Surfaces(*materials_at(model, len(first)), np.where(inside < 1, inside, openness).astype(np.float32))
+    flag = lambda name: np.array([getattr(material, name) for material in MATERIALS.values()])[model.material]
+    return Body(
+        vertex_of=vertex_of,
+        offset=offset,
+        share=head_share(shape.vertices[vertex_of], eyes),
+        faces=np.ascontiguousarray(faces),
+        corners=model.triangles,
+        uv=np.asarray(model.uv, np.float32),
+        two_sided=flag("two_sided"),
+        cut=flag("cut"),
+        eye=kinds == "eye",
+        casters=casters,
+        normals=normals,
+        surfaces=surfaces,
+        balls=balls,
+    )
