@@ -119,7 +119,7 @@ def make_folder(path: str):
 
 
 def data_path(arguments: argparse.Namespace, models):
-    """The records that were named; else puppets of a seed that no stage was trained on, so that all of them are unseen."""
+    """The records that were named; else performers of the kind and with a seed that no stage was trained on, so all are unseen."""
     from configs.common import get_common
     from data.embedded import ensure_clips
 
@@ -128,6 +128,8 @@ def data_path(arguments: argparse.Namespace, models):
     config = get_common("motion")
     config.data.update(persons=arguments.persons, clips_per_person=arguments.clips_per_person, image_size=max(models.sides))
     config.data.seed = 1 + max(stage.config.data.seed for stage in models.present.values())
+    trained_on = models.motion.config.data
+    config.data.update(kind=trained_on.get("kind", config.data.kind), voice=trained_on.get("voice", config.data.voice))
     return ensure_clips(config)
 
 

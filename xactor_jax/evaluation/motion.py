@@ -11,11 +11,13 @@ from jaxtyping import Float
 from xactor_jax.evaluation.clips import ReadClip, stacked
 from xactor_jax.evaluation.metrics import r_squared
 from xactor_jax.evaluation.probes import RidgeProbe, fit_controls, fit_logistic
-from xactor_jax.labels import CONTROLS
+from xactor_jax.labels import CONTROLS, UNITS
 
 FACE = ("jaw", "lip_width", "smile", "brow_raise", "brow_tilt", "lids")
 POSE = ("yaw", "pitch", "roll")
 SHIFT = ("shift_x", "shift_y")
+USED = 0.02
+"""Standard deviation from which on a unit counts as used."""
 
 
 def control_probe(train: Sequence[ReadClip], held: Sequence[ReadClip]) -> RidgeProbe:
@@ -34,6 +36,25 @@ def control_scores(probe: RidgeProbe, test: Sequence[ReadClip]) -> dict[str, Any
     r2 = dict(zip(CONTROLS, map(float, r_squared(controls.astype(np.float64), probe(latents))), strict=True))
     mean = lambda names: float(np.mean([r2[name] for name in names]))
     return {"r2": r2, "r2_face": mean(FACE), "r2_pose": mean(POSE), "r2_shift": mean(SHIFT)}
+
+
+def unit_scores(train: Sequence[ReadClip], held: Sequence[ReadClip], test: Sequence[ReadClip]) -> dict[str, Any]:
+    """R² of each expression unit that the test clips use, read as the controls are, and their mean; nothing if unknown."""
+    if not all(_knows_units(clip) for clip in (*train, *held, *test)):
+        return {}
+    latents, units = zip(*(_latents_and_units(clips) for clips in (train, held, test)), strict=True)
+    probe = fit_controls(latents[0], units[0], latents[1], units[1])
+    r2 = r_squared(units[2].astype(np.float64), probe(latents[2]))
+    used = [i for i in range(len(UNITS)) if units[2][:, i].std() > USED]
+    return {"r2_unit": {UNITS[i]: float(r2[i]) for i in used}, "r2_units": float(np.mean(r2[used]))}
+
+
+def _knows_units(clip: ReadClip) -> bool:
+    return clip.units is not None and len(clip.units) == len(clip.latents)
+
+
+def _latents_and_units(clips: Sequence[ReadClip]) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n units"]]:
+    return stacked(clips)[0], np.concatenate([clip.units for clip in clips])
 
 
 def split_by_clip(clips: Sequence[ReadClip]) -> tuple[list[ReadClip], list[ReadClip]]:

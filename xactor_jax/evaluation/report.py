@@ -152,6 +152,8 @@ def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
     if m := scores.get("motion"):
         identity = m["identity"]
         rows.append(("R² of the head's shift in the picture (mean)", f"{m['r2_shift']:.2f}"))
+        if "r2_units" in m:
+            rows.append((f"R² of the {len(m['r2_unit'])} expression units that are used (mean)", f"{m['r2_units']:.2f}"))
         told = f"{identity['frames']:.0%} of frames, {identity['clips']:.0%} of clips"
         rows.append((f"who it is, told from the latents of clips not fitted on, of {identity['people']:.0f} people", told))
         rows.append(("the same by chance", f"{identity['chance']:.0%}"))

@@ -96,7 +96,8 @@ def evaluate(
     note("reading motion latents")
     train, held, test = ([read(encode, clip.every(how.probe_step)) for clip in split] for split in splits)
     probe = motion.control_probe(train, held)
-    scores = {"motion": {**motion.control_scores(probe, test), "identity": motion.identity_scores(test)}}
+    read_units = motion.unit_scores(train, held, test)
+    scores = {"motion": {**motion.control_scores(probe, test), **read_units, "identity": motion.identity_scores(test)}}
     result = Evaluation(scores, r2_picture(scores), probe)
     if models.actor is None:
         return result

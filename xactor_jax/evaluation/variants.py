@@ -1,7 +1,8 @@
-"""Actors or renderers to be compared, as the command line names them: NAME=CKPT,field=value,…"""
+"""Stages to be compared, as the command line names them: NAME=CKPT,field=value,…"""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,12 +11,21 @@ from xactor_jax.actor.settings import RolloutSettings, parse_changes
 from xactor_jax.errors import UserError
 from xactor_jax.video.sampler import RenderSettings
 
-KINDS = {"actor": "actors", "video": "renderers"}
+KINDS = {"motion": "motion stages", "actor": "actors", "video": "renderers"}
 RESERVED = ("true", "own", "other")
 """Names that a variant cannot have: plots know them."""
 
 
-DEFAULTS = {"actor": (RolloutSettings(), "the rollout"), "video": (RenderSettings(), "the renderer")}
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """Of a stage that nothing is sampled from."""
+
+
+DEFAULTS = {
+    "motion": (NoSettings(), "the motion stage"),
+    "actor": (RolloutSettings(), "the rollout"),
+    "video": (RenderSettings(), "the renderer"),
+}
 """Stage → its settings for sampling, and whose they are."""
 
 

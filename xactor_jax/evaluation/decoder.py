@@ -1,0 +1,65 @@
+"""How close stage 1's own decoder comes to the true picture, given a reference and the motion latent of the truth.
+
+It works on any clips, with and without true controls: the reference is the first frame of a clip, as it is for the renderer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from xactor_jax.evaluation.clips import Encoder, TrueClip
+from xactor_jax.evaluation.video import Rendered, video_scores
+from xactor_jax.motion.model import MotionModel
+from xactor_jax.sampling.pictures import to_float
+from xactor_jax.training.task import Variables
+from xactor_jax.video.pictures import to_uint8
+
+Frames = UInt8[np.ndarray, "t h w 3"]
+Decode = Callable[[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "t d"]], Frames]
+"""A reference and motion latents to frames."""
+
+
+def frame_decoder(model: MotionModel, variables: Variables, batch_size: int = 32) -> Decode:
+    """The decoder for any number of frames; they go through in batches of `batch_size`, so that one program is compiled."""
+    decode = jax.jit(lambda *inputs: to_uint8(model.decode(*inputs)))
+    held = jax.device_put(variables)
+
+    def decode_frames(reference: UInt8[np.ndarray, "h w 3"], latents: Float[np.ndarray, "t d"]) -> Frames:
+        references = np.repeat(to_float(reference)[None], batch_size, axis=0)
+        starts = range(0, len(latents), batch_size)
+        parts = [decode(held, references, _filled(latents[start : start + batch_size], batch_size)) for start in starts]
+        return np.concatenate([np.asarray(part) for part in parts])[: len(latents)]
+
+    return decode_frames
+
+
+def _filled(latents: Float[np.ndarray, "n d"], count: int) -> Float[np.ndarray, "count d"]:
+    return np.concatenate([latents, np.repeat(latents[-1:], count - len(latents), axis=0)])
+
+
+def decode_clips(decode: Decode, encode: Encoder, clips: Sequence[TrueClip]) -> Rendered:
+    """Every clip, all of one length and side, decoded from its first frame and its own latents."""
+    frames = np.stack([clip.frames for clip in clips])
+    drawn = np.stack([decode(clip.frames[0], encode(clip.frames)) for clip in clips])
+    return Rendered(frames, drawn, drawn)
+
+
+def decoder_scores(decoded: Rendered) -> dict[str, Any]:
+    """Scores of `video_scores`, and `better`: the share of frames, without the first, that beat the reference repeated."""
+    error = lambda video: np.square(video[:, 1:].astype(np.float32) - decoded.true[:, 1:]).mean(axis=(2, 3, 4))
+    return {**video_scores(decoded), "better": float(np.mean(error(decoded.from_true) < error(decoded.repeated)))}
+
+
+def decoder_sheet(decoded: Rendered, columns: int = 10) -> UInt8[np.ndarray, "h w 3"]:
+    """For every clip its reference and evenly spaced true frames, above the same frames decoded."""
+    chosen = np.linspace(0, decoded.true.shape[1] - 1, columns).astype(int)
+    empty = np.full_like(decoded.true[0, 0], 255)
+    rows = []
+    for true, drawn in zip(decoded.true, decoded.from_true, strict=True):
+        rows += [np.concatenate([true[0], *true[chosen]], axis=1), np.concatenate([empty, *drawn[chosen]], axis=1)]
+    return np.concatenate(rows, axis=0)
