@@ -119,7 +119,7 @@ def make_folder(path: str):
 
 
 def data_path(arguments: argparse.Namespace, models):
-    """The records that were named; else performers of the kind and with a seed that no stage was trained on, so all are unseen."""
+    """The records that were named; else performers, of the kind that stage 1 was trained on, of a seed that is new to all."""
     from configs.common import get_common
     from data.embedded import ensure_clips
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-FACE, VOICE, STYLE = 0, 1, 2
+FACE, VOICE, STYLE, LOOKS = range(4)
 """Streams of a person: what depends on one of them does not change with the others."""
 
 

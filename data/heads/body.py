@@ -1,0 +1,50 @@
+"""Heads as a body of the performers: people in three dimensions, moved by expression units."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from data.heads.model import Model, make_model
+from data.heads.render import component_boxes, render
+from data.heads.scene import Scene, make_scene
+from data.heads.shape import Shape, make_shape
+from data.performers.performance import Acting
+from data.performers.voice import FACE, LOOKS, person_rng
+from data.performers.voices import VoiceKind
+
+NAME = "heads"
+PERSON = "head"
+GENERATOR = 1
+VOICE: VoiceKind = "recorded"
+KNOWS_UNITS = True
+
+_PLACE = 2
+"""Key of the streams of chance of a clip's light, lens and background, beside those of people (0) and of splits (1)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """A person, and the scene of one of their clips."""
+
+    shape: Shape
+    model: Model
+    scene: Scene
+
+    def render(self, acting: Acting, size: int) -> UInt8[np.ndarray, "t size size 3"]:
+        """RGB frames, one for each row of the acting."""
+        return render(self.model, self.shape, self.scene, acting.controls, acting.units, size)
+
+    def component_boxes(self, acting: Acting) -> Float[np.ndarray, "t 2 4"]:
+        """Boxes of (eyes with brows, mouth with chin), each (y0, x0, y1, x1) as fractions of the picture."""
+        return component_boxes(self.model, self.shape, self.scene, acting.controls, acting.units)
+
+
+def make_figure(seed: int, person: int, clip: int) -> Head:
+    """The person in the scene of a clip."""
+    shape = make_shape(person_rng(seed, person, FACE))
+    model = make_model(person_rng(seed, person, LOOKS), shape)
+    scene = make_scene(np.random.default_rng(np.random.SeedSequence([seed, person, clip], spawn_key=(_PLACE,))))
+    return Head(shape, model, scene)
