@@ -176,7 +176,7 @@ def true_latents(folder: Path, work: Work, performances: list[Performance], enco
     path, told, model = folder / "true.f32", folder / "results" / "true.f32.json", work.motion.model
     if not (path.exists() and finished(told, work.mark)):
         told.unlink(missing_ok=True)
-        figures = [body.make_figure(work.data_seed, i, LONG) for i in range(len(performances))]
+        figures = [body.make_figure(work.data_seed, i, LONG, one.acting) for i, one in enumerate(performances)]
         latents = (iter_latents(*pair, model.image_size, encode) for pair in zip(figures, performances, strict=True))
         pieces = zip(*latents, strict=True)
         with counting("frames drawn", len(performances[0].controls)) as advance:

@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from data.heads.camera import Framing
 from data.heads.model import Model, make_model
-from data.heads.render import component_boxes, render
+from data.heads.render import component_boxes, frame_clip, render
 from data.heads.scene import Scene, make_scene
 from data.heads.shape import Shape, make_shape
 from data.performers.performance import Acting
@@ -27,24 +28,26 @@ _PLACE = 2
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """A person, and the scene of one of their clips."""
+    """A person, the scene of one of their clips, and the square that is cut out of it."""
 
     shape: Shape
     model: Model
     scene: Scene
+    framing: Framing
 
-    def render(self, acting: Acting, size: int) -> UInt8[np.ndarray, "t size size 3"]:
-        """RGB frames, one for each row of the acting."""
-        return render(self.model, self.shape, self.scene, acting.controls, acting.units, size)
+    def render(self, acting: Acting, size: int, first: int = 0) -> UInt8[np.ndarray, "t size size 3"]:
+        """RGB frames, one for each row of the acting, which begins with frame `first` of the clip."""
+        who = (self.model, self.shape, self.scene)
+        return render(*who, acting.controls, acting.units, size, framing=self.framing, first=first)
 
     def component_boxes(self, acting: Acting) -> Float[np.ndarray, "t 2 4"]:
         """Boxes of (eyes with brows, mouth with chin), each (y0, x0, y1, x1) as fractions of the picture."""
-        return component_boxes(self.model, self.shape, self.scene, acting.controls, acting.units)
+        return component_boxes(self.model, self.shape, self.scene, acting.controls, acting.units, framing=self.framing)
 
 
-def make_figure(seed: int, person: int, clip: int) -> Head:
-    """The person in the scene of a clip."""
+def make_figure(seed: int, person: int, clip: int, acting: Acting) -> Head:
+    """The person in the scene of a clip, framed as `launch/prepare.py` would frame what they do in it."""
     shape = make_shape(person_rng(seed, person, FACE))
     model = make_model(person_rng(seed, person, LOOKS), shape)
     scene = make_scene(np.random.default_rng(np.random.SeedSequence([seed, person, clip], spawn_key=(_PLACE,))))
-    return Head(shape, model, scene)
+    return Head(shape, model, scene, frame_clip(shape, scene.lens, acting.controls, acting.units))

@@ -19,8 +19,8 @@ BODY_KINDS: tuple[str, ...] = get_args(BodyKind)
 class Figure(Protocol):
     """One person as they look in one clip."""
 
-    def render(self, acting: Acting, size: int) -> UInt8[np.ndarray, "t size size 3"]:
-        """RGB frames, one for each row of the acting."""
+    def render(self, acting: Acting, size: int, first: int = 0) -> UInt8[np.ndarray, "t size size 3"]:
+        """RGB frames, one for each row of the acting, which begins with frame `first` of the clip."""
 
     def component_boxes(self, acting: Acting) -> Float[np.ndarray, "t 2 4"]:
         """Boxes of (eyes with brows, mouth with chin), each (y0, x0, y1, x1) as fractions of the picture."""
@@ -40,8 +40,11 @@ class Body(Protocol):
     KNOWS_UNITS: bool
     """Whether they are drawn from expression units, so that units are true of their pictures."""
 
-    def make_figure(self, seed: int, person: int, clip: int) -> Figure:
-        """The person of a clip; clothes, light and place may differ from clip to clip, the face does not."""
+    def make_figure(self, seed: int, person: int, clip: int, acting: Acting) -> Figure:
+        """The person of a clip, framed for what they do in all of it.
+
+        Light and place may differ from clip to clip, the face does not.
+        """
 
 
 def load_body(kind: str) -> Body:

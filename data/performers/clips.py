@@ -31,7 +31,8 @@ def make_clip(
     voice: None for the body's own kind.
     """
     performance = make_performance(seed, person, clip, num_frames, voice=voice or body.VOICE, split=split)
-    figure, acting = body.make_figure(seed, person, clip), performance.acting
+    acting = performance.acting
+    figure = body.make_figure(seed, person, clip, acting)
     return Clip(
         person=person_name(body, person),
         clip=clip_name(clip),
@@ -52,7 +53,8 @@ def acting_of(controls: Float[np.ndarray, "t 14"]) -> Acting:
 
 def make_portrait(body: Body, seed: int, person: int, size: int, clip: int = 0) -> UInt8[np.ndarray, "size size 3"]:
     """The person of a clip at rest, looking ahead."""
-    return body.make_figure(seed, person, clip).render(acting_of(NEUTRAL[None]), size)[0]
+    acting = acting_of(NEUTRAL[None])
+    return body.make_figure(seed, person, clip, acting).render(acting, size)[0]
 
 
 @dataclasses.dataclass(frozen=True)

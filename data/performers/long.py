@@ -38,7 +38,7 @@ def iter_frames(
 ) -> Iterator[UInt8[np.ndarray, "_ size size 3"]]:
     """The performance drawn, at most `piece` frames at a time."""
     starts = range(0, len(performance.controls), piece)
-    return (figure.render(performance.acting[start : start + piece], size) for start in starts)
+    return (figure.render(performance.acting[start : start + piece], size, start) for start in starts)
 
 
 def iter_latents(
@@ -52,7 +52,7 @@ def read_person(body: Body, seed: int, person: int, size: int, encode: Encoder, 
     """Every `step`-th of `frames` frames of a clip of a person, as probes take them."""
     performance = make_performance(seed, person, LONG, frames, voice=body.VOICE, split="test")
     acting = performance.acting[::step]
-    latents = encode(body.make_figure(seed, person, LONG).render(acting, size))
+    latents = encode(body.make_figure(seed, person, LONG, performance.acting).render(acting, size))
     emotion = performance.mood.label[::step]
     name = person_name(body, person)
     return ReadClip(person=name, clip=str(LONG), latents=latents, controls=acting.controls, emotion=emotion)

@@ -10,7 +10,8 @@ from etils import epath
 from jaxtyping import UInt8
 
 from data.performers.bodies import BODY_KINDS, Body, Figure, load_body, person_name
-from data.performers.performance import Acting
+from data.performers.build import split_persons
+from data.performers.performance import Acting, make_performance
 from data.records import clips_metadata, decode_frame, open_clips
 from xactor_jax.evaluation.clips import TrueClip
 from xactor_jax.evaluation.transfer import Draw
@@ -19,7 +20,7 @@ from xactor_jax.labels import UNITS
 TOLERANCE = 12.0
 """Mean difference of a frame from its record, of 255, that JPEG explains; of another person it is several times that."""
 
-RECIPE = {"persons", "clips_per_person", "size", "seed"}
+RECIPE = {"persons", "clips_per_person", "num_frames", "size", "seed"}
 """What the metadata of a data set of performers has at least."""
 
 
@@ -32,12 +33,15 @@ def redrawer(path: epath.PathLike) -> Draw | None:
     figures = _figures(load_body(kind), metadata)
 
     def draw(target: TrueClip, driver: TrueClip) -> UInt8[np.ndarray, "t h w 3"]:
-        acting = Acting(driver.controls, np.zeros((0, len(UNITS))) if driver.units is None else driver.units)
-        return figures(target).render(acting, metadata["size"])
+        return figures(target).render(_acting(driver), metadata["size"])
 
     clip = _first_frame(path)
     difference = draw(clip, clip).astype(float) - clip.frames
     return draw if np.abs(difference).mean() < TOLERANCE else None
+
+
+def _acting(clip: TrueClip) -> Acting:
+    return Acting(clip.controls, np.zeros((0, len(UNITS))) if clip.units is None else clip.units)
 
 
 def _first_frame(path: epath.PathLike) -> TrueClip:
@@ -48,7 +52,18 @@ def _first_frame(path: epath.PathLike) -> TrueClip:
     return TrueClip(frames=frames, waveform=np.zeros(0, np.float32), **names, **truth)
 
 
-def _figures(body: Body, metadata: Mapping[str, Any]) -> Callable[[TrueClip], Figure]:
-    """The person of a clip as they look in it."""
-    numbers = {person_name(body, person): person for person in range(metadata["persons"])}
-    return lambda clip: body.make_figure(metadata["seed"], numbers[clip.person], int(clip.clip))
+def _figures(body: Body, recipe: Mapping[str, Any]) -> Callable[[TrueClip], Figure]:
+    """The person of a clip as they look in it: framed for all that they do in it, of which an evaluation may see a part."""
+    seed, frames, voice = recipe["seed"], recipe["num_frames"], recipe.get("voice", body.VOICE)
+    people = {
+        person_name(body, person): (person, split)
+        for split, persons in split_persons(recipe["persons"], seed).items()
+        for person in persons
+    }
+
+    def figure(clip: TrueClip) -> Figure:
+        person, split = people[clip.person]
+        performance = make_performance(seed, person, int(clip.clip), frames, voice=voice, split=split)
+        return body.make_figure(seed, person, int(clip.clip), performance.acting)
+
+    return figure

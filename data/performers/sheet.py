@@ -44,8 +44,8 @@ def expression_controls() -> Float[np.ndarray, "n 14"]:
 def contact_sheet(body: Body, seed: int, persons: int, size: int) -> UInt8[np.ndarray, "h w 3"]:
     """People 0 to `persons` - 1 in rows, `EXPRESSIONS` in columns."""
     acting = acting_of(expression_controls())
-    rows = [np.concatenate(list(body.make_figure(seed, person, 0).render(acting, size)), axis=1) for person in range(persons)]
-    return np.concatenate(rows, axis=0)
+    figures = (body.make_figure(seed, person, 0, acting[:1]) for person in range(persons))
+    return np.concatenate([np.concatenate(list(figure.render(acting, size)), axis=1) for figure in figures], axis=0)
 
 
 def portrait_sheet(body: Body, seed: int, persons: int, size: int) -> UInt8[np.ndarray, "h w 3"]:

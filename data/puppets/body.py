@@ -25,8 +25,9 @@ class Puppet:
 
     identity: Identity
 
-    def render(self, acting: Acting, size: int) -> UInt8[np.ndarray, "t size size 3"]:
-        """RGB frames, one for each row of the controls."""
+    def render(self, acting: Acting, size: int, first: int = 0) -> UInt8[np.ndarray, "t size size 3"]:
+        """RGB frames, one for each row of the controls; they do not depend on their place in the clip."""
+        del first
         return face.render(self.identity, acting.controls, size)
 
     def component_boxes(self, acting: Acting) -> Float[np.ndarray, "t 2 4"]:
@@ -34,7 +35,7 @@ class Puppet:
         return face.component_boxes(self.identity, acting.controls)
 
 
-def make_figure(seed: int, person: int, clip: int) -> Puppet:
-    """The puppet of a clip."""
-    del clip
+def make_figure(seed: int, person: int, clip: int, acting: Acting) -> Puppet:
+    """The puppet, which is the same in all clips, and drawn without a camera that would be moved."""
+    del clip, acting
     return Puppet(make_identity(seed, person))

@@ -37,7 +37,7 @@ def test_emotion_changes_over_time_and_is_known_of_every_frame(minute):
 
 def test_pieces_are_the_whole(minute):
     short = make_long_performance(body, 3, 4, 3 / 60)
-    figure = body.make_figure(3, 4, LONG)
+    figure = body.make_figure(3, 4, LONG, short.acting)
     whole = figure.render(short.acting, SIZE)
     parts = list(iter_frames(figure, short, SIZE, piece=32))
     assert [len(part) for part in parts] == [32, 32, 11]

@@ -88,7 +88,7 @@ def puppet_video(folder: pathlib.Path) -> tuple[str, str, np.ndarray]:
 
     write_image(folder / "p.png", make_portrait(body, 250_802_944, 7, 128))
     performance = make_performance(250_802_944, 3, 0, 25)
-    pictures = body.make_figure(250_802_944, 3, 0).render(performance.acting, 128)
+    pictures = body.make_figure(250_802_944, 3, 0, performance.acting).render(performance.acting, 128)
     frames = np.full((50, 160, 240, 3), 128, np.uint8)
     frames[:, 16:144, 60:188] = np.repeat(pictures, 2, axis=0)
     sound = performance.audio.astype(np.float32) / 32768
