@@ -129,13 +129,22 @@ def _split(values: np.ndarray) -> list[np.ndarray]:
     return np.array_split(values.astype(np.float32), len(values) // 30000 + 1)  # remap takes at most 32767 columns
 
 
+def _boxed_parts() -> Int32[np.ndarray, "a a"]:
+    """Part whose box a texel lies in, -1 elsewhere."""
+    out = np.full((SIZE, SIZE), -1, np.int32)
+    for index, name in enumerate(PARTS):
+        out[BOXES[name].rows, BOXES[name].columns] = index
+    return out
+
+
 @functools.cache
 def load_atlas() -> Atlas:
     """The atlas of the project's mesh; made once (about .3 s)."""
     mesh = load_mesh()
     uv = _place(mesh)
-    owner = _owners(uv, mesh.triangles).ravel()
-    texel = np.flatnonzero(owner >= 0).astype(np.int32)
+    owner = _owners(uv, mesh.triangles)
+    texel = np.flatnonzero((owner >= 0) & (mesh.part[owner] == _boxed_parts())).astype(np.int32)
+    owner = owner.ravel()
     triangle = owner[texel]
     corners, share = mesh.triangles[triangle], _shares(uv, mesh.triangles[triangle], texel)[..., None]
     point = (mesh.vertices[mesh.vertex_of[corners]] * share).sum(1)

@@ -7,10 +7,24 @@ that they move with the skin. Colours are display-coded (sRGB), as painters and 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
+import cv2
 import numpy as np
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Bool, Float, Int32, UInt8
+
+from data.heads.atlas import SIZE, load_atlas
+from data.heads.cuts import cut_of, hairline
+from data.heads.hair import Picture, make_hair
+from data.heads.mesh import PARTS, load_mesh
+from data.heads.mouth import paint_mouth
+from data.heads.pieces import Piece
+from data.heads.skin import Painted, paint_skin
+from data.heads.traits import Traits, draw_traits
+
+if TYPE_CHECKING:
+    from data.heads.shape import Shape
 
 Kind = Literal["skin", "eye", "teeth", "tongue", "lashes", "hair", "cloth", "frame", "glass"]
 
@@ -77,3 +91,79 @@ class Model:
     shine: UInt8[np.ndarray, "a a"]  # specular reflectance over the material's, 128 leaves it
     iris: Colour
     sclera: Colour
+
+
+_PART_MATERIAL = {
+    "skin": "skin",
+    "eye_left": "eye",
+    "eye_right": "eye",
+    "teeth_upper": "teeth",
+    "teeth_lower": "teeth",
+    "tongue": "tongue",
+}
+"""Materials of the mesh's parts that are drawn; lashes are painted on the lids."""
+
+
+def _head(vertices: Float[np.ndarray, "v 3"], hidden: Bool[np.ndarray, "f"]) -> list[Piece]:
+    """The mesh's own triangles, part by part, without those that nobody sees."""
+    mesh, uv, pieces = load_mesh(), load_atlas().uv, []
+    for part, material in _PART_MATERIAL.items():
+        used, corner = np.unique(mesh.triangles[(mesh.part == PARTS.index(part)) & ~hidden], return_inverse=True)
+        vertex, triangles = mesh.vertex_of[used], corner.reshape(-1, 3).astype(np.int32)
+        pieces.append(
+            Piece(points=vertices[vertex], vertex_of=vertex, group=vertex, triangles=triangles, uv=uv[used], material=material)
+        )
+    return pieces
+
+
+def _join(pieces: Sequence[Piece], vertices: Float[np.ndarray, "v 3"]) -> dict:
+    """The model's fields about geometry. Only pieces of the mesh itself share groups with each other."""
+    first = np.cumsum([0] + [len(piece.points) for piece in pieces])
+    groups = [
+        piece.group if piece.group is piece.vertex_of else piece.group + 10**6 * (1 + i) for i, piece in enumerate(pieces)
+    ]
+    vertex_of = np.concatenate([piece.vertex_of for piece in pieces]).astype(np.int32)
+    index = [np.full(len(piece.triangles), MATERIAL_INDEX[piece.material], np.uint8) for piece in pieces]
+    return {
+        "vertex_of": vertex_of,
+        "offset": np.concatenate([piece.points for piece in pieces]).astype(np.float32) - vertices[vertex_of],
+        "group": np.unique(np.concatenate(groups), return_inverse=True)[1].astype(np.int32),
+        "triangles": np.concatenate([piece.triangles + start for piece, start in zip(pieces, first, strict=False)]).astype(
+            np.int32
+        ),
+        "uv": np.concatenate([piece.uv for piece in pieces]),
+        "material": np.concatenate(index),
+    }
+
+
+def _paint(painted: Sequence[Painted], pictures: Sequence[Picture]) -> dict:
+    """The model's atlas."""
+    layers = np.zeros((SIZE, SIZE, 5), np.float32)
+    flat = layers.reshape(-1, 5)
+    flat[:] = (*painted[0].colour.mean(0), 1.0, 1.0)
+    for part in painted:
+        flat[part.texel, :3], flat[part.texel, 4] = part.colour, part.shine
+    for picture in pictures:
+        view = layers[picture.box.rows, picture.box.columns]
+        view[..., :3], view[..., 3], view[..., 4] = picture.colour, picture.alpha, picture.shine
+    scaled = cv2.convertScaleAbs(np.maximum(layers * np.array([255, 255, 255, 255, 128], np.float32), 0.0))
+    return {"albedo": scaled[..., :3].copy(), "alpha": scaled[..., 3].copy(), "shine": scaled[..., 4].copy()}
+
+
+def dress(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> Model:
+    """A person of given traits on a given shape of the head."""
+    cut = cut_of(traits)
+    hair, pictures = make_hair(rng, traits, vertices)
+    painted = [paint_skin(rng, traits, hairline(traits), traits.hair, cut.roots), *paint_mouth(rng, traits)]
+    hidden = np.zeros(len(load_mesh().triangles), bool)
+    sclera = tuple(
+        float(c) for c in np.array([0.86, 0.84, 0.81]) - np.array([0.02, 0.05, 0.09]) * rng.uniform() * (0.5 + traits.age)
+    )
+    return Model(
+        **_join([*_head(vertices, hidden), *hair], vertices), **_paint(painted, pictures), iris=traits.iris, sclera=sclera
+    )
+
+
+def make_model(rng: np.random.Generator, shape: Shape) -> Model:
+    """What a person of the shape looks like."""
+    return dress(rng, draw_traits(rng, shape), shape.vertices)

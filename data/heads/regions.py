@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int32
+from scipy.spatial import cKDTree
 
 from data.heads.atlas import BOXES, SIZE, load_atlas
-from data.heads.mesh import PARTS
+from data.heads.mesh import PARTS, Mesh, load_mesh
 
 AXIS_Z = 0.35
 """Depth of the upright axis that azimuths are measured about."""
@@ -107,7 +108,8 @@ class Regions:
     under_eyes: Float32[np.ndarray, "n"]
     eye_hollow: Float32[np.ndarray, "n"]
     lids: Float32[np.ndarray, "n"]
-    lid_edge: Float32[np.ndarray, "n"]
+    lid_edge: Float32[np.ndarray, "n"]  # where lids meet the eye
+    upper_lid: Float32[np.ndarray, "n"]  # distance from the upper lid's edge, decimetres
     ears: Float32[np.ndarray, "n"]
     lips: Float32[np.ndarray, "n"]
     lip_seam: Float32[np.ndarray, "n"]
@@ -126,6 +128,21 @@ def _sockets(texel: np.ndarray) -> np.ndarray:
     return (row > box.top + 0.757 * box.height) & (column > box.left + 0.5 * box.width)
 
 
+def _openings(mesh: Mesh) -> tuple[Float32[np.ndarray, "a 3"], Float32[np.ndarray, "b 3"]]:
+    """Vertices along the openings of the eyes and of the mouth: where the chart's outer island meets the inner ones."""
+    corners = np.unique(mesh.triangles[mesh.part == PARTS.index("skin")])
+    right, low = mesh.uv[corners, 0] > 0.5, mesh.uv[corners, 1] < 0.243
+    edges = []
+    for inner in (right & low & (mesh.uv[corners, 0] > 0.76), right & low & (mesh.uv[corners, 0] < 0.76)):
+        both = np.intersect1d(mesh.vertex_of[corners[inner]], mesh.vertex_of[corners[~low]])
+        edges.append(mesh.vertices[both])
+    return edges[0], edges[1]
+
+
+def _distance(point: np.ndarray, edge: np.ndarray) -> Float32[np.ndarray, "n"]:
+    return cKDTree(edge).query(point, distance_upper_bound=0.3)[0].clip(max=9.0).astype(np.float32)
+
+
 @functools.cache
 def load_regions() -> Regions:
     """Fields of the project's mesh; made once (about .3 s)."""
@@ -134,20 +151,21 @@ def load_regions() -> Regions:
     p, masks = atlas.point[mine], {name: mask[mine] for name, mask in atlas.masks.items()}
     inside = _sockets(atlas.texel[mine])
     x, y, z = np.abs(p[:, 0]), p[:, 1], p[:, 2]
-    eye = np.hypot((x - EYE[0]) / 0.19, (y - EYE[1]) / 0.075)
+    lids, mouth = (_distance(p, edge) for edge in _openings(load_mesh()))
     fields = {
         "outer": 1.0 - inside,
         "cheeks": _spot(p, 0.5, 6.93, 0.22, 0.2),
         "nose": _spot(p, 0.0, 6.98, 0.17, 0.14) * smoothstep(1.25, 1.45, z),
         "chin": _spot(p, 0.0, 6.27, 0.2, 0.13),
         "forehead": _spot(p, 0.0, 7.75, 0.5, 0.22),
-        "under_eyes": _spot(p, 0.27, 7.16 - 0.0, 0.15, 0.055),
+        "under_eyes": _spot(p, 0.27, 7.16, 0.15, 0.055),
         "eye_hollow": _spot(p, 0.2, 7.3, 0.16, 0.14),
         "lids": np.maximum(masks["lids"], _spot(p, 0.31, 7.37, 0.16, 0.05) * 0.8),
-        "lid_edge": smoothstep(1.12, 0.9, eye) * (z > 1.1),
+        "lid_edge": np.exp(-((lids / 0.016) ** 2)) * (1 - inside),
+        "upper_lid": np.where((y > EYE[1]) & (inside == 0), lids, 9.0),
         "ears": masks["ears"],
         "lips": masks["lips"] * (1 - inside),
-        "lip_seam": masks["lips"] * np.exp(-(((y - MOUTH + 0.02) / 0.012) ** 2)),
+        "lip_seam": np.exp(-((mouth / 0.022) ** 2)) * (1 - inside),
         "mouth": np.maximum(masks["mouth_inside"], inside & (y < 7.0)),
         "nostrils": _spot(p, 0.075, 6.86, 0.05, 0.035) * smoothstep(1.5, 1.35, z),
         "neck": smoothstep(6.2, 6.0, y),
@@ -183,6 +201,8 @@ def _locator() -> Float32[np.ndarray, "r c 2"]:
 
 def locate(place: Float[np.ndarray, "*s 2"]) -> Float32[np.ndarray, "*s 2"]:
     """Texels (column, row) of places on the face given as (azimuth, height)."""
+    if not place.size:
+        return np.zeros(place.shape, np.float32)
     table = _locator()
     at = ((place.reshape(-1, 2) - _LOW) / _GRID).astype(np.float32)
     out = cv2.remap(table, at[:, :1], at[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -143,7 +143,9 @@ def skin_colour(tone: float, warmth: float) -> Colour:
     return tuple(float(c * (1.0 + warmth * k)) for c, k in zip(base, (-0.012, 0.018, -0.045), strict=True))
 
 
-def _hair_colour(rng: np.random.Generator, race: np.ndarray, tone: float, age: float, man: bool) -> tuple[Colour, Colour, float]:
+def _hair_colour(
+    rng: np.random.Generator, race: np.ndarray, tone: float, age: float, man: bool
+) -> tuple[Colour, Colour, float]:
     """Colours of hair and brows, and how grey."""
     fair = race[0] * np.clip(1.25 - 1.6 * tone, 0.0, 1.0)
     weights = (1.0 - fair) * np.array(_DARK) + fair * np.array(_MIXED) + 0.004
@@ -161,7 +163,9 @@ def _hair_colour(rng: np.random.Generator, race: np.ndarray, tone: float, age: f
 
 def _iris(rng: np.random.Generator, race: np.ndarray, tone: float) -> Colour:
     fair = race[0] * np.clip(1.2 - 1.7 * tone, 0.0, 1.0)
-    weights = (1 - fair) * np.array([0.45, 0.42, 0.09, 0.02, 0.01, 0.005, 0.005]) + fair * np.array([0.03, 0.2, 0.14, 0.15, 0.13, 0.13, 0.22])
+    weights = (1 - fair) * np.array([0.45, 0.42, 0.09, 0.02, 0.01, 0.005, 0.005]) + fair * np.array(
+        [0.03, 0.2, 0.14, 0.15, 0.13, 0.13, 0.22]
+    )
     return tuple(float(c * rng.uniform(0.85, 1.15)) for c in IRISES[_choose(rng, tuple(IRISES), weights)])
 
 

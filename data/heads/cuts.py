@@ -1,0 +1,86 @@
+"""How hair is cut and combed: the numbers of every style, and where a person's hair begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from data.heads.regions import HAIRLINE
+from data.heads.traits import Traits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Thicknesses and lengths are decimetres."""
+
+    top: float = 0.1  # thickness off the skin
+    side: float = 0.05
+    back: float = 0.07
+    front: float = 0.0  # more above the forehead
+    comb: str = "crown"  # how strands lie: from the crown, to the side, back, or round (in no direction)
+    bumps: float = 0.0  # unevenness of the outline
+    cover: float = 0.97  # share that the lower layer hides
+    outer: float = 0.5  # share that the outer layer hides
+    spread: float = 1.35  # thickness of the outer layer over the lower one's
+    length: float = 0.0  # that hair hangs down below the ears' tops
+    front_angle: float = 0.8  # azimuth from which on it hangs
+    wave: float = 0.0
+    inward: float = 0.0  # turn of the tips towards the neck
+    roots: float = 0.75  # how far the scalp's skin takes the hair's colour
+    coarse: float = 1.0  # width of strands
+    edge: float = 0.12  # depth of the thin hair along the hairline
+
+
+CUTS: dict[str, Cut] = {
+    "bald": Cut(top=0.0, roots=0.0),
+    "receding": Cut(top=0.04, side=0.04, back=0.06, cover=0.6, outer=0.3, roots=0.5, edge=0.25),
+    "buzz": Cut(top=0.02, side=0.012, back=0.014, comb="round", cover=0.5, outer=0.3, roots=0.85, spread=1.8, coarse=0.4),
+    "crop": Cut(top=0.07, side=0.03, back=0.04, bumps=0.3, outer=0.6, roots=0.85),
+    "short": Cut(top=0.15, side=0.045, back=0.07, front=0.05, bumps=0.5),
+    "side part": Cut(top=0.15, side=0.05, back=0.08, front=0.08, comb="side", bumps=0.15),
+    "quiff": Cut(top=0.17, side=0.035, back=0.06, front=0.2, comb="back", bumps=0.2),
+    "pixie": Cut(top=0.15, side=0.09, back=0.09, front=0.05, comb="side", bumps=0.3),
+    "curly": Cut(top=0.2, side=0.13, back=0.15, comb="round", bumps=1.0, outer=0.55, coarse=1.6),
+    "afro": Cut(top=0.42, side=0.36, back=0.36, comb="round", bumps=0.6, outer=0.6, spread=1.14, coarse=0.8),
+    "bob": Cut(top=0.13, side=0.19, back=0.18, comb="side", length=1.05, inward=0.16),
+    "long": Cut(top=0.1, side=0.17, back=0.15, comb="side", length=2.0),
+    "wavy": Cut(top=0.13, side=0.2, back=0.18, comb="side", length=1.8, wave=0.06, bumps=0.3),
+    "bun": Cut(top=0.06, side=0.05, back=0.07, comb="back"),
+    "ponytail": Cut(top=0.06, side=0.05, back=0.07, comb="back"),
+    "braids": Cut(top=0.06, side=0.05, back=0.06, comb="back", coarse=5.0),
+    "headscarf": Cut(roots=0.5),
+    "beanie": Cut(top=0.02, side=0.03, back=0.05, roots=0.6),
+}
+WITHOUT_MANE = ("bald", "headscarf")
+"""Cuts of which no hair stands off the skin."""
+
+OVER_EARS = np.array([(0.86, 7.66), (0.95, 7.55), (1.02, 7.5), (1.12, 7.46), (1.22, 7.43), (1.32, 7.4), (1.6, 7.3), (1.8, 7.2)])
+"""Where hair that hangs over the ears leaves the skull: azimuth, height."""
+
+
+def hairline(traits: Traits) -> Float[np.ndarray, "h 2"]:
+    """Edge of a person's hair (azimuth, height): the temples recede, the rest less."""
+    table = HAIRLINE.copy()
+    angle = table[:, 0]
+    temple = np.exp(-(((angle - 0.6) / 0.3) ** 2))
+    strength = traits.receded * (1.7 if traits.cut == "receding" else 1.0)
+    table[:, 1] += strength * (0.26 * temple + 0.1 * (angle < 1.0))
+    if CUTS[traits.cut].length:
+        table[:, 1] = np.where(
+            (angle >= OVER_EARS[0, 0]) & (angle <= OVER_EARS[-1, 0]), np.interp(angle, *OVER_EARS.T), table[:, 1]
+        )
+    return table
+
+
+def cut_of(traits: Traits) -> Cut:
+    """The cut's numbers, some of them changed by the person's."""
+    cut = CUTS[traits.cut]
+    if not cut.length:
+        return cut
+    tucked = traits.fringe == 0.0 and traits.curl > 0.55 and traits.cut != "bob"
+    angle = 1.55 if tucked else cut.front_angle
+    return replace(
+        cut, length=cut.length * (0.85 + 0.3 * abs(traits.part)), wave=cut.wave + 0.03 * traits.curl, front_angle=angle
+    )

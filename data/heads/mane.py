@@ -1,0 +1,100 @@
+"""The shape of hair: rows of points from the crown to the hairline and, where it is long, on down to the tips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, Int32
+
+from data.heads.cuts import Cut
+from data.heads.regions import above_hairline, smoothstep
+from data.heads.scalp import CENTRE, COLUMNS, STEPS, load_scalp
+
+SKULL_ROWS, HANGING_ROWS = 13, 10
+
+
+@dataclass(frozen=True)
+class Mane:
+    """The scalp between crown and hairline as a grid of SKULL_ROWS × COLUMNS places, on a person."""
+
+    skin: Float32[np.ndarray, "r c 3"]
+    out: Float32[np.ndarray, "r c 3"]  # unit vectors away from the skull
+    base: Float32[np.ndarray, "r c 3"]  # the same places on the base mesh
+    down: Float32[np.ndarray, "r 1"]  # 0 at the crown to 1 at the hairline
+    turn: Float32[np.ndarray, "c"]  # azimuth about the crown
+    vertex: Int32[np.ndarray, "r c"]  # mesh vertices that the places follow
+
+
+def _edge_steps(edge: Float[np.ndarray, "h 2"]) -> Float[np.ndarray, "c"]:
+    """Step of each meridian at which it leaves the hair."""
+    base = load_scalp().base
+    inside = above_hairline(base.reshape(-1, 3), edge).reshape(COLUMNS, STEPS) > -0.04
+    last = np.where(inside.all(1), STEPS - 1, np.argmin(inside, axis=1)).astype(float)
+    last = 0.5 * (last + last[::-1])
+    return np.convolve(np.r_[last[-2], last, last[1]], [0.2, 0.6, 0.2], "valid")
+
+
+def grow(vertices: Float[np.ndarray, "v 3"], edge: Float[np.ndarray, "h 2"]) -> Mane:
+    """The scalp of a person whose hair ends at `edge` (azimuth, height)."""
+    scalp, column = load_scalp(), np.arange(COLUMNS)[None]
+    down = np.linspace(0.0, 1.0, SKULL_ROWS)[:, None] ** 0.9
+    at = np.clip(down * _edge_steps(edge), 0, STEPS - 1.001)
+    low = at.astype(int)
+    share = (at - low)[..., None]
+    mine = scalp.on(vertices)
+    skin, base = (places[column, low] * (1 - share) + places[column, low + 1] * share for places in (mine, scalp.base))
+    out = skin - (CENTRE + (mine - scalp.base).mean((0, 1)))
+    out[..., 1] *= np.where(out[..., 1] < 0, 0.35, 1.0)
+    out /= np.linalg.norm(out, axis=-1, keepdims=True)
+    turn = np.linspace(-np.pi, np.pi, COLUMNS)
+    return Mane(skin, out, base, down, turn, scalp.vertex[column, np.round(at).astype(int)])
+
+
+def hanging(mane: Mane, cut: Cut) -> Float[np.ndarray, "c"]:
+    """Share of the cut's length that hangs from each column."""
+    return smoothstep(cut.front_angle - 0.1, cut.front_angle + 0.25, np.abs(mane.turn)) * (cut.length > 0)
+
+
+def _roughness(rng: np.random.Generator, rows: int, columns: int) -> Float32[np.ndarray, "r c"]:
+    small = [rng.standard_normal(shape).astype(np.float32) for shape in ((5, 12), (9, 25))]
+    rough = sum(cv2.resize(noise, (columns, rows), interpolation=cv2.INTER_CUBIC) for noise in small)
+    rough[:, -1] = rough[:, 0]
+    rough[0] = rough[0].mean()
+    return rough
+
+
+def thickness(rng: np.random.Generator, mane: Mane, cut: Cut) -> Float[np.ndarray, "r c"]:
+    """Of the lower layer off the skin: most on top, least at the hairline unless hair hangs down from it."""
+    turn, height = np.abs(mane.turn)[None], mane.base[..., 1]
+    low = cut.side + (cut.back - cut.side) * smoothstep(1.6, 2.5, turn)
+    thick = low + (cut.top - low) * smoothstep(7.5, 8.1, height)
+    thick = thick + cut.front * smoothstep(1.0, 0.35, turn) * smoothstep(0.35, 0.85, mane.down)
+    thick = thick * (1.0 + 0.16 * cut.bumps * _roughness(rng, *thick.shape))
+    taper = smoothstep(1.03, 0.7, mane.down) ** 0.55
+    return np.maximum(thick * (taper + (1.0 - taper) * hanging(mane, cut)), 0.006)
+
+
+def _hang(rng: np.random.Generator, mane: Mane, roof: np.ndarray, cut: Cut) -> Float[np.ndarray, "h c 3"]:
+    """Rows of hair that hang from the last row of `roof`: down, in waves, with the tips turned in."""
+    turn, share = mane.turn, hanging(mane, cut)
+    down = np.linspace(0.0, 1.0, HANGING_ROWS + 1)[1:, None]
+    drop = down * share * cut.length
+    swell = 0.06 * np.sin(np.pi * np.clip(drop, 0, 1)) - cut.inward * smoothstep(0.5, 1.0, down) * share
+    phase = rng.uniform(0, 6.28) + 1.7 * turn + 0.8 * np.sin(3.0 * turn)
+    swell = swell + cut.wave * np.sin(5.5 * drop + phase) * smoothstep(0.0, 0.3, drop)
+    outward = np.stack([np.sin(turn), 0.0 * turn, 0.6 * np.cos(turn)], axis=-1)
+    rows = roof[-1] + swell[..., None] * outward
+    rows[..., 1] -= drop
+    return rows
+
+
+def layers(rng: np.random.Generator, mane: Mane, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the lower and of the outer layer, [rows, columns, 3], hanging rows included where hair is long."""
+    thick, seed, grids = thickness(rng, mane, cut), int(rng.integers(2**31)), []
+    for spread in (1.0, cut.spread):
+        roof = mane.skin + mane.out * (thick * spread)[..., None]
+        hang = [_hang(np.random.default_rng(seed), mane, roof, cut)] if cut.length else []
+        grids.append(np.concatenate([roof, *hang]))
+    return grids[0], grids[1]

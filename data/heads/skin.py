@@ -1,0 +1,161 @@
+"""The colours of skin, lips and lids, painted on the head at rest.
+
+Skin is a filter of pigments before a white ground (Beer and Lambert): display-coded colour of a texel
+
+    c = c_tone exp(-(m a_m + b a_b + s a_s))                                                             (1)
+
+for its surplus of melanin m (freckles, moles, tan), of blood b (cheeks, lips, ears) and of shade s (folds, pores, what light
+does not reach). Hair, make-up and the mouth's inside are laid over that.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float32
+
+from data.heads import brush, marks
+from data.heads.atlas import BOXES, SIZE
+from data.heads.regions import Regions, above_hairline, load_regions, smoothstep
+from data.heads.traits import Colour, Traits, skin_colour
+
+MELANIN = np.array([0.42, 0.72, 0.95], np.float32)
+BLOOD = np.array([0.05, 0.50, 0.42], np.float32)
+SHADE = np.array([0.85, 1.0, 1.05], np.float32)
+"""Absorption of equation 1's pigments in red, green and blue."""
+
+
+class Painted(NamedTuple):
+    """Colours of the skin's texels."""
+
+    texel: np.ndarray  # index in the flattened atlas
+    colour: Float32[np.ndarray, "n 3"]  # display-coded, 0 to 1
+    shine: Float32[np.ndarray, "n"]  # over the material's own
+
+
+class _Canvas:
+    """The skin's box as pictures to draw on, read off at its texels."""
+
+    def __init__(self, texel: np.ndarray) -> None:
+        row, column = np.divmod(texel, SIZE)
+        box = BOXES["skin"]
+        self.index = (row - box.top) * box.width + column - box.left
+        self.shape = (box.height, box.width)
+
+    def read(self, picture: np.ndarray) -> Float32[np.ndarray, "n"]:
+        values = np.take(picture.ravel(), self.index)
+        return values.astype(np.float32) / 255.0 if picture.dtype == np.uint8 else values
+
+    def noise(self, rng: np.random.Generator, cells: int) -> Float32[np.ndarray, "n"]:
+        """Smooth noise of unit variance with about `cells` humps along a side."""
+        return self.read(brush.noise(rng, self.shape, (cells, cells)))
+
+
+def over(colour: np.ndarray, paint: Colour | np.ndarray, opacity: np.ndarray) -> None:
+    """Lay `paint` on `colour` [n, 3], in place."""
+    colour += (np.asarray(paint, np.float32) - colour) * opacity[:, None]
+
+
+def _melanin(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas) -> Float32[np.ndarray, "n"]:
+    spots = 0.055 * canvas.noise(rng, 14) + 0.04 * canvas.noise(rng, 45) + 0.03 * canvas.noise(rng, 120)
+    tan = 0.06 * on.forehead - 0.08 * on.neck - 0.04 * on.under_eyes
+    eyes = traits.hollow * (0.16 * on.under_eyes + 0.2 * on.lids + 0.08 * on.eye_hollow) * (0.6 + 0.6 * traits.tone)
+    drawn = 0.85 * canvas.read(marks.freckles(rng, traits, canvas.shape)) + 1.6 * canvas.read(
+        marks.moles(rng, traits, canvas.shape)
+    )
+    return traits.blotch * spots + tan + eyes + drawn * (1.0 - 0.5 * traits.tone)
+
+
+def _blood(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas) -> Float32[np.ndarray, "n"]:
+    flush = 0.34 * on.cheeks + 0.36 * on.nose + 0.3 * on.ears + 0.2 * on.chin - 0.12 * on.forehead
+    flush = flush * (0.35 + traits.redness) * (1.0 + 0.25 * canvas.noise(rng, 30))
+    spots = 0.07 * canvas.noise(rng, 20) + 0.05 * canvas.noise(rng, 70)
+    eyes = 0.3 * on.lid_edge + 0.25 * traits.hollow * on.under_eyes
+    return (flush + traits.blotch * spots + eyes + 0.45 * on.lids * 0.4) * (1.0 - 0.5 * traits.tone)
+
+
+def _shade(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas) -> Float32[np.ndarray, "n"]:
+    pores = 0.018 * canvas.noise(rng, 300) + 0.012 * canvas.noise(rng, 600)
+    folds = canvas.read(marks.lines(rng, traits, canvas.shape))
+    dark = 1.3 * on.nostrils + 0.7 * on.lip_seam + 0.25 * traits.lash * on.lid_edge + 0.14 * on.eye_hollow
+    return pores * (1.0 - 0.5 * on.lips) + folds + dark
+
+
+def _lips(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas, colour: np.ndarray) -> None:
+    """Own colour of the lips, or lipstick, with their fine upright furrows."""
+    tone = np.array(skin_colour(traits.tone, 0.0))
+    own = tone * (0.93, 0.70, 0.70) * (1.0 - 0.1 * traits.tone) + (0.02, 0.0, 0.01)
+    own = own * rng.uniform(0.92, 1.06) * (1.0, 1.0 - 0.18 * rng.uniform(), 1.0 - 0.12 * rng.uniform())
+    furrows = canvas.read(brush.noise(rng, canvas.shape, (40, 420)))
+    lower = smoothstep(6.62, 6.56, on.point[:, 1])[:, None] * np.array([0.06, 0.03, 0.03]) * (0.4 + traits.tone)
+    paint, strength = (own, 0.62) if traits.lip_stick is None else (np.array(traits.lip_stick), 0.86)
+    over(colour, (paint + lower) * (1.0 + 0.05 * furrows - 0.35 * on.lip_seam)[:, None], strength * on.lips)
+
+
+def _makeup(traits: Traits, on: Regions, colour: np.ndarray) -> None:
+    if traits.eye_shadow is not None:
+        over(colour, traits.eye_shadow, 0.5 * on.lids * smoothstep(7.27, 7.31, on.point[:, 1]))
+    if traits.blush:
+        over(colour, np.array(skin_colour(traits.tone, -1.0)) * (0.98, 0.68, 0.68), 0.5 * traits.blush * on.cheeks)
+    line = np.exp(-((on.upper_lid / (0.014 + 0.012 * traits.liner)) ** 2))
+    over(colour, (0.05, 0.035, 0.03), np.clip(0.55 * traits.lash + 0.4 * traits.liner, 0, 0.95) * line)
+
+
+def _stubble(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas, colour: np.ndarray) -> None:
+    """The shadow of shaven beards: bluish, of fine dots, denser on lip and chin."""
+    if not traits.stubble:
+        return
+    place = on.beard * (0.72 + 0.28 * np.maximum(on.moustache, on.goatee))
+    dots = np.clip(0.5 + 0.35 * canvas.noise(rng, 420) + 0.2 * canvas.noise(rng, 60), 0.0, 1.0)
+    shadow = colour * (0.66, 0.70, 0.76)
+    over(colour, shadow, 0.75 * traits.stubble * place)
+    over(colour, np.array(traits.brow) * 0.8, 0.6 * traits.stubble * place * dots)
+
+
+def _brows(rng: np.random.Generator, traits: Traits, canvas: _Canvas, colour: np.ndarray) -> None:
+    hairs = canvas.read(marks.brows(rng, traits, canvas.shape))
+    over(colour, traits.brow, hairs * np.float32(0.9))
+
+
+def _scalp(
+    rng: np.random.Generator, on: Regions, canvas: _Canvas, colour: np.ndarray, hair: Colour, density: float, edge: np.ndarray
+) -> None:
+    """Roots of the hair seen through it: the skin turns to the hair's colour inside the hairline, without a hard edge."""
+    rough = 0.045 * canvas.noise(rng, 200) + 0.05 * canvas.noise(rng, 40)
+    inside = smoothstep(-0.06, 0.2, above_hairline(on.point, edge) + rough) * on.outer * (1.0 - on.ears)
+    grain = np.clip(0.8 + 0.25 * canvas.noise(rng, 350), 0.0, 1.2)
+    over(colour, np.array(hair) * 0.85, np.clip(density * inside * grain, 0.0, 1.0))
+
+
+def _mouth(on: Regions, colour: np.ndarray) -> None:
+    depth = smoothstep(0.75, 1.5, on.point[:, 2])[:, None]
+    over(colour, np.array([0.16, 0.03, 0.035]) + np.array([0.42, 0.17, 0.16]) * depth**2, on.mouth)
+
+
+def paint_skin(
+    rng: np.random.Generator, traits: Traits, edge: Float32[np.ndarray, "h 2"], roots: Colour, density: float
+) -> Painted:
+    """The skin of a person whose hair begins at `edge` (azimuth, height) and shows its `roots` with `density` 0 to 1."""
+    on = load_regions()
+    canvas = _Canvas(on.texel)
+    filters = [
+        part(rng, traits, on, canvas)[:, None] * absorb
+        for part, absorb in ((_melanin, MELANIN), (_blood, BLOOD), (_shade, SHADE))
+    ]
+    colour = np.exp(-sum(filters)) * np.array(skin_colour(traits.tone, traits.warmth), np.float32)
+    _lips(rng, traits, on, canvas, colour)
+    _stubble(rng, traits, on, canvas, colour)
+    _makeup(traits, on, colour)
+    _brows(rng, traits, canvas, colour)
+    _scalp(rng, on, canvas, colour, roots, density, edge)
+    _mouth(on, colour)
+    oil = (
+        1.0
+        + 0.5 * on.nose
+        + 0.3 * on.forehead
+        + 0.9 * on.lips * (1.6 if traits.lip_stick else 1.0)
+        + 0.1 * canvas.noise(rng, 250)
+    )
+    return Painted(on.texel, np.clip(colour, 0.0, 1.0), traits.shine * np.clip(oil * (1.0 - 0.6 * on.mouth), 0.0, 4.0))
