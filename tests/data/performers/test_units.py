@@ -69,7 +69,8 @@ def test_sounds_show_what_controls_cannot_say(sound, unit):
 
 
 def test_emotions_show_beside_the_controls():
-    nose = {e: make_performance(0, 2, 0, 100, emotion=FELT.index(e)).units[:, UNITS.index("noseSneerLeft")].mean() for e in FELT}
+    felt = {name: make_performance(0, 2, 0, 100, emotion=i).units for i, name in enumerate(FELT)}
+    nose = {name: values[:, UNITS.index("noseSneerLeft")].mean() for name, values in felt.items()}
     assert nose["angry"] > 0.15 and max(value for e, value in nose.items() if e != "angry") < 0.05
 
 
