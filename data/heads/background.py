@@ -283,9 +283,9 @@ def _street(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
 
 
 def _foliage(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
-    n, hue, low = canvas.shape[0], rng.normal(0.26, 0.04), rng.uniform(0.1, 0.6)
+    n, hue, low = canvas.shape[0], rng.normal(0.26, 0.04), rng.uniform(0.1, min(0.6, horizon))
     for _ in range(rng.integers(150, 420)):
-        middle = np.array([rng.uniform(-0.05, 1.05), rng.uniform(low, min(horizon + 0.15, 1.0))])
+        middle = np.array([rng.uniform(-0.05, 1.05), low + rng.uniform() * (min(horizon + 0.15, 1.0) - low)])
         axes = rng.uniform(0.01, 0.06, 2)
         leaf = _hsv(hue + 0.03 * rng.normal(), rng.uniform(0.25, 0.8), rng.uniform(0.06, 0.75))
         _ellipse(canvas, middle * n, axes * n, rng.uniform(0, 180), leaf)

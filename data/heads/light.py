@@ -4,7 +4,7 @@ For a normal n, a direction l to a lamp, v to the viewer and h half way between 
 
     diffuse    max(0, n·l + w) / (1 + w)^2                       energy-preserving wrap (Green 2004)      (1)
     highlight  F(h·v) (g + 8) / 8 exp(g (n·h - 1)) max(0, n·l)   Blinn's lobe as a Gaussian on the sphere (2)
-    Fresnel    F(c) = F_0 + (1 - F_0) (1 - c)^5                  Schlick 1994                             (3)
+    Fresnel    F(c) = F_0 + (F_90 - F_0) (1 - c)^5               Schlick 1994                             (3)
 
 Surroundings are six colours, seen along ± the axes: from direction d comes Σ_i d_i² colour_(i, sign d_i) (the ambient cube
 of Mitchell, McTaggart and Green 2006). Colours are linear; 1 is a white surface that faces the key light.
@@ -66,13 +66,6 @@ def wrapped(facing: Float32[np.ndarray, "n"], wrap: Float32[np.ndarray, "n 3"]) 
     return np.maximum(facing[:, None] + wrap, 0.0) / np.square(1.0 + wrap)
 
 
-def fresnel(cosine: Float32[np.ndarray, "n"], reflectance: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
-    """Equation 3."""
-    away = np.clip(1.0 - cosine, 0.0, 1.0)
-    squared = away * away
-    return reflectance + (1.0 - reflectance) * squared * squared * away
-
-
 def lobe(cosine: Float32[np.ndarray, "n"], gloss: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
     """Equation 2 without F and n·l; large lamps are meant to lower `gloss` beforehand (`softened`)."""
     return (gloss + 8.0) * np.float32(0.125) * np.exp(gloss * (cosine - 1.0))
@@ -81,6 +74,36 @@ def lobe(cosine: Float32[np.ndarray, "n"], gloss: Float32[np.ndarray, "n"]) -> F
 def softened(gloss: Float32[np.ndarray, "n"], size: float) -> Float32[np.ndarray, "n"]:
     """The exponent of a highlight of a lamp of half-angle `size`: widths of both add up as variances do."""
     return gloss / (1.0 + gloss * np.float32(0.5 * size * size))
+
+
+def fresnel(
+    cosine: Float32[np.ndarray, "n"], reflectance: Float32[np.ndarray, "n"], gloss: Float32[np.ndarray, "n"]
+) -> Float32[np.ndarray, "n"]:
+    """Equation 3; rough surfaces shine less at grazing angles: F_90 = (1 - roughness) / 2, roughness² = 2 / (g + 2)."""
+    most = np.maximum(0.5 - 0.5 * np.sqrt(2.0 / (gloss + 2.0)), reflectance)
+    away = np.clip(1.0 - cosine, 0.0, 1.0)
+    squared = away * away
+    return reflectance + (most - reflectance) * squared * squared * away
+
+
+_FACE_NORMALS = unit(np.array([(0, 0, 1), (-0.7, 0, 0.7), (0.7, 0, 0.7), (0, 0.5, 0.85), (0, -0.4, 0.9)], np.float32))
+"""Directions that a face looks in, for its brightness."""
+
+
+def brightness(light: Light) -> float:
+    """Luminance of a white face, averaged over its normals."""
+    got = 0.8 * surround(light, _FACE_NORMALS)
+    for lamp in light.lamps:
+        facing = np.maximum(_FACE_NORMALS @ np.asarray(lamp.direction, np.float32), 0.0)
+        got = got + facing[:, None] * np.asarray(lamp.colour, np.float32)
+    return float((got @ np.array([0.2126, 0.7152, 0.0722])).mean())
+
+
+def brightened(light: Light, gain: float) -> Light:
+    """All of it times `gain`."""
+    scale = lambda colour: tuple(gain * c for c in colour)
+    lamps = [dataclasses.replace(lamp, colour=scale(lamp.colour)) for lamp in light.lamps]
+    return Light(key=lamps[0], others=tuple(lamps[1:]), surroundings=tuple(map(scale, light.surroundings)))
 
 
 def _direction(azimuth: float, height: float) -> tuple[float, float, float]:

@@ -6,28 +6,41 @@ do not depend on each other, but all are framed by one square (`frame_clip`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from data.heads import background, shadow
-from data.heads.camera import Framing, Lens, Pose, project
-from data.heads.light import unit
+from data.heads.camera import Framing, Lens, Pose, face_boxes, frame_boxes, project
+from data.heads.landmarks import EYES_WITH_BROWS, MOUTH_WITH_CHIN, face_points, middle_of_eyes, within
+from data.heads.light import brightened, brightness, unit
 from data.heads.model import Model
 from data.heads.raster import Fragments, barycentrics, rasterise
 from data.heads.scene import Scene
 from data.heads.sensor import develop
-from data.heads.shading import Eyes, eye_colour, eye_highlight, linear, linear_of_display, lit
+from data.heads.shading import Eyes, eye_colour, eye_highlight, linear, lit
 from data.heads.shape import Shape, express
-from data.heads.stage import Atlas, Body, make_body, shadow_box
+from data.heads.stage import Atlas, make_body, shadow_box
 from xactor_jax.labels import CONTROLS
+from xactor_jax.media.crop import CropSettings
 
 SUPERSAMPLING = 2
 
 LOOK = np.radians(28.0)
 """How far eyes turn at gaze 1."""
 
+WELL_LIT = 0.75
+"""Light on a face of light skin (linear)."""
+
 GAZE_X, GAZE_Y = CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")
+
+_USUAL_SIDE = 2.45
+"""Of a framed square, decimetres; where the search for it begins."""
+
+_BOX_MARGIN = 0.02
+"""About the boxes of eyes and mouth, fractions of the picture."""
 
 _COVERAGE = np.array([32, 160, 224, 96], np.uint8)
 """Opacities beyond which the points of a pixel are solid: a partly opaque texel covers that share of them."""
@@ -65,12 +78,22 @@ class Painter:
         self.body = make_body(model, shape)
         self.atlas = Atlas.of(model, round(size / (1.0 + 2.0 * margin)))
         self.eyes = Eyes(linear(model.iris), linear(model.sclera))
-        self.middle = np.mean([ball.centre for ball in self.body.balls], axis=0)
+        self.middle = middle_of_eyes(shape)
         canvas = background.draw(scene.background, round(size / (1.0 + 2.0 * margin)))
         self.canvas = np.square(canvas) * np.float32(scene.background.gain)
+        self.light = brightened(scene.light, self._exposure() / brightness(scene.light))
         self.camera = np.array([*framing.middle, framing.plane + scene.lens.distance], np.float32)
 
-    def frame(self, vertices: Float32[np.ndarray, "v 3"], row: Float[np.ndarray, "14"], number: int) -> UInt8[np.ndarray, "s s 3"]:
+    def _exposure(self) -> float:
+        """Light for which the face comes out well; cameras meet dark skin half way."""
+        colour = self.atlas.colour
+        face = np.take(colour.reshape(-1, 4), _texels(self.body.uv[self.body.face], colour.shape[0]), axis=0)
+        albedo = float((face[:, :3] @ np.array([0.2126, 0.7152, 0.0722])).mean())
+        return WELL_LIT * (0.4 / max(albedo, 0.01)) ** 0.35
+
+    def frame(
+        self, vertices: Float32[np.ndarray, "v 3"], row: Float[np.ndarray, "14"], number: int
+    ) -> UInt8[np.ndarray, "s s 3"]:
         """The picture of one frame."""
         body = self.body
         pose = Pose.from_controls(row, self.middle, self.framing.side)
@@ -99,13 +122,14 @@ class Painter:
 
     def _colours(self, points, pose: Pose, row, seen: Fragments, weights) -> Float32[np.ndarray, "n 3"]:
         """Equation 1 of shading.py at the fragments."""
-        body, light = self.body, self.scene.light
+        body, light = self.body, self.light
         normals = body.normals(points)
         backs = body.surfaces.turning & (normals[:, 2] < 0)
         normals[backs] *= -1.0
-        box = shadow_box(points, pose.apply(self.middle[None], np.ones(1, np.float32))[0])
-        key = shadow.reached(points, body.casters, light.key.direction, light.key.size, box)
-        diffuse, highlights = lit(body.surfaces, light, points, normals, self.camera, key)
+        box = shadow_box(pose.apply(self.middle[None], np.ones(1, np.float32))[0])
+        shares = [shadow.reached(points + shadow.LIFT * normals, body.casters, light.key.direction, light.key.size, box)]
+        shares += [body.openness.towards(np.asarray(lamp.direction) @ pose.turn) for lamp in light.others]
+        diffuse, highlights = lit(body.surfaces, light, points, normals, self.camera, shares)
         places = np.take(body.faces, seen.triangle, axis=0)
         shone = _blend(np.concatenate([diffuse, highlights], axis=1), places, weights)
         uv = _blend(body.uv, np.take(body.corners, seen.triangle, axis=0), weights)
@@ -130,7 +154,7 @@ class Painter:
             view = unit(self.camera - centre)
             shade = np.minimum(diffuse[mine].mean(1), 1.0)
             albedo = eye_colour(self.eyes, outwards, directions, pose.turn[:, 1])
-            out[mine] = albedo * diffuse[mine] + eye_highlight(self.scene.light, outwards, directions, view, shade)
+            out[mine] = albedo * diffuse[mine] + eye_highlight(self.light, outwards, directions, view, shade)
         return out
 
     def _compose(self, seen: Fragments, colours: Float32[np.ndarray, "n 3"], number: int) -> Float32[np.ndarray, "s s 3"]:
@@ -151,9 +175,53 @@ class Painter:
         return cv2.warpAffine(self.canvas, move, (self.size, self.size), flags=flags, borderMode=cv2.BORDER_REFLECT)
 
 
+def _posed(
+    of: Callable[[np.ndarray], np.ndarray],
+    shape: Shape,
+    lens: Lens,
+    framing: Framing,
+    controls: Float[np.ndarray, "t 14"],
+    units: Float[np.ndarray, "t 52"],
+) -> Float[np.ndarray, "t n 2"]:
+    """Points of the head in the picture: `of` takes them from a frame's vertices."""
+    middle, out = middle_of_eyes(shape), []
+    for row, weights in zip(np.asarray(controls, np.float64), units, strict=True):
+        points = of(express(shape, weights))
+        pose = Pose.from_controls(row, middle, framing.side)
+        out.append(project(pose.apply(points, np.ones(len(points), np.float32)), lens, framing)[:, :2])
+    return np.stack(out)
+
+
 def frame_clip(shape: Shape, lens: Lens, controls: Float[np.ndarray, "t 14"], units: Float[np.ndarray, "t 52"]) -> Framing:
-    """The square that `prepare` would cut out of a wider picture of the clip."""
-    return Framing(middle=(0.0, 7.0), side=2.45, plane=1.25)
+    """The square that `prepare` would cut out of a wider picture of the clip.
+
+    Shifts are fractions of its side, so it is found in two rounds.
+    """
+    eyes, crop = middle_of_eyes(shape), CropSettings()
+    framing = Framing(middle=(float(eyes[0]), float(eyes[1])), side=_USUAL_SIDE, plane=float(eyes[2]))
+    for _ in range(2):
+        points = _posed(face_points, shape, lens, framing, controls, units)
+        framing = frame_boxes(*face_boxes(points), framing, crop)
+    return framing
+
+
+def component_boxes(
+    model: Model,
+    shape: Shape,
+    scene: Scene,
+    controls: Float[np.ndarray, "t 14"],
+    units: Float[np.ndarray, "t 52"],
+    *,
+    framing: Framing | None = None,
+) -> Float[np.ndarray, "t 2 4"]:
+    """Boxes of (eyes with brows, mouth with chin), each (y0, x0, y1, x1) as fractions of the picture."""
+    framing = framing or frame_clip(shape, scene.lens, controls, units)
+    out = []
+    for part in (EYES_WITH_BROWS, MOUTH_WITH_CHIN):
+        points = _posed(lambda vertices, part=part: vertices[within(part)], shape, scene.lens, framing, controls, units)
+        low, high = points.min(axis=1) - _BOX_MARGIN, points.max(axis=1) + _BOX_MARGIN
+        out.append(np.concatenate([low[:, ::-1], high[:, ::-1]], axis=1))
+    return np.clip(np.stack(out, axis=1), 0.0, 1.0).astype(np.float32)
 
 
 def render(

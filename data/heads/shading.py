@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
@@ -72,7 +73,7 @@ def mouth_light(model: Model, rest: Vectors) -> Float32[np.ndarray, "n"]:
     out = np.ones(len(rest), np.float32)
     if len(teeth):
         depth = np.clip((rest[teeth, 2].max() - rest[inside, 2]) / MOUTH_DEPTH, 0.0, 1.0)
-        out[inside] = 0.75 * (1.0 - depth) ** 1.5
+        out[inside] = 0.6 * (1.0 - depth) ** 1.5
     return out
 
 
@@ -89,26 +90,24 @@ def _strand_cosine(normals: Vectors, half: Vectors) -> Float32[np.ndarray, "n"]:
 
 
 def lit(
-    surfaces: Surfaces, light: Light, points: Vectors, normals: Vectors, eye: np.ndarray, key_light: Float32[np.ndarray, "n"]
+    surfaces: Surfaces, light: Light, points: Vectors, normals: Vectors, eye: np.ndarray, shares: Sequence[np.ndarray]
 ) -> tuple[Colours, Colours]:
-    """(diffuse light, highlights) at points in space seen from `eye`; `key_light` is the share of the key light that comes there."""
+    """(diffuse light, highlights) at points in space seen from `eye`; `shares` [n] of each lamp's light come there."""
     view = unit(eye.astype(np.float32) - points)
     diffuse = surround(light, normals) * surfaces.open[:, None]
     facing_viewer = np.maximum(_cosine(normals, view), 0.0)
     mirrored = (2.0 * facing_viewer)[:, None] * normals - view
-    sheen = 0.6 * fresnel(facing_viewer, surfaces.specular) * surfaces.open
+    sheen = fresnel(facing_viewer, surfaces.specular, surfaces.gloss) * np.square(surfaces.open)
     highlights = sheen[:, None] * surround(light, mirrored)
-    for lamp in light.lamps:
-        if max(lamp.colour) == 0:
-            continue
+    for lamp, share in zip(light.lamps, shares, strict=True):
         direction, colour = np.asarray(lamp.direction, np.float32), np.asarray(lamp.colour, np.float32)
-        share = key_light if lamp is light.key else 0.3 + 0.7 * surfaces.open
         facing = normals @ direction
         diffuse += wrapped(facing, surfaces.wrap) * (share[:, None] * colour)
         half = unit(view + direction)
         cosine = _cosine(normals, half)
         cosine[surfaces.hair] = _strand_cosine(normals[surfaces.hair], half[surfaces.hair])
-        bright = lobe(cosine, softened(surfaces.gloss, lamp.size)) * fresnel(_cosine(view, half), surfaces.specular)
+        bright = lobe(cosine, softened(surfaces.gloss, lamp.size))
+        bright *= fresnel(_cosine(view, half), surfaces.specular, surfaces.gloss)
         highlights += (bright * np.maximum(facing, 0.0) * share)[:, None] * colour
     return diffuse, highlights
 
@@ -143,13 +142,13 @@ def eye_colour(eyes: Eyes, outwards: Vectors, gaze: Float32[np.ndarray, "n 3"], 
 def eye_highlight(
     light: Light, outwards: Vectors, gaze: Vectors, view: Float32[np.ndarray, "3"], shade: Float32[np.ndarray, "n"]
 ) -> Colours:
-    """Lamps and surroundings mirrored by the wet eye (equation 2): discs of the lamps' size, never smaller than can be seen."""
+    """Lamps and surroundings mirrored by the wet eye (equation 2): discs that grow with the lamps' size."""
     normal = unit(np.where(_cosine(outwards, gaze)[:, None] > np.cos(IRIS + 0.1), outwards - CORNEA * gaze, outwards))
     out = np.float32(0.035) * surround(light, 2.0 * (normal @ view)[:, None] * normal - view)
     for lamp in light.lamps[:2]:
         half = unit(view + np.asarray(lamp.direction, np.float32))
         angle = np.arccos(np.clip(normal @ half, -1.0, 1.0))
-        size = np.float32(0.5 * lamp.size + 0.09)
-        disc = _step(size + 0.06, size - 0.06, angle) * shade
+        size = np.float32(0.22 * lamp.size + 0.05)
+        disc = _step(size + 0.03, size - 0.03, angle) * shade
         out += (0.9 * disc)[:, None] * np.asarray(lamp.colour, np.float32)
     return out

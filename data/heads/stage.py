@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 
-from data.heads import background, shadow
+from data.heads import shadow
 from data.heads.camera import head_share
 from data.heads.light import unit
 from data.heads.model import MATERIALS, Model
@@ -108,9 +108,11 @@ class Body:
     two_sided: Bool[np.ndarray, "f"]
     cut: Bool[np.ndarray, "f"]
     eye: Bool[np.ndarray, "f"]
+    face: Int32[np.ndarray, "c"]  # corners of the skin's front, whose colour exposure is made for
     casters: Int32[np.ndarray, "c 3"]  # places
     normals: Normals
     surfaces: Surfaces
+    openness: shadow.Openness
     balls: tuple[EyeBall, ...]  # the person's right eye (left in the picture), and the left
 
     def places(self, vertices: Float32[np.ndarray, "v 3"]) -> Float32[np.ndarray, "g 3"]:
@@ -134,13 +136,19 @@ def _balls(kinds: np.ndarray, faces: np.ndarray, rest: Float32[np.ndarray, "g 3"
     return tuple(fit_ball(side, rest) for side in sides if len(side))
 
 
+def _front(model: Model, kinds: np.ndarray, rest: Float32[np.ndarray, "g 3"], eyes: Float32[np.ndarray, "3"]) -> np.ndarray:
+    corners = np.unique(model.triangles[kinds == "skin"])
+    at = rest[model.group[corners]] - eyes
+    return corners[(at[:, 2] > -0.3) & (np.abs(at[:, 1] + 0.3) < 0.8)]
+
+
 def _open_units() -> Float32[np.ndarray, "52"]:
     units = np.zeros(len(UNITS), np.float32)
     units[UNITS.index("jawOpen")] = _OPEN_JAW
     return units
 
 
-def shadow_box(points: Float32[np.ndarray, "n 3"], eyes: Float32[np.ndarray, "3"]) -> shadow.Box:
+def shadow_box(eyes: Float32[np.ndarray, "3"]) -> shadow.Box:
     """About head and neck; shoulders beyond it are lit as its edge is."""
     return shadow.Box((eyes + np.array([0.0, -0.4, -0.7])).astype(np.float32), 2.2)
 
@@ -157,9 +165,9 @@ def make_body(model: Model, shape: Shape) -> Body:
     eyes = np.mean([ball.centre for ball in balls], axis=0)
     normals, casters = Normals(faces, len(first)), _casters(model, kinds, faces)
     opened = express(shape, _open_units())[vertex_of] + offset
-    openness = shadow.openness(opened, normals(opened), casters, shadow_box(opened, eyes))
+    openness = shadow.openness(opened, normals(opened), casters, shadow_box(eyes))
     inside = mouth_light(model, rest)
-    surfaces = Surfaces(*materials_at(model, len(first)), np.where(inside < 1, inside, openness).astype(np.float32))
+    surfaces = Surfaces(*materials_at(model, len(first)), np.where(inside < 1, inside, openness.whole).astype(np.float32))
     flag = lambda name: np.array([getattr(material, name) for material in MATERIALS.values()])[model.material]
     return Body(
         vertex_of=vertex_of,
@@ -171,8 +179,10 @@ def make_body(model: Model, shape: Shape) -> Body:
         two_sided=flag("two_sided"),
         cut=flag("cut"),
         eye=kinds == "eye",
+        face=_front(model, kinds, rest, eyes),
         casters=casters,
         normals=normals,
         surfaces=surfaces,
+        openness=openness,
         balls=balls,
     )
