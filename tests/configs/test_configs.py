@@ -20,7 +20,7 @@ from xactor_jax.training.experiment import load_config, parse_flags
 from xactor_jax.video.reference import mask_bank
 
 PRESETS = ("default", "puppets", "base")
-CASES = [*((stage, preset) for stage in TASKS for preset in PRESETS), ("actor", "demo"), ("actor", "large")]
+CASES = [*((s, p) for s in TASKS for p in PRESETS), ("motion", "heads"), ("actor", "demo"), ("actor", "large")]
 
 
 @cache

@@ -1,0 +1,112 @@
+"""Heads as a body of the performers: clips by their numbers alone, with true units, framed and drawn as one performance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from data import embedded, records
+from data.heads import body
+from data.performers.bodies import load_body
+from data.performers.build import build, split_persons
+from data.performers.clips import make_clip
+from data.performers.long import iter_frames, make_long_performance
+from data.performers.performance import LONG, make_performance
+from data.performers.redraw import redrawer
+from tests.tiny import tiny_config
+from xactor_jax.errors import UserError
+from xactor_jax.evaluation.clips import TrueClip
+from xactor_jax.labels import CONTROLS, UNITS
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def clip() -> records.Clip:
+    return make_clip(body, 3, 4, 5, 12, SIZE, voice="formant")
+
+
+def test_same_numbers_same_bytes(clip):
+    again = make_clip(body, 3, 4, 5, 12, SIZE, voice="formant")
+    assert list(clip.frames) == list(again.frames)
+    np.testing.assert_array_equal(clip.units, again.units)
+
+
+def test_the_clip_fits_together_and_its_units_are_those_of_the_performance(clip):
+    clip.validate()
+    performance = make_performance(3, 4, 5, 12)
+    assert clip.controls.shape == (12, len(CONTROLS)) and clip.units.shape == (12, len(UNITS))
+    np.testing.assert_array_equal(clip.units, performance.units)
+    assert 0 <= clip.component_boxes.min() <= clip.component_boxes.max() <= 1
+
+
+def test_the_person_stays_and_the_place_changes_from_clip_to_clip():
+    acting = make_performance(3, 4, 0, 2).acting
+    here, there, other = (body.make_figure(*numbers, acting) for numbers in ((3, 4, 0), (3, 4, 1), (3, 5, 0)))
+    np.testing.assert_array_equal(here.shape.vertices, there.shape.vertices)
+    np.testing.assert_array_equal(here.model.albedo, there.model.albedo)
+    assert np.any(here.shape.vertices != other.shape.vertices)
+    assert np.abs(here.render(acting, SIZE).astype(int) - there.render(acting, SIZE)).mean() > 3
+
+
+def test_pieces_of_a_long_performance_are_the_whole():
+    performance = make_performance(3, 4, LONG, 30)
+    figure = body.make_figure(3, 4, LONG, performance.acting)
+    parts = list(iter_frames(figure, performance, SIZE, piece=16))
+    assert [len(part) for part in parts] == [16, 14]
+    np.testing.assert_array_equal(np.concatenate(parts), figure.render(performance.acting, SIZE))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    path = tmp_path_factory.mktemp("heads") / "d"
+    build(path, persons=3, clips_per_person=1, seconds=0.4, size=SIZE, seed=5, processes=1, progress=False, kind="heads")
+    return path
+
+
+def test_the_data_set_says_what_it_is_and_holds_units(built):
+    metadata = records.clips_metadata(built)
+    assert metadata["kind"] == "heads" and metadata["voice"] == "recorded"
+    record = records.open_clips(built, "test")[0]
+    person = split_persons(3, 5)["test"][0]
+    assert record["person"] == f"head{person:05d}"
+    expected = make_performance(5, person, 0, 10, voice="recorded", split="test")
+    np.testing.assert_array_equal(record["units"], expected.units)
+    np.testing.assert_array_equal(record["audio"], expected.audio)
+
+
+def test_people_are_drawn_again_in_their_place_with_another_s_movement(built):
+    record = records.open_clips(built, "test")[0]
+    frames = np.stack([records.decode_frame(frame) for frame in record["frames"]])
+    truth = {name: record[name] for name in ("person", "clip", "controls", "units")}
+    target = TrueClip(frames=frames, waveform=np.zeros(0, np.float32), **truth)
+    draw = redrawer(built)
+    assert np.abs(draw(target, target).astype(int) - frames).mean() < 6
+    part = target.cut(3, 640)
+    assert np.abs(draw(part, part).astype(int) - frames[:3]).mean() < 6
+
+
+def test_the_config_chooses_the_body_and_each_recipe_has_a_folder(tmp_path):
+    config = tiny_config("motion")
+    config.data.update(persons=3, clips_per_person=1, clip_seconds=0.2, image_size=SIZE, cache=str(tmp_path))
+    names = set()
+    for kind, voice in (("puppets", ""), ("heads", "formant"), ("heads", "recorded")):
+        config.data.update(kind=kind, voice=voice)
+        path = embedded.ensure_clips(config)
+        names.add(path.name)
+        assert records.clips_metadata(path)["kind"] == kind
+    assert len(names) == 3 and any(name.endswith("formant") for name in names)
+    config.data.kind = "robots"
+    with pytest.raises(UserError, match="choose one of puppets, heads"):
+        embedded.ensure_clips(config)
+
+
+def test_every_body_answers_to_its_name():
+    for kind in ("puppets", "heads"):
+        assert load_body(kind).NAME == kind
+
+
+def test_long_performances_are_spoken_by_the_voice_that_training_never_hears():
+    spoken = make_long_performance(body, 3, 4, 2 / 60)
+    expected = make_performance(3, 4, LONG, 50, voice="recorded", split="test")
+    np.testing.assert_array_equal(spoken.audio, expected.audio)
