@@ -5,27 +5,16 @@ The eye finds depth between the layers, skin through the hairline, and no smooth
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
-from data.heads.atlas import HAIR, HAIR_OUTER, Box
+from data.heads.atlas import HAIR, HAIR_OUTER
 from data.heads.cuts import WITHOUT_MANE, cut_of, hairline
 from data.heads.mane import SKULL_ROWS, grow, hanging, layers
-from data.heads.pieces import Piece, sheet
-from data.heads.scalp import COLUMNS
+from data.heads.pieces import Picture, Piece, sheet
+from data.heads.meridians import COLUMNS
 from data.heads.strands import paint_mane
 from data.heads.traits import Traits
-
-
-class Picture(NamedTuple):
-    """What a box of the atlas shows."""
-
-    box: Box
-    colour: Float32[np.ndarray, "h w 3"]  # display-coded, 0 to 1
-    alpha: Float32[np.ndarray, "h w"]
-    shine: Float32[np.ndarray, "h w"]  # over the material's own
 
 
 def make_hair(

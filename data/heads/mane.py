@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32, Int32
 
 from data.heads.cuts import Cut
 from data.heads.regions import above_hairline, smoothstep
-from data.heads.scalp import CENTRE, COLUMNS, STEPS, load_scalp
+from data.heads.meridians import COLUMNS, SKULL, STEPS, load_places, skin_at, turns
 
 SKULL_ROWS, HANGING_ROWS = 13, 10
 
@@ -29,7 +29,7 @@ class Mane:
 
 def _edge_steps(edge: Float[np.ndarray, "h 2"]) -> Float[np.ndarray, "c"]:
     """Step of each meridian at which it leaves the hair."""
-    base = load_scalp().base
+    base = load_places(SKULL).base
     inside = above_hairline(base.reshape(-1, 3), edge).reshape(COLUMNS, STEPS) > -0.04
     last = np.where(inside.all(1), STEPS - 1, np.argmin(inside, axis=1)).astype(float)
     last = 0.5 * (last + last[::-1])
@@ -38,18 +38,11 @@ def _edge_steps(edge: Float[np.ndarray, "h 2"]) -> Float[np.ndarray, "c"]:
 
 def grow(vertices: Float[np.ndarray, "v 3"], edge: Float[np.ndarray, "h 2"]) -> Mane:
     """The scalp of a person whose hair ends at `edge` (azimuth, height)."""
-    scalp, column = load_scalp(), np.arange(COLUMNS)[None]
     down = np.linspace(0.0, 1.0, SKULL_ROWS)[:, None] ** 0.9
-    at = np.clip(down * _edge_steps(edge), 0, STEPS - 1.001)
-    low = at.astype(int)
-    share = (at - low)[..., None]
-    mine = scalp.on(vertices)
-    skin, base = (places[column, low] * (1 - share) + places[column, low + 1] * share for places in (mine, scalp.base))
-    out = skin - (CENTRE + (mine - scalp.base).mean((0, 1)))
-    out[..., 1] *= np.where(out[..., 1] < 0, 0.35, 1.0)
+    skin = skin_at(SKULL, vertices, down * _edge_steps(edge))
+    out = skin.out * np.where(skin.out[..., 1:2] < 0, (1.0, 0.35, 1.0), 1.0)
     out /= np.linalg.norm(out, axis=-1, keepdims=True)
-    turn = np.linspace(-np.pi, np.pi, COLUMNS)
-    return Mane(skin, out, base, down, turn, scalp.vertex[column, np.round(at).astype(int)])
+    return Mane(skin.points, out, skin.base, down, turns(), skin.vertex)
 
 
 def hanging(mane: Mane, cut: Cut) -> Float[np.ndarray, "c"]:

@@ -20,29 +20,29 @@ def _both_sides(place: Float[np.ndarray, "n k 2"]) -> Float[np.ndarray, "m k 2"]
 def _brow_line(traits: Traits, along: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Azimuth, height and half thickness of a brow, from the nose (0) to the temple (1)."""
     arch = np.sin(np.pi * np.clip(along, 0.0, 1.0) ** 1.35)
-    middle = 7.468 + 0.022 * traits.brow_height + 0.02 * traits.brow_slant * (along - 0.4)
-    middle = middle + 0.045 * arch * (0.45 + 0.55 * traits.brow_arch) - 0.03 * along**3
-    thick = 0.034 * traits.brow_thickness * (0.8 + 0.4 * along) * (1.0 - 0.8 * np.clip(along - 0.3, 0.0, 1.0) / 0.7)
-    return 0.095 + 0.5 * along, middle, thick
+    middle = 7.475 + 0.022 * traits.brow_height + 0.02 * traits.brow_slant * (along - 0.4)
+    middle = middle + 0.03 * arch * (0.6 + 0.5 * traits.brow_arch) - 0.02 * along**3
+    thick = 0.03 * traits.brow_thickness * np.interp(along, [0.0, 0.15, 0.45, 1.0], [0.75, 1.0, 0.95, 0.25])
+    return 0.105 + 0.5 * along, middle, thick
 
 
 def brows(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.ndarray, "h w"]:
     """Both brows, hair by hair, with the soft shadow that the hairs too fine to see make."""
-    count = int(150 + 260 * traits.brow_density * min(traits.brow_thickness, 1.2))
+    count = int(90 + 190 * traits.brow_density * min(traits.brow_thickness, 1.2))
     along, across = rng.uniform(-0.03, 1.0, (2, count)), rng.uniform(-1.0, 1.0, (2, count))
     azimuth, height, thick = _brow_line(traits, along)
-    lean = np.interp(along, [0.0, 0.12, 0.4, 0.75, 1.0], [1.45, 1.0, 0.45, 0.05, -0.45]) - 0.35 * across * (along > 0.15)
+    lean = np.interp(along, [0.0, 0.12, 0.4, 0.75, 1.0], [1.2, 0.8, 0.35, 0.0, -0.5]) - 0.35 * across * (along > 0.15)
     lean = lean + rng.normal(0.0, 0.16, lean.shape)
-    long = rng.uniform(0.045, 0.08, lean.shape) * (0.75 + 0.3 * traits.brow_thickness) * (1.0 - 0.3 * along)
+    long = rng.uniform(0.03, 0.065, lean.shape) * (0.75 + 0.3 * traits.brow_thickness) * np.interp(along, [0.0, 0.25, 1.0], [0.55, 1.0, 0.8])
     root = np.stack([azimuth, height + thick * across], axis=-1)
     steps = np.linspace(0.0, 1.0, 4)[:, None]
     bend = steps * (long * 0.9)[..., None, None] * np.stack([np.cos(lean), np.sin(lean)], -1)[..., None, :]
     place = root[..., None, :] + bend - (0.0, 0.012) * steps**2
     place[1, ..., 0] *= -1.0
-    strength = np.clip(rng.uniform(110.0, 250.0, count * 2) * (0.55 + 0.45 * traits.brow_density), 0, 255)
+    strength = rng.uniform(90.0, 255.0, count * 2) * (0.5 + 0.5 * traits.brow_density) * np.interp(along.ravel(), [0.0, 0.2], [0.5, 1.0])
     drawn = strokes(np.zeros(shape, np.uint8), locate(place.reshape(-1, 4, 2)), strength)
-    soft = cv2.GaussianBlur(drawn, (0, 0), 2.2)
-    return np.maximum(drawn, cv2.addWeighted(soft, 0.9, drawn, 0.25, 0.0))
+    soft = cv2.GaussianBlur(drawn, (0, 0), 2.5)
+    return cv2.addWeighted(soft, 0.6, drawn, 0.55, 0.0)
 
 
 def _curve(points: list[tuple[float, float]], depth: float, count: int = 14) -> Float[np.ndarray, "count 2"]:

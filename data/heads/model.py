@@ -15,11 +15,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
 from data.heads.atlas import SIZE, load_atlas
+from data.heads.clothes import hidden_faces, make_clothes
 from data.heads.cuts import cut_of, hairline
-from data.heads.hair import Picture, make_hair
+from data.heads.hair import make_hair
 from data.heads.mesh import PARTS, load_mesh
 from data.heads.mouth import paint_mouth
-from data.heads.pieces import Piece
+from data.heads.pieces import Picture, Piece
 from data.heads.skin import Painted, paint_skin
 from data.heads.traits import Traits, draw_traits
 
@@ -155,12 +156,12 @@ def dress(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, 
     cut = cut_of(traits)
     hair, pictures = make_hair(rng, traits, vertices)
     painted = [paint_skin(rng, traits, hairline(traits), traits.hair, cut.roots), *paint_mouth(rng, traits)]
-    hidden = np.zeros(len(load_mesh().triangles), bool)
+    clothes, patterns = make_clothes(rng, traits, vertices)
     sclera = tuple(
         float(c) for c in np.array([0.86, 0.84, 0.81]) - np.array([0.02, 0.05, 0.09]) * rng.uniform() * (0.5 + traits.age)
     )
     return Model(
-        **_join([*_head(vertices, hidden), *hair], vertices), **_paint(painted, pictures), iris=traits.iris, sclera=sclera
+        **_join([*_head(vertices, hidden_faces(traits)), *hair, *clothes], vertices), **_paint(painted, [*pictures, *patterns]), iris=traits.iris, sclera=sclera
     )
 
 

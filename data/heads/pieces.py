@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32
@@ -20,6 +21,15 @@ class Piece:
     triangles: Int32[np.ndarray, "f 3"]
     uv: Float32[np.ndarray, "k 2"]
     material: str
+
+
+class Picture(NamedTuple):
+    """What a box of the atlas shows."""
+
+    box: Box
+    colour: Float32[np.ndarray, "h w 3"]  # display-coded, 0 to 1
+    alpha: Float32[np.ndarray, "h w"]
+    shine: Float32[np.ndarray, "h w"]  # over the material's own
 
 
 def grid_triangles(rows: int, columns: int, closed: bool = False) -> Int32[np.ndarray, "f 3"]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from jaxtyping import Float32
 
@@ -59,7 +58,7 @@ def over(colour: np.ndarray, paint: Colour | np.ndarray, opacity: np.ndarray) ->
 
 
 def _melanin(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas) -> Float32[np.ndarray, "n"]:
-    spots = 0.055 * canvas.noise(rng, 14) + 0.04 * canvas.noise(rng, 45) + 0.03 * canvas.noise(rng, 120)
+    spots = 0.028 * canvas.noise(rng, 12) + 0.016 * canvas.noise(rng, 45) + 0.014 * canvas.noise(rng, 130)
     tan = 0.06 * on.forehead - 0.08 * on.neck - 0.04 * on.under_eyes
     eyes = traits.hollow * (0.16 * on.under_eyes + 0.2 * on.lids + 0.08 * on.eye_hollow) * (0.6 + 0.6 * traits.tone)
     drawn = 0.85 * canvas.read(marks.freckles(rng, traits, canvas.shape)) + 1.6 * canvas.read(
@@ -69,9 +68,9 @@ def _melanin(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Can
 
 
 def _blood(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas) -> Float32[np.ndarray, "n"]:
-    flush = 0.34 * on.cheeks + 0.36 * on.nose + 0.3 * on.ears + 0.2 * on.chin - 0.12 * on.forehead
-    flush = flush * (0.35 + traits.redness) * (1.0 + 0.25 * canvas.noise(rng, 30))
-    spots = 0.07 * canvas.noise(rng, 20) + 0.05 * canvas.noise(rng, 70)
+    flush = 0.22 * on.cheeks + 0.26 * on.nose + 0.25 * on.ears + 0.12 * on.chin - 0.08 * on.forehead
+    flush = flush * (0.35 + traits.redness) * (1.0 + 0.12 * canvas.noise(rng, 30))
+    spots = 0.03 * canvas.noise(rng, 18) + 0.028 * canvas.noise(rng, 70)
     eyes = 0.3 * on.lid_edge + 0.25 * traits.hollow * on.under_eyes
     return (flush + traits.blotch * spots + eyes + 0.45 * on.lids * 0.4) * (1.0 - 0.5 * traits.tone)
 
@@ -86,11 +85,11 @@ def _shade(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canva
 def _lips(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas, colour: np.ndarray) -> None:
     """Own colour of the lips, or lipstick, with their fine upright furrows."""
     tone = np.array(skin_colour(traits.tone, 0.0))
-    own = tone * (0.93, 0.70, 0.70) * (1.0 - 0.1 * traits.tone) + (0.02, 0.0, 0.01)
+    own = tone * np.array([0.93, 0.70 + 0.08 * traits.tone, 0.70 + 0.1 * traits.tone])
     own = own * rng.uniform(0.92, 1.06) * (1.0, 1.0 - 0.18 * rng.uniform(), 1.0 - 0.12 * rng.uniform())
     furrows = canvas.read(brush.noise(rng, canvas.shape, (40, 420)))
     lower = smoothstep(6.62, 6.56, on.point[:, 1])[:, None] * np.array([0.06, 0.03, 0.03]) * (0.4 + traits.tone)
-    paint, strength = (own, 0.62) if traits.lip_stick is None else (np.array(traits.lip_stick), 0.86)
+    paint, strength = (own, 0.35 + 0.3 * rng.uniform()) if traits.lip_stick is None else (np.array(traits.lip_stick), 0.86)
     over(colour, (paint + lower) * (1.0 + 0.05 * furrows - 0.35 * on.lip_seam)[:, None], strength * on.lips)
 
 
@@ -99,8 +98,8 @@ def _makeup(traits: Traits, on: Regions, colour: np.ndarray) -> None:
         over(colour, traits.eye_shadow, 0.5 * on.lids * smoothstep(7.27, 7.31, on.point[:, 1]))
     if traits.blush:
         over(colour, np.array(skin_colour(traits.tone, -1.0)) * (0.98, 0.68, 0.68), 0.5 * traits.blush * on.cheeks)
-    line = np.exp(-((on.upper_lid / (0.014 + 0.012 * traits.liner)) ** 2))
-    over(colour, (0.05, 0.035, 0.03), np.clip(0.55 * traits.lash + 0.4 * traits.liner, 0, 0.95) * line)
+    line = np.exp(-((on.upper_lid / (0.018 + 0.014 * traits.liner)) ** 2))
+    over(colour, (0.05, 0.035, 0.03), np.clip(0.7 * traits.lash + 0.4 * traits.liner, 0, 0.95) * line)
 
 
 def _stubble(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas, colour: np.ndarray) -> None:

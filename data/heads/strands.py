@@ -16,7 +16,7 @@ from data.heads.mane import Mane, hanging
 from data.heads.regions import smoothstep
 from data.heads.traits import Colour, Traits
 
-_OCTAVES = ((9.0, 0.9, 0.34), (26.0, 1.8, 0.36), (70.0, 3.0, 0.34))
+_OCTAVES = ((7.0, 0.7, 0.3), (22.0, 1.4, 0.35), (60.0, 2.5, 0.35))
 """Frequency across and along (humps a decimetre), and share, of clumps, locks and hairs."""
 
 
@@ -91,6 +91,6 @@ def paint_mane(
 
 def colours(hair: Colour, noise: np.ndarray, root: np.ndarray) -> Float32[np.ndarray, "h w 3"]:
     """The hair's colour, darker between strands and at the roots, warmer and lighter towards tips."""
-    light = np.clip(0.82 + 0.26 * noise, 0.3, 1.6) * (0.78 + 0.22 * smoothstep(0.0, 0.9, root))
+    light = np.clip(0.88 + 0.15 * noise, 0.4, 1.5) * (0.78 + 0.22 * smoothstep(0.0, 0.9, root))
     warm = np.array([1.0, 0.985, 0.96], np.float32) ** np.clip(noise, -1.5, 1.5)[..., None]
     return np.asarray(hair, np.float32) * light[..., None] * warm
