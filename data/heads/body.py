@@ -16,7 +16,6 @@ from data.performers.performance import Acting
 from data.performers.voice import FACE, LOOKS, person_rng
 from data.performers.voices import VoiceKind
 
-NAME = "heads"
 PERSON = "head"
 GENERATOR = 1
 VOICE: VoiceKind = "recorded"

@@ -29,8 +29,6 @@ class Figure(Protocol):
 class Body(Protocol):
     """A kind of people."""
 
-    NAME: str
-    """Of a data set of them."""
     PERSON: str
     """Begins the name of every person."""
     GENERATOR: int

@@ -12,7 +12,6 @@ from data.performers.voices import VoiceKind
 from data.puppets import face
 from data.puppets.identity import Identity, make_identity
 
-NAME = "puppets"
 PERSON = "puppet"
 GENERATOR = 2
 VOICE: VoiceKind = "formant"

@@ -7,7 +7,6 @@ import pytest
 
 from data import embedded, records
 from data.heads import body
-from data.performers.bodies import load_body
 from data.performers.build import build, split_persons
 from data.performers.clips import make_clip
 from data.performers.long import iter_frames, make_long_performance
@@ -99,11 +98,6 @@ def test_the_config_chooses_the_body_and_each_recipe_has_a_folder(tmp_path):
     config.data.kind = "robots"
     with pytest.raises(UserError, match="choose one of puppets, heads"):
         embedded.ensure_clips(config)
-
-
-def test_every_body_answers_to_its_name():
-    for kind in ("puppets", "heads"):
-        assert load_body(kind).NAME == kind
 
 
 def test_long_performances_are_spoken_by_the_voice_that_training_never_hears():
