@@ -1,0 +1,178 @@
+"""Lids and lips meet: how the two edges of an opening are brought together on any person and in any expression.
+
+Expression units move every person's vertices alike, though people's lids and lips differ; so what closes one mouth leaves
+another ajar. With u the places of the upper edge's vertices, l those of the lower edge just below them, o = (u − l)·y their
+opening, a correction d of the edges spreads to the rings of vertices around them, less and less (f from 1 to 0):
+
+    (1) u ← u + a·e,  l ← l − (1 − a)·e,  e the wanted change of the opening, a the upper edge's share of it
+    (2) v ← v + f d   for the vertices of a ring, d the correction of its edge's vertex in step with them
+
+Lids also keep out of the ball of the eye, of centre c and radius r:
+
+    (3) v ← c + (v − c) max(1, ρ r / |v − c|),  ρ the least distance at which the mesh's own lid ever is, in radii.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from data.heads.mesh import PARTS, load_mesh
+from xactor_jax.labels import UNITS
+
+EDGE = 2
+"""The ring in which lids and lips touch."""
+
+REACH = {"eye_left": 0.16, "eye_right": 0.16, "mouth": 0.3}
+"""How far from its edge a correction spreads, in decimetres."""
+
+SHARE = {"eye_left": 1.0, "eye_right": 1.0, "mouth": 0.5}
+"""The upper edge's share of a correction, a in equation (1)."""
+
+CLEARANCE = 1.01
+"""Least distance of a lid from the middle of its eye, in radii."""
+
+BEHIND = 0.05
+"""Least depth of teeth behind the skin in front of them, in decimetres."""
+
+
+@dataclass(frozen=True)
+class Slit:
+    """An opening: n places along its edges, in the order of `Mesh.rings`."""
+
+    rings: Int[np.ndarray, "k n"]
+    upper: Int[np.ndarray, "m"]
+    """Places of the upper edge, without corners."""
+    lower: Float[np.ndarray, "m n"]
+    """Weights of the edge's places that give the point of the lower edge just below a place of the upper one."""
+    above: Float[np.ndarray, "n m"]
+    """The reverse: for a place of the lower edge, weights of the upper places above it; zero in the rows of others."""
+    fade: Float[np.ndarray, "k n"]
+    """f of equation (2)."""
+    share: float
+    lashes: Int[np.ndarray, "q"]
+    """Vertices of lashes, none for the mouth."""
+    place: Int[np.ndarray, "q"]
+    """Place along the edge that a vertex of the lashes grows from."""
+
+
+def _between(x: np.ndarray, at: np.ndarray) -> Float[np.ndarray, "m p"]:
+    """Weights [len(at), len(x)] of linear interpolation between points of coordinate x, in any order."""
+    order = np.argsort(x)
+    return np.stack([np.interp(at, x[order], row[order]) for row in np.eye(len(x))], axis=1)
+
+
+def _fade(points: Float[np.ndarray, "k n 3"], reach: float) -> Float[np.ndarray, "k n"]:
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=-1)
+    along = np.concatenate([np.zeros((1, points.shape[1])), np.cumsum(steps, axis=0)])
+    t = np.clip(1.0 - np.maximum(along - along[EDGE + 1], 0.0) / reach, 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def _lashes(edge: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices of the lashes on a side of the face, and their nearest places along the edge."""
+    mesh = load_mesh()
+    vertices = np.unique(mesh.faces[mesh.part == PARTS.index("lashes")])
+    vertices = vertices[mesh.vertices[vertices, 0] * side > 0.0]
+    away = np.linalg.norm(mesh.vertices[vertices][:, None] - mesh.vertices[edge], axis=-1)
+    return vertices, np.argmin(away, axis=1)
+
+
+@functools.cache
+def slit(name: str) -> Slit:
+    """The opening `eye_left`, `eye_right` or `mouth` of the project's mesh."""
+    mesh = load_mesh()
+    rings = mesh.rings[name]
+    points = mesh.vertices[rings]
+    x = points[EDGE, :, 0]
+    far = int(np.argmax(np.abs(x - x[0])))
+    upper, rest = np.arange(1, far), np.arange(far, rings.shape[1] + 1) % rings.shape[1]
+    lower = np.zeros((len(upper), rings.shape[1]))
+    lower[:, rest] = _between(x[rest], x[upper])
+    above = np.zeros((rings.shape[1], len(upper)))
+    above[rest[1:-1]] = _between(x[upper], x[rest[1:-1]])
+    side = 0.0 if name == "mouth" else float(x[0])
+    lashes, place = _lashes(rings[EDGE], side)
+    return Slit(rings, upper, lower, above, _fade(points, REACH[name]), SHARE[name], lashes, place)
+
+
+def edge(vertices: Float[np.ndarray, "v 3"], gap: Slit) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 3"]]:
+    """Places of the upper edge's vertices, and of the lower edge's points just below them."""
+    points = vertices[gap.rings[EDGE]]
+    return points[gap.upper], gap.lower @ points
+
+
+def opening(vertices: Float[np.ndarray, "v 3"], gap: Slit) -> Float[np.ndarray, "m"]:
+    """How far the opening is open along its upper edge, in decimetres; negative where its edges overlap."""
+    upper, lower = edge(vertices, gap)
+    return (upper - lower)[:, 1]
+
+
+def shift(vertices: Float[np.ndarray, "v 3"], gap: Slit, places: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "v 3"]:
+    """The vertices after equation (2), d given for all places of the edge; lashes go with their lid."""
+    out = vertices.copy()
+    out[gap.rings] += gap.fade[..., None] * places
+    out[gap.lashes] += places[gap.place]
+    return out
+
+
+def part_edges(vertices: Float[np.ndarray, "v 3"], gap: Slit, change: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, "v 3"]:
+    """The vertices after equations (1) and (2): u − l has changed by `change`."""
+    places = -(1.0 - gap.share) * (gap.above @ change)
+    places[gap.upper] = gap.share * change
+    return shift(vertices, gap, places)
+
+
+@functools.cache
+def least_distance(name: str) -> Float[np.ndarray, "k n"]:
+    """ρ of equation (3) for the rings of an eye: as near as the mesh's lid is open or closed, and never inside the ball."""
+    mesh, gap = load_mesh(), slit(name)
+    blink = mesh.units[UNITS.index("eyeBlink" + name.removeprefix("eye_").capitalize())]
+    centre, radius = ball(mesh.vertices, name)
+    away = [np.linalg.norm((mesh.vertices + weight * blink)[gap.rings] - centre, axis=-1) for weight in (0.0, 1.0)]
+    return np.where(np.arange(len(gap.rings))[:, None] > 0, np.maximum(np.minimum(*away) / radius, CLEARANCE), 0.0)
+
+
+@functools.cache
+def _ball_vertices(name: str) -> Int[np.ndarray, "b"]:
+    mesh = load_mesh()
+    return np.unique(mesh.faces[mesh.part == PARTS.index(name)])
+
+
+def ball(vertices: Float[np.ndarray, "v 3"], name: str) -> tuple[Float[np.ndarray, "3"], float]:
+    """Centre and radius of an eye, `eye_left` or `eye_right`, in decimetres."""
+    points = vertices[_ball_vertices(name)]
+    centre = 0.5 * (points.min(axis=0) + points.max(axis=0))
+    return centre, float(np.mean(np.linalg.norm(points - centre, axis=1)))
+
+
+def keep_out(vertices: Float[np.ndarray, "v 3"], name: str) -> Float[np.ndarray, "v 3"]:
+    """The vertices after equation (3), for the eye `name`."""
+    gap, (centre, radius) = slit(name), ball(vertices, name)
+    out = vertices.copy()
+    away = out[gap.rings] - centre
+    least = least_distance(name) * radius
+    out[gap.rings] = centre + away * np.maximum(1.0, least / np.linalg.norm(away, axis=-1))[..., None]
+    return out
+
+
+@functools.cache
+def _cover(part: str) -> tuple[Int[np.ndarray, "t"], Int[np.ndarray, "s"]]:
+    """(A part's vertices, the skin's vertices outside the mouth that are in front of it) for `teeth_upper` or `teeth_lower`."""
+    mesh, gap = load_mesh(), slit("mouth")
+    upper = np.isin(np.arange(gap.rings.shape[1]), gap.upper)
+    skin = gap.rings[EDGE + 1 :, upper if part == "teeth_upper" else ~upper]
+    return np.unique(mesh.faces[mesh.part == PARTS.index(part)]), skin.ravel()
+
+
+def behind_lips(vertices: Float[np.ndarray, "v 3"], part: str) -> Float[np.ndarray, "v 3"]:
+    """The vertices with a row of teeth moved back as far as it would come through the skin."""
+    teeth, skin = _cover(part)
+    far = vertices[teeth][:, None, :2] - vertices[skin][None, :, :2]
+    front = vertices[skin[np.argmin(np.sum(far * far, axis=-1), axis=1)], 2]
+    out = vertices.copy()
+    out[teeth, 2] -= max(0.0, float(np.max(BEHIND - (front - out[teeth, 2]))))
+    return out
