@@ -54,10 +54,11 @@ def test_the_commit_is_copied_to_every_worker(repository: pathlib.Path) -> None:
 
 TRAINING = """
 import os, pathlib, signal, sys, time
+if "wait" in sys.argv:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
 line = f"{sys.argv[1:]} {os.environ['XACTOR_JAX_PROCESSES']}"
 print(line, flush=True)
 if "wait" in sys.argv:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
     time.sleep(60)
 count = pathlib.Path("count")
 count.write_text(count.read_text() + "x" if count.exists() else "x")

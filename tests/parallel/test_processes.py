@@ -79,7 +79,7 @@ def test_two_processes_find_each_other(repository: pathlib.Path, kind: str) -> N
 
 def test_sigterm_ends_a_process_that_has_nothing_to_save(repository: pathlib.Path) -> None:
     """Of several, too: JAX by itself would note it and go on."""
-    wait = "; import os, signal, time; os.kill(os.getpid(), signal.SIGTERM); time.sleep(1); print('it went on')"
+    wait = "; import os, signal, time; os.kill(os.getpid(), signal.SIGTERM); time.sleep(60); print('it went on')"
     alone = dict(zip(processes.VARIABLES, (f"127.0.0.1:{processes.free_port()}", "1", "0"), strict=True))
     program = f"from xactor_jax.parallel import processes; processes.initialize(){wait}"
     done = subprocess.run([sys.executable, "-c", program], cwd=repository, env=environment(**alone), capture_output=True)

@@ -13,16 +13,18 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 from etils import epath
 from ml_collections import ConfigDict
 
 from xactor_jax.parallel.mesh import make_mesh, put_batch
+from xactor_jax.training import journal
 from xactor_jax.training.experiment import read_config
 from xactor_jax.training.programs import make_programs
 from xactor_jax.training.saving import restore_iterator
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.task import Variables
-from xactor_jax.training.throughput import is_timing
+from xactor_jax.training.throughput import Completion, is_timing
 from xactor_jax.training.trees import FOLDER, read_arrays, saved_steps, saved_tree
 
 Build = Callable[[ConfigDict], tuple[Any, Any]]
@@ -152,6 +154,19 @@ def assert_identical(left: Mapping[str, np.ndarray], right: Mapping[str, np.ndar
         assert np.asarray(left[name]).tobytes() == np.asarray(right[name]).tobytes(), f"{name} differs"
 
 
+def late(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Callable[[], None]:
+    """For `on_batch`: every batch comes so many seconds after the devices are done with the last step, on any machine."""
+    steps: list[Completion] = []
+    monkeypatch.setattr(journal, "Completion", lambda metrics: (steps.append(Completion(metrics)), steps[-1])[1])
+
+    def wait() -> None:
+        if steps:
+            steps[-1].wait(60.0)
+        time.sleep(seconds)
+
+    return wait
+
+
 def curve(workdir: pathlib.Path) -> list[dict[str, float]]:
     """metrics.jsonl without what depends on the speed of the machine."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
@@ -159,17 +174,23 @@ def curve(workdir: pathlib.Path) -> list[dict[str, float]]:
 
 
 def assert_resume_is_exact(
-    config_args: Sequence[str], folder: pathlib.Path, *, program: str = TRAIN, build: Build = stages_build
+    config_args: Sequence[str],
+    folder: pathlib.Path,
+    *,
+    program: str = TRAIN,
+    build: Build = stages_build,
+    held: Sequence[str] = (),
 ) -> None:
     """A run killed with SIGKILL and started again ends as one that was never stopped, to the last bit.
 
     config_args: what follows `launch/train.py`, such as ["--config=configs/motion.py", "--config.steps=12",
     "--config.checkpoint.every=4"]; several checkpoints must fit into the steps, so that it can be killed between them.
+    held: more of these that keep the run to be killed from its end, where its steps are quick.
     Compares parameters, averages, optimiser state, buffers, the next batch and the curves.
     """
     whole, broken = folder / "whole", folder / "broken"
     run(program, config_args, whole)
-    kill_in_the_middle(program, config_args, broken)
+    kill_in_the_middle(program, [*config_args, *held], broken)
     killed_at = saved_steps(epath.Path(broken) / FOLDER)[0]
     assert killed_at < saved_steps(epath.Path(whole) / FOLDER)[0], "killed too late: give more steps"
     assert f"going on at step {killed_at}\n" in run(program, config_args, broken)

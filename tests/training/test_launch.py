@@ -42,7 +42,7 @@ def steps_saved(workdir: pathlib.Path) -> list[int]:
 def test_a_kill_in_the_middle_leaves_no_trace(tmp_path: pathlib.Path) -> None:
     settings = {"steps": 60, "checkpoint.every": 10, "eval_every": 20, "preview_every": 0, "log_every": 5}
     arguments = [f"--config.{name}={value}" for name, value in settings.items()]
-    checks.assert_resume_is_exact([CONFIG, *arguments], tmp_path, program=PROGRAM, build=toy_build)
+    checks.assert_resume_is_exact([CONFIG, *arguments], tmp_path, program=PROGRAM, build=toy_build, held=["--config.held=40"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import pytest
 from etils import epath
 
+from tests.training import checks
 from tests.training.toy import DIM, HIDDEN, ToyTask, make_iterator_of, toy_config
 from xactor_jax.parallel.operations import operations
 from xactor_jax.training import metrics as m
@@ -118,9 +119,9 @@ def test_the_moment_of_completion_is_noted() -> None:
     assert before <= done.moment <= time.monotonic()
 
 
-def test_what_a_run_tells(tmp_path: pathlib.Path) -> None:
+def test_what_a_run_tells(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, began = toy_config(steps=10), time.monotonic()
-    train(config, ToyTask(), make_iterator_of(config, on_batch=lambda: time.sleep(0.02)), tmp_path)
+    train(config, ToyTask(), make_iterator_of(config, on_batch=checks.late(monkeypatch, 0.02)), tmp_path)
     elapsed = time.monotonic() - began
     lines = lines_of(tmp_path)
     for line in lines:
@@ -132,7 +133,8 @@ def test_what_a_run_tells(tmp_path: pathlib.Path) -> None:
         assert 0 < line["train/compile_seconds"] == pytest.approx(spent["compile"])
         assert "train/utilisation" not in line
     assert lines[-1]["seconds/evaluation"] > 0 and lines[-1]["seconds/preview"] > 0 and lines[-1]["seconds/checkpoint"] > 0
-    assert lines[-1]["seconds/data"] >= 0.1 and lines[-1]["train/data_wait"] > 0.3
+    step, data = (lines[-1][f"seconds/{kind}"] - lines[-2][f"seconds/{kind}"] for kind in ("step", "data"))
+    assert lines[-1]["seconds/data"] > 0.19 and lines[-1]["train/data_wait"] == pytest.approx(data / (step + data))
     stored = json.loads((tmp_path / "throughput.json").read_text())
     assert stored["operations"] == lines[0]["train/operations"] and stored["peak"] is None and stored["devices"] == 8
 

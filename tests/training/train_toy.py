@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import runpy
 import signal
 import sys
+import time
 import types
 from typing import Any
 
@@ -16,13 +18,27 @@ sys.path[:0] = [str(ROOT), str(ROOT / "launch")]
 
 def build(config: Any) -> Any:
     """What launch/stages.py does for the real stages."""
-    import jax
-
     from tests.training import toy
 
-    if config.terminated == jax.process_index():
+    if config.terminated >= 0:
+        terminate(config.terminated)
+    held = itertools.count(1)
+    on_batch = lambda: signal.pause() if next(held) == config.held else None
+    return toy.ToyTask(noise=config.noise, hidden=config.hidden), toy.make_iterator_of(config, on_batch=on_batch)
+
+
+def terminate(index: int) -> None:
+    """Sends SIGTERM to one of the processes. Returns when all of them have told where they are, which settles where they stop.
+
+    JAX looks for the signal once a second, in which a quick machine does many steps.
+    """
+    import jax
+    from jax._src import distributed
+
+    if index == jax.process_index():
         os.kill(os.getpid(), signal.SIGTERM)
-    return toy.ToyTask(noise=config.noise, hidden=config.hidden), toy.make_iterator_of(config)
+    while len(distributed.global_state.client.key_value_dir_get("PREEMPTION_CURRENT_COUNTER/")) < jax.process_count():
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 In several processes JAX's preemption service passes SIGTERM on and makes all of them stop at the same step. It picks the number
 after the largest that any of them has asked about, 0 before the first question: so the questions are numbered from 1, and not
 by the steps, of which the first after a restart may be far beyond what was picked while the run was being restored.
+The service looks for the signal once a second. Until then the steps go on, and a run that is done by then is done.
 """
 
 from __future__ import annotations
