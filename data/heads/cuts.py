@@ -53,7 +53,7 @@ CUTS: dict[str, Cut] = {
     "headscarf": Cut(roots=0.5),
     "beanie": Cut(top=0.02, side=0.03, back=0.05, roots=0.6),
 }
-WITHOUT_MANE = ("bald", "headscarf")
+WITHOUT_MANE = ("bald", "headscarf", "beanie")
 """Cuts of which no hair stands off the skin."""
 
 OVER_EARS = np.array([(0.86, 7.66), (0.95, 7.55), (1.02, 7.5), (1.12, 7.46), (1.22, 7.43), (1.32, 7.4), (1.6, 7.3), (1.8, 7.2)])

@@ -14,10 +14,13 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
+from data.heads.accessories import make_accessories
 from data.heads.atlas import SIZE, load_atlas
+from data.heads.beard import make_beard
 from data.heads.clothes import hidden_faces, make_clothes
 from data.heads.cuts import cut_of, hairline
 from data.heads.hair import make_hair
+from data.heads.headwear import make_headwear
 from data.heads.mesh import PARTS, load_mesh
 from data.heads.mouth import paint_mouth
 from data.heads.pieces import Picture, Piece
@@ -153,15 +156,18 @@ def _paint(painted: Sequence[Painted], pictures: Sequence[Picture]) -> dict:
 
 def dress(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> Model:
     """A person of given traits on a given shape of the head."""
-    cut = cut_of(traits)
-    hair, pictures = make_hair(rng, traits, vertices)
-    painted = [paint_skin(rng, traits, hairline(traits), traits.hair, cut.roots), *paint_mouth(rng, traits)]
-    clothes, patterns = make_clothes(rng, traits, vertices)
-    sclera = tuple(
-        float(c) for c in np.array([0.86, 0.84, 0.81]) - np.array([0.02, 0.05, 0.09]) * rng.uniform() * (0.5 + traits.age)
-    )
+    pieces, pictures = _head(vertices, hidden_faces(traits)), []
+    for make in (make_hair, make_headwear, make_beard, make_clothes, make_accessories):
+        more, painted = make(rng, traits, vertices)
+        pieces += more
+        pictures += painted
+    skin = paint_skin(rng, traits, hairline(traits), traits.hair, cut_of(traits).roots)
+    white = np.array([0.86, 0.84, 0.81]) - np.array([0.02, 0.05, 0.09]) * rng.uniform() * (0.5 + traits.age)
     return Model(
-        **_join([*_head(vertices, hidden_faces(traits)), *hair, *clothes], vertices), **_paint(painted, [*pictures, *patterns]), iris=traits.iris, sclera=sclera
+        **_join(pieces, vertices),
+        **_paint([skin, *paint_mouth(rng, traits)], pictures),
+        iris=traits.iris,
+        sclera=tuple(white.tolist()),
     )
 
 

@@ -70,7 +70,7 @@ def _spot(point: np.ndarray, x: float, y: float, wide: float, high: float) -> np
     return np.exp(-value) * smoothstep(0.6, 0.9, point[:, 2])
 
 
-def _beard(point: np.ndarray) -> np.ndarray:
+def beard(point: np.ndarray) -> np.ndarray:
     """Where men's beards grow: lip, chin, cheeks up to the ear, upper neck."""
     x, y, z = np.abs(point[:, 0]), point[:, 1], point[:, 2]
     side = smoothstep(0.36, 0.62, x)
@@ -81,14 +81,14 @@ def _beard(point: np.ndarray) -> np.ndarray:
     return below * neck * (1.0 - bare)
 
 
-def _moustache(point: np.ndarray) -> np.ndarray:
+def moustache(point: np.ndarray) -> np.ndarray:
     x, y = np.abs(point[:, 0]), point[:, 1]
     upper = 6.845 - 0.35 * np.maximum(x - 0.1, 0.0)
     corner = smoothstep(0.4, 0.3, x)
     return smoothstep(upper + 0.015, upper - 0.03, y) * smoothstep(6.56, 6.64, y + 0.1 * x) * corner * (point[:, 2] > 1.0)
 
 
-def _goatee(point: np.ndarray) -> np.ndarray:
+def goatee(point: np.ndarray) -> np.ndarray:
     x, y = np.abs(point[:, 0]), point[:, 1]
     ring = smoothstep(0.41, 0.32, x) * smoothstep(6.72, 6.6, y) * smoothstep(6.0, 6.15, y)
     return ring * smoothstep(0.75, 0.95, point[:, 2]) * (1.0 - 0.8 * np.exp(-((x / 0.2) ** 2) - ((y - 6.5) / 0.05) ** 2))
@@ -169,9 +169,9 @@ def load_regions() -> Regions:
         "mouth": np.maximum(masks["mouth_inside"], inside & (y < 7.0)),
         "nostrils": _spot(p, 0.075, 6.86, 0.05, 0.035) * smoothstep(1.5, 1.35, z),
         "neck": smoothstep(6.2, 6.0, y),
-        "beard": _beard(p) * (1 - masks["lips"]) * (1 - inside),
-        "moustache": _moustache(p) * (1 - masks["lips"]) * (1 - inside),
-        "goatee": _goatee(p) * (1 - masks["lips"]) * (1 - inside),
+        "beard": beard(p) * (1 - masks["lips"]) * (1 - inside),
+        "moustache": moustache(p) * (1 - masks["lips"]) * (1 - inside),
+        "goatee": goatee(p) * (1 - masks["lips"]) * (1 - inside),
     }
     return Regions(texel=atlas.texel[mine], point=p, **{k: np.asarray(v, np.float32) for k, v in fields.items()})
 

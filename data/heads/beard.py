@@ -1,0 +1,57 @@
+"""Beards: a layer of hair off lip, chin and cheeks over skin that has taken its colour."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32
+
+from data.heads import brush, regions
+from data.heads.atlas import BEARD
+from data.heads.meridians import CHIN, COLUMNS, STEPS, skin_at, turns
+from data.heads.pieces import Picture, Piece, sheet
+from data.heads.regions import MOUTH, smoothstep
+from data.heads.strands import colours, strand_noise
+from data.heads.traits import GREY, Traits, mix
+
+ROWS = 22
+LENGTHS = {"moustache": 0.035, "goatee": 0.06, "short": 0.035, "full": 0.1}
+"""Decimetres off the skin of the beards that are more than a shadow."""
+
+
+def zone(kind: str, point: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n"]:
+    """Where on the base mesh a beard of a kind grows, 0 to 1."""
+    lips = smoothstep(1.0, 0.8, np.hypot(point[:, 0] / 0.3, (point[:, 1] - MOUTH + 0.02) / 0.09)) * (point[:, 2] > 1.1)
+    if kind == "moustache":
+        return regions.moustache(point) * (1 - lips)
+    if kind == "goatee":
+        return np.maximum(regions.moustache(point), regions.goatee(point)) * (1 - lips)
+    return np.maximum(regions.beard(point), regions.moustache(point)) * (1 - lips)
+
+
+def _picture(rng: np.random.Generator, traits: Traits, base: Float32[np.ndarray, "r c 3"], share: np.ndarray) -> Picture:
+    """Short strands that fall from the lip and run down cheeks and chin."""
+    size = (BEARD.width, BEARD.height)
+    large = cv2.resize(base, size, interpolation=cv2.INTER_LINEAR)
+    place = cv2.resize(share.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    x, y, z = np.moveaxis(large, -1, 0)
+    strand = np.arctan2(x, z - 0.5) * 0.9 + 0.25 * np.sign(x) * y + 0.03 * brush.noise(rng, x.shape, (12, 24))
+    noise = strand_noise(rng, strand + 20.0, 3.0 * (8.0 - y), 0.8)
+    colour = mix(mix(traits.hair, traits.brow, 0.5), GREY, float(np.clip(1.2 * (traits.age - 0.55), 0.0, 0.7)))
+    cover = {"short": 0.42, "full": 0.62, "moustache": 0.6, "goatee": 0.55}[traits.beard]
+    alpha = smoothstep(-0.5, 0.6, noise + 2.6 * (place * (0.5 + cover) - 0.62)) * smoothstep(0.02, 0.3, place)
+    return Picture(BEARD, colours(colour, noise, np.full_like(noise, 0.6)), alpha, 0.7 + 0.2 * noise)
+
+
+def make_beard(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> tuple[list[Piece], list[Picture]]:
+    """Surface and picture of a beard; none for bare faces and mere stubble."""
+    if traits.beard not in LENGTHS:
+        return [], []
+    steps = np.broadcast_to(np.linspace(0, STEPS - 1, ROWS)[:, None], (ROWS, COLUMNS))
+    skin = skin_at(CHIN, vertices, steps)
+    share = zone(traits.beard, skin.base.reshape(-1, 3)).reshape(ROWS, COLUMNS) * (np.abs(turns()) < 2.0)
+    rough = 1.0 + 0.2 * brush.noise(rng, share.shape, (10, 24))
+    lift = 0.008 + LENGTHS[traits.beard] * share * rough * np.interp(skin.base[..., 1], [6.1, 6.3, 6.7], [1.2, 1.0, 0.6])
+    points = skin.points + skin.out * lift[..., None]
+    piece = sheet(points, skin.vertex, BEARD, "hair", keep=share > 0.03)
+    return [piece], [_picture(rng, traits, skin.base, share)]
