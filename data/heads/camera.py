@@ -119,7 +119,7 @@ def project(points: Points, lens: Lens, framing: Framing) -> Float32[np.ndarray,
 
 
 def face_boxes(points: Float[np.ndarray, "t 5 2"]) -> tuple[Float[np.ndarray, "t 2"], Float[np.ndarray, "t"]]:
-    """Middle and side of the box that the detector draws around a face, from `landmarks.face_points` in the picture."""
+    """Middle and side of the box that the detector draws around a face, from `framing.face_points` in the picture."""
     right, left, mouth, chin = (points[:, i] for i in range(4))
     eyes = (right + left) / 2
     middle = eyes + TOWARDS_MOUTH * (mouth - eyes) + TOWARDS_CHIN * (chin - eyes)

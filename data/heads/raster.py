@@ -16,10 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 HALF = np.float32(0.5)
+
+_AROUND = 8
+"""Pixels around a triangle's middle in which it is looked for what hides it."""
 
 
 class Fragments(NamedTuple):
@@ -31,7 +35,7 @@ class Fragments(NamedTuple):
 
     def of(self, chosen: np.ndarray) -> Fragments:
         """Those of a mask or of indices."""
-        return Fragments(self.pixel[chosen], self.triangle[chosen], self.nearness[chosen])
+        return Fragments(*(column[chosen] for column in self))
 
 
 Holes = Callable[[Fragments], Bool[np.ndarray, "n"]]
@@ -44,14 +48,15 @@ def signed_areas(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray
     return (y[1] - y[0]) * (x[2] - x[0]) - (x[1] - x[0]) * (y[2] - y[0])
 
 
-def _by_height(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"]) -> list[tuple[np.ndarray, ...]]:
-    """(x, y, nearness) of the upper, middle and lower corner of every triangle."""
+def _by_height(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"]) -> list[np.ndarray]:
+    """The upper, middle and lower corner of every triangle: (x, y, nearness) [3, f] each."""
     a, b, c = (np.ascontiguousarray(corner) for corner in triangles.T)
-    height = points[:, 1]
-    for _ in range(2):
-        a, b = _sorted_pair(height, a, b)
-        b, c = _sorted_pair(height, b, c)
-    return [tuple(np.take(column, corner) for column in points.T) for corner in (a, b, c)]
+    height = np.ascontiguousarray(points[:, 1])
+    a, b = _sorted_pair(height, a, b)
+    b, c = _sorted_pair(height, b, c)
+    a, b = _sorted_pair(height, a, b)
+    columns = np.ascontiguousarray(points.T)
+    return [np.take(columns, corner, axis=1) for corner in (a, b, c)]
 
 
 def _sorted_pair(height: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -59,12 +64,12 @@ def _sorted_pair(height: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.n
     return np.where(below, b, a), np.where(below, a, b)
 
 
-def _rows(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For ranges start … stop - 1: which range every one of their members comes from, and the members."""
-    count = np.maximum(stop - start, 0)
-    owner = np.repeat(np.arange(len(count), dtype=np.int32), count)
-    first = (np.cumsum(count) - count - start).astype(np.int32)
-    return owner, np.arange(len(owner), dtype=np.int32) - np.take(first, owner)
+def _owners(count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For ranges of so many members, one after the other: whose every member is (int64, which NumPy looks up quickest), and
+    which of its range."""
+    owner = np.repeat(np.arange(len(count)), count)
+    before = (np.cumsum(count) - count).astype(np.int32)
+    return owner, np.arange(len(owner), dtype=np.int32) - np.take(before, owner)
 
 
 def _first_at_or_after(edge: np.ndarray, side: int) -> Int32[np.ndarray, "n"]:
@@ -72,57 +77,54 @@ def _first_at_or_after(edge: np.ndarray, side: int) -> Int32[np.ndarray, "n"]:
     return np.clip(np.ceil(edge - HALF), 0, side).astype(np.int32)
 
 
-class _Edges(NamedTuple):
-    """Equation 1 and the nearness along edges: values at the upper end, and by how much they change a row."""
+def _edge(upper: np.ndarray, lower: np.ndarray) -> list[np.ndarray]:
+    """Equation 1 as (x, y, nearness) at the upper end and the changes of x and nearness with every row."""
+    drop = lower[1] - upper[1]
+    slope = np.float32(1.0) / np.where(drop > 0, drop, np.float32(1.0))
+    return [*upper, (lower[0] - upper[0]) * slope, (lower[2] - upper[2]) * slope]
 
-    x: np.ndarray
-    y: np.ndarray
+
+def _halves(upper: np.ndarray, middle: np.ndarray, lower: np.ndarray) -> Float32[np.ndarray, "10 h"]:
+    """The long edge and the one across from it, above the middle corner of every triangle and then below."""
+    long, above, below = _edge(upper, lower), _edge(upper, middle), _edge(middle, lower)
+    return np.stack([np.concatenate(pair) for pair in zip(long + above, long + below, strict=True)])
+
+
+class _Spans(NamedTuple):
+    """Columns first … stop - 1 of a row that a triangle covers, the nearness at the first and its step."""
+
+    triangle: np.ndarray
+    row: np.ndarray
+    first: np.ndarray
+    stop: np.ndarray
     nearness: np.ndarray
-    x_step: np.ndarray
-    nearness_step: np.ndarray
-
-    @classmethod
-    def between(cls, upper: tuple[np.ndarray, ...], lower: tuple[np.ndarray, ...]) -> _Edges:
-        drop = lower[1] - upper[1]
-        slope = np.float32(1.0) / np.where(drop > 0, drop, np.float32(1.0))
-        return cls(*upper, (lower[0] - upper[0]) * slope, (lower[2] - upper[2]) * slope)
-
-    def at(self, owner: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        x, y, nearness, x_step, nearness_step = np.take(np.stack(self), owner, axis=1)
-        down = height - y
-        return x + down * x_step, nearness + down * nearness_step
+    step: np.ndarray
 
 
-def _joined(first: _Edges, second: _Edges) -> _Edges:
-    return _Edges(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
-
-
-def _spans(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"], side: int) -> tuple[np.ndarray, ...]:
-    """(triangle, row, first column, column after the last, nearness at the first, its step) of every row of a triangle.
-
-    The middle corner cuts a triangle in two, so that one edge bounds each half on either side.
-    """
-    upper, middle, lower = _by_height(points, triangles)
-    ends = [_first_at_or_after(corner[1], side) for corner in (upper, middle, lower)]
-    owner, row = _rows(np.concatenate(ends[:2]), np.concatenate(ends[1:]))
+def _spans(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"], side: int) -> _Spans:
+    """What every row of a picture shows of every triangle."""
+    corners = _by_height(points, triangles)
+    ends = [_first_at_or_after(corner[1], side) for corner in corners]
+    start = np.concatenate(ends[:2])
+    count = np.concatenate(ends[1:]) - start
+    owner, below = _owners(np.maximum(count, 0))
+    row = np.take(start, owner) + below
+    values = np.take(_halves(*corners), owner, axis=1)
     height = row.astype(np.float32) + HALF
-    triangle = owner % np.int32(max(1, len(triangles)))
-    short = _joined(_Edges.between(upper, middle), _Edges.between(middle, lower)).at(owner, height)
-    long = _Edges.between(upper, lower).at(triangle, height)
-    swap = short[0] < long[0]
-    left, right = np.where(swap, short, long), np.where(swap, long, short)
-    start, stop = _first_at_or_after(left[0], side), _first_at_or_after(right[0], side)
-    filled = np.flatnonzero(stop > start)
-    triangle, row, start, stop, left, right = (
-        triangle[filled],
-        row[filled],
-        start[filled],
-        stop[filled],
-        left[:, filled],
-        right[:, filled],
-    )
-    step = (right[1] - left[1]) / (right[0] - left[0])
-    return triangle, row, start, stop, left[1] + (start.astype(np.float32) + HALF - left[0]) * step, step
+    (x, nearness), (x2, nearness2) = (_crossing(values[i : i + 5], height) for i in (0, 5))
+    first, stop = (_first_at_or_after(edge, side) for edge in (np.minimum(x, x2), np.maximum(x, x2)))
+    filled = np.flatnonzero(stop > first)
+    number = owner % max(1, len(triangles))
+    all_of = (number.astype(np.int32), row, first, stop, x, nearness, x2, nearness2)
+    triangle, row, first, stop, x, nearness, x2, nearness2 = (np.take(value, filled) for value in all_of)
+    step = (nearness2 - nearness) / (x2 - x)
+    return _Spans(triangle, row, first, stop, nearness + (first.astype(np.float32) + HALF - x) * step, step)
+
+
+def _crossing(edge: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x, y, nearness, x_step, nearness_step = edge
+    down = height - y
+    return x + down * x_step, nearness + down * nearness_step
 
 
 def cover(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"], side: int) -> Fragments:
@@ -131,13 +133,11 @@ def cover(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"
     `points` are (x, y, nearness): pixels to the right and down from the upper left corner, and any positive number that falls
     with depth as the module docstring says.
     """
-    triangle, row, start, stop, nearness, step = _spans(points, triangles, side)
-    count = stop - start
-    first = (np.cumsum(count) - count).astype(np.int32)
-    along = np.arange(count.sum(), dtype=np.int32) - np.repeat(first, count)
-    pixel = along + np.repeat(row * np.int32(side) + start, count)
-    beyond = along.astype(np.float32) * np.repeat(step, count)
-    return Fragments(pixel, np.repeat(triangle, count), np.repeat(nearness, count) + beyond)
+    spans = _spans(points, triangles, side)
+    owner, along = _owners(spans.stop - spans.first)
+    pixel = np.take(spans.row * np.int32(side) + spans.first, owner) + along
+    nearness = np.take(spans.nearness, owner) + along.astype(np.float32) * np.take(spans.step, owner)
+    return Fragments(pixel, np.take(spans.triangle, owner), nearness)
 
 
 def nearest(
@@ -155,6 +155,27 @@ def nearest(
     return fragments.of(winner[winner >= 0]), depth
 
 
+def _hidden(
+    points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"], depth: Float32[np.ndarray, "side side"]
+) -> Bool[np.ndarray, "f"]:
+    """Triangles that lie behind `depth` wherever they could be seen: their nearest corner is behind all of it around them.
+
+    Those that reach farther than `_AROUND` pixels are never taken for hidden.
+    """
+    corners = np.take(points, triangles.T, axis=0)
+    low, high = corners.min(0), corners.max(0)
+    middle = np.floor(0.5 * (low + high)[:, :2])
+    reach = np.maximum(middle - low[:, :2], high[:, :2] - middle).max(1)
+    farthest = cv2.erode(depth, np.ones((2 * _AROUND + 1,) * 2, np.uint8))
+    column, row = np.clip(middle.T, 0, len(depth) - 1).astype(np.int64)
+    return (high[:, 2] < farthest[row, column]) & (reach < _AROUND)
+
+
+def _cover_some(points: np.ndarray, triangles: np.ndarray, some: np.ndarray, side: int) -> Fragments:
+    covered = cover(points, np.take(triangles, some, axis=0), side)
+    return covered._replace(triangle=np.take(some.astype(np.int32), covered.triangle))
+
+
 def rasterise(
     points: Float32[np.ndarray, "v 3"],
     triangles: Int32[np.ndarray, "f 3"],
@@ -168,12 +189,12 @@ def rasterise(
     Holes are asked for only where nothing solid hides them.
     """
     area = signed_areas(points, triangles)
-    shown = np.flatnonzero((area > 0) | (two_sided & (area != 0)))
-    fragments = cover(points, triangles[shown], side)
-    fragments = fragments._replace(triangle=np.take(shown.astype(np.int32), fragments.triangle))
-    doubtful = np.take(cut, fragments.triangle)
-    opaque, depth = nearest(fragments.of(np.flatnonzero(~doubtful)), side)
-    before = fragments.of(np.flatnonzero(doubtful & (fragments.nearness > np.take(depth, fragments.pixel))))
+    shown = (area > 0) | (two_sided & (area != 0))
+    opaque, depth = nearest(_cover_some(points, triangles, np.flatnonzero(shown & ~cut), side), side)
+    doubtful = np.flatnonzero(shown & cut)
+    doubtful = doubtful[~_hidden(points, triangles[doubtful], depth.reshape(side, side))]
+    before = _cover_some(points, triangles, doubtful, side)
+    before = before.of(np.flatnonzero(before.nearness > np.take(depth, before.pixel)))
     front, _ = nearest(before.of(np.flatnonzero(solid(before))), side, depth)
     hidden = np.zeros(side * side, bool)
     hidden[front.pixel] = True

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Float32, UInt8
 
 from data.heads import background, shadow
 from data.heads.camera import Framing, Lens, Pose, face_boxes, frame_boxes, project
-from data.heads.landmarks import EYES_WITH_BROWS, MOUTH_WITH_CHIN, face_points, middle_of_eyes, within
+from data.heads.framing import EYES_WITH_BROWS, MOUTH_WITH_CHIN, face_points, middle_of_eyes, within
 from data.heads.light import brightened, brightness, unit
 from data.heads.model import Model
 from data.heads.raster import Fragments, barycentrics, rasterise
