@@ -1,48 +1,106 @@
-"""Points of a face that framing and boxes go by: groups of vertices, found on the mesh at rest, the same on everybody."""
+"""Places on a head that others need: known on the mesh, hence on any person and in any expression."""
 
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Int
 
+from data.heads import slits
 from data.heads.mesh import PARTS, load_mesh
-from data.heads.shape import Shape
 
-Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
-"""Lowest and highest x (of either sign), y and z, decimetres on the mesh."""
+LEFT, RIGHT = 1.0, -1.0
+"""Side of the face, the person's, as the sign of x."""
 
-EYES_WITH_BROWS: Box = ((0.0, 0.60), (7.10, 7.62), (1.0, 2.0))
-MOUTH_WITH_CHIN: Box = ((0.0, 0.36), (6.05, 6.80), (1.1, 2.0))
-CHIN: Box = ((0.0, 0.12), (6.05, 6.17), (1.1, 2.0))
-CHEEKS: Box = ((0.62, 0.80), (6.85, 7.25), (0.3, 1.0))
+POINTS = {
+    "nose_bridge": ((0.0, 7.29, 1.51),),
+    "nose_tip": ((0.0, 6.92, 1.68),),
+    "chin": ((0.0, 6.17, 1.40),),
+    "crown": ((0.0, 8.49, 0.70),),
+    "ear_tops": ((0.80, 7.40, 0.45), (-0.80, 7.40, 0.45)),
+    "ear_lobes": ((0.70, 6.95, 0.65), (-0.70, 6.95, 0.65)),
+}
+"""Points of the mesh, one or the left and the right one, in decimetres: the skin's nearest vertices are meant."""
 
-PARTS_OF_FACE = ("eye_right", "eye_left", "mouth", "chin", "cheeks")
+BROW = ((0.13, 7.455), (0.21, 7.49), (0.30, 7.51), (0.40, 7.50), (0.52, 7.45))
+"""(x, y) along the middle of the left brow, from the nose outwards."""
+
+HAIRLINE = ((0.0, 8.02), (0.20, 8.0), (0.36, 7.93), (0.50, 7.80), (0.60, 7.60), (0.64, 7.35))
+"""(x, y) along the left half of a usual hairline, from the middle of the forehead to in front of the ear."""
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Points in the space of the vertices that they were found on; where there are two, the person's left comes first."""
+
+    eyes: Float[np.ndarray, "2 3"]
+    """Middles of the balls."""
+    radii: Float[np.ndarray, "2"]
+    lids_upper: Float[np.ndarray, "2 15 3"]
+    """Edges of the lids, from the nose outwards."""
+    lids_lower: Float[np.ndarray, "2 15 3"]
+    mouth_corners: Float[np.ndarray, "2 3"]
+    lips: Float[np.ndarray, "2 3"]
+    """Middles of the edges of the upper and the lower lip."""
+    nose_bridge: Float[np.ndarray, "3"]
+    nose_tip: Float[np.ndarray, "3"]
+    chin: Float[np.ndarray, "3"]
+    """Its lowest point."""
+    crown: Float[np.ndarray, "3"]
+    ear_tops: Float[np.ndarray, "2 3"]
+    ear_lobes: Float[np.ndarray, "2 3"]
+    brows: Float[np.ndarray, "2 5 3"]
+    """Along the middle of the brows, from the nose outwards."""
+    hairline: Float[np.ndarray, "2 6 3"]
+    """From the middle of the forehead to in front of the ear."""
 
 
 @functools.cache
-def within(box: Box) -> Int[np.ndarray, "k"]:
-    """Vertices of the skin in a box on either side."""
+def _skin() -> Int[np.ndarray, "s"]:
     mesh = load_mesh()
-    skin = np.unique(mesh.faces[mesh.part == PARTS.index("skin")])
-    x, y, z = np.abs(mesh.vertices[skin, 0]), mesh.vertices[skin, 1], mesh.vertices[skin, 2]
-    inside = [(low <= value) & (value <= high) for value, (low, high) in zip((x, y, z), box, strict=True)]
-    return skin[np.logical_and.reduce(inside)]
+    return np.unique(mesh.faces[mesh.part == PARTS.index("skin")])
+
+
+def nearest(points: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, "n"]:
+    """The mesh's vertices of the skin that are nearest to points of the mesh's space."""
+    far = np.linalg.norm(load_mesh().vertices[_skin()] - np.asarray(points)[:, None], axis=-1)
+    return _skin()[np.argmin(far, axis=1)]
+
+
+def on_front(points: Float[np.ndarray, "n 2"], side: float) -> Int[np.ndarray, "n"]:
+    """Vertices of the mesh's skin at (x, y) of the left half of the face, or at their mirror images: the foremost ones."""
+    skin = load_mesh().vertices[_skin()]
+    far = np.linalg.norm(skin[:, :2] - (np.asarray(points) * (side, 1.0))[:, None], axis=-1)
+    return _skin()[np.argmin(far - 0.2 * skin[:, 2], axis=1)]
 
 
 @functools.cache
-def _groups() -> dict[str, Int[np.ndarray, "k"]]:
-    mesh = load_mesh()
-    eyes = {name: np.unique(mesh.faces[mesh.part == PARTS.index(name)]) for name in ("eye_right", "eye_left")}
-    return {**eyes, "mouth": np.unique(mesh.rings["mouth"][0]), "chin": within(CHIN), "cheeks": within(CHEEKS)}
+def _indices() -> dict[str, np.ndarray]:
+    out = {name: nearest(np.array(points)) for name, points in POINTS.items()}
+    for name, line in (("brows", BROW), ("hairline", HAIRLINE)):
+        out[name] = np.stack([on_front(np.array(line), side) for side in (LEFT, RIGHT)])
+    ring = load_mesh().rings["mouth"][slits.EDGE + 1]
+    x = load_mesh().vertices[ring, 0]
+    return out | {"mouth_corners": ring[[np.argmax(x), np.argmin(x)]]}
 
 
-def face_points(vertices: Float[np.ndarray, "v 3"]) -> Float32[np.ndarray, "5 3"]:
-    """Middles of `PARTS_OF_FACE` (both cheeks together)."""
-    return np.stack([vertices[group].mean(0) for group in (_groups()[name] for name in PARTS_OF_FACE)]).astype(np.float32)
-
-
-def middle_of_eyes(shape: Shape) -> Float32[np.ndarray, "3"]:
-    """The point between the eyes of a face at rest."""
-    return face_points(shape.vertices)[:2].mean(0)
+def landmarks(vertices: Float[np.ndarray, "v 3"]) -> Landmarks:
+    """The landmarks of a head, at rest or with an expression."""
+    names = ("eye_left", "eye_right")
+    places = {name: vertices[index] for name, index in _indices().items()}
+    single = {name: places.pop(name)[0] for name, points in POINTS.items() if len(points) == 1}
+    balls = [slits.ball(vertices, name) for name in names]
+    lids = [slits.edge(vertices, slits.slit(name)) for name in names]
+    upper, lower = slits.edge(vertices, slits.slit("mouth"))
+    middle = len(upper) // 2
+    return Landmarks(
+        eyes=np.stack([centre for centre, _ in balls]),
+        radii=np.array([radius for _, radius in balls]),
+        lids_upper=np.stack([upper for upper, _ in lids]),
+        lids_lower=np.stack([lower for _, lower in lids]),
+        lips=np.stack([upper[middle], lower[middle]]),
+        **single,
+        **places,
+    )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from data.heads import axes, slits
+from data.heads import axes, slits, soundness
 from data.heads.mesh import PARTS, load_mesh
 from xactor_jax.labels import UNITS
 
@@ -37,6 +37,12 @@ FULLY_YOUNG, FULLY_OLD = 25.0, 90.0
 
 BUILD = 0.2
 """Standard deviation of weight and muscle, whose average is .5 and whose range is 0..1."""
+
+SOUND = 0.15
+"""Least cosine between a triangle's normal and its normal without local targets."""
+
+WEAKER, WEAKENINGS = 0.8, 24
+"""Axes that break the skin are weakened by this factor, so many times at most."""
 
 LEVELS = ("min", "average", "max")
 
@@ -84,12 +90,12 @@ def macro_weights(race: tuple[float, ...], male: float, years: float, muscle: fl
     return out
 
 
-def local_weights(rng: np.random.Generator) -> dict[str, float]:
-    """Random weights of local shape targets, within the limits of their axes."""
-    out: dict[str, float] = {}
+def local_weights(rng: np.random.Generator) -> list[dict[str, float]]:
+    """Random weights of local shape targets, axis by axis, within the limits of the axes."""
+    out = []
     for axis in axes.axes():
         along, sides = rng.normal(), tuple(rng.normal(size=axis.sides).tolist())
-        out |= axes.weights(axis, along, sides, axes.limits()[axis.name])
+        out.append(axes.weights(axis, along, sides, axes.limits()[axis.name]))
     return out
 
 
@@ -113,7 +119,7 @@ def _vertices_of(*parts: str) -> np.ndarray:
 def _place_eye(vertices: np.ndarray, name: str) -> np.ndarray:
     """The eye as a ball again, as large as its opening wants it, and lids lying on it as the mesh's own lie on its ball."""
     mesh, gap, own = load_mesh(), slits.slit(name), _vertices_of(name)
-    (centre, radius), (there, _) = slits.ball(mesh.vertices, name), slits.ball(vertices, name)
+    (centre, _), (there, _) = slits.ball(mesh.vertices, name), slits.ball(vertices, name)
     edge, base = vertices[gap.rings[slits.EDGE]], mesh.vertices[gap.rings[slits.EDGE]]
     scale = np.sqrt(np.ptp(edge[:, 0]) / np.ptp(base[:, 0]))
     want = np.linalg.norm(base - centre, axis=1) * scale
@@ -161,7 +167,7 @@ def middle(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "3"]:
     return np.mean([slits.ball(vertices, name)[0] for name in EYES], axis=0)
 
 
-def _size(vertices: np.ndarray) -> float:
+def size(vertices: Float[np.ndarray, "v 3"]) -> float:
     """Distance from the point between the eyes to the mouth, relative to the mesh's own."""
     ring = load_mesh().rings["mouth"][0]
     far = [np.linalg.norm(middle(v) - v[ring].mean(axis=0)) for v in (vertices, load_mesh().vertices)]
@@ -176,14 +182,27 @@ def mend(vertices: Float32[np.ndarray, "v 3"]) -> Float32[np.ndarray, "v 3"]:
     return (vertices + middle(load_mesh().vertices) - middle(vertices)).astype(np.float32)
 
 
+def fit(macro: dict[str, float], local: list[dict[str, float]]) -> Float32[np.ndarray, "v 3"]:
+    """The mended blend, after axes were weakened that together turn a triangle over: those that move it, step by step."""
+    whole, force = mend(blend(macro)), np.ones(len(local))
+    for _ in range(WEAKENINGS):
+        scaled = [{name: weight * by for name, weight in part.items()} for part, by in zip(local, force, strict=True)]
+        vertices = mend(blend(macro | {name: weight for part in scaled for name, weight in part.items()}))
+        bad = soundness.turned_over(vertices, whole, SOUND)
+        if not len(bad):
+            return vertices
+        force *= [WEAKER if any(soundness.touches(name, bad) for name in part) else 1.0 for part in local]
+    return whole
+
+
 def make_shape(rng: np.random.Generator) -> Shape:
     """A random person's head."""
     race = tuple(rng.dirichlet([CONCENTRATION] * len(RACES)).tolist())
     male, age = float(rng.beta(SEX, SEX)), float(rng.beta(1.0, 1.4))
     weight, muscle = np.clip(rng.normal(0.5, BUILD, 2), 0.0, 1.0).tolist()
     years = YOUNGEST + age * (OLDEST - YOUNGEST)
-    vertices = mend(blend(macro_weights(race, male, years, muscle, weight) | local_weights(rng)))
-    return Shape(vertices, race, male, age, weight, muscle, _size(vertices))
+    vertices = fit(macro_weights(race, male, years, muscle, weight), local_weights(rng))
+    return Shape(vertices, race, male, age, weight, muscle, size(vertices))
 
 
 @functools.cache

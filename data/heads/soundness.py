@@ -1,0 +1,71 @@
+"""Whether a head's skin is whole: no triangle that a viewer may see is turned over.
+
+With n the normal of a triangle and n₀ that of the same triangle of a head known to be whole,
+
+    (1) turned over ⇔ n·n₀ < c
+
+for triangles of the face's outside that look forward in n₀, with c = 0 for a fold and more for what comes near to one.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from data.heads import slits
+from data.heads.mesh import PARTS, load_mesh
+
+OUTSIDE = 0.245
+"""Of the skin's texture, v above this is the outside of head and neck (launch/assets/chart.py)."""
+
+NECK = 6.2
+"""Height on the mesh below which it is no longer the face, in decimetres."""
+
+RIM = 5
+"""Rings of an opening that are its rim: slivers that face any way, thinner than a pixel."""
+
+FORWARD = 0.0
+"""Least z of the normal of a triangle that can be seen from in front."""
+
+
+@functools.cache
+def _face() -> Int[np.ndarray, "n"]:
+    """The triangles of the face's outside."""
+    mesh = load_mesh()
+    outside = mesh.uv[mesh.triangles, 1].min(axis=1) > OUTSIDE
+    high = mesh.vertices[mesh.faces, 1].min(axis=1) > NECK
+    rims = np.concatenate([rings[:RIM].ravel() for rings in mesh.rings.values()])
+    wide = ~np.isin(mesh.faces, rims).all(axis=1)
+    return np.flatnonzero((mesh.part == PARTS.index("skin")) & outside & high & wide)
+
+
+def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    a, b, c = vertices[load_mesh().faces[triangles]].transpose(1, 0, 2)
+    normals = np.cross(b - a, c - a)
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+
+
+def turned_over(
+    vertices: Float[np.ndarray, "v 3"], whole: Float[np.ndarray, "v 3"], least: float = 0.0
+) -> Int[np.ndarray, "k"]:
+    """The triangles that equation (1) holds for, c being `least`; `whole` are the vertices of a head that is whole."""
+    triangles = _face()
+    before, now = _normals(whole, triangles), _normals(vertices, triangles)
+    return triangles[(before[:, 2] > FORWARD) & (np.sum(before * now, axis=1) < least)]
+
+
+@functools.cache
+def _moved_by(target: str) -> Bool[np.ndarray, "v"]:
+    mesh = load_mesh()
+    out = np.zeros(len(mesh.vertices), bool)
+    out[mesh.targets[target].index] = True
+    for rings in mesh.rings.values():  # what moves an edge moves, by what mends it, the rings about it
+        out[rings] |= out[rings[slits.EDGE]].any()
+    return out
+
+
+def touches(target: str, triangles: Int[np.ndarray, "k"]) -> bool:
+    """Whether a shape target moves a vertex of one of the triangles, by itself or by what mends lids and lips."""
+    return bool(_moved_by(target)[load_mesh().faces[triangles]].any())

@@ -1,0 +1,76 @@
+"""Measures how far every axis of people's faces may go, and writes data/assets/heads/limits.json.
+
+python launch/assets/head_limits.py
+
+An axis's limit is the largest weight, alone, that turns no triangle of the face over: on women and men of every race, young
+and old, at rest and with faces at their most extreme. Run it after launch/assets/heads.py; the same mesh gives the same limits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the project
+
+from data.heads import axes, shape, soundness
+from xactor_jax.labels import UNITS
+
+WEIGHTS = np.arange(1.0, 0.0, -0.1).round(1).tolist()
+
+YEARS = (25.0, 70.0)
+
+EXTREMES = ({}, {"jawOpen": 1.0}, {"mouthSmile": 1.0, "cheekSquint": 1.0, "noseSneer": 1.0}, {"mouthPucker": 1.0})
+"""Units, without Left and Right; a unit of both sides is on both."""
+
+
+def expression(units: dict[str, float]) -> np.ndarray:
+    """Weights [52] of units."""
+    return np.array([units.get(name.removesuffix("Left").removesuffix("Right"), 0.0) for name in UNITS], np.float32)
+
+
+def people() -> list[dict[str, float]]:
+    """Macro weights of those on whom limits are measured."""
+    of = itertools.product(np.eye(len(shape.RACES)).tolist(), (0.0, 1.0), YEARS)
+    return [shape.macro_weights(tuple(race), male, years, 0.5, 0.5) for race, male, years in of]
+
+
+def faces(weights: dict[str, float]) -> list[np.ndarray]:
+    """The vertices of somebody at rest and with every extreme expression."""
+    vertices = shape.mend(shape.blend(weights))
+    person = shape.Shape(vertices, (1.0, 0.0, 0.0), 0.0, 0.0, 0.5, 0.5, shape.size(vertices))
+    return [shape.express(person, expression(units)) for units in EXTREMES]
+
+
+def whole(weights: dict[str, float], references: list[list[np.ndarray]]) -> bool:
+    """Whether nobody's face breaks by local weights."""
+    for macro, before in zip(people(), references, strict=True):
+        after = faces(macro | weights)
+        if any(len(soundness.turned_over(a, b)) for a, b in zip(after, before, strict=True)):
+            return False
+    return True
+
+
+def limit(targets: tuple[str, ...], references: list[list[np.ndarray]]) -> float:
+    """The largest of WEIGHTS for the targets of one direction of an axis, 0 for none."""
+    fits = (weight for weight in WEIGHTS if whole(dict.fromkeys(targets, weight), references))
+    return next(fits, 0.0) if targets else 0.0
+
+
+def main() -> None:
+    """Runs the command line."""
+    references = [faces(macro) for macro in people()]
+    out = {}
+    for axis in axes.axes():
+        out[axis.name] = [limit(axis.down, references), limit(axis.up, references)]
+        print(axis.name, *out[axis.name], flush=True)
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(pair)}" for name, pair in out.items())
+    (axes.ASSETS / axes.LIMITS).write_text("{\n" + lines + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()
