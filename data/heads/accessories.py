@@ -34,11 +34,11 @@ class Rim:
 
 
 RIMS = {
-    "round": Rim(0.235, 0.225, 2.0, 0.016),
-    "square": Rim(0.27, 0.19, 4.5, 0.034),
-    "wide": Rim(0.275, 0.205, 3.2, 0.024),
-    "half": Rim(0.265, 0.17, 3.6, 0.028, 0.15),
-    "thin": Rim(0.26, 0.19, 2.7, 0.011),
+    "round": Rim(0.225, 0.215, 2.0, 0.014),
+    "square": Rim(0.25, 0.175, 4.0, 0.028),
+    "wide": Rim(0.255, 0.195, 3.0, 0.02),
+    "half": Rim(0.25, 0.165, 3.6, 0.022, 0.15),
+    "thin": Rim(0.25, 0.18, 2.7, 0.009),
 }
 FRAMES: tuple[Colour, ...] = (
     (0.04, 0.04, 0.045),
@@ -126,7 +126,7 @@ def _glasses(traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> list[Piece]:
     width = float(np.abs(eyes[:, 0]).mean())
     scale = width / 0.31
     rim = Rim(rim.width * scale, rim.height * scale, rim.power, rim.thick, rim.lower)
-    middle = np.array([width, eyes[:, 1].mean() - 0.03, 0.0])
+    middle = np.array([1.07 * width, eyes[:, 1].mean() - 0.03, 0.0])
     depth, pieces = _front(vertices, middle, rim), []
     for side in (1, -1):
         pieces.append(_rim(middle * (side, 1, 1), depth, rim, still, side))

@@ -11,8 +11,8 @@ from data.heads.atlas import BEARD
 from data.heads.meridians import CHIN, COLUMNS, STEPS, skin_at, turns
 from data.heads.pieces import Picture, Piece, sheet
 from data.heads.regions import MOUTH, smoothstep
-from data.heads.strands import colours, strand_noise
-from data.heads.traits import GREY, Traits, mix
+from data.heads.strands import colours, shine, strand_noise
+from data.heads.traits import GREY, Colour, Traits, mix
 
 ROWS = 22
 LENGTHS = {"moustache": 0.035, "goatee": 0.06, "short": 0.035, "full": 0.1}
@@ -29,18 +29,23 @@ def zone(kind: str, point: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n"]:
     return np.maximum(regions.beard(point), regions.moustache(point)) * (1 - lips)
 
 
+def beard_colour(traits: Traits) -> Colour:
+    """Between hair and brows, greyer with age."""
+    return mix(mix(traits.hair, traits.brow, 0.5), GREY, float(np.clip(1.2 * (traits.age - 0.55), 0.0, 0.7)))
+
+
 def _picture(rng: np.random.Generator, traits: Traits, base: Float32[np.ndarray, "r c 3"], share: np.ndarray) -> Picture:
     """Short strands that fall from the lip and run down cheeks and chin."""
     size = (BEARD.width, BEARD.height)
     large = cv2.resize(base, size, interpolation=cv2.INTER_LINEAR)
     place = cv2.resize(share.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
     x, y, z = np.moveaxis(large, -1, 0)
-    strand = np.arctan2(x, z - 0.5) * 0.9 + 0.25 * np.sign(x) * y + 0.03 * brush.noise(rng, x.shape, (12, 24))
-    noise = strand_noise(rng, strand + 20.0, 3.0 * (8.0 - y), 0.8)
-    colour = mix(mix(traits.hair, traits.brow, 0.5), GREY, float(np.clip(1.2 * (traits.age - 0.55), 0.0, 0.7)))
-    cover = {"short": 0.42, "full": 0.62, "moustache": 0.6, "goatee": 0.55}[traits.beard]
+    strand = np.arctan2(x, z - 0.5) * 0.9 + 0.012 * brush.noise(rng, x.shape, (12, 24))
+    noise = strand_noise(rng, strand + 20.0, 4.0 * (8.0 - y), 0.5)
+    colour = beard_colour(traits)
+    cover = {"short": 0.3, "full": 0.55, "moustache": 0.55, "goatee": 0.45}[traits.beard]
     alpha = smoothstep(-0.5, 0.6, noise + 2.6 * (place * (0.5 + cover) - 0.62)) * smoothstep(0.02, 0.3, place)
-    return Picture(BEARD, colours(colour, noise, np.full_like(noise, 0.6)), alpha, 0.7 + 0.2 * noise)
+    return Picture(BEARD, colours(colour, noise, np.full_like(noise, 0.6)), alpha, 0.7 * shine(colour, noise))
 
 
 def make_beard(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> tuple[list[Piece], list[Picture]]:
@@ -49,7 +54,7 @@ def make_beard(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndar
         return [], []
     steps = np.broadcast_to(np.linspace(0, STEPS - 1, ROWS)[:, None], (ROWS, COLUMNS))
     skin = skin_at(CHIN, vertices, steps)
-    share = zone(traits.beard, skin.base.reshape(-1, 3)).reshape(ROWS, COLUMNS) * (np.abs(turns()) < 2.0)
+    share = zone(traits.beard, skin.base.reshape(-1, 3)).reshape(ROWS, COLUMNS) * (np.abs(turns()) < 2.0) * (skin.base[..., 2] > 0.4)
     rough = 1.0 + 0.2 * brush.noise(rng, share.shape, (10, 24))
     lift = 0.008 + LENGTHS[traits.beard] * share * rough * np.interp(skin.base[..., 1], [6.1, 6.3, 6.7], [1.2, 1.0, 0.6])
     points = skin.points + skin.out * lift[..., None]

@@ -78,16 +78,19 @@ def _smooth(grid: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(wrapped, (0, 0), 1.2, borderType=cv2.BORDER_REPLICATE)[:, 4:-4]
 
 
-def cover(rng: np.random.Generator, vertices: Float[np.ndarray, "v 3"], garment: str, box: Box, thick: float) -> tuple[Piece, Skin]:
-    """The cloth over the shoulders below the neckline."""
-    edge = _edge(garment)
+def cover(
+    rng: np.random.Generator, vertices: Float[np.ndarray, "v 3"], garment: str, box: Box, under: str = ""
+) -> tuple[Piece, Skin]:
+    """The cloth over the shoulders below the neckline; of what is worn `under` another garment, only what shows."""
+    edge, thick = _edge(garment), THICKNESS.get(garment, _THIN)
     steps = edge + (STEPS - 1 - edge) * np.linspace(0.0, 1.0, ROWS)[:, None] ** 1.2
     skin = skin_at(SHOULDERS, vertices, steps)
     folds = brush.noise(rng, (ROWS, COLUMNS), (5, 14)) * 0.012
     folds[:, -1] = folds[:, 0]
     lift = (thick + folds) * smoothstep(-0.6, 0.25, np.linspace(0.0, 1.0, ROWS))[:, None]
     points = 0.5 * (_smooth(skin.points) + skin.points) + skin.out * lift[..., None]
-    return sheet(points, skin.vertex, box, "cloth", ring=True), skin
+    piece = sheet(points, skin.vertex, box, "cloth", ring=True)
+    return (_cut(piece, steps < _edge(under) + 6.0) if under else piece), skin
 
 
 def collar(on: Frame, profile: Float[np.ndarray, "r #c 2"], box: Box, opening: float = 0.0) -> Piece:
@@ -153,7 +156,8 @@ def paint_cloth(rng: np.random.Generator, colour: Colour, pattern: str, skin: Sk
     """Cloth with its pattern, weave and soft folds; darker at its upper edge, under the collar. skin: where it lies, for patterns."""
     shape = (box.height, box.width)
     shade = 1.0 + 0.05 * brush.noise(rng, shape, (6, 16)) + 0.03 * brush.noise(rng, shape, shape)
-    shade *= 0.8 + 0.2 * smoothstep(0.0, 0.2, np.linspace(0.0, 1.0, box.height))[:, None]
+    down = np.linspace(0.0, 1.0, box.height)[:, None]
+    shade *= (0.8 + 0.2 * smoothstep(0.0, 0.2, down)) * (1.0 if skin is not None else 1.0 - 0.3 * smoothstep(0.95, 0.98, down))
     paint = np.broadcast_to(np.asarray(colour, np.float32), (*shape, 3)).copy()
     if skin is not None and pattern != "plain":
         x, y, _ = np.moveaxis(cv2.resize(skin.base, shape[::-1], interpolation=cv2.INTER_LINEAR), -1, 0)
@@ -183,10 +187,10 @@ def make_clothes(rng: np.random.Generator, traits: Traits, vertices: Float[np.nd
     upper, lower = Box(TRIM.left, TRIM.top, TRIM.width, 56), Box(TRIM.left, TRIM.top + 58, TRIM.width, 60)
     if garment == "jacket":
         shirt = frame(vertices, "shirt")
-        pieces.append(cover(rng, vertices, "shirt", lower, _THIN)[0])
+        pieces.append(cover(rng, vertices, "shirt", lower, "jacket")[0])
         pieces.append(collar(shirt, _shirt_collar(shirt, 0.14), lower, 0.14))
         pictures.append(paint_cloth(rng, traits.inner, "plain", None, lower))
-    piece, skin = cover(rng, vertices, garment, CLOTH, THICKNESS.get(garment, _THIN))
+    piece, skin = cover(rng, vertices, garment, CLOTH)
     on = frame(vertices, garment)
     pieces += [piece, collar(on, COLLARS[garment](on), upper, 0.2 if garment == "shirt" else 0.0)]
     trim = mix(traits.cloth, _second(rng, traits.cloth), float(rng.choice([0.0, 0.0, 0.6]))) if garment.endswith("neck") else traits.cloth

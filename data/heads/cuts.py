@@ -23,35 +23,37 @@ class Cut:
     bumps: float = 0.0  # unevenness of the outline
     cover: float = 0.97  # share that the lower layer hides
     outer: float = 0.5  # share that the outer layer hides
-    spread: float = 1.35  # thickness of the outer layer over the lower one's
+    spread: float = 1.2  # thickness of the outer layer over the lower one's
     length: float = 0.0  # that hair hangs down below the ears' tops
     front_angle: float = 0.8  # azimuth from which on it hangs
     wave: float = 0.0
     inward: float = 0.0  # turn of the tips towards the neck
     roots: float = 0.75  # how far the scalp's skin takes the hair's colour
     coarse: float = 1.0  # width of strands
+    tufts: bool = False  # locks break the outline
+    fringed: bool = True  # a fringe is possible
     edge: float = 0.12  # depth of the thin hair along the hairline
 
 
 CUTS: dict[str, Cut] = {
-    "bald": Cut(top=0.0, roots=0.0),
-    "receding": Cut(top=0.04, side=0.04, back=0.06, cover=0.6, outer=0.3, roots=0.5, edge=0.25),
-    "buzz": Cut(top=0.02, side=0.012, back=0.014, comb="round", cover=0.5, outer=0.3, roots=0.85, spread=1.8, coarse=0.4),
-    "crop": Cut(top=0.07, side=0.03, back=0.04, bumps=0.3, outer=0.6, roots=0.85),
-    "short": Cut(top=0.15, side=0.045, back=0.07, front=0.05, bumps=0.5),
-    "side part": Cut(top=0.15, side=0.05, back=0.08, front=0.08, comb="side", bumps=0.15),
-    "quiff": Cut(top=0.17, side=0.035, back=0.06, front=0.2, comb="back", bumps=0.2),
-    "pixie": Cut(top=0.15, side=0.09, back=0.09, front=0.05, comb="side", bumps=0.3),
+    "bald": Cut(fringed=False, top=0.0, roots=0.0),
+    "receding": Cut(fringed=False, top=0.04, side=0.04, back=0.06, cover=0.6, outer=0.3, roots=0.5, edge=0.25),
+    "buzz": Cut(fringed=False, top=0.02, side=0.012, back=0.014, comb="round", cover=0.62, outer=0.35, roots=0.9, spread=1.8, coarse=0.25),
+    "crop": Cut(tufts=True, top=0.07, side=0.03, back=0.04, bumps=0.3, outer=0.6, roots=0.85),
+    "short": Cut(tufts=True, top=0.15, side=0.045, back=0.07, front=0.05, bumps=0.5),
+    "side part": Cut(tufts=True, top=0.15, side=0.05, back=0.08, front=0.08, comb="side", bumps=0.15),
+    "quiff": Cut(fringed=False, tufts=True, top=0.17, side=0.035, back=0.06, front=0.2, comb="back", bumps=0.2),
+    "pixie": Cut(tufts=True, top=0.15, side=0.09, back=0.09, front=0.05, comb="side", bumps=0.3),
     "curly": Cut(top=0.2, side=0.13, back=0.15, comb="round", bumps=1.0, outer=0.55, coarse=1.6),
-    "afro": Cut(top=0.42, side=0.36, back=0.36, comb="round", bumps=0.6, outer=0.6, spread=1.14, coarse=0.8),
+    "afro": Cut(fringed=False, top=0.42, side=0.36, back=0.36, comb="round", bumps=0.6, outer=0.6, spread=1.14, coarse=0.8),
     "bob": Cut(top=0.13, side=0.19, back=0.18, comb="side", length=1.05, inward=0.16),
     "long": Cut(top=0.1, side=0.17, back=0.15, comb="side", length=2.0),
     "wavy": Cut(top=0.13, side=0.2, back=0.18, comb="side", length=1.8, wave=0.06, bumps=0.3),
     "bun": Cut(top=0.06, side=0.05, back=0.07, comb="back"),
     "ponytail": Cut(top=0.06, side=0.05, back=0.07, comb="back"),
-    "braids": Cut(top=0.06, side=0.05, back=0.06, comb="back", coarse=5.0),
-    "headscarf": Cut(roots=0.5),
-    "beanie": Cut(top=0.02, side=0.03, back=0.05, roots=0.6),
+    "braids": Cut(fringed=False, top=0.06, side=0.05, back=0.06, comb="back", coarse=5.0),
+    "headscarf": Cut(fringed=False, roots=0.5),
+    "beanie": Cut(fringed=False, top=0.02, side=0.03, back=0.05, roots=0.6),
 }
 WITHOUT_MANE = ("bald", "headscarf", "beanie")
 """Cuts of which no hair stands off the skin."""

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from data.heads.atlas import HAIR, HAIR_OUTER
-from data.heads.cuts import WITHOUT_MANE, cut_of, hairline
-from data.heads.mane import SKULL_ROWS, grow, hanging, layers
+from data.heads.cuts import Cut, WITHOUT_MANE, cut_of, hairline
+from data.heads.mane import SKULL_ROWS, Mane, grow, hanging, layers
 from data.heads.pieces import Picture, Piece, sheet
 from data.heads.meridians import COLUMNS
+from data.heads.ribbons import bun, fringe, loose, paint_locks, tail, tufts
 from data.heads.strands import paint_mane
 from data.heads.traits import Traits
 
@@ -25,7 +26,8 @@ def make_hair(
         return [], []
     cut, mane = cut_of(traits), grow(vertices, hairline(traits))
     pieces, pictures = [], []
-    for points, box, cover in zip(layers(rng, mane, cut), (HAIR, HAIR_OUTER), (cut.cover, cut.outer), strict=True):
+    grids = layers(rng, mane, cut)
+    for points, box, cover in zip(grids, (HAIR, HAIR_OUTER), (cut.cover, cut.outer), strict=True):
         rows = len(points)
         vertex = np.concatenate([mane.vertex, np.repeat(mane.vertex[-1:], rows - SKULL_ROWS, 0)])
         keep = np.ones((rows, COLUMNS), bool)
@@ -33,4 +35,18 @@ def make_hair(
         material = "hair_strips" if cut.length else "hair"
         pieces.append(sheet(points, vertex, box, material, ring=True, keep=keep))
         pictures.append(Picture(box, *paint_mane(rng, mane, cut, traits, box, rows, cover)))
-    return pieces, pictures
+    return [*pieces, *_locks(rng, traits, mane, grids[0], cut)], [*pictures, paint_locks(rng, traits)]
+
+
+def _locks(rng: np.random.Generator, traits: Traits, mane: Mane, roof: np.ndarray, cut: Cut) -> list[Piece]:
+    """What stands out of the layers or hangs free of them."""
+    out = []
+    if cut.tufts:
+        out.append(tufts(rng, mane, roof, cut))
+    if traits.fringe and cut.fringed:
+        out.append(fringe(rng, mane, roof, traits))
+    if traits.cut in ("bun", "ponytail"):
+        out.append((bun if traits.cut == "bun" else tail)(rng, mane))
+    if traits.cut in ("bun", "ponytail", "long", "wavy", "bob") and rng.uniform() < 0.6:
+        out.append(loose(rng, mane, roof, 0.6 + 0.5 * min(cut.length, 1.0), 0.02 + cut.wave))
+    return out

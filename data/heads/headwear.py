@@ -13,9 +13,9 @@ from data.heads.mane import SKULL_ROWS, grow, hanging, layers
 from data.heads.meridians import COLUMNS
 from data.heads.pieces import Picture, Piece, sheet
 from data.heads.regions import smoothstep
-from data.heads.traits import Colour, Traits
+from data.heads.traits import Colour, Traits, mix
 
-SCARF = Cut(top=0.07, side=0.1, back=0.13, bumps=0.5, length=1.0, front_angle=0.86, inward=0.12, spread=1.0)
+SCARF = Cut(top=0.07, side=0.19, back=0.13, bumps=0.5, length=1.0, front_angle=0.86, inward=0.12, spread=1.0)
 SCARF_EDGE = np.array([(0.0, 7.87), (0.4, 7.85), (0.65, 7.72), (0.8, 7.5), (0.88, 7.4), (1.6, 7.3), (2.2, 6.9), (3.2, 6.7)])
 CAP = Cut(top=0.14, side=0.1, back=0.14, bumps=0.15, spread=1.0)
 CAP_EDGE = np.array([(0.0, 7.76), (0.5, 7.72), (0.9, 7.55), (1.3, 7.38), (1.8, 7.2), (2.4, 7.05), (3.2, 7.0)])
@@ -23,7 +23,10 @@ CAP_EDGE = np.array([(0.0, 7.76), (0.5, 7.72), (0.9, 7.55), (1.3, 7.38), (1.8, 7
 
 
 def _colour(rng: np.random.Generator, traits: Traits) -> Colour:
-    return traits.cloth if rng.uniform() < 0.3 else traits.inner if rng.uniform() < 0.3 else tuple(rng.uniform(0.05, 0.6, 3).tolist())
+    kind = rng.uniform()
+    if kind < 0.5:
+        return traits.cloth if kind < 0.25 else traits.inner
+    return mix(tuple(rng.uniform(0.1, 0.6, 3).tolist()), (0.3, 0.28, 0.27), 0.5)
 
 
 def _cap(rng: np.random.Generator, traits: Traits, vertices: np.ndarray) -> tuple[list[Piece], list[Picture]]:

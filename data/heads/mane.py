@@ -12,7 +12,7 @@ from data.heads.cuts import Cut
 from data.heads.regions import above_hairline, smoothstep
 from data.heads.meridians import COLUMNS, SKULL, STEPS, load_places, skin_at, turns
 
-SKULL_ROWS, HANGING_ROWS = 13, 10
+SKULL_ROWS, HANGING_ROWS = 13, 8
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Star:
     first: float  # angles from the axis of the first and the last place
     last: float
     lowest: float  # height above which the skin is met
+    highest: float  # and below which: y + z / 2, so that the neck counts and the jaw does not
     outermost: bool  # whether the last place counts where a meridian meets the skin more than once, or the first
 
     @property
@@ -37,9 +38,9 @@ class Star:
         return np.linspace(self.first, self.last, STEPS)
 
 
-SKULL = Star((0.0, 7.4, 0.42), 0.22, 0.0, 2.35, 6.1, True)
-CHIN = Star((0.0, 6.75, 0.7), 0.0, 0.9, 2.75, 5.5, True)
-SHOULDERS = Star((0.0, 5.25, 0.12), 0.0, 0.2, 2.0, 3.0, False)
+SKULL = Star((0.0, 7.4, 0.42), 0.22, 0.0, 2.35, 6.1, 99.0, True)
+CHIN = Star((0.0, 6.75, 0.7), 0.0, 0.9, 2.7, 5.9, 99.0, False)
+SHOULDERS = Star((0.0, 5.25, 0.12), 0.0, 0.2, 2.0, 3.0, 6.55, False)
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ def _faces(star: Star) -> Int32[np.ndarray, "f 3"]:
     """Faces of the skin without ears, mouth and what lies behind the eyes."""
     mesh = load_mesh()
     skin = mesh.triangles[mesh.part == PARTS.index("skin")]
-    place, height = mesh.uv[skin].mean(1), mesh.vertices[mesh.vertex_of[skin], 1].mean(1)
+    place, middle = mesh.uv[skin].mean(1), mesh.vertices[mesh.vertex_of[skin]].mean(1)
     row, column = (np.clip(x * 512, 0, 511).astype(int) for x in (1.0 - place[:, 1], place[:, 0]))
     outer = ((place[:, 1] > 0.243) | (place[:, 0] < 0.5)) & (mesh.masks["ears"][row, column] < 100)
-    return mesh.vertex_of[skin[outer & (height > star.lowest)]]
+    within = (middle[:, 1] > star.lowest) & (middle[:, 1] + 0.5 * middle[:, 2] < star.highest)
+    return mesh.vertex_of[skin[outer & within]]
 
 
 def _meet(

@@ -18,12 +18,14 @@ from data.heads.accessories import make_accessories
 from data.heads.atlas import SIZE, load_atlas
 from data.heads.beard import make_beard
 from data.heads.clothes import hidden_faces, make_clothes
-from data.heads.cuts import cut_of, hairline
+from data.heads.cuts import WITHOUT_MANE, cut_of, hairline
 from data.heads.hair import make_hair
 from data.heads.headwear import make_headwear
+from data.heads.lashes import lower_lashes, paint_lashes
 from data.heads.mesh import PARTS, load_mesh
 from data.heads.mouth import paint_mouth
 from data.heads.pieces import Picture, Piece
+from data.heads.regions import above_hairline, socket_faces
 from data.heads.skin import Painted, paint_skin
 from data.heads.traits import Traits, draw_traits
 
@@ -104,8 +106,8 @@ _PART_MATERIAL = {
     "teeth_upper": "teeth",
     "teeth_lower": "teeth",
     "tongue": "tongue",
+    "lashes": "lashes",
 }
-"""Materials of the mesh's parts that are drawn; lashes are painted on the lids."""
 
 
 def _head(vertices: Float[np.ndarray, "v 3"], hidden: Bool[np.ndarray, "f"]) -> list[Piece]:
@@ -154,9 +156,20 @@ def _paint(painted: Sequence[Painted], pictures: Sequence[Picture]) -> dict:
     return {"albedo": scaled[..., :3].copy(), "alpha": scaled[..., 3].copy(), "shine": scaled[..., 4].copy()}
 
 
+def buried_faces(traits: Traits) -> Bool[np.ndarray, "f"]:
+    """Faces of the mesh that nobody sees: far behind the lids, and scalp well inside hair that hides it."""
+    mesh = load_mesh()
+    behind = socket_faces(mesh)
+    cut = cut_of(traits)
+    if traits.cut in WITHOUT_MANE or cut.cover < 0.9:
+        return behind
+    inside = above_hairline(mesh.vertices, hairline(traits)) > 0.3
+    return behind | (inside[mesh.faces].all(1) & (mesh.part == PARTS.index("skin")))
+
+
 def dress(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> Model:
     """A person of given traits on a given shape of the head."""
-    pieces, pictures = _head(vertices, hidden_faces(traits)), []
+    pieces, pictures = _head(vertices, hidden_faces(traits) | lower_lashes() | buried_faces(traits)), [paint_lashes(rng, traits)]
     for make in (make_hair, make_headwear, make_beard, make_clothes, make_accessories):
         more, painted = make(rng, traits, vertices)
         pieces += more

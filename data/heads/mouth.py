@@ -39,9 +39,9 @@ def _teeth(rng: np.random.Generator, traits: Traits, name: str) -> Painted:
     edge, gum = _BITE[name]
     rise = (p[:, 1] - edge) / (gum - edge)  # 0 at the bite to 1 at the gum
     middle = 2.0 * np.abs(across - 0.5)
-    gap = smoothstep(0.74, 1.0, middle + 0.25 * (rise < 0.12))
-    age = np.array([0.87, 0.84, 0.76]) - np.array([0.08, 0.12, 0.2]) * np.clip(0.25 * traits.age + 0.25 * rng.uniform(), 0, 1)
-    shade = 1.0 - 0.42 * gap - 0.08 * middle**2 - 0.06 * (tooth == 2)
+    gap = smoothstep(0.82, 1.0, middle + 0.25 * (rise < 0.12))
+    age = np.array([0.95, 0.93, 0.87]) - np.array([0.08, 0.12, 0.2]) * np.clip(0.25 * traits.age + 0.25 * rng.uniform(), 0, 1)
+    shade = 1.0 - 0.3 * gap - 0.08 * middle**2 - 0.06 * (tooth == 2)
     enamel = age * (1.0 + np.array([0.0, -0.04, -0.12]) * smoothstep(0.3, 1.0, rise)[:, None])
     colour = (enamel * shade[:, None]).astype(np.float32)
     arc = rise + 0.18 * middle**2 - 0.06 * (tooth % 2)

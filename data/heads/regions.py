@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Bool, Float, Float32, Int32
 from scipy.spatial import cKDTree
 
 from data.heads.atlas import BOXES, SIZE, load_atlas
@@ -143,6 +143,18 @@ def _distance(point: np.ndarray, edge: np.ndarray) -> Float32[np.ndarray, "n"]:
     return cKDTree(edge).query(point, distance_upper_bound=0.3)[0].clip(max=9.0).astype(np.float32)
 
 
+def socket_faces(mesh: Mesh) -> Bool[np.ndarray, "f"]:
+    """Faces of the skin behind the eyeballs."""
+    place = mesh.uv[mesh.triangles].mean(1)
+    far = distance_from_lids(mesh.vertices)[mesh.faces].min(1) > 0.05
+    return far & (mesh.part == PARTS.index("skin")) & (place[:, 1] < 0.243) & (place[:, 0] > 0.76)
+
+
+def distance_from_lids(point: Float[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n"]:
+    """From the edges of the eyes' openings."""
+    return _distance(point, _openings(load_mesh())[0])
+
+
 @functools.cache
 def load_regions() -> Regions:
     """Fields of the project's mesh; made once (about .3 s)."""
@@ -150,7 +162,7 @@ def load_regions() -> Regions:
     mine = np.flatnonzero(atlas.part == PARTS.index("skin"))
     p, masks = atlas.point[mine], {name: mask[mine] for name, mask in atlas.masks.items()}
     inside = _sockets(atlas.texel[mine])
-    x, y, z = np.abs(p[:, 0]), p[:, 1], p[:, 2]
+    y, z = p[:, 1], p[:, 2]
     lids, mouth = (_distance(p, edge) for edge in _openings(load_mesh()))
     fields = {
         "outer": 1.0 - inside,

@@ -17,6 +17,7 @@ from jaxtyping import Float32
 
 from data.heads import brush, marks
 from data.heads.atlas import BOXES, SIZE
+from data.heads.beard import LENGTHS, beard_colour, zone
 from data.heads.regions import Regions, above_hairline, load_regions, smoothstep
 from data.heads.traits import Colour, Traits, skin_colour
 
@@ -113,6 +114,14 @@ def _stubble(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Can
     over(colour, np.array(traits.brow) * 0.8, 0.6 * traits.stubble * place * dots)
 
 
+def _beard(traits: Traits, on: Regions, canvas: _Canvas, rng: np.random.Generator, colour: np.ndarray) -> None:
+    """Skin seen through a beard: near the beard's own colour, with soft borders."""
+    if traits.beard in LENGTHS:
+        rough = np.clip(0.85 + 0.25 * canvas.noise(rng, 260) + 0.1 * canvas.noise(rng, 60), 0.0, 1.0)
+        thick = {"short": 0.72, "full": 0.9}.get(traits.beard, 0.8)
+        over(colour, np.array(beard_colour(traits)) * 1.1, thick * rough * zone(traits.beard, on.point) * on.outer * (1 - on.lips))
+
+
 def _brows(rng: np.random.Generator, traits: Traits, canvas: _Canvas, colour: np.ndarray) -> None:
     hairs = canvas.read(marks.brows(rng, traits, canvas.shape))
     over(colour, traits.brow, hairs * np.float32(0.9))
@@ -146,6 +155,7 @@ def paint_skin(
     colour = np.exp(-sum(filters)) * np.array(skin_colour(traits.tone, traits.warmth), np.float32)
     _lips(rng, traits, on, canvas, colour)
     _stubble(rng, traits, on, canvas, colour)
+    _beard(traits, on, canvas, rng, colour)
     _makeup(traits, on, colour)
     _brows(rng, traits, canvas, colour)
     _scalp(rng, on, canvas, colour, roots, density, edge)

@@ -86,7 +86,7 @@ def paint_mane(
     to_end, root = _edge(mane, cut, box, rows)
     hide = smoothstep(-0.45, 0.45, noise + 3.6 * (cover - 0.5)) if cover < 0.9 else np.ones_like(noise)
     alpha = hide * smoothstep(0.0, 1.0, to_end / (cut.edge * (1.0 + 2.0 * (root > 1.3))) + 0.42 * noise - 0.1)
-    return colours(traits.hair, noise, root), alpha, 1.0 + 0.35 * noise
+    return colours(traits.hair, noise, root), alpha, shine(traits.hair, noise)
 
 
 def colours(hair: Colour, noise: np.ndarray, root: np.ndarray) -> Float32[np.ndarray, "h w 3"]:
@@ -94,3 +94,8 @@ def colours(hair: Colour, noise: np.ndarray, root: np.ndarray) -> Float32[np.nda
     light = np.clip(0.88 + 0.15 * noise, 0.4, 1.5) * (0.78 + 0.22 * smoothstep(0.0, 0.9, root))
     warm = np.array([1.0, 0.985, 0.96], np.float32) ** np.clip(noise, -1.5, 1.5)[..., None]
     return np.asarray(hair, np.float32) * light[..., None] * warm
+
+
+def shine(hair: Colour, noise: np.ndarray) -> Float32[np.ndarray, "h w"]:
+    """Reflection over the material's: duller on dark hair, which would look grey, and uneven between strands."""
+    return ((0.45 + 0.7 * min(1.0, 2.0 * max(hair))) * np.clip(1.0 + 0.4 * noise, 0.0, 2.0)).astype(np.float32)

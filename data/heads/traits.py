@@ -39,7 +39,7 @@ HAIR_COLOURS: dict[str, Colour] = {
     "red": (0.46, 0.20, 0.09),
     "auburn": (0.32, 0.13, 0.075),
 }
-GREY: Colour = (0.68, 0.68, 0.68)
+GREY: Colour = (0.64, 0.63, 0.61)
 DYES: tuple[Colour, ...] = ((0.55, 0.18, 0.42), (0.20, 0.33, 0.58), (0.62, 0.10, 0.13), (0.22, 0.48, 0.42), (0.88, 0.80, 0.66))
 
 _DARK = (0.62, 0.24, 0.1, 0.03, 0.005, 0.002, 0.002, 0.001, 0.0, 0.0)
@@ -52,7 +52,7 @@ IRISES: dict[str, Colour] = {
     "hazel": (0.37, 0.30, 0.16),
     "green": (0.36, 0.39, 0.29),
     "grey": (0.42, 0.45, 0.47),
-    "blue": (0.38, 0.46, 0.53),
+    "blue": (0.42, 0.47, 0.51),
 }
 
 CUTS = (
@@ -151,7 +151,7 @@ def _hair_colour(
     weights = (1.0 - fair) * np.array(_DARK) + fair * np.array(_MIXED) + 0.004
     natural = HAIR_COLOURS[_choose(rng, tuple(HAIR_COLOURS), weights)]
     natural = tuple(float(c * rng.uniform(0.88, 1.12)) for c in natural)
-    grey = float(np.clip((age - 0.35) * rng.uniform(0.2, 2.4) + rng.normal(0.0, 0.06), 0.0, 1.0))
+    grey = float(np.clip((age - 0.4) * rng.uniform(0.0, 2.6) + rng.normal(0.0, 0.05), 0.0, 1.0))
     brow = mix(mix(natural, (0.1, 0.07, 0.055), 0.45), GREY, 0.55 * grey)
     if not man and rng.uniform() < 0.45:
         grey *= rng.uniform(0.0, 0.4)  # dyed over
