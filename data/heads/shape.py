@@ -23,6 +23,8 @@ RACES = ("caucasian", "african", "asian")
 
 EYES = ("eye_left", "eye_right")
 
+BLINKS = [UNITS.index("eyeBlinkLeft"), UNITS.index("eyeBlinkRight")]
+
 CONCENTRATION = 0.3
 """Of the Dirichlet distribution of races: most people are nearly of one, some are mixed."""
 
@@ -99,10 +101,10 @@ def local_weights(rng: np.random.Generator) -> list[dict[str, float]]:
     return out
 
 
-def blend(weights: dict[str, float]) -> Float32[np.ndarray, "v 3"]:
-    """The mesh with targets added; targets that move nothing are not in the mesh."""
+def blend(weights: dict[str, float], start: Float32[np.ndarray, "v 3"] | None = None) -> Float32[np.ndarray, "v 3"]:
+    """`start`, or else the mesh, with targets added; targets that move nothing are not in the mesh."""
     mesh = load_mesh()
-    out = mesh.vertices.copy()
+    out = (mesh.vertices if start is None else start).copy()
     for name, weight in weights.items():
         if weight and name in mesh.targets:
             target = mesh.targets[name]
@@ -184,10 +186,11 @@ def mend(vertices: Float32[np.ndarray, "v 3"]) -> Float32[np.ndarray, "v 3"]:
 
 def fit(macro: dict[str, float], local: list[dict[str, float]]) -> Float32[np.ndarray, "v 3"]:
     """The mended blend, after axes were weakened that together turn a triangle over: those that move it, step by step."""
-    whole, force = mend(blend(macro)), np.ones(len(local))
+    plain, force = blend(macro), np.ones(len(local))
+    whole = mend(plain)
     for _ in range(WEAKENINGS):
-        scaled = [{name: weight * by for name, weight in part.items()} for part, by in zip(local, force, strict=True)]
-        vertices = mend(blend(macro | {name: weight for part in scaled for name, weight in part.items()}))
+        parts = zip(local, force, strict=True)
+        vertices = mend(blend({name: weight * by for part, by in parts for name, weight in part.items()}, plain))
         bad = soundness.turned_over(vertices, whole, SOUND)
         if not len(bad):
             return vertices
@@ -238,11 +241,9 @@ def _set_teeth_back(face: np.ndarray) -> np.ndarray:
 
 def express(shape: Shape, units: Float[np.ndarray, "52"]) -> Float32[np.ndarray, "v 3"]:
     """The person's vertices with the expression of `units` (columns `xactor_jax.labels.UNITS`, 0 at rest to 1)."""
-    moves = np.float32(shape.size) * _units()
-    blinks = [UNITS.index("eyeBlink" + name.removeprefix("eye_").capitalize()) for name in EYES]
-    units = np.asarray(units, np.float32)
-    face = shape.vertices + np.tensordot(units, moves, axes=1)
-    open_ = face - np.tensordot(units[blinks], moves[blinks], axes=1)
-    for name, blink in zip(EYES, blinks, strict=True):
+    weights = np.float32(shape.size) * np.asarray(units, np.float32)
+    face = shape.vertices + np.tensordot(weights, _units(), axes=1)
+    open_ = face - np.tensordot(weights[BLINKS], _units()[BLINKS], axes=1)
+    for name, blink in zip(EYES, BLINKS, strict=True):
         face = _close_eye(open_, face, name, float(units[blink]))
     return _set_teeth_back(_stop_lips(face)).astype(np.float32)

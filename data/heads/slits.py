@@ -38,6 +38,9 @@ CLEARANCE = 1.01
 BEHIND = 0.05
 """Least depth of teeth behind the skin in front of them, in decimetres."""
 
+COVER = 3
+"""So many vertices of the skin are in front of one of a tooth."""
+
 
 @dataclass(frozen=True)
 class Slit:
@@ -160,19 +163,20 @@ def keep_out(vertices: Float[np.ndarray, "v 3"], name: str) -> Float[np.ndarray,
 
 
 @functools.cache
-def _cover(part: str) -> tuple[Int[np.ndarray, "t"], Int[np.ndarray, "s"]]:
-    """(A part's vertices, the skin's vertices outside the mouth that are in front of it) for `teeth_upper` or `teeth_lower`."""
+def _cover(part: str) -> tuple[Int[np.ndarray, "t"], Int[np.ndarray, "t k"]]:
+    """(A part's vertices, the vertices of the skin around the mouth in front of each) for `teeth_upper` or `teeth_lower`."""
     mesh, gap = load_mesh(), slit("mouth")
     upper = np.isin(np.arange(gap.rings.shape[1]), gap.upper)
-    skin = gap.rings[EDGE + 1 :, upper if part == "teeth_upper" else ~upper]
-    return np.unique(mesh.faces[mesh.part == PARTS.index(part)]), skin.ravel()
+    skin = gap.rings[EDGE + 1 :, upper if part == "teeth_upper" else ~upper].ravel()
+    teeth = np.unique(mesh.faces[mesh.part == PARTS.index(part)])
+    far = np.linalg.norm(mesh.vertices[teeth][:, None, :2] - mesh.vertices[skin][:, :2], axis=-1)
+    return teeth, skin[np.argsort(far, axis=1)[:, :COVER]]
 
 
 def behind_lips(vertices: Float[np.ndarray, "v 3"], part: str) -> Float[np.ndarray, "v 3"]:
     """The vertices with a row of teeth moved back as far as it would come through the skin."""
     teeth, skin = _cover(part)
-    far = vertices[teeth][:, None, :2] - vertices[skin][None, :, :2]
-    front = vertices[skin[np.argmin(np.sum(far * far, axis=-1), axis=1)], 2]
+    depth = np.min(vertices[skin, 2], axis=1) - vertices[teeth, 2]
     out = vertices.copy()
-    out[teeth, 2] -= max(0.0, float(np.max(BEHIND - (front - out[teeth, 2]))))
+    out[teeth, 2] -= max(0.0, float(np.max(BEHIND - depth)))
     return out

@@ -26,6 +26,9 @@ NECK = 6.2
 RIM = 5
 """Rings of an opening that are its rim: slivers that face any way, thinner than a pixel."""
 
+SLIVER = 2e-4
+"""Area up to which a triangle is too small to be seen, in square decimetres: 2 square millimetres, a pixel or less."""
+
 FORWARD = 0.0
 """Least z of the normal of a triangle that can be seen from in front."""
 
@@ -41,10 +44,12 @@ def _face() -> Int[np.ndarray, "n"]:
     return np.flatnonzero((mesh.part == PARTS.index("skin")) & outside & high & wide)
 
 
-def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def _normals(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unit normals [n, 3] and areas [n]."""
     a, b, c = vertices[load_mesh().faces[triangles]].transpose(1, 0, 2)
     normals = np.cross(b - a, c - a)
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    length = np.linalg.norm(normals, axis=1)
+    return normals / np.maximum(length, 1e-12)[:, None], 0.5 * length
 
 
 def turned_over(
@@ -52,8 +57,9 @@ def turned_over(
 ) -> Int[np.ndarray, "k"]:
     """The triangles that equation (1) holds for, c being `least`; `whole` are the vertices of a head that is whole."""
     triangles = _face()
-    before, now = _normals(whole, triangles), _normals(vertices, triangles)
-    return triangles[(before[:, 2] > FORWARD) & (np.sum(before * now, axis=1) < least)]
+    (before, _), (now, area) = _normals(whole, triangles), _normals(vertices, triangles)
+    seen = (before[:, 2] > FORWARD) & (area > SLIVER)
+    return triangles[seen & (np.sum(before * now, axis=1) < least)]
 
 
 @functools.cache
