@@ -118,7 +118,9 @@ def _arm(vertices: np.ndarray, eye: np.ndarray, depth: float, rim: Rim, vertex: 
 def _eyes(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "2 3"]:
     """Middles of the left and the right eyeball."""
     mesh = load_mesh()
-    return np.stack([vertices[np.unique(mesh.faces[mesh.part == PARTS.index(name)])].mean(0) for name in ("eye_left", "eye_right")])
+    return np.stack(
+        [vertices[np.unique(mesh.faces[mesh.part == PARTS.index(name)])].mean(0) for name in ("eye_left", "eye_right")]
+    )
 
 
 def _glasses(traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> list[Piece]:
@@ -144,11 +146,15 @@ def _earring(rng: np.random.Generator, vertices: np.ndarray, size: float, hoop: 
         wide = size + 0.012 * np.cos(up)
         ball = np.stack([0.012 * np.sin(up) + 0 * turn, wide * np.cos(turn) - size, wide * np.sin(turn)], axis=-1)
     else:
-        ball = 0.3 * size * np.stack([np.sin(up) * np.sin(turn), np.cos(up) + 0 * turn - 1.0, np.sin(up) * np.cos(turn)], axis=-1)
+        ball = (
+            0.3 * size * np.stack([np.sin(up) * np.sin(turn), np.cos(up) + 0 * turn - 1.0, np.sin(up) * np.cos(turn)], axis=-1)
+        )
     return _rigid(lobe + ball, METAL, vertex)
 
 
-def make_accessories(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> tuple[list[Piece], list[Picture]]:
+def make_accessories(
+    rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]
+) -> tuple[list[Piece], list[Picture]]:
     """Surfaces and pictures of glasses and earrings."""
     pieces = _glasses(traits, vertices) if traits.glasses else []
     size, hoop = rng.uniform(0.05, 0.16), bool(rng.uniform() < 0.5)

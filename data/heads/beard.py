@@ -48,13 +48,19 @@ def _picture(rng: np.random.Generator, traits: Traits, base: Float32[np.ndarray,
     return Picture(BEARD, colours(colour, noise, np.full_like(noise, 0.6)), alpha, 0.7 * shine(colour, noise))
 
 
-def make_beard(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> tuple[list[Piece], list[Picture]]:
+def make_beard(
+    rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]
+) -> tuple[list[Piece], list[Picture]]:
     """Surface and picture of a beard; none for bare faces and mere stubble."""
     if traits.beard not in LENGTHS:
         return [], []
     steps = np.broadcast_to(np.linspace(0, STEPS - 1, ROWS)[:, None], (ROWS, COLUMNS))
     skin = skin_at(CHIN, vertices, steps)
-    share = zone(traits.beard, skin.base.reshape(-1, 3)).reshape(ROWS, COLUMNS) * (np.abs(turns()) < 2.0) * (skin.base[..., 2] > 0.4)
+    share = (
+        zone(traits.beard, skin.base.reshape(-1, 3)).reshape(ROWS, COLUMNS)
+        * (np.abs(turns()) < 2.0)
+        * (skin.base[..., 2] > 0.4)
+    )
     rough = 1.0 + 0.2 * brush.noise(rng, share.shape, (10, 24))
     lift = 0.008 + LENGTHS[traits.beard] * share * rough * np.interp(skin.base[..., 1], [6.1, 6.3, 6.7], [1.2, 1.0, 0.6])
     points = skin.points + skin.out * lift[..., None]

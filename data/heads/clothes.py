@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float
 
 from data.heads import brush
 from data.heads.atlas import CLOTH, TRIM, Box
-from data.heads.mesh import PARTS, load_mesh
 from data.heads.meridians import COLUMNS, SHOULDERS, STEPS, Skin, load_places, skin_at, turns
+from data.heads.mesh import PARTS, load_mesh
 from data.heads.pieces import Picture, Piece, sheet
 from data.heads.regions import smoothstep
 from data.heads.traits import Colour, Traits, mix
@@ -136,7 +136,9 @@ def _hood(on: Frame) -> Float[np.ndarray, "r c 2"]:
 COLLARS = {
     "round neck": lambda on: _profile((-0.01, -0.02), (-0.025, 0.03), (0.0, 0.06), (0.07, 0.065), (0.09, 0.05)),
     "v-neck": lambda on: _profile((-0.01, -0.02), (-0.02, 0.03), (0.0, 0.055), (0.05, 0.06), (0.07, 0.05)),
-    "turtleneck": lambda on: _profile((0.1, 0.05), (-0.1, 0.04), (-0.24, 0.045), (-0.29, 0.07), (-0.24, 0.1), (-0.02, 0.11), (0.03, 0.07)),
+    "turtleneck": lambda on: _profile(
+        (0.1, 0.05), (-0.1, 0.04), (-0.24, 0.045), (-0.29, 0.07), (-0.24, 0.1), (-0.02, 0.11), (0.03, 0.07)
+    ),
     "hoodie": _hood,
     "shirt": lambda on: _shirt_collar(on, 0.22),
     "jacket": _lapels,
@@ -167,7 +169,9 @@ def paint_cloth(rng: np.random.Generator, colour: Colour, pattern: str, skin: Sk
 
 def _second(rng: np.random.Generator, colour: Colour) -> Colour:
     """A colour beside the cloth's: white, dark or another shade of it."""
-    return mix(colour, [(0.88, 0.87, 0.85), (0.06, 0.06, 0.08), (0.45, 0.2, 0.18)][rng.integers(3)], float(rng.uniform(0.5, 0.9)))
+    return mix(
+        colour, [(0.88, 0.87, 0.85), (0.06, 0.06, 0.08), (0.45, 0.2, 0.18)][rng.integers(3)], float(rng.uniform(0.5, 0.9))
+    )
 
 
 def _pattern(rng: np.random.Generator, pattern: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -181,7 +185,9 @@ def _pattern(rng: np.random.Generator, pattern: str, x: np.ndarray, y: np.ndarra
     return np.clip(0.25 + 0.3 * brush.noise(rng, x.shape, x.shape), 0.0, 1.0)
 
 
-def make_clothes(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> tuple[list[Piece], list[Picture]]:
+def make_clothes(
+    rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]
+) -> tuple[list[Piece], list[Picture]]:
     """Surfaces and pictures of what a person wears about the shoulders."""
     garment, pieces, pictures = traits.garment, [], []
     upper, lower = Box(TRIM.left, TRIM.top, TRIM.width, 56), Box(TRIM.left, TRIM.top + 58, TRIM.width, 60)
@@ -193,7 +199,11 @@ def make_clothes(rng: np.random.Generator, traits: Traits, vertices: Float[np.nd
     piece, skin = cover(rng, vertices, garment, CLOTH)
     on = frame(vertices, garment)
     pieces += [piece, collar(on, COLLARS[garment](on), upper, 0.2 if garment == "shirt" else 0.0)]
-    trim = mix(traits.cloth, _second(rng, traits.cloth), float(rng.choice([0.0, 0.0, 0.6]))) if garment.endswith("neck") else traits.cloth
+    trim = (
+        mix(traits.cloth, _second(rng, traits.cloth), float(rng.choice([0.0, 0.0, 0.6])))
+        if garment.endswith("neck")
+        else traits.cloth
+    )
     pictures.append(paint_cloth(rng, traits.cloth, traits.cloth_pattern, skin, CLOTH))
     pictures.append(paint_cloth(rng, trim, "plain", None, upper))
     return pieces, pictures

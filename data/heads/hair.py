@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from data.heads.atlas import HAIR, HAIR_OUTER
-from data.heads.cuts import Cut, WITHOUT_MANE, cut_of, hairline
+from data.heads.cuts import WITHOUT_MANE, Cut, cut_of, hairline
 from data.heads.mane import SKULL_ROWS, Mane, grow, hanging, layers
-from data.heads.pieces import Picture, Piece, sheet
 from data.heads.meridians import COLUMNS
+from data.heads.pieces import Picture, Piece, sheet
 from data.heads.ribbons import bun, fringe, loose, paint_locks, tail, tufts
 from data.heads.strands import paint_mane
 from data.heads.traits import Traits
@@ -32,7 +32,7 @@ def make_hair(
         vertex = np.concatenate([mane.vertex, np.repeat(mane.vertex[-1:], rows - SKULL_ROWS, 0)])
         keep = np.ones((rows, COLUMNS), bool)
         keep[SKULL_ROWS:] = hanging(mane, cut) > 0.02
-        material = "hair_strips" if cut.length else "hair"
+        material = "hair_strips" if cut.length or cut.comb == "round" else "hair"
         pieces.append(sheet(points, vertex, box, material, ring=True, keep=keep))
         pictures.append(Picture(box, *paint_mane(rng, mane, cut, traits, box, rows, cover)))
     return [*pieces, *_locks(rng, traits, mane, grids[0], cut)], [*pictures, paint_locks(rng, traits)]

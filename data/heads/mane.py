@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int32
 
 from data.heads.cuts import Cut
-from data.heads.regions import above_hairline, smoothstep
 from data.heads.meridians import COLUMNS, SKULL, STEPS, load_places, skin_at, turns
+from data.heads.regions import above_hairline, smoothstep
 
 SKULL_ROWS, HANGING_ROWS = 13, 8
 
@@ -65,7 +65,7 @@ def thickness(rng: np.random.Generator, mane: Mane, cut: Cut) -> Float[np.ndarra
     thick = low + (cut.top - low) * smoothstep(7.5, 8.1, height)
     thick = thick + cut.front * smoothstep(1.0, 0.35, turn) * smoothstep(0.35, 0.85, mane.down)
     thick = thick * (1.0 + 0.16 * cut.bumps * _roughness(rng, *thick.shape))
-    taper = smoothstep(1.03, 0.7, mane.down) ** 0.55
+    taper = smoothstep(1.03, 0.78 if cut.comb == "round" else 0.7, mane.down) ** 0.55
     return np.maximum(thick * (taper + (1.0 - taper) * hanging(mane, cut)), 0.006)
 
 
@@ -75,7 +75,7 @@ def _hang(rng: np.random.Generator, mane: Mane, roof: np.ndarray, cut: Cut) -> F
     down = np.linspace(0.0, 1.0, HANGING_ROWS + 1)[1:, None]
     drop = down * share * cut.length
     swell = 0.06 * np.sin(np.pi * np.clip(drop, 0, 1)) - cut.inward * smoothstep(0.5, 1.0, down) * share
-    phase = rng.uniform(0, 6.28) + 1.7 * turn + 0.8 * np.sin(3.0 * turn)
+    phase = rng.uniform(0, 6.28) + 2.0 * turn + 0.8 * np.sin(3.0 * turn)
     swell = swell + cut.wave * np.sin(5.5 * drop + phase) * smoothstep(0.0, 0.3, drop)
     outward = np.stack([np.sin(turn), 0.0 * turn, 0.6 * np.cos(turn)], axis=-1)
     rows = roof[-1] + swell[..., None] * outward

@@ -33,13 +33,21 @@ def brows(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.nd
     azimuth, height, thick = _brow_line(traits, along)
     lean = np.interp(along, [0.0, 0.12, 0.4, 0.75, 1.0], [1.2, 0.8, 0.35, 0.0, -0.5]) - 0.35 * across * (along > 0.15)
     lean = lean + rng.normal(0.0, 0.16, lean.shape)
-    long = rng.uniform(0.03, 0.065, lean.shape) * (0.75 + 0.3 * traits.brow_thickness) * np.interp(along, [0.0, 0.25, 1.0], [0.55, 1.0, 0.8])
+    long = (
+        rng.uniform(0.03, 0.065, lean.shape)
+        * (0.75 + 0.3 * traits.brow_thickness)
+        * np.interp(along, [0.0, 0.25, 1.0], [0.55, 1.0, 0.8])
+    )
     root = np.stack([azimuth, height + thick * across], axis=-1)
     steps = np.linspace(0.0, 1.0, 4)[:, None]
     bend = steps * (long * 0.9)[..., None, None] * np.stack([np.cos(lean), np.sin(lean)], -1)[..., None, :]
     place = root[..., None, :] + bend - (0.0, 0.012) * steps**2
     place[1, ..., 0] *= -1.0
-    strength = rng.uniform(90.0, 255.0, count * 2) * (0.5 + 0.5 * traits.brow_density) * np.interp(along.ravel(), [0.0, 0.2], [0.5, 1.0])
+    strength = (
+        rng.uniform(90.0, 255.0, count * 2)
+        * (0.5 + 0.5 * traits.brow_density)
+        * np.interp(along.ravel(), [0.0, 0.2], [0.5, 1.0])
+    )
     drawn = strokes(np.zeros(shape, np.uint8), locate(place.reshape(-1, 4, 2)), strength)
     soft = cv2.GaussianBlur(drawn, (0, 0), 2.5)
     return cv2.addWeighted(soft, 0.6, drawn, 0.55, 0.0)

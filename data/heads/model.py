@@ -10,7 +10,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
@@ -142,18 +141,22 @@ def _join(pieces: Sequence[Piece], vertices: Float[np.ndarray, "v 3"]) -> dict:
     }
 
 
+def _byte(values: Float[np.ndarray, "*s"], unit: float = 255.0) -> UInt8[np.ndarray, "*s"]:
+    return np.clip(values * np.float32(unit) + np.float32(0.5), 0.0, 255.0).astype(np.uint8)
+
+
 def _paint(painted: Sequence[Painted], pictures: Sequence[Picture]) -> dict:
-    """The model's atlas."""
-    layers = np.zeros((SIZE, SIZE, 5), np.float32)
-    flat = layers.reshape(-1, 5)
-    flat[:] = (*painted[0].colour.mean(0), 1.0, 1.0)
+    """The model's atlas; what nothing is painted on has the skin's mean colour, which smaller copies mix into its edges."""
+    albedo = np.empty((SIZE, SIZE, 3), np.uint8)
+    albedo[:] = _byte(painted[0].colour.mean(0))
+    alpha, shine = np.full((SIZE, SIZE), 255, np.uint8), np.full((SIZE, SIZE), 128, np.uint8)
     for part in painted:
-        flat[part.texel, :3], flat[part.texel, 4] = part.colour, part.shine
-    for picture in pictures:
-        view = layers[picture.box.rows, picture.box.columns]
-        view[..., :3], view[..., 3], view[..., 4] = picture.colour, picture.alpha, picture.shine
-    scaled = cv2.convertScaleAbs(np.maximum(layers * np.array([255, 255, 255, 255, 128], np.float32), 0.0))
-    return {"albedo": scaled[..., :3].copy(), "alpha": scaled[..., 3].copy(), "shine": scaled[..., 4].copy()}
+        albedo.reshape(-1, 3)[part.texel] = _byte(part.colour)
+        shine.reshape(-1)[part.texel] = _byte(part.shine, 128.0)
+    for box, colour, opacity, reflection in pictures:
+        at = box.rows, box.columns
+        albedo[at], alpha[at], shine[at] = _byte(colour), _byte(opacity), _byte(reflection, 128.0)
+    return {"albedo": albedo, "alpha": alpha, "shine": shine}
 
 
 def buried_faces(traits: Traits) -> Bool[np.ndarray, "f"]:
@@ -169,7 +172,10 @@ def buried_faces(traits: Traits) -> Bool[np.ndarray, "f"]:
 
 def dress(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> Model:
     """A person of given traits on a given shape of the head."""
-    pieces, pictures = _head(vertices, hidden_faces(traits) | lower_lashes() | buried_faces(traits)), [paint_lashes(rng, traits)]
+    pieces, pictures = (
+        _head(vertices, hidden_faces(traits) | lower_lashes() | buried_faces(traits)),
+        [paint_lashes(rng, traits)],
+    )
     for make in (make_hair, make_headwear, make_beard, make_clothes, make_accessories):
         more, painted = make(rng, traits, vertices)
         pieces += more

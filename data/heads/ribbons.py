@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from data.heads import brush
 from data.heads.atlas import STRANDS, Box
 from data.heads.cuts import Cut
 from data.heads.mane import Mane
@@ -68,7 +67,9 @@ def paint_locks(rng: np.random.Generator, traits: Traits) -> Picture:
     return Picture(STRANDS, colours(traits.hair, noise, 0.3 + 0.7 * down), thin.astype(np.float32), shine(traits.hair, noise))
 
 
-def _roots(rng: np.random.Generator, mane: Mane, roof: np.ndarray, turn: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, ...]:
+def _roots(
+    rng: np.random.Generator, mane: Mane, roof: np.ndarray, turn: np.ndarray, down: np.ndarray
+) -> tuple[np.ndarray, ...]:
     """Points of the roof, directions out of it, and mesh vertices, at (turn, down)."""
     column = np.clip(np.round((turn + np.pi) / (2 * np.pi) * (COLUMNS - 1)).astype(int), 0, COLUMNS - 1)
     row = np.argmin(np.abs(mane.down - down[None]), axis=0)
@@ -89,7 +90,9 @@ def fringe(rng: np.random.Generator, mane: Mane, roof: np.ndarray, traits: Trait
     t = np.linspace(0.0, 1.0, POINTS)[None, :, None]
     edge = end + 0.075 * skin_out
     tip = edge + np.stack([sweep * np.ones(count) - 0.12 * np.sin(turn), -reach, 0.10 * np.ones(count)], axis=-1)
-    lines = (1 - t) ** 2 * (root + 0.03 * out)[:, None] + 2 * t * (1 - t) * (edge + 0.05 * skin_out)[:, None] + t**2 * tip[:, None]
+    lines = (
+        (1 - t) ** 2 * (root + 0.03 * out)[:, None] + 2 * t * (1 - t) * (edge + 0.05 * skin_out)[:, None] + t**2 * tip[:, None]
+    )
     wide = np.stack([np.cos(0.8 * turn), 0.1 * rng.standard_normal(count), -np.sin(0.8 * turn)], axis=-1)
     across = wide[:, None] * rng.uniform(0.05, 0.085, count)[:, None, None] * (1.0 - 0.35 * t)
     return locks(rng, lines, across, vertex)

@@ -119,7 +119,11 @@ def _beard(traits: Traits, on: Regions, canvas: _Canvas, rng: np.random.Generato
     if traits.beard in LENGTHS:
         rough = np.clip(0.85 + 0.25 * canvas.noise(rng, 260) + 0.1 * canvas.noise(rng, 60), 0.0, 1.0)
         thick = {"short": 0.72, "full": 0.9}.get(traits.beard, 0.8)
-        over(colour, np.array(beard_colour(traits)) * 1.1, thick * rough * zone(traits.beard, on.point) * on.outer * (1 - on.lips))
+        over(
+            colour,
+            np.array(beard_colour(traits)) * 1.1,
+            thick * rough * zone(traits.beard, on.point) * on.outer * (1 - on.lips),
+        )
 
 
 def _brows(rng: np.random.Generator, traits: Traits, canvas: _Canvas, colour: np.ndarray) -> None:

@@ -85,7 +85,7 @@ def paint_mane(
     noise = _curls(rng, noise.shape, cut.coarse) if cut.comb == "round" else noise
     to_end, root = _edge(mane, cut, box, rows)
     hide = smoothstep(-0.45, 0.45, noise + 3.6 * (cover - 0.5)) if cover < 0.9 else np.ones_like(noise)
-    alpha = hide * smoothstep(0.0, 1.0, to_end / (cut.edge * (1.0 + 2.0 * (root > 1.3))) + 0.42 * noise - 0.1)
+    alpha = hide * smoothstep(0.0, 1.0, to_end / (cut.edge * (1.0 + 2.0 * (root > 1.3))) + 0.42 * noise + 0.05)
     return colours(traits.hair, noise, root), alpha, shine(traits.hair, noise)
 
 

@@ -43,7 +43,7 @@ GREY: Colour = (0.64, 0.63, 0.61)
 DYES: tuple[Colour, ...] = ((0.55, 0.18, 0.42), (0.20, 0.33, 0.58), (0.62, 0.10, 0.13), (0.22, 0.48, 0.42), (0.88, 0.80, 0.66))
 
 _DARK = (0.62, 0.24, 0.1, 0.03, 0.005, 0.002, 0.002, 0.001, 0.0, 0.0)
-_MIXED = (0.07, 0.12, 0.18, 0.18, 0.14, 0.11, 0.07, 0.03, 0.05, 0.05)
+_MIXED = (0.04, 0.08, 0.16, 0.2, 0.16, 0.13, 0.1, 0.04, 0.055, 0.06)
 
 IRISES: dict[str, Colour] = {
     "black": (0.10, 0.065, 0.05),
@@ -147,7 +147,8 @@ def _hair_colour(
     rng: np.random.Generator, race: np.ndarray, tone: float, age: float, man: bool
 ) -> tuple[Colour, Colour, float]:
     """Colours of hair and brows, and how grey."""
-    fair = race[0] * np.clip(1.25 - 1.6 * tone, 0.0, 1.0)
+    fair = race[0] * np.clip(1.4 - 1.4 * tone, 0.0, 1.0)
+    fair = max(fair, 0.7 * (rng.uniform() < (0.05 if man else 0.2)))  # bleached or dyed
     weights = (1.0 - fair) * np.array(_DARK) + fair * np.array(_MIXED) + 0.004
     natural = HAIR_COLOURS[_choose(rng, tuple(HAIR_COLOURS), weights)]
     natural = tuple(float(c * rng.uniform(0.88, 1.12)) for c in natural)
