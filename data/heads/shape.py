@@ -1,29 +1,22 @@
 """A person's head at rest, and the head with an expression.
 
     (1) rest = mesh + Σ macro weights × macro targets + Σ local weights × local targets
-    (2) face = rest + s Σ unit weights × units, s the size of the person's face
 
-Both are mended where people differ: eyes stay balls that lids lie on, teeth stand behind the lips, lids and lips meet
-(data/heads/slits.py).
+mended (data/heads/mending.py), the local weights small enough that the skin stays whole, whatever the expression.
 """
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
-from data.heads import axes, slits, soundness
-from data.heads.mesh import PARTS, load_mesh
-from xactor_jax.labels import UNITS
+from data.heads import axes, expression, soundness
+from data.heads.mending import mend, size
+from data.heads.mesh import load_mesh
 
 RACES = ("caucasian", "african", "asian")
-
-EYES = ("eye_left", "eye_right")
-
-BLINKS = [UNITS.index("eyeBlinkLeft"), UNITS.index("eyeBlinkRight")]
 
 CONCENTRATION = 0.3
 """Of the Dirichlet distribution of races: most people are nearly of one, some are mixed."""
@@ -40,8 +33,8 @@ FULLY_YOUNG, FULLY_OLD = 25.0, 90.0
 BUILD = 0.2
 """Standard deviation of weight and muscle, whose average is .5 and whose range is 0..1."""
 
-SOUND = 0.15
-"""Least cosine between a triangle's normal and its normal without local targets."""
+SOUND = 0.1
+"""Least cosine between a triangle's normal and its normal without local targets, c of data/heads/soundness.py."""
 
 WEAKER, WEAKENINGS = 0.8, 24
 """Axes that break the skin are weakened by this factor, so many times at most."""
@@ -112,76 +105,15 @@ def blend(weights: dict[str, float], start: Float32[np.ndarray, "v 3"] | None = 
     return out
 
 
-@functools.cache
-def _vertices_of(*parts: str) -> np.ndarray:
-    mesh = load_mesh()
-    return np.unique(mesh.faces[np.isin(mesh.part, [PARTS.index(part) for part in parts])])
-
-
-def _place_eye(vertices: np.ndarray, name: str) -> np.ndarray:
-    """The eye as a ball again, as large as its opening wants it, and lids lying on it as the mesh's own lie on its ball."""
-    mesh, gap, own = load_mesh(), slits.slit(name), _vertices_of(name)
-    (centre, _), (there, _) = slits.ball(mesh.vertices, name), slits.ball(vertices, name)
-    edge, base = vertices[gap.rings[slits.EDGE]], mesh.vertices[gap.rings[slits.EDGE]]
-    scale = np.sqrt(np.ptp(edge[:, 0]) / np.ptp(base[:, 0]))
-    want = np.linalg.norm(base - centre, axis=1) * scale
-    for _ in range(4):  # Gauss-Newton steps: the middle from which lids are as far as they should be
-        away = edge - there
-        length = np.linalg.norm(away, axis=1)
-        there = there - np.linalg.lstsq(away / length[:, None], want - length, rcond=None)[0]
-    out = vertices.copy()
-    out[own] = there + (mesh.vertices[own] - centre) * scale
-    away = edge - there
-    return slits.shift(out, gap, away * (want / np.linalg.norm(away, axis=1) - 1.0)[:, None])
-
-
-def _grow_lashes(vertices: np.ndarray, name: str) -> np.ndarray:
-    """Lashes as on the mesh, where the person's lids are."""
-    mesh, gap = load_mesh(), slits.slit(name)
-    roots = gap.rings[slits.EDGE][gap.place]
-    out = vertices.copy()
-    out[gap.lashes] = mesh.vertices[gap.lashes] + vertices[roots] - mesh.vertices[roots]
-    return out
-
-
-def _place_teeth(vertices: np.ndarray) -> np.ndarray:
-    """Teeth and tongue where the inside of the lips is, as wide as the mouth."""
-    mesh, own = load_mesh(), _vertices_of("teeth_upper", "teeth_lower", "tongue")
-    ring = mesh.rings["mouth"][0]
-    here, there = mesh.vertices[ring], vertices[ring]
-    scale = np.ones(3, np.float32)
-    scale[0] = np.ptp(there[:, 0]) / np.ptp(here[:, 0])
-    out = vertices.copy()
-    out[own] = there.mean(axis=0) + (mesh.vertices[own] - here.mean(axis=0)) * scale
-    return out
-
-
-def _close_lips(vertices: np.ndarray) -> np.ndarray:
-    """Lips as close as the mesh's own."""
-    mouth = slits.slit("mouth")
-    change = np.zeros((len(mouth.upper), 3), np.float32)
-    change[:, 1] = slits.opening(load_mesh().vertices, mouth) - slits.opening(vertices, mouth)
-    return slits.part_edges(vertices, mouth, change)
-
-
-def middle(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "3"]:
-    """The point between the eyes' centres."""
-    return np.mean([slits.ball(vertices, name)[0] for name in EYES], axis=0)
-
-
-def size(vertices: Float[np.ndarray, "v 3"]) -> float:
-    """Distance from the point between the eyes to the mouth, relative to the mesh's own."""
-    ring = load_mesh().rings["mouth"][0]
-    far = [np.linalg.norm(middle(v) - v[ring].mean(axis=0)) for v in (vertices, load_mesh().vertices)]
-    return float(far[0] / far[1])
-
-
-def mend(vertices: Float32[np.ndarray, "v 3"]) -> Float32[np.ndarray, "v 3"]:
-    """A blend with eyes, lashes, teeth and lips put right, moved so that the eyes' middle is the mesh's own."""
-    for name in EYES:
-        vertices = slits.keep_out(_grow_lashes(_place_eye(vertices, name), name), name)
-    vertices = _close_lips(_place_teeth(vertices))
-    return (vertices + middle(load_mesh().vertices) - middle(vertices)).astype(np.float32)
+def broken(vertices: Float32[np.ndarray, "v 3"], whole: Float32[np.ndarray, "v 3"]) -> Int[np.ndarray, "k"]:
+    """Triangles turned over that are not on a head that is `whole`: at rest, or else with an extreme expression."""
+    bad = soundness.turned_over(vertices, whole, SOUND)
+    for units in soundness.extremes():
+        if len(bad):
+            break
+        faces = [expression.apply(rest, size(rest), units) for rest in (vertices, whole)]
+        bad = soundness.turned_over(*faces, SOUND)
+    return bad
 
 
 def fit(macro: dict[str, float], local: list[dict[str, float]]) -> Float32[np.ndarray, "v 3"]:
@@ -191,7 +123,7 @@ def fit(macro: dict[str, float], local: list[dict[str, float]]) -> Float32[np.nd
     for _ in range(WEAKENINGS):
         parts = zip(local, force, strict=True)
         vertices = mend(blend({name: weight * by for part, by in parts for name, weight in part.items()}, plain))
-        bad = soundness.turned_over(vertices, whole, SOUND)
+        bad = broken(vertices, whole)
         if not len(bad):
             return vertices
         force *= [WEAKER if any(soundness.touches(name, bad) for name in part) else 1.0 for part in local]
@@ -208,42 +140,6 @@ def make_shape(rng: np.random.Generator) -> Shape:
     return Shape(vertices, race, male, age, weight, muscle, size(vertices))
 
 
-@functools.cache
-def _units() -> Float32[np.ndarray, "52 v 3"]:
-    """The mesh's units without the balls of the eyes, whose direction is a matter of shading."""
-    units = load_mesh().units.copy()
-    units[:, _vertices_of(*EYES)] = 0.0
-    return units
-
-
-def _close_eye(open_: np.ndarray, face: np.ndarray, name: str, blink: float) -> np.ndarray:
-    """The face with the upper lid of an eye brought `blink` of the way to the lower one, and never below it."""
-    gap = slits.slit(name)
-    upper, lower = slits.edge(face, gap)
-    start, _ = slits.edge(open_, gap)
-    want = (1.0 - blink) * start + blink * lower
-    want[:, 1] = np.maximum(want[:, 1], lower[:, 1])
-    return slits.keep_out(slits.part_edges(face, gap, want - upper), name)
-
-
-def _stop_lips(face: np.ndarray) -> np.ndarray:
-    """The face with lips that would pass through one another stopped where they touch."""
-    mouth = slits.slit("mouth")
-    least = np.minimum(slits.opening(load_mesh().vertices, mouth), 0.0)
-    change = np.zeros((len(mouth.upper), 3), np.float32)
-    change[:, 1] = np.maximum(least - slits.opening(face, mouth), 0.0)
-    return slits.part_edges(face, mouth, change)
-
-
-def _set_teeth_back(face: np.ndarray) -> np.ndarray:
-    return slits.behind_lips(slits.behind_lips(face, "teeth_upper"), "teeth_lower")
-
-
 def express(shape: Shape, units: Float[np.ndarray, "52"]) -> Float32[np.ndarray, "v 3"]:
     """The person's vertices with the expression of `units` (columns `xactor_jax.labels.UNITS`, 0 at rest to 1)."""
-    weights = np.float32(shape.size) * np.asarray(units, np.float32)
-    face = shape.vertices + np.tensordot(weights, _units(), axes=1)
-    open_ = face - np.tensordot(weights[BLINKS], _units()[BLINKS], axes=1)
-    for name, blink in zip(EYES, BLINKS, strict=True):
-        face = _close_eye(open_, face, name, float(units[blink]))
-    return _set_teeth_back(_stop_lips(face)).astype(np.float32)
+    return expression.apply(shape.vertices, shape.size, units)

@@ -35,11 +35,14 @@ SHARE = {"eye_left": 1.0, "eye_right": 1.0, "mouth": 0.5}
 CLEARANCE = 1.01
 """Least distance of a lid from the middle of its eye, in radii."""
 
+SEAL = -0.002
+"""Opening of lips that touch, in decimetres: they overlap by a trace, so that no slit is seen between them."""
+
 BEHIND = 0.05
 """Least depth of teeth behind the skin in front of them, in decimetres."""
 
-COVER = 3
-"""So many vertices of the skin are in front of one of a tooth."""
+FRONT = 0.25
+"""A tooth's vertex may come through the skin if it is no deeper than this behind it on the mesh, in decimetres."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,11 @@ def shift(vertices: Float[np.ndarray, "v 3"], gap: Slit, places: Float[np.ndarra
     return out
 
 
+def upwards(change: Float[np.ndarray, "m"]) -> Float[np.ndarray, "m 3"]:
+    """Changes of an opening as vectors."""
+    return np.stack([np.zeros_like(change), change, np.zeros_like(change)], axis=1)
+
+
 def part_edges(vertices: Float[np.ndarray, "v 3"], gap: Slit, change: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, "v 3"]:
     """The vertices after equations (1) and (2): u − l has changed by `change`."""
     places = -(1.0 - gap.share) * (gap.above @ change)
@@ -162,21 +170,25 @@ def keep_out(vertices: Float[np.ndarray, "v 3"], name: str) -> Float[np.ndarray,
     return out
 
 
+def _in_front(vertices: np.ndarray, teeth: np.ndarray, skin: np.ndarray) -> Float[np.ndarray, "t"]:
+    """How deep teeth are behind the vertex of the skin that is nearest as seen from in front."""
+    x, y = (vertices[teeth][:, None, axis] - vertices[skin][:, axis] for axis in (0, 1))
+    return vertices[skin[np.argmin(x * x + y * y, axis=1)], 2] - vertices[teeth, 2]
+
+
 @functools.cache
-def _cover(part: str) -> tuple[Int[np.ndarray, "t"], Int[np.ndarray, "t k"]]:
-    """(A part's vertices, the vertices of the skin around the mouth in front of each) for `teeth_upper` or `teeth_lower`."""
+def _cover(part: str) -> tuple[Int[np.ndarray, "t"], Int[np.ndarray, "f"], Int[np.ndarray, "s"]]:
+    """(A part's vertices, those of them near the skin, the skin's around the mouth) for `teeth_upper` or `teeth_lower`."""
     mesh, gap = load_mesh(), slit("mouth")
     upper = np.isin(np.arange(gap.rings.shape[1]), gap.upper)
     skin = gap.rings[EDGE + 1 :, upper if part == "teeth_upper" else ~upper].ravel()
     teeth = np.unique(mesh.faces[mesh.part == PARTS.index(part)])
-    far = np.linalg.norm(mesh.vertices[teeth][:, None, :2] - mesh.vertices[skin][:, :2], axis=-1)
-    return teeth, skin[np.argsort(far, axis=1)[:, :COVER]]
+    return teeth, teeth[_in_front(mesh.vertices, teeth, skin) < FRONT], skin
 
 
 def behind_lips(vertices: Float[np.ndarray, "v 3"], part: str) -> Float[np.ndarray, "v 3"]:
     """The vertices with a row of teeth moved back as far as it would come through the skin."""
-    teeth, skin = _cover(part)
-    depth = np.min(vertices[skin, 2], axis=1) - vertices[teeth, 2]
+    teeth, front, skin = _cover(part)
     out = vertices.copy()
-    out[teeth, 2] -= max(0.0, float(np.max(BEHIND - depth)))
+    out[teeth, 2] -= max(0.0, float(np.max(BEHIND - _in_front(vertices, front, skin))))
     return out

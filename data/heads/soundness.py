@@ -12,10 +12,19 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from data.heads import slits
 from data.heads.mesh import PARTS, load_mesh
+from xactor_jax.labels import UNITS
+
+EXTREMES = (
+    {"jawOpen": 0.5, "mouthSmile": 1.0, "cheekSquint": 1.0},
+    {"noseSneer": 1.0, "mouthUpperUp": 1.0, "browDown": 1.0, "eyeSquint": 1.0},
+    {"jawOpen": 1.0, "eyeWide": 1.0, "browInnerUp": 1.0, "browOuterUp": 1.0},
+    {"eyeBlink": 1.0, "cheekSquint": 1.0, "browDown": 1.0, "mouthPucker": 1.0},
+)
+"""Expressions in which a face is most likely to break, as weights of units; those of both sides without Left and Right."""
 
 OUTSIDE = 0.245
 """Of the skin's texture, v above this is the outside of head and neck (launch/assets/chart.py)."""
@@ -31,6 +40,13 @@ SLIVER = 2e-4
 
 FORWARD = 0.0
 """Least z of the normal of a triangle that can be seen from in front."""
+
+
+@functools.cache
+def extremes() -> Float32[np.ndarray, "n 52"]:
+    """EXTREMES as weights of all units."""
+    names = [name.removesuffix("Left").removesuffix("Right") for name in UNITS]
+    return np.array([[face.get(name, 0.0) for name in names] for face in EXTREMES], np.float32)
 
 
 @functools.cache
@@ -57,8 +73,8 @@ def turned_over(
 ) -> Int[np.ndarray, "k"]:
     """The triangles that equation (1) holds for, c being `least`; `whole` are the vertices of a head that is whole."""
     triangles = _face()
-    (before, _), (now, area) = _normals(whole, triangles), _normals(vertices, triangles)
-    seen = (before[:, 2] > FORWARD) & (area > SLIVER)
+    (before, old), (now, new) = _normals(whole, triangles), _normals(vertices, triangles)
+    seen = (before[:, 2] > FORWARD) & (np.minimum(old, new) > SLIVER)
     return triangles[seen & (np.sum(before * now, axis=1) < least)]
 
 

@@ -17,20 +17,11 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the project
 
-from data.heads import axes, shape, soundness
-from xactor_jax.labels import UNITS
+from data.heads import axes, expression, mending, shape, soundness
 
 WEIGHTS = np.arange(1.0, 0.0, -0.1).round(1).tolist()
 
 YEARS = (25.0, 70.0)
-
-EXTREMES = ({}, {"jawOpen": 1.0}, {"mouthSmile": 1.0, "cheekSquint": 1.0, "noseSneer": 1.0}, {"mouthPucker": 1.0})
-"""Units, without Left and Right; a unit of both sides is on both."""
-
-
-def expression(units: dict[str, float]) -> np.ndarray:
-    """Weights [52] of units."""
-    return np.array([units.get(name.removesuffix("Left").removesuffix("Right"), 0.0) for name in UNITS], np.float32)
 
 
 def people() -> list[dict[str, float]]:
@@ -41,9 +32,8 @@ def people() -> list[dict[str, float]]:
 
 def faces(weights: dict[str, float]) -> list[np.ndarray]:
     """The vertices of somebody at rest and with every extreme expression."""
-    vertices = shape.mend(shape.blend(weights))
-    person = shape.Shape(vertices, (1.0, 0.0, 0.0), 0.0, 0.0, 0.5, 0.5, shape.size(vertices))
-    return [shape.express(person, expression(units)) for units in EXTREMES]
+    rest = mending.mend(shape.blend(weights))
+    return [rest, *(expression.apply(rest, mending.size(rest), units) for units in soundness.extremes())]
 
 
 def whole(weights: dict[str, float], references: list[list[np.ndarray]]) -> bool:
