@@ -13,7 +13,7 @@ nearness n > 0 is interpolated linearly, which is exact for n = 1 / depth (persp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -21,6 +21,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 HALF = np.float32(0.5)
+
+_LEAST_AREA = 1e-5
+"""Twice a triangle's area, square pixels, below which it has one value all over."""
 
 _AROUND = 8
 """Pixels around a triangle's middle in which it is looked for what hides it."""
@@ -202,22 +205,30 @@ def rasterise(
     return Fragments(*(np.concatenate(pair) for pair in zip(behind, front, strict=True)))
 
 
-def barycentrics(
-    points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"], fragments: Fragments, side: int
-) -> Float32[np.ndarray, "3 n"]:
-    """Weights of the three corners at the fragments, each 0 … 1, in the picture's plane.
+def interpolate(
+    points: Float32[np.ndarray, "v 3"],
+    triangles: Int32[np.ndarray, "f 3"],
+    values: Sequence[Float32[np.ndarray, "f c"]],
+    fragments: Fragments,
+    side: int,
+) -> Float32[np.ndarray, "n c"]:
+    """Values of the triangles' three corners at fragments, linear in the picture (triangles are small against their distance).
 
-    They are not corrected for perspective: triangles are small against their distance.
+    A value is a plane over the picture, worked out once for every triangle: v_a + v_x (x - x_a) + v_y (y - y_a).
     """
     (xa, xb, xc), (ya, yb, yc) = np.take(points[:, 0], triangles.T), np.take(points[:, 1], triangles.T)
     area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
-    scale = np.float32(1.0) / np.where(area == 0, np.float32(1.0), area)
-    planes = np.stack([xa, ya, (yc - ya) * scale, (xa - xc) * scale, (ya - yb) * scale, (xb - xa) * scale])
-    x, y, by_x, by_y, cx, cy = np.take(planes, fragments.triangle, axis=1)
-    x = (fragments.pixel % side).astype(np.float32) + HALF - x
-    y = (fragments.pixel // side).astype(np.float32) + HALF - y
-    weights = np.empty((3, len(x)), np.float32)
-    np.clip(x * by_x + y * by_y, 0.0, 1.0, out=weights[1])
-    np.clip(x * cx + y * cy, 0.0, 1.0 - weights[1], out=weights[2])
-    np.subtract(1.0, weights[1] + weights[2], out=weights[0])
-    return weights
+    scale = np.where(np.abs(area) > _LEAST_AREA, 1.0, 0.0) / np.where(area == 0, 1.0, area)
+    by_b, by_c = values[1] - values[0], values[2] - values[0]
+    column = lambda factor: (factor * scale).astype(np.float32)[:, None]
+    along_x = by_b * column(yc - ya) - by_c * column(yb - ya)
+    along_y = by_c * column(xb - xa) - by_b * column(xc - xa)
+    triangle = fragments.triangle.astype(np.int64)
+    row, column_ = np.divmod(fragments.pixel, np.int32(side))
+    out = np.take(along_x, triangle, axis=0)
+    out *= (column_.astype(np.float32) + HALF - np.take(xa, triangle))[:, None]
+    part = np.take(along_y, triangle, axis=0)
+    part *= (row.astype(np.float32) + HALF - np.take(ya, triangle))[:, None]
+    out += part
+    out += np.take(values[0], triangle, axis=0)
+    return out

@@ -15,14 +15,14 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from data.heads import background, shadow
 from data.heads.camera import Framing, Lens, Pose, face_boxes, frame_boxes, project
 from data.heads.framing import EYES_WITH_BROWS, MOUTH_WITH_CHIN, face_points, middle_of_eyes, within
-from data.heads.light import brightened, brightness, unit
+from data.heads.light import Colours, brightened, brightness, unit
 from data.heads.model import Model
-from data.heads.raster import Fragments, barycentrics, rasterise
+from data.heads.raster import Fragments, interpolate, rasterise
 from data.heads.scene import Scene
 from data.heads.sensor import develop
 from data.heads.shading import Eyes, eye_colour, eye_highlight, linear, lit
 from data.heads.shape import Shape, express
-from data.heads.stage import Atlas, make_body, shadow_box
+from data.heads.stage import Atlas, EyeBall, make_body, shadow_box
 from xactor_jax.labels import CONTROLS
 from xactor_jax.media.crop import CropSettings
 
@@ -35,6 +35,8 @@ WELL_LIT = 0.75
 """Light on a face of light skin (linear)."""
 
 GAZE_X, GAZE_Y = CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")
+
+Places = Float32[np.ndarray, "g 3"]
 
 _USUAL_SIDE = 2.45
 """Of a framed square, decimetres; where the search for it begins."""
@@ -59,20 +61,20 @@ def _texels(where: Float32[np.ndarray, "n 2"], side: int) -> np.ndarray:
     return (side - 1 - at[:, 1]) * np.int32(side) + at[:, 0]
 
 
-def _blend(values: np.ndarray, corners: np.ndarray, weights: Float32[np.ndarray, "3 n"]) -> np.ndarray:
-    """Values at corners [n, 3] of triangles, weighted."""
-    out = np.take(values, corners[:, 0], axis=0) * weights[0][:, None]
-    for i in (1, 2):
-        part = np.take(values, corners[:, i], axis=0)
-        part *= weights[i][:, None]
-        out += part
-    return out
+def _used(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of 0 … count - 1 occur, in rising order, and the place of every one of `numbers` among them."""
+    there = np.zeros(count, bool)
+    there[numbers] = True
+    some = np.flatnonzero(there)
+    place = np.empty(count, np.int32)
+    place[some] = np.arange(len(some), dtype=np.int32)
+    return some, np.take(place, numbers)
 
 
 class Painter:
     """Draws frames of one clip."""
 
-    def __init__(self, model: Model, shape: Shape, scene: Scene, framing: Framing, size: int, margin: float):
+    def __init__(self, model: Model, shape: Shape, scene: Scene, framing: Framing, size: int, margin: float = 0.0):
         self.scene, self.framing, self.size, self.margin = scene, framing, size, margin
         self.side = SUPERSAMPLING * size
         self.body = make_body(model, shape)
@@ -100,8 +102,7 @@ class Painter:
         points = pose.apply(body.places(vertices), body.share)
         picture = self._pixels(project(points, self.scene.lens, self.framing))
         seen = rasterise(picture, body.faces, self.side, body.two_sided, body.cut, lambda f: self._solid(picture, f))
-        weights = barycentrics(picture, body.faces, seen, self.side)
-        colours = self._colours(points, pose, row, seen, weights)
+        colours = self._colours(picture, points, pose, row, seen)
         light = self._compose(seen, colours, number)
         rng = np.random.default_rng([self.scene.noise, number])
         return develop(light, self.scene.sensor, rng)
@@ -112,58 +113,73 @@ class Painter:
         return picture
 
     def _solid(self, picture: Float32[np.ndarray, "g 3"], fragments: Fragments) -> Bool[np.ndarray, "n"]:
-        weights = barycentrics(picture, self.body.faces, fragments, self.side)
-        uv = _blend(self.body.uv, np.take(self.body.corners, fragments.triangle, axis=0), weights)
+        some, among = _used(fragments.triangle, len(self.body.faces))
+        uv = [np.take(self.body.uv, corner, axis=0) for corner in np.take(self.body.corners, some, axis=0).T]
+        uv = interpolate(picture, self.body.faces[some], uv, fragments._replace(triangle=among), self.side)
         alpha = self.atlas.alpha
         opacity = np.take(alpha.ravel(), _texels(uv, alpha.shape[0]))
         row, column = np.divmod(fragments.pixel, np.int32(self.side))
         place = (row & 1) * 2 + (column & 1) + (fragments.triangle >> 1)
         return opacity > np.take(_COVERAGE, place & 3)
 
-    def _colours(self, points, pose: Pose, row, seen: Fragments, weights) -> Float32[np.ndarray, "n 3"]:
-        """Equation 1 of shading.py at the fragments."""
+    def _colours(self, picture: Places, points: Places, pose: Pose, row: np.ndarray, seen: Fragments) -> list[np.ndarray]:
+        """Equation 1 of shading.py at the fragments: red, green and blue [n] each."""
+        body = self.body
+        some, among = _used(seen.triangle, len(body.faces))
+        faces, corners = np.take(body.faces, some, axis=0), np.take(body.corners, some, axis=0)
+        places, face_places = _used(faces.ravel(), len(points))
+        light = np.concatenate(self._lit(points, pose, places), axis=1)
+        light_at = lambda i: np.take(light, face_places[i::3], axis=0)
+        values = [np.concatenate([np.take(body.uv, corners[:, i], axis=0), light_at(i)], axis=1) for i in range(3)]
+        at = interpolate(picture, faces, values, seen._replace(triangle=among), self.side)
+        colour = self.atlas.colour
+        paint = np.take(colour.reshape(-1, 4), _texels(at, colour.shape[0]), axis=0)
+        out = [paint[:, i] * at[:, 2 + i] + paint[:, 3] * at[:, 5 + i] for i in range(3)]
+        for number, ball in enumerate(body.balls):
+            mine = np.flatnonzero(np.take(body.ball, seen.triangle) == number)
+            eye = self._eye(ball, picture, points, pose, row, seen.of(mine), at[mine, 2:5])
+            for channel, value in zip(out, eye.T, strict=True):
+                channel[mine] = value
+        return out
+
+    def _lit(self, points: Places, pose: Pose, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(diffuse light, highlights) at some of the places."""
         body, light = self.body, self.light
         normals = body.normals(points)
-        backs = body.surfaces.turning & (normals[:, 2] < 0)
-        normals[backs] *= -1.0
+        lifted = np.take(points + shadow.LIFT * normals, places, axis=0)
         box = shadow_box(pose.apply(self.middle[None], np.ones(1, np.float32))[0])
-        shares = [shadow.reached(points + shadow.LIFT * normals, body.casters, light.key.direction, light.key.size, box)]
-        shares += [body.openness.towards(np.asarray(lamp.direction) @ pose.turn) for lamp in light.others]
-        diffuse, highlights = lit(body.surfaces, light, points, normals, self.camera, shares)
-        places = np.take(body.faces, seen.triangle, axis=0)
-        shone = _blend(np.concatenate([diffuse, highlights], axis=1), places, weights)
-        uv = _blend(body.uv, np.take(body.corners, seen.triangle, axis=0), weights)
-        atlas = self.atlas.colour
-        paint = np.take(atlas.reshape(-1, 4), _texels(uv, atlas.shape[0]), axis=0)
-        out = paint[:, :3] * shone[:, :3] + paint[:, 3:] * shone[:, 3:]
-        eye = np.flatnonzero(np.take(body.eye, seen.triangle))
-        if len(eye):
-            places = places[eye]
-            at = _blend(points, places, weights[:, eye])
-            out[eye] = self._eye(at, places[:, 0], shone[eye, :3], pose, row)
-        return out
+        # the whole body throws shadows, only what is seen receives them
+        shares = [shadow.reached(lifted, points, body.casters, light.key.direction, light.key.size, box)]
+        shares += [np.take(body.openness.towards(np.asarray(lamp.direction) @ pose.turn), places) for lamp in light.others]
+        normals = np.take(normals, places, axis=0)
+        surfaces = body.surfaces.of(places)
+        normals[surfaces.turning & (normals[:, 2] < 0)] *= -1.0
+        return lit(surfaces, light, np.take(points, places, axis=0), normals, self.camera, shares)
 
-    def _eye(self, at, place, diffuse, pose: Pose, row) -> Float32[np.ndarray, "e 3"]:
-        out = np.empty_like(at)
-        gaze = _gaze(row, pose.turn)
-        for ball in self.body.balls:
-            mine = np.flatnonzero(np.isin(place, ball.places))
-            centre = pose.apply(ball.centre[None], np.ones(1, np.float32))[0]
-            outwards = unit(at[mine] - centre)
-            directions = np.broadcast_to(gaze, outwards.shape)
-            view = unit(self.camera - centre)
-            shade = np.minimum(diffuse[mine].mean(1), 1.0)
-            albedo = eye_colour(self.eyes, outwards, directions, pose.turn[:, 1])
-            out[mine] = albedo * diffuse[mine] + eye_highlight(self.light, outwards, directions, view, shade)
-        return out
+    def _eye(
+        self, ball: EyeBall, picture: Places, points: Places, pose: Pose, row: np.ndarray, seen: Fragments, diffuse: Colours
+    ):
+        """Colours of fragments on an eyeball."""
+        some, among = _used(seen.triangle, len(self.body.faces))
+        faces = self.body.faces[some]
+        at = interpolate(picture, faces, [points[faces[:, i]] for i in range(3)], seen._replace(triangle=among), self.side)
+        centre = pose.apply(ball.centre[None], np.ones(1, np.float32))[0]
+        outwards, gaze = unit(at - centre), _gaze(row, pose.turn)
+        shade = np.minimum(diffuse.mean(1), 1.0)
+        albedo = eye_colour(self.eyes, outwards, gaze, pose.turn[:, 1])
+        return albedo * diffuse + eye_highlight(self.light, outwards, gaze, unit(self.camera - centre), shade)
 
-    def _compose(self, seen: Fragments, colours: Float32[np.ndarray, "n 3"], number: int) -> Float32[np.ndarray, "s s 3"]:
+    def _compose(self, seen: Fragments, colours: list[np.ndarray], number: int) -> Float32[np.ndarray, "s s 3"]:
         """Person over background, averaged over the points of every pixel."""
-        canvas = np.zeros((self.side * self.side, 4), np.float32)
-        canvas[seen.pixel, :3] = colours
-        canvas[seen.pixel, 3] = 1.0
-        mean = cv2.resize(canvas.reshape(self.side, self.side, 4), (self.size, self.size), interpolation=cv2.INTER_AREA)
-        return mean[..., :3] + (1.0 - mean[..., 3:]) * self._behind(number)
+        layers = []
+        for values in (*colours, np.float32(1.0)):
+            canvas = np.zeros(self.side * self.side, np.float32)
+            canvas[seen.pixel] = values
+            layers.append(cv2.resize(canvas.reshape(self.side, -1), (self.size, self.size), interpolation=cv2.INTER_AREA))
+        behind = self._behind(number)
+        behind *= (1.0 - layers[3])[..., None]
+        behind += cv2.merge(layers[:3])
+        return behind
 
     def _behind(self, number: int) -> Float32[np.ndarray, "s s 3"]:
         right, down = background.sway(self.scene.background, number)

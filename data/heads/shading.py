@@ -54,6 +54,15 @@ class Surfaces:
     turning: Bool[np.ndarray, "n"]  # whether the normal turns to the viewer (thin things with two sides)
     open: Float32[np.ndarray, "n"]  # 0 … 1
 
+    def of(self, some: Int32[np.ndarray, "m"]) -> Surfaces:
+        """Those of some places (in rising order)."""
+        place = np.full(len(self.open), -1, np.int32)
+        place[some] = np.arange(len(some))
+        hair = place[self.hair]
+        columns = (np.take(value, some, axis=0) for value in (self.specular, self.gloss, self.wrap, self.turning, self.open))
+        specular, gloss, wrap, turning, open_ = columns
+        return Surfaces(specular, gloss, wrap, hair[hair >= 0], turning, open_)
+
 
 def materials_at(model: Model, groups: int) -> tuple[np.ndarray, ...]:
     """(specular, gloss, wrap, hair, turning) as in `Surfaces`, by the material of any triangle at the group."""
@@ -125,10 +134,10 @@ def _step(low: float, high: float, value: np.ndarray) -> np.ndarray:
     return t * t * (3.0 - 2.0 * t)
 
 
-def eye_colour(eyes: Eyes, outwards: Vectors, gaze: Float32[np.ndarray, "n 3"], up: Float32[np.ndarray, "3"]) -> Colours:
+def eye_colour(eyes: Eyes, outwards: Vectors, gaze: Float32[np.ndarray, "3"], up: Float32[np.ndarray, "3"]) -> Colours:
     """Albedo of points on eyeballs in direction `outwards` from their centres; darker under the upper lid and at the corners."""
     angle = np.arccos(np.clip(_cosine(outwards, gaze), -1.0, 1.0))
-    around = np.arctan2(outwards[:, 0] - gaze[:, 0], outwards[:, 1] - gaze[:, 1])
+    around = np.arctan2(outwards[:, 0] - gaze[0], outwards[:, 1] - gaze[1])
     streaks = 1.0 + 0.16 * np.sin(17.0 * around) * np.sin(7.0 * around + 9.0 * angle)
     bright = streaks * (0.75 + 0.75 * _step(IRIS, PUPIL + 0.05, angle)) * (1.0 - 0.7 * _step(IRIS - LIMBUS, IRIS, angle))
     redness = _step(0.6, 1.15, angle)[:, None] * np.array([0.12, 0.34, 0.36], np.float32)
@@ -140,7 +149,11 @@ def eye_colour(eyes: Eyes, outwards: Vectors, gaze: Float32[np.ndarray, "n 3"], 
 
 
 def eye_highlight(
-    light: Light, outwards: Vectors, gaze: Vectors, view: Float32[np.ndarray, "3"], shade: Float32[np.ndarray, "n"]
+    light: Light,
+    outwards: Vectors,
+    gaze: Float32[np.ndarray, "3"],
+    view: Float32[np.ndarray, "3"],
+    shade: Float32[np.ndarray, "n"],
 ) -> Colours:
     """Lamps and surroundings mirrored by the wet eye (equation 2): discs that grow with the lamps' size."""
     normal = unit(np.where(_cosine(outwards, gaze)[:, None] > np.cos(IRIS + 0.1), outwards - CORNEA * gaze, outwards))

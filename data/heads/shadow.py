@@ -61,16 +61,26 @@ def _axes(direction: Float32[np.ndarray, "3"]) -> Float32[np.ndarray, "3 3"]:
 
 
 def reached(
-    points: Points, casters: Int32[np.ndarray, "f 3"], direction: np.ndarray, size: float, box: Box
+    receivers: Points, points: Points, casters: Int32[np.ndarray, "f 3"], direction: np.ndarray, size: float, box: Box
 ) -> Float32[np.ndarray, "n"]:
-    """Equation 1: the share (0 … 1) of a light of half-angle `size` from `direction` that comes to each of `points`."""
-    seen = (points - box.middle) @ _axes(np.asarray(direction, np.float32)).T
-    seen[:, :2] = (seen[:, :2] + np.float32(box.reach)) * np.float32(0.5 * SIDE / box.reach)
-    seen[:, 2] += np.float32(box.reach)
+    """Equation 1: the share (0 … 1) of a light of half-angle `size` from `direction` that comes to `receivers`.
+
+    Triangles `casters` of `points` stand in its way.
+    """
+    axes = _axes(np.asarray(direction, np.float32)).T
+    seen = _in_map(points, axes, box)
     lit = casters[signed_areas(seen, casters) > 0]
     depth = nearest(cover(seen, lit, SIDE), SIDE)[1].reshape(SIDE, SIDE)
     radius = 0.8 + size * _HALF_SHADOW * 0.5 * SIDE / box.reach
-    return _closer(depth, seen, np.rint(radius * _RING).astype(int))
+    return _closer(depth, _in_map(receivers, axes, box), np.rint(radius * _RING).astype(int))
+
+
+def _in_map(points: Points, axes: Float32[np.ndarray, "3 3"], box: Box) -> Points:
+    """(column, row, nearness) of points in a shadow map."""
+    seen = (points - box.middle) @ axes
+    seen[:, :2] = (seen[:, :2] + np.float32(box.reach)) * np.float32(0.5 * SIDE / box.reach)
+    seen[:, 2] += np.float32(box.reach)
+    return seen
 
 
 def _closer(depth: Float32[np.ndarray, "side side"], seen: Points, offsets: np.ndarray) -> Float32[np.ndarray, "n"]:
@@ -114,6 +124,6 @@ def openness(points: Points, normals: Points, casters: Int32[np.ndarray, "f 3"],
     """Equation 2."""
     directions = sky_directions(DIRECTIONS)
     lifted = points + LIFT * normals
-    parts = np.stack([reached(lifted, casters, direction, 0.3, box) for direction in directions])
+    parts = np.stack([reached(lifted, points, casters, direction, 0.3, box) for direction in directions])
     facing = np.maximum(directions @ normals.T, 0.0)
     return Openness((facing * parts).sum(0) / np.maximum(facing.sum(0), np.float32(1e-6)), parts)

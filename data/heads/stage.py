@@ -10,7 +10,7 @@ import dataclasses
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt8
+from jaxtyping import Bool, Float32, Int8, Int32, UInt8
 
 from data.heads import shadow
 from data.heads.camera import head_share
@@ -107,7 +107,7 @@ class Body:
     uv: Float32[np.ndarray, "k 2"]
     two_sided: Bool[np.ndarray, "f"]
     cut: Bool[np.ndarray, "f"]
-    eye: Bool[np.ndarray, "f"]
+    ball: Int8[np.ndarray, "f"]  # of `balls` that a triangle is part of, or -1
     face: Int32[np.ndarray, "c"]  # corners of the skin's front, whose colour exposure is made for
     casters: Int32[np.ndarray, "c 3"]  # places
     normals: Normals
@@ -134,6 +134,13 @@ def _balls(kinds: np.ndarray, faces: np.ndarray, rest: Float32[np.ndarray, "g 3"
     places = np.unique(faces[kinds == "eye"]).astype(np.int32)
     sides = (places[rest[places, 0] < 0], places[rest[places, 0] >= 0])
     return tuple(fit_ball(side, rest) for side in sides if len(side))
+
+
+def _ball_of(kinds: np.ndarray, faces: np.ndarray, balls: tuple[EyeBall, ...]) -> Int8[np.ndarray, "f"]:
+    out = np.full(len(kinds), -1, np.int8)
+    for number, ball in enumerate(balls):
+        out[(kinds == "eye") & np.isin(faces[:, 0], ball.places)] = number
+    return out
 
 
 def _front(model: Model, kinds: np.ndarray, rest: Float32[np.ndarray, "g 3"], eyes: Float32[np.ndarray, "3"]) -> np.ndarray:
@@ -178,7 +185,7 @@ def make_body(model: Model, shape: Shape) -> Body:
         uv=np.asarray(model.uv, np.float32),
         two_sided=flag("two_sided"),
         cut=flag("cut"),
-        eye=kinds == "eye",
+        ball=_ball_of(kinds, faces, balls),
         face=_front(model, kinds, rest, eyes),
         casters=casters,
         normals=normals,

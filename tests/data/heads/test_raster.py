@@ -115,10 +115,12 @@ def test_holes_show_what_is_behind():
     assert np.array_equal(got.triangle >= 2, got.pixel % 16 < 8)
 
 
-def test_weights_put_fragments_where_they_are(rng):
+def test_interpolation_is_linear_in_the_picture(rng):
     points = np.c_[rng.uniform(0, 24, (3, 2)), np.ones(3)].astype(np.float32)
     triangles = np.array([[0, 1, 2]], np.int32)
     covered = raster.cover(points, triangles, 24)
-    weights = raster.barycentrics(points, triangles, covered, 24)
-    at = np.stack([covered.pixel % 24, covered.pixel // 24]) + 0.5
-    np.testing.assert_allclose(points[:, :2].T @ weights, at, atol=1e-3)
+    assert len(covered.pixel) > 5
+    values = [points[[corner], :2] for corner in range(3)]
+    at = raster.interpolate(points, triangles, values, covered, 24)
+    expected = np.stack([covered.pixel % 24, covered.pixel // 24], 1) + 0.5
+    np.testing.assert_allclose(at, expected, atol=1e-3)

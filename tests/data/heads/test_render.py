@@ -96,7 +96,7 @@ def test_a_roof_keeps_light_from_above():
     floor = np.array([[0, 0, 0], [2, 0, 0]], np.float32)
     points, casters = np.r_[roof, floor], np.array([[0, 2, 1], [1, 2, 3]], np.int32)
     box = shadow.Box(np.zeros(3, np.float32), 2.5)
-    got = shadow.reached(points, casters, np.array([0.0, 1.0, 0.0]), 0.1, box)
+    got = shadow.reached(points, points, casters, np.array([0.0, 1.0, 0.0]), 0.1, box)
     np.testing.assert_allclose(got, [1, 1, 1, 1, 0, 1], atol=0.01)
 
 
