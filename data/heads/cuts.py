@@ -56,7 +56,9 @@ CUTS: dict[str, Cut] = {
     "quiff": Cut(fringed=False, tufts=True, top=0.17, side=0.035, back=0.06, front=0.2, comb="back", bumps=0.2),
     "pixie": Cut(tufts=True, top=0.15, side=0.09, back=0.09, front=0.05, comb="side", bumps=0.3),
     "curly": Cut(top=0.2, side=0.12, back=0.15, comb="round", bumps=1.0, outer=0.55, coarse=1.3, edge=0.05),
-    "afro": Cut(fringed=False, top=0.42, side=0.34, back=0.36, comb="round", bumps=0.6, spread=1.12, coarse=0.7, edge=0.04),
+    "afro": Cut(
+        fringed=False, top=0.42, side=0.34, back=0.36, comb="round", bumps=0.6, spread=1.12, coarse=0.45, edge=0.04, outer=0.6
+    ),
     "bob": Cut(top=0.13, side=0.19, back=0.18, comb="side", length=1.05, inward=0.16),
     "long": Cut(top=0.1, side=0.17, back=0.15, comb="side", length=2.0),
     "wavy": Cut(top=0.13, side=0.2, back=0.18, comb="side", length=1.8, wave=0.06, bumps=0.3),

@@ -11,7 +11,7 @@ from data.heads.pieces import Picture
 from data.heads.regions import EYE, distance_from_lids, smoothstep
 from data.heads.traits import Traits
 
-_HAIRS = 42.0
+_HAIRS = 60.0
 """A decimetre of lid."""
 
 
@@ -26,10 +26,10 @@ def paint_lashes(rng: np.random.Generator, traits: Traits) -> Picture:
     atlas, box = load_atlas(), BOXES["lashes"]
     mine = np.flatnonzero(atlas.part == PARTS.index("lashes"))
     point = atlas.point[mine]
-    far = distance_from_lids(point) / (0.045 + 0.04 * traits.lash)
+    far = distance_from_lids(point) / (0.035 + 0.035 * traits.lash)
     lean = np.sign(point[:, 0]) * (np.abs(point[:, 0]) - 0.3) * (1.0 - 0.5 * far)
     hair = 0.5 + 0.5 * np.cos(2 * np.pi * _HAIRS * (lean + 0.003 * np.sin(61.0 * lean + rng.uniform(0, 6))))
-    alpha = smoothstep(-0.15, 0.25, hair - far**1.2) * (0.35 + 0.65 * traits.lash)
+    alpha = smoothstep(-0.15, 0.25, hair - far**1.2) * (0.25 + 0.6 * traits.lash)
     picture = np.zeros(SIZE * SIZE, np.float32)
     picture[atlas.texel[mine]] = alpha
     shape = (box.height, box.width)

@@ -23,7 +23,8 @@ def _brow_line(traits: Traits, along: np.ndarray) -> tuple[np.ndarray, np.ndarra
     middle = 7.475 + 0.022 * traits.brow_height + 0.02 * traits.brow_slant * (along - 0.4)
     middle = middle + 0.03 * arch * (0.6 + 0.5 * traits.brow_arch) - 0.02 * along**3
     thick = 0.03 * traits.brow_thickness * np.interp(along, [0.0, 0.15, 0.45, 1.0], [0.75, 1.0, 0.95, 0.25])
-    return 0.105 + 0.5 * along, middle, thick
+    gap = 0.105 + 0.035 * traits.brow_gap
+    return gap + (0.6 - gap) * along, middle, thick
 
 
 def brows(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.ndarray, "h w"]:

@@ -57,11 +57,11 @@ def strand_noise(
 
 def _curls(rng: np.random.Generator, shape: tuple[int, int], coarse: float) -> Float32[np.ndarray, "h w"]:
     """Noise of curls: ridges of warped noise, with no direction."""
-    cells = [(int(shape[0] / (size * coarse)), int(shape[1] / (size * coarse))) for size in (18, 9, 4)]
+    cells = [(int(shape[0] / (size * coarse)), int(shape[1] / (size * coarse))) for size in (20, 9, 4)]
     grids = [rng.standard_normal((max(2, a), max(2, b))).astype(np.float32) for a, b in cells]
     noise = [cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC) for grid in grids]
     ridge = 1.0 - 2.2 * np.abs(noise[1])
-    return 0.5 * noise[0] + 0.7 * ridge + 0.45 * noise[2]
+    return 0.35 * noise[0] + 0.55 * ridge + 0.5 * noise[2]
 
 
 def _edge(mane: Mane, cut: Cut, box: Box, rows: int) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:

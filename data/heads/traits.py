@@ -18,10 +18,10 @@ SKIN_TONES: tuple[Colour, ...] = (
     (0.93, 0.79, 0.72),
     (0.90, 0.73, 0.63),
     (0.86, 0.66, 0.54),
-    (0.78, 0.57, 0.44),
-    (0.67, 0.46, 0.33),
-    (0.53, 0.35, 0.25),
-    (0.40, 0.26, 0.19),
+    (0.78, 0.58, 0.46),
+    (0.66, 0.475, 0.365),
+    (0.53, 0.37, 0.285),
+    (0.40, 0.275, 0.215),
     (0.30, 0.195, 0.15),
     (0.23, 0.15, 0.12),
 )
@@ -46,9 +46,9 @@ _DARK = (0.62, 0.24, 0.1, 0.03, 0.005, 0.002, 0.002, 0.001, 0.0, 0.0)
 _MIXED = (0.04, 0.08, 0.16, 0.2, 0.16, 0.13, 0.1, 0.04, 0.055, 0.06)
 
 IRISES: dict[str, Colour] = {
-    "black": (0.10, 0.065, 0.05),
-    "brown": (0.24, 0.14, 0.08),
-    "light brown": (0.37, 0.23, 0.12),
+    "black": (0.15, 0.10, 0.075),
+    "brown": (0.29, 0.18, 0.11),
+    "light brown": (0.40, 0.27, 0.16),
     "hazel": (0.37, 0.30, 0.16),
     "green": (0.36, 0.39, 0.29),
     "grey": (0.42, 0.45, 0.47),
@@ -60,7 +60,7 @@ CUTS = (
     "pixie", "braids", "headscarf", "beanie",
 )  # fmt: skip
 _MEN = (0.09, 0.09, 0.1, 0.14, 0.16, 0.11, 0.09, 0.08, 0.035, 0.01, 0.025, 0.02, 0.015, 0.005, 0.005, 0.01, 0.0, 0.03)
-_WOMEN = (0.006, 0.006, 0.015, 0.03, 0.04, 0.03, 0.01, 0.08, 0.05, 0.14, 0.16, 0.13, 0.09, 0.08, 0.06, 0.03, 0.055, 0.018)
+_WOMEN = (0.003, 0.001, 0.01, 0.03, 0.04, 0.03, 0.01, 0.08, 0.05, 0.14, 0.16, 0.13, 0.09, 0.08, 0.06, 0.03, 0.055, 0.018)
 
 BEARDS = ("none", "stubble", "moustache", "goatee", "short", "full")
 _BEARDED = (0.47, 0.2, 0.05, 0.07, 0.13, 0.08)
@@ -98,6 +98,7 @@ class Traits:
     brow_height: float  # shares of their spread, about -1 to 1
     brow_arch: float
     brow_slant: float
+    brow_gap: float  # between them
     brow_thickness: float  # 1 is usual
     brow_density: float
     lip_stick: Colour | None
@@ -131,6 +132,12 @@ def _choose(rng: np.random.Generator, names: tuple[str, ...], weights: np.ndarra
     return str(names[rng.choice(len(names), p=weights / weights.sum())])
 
 
+def _varied(rng: np.random.Generator, colour: Colour, spread: float) -> Colour:
+    """The colour, lighter or darker by up to `spread`, its hue hardly changed."""
+    light = rng.uniform(1.0 - spread, 1.0 + spread)
+    return tuple(float(min(1.0, c * light * rng.uniform(0.975, 1.025))) for c in colour)
+
+
 def _tone(rng: np.random.Generator, race: np.ndarray) -> float:
     spread = race @ [rng.beta(1.6, 3.2) * 0.62, 0.42 + 0.58 * rng.beta(2.0, 1.7), 0.1 + 0.5 * rng.beta(1.7, 2.6)]
     return float(np.clip(spread + rng.normal(0.0, 0.05), 0.0, 1.0))
@@ -151,13 +158,13 @@ def _hair_colour(
     fair = max(fair, 0.7 * (rng.uniform() < (0.05 if man else 0.2)))  # bleached or dyed
     weights = (1.0 - fair) * np.array(_DARK) + fair * np.array(_MIXED) + 0.004
     natural = HAIR_COLOURS[_choose(rng, tuple(HAIR_COLOURS), weights)]
-    natural = tuple(float(c * rng.uniform(0.88, 1.12)) for c in natural)
+    natural = _varied(rng, natural, 0.12)
     grey = float(np.clip((age - 0.4) * rng.uniform(0.0, 2.6) + rng.normal(0.0, 0.05), 0.0, 1.0))
-    brow = mix(mix(natural, (0.1, 0.07, 0.055), 0.45), GREY, 0.55 * grey)
+    brow = mix(mix(natural, (0.1, 0.07, 0.055), float(rng.uniform(0.1, 0.6))), GREY, 0.6 * grey)
     if not man and rng.uniform() < 0.45:
         grey *= rng.uniform(0.0, 0.4)  # dyed over
-    hair = mix(natural, tuple(float(c * rng.uniform(0.72, 1.22)) for c in GREY), grey)
-    if rng.uniform() < (0.02 if man else 0.06):
+    hair = mix(natural, _varied(rng, GREY, 0.25), grey)
+    if rng.uniform() < (0.01 if man else 0.05):
         hair = DYES[rng.integers(len(DYES))]
     return hair, brow, grey
 
@@ -167,7 +174,7 @@ def _iris(rng: np.random.Generator, race: np.ndarray, tone: float) -> Colour:
     weights = (1 - fair) * np.array([0.45, 0.42, 0.09, 0.02, 0.01, 0.005, 0.005]) + fair * np.array(
         [0.03, 0.2, 0.14, 0.15, 0.13, 0.13, 0.22]
     )
-    return tuple(float(c * rng.uniform(0.85, 1.15)) for c in IRISES[_choose(rng, tuple(IRISES), weights)])
+    return _varied(rng, IRISES[_choose(rng, tuple(IRISES), weights)], 0.15)
 
 
 def _cloth_colour(rng: np.random.Generator) -> Colour:
@@ -201,11 +208,12 @@ def _beard(rng: np.random.Generator, man: bool, race: np.ndarray) -> dict:
 
 def _brows(rng: np.random.Generator, man: bool, age: float) -> dict:
     return {
-        "brow_height": float(np.clip(rng.normal(0.0 if man else 0.25, 0.45), -1.0, 1.2)),
-        "brow_arch": float(rng.normal(0.2 if man else 0.7, 0.5)),
-        "brow_slant": float(rng.normal(0.0, 0.5)),
-        "brow_thickness": float(rng.uniform(0.75, 1.5) if man else rng.uniform(0.45, 1.1)),
-        "brow_density": float(np.clip(rng.uniform(0.5, 1.15) - 0.3 * max(age - 0.5, 0.0), 0.2, 1.0)),
+        "brow_height": float(np.clip(rng.normal(0.0 if man else 0.35, 0.7), -1.2, 1.8)),
+        "brow_arch": float(np.clip(rng.normal(0.1 if man else 0.6, 0.7), -0.9, 2.0)),
+        "brow_slant": float(rng.normal(0.0, 0.8)),
+        "brow_gap": float(np.clip(rng.normal(0.0 if man else 0.3, 0.6), -1.0, 1.5)),
+        "brow_thickness": float(rng.uniform(0.6, 1.5) if man else rng.uniform(0.35, 1.05)),
+        "brow_density": float(np.clip(rng.uniform(0.35, 1.15) - 0.3 * max(age - 0.5, 0.0), 0.2, 1.0)),
     }
 
 
