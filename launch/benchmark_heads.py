@@ -15,8 +15,9 @@ import _root  # noqa: F401  (puts the project on the path)
 import cv2
 import numpy as np
 
+from data.heads.framing import frame_clip
 from data.heads.model import Model, make_model
-from data.heads.render import Painter, frame_clip
+from data.heads.painter import Painter
 from data.heads.scene import Scene, make_scene
 from data.heads.shape import Shape, express, make_shape
 from xactor_jax.labels import CONTROLS, UNITS

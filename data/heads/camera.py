@@ -10,10 +10,6 @@ camera `distance` before the plane of the eyes (z = e) looks along -z through th
     (x, y)_picture = 1/2 + (p'_x - c_x, c_y - p'_y) f / a,      f = distance / (distance + e - p'_z)      (2)
 
 with x to the right and y down, as fractions of the picture. f / distance is the nearness of data/heads/raster.py.
-
-The picture is what `prepare` would cut out of a wider one: its square has `enlarge` times the side of the detector's box, and
-lies `raise_by` above it (xactor_jax/media/crop.py). The detector's box is predicted from points of the face in the picture
-by a linear rule (`face_boxes`), the clip's is the median over its frames.
 """
 
 from __future__ import annotations
@@ -24,7 +20,6 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from xactor_jax.labels import CONTROLS
-from xactor_jax.media.crop import CropSettings
 
 FOLLOW = 0.12
 """Share of the head's turning that the shoulders take part in."""
@@ -34,12 +29,6 @@ SHIFT_FOLLOW = 0.5
 
 JOINT = (0.0, -0.75, -0.8)
 """Where the head turns, from the middle between the eyes, decimetres."""
-
-EYES_TO_MOUTH, BETWEEN_EYES = 0.441, 2.147
-"""Side of the detector's box: shares of the distances from the eyes' middle to the mouth's and from eye to eye."""
-
-TOWARDS_MOUTH, TOWARDS_CHIN = (0.761, 0.275), (-0.279, 0.0)
-"""Middle of the detector's box, from the eyes' middle: shares (x, y) of the ways to the mouth and to the chin."""
 
 YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y = (CONTROLS.index(name) for name in ("yaw", "pitch", "roll", "shift_x", "shift_y"))
 
@@ -116,22 +105,3 @@ def project(points: Points, lens: Lens, framing: Framing) -> Float32[np.ndarray,
     out[:, 1] = 0.5 + (np.float32(framing.middle[1]) - points[:, 1]) * scale
     out[:, 2] = nearness
     return out
-
-
-def face_boxes(points: Float[np.ndarray, "t 5 2"]) -> tuple[Float[np.ndarray, "t 2"], Float[np.ndarray, "t"]]:
-    """Middle and side of the box that the detector draws around a face, from `framing.face_points` in the picture."""
-    right, left, mouth, chin = (points[:, i] for i in range(4))
-    eyes = (right + left) / 2
-    middle = eyes + TOWARDS_MOUTH * (mouth - eyes) + TOWARDS_CHIN * (chin - eyes)
-    length = lambda way: np.linalg.norm(way, axis=-1)
-    return middle, EYES_TO_MOUTH * length(mouth - eyes) + BETWEEN_EYES * length(left - right)
-
-
-def frame_boxes(
-    middles: Float[np.ndarray, "t 2"], sides: Float[np.ndarray, "t"], before: Framing, crop: CropSettings
-) -> Framing:
-    """The square that `crop` cuts about the median of boxes, which are in fractions of the square `before`."""
-    side = crop.enlarge * float(np.median(sides))
-    x, y = np.median(middles, axis=0).tolist()
-    middle = before.middle[0] + (x - 0.5) * before.side, before.middle[1] - (y - crop.raise_by * side - 0.5) * before.side
-    return Framing(middle=middle, side=side * before.side, plane=before.plane)

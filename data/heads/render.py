@@ -1,265 +1,118 @@
 """Pictures of a person: (model, shape, scene, controls and units over time) → frames, and where eyes and mouth are in them.
 
-Visibility is decided on a grid of `SUPERSAMPLING`² points a pixel; light is averaged over them before the tone curve. Frames
-do not depend on each other, but all are framed by one square (`frame_clip`).
+Frames do not depend on each other, but all are framed by one square, the one that `prepare` would cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Float, UInt8
 
-from data.heads import background, shadow
-from data.heads.camera import Framing, Lens, Pose, face_boxes, frame_boxes, project
-from data.heads.framing import EYES_WITH_BROWS, MOUTH_WITH_CHIN, face_points, middle_of_eyes, within
-from data.heads.light import Colours, brightened, brightness, unit
+from data.heads.camera import Framing
+from data.heads.framing import (
+    EYES_WITH_BROWS,
+    MOUTH_WITH_CHIN,
+    Controls,
+    Units,
+    face_boxes,
+    face_points,
+    frame_boxes,
+    frame_clip,
+    in_picture,
+    moved,
+    within,
+)
 from data.heads.model import Model
-from data.heads.raster import Fragments, interpolate, rasterise
+from data.heads.painter import Painter
 from data.heads.scene import Scene
-from data.heads.sensor import develop
-from data.heads.shading import Eyes, eye_colour, eye_highlight, linear, lit
 from data.heads.shape import Shape, express
-from data.heads.stage import Atlas, EyeBall, make_body, shadow_box
-from xactor_jax.labels import CONTROLS
-from xactor_jax.media.crop import CropSettings
+from data.heads.stage import Body
+from xactor_jax.media.faces import FaceDetector, HaarDetector
 
-SUPERSAMPLING = 2
+LOOKED_AT = 6
+"""Frames of a clip in which the detector is asked."""
 
-LOOK = np.radians(28.0)
-"""How far eyes turn at gaze 1."""
+_WIDE, _WIDE_SIZE = 0.4, 200
+"""Margin and pixels of the pictures shown to it."""
 
-WELL_LIT = 0.75
-"""Light on a face of light skin (linear)."""
-
-GAZE_X, GAZE_Y = CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")
-
-Places = Float32[np.ndarray, "g 3"]
-
-_USUAL_SIDE = 2.45
-"""Of a framed square, decimetres; where the search for it begins."""
+_SCALES = (1.0, 1.033, 1.066)
+"""By which they are enlarged in turn: the detector tries sizes in steps of a tenth, so that one size alone misleads it."""
 
 _BOX_MARGIN = 0.02
 """About the boxes of eyes and mouth, fractions of the picture."""
 
-_COVERAGE = np.array([32, 160, 224, 96], np.uint8)
-"""Opacities beyond which the points of a pixel are solid: a partly opaque texel covers that share of them."""
+
+def _look(detector: FaceDetector, picture: UInt8[np.ndarray, "s s 3"], scale: float) -> Float[np.ndarray, "3"] | None:
+    """(x, y, side) of the box of the most prominent face, in fractions of the framed square."""
+    shown = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    faces = detector.detect(shown)
+    if not faces:
+        return None
+    return np.array([*faces[0].centre, faces[0].size]) * (1.0 + 2.0 * _WIDE) / len(shown) - (_WIDE, _WIDE, 0.0)
 
 
-def _gaze(row: Float[np.ndarray, "14"], turn: Float32[np.ndarray, "3 3"]) -> Float32[np.ndarray, "3"]:
-    """Direction of view in space: to the right and down in the head's own frame for gaze_x, gaze_y > 0."""
-    x, y = LOOK * row[GAZE_X], LOOK * row[GAZE_Y]
-    ahead = np.array([np.sin(x) * np.cos(y), -np.sin(y), np.cos(x) * np.cos(y)], np.float32)
-    return turn @ ahead
+def find_frame(
+    model: Model, shape: Shape, scene: Scene, controls: Controls, units: Units, *, body: Body | None = None
+) -> Framing:
+    """The square that `prepare` cuts out of a wider picture of the clip: `frame_clip`, put right by what its detector finds.
 
-
-def _texels(where: Float32[np.ndarray, "n 2"], side: int) -> np.ndarray:
-    """Places of texels in a flattened picture of `side`."""
-    at = np.clip(where * np.float32(side), 0.0, np.float32(side - 1)).astype(np.int32)
-    return (side - 1 - at[:, 1]) * np.int32(side) + at[:, 0]
-
-
-def _used(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of 0 … count - 1 occur, in rising order, and the place of every one of `numbers` among them."""
-    there = np.zeros(count, bool)
-    there[numbers] = True
-    some = np.flatnonzero(there)
-    place = np.empty(count, np.int32)
-    place[some] = np.arange(len(some), dtype=np.int32)
-    return some, np.take(place, numbers)
-
-
-class Painter:
-    """Draws frames of one clip."""
-
-    def __init__(self, model: Model, shape: Shape, scene: Scene, framing: Framing, size: int, margin: float = 0.0):
-        self.scene, self.framing, self.size, self.margin = scene, framing, size, margin
-        self.side = SUPERSAMPLING * size
-        self.body = make_body(model, shape)
-        self.atlas = Atlas.of(model, round(size / (1.0 + 2.0 * margin)))
-        self.eyes = Eyes(linear(model.iris), linear(model.sclera))
-        self.middle = middle_of_eyes(shape)
-        canvas = background.draw(scene.background, round(size / (1.0 + 2.0 * margin)))
-        self.canvas = np.square(canvas) * np.float32(scene.background.gain)
-        self.light = brightened(scene.light, self._exposure() / brightness(scene.light))
-        self.camera = np.array([*framing.middle, framing.plane + scene.lens.distance], np.float32)
-
-    def _exposure(self) -> float:
-        """Light for which the face comes out well; cameras meet dark skin half way."""
-        colour = self.atlas.colour
-        face = np.take(colour.reshape(-1, 4), _texels(self.body.uv[self.body.face], colour.shape[0]), axis=0)
-        albedo = float((face[:, :3] @ np.array([0.2126, 0.7152, 0.0722])).mean())
-        return WELL_LIT * (0.4 / max(albedo, 0.01)) ** 0.35
-
-    def frame(
-        self, vertices: Float32[np.ndarray, "v 3"], row: Float[np.ndarray, "14"], number: int
-    ) -> UInt8[np.ndarray, "s s 3"]:
-        """The picture of one frame."""
-        body = self.body
-        pose = Pose.from_controls(row, self.middle, self.framing.side)
-        points = pose.apply(body.places(vertices), body.share)
-        picture = self._pixels(project(points, self.scene.lens, self.framing))
-        seen = rasterise(picture, body.faces, self.side, body.two_sided, body.cut, lambda f: self._solid(picture, f))
-        colours = self._colours(picture, points, pose, row, seen)
-        light = self._compose(seen, colours, number)
-        rng = np.random.default_rng([self.scene.noise, number])
-        return develop(light, self.scene.sensor, rng)
-
-    def _pixels(self, picture: Float32[np.ndarray, "g 3"]) -> Float32[np.ndarray, "g 3"]:
-        scale = np.float32(self.side / (1.0 + 2.0 * self.margin))
-        picture[:, :2] = (picture[:, :2] + np.float32(self.margin)) * scale
-        return picture
-
-    def _solid(self, picture: Float32[np.ndarray, "g 3"], fragments: Fragments) -> Bool[np.ndarray, "n"]:
-        some, among = _used(fragments.triangle, len(self.body.faces))
-        uv = [np.take(self.body.uv, corner, axis=0) for corner in np.take(self.body.corners, some, axis=0).T]
-        uv = interpolate(picture, self.body.faces[some], uv, fragments._replace(triangle=among), self.side)
-        alpha = self.atlas.alpha
-        opacity = np.take(alpha.ravel(), _texels(uv, alpha.shape[0]))
-        row, column = np.divmod(fragments.pixel, np.int32(self.side))
-        place = (row & 1) * 2 + (column & 1) + (fragments.triangle >> 1)
-        return opacity > np.take(_COVERAGE, place & 3)
-
-    def _colours(self, picture: Places, points: Places, pose: Pose, row: np.ndarray, seen: Fragments) -> list[np.ndarray]:
-        """Equation 1 of shading.py at the fragments: red, green and blue [n] each."""
-        body = self.body
-        some, among = _used(seen.triangle, len(body.faces))
-        faces, corners = np.take(body.faces, some, axis=0), np.take(body.corners, some, axis=0)
-        places, face_places = _used(faces.ravel(), len(points))
-        light = np.concatenate(self._lit(points, pose, places), axis=1)
-        light_at = lambda i: np.take(light, face_places[i::3], axis=0)
-        values = [np.concatenate([np.take(body.uv, corners[:, i], axis=0), light_at(i)], axis=1) for i in range(3)]
-        at = interpolate(picture, faces, values, seen._replace(triangle=among), self.side)
-        colour = self.atlas.colour
-        paint = np.take(colour.reshape(-1, 4), _texels(at, colour.shape[0]), axis=0)
-        out = [paint[:, i] * at[:, 2 + i] + paint[:, 3] * at[:, 5 + i] for i in range(3)]
-        for number, ball in enumerate(body.balls):
-            mine = np.flatnonzero(np.take(body.ball, seen.triangle) == number)
-            eye = self._eye(ball, picture, points, pose, row, seen.of(mine), at[mine, 2:5])
-            for channel, value in zip(out, eye.T, strict=True):
-                channel[mine] = value
-        return out
-
-    def _lit(self, points: Places, pose: Pose, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(diffuse light, highlights) at some of the places."""
-        body, light = self.body, self.light
-        normals = body.normals(points)
-        lifted = np.take(points + shadow.LIFT * normals, places, axis=0)
-        box = shadow_box(pose.apply(self.middle[None], np.ones(1, np.float32))[0])
-        # the whole body throws shadows, only what is seen receives them
-        shares = [shadow.reached(lifted, points, body.casters, light.key.direction, light.key.size, box)]
-        shares += [np.take(body.openness.towards(np.asarray(lamp.direction) @ pose.turn), places) for lamp in light.others]
-        normals = np.take(normals, places, axis=0)
-        surfaces = body.surfaces.of(places)
-        normals[surfaces.turning & (normals[:, 2] < 0)] *= -1.0
-        return lit(surfaces, light, np.take(points, places, axis=0), normals, self.camera, shares)
-
-    def _eye(
-        self, ball: EyeBall, picture: Places, points: Places, pose: Pose, row: np.ndarray, seen: Fragments, diffuse: Colours
-    ):
-        """Colours of fragments on an eyeball."""
-        some, among = _used(seen.triangle, len(self.body.faces))
-        faces = self.body.faces[some]
-        at = interpolate(picture, faces, [points[faces[:, i]] for i in range(3)], seen._replace(triangle=among), self.side)
-        centre = pose.apply(ball.centre[None], np.ones(1, np.float32))[0]
-        outwards, gaze = unit(at - centre), _gaze(row, pose.turn)
-        shade = np.minimum(diffuse.mean(1), 1.0)
-        albedo = eye_colour(self.eyes, outwards, gaze, pose.turn[:, 1])
-        return albedo * diffuse + eye_highlight(self.light, outwards, gaze, unit(self.camera - centre), shade)
-
-    def _compose(self, seen: Fragments, colours: list[np.ndarray], number: int) -> Float32[np.ndarray, "s s 3"]:
-        """Person over background, averaged over the points of every pixel."""
-        layers = []
-        for values in (*colours, np.float32(1.0)):
-            canvas = np.zeros(self.side * self.side, np.float32)
-            canvas[seen.pixel] = values
-            layers.append(cv2.resize(canvas.reshape(self.side, -1), (self.size, self.size), interpolation=cv2.INTER_AREA))
-        behind = self._behind(number)
-        behind *= (1.0 - layers[3])[..., None]
-        behind += cv2.merge(layers[:3])
-        return behind
-
-    def _behind(self, number: int) -> Float32[np.ndarray, "s s 3"]:
-        right, down = background.sway(self.scene.background, number)
-        n, span = self.canvas.shape[0], background.SPAN
-        scale = n / span * (1.0 + 2.0 * self.margin) / self.size
-        start = n * (0.5 - (0.5 + self.margin) / span)
-        move = np.array([[scale, 0.0, start - right * n / span], [0.0, scale, start - down * n / span]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(self.canvas, move, (self.size, self.size), flags=flags, borderMode=cv2.BORDER_REFLECT)
-
-
-def _posed(
-    of: Callable[[np.ndarray], np.ndarray],
-    shape: Shape,
-    lens: Lens,
-    framing: Framing,
-    controls: Float[np.ndarray, "t 14"],
-    units: Float[np.ndarray, "t 52"],
-) -> Float[np.ndarray, "t n 2"]:
-    """Points of the head in the picture: `of` takes them from a frame's vertices."""
-    middle, out = middle_of_eyes(shape), []
-    for row, weights in zip(np.asarray(controls, np.float64), units, strict=True):
-        points = of(express(shape, weights))
-        pose = Pose.from_controls(row, middle, framing.side)
-        out.append(project(pose.apply(points, np.ones(len(points), np.float32)), lens, framing)[:, :2])
-    return np.stack(out)
-
-
-def frame_clip(shape: Shape, lens: Lens, controls: Float[np.ndarray, "t 14"], units: Float[np.ndarray, "t 52"]) -> Framing:
-    """The square that `prepare` would cut out of a wider picture of the clip.
-
-    Shifts are fractions of its side, so it is found in two rounds.
+    body: see `Painter`.
     """
-    eyes, crop = middle_of_eyes(shape), CropSettings()
-    framing = Framing(middle=(float(eyes[0]), float(eyes[1])), side=_USUAL_SIDE, plane=float(eyes[2]))
-    for _ in range(2):
-        points = _posed(face_points, shape, lens, framing, controls, units)
-        framing = frame_boxes(*face_boxes(points), framing, crop)
-    return framing
+    framing = frame_clip(shape, scene.lens, controls, units)
+    middles, sides = face_boxes(in_picture(moved(face_points, shape, units), shape, scene.lens, framing, controls))
+    chosen = np.unique(np.linspace(0, len(controls) - 1, LOOKED_AT).round().astype(int))
+    painter = Painter(model, shape, scene, framing, _WIDE_SIZE, _WIDE, body)
+    off = []
+    for i, t in enumerate(chosen):
+        picture = painter.frame(express(shape, units[t]), controls[t], t)
+        for scale in _SCALES if len(chosen) < len(_SCALES) else (_SCALES[i % len(_SCALES)],):
+            found = _look(HaarDetector(), picture, scale)
+            if found is not None:
+                off.append([*(found[:2] - middles[t]) / sides[t], found[2] / sides[t]])
+    if not off:
+        return framing
+    x, y, larger = np.median(off, axis=0)
+    return frame_boxes(middles + sides[:, None] * (x, y), sides * larger, framing)
 
 
 def component_boxes(
-    model: Model,
-    shape: Shape,
-    scene: Scene,
-    controls: Float[np.ndarray, "t 14"],
-    units: Float[np.ndarray, "t 52"],
-    *,
-    framing: Framing | None = None,
+    model: Model, shape: Shape, scene: Scene, controls: Controls, units: Units, *, framing: Framing | None = None
 ) -> Float[np.ndarray, "t 2 4"]:
     """Boxes of (eyes with brows, mouth with chin), each (y0, x0, y1, x1) as fractions of the picture."""
-    framing = framing or frame_clip(shape, scene.lens, controls, units)
-    out = []
-    for part in (EYES_WITH_BROWS, MOUTH_WITH_CHIN):
-        points = _posed(lambda vertices, part=part: vertices[within(part)], shape, scene.lens, framing, controls, units)
-        low, high = points.min(axis=1) - _BOX_MARGIN, points.max(axis=1) + _BOX_MARGIN
-        out.append(np.concatenate([low[:, ::-1], high[:, ::-1]], axis=1))
-    return np.clip(np.stack(out, axis=1), 0.0, 1.0).astype(np.float32)
+    framing = framing or find_frame(model, shape, scene, controls, units)
+    parts = [within(EYES_WITH_BROWS), within(MOUTH_WITH_CHIN)]
+    points = moved(lambda vertices: vertices[np.concatenate(parts)], shape, units)
+    points = in_picture(points, shape, scene.lens, framing, controls)
+    boxes = []
+    for part in np.split(points, [len(parts[0])], axis=1):
+        low, high = part.min(axis=1) - _BOX_MARGIN, part.max(axis=1) + _BOX_MARGIN
+        boxes.append(np.concatenate([low[:, ::-1], high[:, ::-1]], axis=1))
+    return np.clip(np.stack(boxes, axis=1), 0.0, 1.0).astype(np.float32)
 
 
 def render(
     model: Model,
     shape: Shape,
     scene: Scene,
-    controls: Float[np.ndarray, "t 14"],
-    units: Float[np.ndarray, "t 52"],
+    controls: Controls,
+    units: Units,
     size: int,
     *,
     framing: Framing | None = None,
     margin: float = 0.0,
     first: int = 0,
+    body: Body | None = None,
 ) -> UInt8[np.ndarray, "t size size 3"]:
     """RGB frames of a person, one per row of controls (`xactor_jax.labels.CONTROLS`) and units (`UNITS`).
 
-    framing: of the whole clip, where the rows are only a part of it (`frame_clip`); otherwise worked out from the rows.
+    framing: of the whole clip, where the rows are only a part of it (`find_frame`); otherwise found from the rows.
     margin: how much more is shown on every side, in sides of the framed square.
     first: number of the first row's frame in the clip; noise and sway follow it.
+    body: see `Painter`.
     """
-    framing = framing or frame_clip(shape, scene.lens, controls, units)
-    painter = Painter(model, shape, scene, framing, size, margin)
+    framing = framing or find_frame(model, shape, scene, controls, units, body=body)
+    painter = Painter(model, shape, scene, framing, size, margin, body)
     frames = np.empty((len(controls), size, size, 3), np.uint8)
     for t, row in enumerate(np.asarray(controls, np.float64)):
         frames[t] = painter.frame(express(shape, units[t]), row, first + t)

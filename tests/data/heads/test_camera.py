@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.heads import camera
+from data.heads import camera, framing
 from data.heads.camera import Framing, Lens, Pose
 from xactor_jax.labels import CONTROLS
-from xactor_jax.media.crop import CropSettings, portrait_box
-from xactor_jax.media.faces import FaceBox
+from xactor_jax.media.crop import portrait_box
 from xactor_jax.media.track import median_face
 
 EYES = np.array([0.0, 7.3, 1.25])
@@ -68,11 +67,10 @@ def test_eyes_plane_is_seen_true_to_scale_and_near_things_larger(distance):
 
 def test_frame_is_the_crop_about_the_median_box(rng):
     middles, sides = rng.normal(0.5, 0.05, (9, 2)), rng.uniform(0.5, 0.6, 9)
-    framing = camera.frame_boxes(middles, sides, FRAMING, CropSettings())
+    got = framing.frame_boxes(middles, sides, FRAMING)
     boxes = np.c_[middles - sides[:, None] / 2, middles + sides[:, None] / 2]
     square = portrait_box(median_face(boxes), None)
     expected = np.array(square[:4]) * FRAMING.side
-    x, y = framing.middle[0] - FRAMING.middle[0] + FRAMING.side / 2, FRAMING.middle[1] - framing.middle[1] + FRAMING.side / 2
-    half = framing.side / 2
+    x, y = got.middle[0] - FRAMING.middle[0] + FRAMING.side / 2, FRAMING.middle[1] - got.middle[1] + FRAMING.side / 2
+    half = got.side / 2
     np.testing.assert_allclose([x - half, y - half, x + half, y + half], expected, atol=1e-9)
-    assert isinstance(square, FaceBox)

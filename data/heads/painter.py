@@ -1,0 +1,193 @@
+"""Draws frames of one clip: light on places of the mesh, what is seen on a grid of points, their colours, the average of them.
+
+Visibility is decided at `SUPERSAMPLING`² points a pixel; light is averaged over them before the tone curve.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+from data.heads import background, shadow
+from data.heads.camera import Framing, Pose, project
+from data.heads.framing import middle_of_eyes
+from data.heads.light import Colours, brightened, brightness, unit
+from data.heads.model import Model
+from data.heads.raster import Fragments, interpolate, rasterise
+from data.heads.scene import Scene
+from data.heads.sensor import develop
+from data.heads.shading import Eyes, eye_colour, eye_highlight, linear, lit
+from data.heads.shape import Shape
+from data.heads.stage import Atlas, Body, EyeBall, make_body, shadow_box
+from xactor_jax.labels import CONTROLS
+
+SUPERSAMPLING = 2
+
+LOOK = np.radians(28.0)
+"""How far eyes turn at gaze 1."""
+
+WELL_LIT = 0.75
+"""Light on a face of light skin (linear)."""
+
+GAZE_X, GAZE_Y = CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")
+
+Places = Float32[np.ndarray, "g 3"]
+
+_COVERAGE = np.array([32, 160, 224, 96], np.uint8)
+"""Opacities beyond which the points of a pixel are solid: a partly opaque texel covers that share of them."""
+
+
+def _gaze(row: Float[np.ndarray, "14"], turn: Float32[np.ndarray, "3 3"]) -> Float32[np.ndarray, "3"]:
+    """Direction of view in space: to the right and down in the head's own frame for gaze_x, gaze_y > 0."""
+    x, y = LOOK * row[GAZE_X], LOOK * row[GAZE_Y]
+    ahead = np.array([np.sin(x) * np.cos(y), -np.sin(y), np.cos(x) * np.cos(y)], np.float32)
+    return turn @ ahead
+
+
+def _texels(where: Float32[np.ndarray, "n 2"], side: int) -> np.ndarray:
+    """Places of texels in a flattened picture of `side`."""
+    at = np.clip(where * np.float32(side), 0.0, np.float32(side - 1)).astype(np.int32)
+    return (side - 1 - at[:, 1]) * np.int32(side) + at[:, 0]
+
+
+def _used(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of 0 … count - 1 occur, in rising order, and the place of every one of `numbers` among them."""
+    there = np.zeros(count, bool)
+    there[numbers] = True
+    some = np.flatnonzero(there)
+    place = np.empty(count, np.int32)
+    place[some] = np.arange(len(some), dtype=np.int32)
+    return some, np.take(place, numbers)
+
+
+class Painter:
+    """Draws frames of one clip of `size` pixels, with `margin` more on every side in sides of the framed square.
+
+    body: what `make_body` gives for model and shape, where it is already there.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        shape: Shape,
+        scene: Scene,
+        framing: Framing,
+        size: int,
+        margin: float = 0.0,
+        body: Body | None = None,
+    ):
+        self.scene, self.framing, self.size, self.margin = scene, framing, size, margin
+        self.side = SUPERSAMPLING * size
+        self.body = body or make_body(model, shape)
+        within = round(size / (1.0 + 2.0 * margin))
+        self.atlas = Atlas.of(model, within)
+        self.eyes = Eyes(linear(model.iris), linear(model.sclera))
+        self.middle = middle_of_eyes(shape)
+        self.canvas = np.square(background.draw(scene.background, within)) * np.float32(scene.background.gain)
+        self.light = brightened(scene.light, self._exposure() / brightness(scene.light))
+        self.camera = np.array([*framing.middle, framing.plane + scene.lens.distance], np.float32)
+
+    def _exposure(self) -> float:
+        """Light for which the face comes out well; cameras meet dark skin half way."""
+        colour = self.atlas.colour
+        face = np.take(colour.reshape(-1, 4), _texels(self.body.uv[self.body.face], colour.shape[0]), axis=0)
+        albedo = float((face[:, :3] @ np.array([0.2126, 0.7152, 0.0722])).mean())
+        return WELL_LIT * (0.4 / max(albedo, 0.01)) ** 0.35
+
+    def frame(
+        self, vertices: Float32[np.ndarray, "v 3"], row: Float[np.ndarray, "14"], number: int
+    ) -> UInt8[np.ndarray, "s s 3"]:
+        """The picture of one frame."""
+        body = self.body
+        pose = Pose.from_controls(row, self.middle, self.framing.side)
+        points = pose.apply(body.places(vertices), body.share)
+        picture = self._pixels(project(points, self.scene.lens, self.framing))
+        seen = rasterise(picture, body.faces, self.side, body.two_sided, body.cut, lambda f: self._solid(picture, f))
+        colours = self._colours(picture, points, pose, row, seen)
+        light = self._compose(seen, colours, number)
+        rng = np.random.default_rng([self.scene.noise, number])
+        return develop(light, self.scene.sensor, rng)
+
+    def _pixels(self, picture: Float32[np.ndarray, "g 3"]) -> Float32[np.ndarray, "g 3"]:
+        scale = np.float32(self.side / (1.0 + 2.0 * self.margin))
+        picture[:, :2] = (picture[:, :2] + np.float32(self.margin)) * scale
+        return picture
+
+    def _solid(self, picture: Float32[np.ndarray, "g 3"], fragments: Fragments) -> Bool[np.ndarray, "n"]:
+        some, among = _used(fragments.triangle, len(self.body.faces))
+        uv = [np.take(self.body.uv, corner, axis=0) for corner in np.take(self.body.corners, some, axis=0).T]
+        uv = interpolate(picture, self.body.faces[some], uv, fragments._replace(triangle=among), self.side)
+        alpha = self.atlas.alpha
+        opacity = np.take(alpha.ravel(), _texels(uv, alpha.shape[0]))
+        row, column = np.divmod(fragments.pixel, np.int32(self.side))
+        place = (row & 1) * 2 + (column & 1) + (fragments.triangle >> 1)
+        return opacity > np.take(_COVERAGE, place & 3)
+
+    def _colours(self, picture: Places, points: Places, pose: Pose, row: np.ndarray, seen: Fragments) -> list[np.ndarray]:
+        """Equation 1 of shading.py at the fragments: red, green and blue [n] each."""
+        body = self.body
+        some, among = _used(seen.triangle, len(body.faces))
+        faces, corners = np.take(body.faces, some, axis=0), np.take(body.corners, some, axis=0)
+        places, face_places = _used(faces.ravel(), len(points))
+        light = np.concatenate(self._lit(points, pose, places), axis=1)
+        light_at = lambda i: np.take(light, face_places[i::3], axis=0)
+        values = [np.concatenate([np.take(body.uv, corners[:, i], axis=0), light_at(i)], axis=1) for i in range(3)]
+        at = interpolate(picture, faces, values, seen._replace(triangle=among), self.side)
+        colour = self.atlas.colour
+        paint = np.take(colour.reshape(-1, 4), _texels(at, colour.shape[0]), axis=0)
+        out = [paint[:, i] * at[:, 2 + i] + paint[:, 3] * at[:, 5 + i] for i in range(3)]
+        for number, ball in enumerate(body.balls):
+            mine = np.flatnonzero(np.take(body.ball, seen.triangle) == number)
+            eye = self._eye(ball, picture, points, pose, row, seen.of(mine), at[mine, 2:5])
+            for channel, value in zip(out, eye.T, strict=True):
+                channel[mine] = value
+        return out
+
+    def _lit(self, points: Places, pose: Pose, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(diffuse light, highlights) at some of the places."""
+        body, light = self.body, self.light
+        normals = body.normals(points)
+        lifted = np.take(points + shadow.LIFT * normals, places, axis=0)
+        box = shadow_box(pose.apply(self.middle[None], np.ones(1, np.float32))[0])
+        # the whole body throws shadows, only what is seen receives them
+        shares = [shadow.reached(lifted, points, body.casters, light.key.direction, light.key.size, box)]
+        shares += [np.take(body.openness.towards(np.asarray(lamp.direction) @ pose.turn), places) for lamp in light.others]
+        normals = np.take(normals, places, axis=0)
+        surfaces = body.surfaces.of(places)
+        normals[surfaces.turning & (normals[:, 2] < 0)] *= -1.0
+        return lit(surfaces, light, np.take(points, places, axis=0), normals, self.camera, shares)
+
+    def _eye(
+        self, ball: EyeBall, picture: Places, points: Places, pose: Pose, row: np.ndarray, seen: Fragments, diffuse: Colours
+    ):
+        """Colours of fragments on an eyeball."""
+        some, among = _used(seen.triangle, len(self.body.faces))
+        faces = self.body.faces[some]
+        at = interpolate(picture, faces, [points[faces[:, i]] for i in range(3)], seen._replace(triangle=among), self.side)
+        centre = pose.apply(ball.centre[None], np.ones(1, np.float32))[0]
+        outwards, gaze = unit(at - centre), _gaze(row, pose.turn)
+        shade = np.minimum(diffuse.mean(1), 1.0)
+        albedo = eye_colour(self.eyes, outwards, gaze, pose.turn[:, 1])
+        return albedo * diffuse + eye_highlight(self.light, outwards, gaze, unit(self.camera - centre), shade)
+
+    def _compose(self, seen: Fragments, colours: list[np.ndarray], number: int) -> Float32[np.ndarray, "s s 3"]:
+        """Person over background, averaged over the points of every pixel."""
+        layers = []
+        for values in (*colours, np.float32(1.0)):
+            canvas = np.zeros(self.side * self.side, np.float32)
+            canvas[seen.pixel] = values
+            layers.append(cv2.resize(canvas.reshape(self.side, -1), (self.size, self.size), interpolation=cv2.INTER_AREA))
+        behind = self._behind(number)
+        behind *= (1.0 - layers[3])[..., None]
+        behind += cv2.merge(layers[:3])
+        return behind
+
+    def _behind(self, number: int) -> Float32[np.ndarray, "s s 3"]:
+        right, down = background.sway(self.scene.background, number)
+        n, span = self.canvas.shape[0], background.SPAN
+        scale = n / span * (1.0 + 2.0 * self.margin) / self.size
+        start = n * (0.5 - (0.5 + self.margin) / span)
+        move = np.array([[scale, 0.0, start - right * n / span], [0.0, scale, start - down * n / span]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(self.canvas, move, (self.size, self.size), flags=flags, borderMode=cv2.BORDER_REFLECT)
