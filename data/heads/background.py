@@ -40,7 +40,7 @@ def make_background(rng: np.random.Generator) -> Background:
     return Background(
         kind=kind,
         seed=int(rng.integers(2**31)),
-        blur=max(blur, 0.02) if kind == "bokeh" else blur,
+        blur=max(blur, {"bokeh": 0.02, "outdoors": 0.008}.get(kind, 0.0)),
         gain=float(np.exp(rng.normal(-0.1, 0.35))),
         sway=float(rng.uniform(0.002, 0.012)) if rng.uniform() < 0.35 else 0.0,
     )
@@ -51,8 +51,11 @@ def _hsv(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def _muted(rng: np.random.Generator, low: float = 0.2, high: float = 0.85) -> np.ndarray:
-    """A colour of walls and furniture."""
-    return _hsv(rng.choice((rng.normal(0.09, 0.04), rng.uniform())), rng.beta(1.2, 3.0), rng.uniform(low, high))
+    """A colour of walls and furniture: mostly warm or bluish greys, seldom something bright."""
+    hue, most = ((rng.normal(0.09, 0.03), 0.5), (rng.normal(0.58, 0.05), 0.45), (rng.uniform(), 0.6))[
+        rng.choice(3, p=(0.6, 0.22, 0.18))
+    ]
+    return _hsv(hue, most * rng.beta(1.2, 2.5), rng.uniform(low, high))
 
 
 def _gradient(n: int, corners: np.ndarray) -> Canvas:
@@ -77,7 +80,7 @@ def _box(canvas: Canvas, rect: tuple[float, float, float, float], colour: np.nda
 
 
 def _studio(rng: np.random.Generator, n: int) -> Canvas:
-    colour = _muted(rng, 0.05, 0.95)
+    colour = _hsv(rng.uniform(), rng.beta(1.0, 5.0), rng.uniform(0.05, 0.95))
     axis = np.linspace(-1.0, 1.0, n, dtype=np.float32)
     x, y = axis[None] - rng.uniform(-0.4, 0.4), axis[:, None] - rng.uniform(-0.5, 0.3)
     glow = np.exp(-(x * x + y * y) / rng.uniform(0.2, 1.2))[..., None]
@@ -145,7 +148,7 @@ def _shelf(rng: np.random.Generator, canvas: Canvas) -> None:
         while x < x1 - 0.02:
             w = rng.uniform(0.008, 0.035)
             if rng.uniform() < 0.8:
-                book = _hsv(rng.uniform(), rng.uniform(0.1, 0.75), rng.uniform(0.15, 0.85))
+                book = _hsv(rng.uniform(), rng.uniform(0.05, 0.6), rng.uniform(0.1, 0.85))
                 _box(canvas, (x, bottom - step * rng.uniform(0.5, 0.88), min(x + w, x1), bottom), book)
             x += w
         _box(canvas, (x0, bottom - 0.008, x1, bottom + 0.008), wood)
@@ -283,12 +286,16 @@ def _street(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
 
 
 def _foliage(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
-    n, hue, low = canvas.shape[0], rng.normal(0.26, 0.04), rng.uniform(0.1, min(0.6, horizon))
-    for _ in range(rng.integers(150, 420)):
-        middle = np.array([rng.uniform(-0.05, 1.05), low + rng.uniform() * (min(horizon + 0.15, 1.0) - low)])
-        axes = rng.uniform(0.01, 0.06, 2)
-        leaf = _hsv(hue + 0.03 * rng.normal(), rng.uniform(0.25, 0.8), rng.uniform(0.06, 0.75))
-        _ellipse(canvas, middle * n, axes * n, rng.uniform(0, 180), leaf)
+    """Leaves in clumps, dark ones first and far away, bright and large ones last."""
+    n, hue, low = canvas.shape[0], rng.normal(0.24, 0.035), rng.uniform(0.0, min(0.5, horizon))
+    bottom, saturation = min(horizon + 0.15, 1.0), rng.uniform(0.3, 0.65)
+    clumps = np.stack([rng.uniform(-0.05, 1.05, 40), low + rng.uniform(size=40) * (bottom - low)], axis=1)
+    count = rng.integers(700, 1400)
+    for i in range(count):
+        middle = clumps[rng.integers(len(clumps))] + rng.normal(0.0, 0.06, 2)
+        bright = rng.uniform(0.04, 0.25) + 0.45 * (i / count) * rng.uniform()
+        leaf = _hsv(hue + 0.02 * rng.normal(), saturation * rng.uniform(0.6, 1.2), bright)
+        _ellipse(canvas, middle * n, rng.uniform(0.004, 0.02, 2) * n, rng.uniform(0, 180), leaf)
 
 
 _DRAW = {"studio": _studio, "wall": _wall, "room": _room, "bokeh": _bokeh, "outdoors": _outdoors, "window": _window}

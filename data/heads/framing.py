@@ -37,6 +37,9 @@ NOSE: Box = ((0.0, 0.1), (6.8, 7.0), (1.5, 2.0))
 USUAL_SIDE = 2.45
 """Of a framed square, decimetres; where the search for it begins."""
 
+MEDIAN_OF = 28
+"""Most frames of a clip whose median box is framed."""
+
 Controls, Units = Float[np.ndarray, "t 14"], Float[np.ndarray, "t 52"]
 
 
@@ -98,10 +101,22 @@ def in_picture(
     return np.stack([project(pose.apply(p, whole), lens, framing)[:, :2] for pose, p in zip(poses, points, strict=True)])
 
 
+def some_of(frames: int, count: int) -> Int[np.ndarray, "n"]:
+    """At most `count` frames, evenly over the clip from its first to its last."""
+    return np.unique(np.linspace(0, frames - 1, count).round().astype(int))
+
+
 def frame_clip(shape: Shape, lens: Lens, controls: Controls, units: Units) -> Framing:
-    """The predicted square. Shifts are fractions of its side, so it is found in two rounds."""
-    eyes, points = middle_of_eyes(shape), moved(face_points, shape, units)
+    """The predicted square, from some of the frames. Shifts are fractions of its side, so it is found in two rounds."""
+    return predict(shape, lens, controls, units)[0]
+
+
+def predict(shape: Shape, lens: Lens, controls: Controls, units: Units) -> tuple[Framing, np.ndarray, np.ndarray, np.ndarray]:
+    """(`frame_clip`, the frames it is found from, middles and sides of their boxes as fractions of the square)."""
+    frames = some_of(len(controls), MEDIAN_OF)
+    eyes, points = middle_of_eyes(shape), moved(face_points, shape, units[frames])
     framing = Framing(middle=(float(eyes[0]), float(eyes[1])), side=USUAL_SIDE, plane=float(eyes[2]))
+    boxes = lambda: face_boxes(in_picture(points, shape, lens, framing, controls[frames]))
     for _ in range(2):
-        framing = frame_boxes(*face_boxes(in_picture(points, shape, lens, framing, controls)), framing)
-    return framing
+        framing = frame_boxes(*boxes(), framing)
+    return framing, frames, *boxes()

@@ -136,7 +136,7 @@ def _key(rng: np.random.Generator) -> Lamp:
 def _fill(rng: np.random.Generator, key: Lamp) -> Lamp:
     side = -np.sign(key.direction[0]) or 1.0
     return _lamp(
-        _direction(side * rng.uniform(20.0, 80.0), rng.uniform(-15.0, 35.0)), rng.uniform(0.03, 0.4) * _white(rng, 0.5), 0.6
+        _direction(side * rng.uniform(20.0, 80.0), rng.uniform(-15.0, 35.0)), rng.uniform(0.02, 0.3) * _white(rng, 0.5), 0.6
     )
 
 
@@ -148,7 +148,7 @@ def _rim(rng: np.random.Generator) -> Lamp:
 
 
 def _surroundings(rng: np.random.Generator) -> tuple[tuple[float, float, float], ...]:
-    level = rng.uniform(0.16, 0.55)
+    level = rng.uniform(0.1, 0.4)
     white = _white(rng, 0.4)
     gain = np.array([rng.uniform(0.5, 1.4), rng.uniform(0.5, 1.4), rng.uniform(0.9, 1.7), rng.uniform(0.3, 0.8), 1.0, 0.7])
     sides = level * gain[:, None] * white * np.stack([_tint(rng, rng.uniform(), rng.uniform(0.0, 0.18)) for _ in gain])

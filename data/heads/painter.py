@@ -1,6 +1,6 @@
 """Draws frames of one clip: light on places of the mesh, what is seen on a grid of points, their colours, the average of them.
 
-Visibility is decided at `SUPERSAMPLING`² points a pixel; light is averaged over them before the tone curve.
+Visibility is decided at `SUPERSAMPLING`² points of a pixel; light is averaged over them before the tone curve.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUPERSAMPLING = 2
 LOOK = np.radians(28.0)
 """How far eyes turn at gaze 1."""
 
-WELL_LIT = 0.75
+WELL_LIT = 0.64
 """Light on a face of light skin (linear)."""
 
 GAZE_X, GAZE_Y = CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")
@@ -65,6 +65,7 @@ class Painter:
     """Draws frames of one clip of `size` pixels, with `margin` more on every side in sides of the framed square.
 
     body: what `make_body` gives for model and shape, where it is already there.
+    points: along either side of a pixel, at which is looked for what is seen.
     """
 
     def __init__(
@@ -76,9 +77,10 @@ class Painter:
         size: int,
         margin: float = 0.0,
         body: Body | None = None,
+        points: int = SUPERSAMPLING,
     ):
         self.scene, self.framing, self.size, self.margin = scene, framing, size, margin
-        self.side = SUPERSAMPLING * size
+        self.side = points * size
         self.body = body or make_body(model, shape)
         within = round(size / (1.0 + 2.0 * margin))
         self.atlas = Atlas.of(model, within)

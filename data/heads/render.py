@@ -5,6 +5,8 @@ Frames do not depend on each other, but all are framed by one square, the one th
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -15,12 +17,11 @@ from data.heads.framing import (
     MOUTH_WITH_CHIN,
     Controls,
     Units,
-    face_boxes,
-    face_points,
     frame_boxes,
-    frame_clip,
     in_picture,
     moved,
+    predict,
+    some_of,
     within,
 )
 from data.heads.model import Model
@@ -30,7 +31,7 @@ from data.heads.shape import Shape, express
 from data.heads.stage import Body
 from xactor_jax.media.faces import FaceDetector, HaarDetector
 
-LOOKED_AT = 6
+LOOKED_AT = 10
 """Frames of a clip in which the detector is asked."""
 
 _WIDE, _WIDE_SIZE = 0.4, 200
@@ -55,21 +56,19 @@ def _look(detector: FaceDetector, picture: UInt8[np.ndarray, "s s 3"], scale: fl
 def find_frame(
     model: Model, shape: Shape, scene: Scene, controls: Controls, units: Units, *, body: Body | None = None
 ) -> Framing:
-    """The square that `prepare` cuts out of a wider picture of the clip: `frame_clip`, put right by what its detector finds.
+    """The square that `prepare` cuts out of a wider picture of the clip: the predicted one, put right by what its detector finds.
 
     body: see `Painter`.
     """
-    framing = frame_clip(shape, scene.lens, controls, units)
-    middles, sides = face_boxes(in_picture(moved(face_points, shape, units), shape, scene.lens, framing, controls))
-    chosen = np.unique(np.linspace(0, len(controls) - 1, LOOKED_AT).round().astype(int))
-    painter = Painter(model, shape, scene, framing, _WIDE_SIZE, _WIDE, body)
-    off = []
-    for i, t in enumerate(chosen):
-        picture = painter.frame(express(shape, units[t]), controls[t], t)
-        for scale in _SCALES if len(chosen) < len(_SCALES) else (_SCALES[i % len(_SCALES)],):
-            found = _look(HaarDetector(), picture, scale)
-            if found is not None:
-                off.append([*(found[:2] - middles[t]) / sides[t], found[2] / sides[t]])
+    framing, frames, middles, sides = predict(shape, scene.lens, controls, units)
+    painter = Painter(model, shape, scene, framing, _WIDE_SIZE, _WIDE, body, points=1)
+    chosen, off = some_of(len(frames), LOOKED_AT), []
+    looks = np.resize(chosen, max(len(chosen), len(_SCALES)))
+    for place, scale in zip(looks, itertools.cycle(_SCALES), strict=False):
+        t = frames[place]
+        found = _look(HaarDetector(), painter.frame(express(shape, units[t]), controls[t], t), scale)
+        if found is not None:
+            off.append([*(found[:2] - middles[place]) / sides[place], found[2] / sides[place]])
     if not off:
         return framing
     x, y, larger = np.median(off, axis=0)

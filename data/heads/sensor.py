@@ -99,7 +99,7 @@ def make_sensor(rng: np.random.Generator) -> Sensor:
         contrast=float(rng.uniform(0.5, 1.0)),
         blur=float(rng.choice((0.0, rng.uniform(0.001, 0.004), rng.uniform(0.004, 0.008)), p=(0.35, 0.5, 0.15))),
         vignette=float(rng.uniform(0.0, 0.3)),
-        noise=float(rng.choice((0.0, rng.uniform(0.003, 0.010), rng.uniform(0.010, 0.03)), p=(0.2, 0.62, 0.18))),
+        noise=float(rng.choice((0.0, rng.uniform(0.001, 0.005), rng.uniform(0.005, 0.013)), p=(0.25, 0.6, 0.15))),
         grain=float(rng.uniform(0.3, 0.9)),
         quality=int(rng.integers(45, 96)) if rng.uniform() < 0.35 else None,
     )

@@ -26,6 +26,9 @@ TEXELS = 4
 _OPEN_JAW = 0.35
 """Of the pose in which openness to the surroundings is worked out, so that the inside of the lips is dark but not black."""
 
+_DARKER = 1.25
+"""Power of the openness: light thrown from skin to skin, which would fill creases, is less than the surroundings' own."""
+
 _CASTS = ("skin", "hair", "cloth", "frame")
 """Kinds whose triangles cast shadows."""
 
@@ -174,7 +177,9 @@ def make_body(model: Model, shape: Shape) -> Body:
     opened = express(shape, _open_units())[vertex_of] + offset
     openness = shadow.openness(opened, normals(opened), casters, shadow_box(eyes))
     inside = mouth_light(model, rest)
-    surfaces = Surfaces(*materials_at(model, len(first)), np.where(inside < 1, inside, openness.whole).astype(np.float32))
+    surfaces = Surfaces(
+        *materials_at(model, len(first)), np.where(inside < 1, inside, openness.whole**_DARKER).astype(np.float32)
+    )
     flag = lambda name: np.array([getattr(material, name) for material in MATERIALS.values()])[model.material]
     return Body(
         vertex_of=vertex_of,

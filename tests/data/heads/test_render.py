@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from data.heads import background, light, sensor, shadow
+from data.heads.framing import frame_clip
 from data.heads.model import make_model
-from data.heads.render import component_boxes, find_frame, frame_clip, render
+from data.heads.render import component_boxes, find_frame, render
 from data.heads.scene import make_scene
 from data.heads.shape import make_shape
 from xactor_jax.labels import CONTROLS, UNITS
