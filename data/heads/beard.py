@@ -8,13 +8,16 @@ from jaxtyping import Float, Float32
 
 from data.heads import brush, regions
 from data.heads.atlas import BEARD
-from data.heads.meridians import CHIN, COLUMNS, STEPS, skin_at, turns
+from data.heads.meridians import CHIN, COLUMNS, STEPS, skin_at
 from data.heads.pieces import Picture, Piece, sheet
 from data.heads.regions import MOUTH, smoothstep
 from data.heads.strands import colours, shine, strand_noise
 from data.heads.traits import GREY, Colour, Traits, mix
 
 ROWS = 22
+COLUMNS_USED = slice(9, 40)
+"""Meridians about the face."""
+
 LENGTHS = {"moustache": 0.035, "goatee": 0.06, "short": 0.035, "full": 0.1}
 """Decimetres off the skin of the beards that are more than a shadow."""
 
@@ -41,10 +44,10 @@ def _picture(rng: np.random.Generator, traits: Traits, base: Float32[np.ndarray,
     place = cv2.resize(share.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
     x, y, z = np.moveaxis(large, -1, 0)
     strand = np.arctan2(x, z - 0.5) * 0.9 + 0.012 * brush.noise(rng, x.shape, (12, 24))
-    noise = strand_noise(rng, strand + 20.0, 4.0 * (8.0 - y), 0.5)
+    noise = strand_noise(rng, strand + 20.0, 4.0 * (8.0 - y), 0.65)
     colour = beard_colour(traits)
     cover = {"short": 0.3, "full": 0.55, "moustache": 0.55, "goatee": 0.45}[traits.beard]
-    alpha = smoothstep(-0.5, 0.6, noise + 2.6 * (place * (0.5 + cover) - 0.62)) * smoothstep(0.02, 0.3, place)
+    alpha = smoothstep(-0.5, 0.8, noise + 2.8 * (place * (0.5 + cover) - 0.62)) * smoothstep(0.05, 0.5, place + 0.15 * noise)
     return Picture(BEARD, colours(colour, noise, np.full_like(noise, 0.6)), alpha, 0.7 * shine(colour, noise))
 
 
@@ -54,15 +57,14 @@ def make_beard(
     """Surface and picture of a beard; none for bare faces and mere stubble."""
     if traits.beard not in LENGTHS:
         return [], []
-    steps = np.broadcast_to(np.linspace(0, STEPS - 1, ROWS)[:, None], (ROWS, COLUMNS))
-    skin = skin_at(CHIN, vertices, steps)
-    share = (
-        zone(traits.beard, skin.base.reshape(-1, 3)).reshape(ROWS, COLUMNS)
-        * (np.abs(turns()) < 2.0)
-        * (skin.base[..., 2] > 0.4)
+    skin = skin_at(CHIN, vertices, np.broadcast_to(np.linspace(0, STEPS - 1, ROWS)[:, None], (ROWS, COLUMNS)))
+    points, base, out, vertex = (grid[:, COLUMNS_USED] for grid in (skin.points, skin.base, skin.out, skin.vertex))
+    share = zone(traits.beard, base.reshape(-1, 3)).reshape(base.shape[:2]) * (base[..., 2] > 0.4)
+    thick = LENGTHS[traits.beard] * share**1.5 * smoothstep(0.5, 0.95, base[..., 2])
+    thick = (
+        thick
+        * (1.0 + 0.2 * brush.noise(rng, share.shape, (10, 16)))
+        * np.interp(base[..., 1], [6.1, 6.3, 6.7], [1.2, 1.0, 0.6])
     )
-    rough = 1.0 + 0.2 * brush.noise(rng, share.shape, (10, 24))
-    lift = 0.008 + LENGTHS[traits.beard] * share * rough * np.interp(skin.base[..., 1], [6.1, 6.3, 6.7], [1.2, 1.0, 0.6])
-    points = skin.points + skin.out * lift[..., None]
-    piece = sheet(points, skin.vertex, BEARD, "hair", keep=share > 0.03)
-    return [piece], [_picture(rng, traits, skin.base, share)]
+    piece = sheet(points + out * (0.008 + thick)[..., None], vertex, BEARD, "hair", keep=share > 0.03)
+    return [piece], [_picture(rng, traits, base, share)]

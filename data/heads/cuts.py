@@ -32,6 +32,7 @@ class Cut:
     coarse: float = 1.0  # width of strands
     tufts: bool = False  # locks break the outline
     fringed: bool = True  # a fringe is possible
+    braided: bool = False
     edge: float = 0.12  # depth of the thin hair along the hairline
 
 
@@ -64,7 +65,7 @@ CUTS: dict[str, Cut] = {
     "wavy": Cut(top=0.13, side=0.2, back=0.18, comb="side", length=1.8, wave=0.06, bumps=0.3),
     "bun": Cut(top=0.06, side=0.05, back=0.07, comb="back"),
     "ponytail": Cut(top=0.06, side=0.05, back=0.07, comb="back"),
-    "braids": Cut(fringed=False, top=0.06, side=0.05, back=0.06, comb="back", coarse=5.0),
+    "braids": Cut(fringed=False, top=0.06, side=0.05, back=0.06, comb="back", braided=True),
     "headscarf": Cut(fringed=False, roots=0.5),
     "beanie": Cut(fringed=False, top=0.02, side=0.03, back=0.05, roots=0.6),
 }

@@ -66,11 +66,11 @@ def _curve(points: list[tuple[float, float]], depth: float, count: int = 14) -> 
 def _age_lines(rng: np.random.Generator) -> list[tuple[np.ndarray, float, bool]]:
     """(line, strength, on both sides) of forehead, frown, eyes' corners, under the eyes, beside nose and mouth."""
     out = []
-    for height in (7.66, 7.75, 7.84):
+    for height in np.sort(rng.uniform(7.62, 7.88, rng.integers(2, 5))):
         wave = rng.uniform(-0.012, 0.012, 7)
-        x = np.linspace(-0.42, 0.42, 7) + rng.uniform(-0.06, 0.06)
+        x = np.linspace(-1, 1, 7) * rng.uniform(0.16, 0.45) + rng.uniform(-0.12, 0.12)
         line = [(a, height + rng.uniform(-0.01, 0.01) + b - 0.12 * a * a) for a, b in zip(x, wave, strict=True)]
-        out.append((_curve(line, 1.38, 24), rng.uniform(0.4, 0.8), False))
+        out.append((_curve(line, 1.4, 24), rng.uniform(0.2, 0.65), False))
     out.append((_curve([(0.055, 7.43), (0.06, 7.5), (0.07, 7.56)], 1.45), rng.uniform(0.2, 0.8), True))
     for lift in (0.075, 0.025, -0.03):
         out.append((_curve([(0.5, 7.27 + 0.3 * lift), (0.56, 7.27 + lift), (0.61, 7.27 + 1.6 * lift)], 1.18), 0.5, True))
@@ -109,7 +109,7 @@ def freckles(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np
 
 
 def moles(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.ndarray, "h w"]:
-    """A few dark dots anywhere, rarely a birthmark; scars are pale and drawn by `scar`."""
+    """A few dark dots anywhere, rarely a birthmark."""
     canvas = np.zeros(shape, np.uint8)
     for x, y in locate(np.stack([rng.uniform(-1.1, 1.1, traits.moles), rng.uniform(6.25, 7.8, traits.moles)], axis=-1)):
         radius = round(16 * rng.uniform(0.8, 2.2))
@@ -119,3 +119,14 @@ def moles(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.nd
         size = rng.uniform(8, 26, 2)
         cv2.ellipse(canvas, ((float(x), float(y)), (float(size[0]), float(size[1])), float(rng.uniform(0, 180))), 60.0, -1)
     return cv2.GaussianBlur(canvas, (0, 0), 0.9)
+
+
+def scar(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.ndarray, "h w"]:
+    """A thin pale line somewhere on brow, cheek or chin."""
+    canvas = np.zeros(shape, np.uint8)
+    if not traits.scar:
+        return canvas
+    start, turn = np.array([rng.uniform(-0.8, 0.8), rng.uniform(6.3, 7.7)]), rng.uniform(0, np.pi)
+    steps = np.linspace(0.0, rng.uniform(0.1, 0.3), 8)[:, None]
+    line = start + steps * (np.cos(turn), np.sin(turn)) + 0.02 * np.sin(15.0 * steps) * (1.0, 0.0)
+    return cv2.GaussianBlur(strokes(canvas, locate(line)[None], np.array([230.0])), (0, 0), 0.9)

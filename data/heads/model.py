@@ -22,9 +22,9 @@ from data.heads.hair import make_hair
 from data.heads.headwear import make_headwear
 from data.heads.lashes import lower_lashes, paint_lashes
 from data.heads.mesh import PARTS, load_mesh
-from data.heads.mouth import paint_mouth
+from data.heads.mouth import BITE, gums, paint_mouth
 from data.heads.pieces import Picture, Piece
-from data.heads.regions import above_hairline, socket_faces
+from data.heads.regions import above_hairline, mouth_inside, socket_faces
 from data.heads.skin import Painted, paint_skin
 from data.heads.traits import Traits, draw_traits
 
@@ -98,6 +98,9 @@ class Model:
     sclera: Colour
 
 
+MOUTH_NARROWED = 0.2
+"""Share of its way to the middle that the mouth's inside is drawn together."""
+
 _PART_MATERIAL = {
     "skin": "skin",
     "eye_left": "eye",
@@ -109,15 +112,27 @@ _PART_MATERIAL = {
 }
 
 
+def _narrowed_mouth(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 3"]:
+    """The vertices with the mouth's inside drawn together and gums drawn back, so that no expression pushes them through the skin."""
+    inside, depth = mouth_inside()
+    out = vertices.copy()
+    out[inside] += (vertices[inside].mean(0) - vertices[inside]) * (MOUTH_NARROWED * depth)[:, None]
+    for row in BITE:
+        gum, share = gums(row)
+        out[gum] += (vertices[gum].mean(0) - vertices[gum]) * (MOUTH_NARROWED * share)[:, None] * (1, 0, 1)
+    return out
+
+
 def _head(vertices: Float[np.ndarray, "v 3"], hidden: Bool[np.ndarray, "f"]) -> list[Piece]:
     """The mesh's own triangles, part by part, without those that nobody sees."""
-    mesh, uv, pieces = load_mesh(), load_atlas().uv, []
+    mesh, uv, points, pieces = load_mesh(), load_atlas().uv, _narrowed_mouth(vertices), []
     for part, material in _PART_MATERIAL.items():
         used, corner = np.unique(mesh.triangles[(mesh.part == PARTS.index(part)) & ~hidden], return_inverse=True)
         vertex, triangles = mesh.vertex_of[used], corner.reshape(-1, 3).astype(np.int32)
-        pieces.append(
-            Piece(points=vertices[vertex], vertex_of=vertex, group=vertex, triangles=triangles, uv=uv[used], material=material)
+        piece = Piece(
+            points=points[vertex], vertex_of=vertex, group=vertex, triangles=triangles, uv=uv[used], material=material
         )
+        pieces.append(piece)
     return pieces
 
 

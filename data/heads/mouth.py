@@ -7,7 +7,7 @@ from jaxtyping import Float32
 
 from data.heads import brush
 from data.heads.atlas import SIZE, load_atlas
-from data.heads.mesh import PARTS
+from data.heads.mesh import PARTS, load_mesh
 from data.heads.regions import smoothstep
 from data.heads.skin import Painted, over
 from data.heads.traits import Traits
@@ -19,8 +19,16 @@ _WIDTHS = np.array([0.088, 0.068, 0.077, 0.07, 0.068, 0.1, 0.1])
 _LOWER_WIDTHS = np.array([0.054, 0.058, 0.068, 0.07, 0.07, 0.11, 0.1])
 """Widths of teeth from the middle outwards, upper and lower."""
 
-_BITE = {"teeth_upper": (6.645, 6.775), "teeth_lower": (6.655, 6.55)}
+BITE = {"teeth_upper": (6.645, 6.775), "teeth_lower": (6.655, 6.55)}
 """Heights of the teeth's edges and of the gum, of each jaw at rest."""
+
+
+def gums(row: str) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices of a row of teeth, and which share of the gum's depth they lie at: 0 at the bite to 1."""
+    mesh = load_mesh()
+    mine = np.unique(mesh.faces[mesh.part == PARTS.index(row)])
+    edge, gum = BITE[row]
+    return mine, np.clip((mesh.vertices[mine, 1] - edge) / (gum - edge) - 0.4, 0.0, 1.0)
 
 
 def _part(name: str) -> tuple[np.ndarray, Float32[np.ndarray, "n 3"]]:
@@ -36,11 +44,11 @@ def _teeth(rng: np.random.Generator, traits: Traits, name: str) -> Painted:
     tooth = np.minimum(np.searchsorted(ends, along), len(ends) - 1)
     width = np.diff(ends, prepend=0.0)[tooth]
     across = 1.0 - (ends[tooth] - along) / width  # 0 to 1 over a tooth
-    edge, gum = _BITE[name]
+    edge, gum = BITE[name]
     rise = (p[:, 1] - edge) / (gum - edge)  # 0 at the bite to 1 at the gum
     middle = 2.0 * np.abs(across - 0.5)
     gap = smoothstep(0.82, 1.0, middle + 0.25 * (rise < 0.12))
-    age = np.array([0.95, 0.93, 0.87]) - np.array([0.08, 0.12, 0.2]) * np.clip(0.25 * traits.age + 0.25 * rng.uniform(), 0, 1)
+    age = np.array([0.94, 0.905, 0.83]) - np.array([0.08, 0.12, 0.2]) * np.clip(0.25 * traits.age + 0.25 * rng.uniform(), 0, 1)
     shade = 1.0 - 0.3 * gap - 0.08 * middle**2 - 0.06 * (tooth == 2)
     enamel = age * (1.0 + np.array([0.0, -0.04, -0.12]) * smoothstep(0.3, 1.0, rise)[:, None])
     colour = (enamel * shade[:, None]).astype(np.float32)
@@ -59,4 +67,4 @@ def _tongue(rng: np.random.Generator) -> Painted:
 
 def paint_mouth(rng: np.random.Generator, traits: Traits) -> list[Painted]:
     """Colours of both rows of teeth and of the tongue."""
-    return [*(_teeth(rng, traits, name) for name in _BITE), _tongue(rng)]
+    return [*(_teeth(rng, traits, name) for name in BITE), _tongue(rng)]

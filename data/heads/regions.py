@@ -143,6 +143,15 @@ def _distance(point: np.ndarray, edge: np.ndarray) -> Float32[np.ndarray, "n"]:
     return cKDTree(edge).query(point, distance_upper_bound=0.3)[0].clip(max=9.0).astype(np.float32)
 
 
+def mouth_inside() -> tuple[Int32[np.ndarray, "m"], Float[np.ndarray, "m"]]:
+    """Vertices of the mouth's inner skin, and how far they lie behind the lips' edges: 0 at them to 1."""
+    mesh = load_mesh()
+    corners = np.unique(mesh.triangles[mesh.part == PARTS.index("skin")])
+    island = (mesh.uv[corners, 1] < 0.243) & (mesh.uv[corners, 0] > 0.5) & (mesh.uv[corners, 0] < 0.76)
+    inside = np.setdiff1d(mesh.vertex_of[corners[island]], mesh.vertex_of[corners[~island]])
+    return inside, smoothstep(0.02, 0.15, _distance(mesh.vertices[inside], _openings(mesh)[1]))
+
+
 def socket_faces(mesh: Mesh) -> Bool[np.ndarray, "f"]:
     """Faces of the skin behind the eyeballs."""
     place = mesh.uv[mesh.triangles].mean(1)

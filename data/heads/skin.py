@@ -159,6 +159,9 @@ def paint_skin(
     colour = np.exp(-sum(filters)) * np.array(skin_colour(traits.tone, traits.warmth), np.float32)
     _lips(rng, traits, on, canvas, colour)
     _stubble(rng, traits, on, canvas, colour)
+    over(
+        colour, np.array(skin_colour(0.8 * traits.tone, -1.0)) * 1.06, 0.55 * canvas.read(marks.scar(rng, traits, canvas.shape))
+    )
     _beard(traits, on, canvas, rng, colour)
     _makeup(traits, on, colour)
     _brows(rng, traits, canvas, colour)

@@ -64,6 +64,13 @@ def _curls(rng: np.random.Generator, shape: tuple[int, int], coarse: float) -> F
     return 0.35 * noise[0] + 0.55 * ridge + 0.5 * noise[2]
 
 
+def _braids(strand: np.ndarray, along: np.ndarray, noise: np.ndarray) -> Float32[np.ndarray, "h w"]:
+    """Braids close to the skin: rows with dark partings, and three strands that cross in them."""
+    across = (strand * 7.0) % 1.0 - 0.5
+    plait = np.cos(2 * np.pi * (along * 9.0 + 1.2 * np.abs(across)))
+    return (1.0 - 9.0 * across**2 * (across**2 > 0.1) - 3.0 * across**2 + 0.7 * plait + 0.3 * noise - 0.8).astype(np.float32)
+
+
 def _edge(mane: Mane, cut: Cut, box: Box, rows: int) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
     """Distance to the nearest end of the hair (hairline or tips), about in decimetres, and from the roots, of a picture's places."""
     hang, skull = hanging(mane, cut), np.broadcast_to(mane.down * 1.25, mane.base.shape[:2])
@@ -83,6 +90,7 @@ def paint_mane(
         along = np.concatenate([along, along[-1:] + np.linspace(0, cut.length, extra + 1)[1:, None]])
     noise = strand_noise(rng, _large(strand, box), _large(along, box), cut.coarse)
     noise = _curls(rng, noise.shape, cut.coarse) if cut.comb == "round" else noise
+    noise = _braids(_large(strand, box), _large(along, box), noise) if cut.braided else noise
     to_end, root = _edge(mane, cut, box, rows)
     hide = smoothstep(-0.45, 0.45, noise + 3.6 * (cover - 0.5)) if cover < 0.9 else np.ones_like(noise)
     alpha = hide * smoothstep(0.0, 1.0, to_end / (cut.edge * (1.0 + 2.0 * (root > 1.3))) + 0.42 * noise + 0.05)
