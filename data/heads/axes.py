@@ -37,7 +37,7 @@ SPREAD = {
     "eyebrows": 0.013,
     "eyes": 0.009,
     "forehead": 0.025,
-    "head": 0.035,
+    "head": 0.028,
     "mouth": 0.012,
     "neck": 0.03,
     "nose": 0.013,
@@ -52,6 +52,37 @@ DEVIATIONS = 2.5
 
 SIDES_DIFFER = 0.15
 """Standard deviation of a side's own weight, as a fraction of the axis's."""
+
+TENDENCIES = {
+    "cheek/cheek-bones-incr-decr": (-0.3, -0.3),
+    "cheek/cheek-volume-incr-decr": (-0.3, -0.5),
+    "chin/chin-height-incr-decr": (0.4, 0.0),
+    "chin/chin-prominent-incr-decr": (0.5, 0.0),
+    "chin/chin-triangle": (-0.5, 0.0),
+    "chin/chin-width-incr-decr": (0.7, 0.0),
+    "ears/ear-lobe-incr-decr": (0.2, 0.8),
+    "ears/ear-scale-incr-decr": (0.5, 0.5),
+    "eyebrows/eyebrows-trans-forward-backward": (0.8, 0.0),
+    "eyebrows/eyebrows-trans-up-down": (-0.7, -0.2),
+    "eyes/eye-bag-incr-decr": (0.0, 1.0),
+    "eyes/eye-corner2-up-down": (-0.4, -0.4),
+    "eyes/eye-eyefold-up-down": (-0.2, -0.8),
+    "eyes/eye-scale-incr-decr": (-0.7, -0.3),
+    "head/head-age-incr-decr": (0.0, 0.8),
+    "head/head-oval": (-0.6, 0.0),
+    "head/head-rectangular": (0.4, 0.0),
+    "head/head-square": (0.6, 0.0),
+    "mouth/mouth-laugh-lines-out-in": (0.0, 0.8),
+    "mouth/mouth-lowerlip-height-incr-decr": (-0.5, -0.6),
+    "mouth/mouth-scale-horiz-incr-decr": (0.3, 0.0),
+    "mouth/mouth-upperlip-height-incr-decr": (-0.5, -0.6),
+    "neck/neck-scale-horiz-incr-decr": (0.8, 0.0),
+    "nose/nose-hump-incr-decr": (0.4, 0.2),
+    "nose/nose-point-up-down": (-0.3, -0.4),
+    "nose/nose-scale-horiz-incr-decr": (0.4, 0.2),
+    "nose/nose-volume-incr-decr": (0.5, 0.3),
+}
+"""Axis → how many standard deviations men are up it from the middle (women down), and the oldest (the youngest down)."""
 
 UNUSED = (
     "macrodetails/",
@@ -74,12 +105,18 @@ class Axis:
     name: str
     up: tuple[str, ...]
     down: tuple[str, ...]
-    """Empty for an axis of one direction."""
+    """Empty where nothing undoes `up` but its own negative weight."""
 
     @property
     def sides(self) -> int:
         """1 or 2."""
         return len(self.up)
+
+    def along(self, place: float, side: int) -> tuple[str, float]:
+        """(Target, its weight) of a side for a place along the axis, of unit weight at -1 and 1."""
+        if place < 0.0 and self.down:
+            return self.down[side], -place
+        return self.up[side], place
 
 
 def _place(target: str) -> tuple[str, bool]:
@@ -110,12 +147,17 @@ def limits() -> Mapping[str, tuple[float, float]]:
     return {name: tuple(pair) for name, pair in json.loads((ASSETS / LIMITS).read_text()).items()}
 
 
-def deviation(folder: str, targets: tuple[str, ...]) -> float:
-    """Standard deviation of the weight of an axis in the direction of its `targets`."""
-    if not targets:
-        return 0.0
-    reach = max(float(np.linalg.norm(load_mesh().targets[name].delta, axis=1).max()) for name in targets)
-    return min(STRONGEST, SPREAD[folder] / reach)
+@functools.cache
+def deviation(target: str) -> float:
+    """Standard deviation among people of the weight of a target."""
+    reach = float(np.linalg.norm(load_mesh().targets[target].delta, axis=1).max())
+    return min(STRONGEST, SPREAD[target.split("/")[0]] / reach)
+
+
+def tendency(axis: Axis, male: float, age: float) -> float:
+    """Middle of people of a sex and an age, each 0..1, along an axis, in standard deviations."""
+    by_sex, by_age = TENDENCIES.get(axis.name, (0.0, 0.0))
+    return by_sex * (2.0 * male - 1.0) + by_age * (2.0 * age - 1.0)
 
 
 def weights(axis: Axis, along: float, sides: tuple[float, ...], limit: tuple[float, float]) -> dict[str, float]:
@@ -123,8 +165,6 @@ def weights(axis: Axis, along: float, sides: tuple[float, ...], limit: tuple[flo
     out = {}
     for side, own in enumerate(sides):
         place = float(np.clip(along + SIDES_DIFFER * own, -DEVIATIONS, DEVIATIONS))
-        targets = axis.up if place > 0.0 else axis.down
-        if targets:
-            weight = abs(place) * deviation(axis.name.split("/")[0], targets)
-            out[targets[side]] = min(weight, limit[int(place > 0.0)])
+        target, _ = axis.along(place, side)
+        out |= dict([axis.along(float(np.clip(place * deviation(target), -limit[0], limit[1])), side)])
     return out

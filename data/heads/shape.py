@@ -85,11 +85,12 @@ def macro_weights(race: tuple[float, ...], male: float, years: float, muscle: fl
     return out
 
 
-def local_weights(rng: np.random.Generator) -> list[dict[str, float]]:
+def local_weights(rng: np.random.Generator, male: float, age: float) -> list[dict[str, float]]:
     """Random weights of local shape targets, axis by axis, within the limits of the axes."""
     out = []
     for axis in axes.axes():
-        along, sides = rng.normal(), tuple(rng.normal(size=axis.sides).tolist())
+        along = axes.tendency(axis, male, age) + rng.normal()
+        sides = tuple(rng.normal(size=axis.sides).tolist())
         out.append(axes.weights(axis, along, sides, axes.limits()[axis.name]))
     return out
 
@@ -136,7 +137,7 @@ def make_shape(rng: np.random.Generator) -> Shape:
     male, age = float(rng.beta(SEX, SEX)), float(rng.beta(1.0, 1.4))
     weight, muscle = np.clip(rng.normal(0.5, BUILD, 2), 0.0, 1.0).tolist()
     years = YOUNGEST + age * (OLDEST - YOUNGEST)
-    vertices = fit(macro_weights(race, male, years, muscle, weight), local_weights(rng))
+    vertices = fit(macro_weights(race, male, years, muscle, weight), local_weights(rng, male, age))
     return Shape(vertices, race, male, age, weight, muscle, size(vertices))
 
 

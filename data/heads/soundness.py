@@ -19,10 +19,13 @@ from data.heads.mesh import PARTS, load_mesh
 from xactor_jax.labels import UNITS
 
 EXTREMES = (
+    {"eyeBlink": 1.0},
     {"jawOpen": 0.5, "mouthSmile": 1.0, "cheekSquint": 1.0},
     {"noseSneer": 1.0, "mouthUpperUp": 1.0, "browDown": 1.0, "eyeSquint": 1.0},
-    {"jawOpen": 1.0, "eyeWide": 1.0, "browInnerUp": 1.0, "browOuterUp": 1.0},
-    {"eyeBlink": 1.0, "cheekSquint": 1.0, "browDown": 1.0, "mouthPucker": 1.0},
+    {"jawOpen": 1.0, "mouthUpperUp": 0.6, "mouthLowerDown": 0.6, "eyeWide": 1.0, "browInnerUp": 1.0, "browOuterUp": 1.0},
+    {"jawOpen": 0.3, "mouthFunnel": 1.0},
+    {"mouthPucker": 1.0},
+    {"eyeBlink": 1.0, "eyeSquint": 1.0, "cheekSquint": 1.0, "browDown": 1.0, "mouthPucker": 1.0},
 )
 """Expressions in which a face is most likely to break, as weights of units; those of both sides without Left and Right."""
 

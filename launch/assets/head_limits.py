@@ -45,10 +45,12 @@ def whole(weights: dict[str, float], references: list[list[np.ndarray]]) -> bool
     return True
 
 
-def limit(targets: tuple[str, ...], references: list[list[np.ndarray]]) -> float:
-    """The largest of WEIGHTS for the targets of one direction of an axis, 0 for none."""
-    fits = (weight for weight in WEIGHTS if whole(dict.fromkeys(targets, weight), references))
-    return next(fits, 0.0) if targets else 0.0
+def limit(axis: axes.Axis, direction: float, references: list[list[np.ndarray]]) -> float:
+    """The largest of WEIGHTS in a direction, -1 or 1, of an axis, 0 for none."""
+    for weight in WEIGHTS:
+        if whole(dict(axis.along(direction * weight, side) for side in range(axis.sides)), references):
+            return weight
+    return 0.0
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def main() -> None:
     references = [faces(macro) for macro in people()]
     out = {}
     for axis in axes.axes():
-        out[axis.name] = [limit(axis.down, references), limit(axis.up, references)]
+        out[axis.name] = [limit(axis, direction, references) for direction in (-1.0, 1.0)]
         print(axis.name, *out[axis.name], flush=True)
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(pair)}" for name, pair in out.items())
     (axes.ASSETS / axes.LIMITS).write_text("{\n" + lines + "\n}\n")

