@@ -31,14 +31,23 @@ from data.heads.shape import Shape, express
 from data.heads.stage import Body
 from xactor_jax.media.faces import FaceDetector, HaarDetector
 
-LOOKED_AT = 10
+LOOKED_AT = 9
 """Frames of a clip in which the detector is asked."""
 
-_WIDE, _WIDE_SIZE = 0.4, 200
+_WIDE, _WIDE_SIZE = 0.3, 180
 """Margin and pixels of the pictures shown to it."""
+
+_SMALLEST = 0.25
+"""Side of the smallest face that is looked for in them; the face's own is about .39."""
 
 _SCALES = (1.0, 1.033, 1.066)
 """By which they are enlarged in turn: the detector tries sizes in steps of a tenth, so that one size alone misleads it."""
+
+_FARTHEST = 0.3
+"""Of a box that is found from the predicted one, in its sides, and of the logarithm of their ratio: others are no faces."""
+
+_SHARP = 0.99
+"""Boxes in larger and sharper pictures over those in these."""
 
 _BOX_MARGIN = 0.02
 """About the boxes of eyes and mouth, fractions of the picture."""
@@ -56,23 +65,25 @@ def _look(detector: FaceDetector, picture: UInt8[np.ndarray, "s s 3"], scale: fl
 def find_frame(
     model: Model, shape: Shape, scene: Scene, controls: Controls, units: Units, *, body: Body | None = None
 ) -> Framing:
-    """The square that `prepare` cuts out of a wider picture of the clip: the predicted one, put right by what its detector finds.
+    """The square that `prepare` cuts out of a wider picture of the clip.
 
-    body: see `Painter`.
+    The predicted one is put right by what the detector finds in some frames. body: see `Painter`.
     """
     framing, frames, middles, sides = predict(shape, scene.lens, controls, units)
     painter = Painter(model, shape, scene, framing, _WIDE_SIZE, _WIDE, body, points=1)
+    detector = HaarDetector(smallest=_SMALLEST)
     chosen, off = some_of(len(frames), LOOKED_AT), []
     looks = np.resize(chosen, max(len(chosen), len(_SCALES)))
     for place, scale in zip(looks, itertools.cycle(_SCALES), strict=False):
         t = frames[place]
-        found = _look(HaarDetector(), painter.frame(express(shape, units[t]), controls[t], t), scale)
+        found = _look(detector, painter.frame(express(shape, units[t]), controls[t], t), scale)
         if found is not None:
             off.append([*(found[:2] - middles[place]) / sides[place], found[2] / sides[place]])
+    off = [o for o in off if np.hypot(o[0], o[1]) < _FARTHEST and abs(np.log(o[2])) < _FARTHEST]
     if not off:
         return framing
     x, y, larger = np.median(off, axis=0)
-    return frame_boxes(middles + sides[:, None] * (x, y), sides * larger, framing)
+    return frame_boxes(middles + sides[:, None] * (x, y), sides * larger * _SHARP, framing)
 
 
 def component_boxes(
