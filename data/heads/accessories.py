@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from data.heads import brush
 from data.heads.atlas import PLAIN, Box
-from data.heads.mesh import PARTS, load_mesh
+from data.heads.mending import vertices_of
+from data.heads.mesh import load_mesh
 from data.heads.pieces import Picture, Piece, sheet
 from data.heads.traits import Colour, Traits
 
@@ -56,7 +57,7 @@ METALS: tuple[Colour, ...] = ((0.78, 0.62, 0.3), (0.75, 0.75, 0.77), (0.9, 0.88,
 def nearest(place: tuple[float, float, float], side: int = 1) -> int:
     """The vertex of the base mesh's skin that lies nearest to a place of the left (1) or right (-1) half."""
     mesh = load_mesh()
-    skin = np.unique(mesh.faces[mesh.part == PARTS.index("skin")])
+    skin = vertices_of("skin")
     return int(skin[np.argmin(np.linalg.norm(mesh.vertices[skin] - np.array(place) * (side, 1, 1), axis=1))])
 
 
@@ -66,14 +67,13 @@ def _rigid(points: Float[np.ndarray, "r c 3"], box: Box, vertex: int, *, ring: b
 
 def _front(vertices: Float[np.ndarray, "v 3"], eye: Float[np.ndarray, "3"], rim: Rim) -> float:
     """Depth of the spectacles' front at x = 0: just before brows, lids and cheeks, and before the nose's root."""
-    mesh = load_mesh()
-    skin = vertices[np.unique(mesh.faces[mesh.part == PARTS.index("skin")])]
+    skin = vertices[vertices_of("skin")]
     x, y = np.abs(skin[:, 0]), skin[:, 1] - eye[1]
     before = (x > 0.14) & (x < abs(eye[0]) + rim.width) & (y > -rim.height) & (y < rim.height)
     return float((skin[before, 2] + BOW * x[before] ** 2).max()) + 0.03
 
 
-def _rim(centre: np.ndarray, depth: float, rim: Rim, vertex: int, side: int) -> Piece:
+def _rim(centre: np.ndarray, depth: float, rim: Rim, vertex: int) -> Piece:
     """The ring about an eye: back and front of its outer, front and back of its inner edge."""
     angle = np.linspace(0.0, 2 * np.pi, 29)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -106,10 +106,10 @@ def _arm(vertices: np.ndarray, eye: np.ndarray, depth: float, rim: Rim, vertex: 
     x = abs(eye[0]) + rim.width + 0.6 * rim.thick
     start = np.array([x, eye[1] + 0.45 * rim.height, depth - BOW * x**2])
     ear, temple = (vertices[nearest(place, side)] * (side, 1, 1) for place in (EAR, TEMPLE))
-    ear = np.maximum(ear, (temple[0] + 0.03, ear[1], 0.0)) + (0.0, 0.03, 0.0)
+    ear = np.maximum(ear, (temple[0] + 0.03, ear[1] + 0.03, 0.0))
     share = np.linspace(0.0, 1.0, 7)[:, None]
     line = start + (ear - start) * share + np.array([0.05, 0.0, 0.0]) * np.sin(np.pi * share)
-    line = np.concatenate([line, ear + np.array([[-0.02, -0.12, -0.12]])])
+    line = np.vstack([line, ear - np.array([0.02, 0.12, 0.12])])
     half = np.array([0.0, 0.5 * rim.thick + 0.012, 0.0])
     rows = np.stack([line + half, line - half]) * (side, 1, 1)
     return _rigid(rows if side > 0 else rows[:, ::-1], FRAME, vertex)
@@ -117,10 +117,7 @@ def _arm(vertices: np.ndarray, eye: np.ndarray, depth: float, rim: Rim, vertex: 
 
 def _eyes(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "2 3"]:
     """Middles of the left and the right eyeball."""
-    mesh = load_mesh()
-    return np.stack(
-        [vertices[np.unique(mesh.faces[mesh.part == PARTS.index(name)])].mean(0) for name in ("eye_left", "eye_right")]
-    )
+    return np.stack([vertices[vertices_of(name)].mean(0) for name in ("eye_left", "eye_right")])
 
 
 def _glasses(traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> list[Piece]:
@@ -131,7 +128,7 @@ def _glasses(traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> list[Piece]:
     middle = np.array([1.07 * width, eyes[:, 1].mean() - 0.03, 0.0])
     depth, pieces = _front(vertices, middle, rim), []
     for side in (1, -1):
-        pieces.append(_rim(middle * (side, 1, 1), depth, rim, still, side))
+        pieces.append(_rim(middle * (side, 1, 1), depth, rim, still))
         pieces.append(_arm(vertices, middle, depth, rim, still, side))
     return [*pieces, _bridge(vertices, middle, depth, rim, still)]
 

@@ -1,7 +1,7 @@
 """One picture for all colours of a person: where each piece of the head's own texture lies in it, and what lies under a texel.
 
-Every part of the mesh has a chart of its own and a box here; the other boxes are free for hair and clothes. Texels know where on the head at rest they lie, so that painting is done in space and
-fits every shape.
+Every part of the mesh has a chart of its own and a box here; the other boxes are free for hair and clothes. Texels know
+where on the head at rest they lie, so that painting is done in space and fits every shape.
 """
 
 from __future__ import annotations

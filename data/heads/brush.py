@@ -19,7 +19,7 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, in
 def strokes(
     canvas: UInt8[np.ndarray, "h w"], lines: Float[np.ndarray, "n k 2"], strength: np.ndarray, width: int = 1
 ) -> UInt8[np.ndarray, "h w"]:
-    """Draw lines of texels (column, row) on the canvas, each with its strength 0 to 255; the stronger stays where they cross."""
+    """Lines of texels (column, row) on the canvas, each with its strength 0 to 255; where they cross, the stronger stays."""
     points = np.round(lines * (1 << _SHIFT)).astype(np.int32)
     for level in np.unique(np.round(strength / 16.0).astype(int)):  # a few grades, so that OpenCV is called seldom
         mine = list(points[np.round(strength / 16.0).astype(int) == level])

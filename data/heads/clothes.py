@@ -155,7 +155,7 @@ def hidden_faces(traits: Traits) -> Bool[np.ndarray, "f"]:
 
 
 def paint_cloth(rng: np.random.Generator, colour: Colour, pattern: str, skin: Skin | None, box: Box) -> Picture:
-    """Cloth with its pattern, weave and soft folds; darker at its upper edge, under the collar. skin: where it lies, for patterns."""
+    """Cloth with its pattern, weave and soft folds; darker under the collar. skin: where it lies, if it has a pattern."""
     shape = (box.height, box.width)
     shade = 1.0 + 0.05 * brush.noise(rng, shape, (6, 16)) + 0.03 * brush.noise(rng, shape, shape)
     down = np.linspace(0.0, 1.0, box.height)[:, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from jaxtyping import Bool
 
@@ -15,6 +17,7 @@ _HAIRS = 60.0
 """A decimetre of lid."""
 
 
+@functools.cache
 def lower_lashes() -> Bool[np.ndarray, "f"]:
     """Faces of the mesh's lower lashes: too fine to be seen."""
     mesh = load_mesh()

@@ -113,7 +113,7 @@ _PART_MATERIAL = {
 
 
 def _narrowed_mouth(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 3"]:
-    """The vertices with the mouth's inside drawn together and gums drawn back, so that no expression pushes them through the skin."""
+    """The vertices with the mouth's inside and the gums drawn together, lest an expression pushes them through the skin."""
     inside, depth = mouth_inside()
     out = vertices.copy()
     out[inside] += (vertices[inside].mean(0) - vertices[inside]) * (MOUTH_NARROWED * depth)[:, None]
@@ -177,7 +177,7 @@ def _paint(painted: Sequence[Painted], pictures: Sequence[Picture]) -> dict:
 def buried_faces(traits: Traits) -> Bool[np.ndarray, "f"]:
     """Faces of the mesh that nobody sees: far behind the lids, and scalp well inside hair that hides it."""
     mesh = load_mesh()
-    behind = socket_faces(mesh)
+    behind = socket_faces()
     cut = cut_of(traits)
     if traits.cut in WITHOUT_MANE or cut.cover < 0.9:
         return behind

@@ -7,6 +7,7 @@ from jaxtyping import Float32
 
 from data.heads import brush
 from data.heads.atlas import SIZE, load_atlas
+from data.heads.mending import vertices_of
 from data.heads.mesh import PARTS, load_mesh
 from data.heads.regions import smoothstep
 from data.heads.skin import Painted, over
@@ -26,7 +27,7 @@ BITE = {"teeth_upper": (6.645, 6.775), "teeth_lower": (6.655, 6.55)}
 def gums(row: str) -> tuple[np.ndarray, np.ndarray]:
     """Vertices of a row of teeth, and which share of the gum's depth they lie at: 0 at the bite to 1."""
     mesh = load_mesh()
-    mine = np.unique(mesh.faces[mesh.part == PARTS.index(row)])
+    mine = vertices_of(row)
     edge, gum = BITE[row]
     return mine, np.clip((mesh.vertices[mine, 1] - edge) / (gum - edge) - 0.4, 0.0, 1.0)
 

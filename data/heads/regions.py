@@ -143,6 +143,7 @@ def _distance(point: np.ndarray, edge: np.ndarray) -> Float32[np.ndarray, "n"]:
     return cKDTree(edge).query(point, distance_upper_bound=0.3)[0].clip(max=9.0).astype(np.float32)
 
 
+@functools.cache
 def mouth_inside() -> tuple[Int32[np.ndarray, "m"], Float[np.ndarray, "m"]]:
     """Vertices of the mouth's inner skin, and how far they lie behind the lips' edges: 0 at them to 1."""
     mesh = load_mesh()
@@ -152,8 +153,10 @@ def mouth_inside() -> tuple[Int32[np.ndarray, "m"], Float[np.ndarray, "m"]]:
     return inside, smoothstep(0.02, 0.15, _distance(mesh.vertices[inside], _openings(mesh)[1]))
 
 
-def socket_faces(mesh: Mesh) -> Bool[np.ndarray, "f"]:
+@functools.cache
+def socket_faces() -> Bool[np.ndarray, "f"]:
     """Faces of the skin behind the eyeballs."""
+    mesh = load_mesh()
     place = mesh.uv[mesh.triangles].mean(1)
     far = distance_from_lids(mesh.vertices)[mesh.faces].min(1) > 0.05
     return far & (mesh.part == PARTS.index("skin")) & (place[:, 1] < 0.243) & (place[:, 0] > 0.76)

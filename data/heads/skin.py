@@ -55,7 +55,9 @@ class _Canvas:
 
 def over(colour: np.ndarray, paint: Colour | np.ndarray, opacity: np.ndarray) -> None:
     """Lay `paint` on `colour` [n, 3], in place."""
-    colour += (np.asarray(paint, np.float32) - colour) * opacity[:, None]
+    at = np.flatnonzero(opacity > 1e-3)
+    paint = np.asarray(paint, np.float32)
+    colour[at] += ((paint[at] if paint.ndim == 2 else paint) - colour[at]) * opacity[at, None]
 
 
 def _melanin(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas) -> Float32[np.ndarray, "n"]:
@@ -73,7 +75,7 @@ def _blood(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canva
     flush = flush * (0.35 + traits.redness) * (1.0 + 0.12 * canvas.noise(rng, 30))
     spots = 0.03 * canvas.noise(rng, 18) + 0.028 * canvas.noise(rng, 70)
     eyes = 0.3 * on.lid_edge + 0.25 * traits.hollow * on.under_eyes
-    return (flush + traits.blotch * spots + eyes + 0.45 * on.lids * 0.4) * (1.0 - 0.5 * traits.tone)
+    return (flush + traits.blotch * spots + eyes + 0.18 * on.lids) * (1.0 - 0.5 * traits.tone)
 
 
 def _shade(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas) -> Float32[np.ndarray, "n"]:
@@ -114,7 +116,7 @@ def _stubble(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Can
     over(colour, np.array(traits.brow) * 0.8, 0.6 * traits.stubble * place * dots)
 
 
-def _beard(traits: Traits, on: Regions, canvas: _Canvas, rng: np.random.Generator, colour: np.ndarray) -> None:
+def _beard(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas, colour: np.ndarray) -> None:
     """Skin seen through a beard: near the beard's own colour, with soft borders."""
     if traits.beard in LENGTHS:
         rough = np.clip(0.85 + 0.25 * canvas.noise(rng, 260) + 0.1 * canvas.noise(rng, 60), 0.0, 1.0)
@@ -124,6 +126,11 @@ def _beard(traits: Traits, on: Regions, canvas: _Canvas, rng: np.random.Generato
             np.array(beard_colour(traits)) * 1.1,
             thick * rough * zone(traits.beard, on.point) * on.outer * (1 - on.lips),
         )
+
+
+def _scar(rng: np.random.Generator, traits: Traits, canvas: _Canvas, colour: np.ndarray) -> None:
+    pale = np.array(skin_colour(0.8 * traits.tone, -1.0)) * 1.06
+    over(colour, pale, 0.55 * canvas.read(marks.scar(rng, traits, canvas.shape)))
 
 
 def _brows(rng: np.random.Generator, traits: Traits, canvas: _Canvas, colour: np.ndarray) -> None:
@@ -146,6 +153,13 @@ def _mouth(on: Regions, colour: np.ndarray) -> None:
     over(colour, np.array([0.16, 0.03, 0.035]) + np.array([0.42, 0.17, 0.16]) * depth**2, on.mouth)
 
 
+def _oil(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas) -> Float32[np.ndarray, "n"]:
+    """Shine: most on nose, forehead and lips, none of it even."""
+    lips = 1.4 if traits.lip_stick else 0.9
+    oil = 1.0 + 0.5 * on.nose + 0.3 * on.forehead + lips * on.lips - 0.6 * on.mouth + 0.1 * canvas.noise(rng, 250)
+    return traits.shine * np.clip(oil, 0.0, 4.0)
+
+
 def paint_skin(
     rng: np.random.Generator, traits: Traits, edge: Float32[np.ndarray, "h 2"], roots: Colour, density: float
 ) -> Painted:
@@ -159,19 +173,10 @@ def paint_skin(
     colour = np.exp(-sum(filters)) * np.array(skin_colour(traits.tone, traits.warmth), np.float32)
     _lips(rng, traits, on, canvas, colour)
     _stubble(rng, traits, on, canvas, colour)
-    over(
-        colour, np.array(skin_colour(0.8 * traits.tone, -1.0)) * 1.06, 0.55 * canvas.read(marks.scar(rng, traits, canvas.shape))
-    )
-    _beard(traits, on, canvas, rng, colour)
+    _scar(rng, traits, canvas, colour)
+    _beard(rng, traits, on, canvas, colour)
     _makeup(traits, on, colour)
     _brows(rng, traits, canvas, colour)
     _scalp(rng, on, canvas, colour, roots, density, edge)
     _mouth(on, colour)
-    oil = (
-        1.0
-        + 0.5 * on.nose
-        + 0.3 * on.forehead
-        + 0.9 * on.lips * (1.6 if traits.lip_stick else 1.0)
-        + 0.1 * canvas.noise(rng, 250)
-    )
-    return Painted(on.texel, np.clip(colour, 0.0, 1.0), traits.shine * np.clip(oil * (1.0 - 0.6 * on.mouth), 0.0, 4.0))
+    return Painted(on.texel, np.clip(colour, 0.0, 1.0), _oil(rng, traits, on, canvas))

@@ -72,7 +72,7 @@ def _braids(strand: np.ndarray, along: np.ndarray, noise: np.ndarray) -> Float32
 
 
 def _edge(mane: Mane, cut: Cut, box: Box, rows: int) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """Distance to the nearest end of the hair (hairline or tips), about in decimetres, and from the roots, of a picture's places."""
+    """Distances of a picture's places to the end of the hair (hairline or tips) and from its roots, about in decimetres."""
     hang, skull = hanging(mane, cut), np.broadcast_to(mane.down * 1.25, mane.base.shape[:2])
     below = np.linspace(0.0, 1.0, rows - len(skull) + 1)[1:, None] * hang * cut.length
     root = np.concatenate([skull, 1.25 + below]) if rows > len(skull) else skull

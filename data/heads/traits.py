@@ -56,8 +56,8 @@ IRISES: dict[str, Colour] = {
 }
 
 CUTS = (
-    "bald", "receding", "buzz", "crop", "short", "side part", "quiff", "curly", "afro", "bob", "long", "wavy", "bun", "ponytail",
-    "pixie", "braids", "headscarf", "beanie",
+    "bald", "receding", "buzz", "crop", "short", "side part", "quiff", "curly", "afro", "bob", "long", "wavy", "bun",
+    "ponytail", "pixie", "braids", "headscarf", "beanie",
 )  # fmt: skip
 _MEN = (0.09, 0.09, 0.1, 0.14, 0.16, 0.11, 0.09, 0.08, 0.035, 0.01, 0.025, 0.02, 0.015, 0.005, 0.005, 0.01, 0.0, 0.03)
 _WOMEN = (0.003, 0.001, 0.01, 0.03, 0.04, 0.03, 0.01, 0.08, 0.05, 0.14, 0.16, 0.13, 0.09, 0.08, 0.06, 0.03, 0.055, 0.018)
