@@ -90,18 +90,25 @@ _FACE_NORMALS = unit(np.array([(0, 0, 1), (-0.7, 0, 0.7), (0.7, 0, 0.7), (0, 0.5
 """Directions that a face looks in, for its brightness."""
 
 
-def brightness(light: Light) -> float:
-    """Luminance of a white face, averaged over its normals."""
+def on_face(light: Light) -> Float32[np.ndarray, "3"]:
+    """Linear colour of a white face, averaged over its normals."""
     got = 0.8 * surround(light, _FACE_NORMALS)
     for lamp in light.lamps:
         facing = np.maximum(_FACE_NORMALS @ np.asarray(lamp.direction, np.float32), 0.0)
         got = got + facing[:, None] * np.asarray(lamp.colour, np.float32)
-    return float((got @ np.array([0.2126, 0.7152, 0.0722])).mean())
+    return got.mean(0)
 
 
-def brightened(light: Light, gain: float) -> Light:
-    """All of it times `gain`."""
-    scale = lambda colour: tuple(gain * c for c in colour)
+def luminance(colour: np.ndarray) -> float:
+    """Rec. 709, of linear colours."""
+    return float(colour @ np.array([0.2126, 0.7152, 0.0722]))
+
+
+def exposed(light: Light, brightness: float, balance: float) -> Light:
+    """The light as a camera takes it: a white face has that luminance, and `balance` (0 … 1) of the light's tint is gone."""
+    face = on_face(light)
+    gains = brightness / luminance(face) * (luminance(face) / face) ** balance
+    scale = lambda colour: tuple((gains * colour).tolist())
     lamps = [dataclasses.replace(lamp, colour=scale(lamp.colour)) for lamp in light.lamps]
     return Light(key=lamps[0], others=tuple(lamps[1:]), surroundings=tuple(map(scale, light.surroundings)))
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from data.heads import background, shadow
 from data.heads.camera import Framing, Pose, project
 from data.heads.framing import middle_of_eyes
-from data.heads.light import Colours, brightened, brightness, unit
+from data.heads.light import Colours, exposed, luminance, unit
 from data.heads.model import Model
 from data.heads.raster import Fragments, interpolate, rasterise
 from data.heads.scene import Scene
@@ -29,6 +29,9 @@ LOOK = np.radians(28.0)
 
 WELL_LIT = 0.64
 """Light on a face of light skin (linear)."""
+
+_BALANCE = 0.6
+"""Share of the light's tint that the camera's white balance takes away."""
 
 GAZE_X, GAZE_Y = CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")
 
@@ -87,14 +90,14 @@ class Painter:
         self.eyes = Eyes(linear(model.iris), linear(model.sclera))
         self.middle = middle_of_eyes(shape)
         self.canvas = np.square(background.draw(scene.background, within)) * np.float32(scene.background.gain)
-        self.light = brightened(scene.light, self._exposure() / brightness(scene.light))
+        self.light = exposed(scene.light, self._exposure(), _BALANCE)
         self.camera = np.array([*framing.middle, framing.plane + scene.lens.distance], np.float32)
 
     def _exposure(self) -> float:
         """Light for which the face comes out well; cameras meet dark skin half way."""
         colour = self.atlas.colour
         face = np.take(colour.reshape(-1, 4), _texels(self.body.uv[self.body.face], colour.shape[0]), axis=0)
-        albedo = float((face[:, :3] @ np.array([0.2126, 0.7152, 0.0722])).mean())
+        albedo = luminance(face[:, :3].mean(0))
         return WELL_LIT * (0.4 / max(albedo, 0.01)) ** 0.35
 
     def frame(

@@ -27,6 +27,12 @@ IRIS, PUPIL, LIMBUS = 0.50, 0.19, 0.07
 CORNEA = 0.42
 """Of equation 2, in radii of the ball."""
 
+EYE_SOCKET = 0.82
+"""Share of the light that comes to an eye between its lids."""
+
+_SHEEN = np.float32(0.6)
+"""Share of the surroundings that rough skin mirrors."""
+
 MOUTH_DEPTH = 0.5
 """Decimetres behind the front teeth at which no light comes any more."""
 
@@ -101,12 +107,12 @@ def _strand_cosine(normals: Vectors, half: Vectors) -> Float32[np.ndarray, "n"]:
 def lit(
     surfaces: Surfaces, light: Light, points: Vectors, normals: Vectors, eye: np.ndarray, shares: Sequence[np.ndarray]
 ) -> tuple[Colours, Colours]:
-    """(diffuse light, highlights) at points in space seen from `eye`; `shares` [n] of each lamp's light come there."""
+    """(diffuse light, highlights) at points in space seen from `eye`, where `shares` [n] of each lamp's light come."""
     view = unit(eye.astype(np.float32) - points)
     diffuse = surround(light, normals) * surfaces.open[:, None]
     facing_viewer = np.maximum(_cosine(normals, view), 0.0)
     mirrored = (2.0 * facing_viewer)[:, None] * normals - view
-    sheen = fresnel(facing_viewer, surfaces.specular, surfaces.gloss) * np.square(surfaces.open)
+    sheen = _SHEEN * fresnel(facing_viewer, surfaces.specular, surfaces.gloss) * np.square(surfaces.open)
     highlights = sheen[:, None] * surround(light, mirrored)
     for lamp, share in zip(light.lamps, shares, strict=True):
         direction, colour = np.asarray(lamp.direction, np.float32), np.asarray(lamp.colour, np.float32)
@@ -135,7 +141,7 @@ def _step(low: float, high: float, value: np.ndarray) -> np.ndarray:
 
 
 def eye_colour(eyes: Eyes, outwards: Vectors, gaze: Float32[np.ndarray, "3"], up: Float32[np.ndarray, "3"]) -> Colours:
-    """Albedo of points on eyeballs in direction `outwards` from their centres; darker under the upper lid and at the corners."""
+    """Albedo of points on eyeballs in direction `outwards` from their centres; darker under the lids and redder at corners."""
     angle = np.arccos(np.clip(_cosine(outwards, gaze), -1.0, 1.0))
     around = np.arctan2(outwards[:, 0] - gaze[0], outwards[:, 1] - gaze[1])
     streaks = 1.0 + 0.16 * np.sin(17.0 * around) * np.sin(7.0 * around + 9.0 * angle)
@@ -145,7 +151,8 @@ def eye_colour(eyes: Eyes, outwards: Vectors, gaze: Float32[np.ndarray, "3"], up
     colour += _step(IRIS + 0.025, IRIS - 0.025, angle)[:, None] * (eyes.iris * bright[:, None] - colour)
     colour *= (0.012 + 0.988 * _step(PUPIL - 0.02, PUPIL + 0.02, angle))[:, None]
     height = outwards @ up
-    return colour * (1.0 - 0.62 * _step(0.12, 0.5, height) - 0.18 * _step(-0.2, -0.5, height))[:, None]
+    lids = 1.0 - 0.62 * _step(0.12, 0.5, height) - 0.18 * _step(-0.2, -0.5, height)
+    return colour * (EYE_SOCKET * lids)[:, None]
 
 
 def eye_highlight(
