@@ -1,0 +1,103 @@
+"""Where and how a voice is recorded: echo, noise of the room, bandwidth of the line and level.
+
+The room answers with its direct sound, and after some milliseconds with noise that decays by 60 dB in the reverberation time
+and grows duller meanwhile, as in Moorer (1979), "About this reverberation business". Room and line are one filter; the noise
+of the room is a loop without a seam, as long as a period of speech is not heard in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import scipy.signal
+from jaxtyping import Float
+
+from xactor_jax.timing import SAMPLE_RATE
+
+LOOP = 2**17
+"""Samples after which the noise of the room begins again."""
+
+BLOCK = 30 * SAMPLE_RATE
+"""Samples that are filtered at a time."""
+
+LINE_TAPS = 129
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Room:
+    """A place and a microphone."""
+
+    reverberation: float  # seconds in which an echo falls by 60 dB
+    echo: float  # energy of the echo over that of the direct sound, dB
+    delay: float  # seconds from the direct sound to the first echo
+    noise: float  # level of the noise, dB of full scale
+    slope: float  # power of frequency by which the noise's amplitude falls
+    hum: float  # level of the mains' hum, dB of full scale
+    mains: float  # its frequency, Hz
+    bandwidth: tuple[float, float]  # lowest and highest frequency of the line, Hz
+    level: float  # of the voice, dB over the recording's
+    seed: int  # of the echo's and the noise's details
+
+
+def make_room(rng: np.random.Generator) -> Room:
+    """A place that people record themselves in: quiet or not, dry or not, now and then over a poor line."""
+    poor = rng.uniform() < 0.15
+    return Room(
+        reverberation=float(rng.uniform(0.12, 0.4)),
+        echo=float(rng.uniform(-24.0, -9.0)),
+        delay=float(rng.uniform(0.002, 0.012)),
+        noise=float(rng.uniform(-75.0, -50.0)),
+        slope=float(rng.uniform(0.2, 1.2)),
+        hum=float(rng.uniform(-90.0, -58.0)),
+        mains=float(rng.choice((50.0, 60.0))),
+        bandwidth=(float(rng.uniform(120.0, 220.0)), float(rng.uniform(3800.0, 5500.0)))
+        if poor
+        else (float(rng.uniform(40.0, 90.0)), 7900.0),
+        level=float(rng.uniform(-8.0, 4.0)),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def response(room: Room) -> Float[np.ndarray, "taps"]:
+    """From the voice to the recording; the direct sound comes after (LINE_TAPS - 1) / 2 samples."""
+    rng = np.random.default_rng([room.seed, 0])
+    delay, length = round(room.delay * SAMPLE_RATE), round(room.reverberation * SAMPLE_RATE)
+    time = np.arange(length) / SAMPLE_RATE
+    decay = 10.0 ** (-3.0 * time / room.reverberation)
+    tail = decay * rng.standard_normal(length)
+    dull = scipy.signal.lfilter([0.35], [1.0, -0.65], tail)
+    mix = np.clip(time / room.reverberation, 0.0, 1.0)
+    tail = (1.0 - mix) * tail + mix * dull
+    tail *= 10.0 ** (room.echo / 20.0) / np.sqrt(np.sum(tail**2))
+    place = np.concatenate([[1.0], np.zeros(delay), tail]) * 10.0 ** (room.level / 20.0)
+    line = scipy.signal.firwin(LINE_TAPS, room.bandwidth, pass_zero=False, fs=SAMPLE_RATE)
+    return scipy.signal.fftconvolve(place, line)
+
+
+def noise_loop(room: Room) -> Float[np.ndarray, "loop"]:
+    """One turn of the room's noise and hum."""
+    rng = np.random.default_rng([room.seed, 1])
+    f = np.fft.rfftfreq(LOOP, 1.0 / SAMPLE_RATE)
+    shape = np.maximum(f, 40.0) ** -room.slope
+    noise = np.fft.irfft(shape * np.exp(2j * np.pi * rng.uniform(size=f.size)), LOOP)
+    noise *= 10.0 ** (room.noise / 20.0) / noise.std()
+    turns = np.round(room.mains * np.arange(1, 5) * LOOP / SAMPLE_RATE)[:, None]
+    hum = np.sum(
+        np.cos(2 * np.pi * (turns * np.arange(LOOP) / LOOP + rng.uniform(size=(4, 1)))) / np.arange(1, 5)[:, None], axis=0
+    )
+    return noise + 10.0 ** (room.hum / 20.0) * hum / hum.std()
+
+
+def record(wave: Float[np.ndarray, "samples"], room: Room) -> Float[np.ndarray, "samples"]:
+    """The voice as it is recorded in the room, not delayed."""
+    taps, ahead = response(room), (LINE_TAPS - 1) // 2
+    noise = noise_loop(room)
+    out = np.zeros(wave.size + taps.size, np.float32)
+    for start in range(0, wave.size, BLOCK):
+        piece = wave[start : start + BLOCK]
+        out[start : start + piece.size + taps.size - 1] += scipy.signal.oaconvolve(piece, taps)
+    out = out[ahead : ahead + wave.size]
+    for start in range(0, out.size, LOOP):
+        out[start : start + LOOP] += noise[: out.size - start]
+    return out
