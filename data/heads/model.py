@@ -31,7 +31,7 @@ from data.heads.traits import Traits, draw_traits
 if TYPE_CHECKING:
     from data.heads.shape import Shape
 
-Kind = Literal["skin", "eye", "teeth", "tongue", "lashes", "hair", "cloth", "frame", "glass"]
+Kind = Literal["skin", "eye", "teeth", "tongue", "lashes", "hair", "cloth", "frame"]
 
 Colour = tuple[float, float, float]
 """RGB, display-coded, 0 to 1."""
@@ -42,7 +42,7 @@ class Material:
     """How a surface answers to light.
 
     kind: what is special about it. `eye`: white, iris and pupil are drawn by gaze, not taken from the atlas. `teeth`, `tongue`:
-        the mouth's depth darkens them. `hair`, `lashes`: the highlight runs along strands. `glass`: only reflections are drawn.
+        the mouth's depth darkens them. `hair`, `lashes`: the highlight runs along strands.
     specular: reflectance at normal incidence; skin .028, water .02, cloth .01. The atlas' `shine` scales it.
     gloss: exponent of the highlight (Blinn's): 10 dull, 40 moist skin, 200 wet.
     wrap: share of light that reaches round the edge of the shadow, 0 hard to .5 wax.
@@ -70,7 +70,6 @@ MATERIALS: dict[str, Material] = {
     "hair_strips": Material(kind="hair", specular=0.045, gloss=18.0, wrap=0.25, cut=True, two_sided=True),
     "cloth": Material(kind="cloth", specular=0.008, gloss=8.0, wrap=0.1, two_sided=True),
     "frame": Material(kind="frame", specular=0.08, gloss=60.0, two_sided=True),
-    "glass": Material(kind="glass", specular=0.04, gloss=400.0, two_sided=True),
 }
 """By name; `Model.material` holds the place in this order. `hair` is for closed layers, `hair_strips` for hanging ribbons."""
 
