@@ -43,7 +43,7 @@ _SMALLEST = 0.25
 _SCALES = (1.0, 1.033, 1.066)
 """By which they are enlarged in turn: the detector tries sizes in steps of a tenth, so that one size alone misleads it."""
 
-_FARTHEST = 0.3
+_FARTHEST = 0.2
 """Of a box that is found from the predicted one, in its sides, and of the logarithm of their ratio: others are no faces."""
 
 _SHARP = 0.99
