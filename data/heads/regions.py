@@ -76,7 +76,7 @@ def beard(point: np.ndarray) -> np.ndarray:
     side = smoothstep(0.36, 0.62, x)
     upper = 6.83 - 0.16 * np.exp(-(((x - 0.42) / 0.13) ** 2)) + 0.3 * smoothstep(1.0, 0.68, z) * side
     below = smoothstep(upper + 0.03, upper - 0.07, y)
-    neck = smoothstep(6.02, 6.2, y + 0.12 * smoothstep(1.0, 0.5, z)) * smoothstep(0.44, 0.6, z)
+    neck = smoothstep(6.0, 6.32, y + 0.12 * smoothstep(1.0, 0.5, z)) * smoothstep(0.44, 0.6, z)
     bare = 0.75 * np.exp(-((x / 0.16) ** 2) - ((y - 6.45) / 0.035) ** 2) + 0.5 * np.exp(-((x / 0.03) ** 2)) * (y > 6.7)
     return below * neck * (1.0 - bare)
 

@@ -63,7 +63,7 @@ def paint_locks(rng: np.random.Generator, traits: Traits) -> Picture:
     noise = strand_noise(rng, 0.5 * across + 0.02 * np.sin(5 * down + across), 0.8 * down)
     edge = 1.0 - np.abs(2.0 * (across % 1.0) - 1.0)
     thin = smoothstep(0.0, 0.5, edge + 0.25 * noise - 0.35 * down**2) * smoothstep(1.0, 0.55, down + 0.2 * noise)
-    thin = np.where(across >= VARIANTS - 1, 1.0, thin)
+    thin = np.where(across >= VARIANTS - 1, 1.0, thin * smoothstep(0.0, 0.3, down + 0.08 * noise))
     return Picture(STRANDS, colours(traits.hair, noise, 0.3 + 0.7 * down), thin.astype(np.float32), shine(traits.hair, noise))
 
 
@@ -91,7 +91,7 @@ def fringe(rng: np.random.Generator, mane: Mane, roof: np.ndarray, traits: Trait
     edge = end + 0.075 * skin_out
     tip = edge + np.stack([sweep * np.ones(count) - 0.12 * np.sin(turn), -reach, 0.10 * np.ones(count)], axis=-1)
     lines = (
-        (1 - t) ** 2 * (root + 0.03 * out)[:, None] + 2 * t * (1 - t) * (edge + 0.05 * skin_out)[:, None] + t**2 * tip[:, None]
+        (1 - t) ** 2 * (root + 0.015 * out)[:, None] + 2 * t * (1 - t) * (edge + 0.05 * skin_out)[:, None] + t**2 * tip[:, None]
     )
     wide = np.stack([np.cos(0.8 * turn), 0.1 * rng.standard_normal(count), -np.sin(0.8 * turn)], axis=-1)
     across = wide[:, None] * rng.uniform(0.05, 0.085, count)[:, None, None] * (1.0 - 0.35 * t)

@@ -61,7 +61,7 @@ def _curls(rng: np.random.Generator, shape: tuple[int, int], coarse: float) -> F
     grids = [rng.standard_normal((max(2, a), max(2, b))).astype(np.float32) for a, b in cells]
     noise = [cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC) for grid in grids]
     ridge = 1.0 - 2.2 * np.abs(noise[1])
-    return 0.35 * noise[0] + 0.55 * ridge + 0.5 * noise[2]
+    return 0.3 * noise[0] + 0.45 * ridge + 0.6 * noise[2]
 
 
 def _braids(strand: np.ndarray, along: np.ndarray, noise: np.ndarray) -> Float32[np.ndarray, "h w"]:
