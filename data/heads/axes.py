@@ -84,6 +84,9 @@ TENDENCIES = {
 }
 """Axis → how many standard deviations men are up it from the middle (women down), and the oldest (the youngest down)."""
 
+EVERYONE = {"mouth/mouth-angles-up-down": 1.0}
+"""Axis → how many standard deviations everybody is up it: MakeHuman's people hang the corners of their mouths."""
+
 UNUSED = (
     "macrodetails/",
     "head/head-angle",  # a pose
@@ -157,7 +160,7 @@ def deviation(target: str) -> float:
 def tendency(axis: Axis, male: float, age: float) -> float:
     """Middle of people of a sex and an age, each 0..1, along an axis, in standard deviations."""
     by_sex, by_age = TENDENCIES.get(axis.name, (0.0, 0.0))
-    return by_sex * (2.0 * male - 1.0) + by_age * (2.0 * age - 1.0)
+    return EVERYONE.get(axis.name, 0.0) + by_sex * (2.0 * male - 1.0) + by_age * (2.0 * age - 1.0)
 
 
 def weights(axis: Axis, along: float, sides: tuple[float, ...], limit: tuple[float, float]) -> dict[str, float]:
