@@ -41,6 +41,12 @@ SEAL = -0.002
 BEHIND = 0.05
 """Least depth of teeth behind the skin in front of them, in decimetres."""
 
+OUTSIDE = 0.245
+"""Of the skin's texture, v above this is the outside of head and neck (launch/assets/chart.py)."""
+
+CHIN = (0.42, 6.1, 6.5, 1.2)
+"""The skin of the chin on the mesh: |x| less than, y between, z more than this; lower teeth come down behind it."""
+
 FRONT = 0.25
 """A tooth's vertex may come through the skin if it is no deeper than this behind it on the mesh, in decimetres."""
 
@@ -176,12 +182,22 @@ def _in_front(vertices: np.ndarray, teeth: np.ndarray, skin: np.ndarray) -> Floa
     return vertices[skin[np.argmin(x * x + y * y, axis=1)], 2] - vertices[teeth, 2]
 
 
+def _chin() -> Int[np.ndarray, "c"]:
+    mesh = load_mesh()
+    skin = np.unique(mesh.faces[(mesh.part == PARTS.index("skin")) & (mesh.uv[mesh.triangles, 1].min(axis=1) > OUTSIDE)])
+    x, y, z = mesh.vertices[skin].T
+    aside, low, high, front = CHIN
+    return skin[(np.abs(x) < aside) & (low < y) & (y < high) & (z > front)]
+
+
 @functools.cache
 def _cover(part: str) -> tuple[Int[np.ndarray, "t"], Int[np.ndarray, "f"], Int[np.ndarray, "s"]]:
     """(A part's vertices, those of them near the skin, the skin's around the mouth) for `teeth_upper` or `teeth_lower`."""
     mesh, gap = load_mesh(), slit("mouth")
     upper = np.isin(np.arange(gap.rings.shape[1]), gap.upper)
     skin = gap.rings[EDGE + 1 :, upper if part == "teeth_upper" else ~upper].ravel()
+    if part == "teeth_lower":
+        skin = np.union1d(skin, _chin())
     teeth = np.unique(mesh.faces[mesh.part == PARTS.index(part)])
     return teeth, teeth[_in_front(mesh.vertices, teeth, skin) < FRONT], skin
 

@@ -29,9 +29,6 @@ EXTREMES = (
 )
 """Expressions in which a face is most likely to break, as weights of units; those of both sides without Left and Right."""
 
-OUTSIDE = 0.245
-"""Of the skin's texture, v above this is the outside of head and neck (launch/assets/chart.py)."""
-
 NECK = 6.2
 """Height on the mesh below which it is no longer the face, in decimetres."""
 
@@ -56,7 +53,7 @@ def extremes() -> Float32[np.ndarray, "n 52"]:
 def _face() -> Int[np.ndarray, "n"]:
     """The triangles of the face's outside."""
     mesh = load_mesh()
-    outside = mesh.uv[mesh.triangles, 1].min(axis=1) > OUTSIDE
+    outside = mesh.uv[mesh.triangles, 1].min(axis=1) > slits.OUTSIDE
     high = mesh.vertices[mesh.faces, 1].min(axis=1) > NECK
     rims = np.concatenate([rings[:RIM].ravel() for rings in mesh.rings.values()])
     wide = ~np.isin(mesh.faces, rims).all(axis=1)

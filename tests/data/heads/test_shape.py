@@ -118,11 +118,11 @@ def test_sizes_are_human(people):
 
 @pytest.mark.parametrize("name", OPEN_EYES | CLOSED_EYES)
 def test_skin_is_never_turned_over(people, name):
-    """No triangle at rest; with expressions, of which people are made for some only, at most a fold of two small ones."""
+    """No triangle at rest; with expressions, of which people are made for some only, at most a fold of three small ones."""
     weights = units((OPEN_EYES | CLOSED_EYES)[name])
     for person in people:
         face, whole = shape.express(person, weights), shape.express(plain(person), weights)
-        assert len(soundness.turned_over(face, whole)) <= (2 if weights.any() else 0)
+        assert len(soundness.turned_over(face, whole)) <= (3 if weights.any() else 0)
 
 
 def test_without_limits_people_break():
@@ -178,13 +178,13 @@ def test_eyes_open_half_way_at_half_a_blink(people):
 
 @pytest.mark.parametrize("name", CLOSED_LIPS)
 def test_lips_close(people, name):
-    """Lips are a millimetre apart at most along their edge, and hide teeth and tongue."""
+    """Lips are less than half a millimetre apart along their edge, and hide teeth and tongue but for a few pixels."""
     for person in people:
         face = shape.express(person, units(CLOSED_LIPS[name]))
         gap = slits.opening(face, slits.slit("mouth"))
-        assert gap.max() < 0.02
+        assert gap.max() < 4e-3
         assert gap.min() > -0.01
-        assert parts_in_sight(face)[[3, 4, 5]].sum() <= 3
+        assert parts_in_sight(face)[[3, 4, 5]].sum() <= 8
 
 
 def test_lower_teeth_follow_the_jaw(people):
