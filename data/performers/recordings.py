@@ -87,7 +87,7 @@ def _curves(mood: Mood) -> _Curves:
 def _source(tape: Tape, line: Line) -> Source:
     """The sound of a line."""
     sentence = line.sentence
-    wave = tape.wave[sentence.start : sentence.start + sentence.samples]
+    wave = tape.wave[sentence.start : sentence.start + sentence.samples] / np.float32(32768.0)
     first = sentence.start / SAMPLE_RATE
     low, high = np.searchsorted(tape.epochs, (first, first + sentence.seconds))
     return Source(wave, tape.epochs[low:high] - first)

@@ -13,7 +13,7 @@ import lzma
 
 import numpy as np
 from etils import epath
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int16
 
 from data.performers.phonemes import INDEX
 from xactor_jax.media.audio_io import read_audio
@@ -53,9 +53,9 @@ class Sentence:
 
 @dataclasses.dataclass(frozen=True)
 class Tape:
-    """A base voice: sound at 16 kHz, sentences in it, and moments of the glottis in seconds of the whole tape."""
+    """A base voice: sound at 16 kHz, sentences in it, and moments of the glottis in seconds of the tape."""
 
-    wave: Float[np.ndarray, "samples"]
+    wave: Int16[np.ndarray, "samples"]
     sentences: tuple[Sentence, ...]
     epochs: Float[np.ndarray, "marks"]
 
@@ -72,9 +72,14 @@ def _sentence(row: dict) -> Sentence:
     return Sentence(row["text"], row["start"], row["samples"], phoneme, ends, np.array(row["stress"]) / 100.0)
 
 
+def load_labels(base: str) -> tuple[tuple[Sentence, ...], Float[np.ndarray, "marks"]]:
+    """Sentences of a base voice, and moments of the glottis in seconds of the tape."""
+    labels = json.loads(lzma.decompress((FOLDER / f"{base}.json.xz").read_bytes()))
+    return tuple(_sentence(row) for row in labels["sentences"]), np.cumsum(labels["epochs"]) / EPOCH_RATE
+
+
 @functools.cache
 def load_tape(base: str) -> Tape:
     """A base voice, read once in a process."""
-    labels = json.loads(lzma.decompress((FOLDER / f"{base}.json.xz").read_bytes()))
-    epochs = np.cumsum(labels["epochs"]) / EPOCH_RATE
-    return Tape(read_audio(FOLDER / f"{base}.opus"), tuple(_sentence(row) for row in labels["sentences"]), epochs)
+    wave = np.clip(np.round(32768.0 * read_audio(FOLDER / f"{base}.opus")), -32768, 32767).astype(np.int16)
+    return Tape(wave, *load_labels(base))
