@@ -18,7 +18,7 @@ from data.performers.mouth import Speech, effort_of, mouth_tracks, per_frame, pe
 from data.performers.phonemes import TICK_RATE
 from data.performers.room import Room, make_room, record
 from data.performers.script import Clock, Line, make_clock, make_script, make_utterance
-from data.performers.tapes import BASES, HELD_OUT, LEVEL, Tape, load_tape
+from data.performers.tapes import BASES, HELD_OUT, HIGH, LEVEL, Tape, load_tape
 from data.performers.timbre import Equaliser, colour, frame_times
 from data.performers.voice import VOICE, person_rng
 from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -47,16 +47,19 @@ def bases_of(split: str) -> tuple[str, ...]:
 
 
 def make_recorded_voice(seed: int, person: int, bases: tuple[str, ...]) -> RecordedVoice:
-    """The voice of a person, made from one of the bases; the same for the same arguments. Higher voices have shorter tracts."""
+    """The voice of a person, made from one of the bases; the same for the same arguments.
+
+    Higher voices have shorter tracts. High bases are lowered rather than raised, low ones raised: others are not understood.
+    """
     rng = person_rng(seed, person, VOICE)
     base = bases[rng.integers(len(bases))]
-    height = rng.uniform(-1.0, 1.0)
+    height = rng.uniform(-1.0, 1.0) + (-0.5 if base in HIGH else 0.5)
     bells = zip(rng.uniform((250.0, 900.0, 2500.0), (600.0, 2000.0, 5000.0)), rng.uniform(-4.0, 4.0, 3), strict=True)
     return RecordedVoice(
         base=base,
-        f0=float(2.0 ** (0.27 * height)),
+        f0=float(2.0 ** (0.22 * height)),
         melody=float(rng.uniform(0.8, 1.25)),
-        formants=float(np.clip(1.0 + 0.09 * height + rng.normal(0.0, 0.02), 0.88, 1.14)),
+        formants=float(np.clip(1.0 + 0.05 * height + rng.normal(0.0, 0.012), 0.9, 1.1)),
         rate=float(rng.uniform(0.92, 1.12)),
         breathiness=float(rng.uniform(0.0, 0.15)),
         equaliser=Equaliser(float(rng.uniform(-2.0, 1.5)), tuple((float(f), float(g)) for f, g in bells)),

@@ -42,16 +42,16 @@ class Room:
 
 def make_room(rng: np.random.Generator) -> Room:
     """A place that people record themselves in: quiet or not, dry or not, now and then over a poor line."""
-    poor = rng.uniform() < 0.15
+    poor = rng.uniform() < 0.1
     return Room(
-        reverberation=float(rng.uniform(0.12, 0.4)),
-        echo=float(rng.uniform(-24.0, -9.0)),
+        reverberation=float(rng.uniform(0.1, 0.3)),
+        echo=float(rng.uniform(-28.0, -14.0)),
         delay=float(rng.uniform(0.002, 0.012)),
-        noise=float(rng.uniform(-75.0, -50.0)),
+        noise=float(rng.uniform(-78.0, -56.0)),
         slope=float(rng.uniform(0.2, 1.2)),
-        hum=float(rng.uniform(-90.0, -58.0)),
+        hum=float(rng.uniform(-90.0, -62.0)),
         mains=float(rng.choice((50.0, 60.0))),
-        bandwidth=(float(rng.uniform(120.0, 220.0)), float(rng.uniform(3800.0, 5500.0)))
+        bandwidth=(float(rng.uniform(100.0, 180.0)), float(rng.uniform(4500.0, 6000.0)))
         if poor
         else (float(rng.uniform(40.0, 90.0)), 7900.0),
         level=float(rng.uniform(-8.0, 4.0)),

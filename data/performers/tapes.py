@@ -24,6 +24,9 @@ FOLDER = epath.Path(__file__).parents[1] / "assets" / "speech"
 BASES = ("rms", "slt", "awb", "kal16")
 """Every voice of the folder."""
 
+HIGH = ("slt", "gongitsune", "mezzo")
+"""The women among them; `alto` lies between the sexes."""
+
 HELD_OUT = "slt"
 """Speaks to nobody of the training split: persons of other splits have this voice and its variants, and no other."""
 
