@@ -51,6 +51,10 @@ def make_clock(tempo: Float[np.ndarray, "ticks"]) -> Clock:
     return Clock(np.concatenate([[0.0], np.cumsum(tempo) / TICK_RATE]))
 
 
+SHORTEST = 0.1
+"""Seconds of a sentence at the end of a clip that are worth beginning it: sentences begin with silence."""
+
+
 class Line(NamedTuple):
     """A sentence and the second of the script at which its sound begins; below zero where it has begun before the clip."""
 
@@ -65,13 +69,13 @@ def _drawn(rng: np.random.Generator, sentences: tuple[Sentence, ...]) -> Iterato
 
 
 def make_script(rng: np.random.Generator, sentences: tuple[Sentence, ...], seconds: float) -> list[Line]:
-    """Lines that fill so many seconds; the last one may go on after them."""
+    """Lines that fill so many seconds; the last one may go on after them. No line in less than `SHORTEST`."""
     lines: list[Line] = []
     drawn = _drawn(rng, sentences)
     sentence = next(drawn)
     inside = rng.uniform() < BEGINS_INSIDE
     now = -rng.uniform(0.0, 0.8) * sentence.seconds if inside else rng.uniform(0.0, PAUSES[1])
-    while now < seconds:
+    while now < seconds - SHORTEST:
         lines.append(Line(sentence, now))
         now += sentence.seconds + rng.uniform(*PAUSES)
         sentence = next(drawn)
