@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from xactor_jax.errors import UserError
 
@@ -119,8 +120,18 @@ def _told(error: BaseException) -> tuple[int, str]:
 
 def _leave(status: int, seconds: float) -> None:
     """Ends this process; others that make the same mistake get time to tell it too."""
-    if seconds and (distributed := sys.modules.get("jax._src.distributed")) and (client := distributed.global_state.client):
+    if seconds and (distributed := sys.modules.get("jax._src.distributed")) and distributed.global_state.client:
         with contextlib.suppress(Exception):
-            client.wait_at_barrier("leaving", round(1000 * seconds))
+            _leave_together(distributed.global_state, round(1000 * seconds))
     sys.stdout.flush()
     os._exit(status)
+
+
+def _leave_together(joined: Any, milliseconds: int) -> None:
+    """Waits until all processes leave; the one that holds JAX's service goes last, for the others abort without it."""
+    joined.client.wait_at_barrier("leaving", milliseconds)
+    if joined.process_id:
+        joined.client.key_value_set(f"left/{joined.process_id}", "")
+        return
+    for other in range(1, joined.num_processes):
+        joined.client.blocking_key_value_get(f"left/{other}", milliseconds)
