@@ -141,14 +141,18 @@ class LabelledSource(storage.RecordSource):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         record = super().__getitem__(index)
-        return {"emotion_intensity": np.ones(len(record["emotion"]), np.float32), **record}
+        return {**self._absent(record), **record}
+
+    def _absent(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """What a record may lack."""
+        return {"emotion_intensity": np.ones(len(record["emotion"]), np.float32)}
 
 
 class ClipSource(LabelledSource):
     """Clips; those written before there were expression units have none."""
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"units": NO_UNITS, **super().__getitem__(index)}
+    def _absent(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        return {"units": NO_UNITS, **super()._absent(record)}
 
 
 def open_clips(path: epath.PathLike, split: str, staging: Staging = DEFAULT_STAGING) -> ClipSource:
