@@ -53,7 +53,7 @@ def make_recorded_voice(seed: int, person: int, bases: tuple[str, ...]) -> Recor
     """
     rng = person_rng(seed, person, VOICE)
     base = bases[rng.integers(len(bases))]
-    height = rng.uniform(-1.0, 1.0) + (-0.5 if base in HIGH else 0.5)
+    height = rng.uniform(-1.2, 1.2) + (-0.5 if base in HIGH else 0.5)
     bells = zip(rng.uniform((250.0, 900.0, 2500.0), (600.0, 2000.0, 5000.0)), rng.uniform(-4.0, 4.0, 3), strict=True)
     return RecordedVoice(
         base=base,

@@ -21,7 +21,7 @@ from xactor_jax.timing import SAMPLE_RATE
 
 FOLDER = epath.Path(__file__).parents[1] / "assets" / "speech"
 
-BASES = ("rms", "slt", "awb", "kal16")
+BASES = ("rms", "slt", "awb", "kal16", "gongitsune", "kumo", "mezzo", "tenor", "alto")
 """Every voice of the folder."""
 
 HIGH = ("slt", "gongitsune", "mezzo")

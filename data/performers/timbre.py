@@ -1,6 +1,6 @@
 """The colour of a voice, by short Fourier transforms of 32 ms every 8 ms. At frequency f and time t,
 
-    Y(f, t) = l(t) (f / 400 Hz)^b(t) e(f) [ (1 - h(t) / 2) X(f, t) + h(t) p(f) <|X|>(f, t) N(f, t) ]                     (1)
+    Y(f, t) = l(t) (f / 400 Hz)^b(t) e(f) [ (1 - h(t) / 2) X(f, t) + 1.4 h(t) p(f) <|X|>(f, t) N(f, t) ]                 (1)
     20 log10 e(f) = d log2(f / 1 kHz) + Σ_j g_j exp(-log2(f / f_j)² / 2 w²)                                              (2)
     p(f) = f² / (f² + (1.5 kHz)²)                                                                                        (3)
 
@@ -27,7 +27,7 @@ ENVELOPE = 11
 BELL_WIDTH = 0.45  # octaves
 PIVOT = 400.0  # Hz
 HIGHEST_SHARE = 0.6
-BREATH_FROM = 1500.0  # Hz
+BREATH, BREATH_FROM = 1.4, 1500.0  # amplitude; Hz
 
 _TRANSFORM = scipy.signal.ShortTimeFFT(np.sqrt(scipy.signal.windows.hann(WINDOW, sym=False)), HOP, SAMPLE_RATE)
 
@@ -66,7 +66,7 @@ def colour(
     noise = _TRANSFORM.stft(rng.standard_normal(wave.size)) / np.sqrt(np.sum(_TRANSFORM.win**2))
     envelope = scipy.ndimage.uniform_filter1d(np.abs(spectrum), ENVELOPE, axis=0)
     leak = f**2 / (f**2 + BREATH_FROM**2)
-    spectrum = (1.0 - 0.5 * share) * spectrum + share * leak[:, None] * envelope * noise
+    spectrum = (1.0 - 0.5 * share) * spectrum + BREATH * share * leak[:, None] * envelope * noise
     bright = np.exp(np.log(np.maximum(f, 60.0) / PIVOT)[:, None] * brightness)
     spectrum *= loudness * bright * 10.0 ** (equaliser.decibels(f) / 20.0)[:, None]
     return _TRANSFORM.istft(spectrum, 0, wave.size)
