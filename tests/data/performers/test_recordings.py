@@ -233,8 +233,8 @@ def test_an_hour_is_spoken():
 
 def test_no_sentence_begins_where_a_clip_ends():
     """Of clips of every length something is made, and none has a piece of sound that is too short to be changed."""
-    for seed in range(20):
-        for frames in (1, 2, 5, 9):
+    for seed in range(6):
+        for frames in (1, 3, 9):
             assert speak(PLAIN, felt("sad", frames), np.random.default_rng(seed)).audio.size == 640 * frames
     starts = [make_script(np.random.default_rng(seed), load_tape(HELD_OUT).sentences, 3.0)[-1].start for seed in range(200)]
     assert 2.6 < max(starts) < 2.9
