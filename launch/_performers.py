@@ -57,12 +57,31 @@ def write_clip(args: argparse.Namespace, kind: str) -> None:
         writer.write(pictures)
 
 
+def check_usage(args: argparse.Namespace) -> None:
+    """Raises `UserError` for what cannot be made, before anything is."""
+    from data.performers.voices import check_voice
+    from xactor_jax.sampling.request import check_target
+
+    targets = {args.sheet: ".png", args.contact_sheet: ".png", args.clip: ".mp4"}
+    if not (args.out or any(targets)):
+        raise UserError("nothing to make: give --out DIR for a data set, --sheet FILE.png or --clip FILE.mp4.")
+    for name, least in {"person": 0, "persons": 1, "size": 16, "seconds": 0.04, "seed": 0}.items():
+        if getattr(args, name) < least:
+            raise UserError(f"--{name} {getattr(args, name):g} is too small: take at least {least:g}.")
+    if args.clip and args.size % 2:
+        raise UserError(f"--size {args.size} is odd, which video does not allow: take {args.size + 1}.")
+    if args.voice:
+        check_voice(args.voice)
+    for path, suffix in targets.items():
+        if path:
+            check_target(path, suffix)
+
+
 def run(about: str, kind: str) -> None:
     """Does what the command line asks for."""
     args = parser(about).parse_args()
     with exit_on_user_error():
-        if not (args.out or args.sheet or args.contact_sheet or args.clip):
-            raise UserError("nothing to make: give --out DIR for a data set, --sheet FILE.png or --clip FILE.mp4.")
+        check_usage(args)
         write_sheets(args, kind)
         if args.clip:
             write_clip(args, kind)
