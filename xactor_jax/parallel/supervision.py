@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,6 +29,9 @@ person or a lack of memory.
 
 LEAVING_SECONDS = 15.0
 """A process that fails waits so long for the others to fail in the same way: who sees it gone says no more than that."""
+
+SERVICE_SECONDS = 2.0
+"""The process that holds JAX's service stays so much longer, when all others have taken leave of it."""
 
 GUARDED = "XACTOR_JAX_GUARD"
 """Environment variable with the guard's process id, in the child."""
@@ -128,10 +132,8 @@ def _leave(status: int, seconds: float) -> None:
 
 
 def _leave_together(joined: Any, milliseconds: int) -> None:
-    """Waits until all processes leave; the one that holds JAX's service goes last, for the others abort without it."""
+    """Waits until all processes leave, then takes leave of JAX's service: the runtime aborts who has not when it ends."""
     joined.client.wait_at_barrier("leaving", milliseconds)
-    if joined.process_id:
-        joined.client.key_value_set(f"left/{joined.process_id}", "")
-        return
-    for other in range(1, joined.num_processes):
-        joined.client.blocking_key_value_get(f"left/{other}", milliseconds)
+    joined.client.shutdown()
+    if joined.process_id == 0:  # which holds the service; an answer of it may be on its way to the others
+        time.sleep(SERVICE_SECONDS)
