@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int16
@@ -19,15 +18,16 @@ LONG = 1_000_000
 """Clip number of long performances, above those of data sets."""
 
 
-class Acting(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Acting:
     """What a body acts out over T frames: the controls, and the 52 expression units that they become."""
 
     controls: Float[np.ndarray, "t 14"]
     units: Float[np.ndarray, "t 52"]
 
-    def __getitem__(self, frames: slice) -> Acting:  # type: ignore[override]
+    def __getitem__(self, frames: slice) -> Acting:
         """Some of the frames."""
-        return Acting(*(column[frames] for column in tuple(self)))
+        return Acting(self.controls[frames], self.units[frames])
 
 
 @dataclasses.dataclass(frozen=True)
