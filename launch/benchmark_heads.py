@@ -8,8 +8,6 @@ python launch/benchmark_heads.py --size 128 --people 5
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 
 import _root  # noqa: F401  (puts the project on the path)
 import cv2
@@ -20,18 +18,8 @@ from data.heads.model import Model, make_model
 from data.heads.painter import Painter
 from data.heads.scene import Scene, make_scene
 from data.heads.shape import Shape, express, make_shape
+from launch._cpu import cpu_seconds
 from xactor_jax.labels import CONTROLS, UNITS
-
-
-def _cpu_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Processor seconds of one call, the least of some; the first call warms up and is not counted."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def _acting(frames: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,10 +42,10 @@ def _drawing(number: int, size: int, frames: int, repeats: int) -> tuple[float, 
     model, shape, scene = _person(number)
     controls, units = _acting(frames)
     framing = frame_clip(shape, scene.lens, controls, units)
-    prepare = lambda: Painter(model, shape, scene, framing, size)
-    painter = prepare()
-    draw = lambda: [painter.frame(express(shape, units[t]), controls[t], t) for t in range(frames)]
-    return _cpu_seconds(draw, repeats) / frames, _cpu_seconds(prepare, 1), len(model.triangles)
+    prepare = lambda _: Painter(model, shape, scene, framing, size)
+    painter = prepare(0)
+    draw = lambda _: [painter.frame(express(shape, units[t]), controls[t], t) for t in range(frames)]
+    return cpu_seconds(draw, repeats) / frames, cpu_seconds(prepare, 1), len(model.triangles)
 
 
 def main() -> None:
@@ -74,7 +62,7 @@ def main() -> None:
     frame, clip, _ = np.mean(rows, axis=0)
     print(f"at {args.size}×{args.size}, {min(r[2] for r in rows)} to {max(r[2] for r in rows)} triangles:")
     print(f"drawing: {1 / frame:.1f} frames/s per core (slowest person {1 / max(r[0] for r in rows):.1f})")
-    print(f"a clip's preparation: {1000 * clip:.0f} ms; a person: {1000 * _cpu_seconds(lambda: _person(0), 1):.0f} ms")
+    print(f"a clip's preparation: {1000 * clip:.0f} ms; a person: {1000 * cpu_seconds(_person, 1):.0f} ms")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ python launch/benchmark_puppets.py --size 64 --frames 250
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 
 import _root  # noqa: F401  (puts the project on the path)
 import cv2
@@ -16,18 +14,8 @@ from data.performers.clips import make_clip
 from data.performers.performance import make_performance
 from data.puppets import body, face
 from data.puppets.identity import make_identity
+from launch._cpu import cpu_seconds
 from xactor_jax.timing import FRAME_RATE
-
-
-def _cpu_seconds(work: Callable[[int], object], repeats: int) -> float:
-    """Processor seconds of one call, the least of some; the first call warms up and is not counted."""
-    work(0)
-    times = []
-    for i in range(repeats):
-        start = time.process_time()
-        work(i)
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def main() -> None:
@@ -40,9 +28,9 @@ def main() -> None:
     cv2.setNumThreads(1)
 
     performances = [make_performance(0, person, 0, args.frames) for person in range(args.repeats)]
-    drawn = _cpu_seconds(lambda i: face.render(make_identity(0, i), performances[i].controls, args.size), args.repeats)
-    spoken = _cpu_seconds(lambda i: make_performance(0, i, 0, args.frames), args.repeats)
-    whole = _cpu_seconds(lambda i: make_clip(body, 0, i, 0, args.frames, args.size), args.repeats)
+    drawn = cpu_seconds(lambda i: face.render(make_identity(0, i), performances[i].controls, args.size), args.repeats)
+    spoken = cpu_seconds(lambda i: make_performance(0, i, 0, args.frames), args.repeats)
+    whole = cpu_seconds(lambda i: make_clip(body, 0, i, 0, args.frames, args.size), args.repeats)
     print(f"drawing at {args.size}×{args.size}: {args.frames / drawn:.0f} frames/s per core")
     print(f"speech and controls: {args.frames / FRAME_RATE / spoken:.0f} s/s per core")
     print(f"complete clips at {args.size}×{args.size}: {args.frames / whole:.0f} frames/s per core")

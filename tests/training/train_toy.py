@@ -28,7 +28,7 @@ def build(config: Any) -> Any:
 
 
 def terminate(index: int) -> None:
-    """Sends SIGTERM to one of the processes. Returns when all of them have told where they are, which settles where they stop.
+    """Sends SIGTERM to one process and waits until every process has reported its step, which fixes the step they stop at.
 
     JAX looks for the signal once a second, in which a quick machine does many steps.
     """
