@@ -79,9 +79,12 @@ def check_usage(args: argparse.Namespace) -> None:
 
 def run(about: str, kind: str) -> None:
     """Does what the command line asks for."""
+    from xactor_jax.threads import use_one_thread
+
     args = parser(about).parse_args()
     with exit_on_user_error():
         check_usage(args)
+        use_one_thread()
         write_sheets(args, kind)
         if args.clip:
             write_clip(args, kind)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 
 import _root  # noqa: F401  (puts the project on the path)
-import cv2
 import numpy as np
 
 from data.heads.framing import frame_clip
@@ -20,6 +19,7 @@ from data.heads.scene import Scene, make_scene
 from data.heads.shape import Shape, express, make_shape
 from launch._cpu import cpu_seconds
 from xactor_jax.labels import CONTROLS, UNITS
+from xactor_jax.threads import use_one_thread
 
 
 def _acting(frames: int) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    cv2.setNumThreads(1)
+    use_one_thread()
 
     rows = [_drawing(number, args.size, args.frames, args.repeats) for number in range(args.people)]
     frame, clip, _ = np.mean(rows, axis=0)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 
 import _root  # noqa: F401  (puts the project on the path)
-import cv2
 
 from data.performers.clips import make_clip
 from data.performers.performance import make_performance
 from data.puppets import body, face
 from data.puppets.identity import make_identity
 from launch._cpu import cpu_seconds
+from xactor_jax.threads import use_one_thread
 from xactor_jax.timing import FRAME_RATE
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=250, help="length of a clip")
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    cv2.setNumThreads(1)
+    use_one_thread()
 
     performances = [make_performance(0, person, 0, args.frames) for person in range(args.repeats)]
     drawn = cpu_seconds(lambda i: face.render(make_identity(0, i), performances[i].controls, args.size), args.repeats)

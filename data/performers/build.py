@@ -8,7 +8,6 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import rich.progress
 from etils import epath
@@ -19,6 +18,7 @@ from data.performers.clips import make_clip
 from data.performers.voices import VoiceKind, check_voice
 from data.records import Clip, write_clips
 from xactor_jax.errors import UserError
+from xactor_jax.threads import use_one_thread
 from xactor_jax.timing import FRAME_RATE
 
 
@@ -54,7 +54,7 @@ def _mapper(processes: int) -> Iterator[Callable[[Callable, Iterable], Iterator]
     if processes <= 1:
         yield map
         return
-    with multiprocessing.get_context("spawn").Pool(processes, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, initializer=use_one_thread) as pool:
         yield pool.imap
 
 
