@@ -12,7 +12,7 @@ from data.heads.model import Model, make_model
 from data.heads.render import component_boxes, find_frame, render
 from data.heads.scene import Scene, make_scene
 from data.heads.shape import Shape, make_shape
-from data.heads.stage import Body, make_body
+from data.heads.stage import Stage, make_stage
 from data.performers.performance import Acting
 from data.performers.voice import FACE, LOOKS, person_rng
 from data.performers.voices import VoiceKind
@@ -34,12 +34,12 @@ class Head:
     model: Model
     scene: Scene
     framing: Framing
-    body: Body
+    stage: Stage
 
     def render(self, acting: Acting, size: int, first: int = 0) -> UInt8[np.ndarray, "t size size 3"]:
         """RGB frames, one for each row of the acting, which begins with frame `first` of the clip."""
         who = (self.model, self.shape, self.scene)
-        return render(*who, acting.controls, acting.units, size, framing=self.framing, first=first, body=self.body)
+        return render(*who, acting.controls, acting.units, size, framing=self.framing, first=first, stage=self.stage)
 
     def component_boxes(self, acting: Acting) -> Float[np.ndarray, "t 2 4"]:
         """Boxes of (eyes with brows, mouth with chin), each (y0, x0, y1, x1) as fractions of the picture."""
@@ -51,5 +51,5 @@ def make_figure(seed: int, person: int, clip: int, acting: Acting) -> Head:
     shape = make_shape(person_rng(seed, person, FACE))
     model = make_model(person_rng(seed, person, LOOKS), shape)
     scene = make_scene(np.random.default_rng(np.random.SeedSequence([seed, person, clip], spawn_key=(_PLACE,))))
-    body = make_body(model, shape)
-    return Head(shape, model, scene, find_frame(model, shape, scene, acting.controls, acting.units, body=body), body)
+    stage = make_stage(model, shape)
+    return Head(shape, model, scene, find_frame(model, shape, scene, acting.controls, acting.units, stage=stage), stage)

@@ -19,7 +19,7 @@ from data.heads.scene import Scene
 from data.heads.sensor import develop
 from data.heads.shading import Eyes, eye_colour, eye_highlight, linear, lit
 from data.heads.shape import Shape
-from data.heads.stage import Atlas, Body, EyeBall, make_body, shadow_box
+from data.heads.stage import Atlas, Stage, EyeBall, make_stage, shadow_box
 from xactor_jax.labels import CONTROLS
 
 SUPERSAMPLING = 2
@@ -67,7 +67,7 @@ def _used(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 class Painter:
     """Draws frames of one clip of `size` pixels, with `margin` more on every side in sides of the framed square.
 
-    body: what `make_body` gives for model and shape, where it is already there.
+    stage: what `make_stage` gives for model and shape, where it is already there.
     points: along either side of a pixel, at which is looked for what is seen.
     """
 
@@ -79,12 +79,12 @@ class Painter:
         framing: Framing,
         size: int,
         margin: float = 0.0,
-        body: Body | None = None,
+        stage: Stage | None = None,
         points: int = SUPERSAMPLING,
     ):
         self.scene, self.framing, self.size, self.margin = scene, framing, size, margin
         self.side = points * size
-        self.body = body or make_body(model, shape)
+        self.stage = stage or make_stage(model, shape)
         within = round(size / (1.0 + 2.0 * margin))
         self.atlas = Atlas.of(model, within)
         self.eyes = Eyes(linear(model.iris), linear(model.sclera))
@@ -96,7 +96,7 @@ class Painter:
     def _exposure(self) -> float:
         """Light for which the face comes out well; cameras meet dark skin half way."""
         colour = self.atlas.colour
-        face = np.take(colour.reshape(-1, 4), _texels(self.body.uv[self.body.face], colour.shape[0]), axis=0)
+        face = np.take(colour.reshape(-1, 4), _texels(self.stage.uv[self.stage.face], colour.shape[0]), axis=0)
         albedo = luminance(face[:, :3].mean(0))
         return WELL_LIT * (0.4 / max(albedo, 0.01)) ** 0.35
 
@@ -104,11 +104,11 @@ class Painter:
         self, vertices: Float32[np.ndarray, "v 3"], row: Float[np.ndarray, "14"], number: int
     ) -> UInt8[np.ndarray, "s s 3"]:
         """The picture of one frame."""
-        body = self.body
+        stage = self.stage
         pose = Pose.from_controls(row, self.middle, self.framing.side)
-        points = pose.apply(body.places(vertices), body.share)
+        points = pose.apply(stage.places(vertices), stage.share)
         picture = self._pixels(project(points, self.scene.lens, self.framing))
-        seen = rasterise(picture, body.faces, self.side, body.two_sided, body.cut, lambda f: self._solid(picture, f))
+        seen = rasterise(picture, stage.faces, self.side, stage.two_sided, stage.cut, lambda f: self._solid(picture, f))
         colours = self._colours(picture, points, pose, row, seen)
         light = self._compose(seen, colours, number)
         rng = np.random.default_rng([self.scene.noise, number])
@@ -120,9 +120,9 @@ class Painter:
         return picture
 
     def _solid(self, picture: Float32[np.ndarray, "g 3"], fragments: Fragments) -> Bool[np.ndarray, "n"]:
-        some, among = _used(fragments.triangle, len(self.body.faces))
-        uv = [np.take(self.body.uv, corner, axis=0) for corner in np.take(self.body.corners, some, axis=0).T]
-        uv = interpolate(picture, self.body.faces[some], uv, fragments._replace(triangle=among), self.side)
+        some, among = _used(fragments.triangle, len(self.stage.faces))
+        uv = [np.take(self.stage.uv, corner, axis=0) for corner in np.take(self.stage.corners, some, axis=0).T]
+        uv = interpolate(picture, self.stage.faces[some], uv, fragments._replace(triangle=among), self.side)
         alpha = self.atlas.alpha
         opacity = np.take(alpha.ravel(), _texels(uv, alpha.shape[0]))
         row, column = np.divmod(fragments.pixel, np.int32(self.side))
@@ -131,19 +131,19 @@ class Painter:
 
     def _colours(self, picture: Places, points: Places, pose: Pose, row: np.ndarray, seen: Fragments) -> list[np.ndarray]:
         """Equation 1 of shading.py at the fragments: red, green and blue [n] each."""
-        body = self.body
-        some, among = _used(seen.triangle, len(body.faces))
-        faces, corners = np.take(body.faces, some, axis=0), np.take(body.corners, some, axis=0)
+        stage = self.stage
+        some, among = _used(seen.triangle, len(stage.faces))
+        faces, corners = np.take(stage.faces, some, axis=0), np.take(stage.corners, some, axis=0)
         places, face_places = _used(faces.ravel(), len(points))
         light = np.concatenate(self._lit(points, pose, places), axis=1)
         light_at = lambda i: np.take(light, face_places[i::3], axis=0)
-        values = [np.concatenate([np.take(body.uv, corners[:, i], axis=0), light_at(i)], axis=1) for i in range(3)]
+        values = [np.concatenate([np.take(stage.uv, corners[:, i], axis=0), light_at(i)], axis=1) for i in range(3)]
         at = interpolate(picture, faces, values, seen._replace(triangle=among), self.side)
         colour = self.atlas.colour
         paint = np.take(colour.reshape(-1, 4), _texels(at, colour.shape[0]), axis=0)
         out = [paint[:, i] * at[:, 2 + i] + paint[:, 3] * at[:, 5 + i] for i in range(3)]
-        for number, ball in enumerate(body.balls):
-            mine = np.flatnonzero(np.take(body.ball, seen.triangle) == number)
+        for number, ball in enumerate(stage.balls):
+            mine = np.flatnonzero(np.take(stage.ball, seen.triangle) == number)
             eye = self._eye(ball, picture, points, pose, row, seen.of(mine), at[mine, 2:5])
             for channel, value in zip(out, eye.T, strict=True):
                 channel[mine] = value
@@ -151,15 +151,15 @@ class Painter:
 
     def _lit(self, points: Places, pose: Pose, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(diffuse light, highlights) at some of the places."""
-        body, light = self.body, self.light
-        normals = body.normals(points)
+        stage, light = self.stage, self.light
+        normals = stage.normals(points)
         lifted = np.take(points + shadow.LIFT * normals, places, axis=0)
         box = shadow_box(pose.apply(self.middle[None], np.ones(1, np.float32))[0])
-        # the whole body throws shadows, only what is seen receives them
-        shares = [shadow.reached(lifted, points, body.casters, light.key.direction, light.key.size, box)]
-        shares += [np.take(body.openness.towards(np.asarray(lamp.direction) @ pose.turn), places) for lamp in light.others]
+        # all of it throws shadows, only what is seen receives them
+        shares = [shadow.reached(lifted, points, stage.casters, light.key.direction, light.key.size, box)]
+        shares += [np.take(stage.openness.towards(np.asarray(lamp.direction) @ pose.turn), places) for lamp in light.others]
         normals = np.take(normals, places, axis=0)
-        surfaces = body.surfaces.of(places)
+        surfaces = stage.surfaces.of(places)
         normals[surfaces.turning & (normals[:, 2] < 0)] *= -1.0
         return lit(surfaces, light, np.take(points, places, axis=0), normals, self.camera, shares)
 
@@ -167,8 +167,8 @@ class Painter:
         self, ball: EyeBall, picture: Places, points: Places, pose: Pose, row: np.ndarray, seen: Fragments, diffuse: Colours
     ):
         """Colours of fragments on an eyeball."""
-        some, among = _used(seen.triangle, len(self.body.faces))
-        faces = self.body.faces[some]
+        some, among = _used(seen.triangle, len(self.stage.faces))
+        faces = self.stage.faces[some]
         at = interpolate(picture, faces, [points[faces[:, i]] for i in range(3)], seen._replace(triangle=among), self.side)
         centre = pose.apply(ball.centre[None], np.ones(1, np.float32))[0]
         outwards, gaze = unit(at - centre), _gaze(row, pose.turn)

@@ -28,7 +28,7 @@ from data.heads.model import Model
 from data.heads.painter import Painter
 from data.heads.scene import Scene
 from data.heads.shape import Shape, express
-from data.heads.stage import Body
+from data.heads.stage import Stage
 from xactor_jax.media.faces import FaceDetector, HaarDetector
 
 LOOKED_AT = 9
@@ -63,14 +63,14 @@ def _look(detector: FaceDetector, picture: UInt8[np.ndarray, "s s 3"], scale: fl
 
 
 def find_frame(
-    model: Model, shape: Shape, scene: Scene, controls: Controls, units: Units, *, body: Body | None = None
+    model: Model, shape: Shape, scene: Scene, controls: Controls, units: Units, *, stage: Stage | None = None
 ) -> Framing:
     """The square that `prepare` cuts out of a wider picture of the clip.
 
-    The predicted one is put right by what the detector finds in some frames. body: see `Painter`.
+    The predicted one is put right by what the detector finds in some frames. stage: see `Painter`.
     """
     framing, frames, middles, sides = predict(shape, scene.lens, controls, units)
-    painter = Painter(model, shape, scene, framing, _WIDE_SIZE, _WIDE, body, points=1)
+    painter = Painter(model, shape, scene, framing, _WIDE_SIZE, _WIDE, stage, points=1)
     detector = HaarDetector(smallest=_SMALLEST)
     chosen, off = some_of(len(frames), LOOKED_AT), []
     looks = np.resize(chosen, max(len(chosen), len(_SCALES)))
@@ -112,17 +112,17 @@ def render(
     framing: Framing | None = None,
     margin: float = 0.0,
     first: int = 0,
-    body: Body | None = None,
+    stage: Stage | None = None,
 ) -> UInt8[np.ndarray, "t size size 3"]:
     """RGB frames of a person, one per row of controls (`xactor_jax.labels.CONTROLS`) and units (`UNITS`).
 
     framing: of the whole clip, where the rows are only a part of it (`find_frame`); otherwise found from the rows.
     margin: how much more is shown on every side, in sides of the framed square.
     first: number of the first row's frame in the clip; noise and sway follow it.
-    body: see `Painter`.
+    stage: see `Painter`.
     """
-    framing = framing or find_frame(model, shape, scene, controls, units, body=body)
-    painter = Painter(model, shape, scene, framing, size, margin, body)
+    framing = framing or find_frame(model, shape, scene, controls, units, stage=stage)
+    painter = Painter(model, shape, scene, framing, size, margin, stage)
     frames = np.empty((len(controls), size, size, 3), np.uint8)
     for t, row in enumerate(np.asarray(controls, np.float64)):
         frames[t] = painter.frame(express(shape, units[t]), row, first + t)

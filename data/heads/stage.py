@@ -99,7 +99,7 @@ def _kind_of(model: Model) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Body:
+class Stage:
     """Places of a model and their surfaces; G places, F triangles."""
 
     vertex_of: Int32[np.ndarray, "g"]
@@ -163,7 +163,7 @@ def shadow_box(eyes: Float32[np.ndarray, "3"]) -> shadow.Box:
     return shadow.Box((eyes + np.array([0.0, -0.4, -0.7])).astype(np.float32), 2.2)
 
 
-def make_body(model: Model, shape: Shape) -> Body:
+def make_stage(model: Model, shape: Shape) -> Stage:
     """What of model and shape does not change with the frames."""
     model_places = np.unique(model.group, return_index=True, return_inverse=True)
     first, group = model_places[1], model_places[2].ravel().astype(np.int32)
@@ -181,7 +181,7 @@ def make_body(model: Model, shape: Shape) -> Body:
         *materials_at(model, len(first)), np.where(inside < 1, inside, openness.whole**_DARKER).astype(np.float32)
     )
     flag = lambda name: np.array([getattr(material, name) for material in MATERIALS.values()])[model.material]
-    return Body(
+    return Stage(
         vertex_of=vertex_of,
         offset=offset,
         share=head_share(shape.vertices[vertex_of], eyes),

@@ -12,7 +12,7 @@ from data.heads.model import make_model
 from data.heads.render import component_boxes, find_frame, render
 from data.heads.scene import make_scene
 from data.heads.shape import make_shape
-from data.heads.stage import make_body
+from data.heads.stage import make_stage
 from xactor_jax.labels import CONTROLS, UNITS
 from xactor_jax.media.crop import portrait_box
 from xactor_jax.media.faces import HaarDetector
@@ -26,9 +26,9 @@ def person():
 
 
 @pytest.fixture(scope="module")
-def body(person):
+def stage(person):
     """What does not change with the frames, made once for all tests."""
-    return make_body(*person[:2])
+    return make_stage(*person[:2])
 
 
 def acting(count: int, **values: float) -> tuple[np.ndarray, np.ndarray]:
@@ -42,35 +42,35 @@ def acting(count: int, **values: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("size", [32, 96])
-def test_any_size(person, body, size):
-    frames = render(*person, *acting(2), size, body=body, framing=frame_clip(person[1], person[2].lens, *acting(2)))
+def test_any_size(person, stage, size):
+    frames = render(*person, *acting(2), size, stage=stage, framing=frame_clip(person[1], person[2].lens, *acting(2)))
     assert frames.shape == (2, size, size, 3)
     assert frames.dtype == np.uint8
     assert frames.std() > 20
 
 
-def test_same_bytes_however_frames_are_grouped(person, body):
+def test_same_bytes_however_frames_are_grouped(person, stage):
     controls, units = acting(4, yaw=0.3, jawOpen=0.5)
     framing = frame_clip(person[1], person[2].lens, controls, units)
-    whole = render(*person, controls, units, 48, body=body, framing=framing)
-    parts = [render(*person, controls[i : i + 2], units[i : i + 2], 48, body=body, framing=framing, first=i) for i in (0, 2)]
+    whole = render(*person, controls, units, 48, stage=stage, framing=framing)
+    parts = [render(*person, controls[i : i + 2], units[i : i + 2], 48, stage=stage, framing=framing, first=i) for i in (0, 2)]
     np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
-def test_a_margin_shows_more_of_the_same(person, body):
+def test_a_margin_shows_more_of_the_same(person, stage):
     controls, units = acting(1)
     framing = frame_clip(person[1], person[2].lens, controls, units)
-    inner = render(*person, controls, units, 64, body=body, framing=framing)[0]
-    outer = render(*person, controls, units, 96, body=body, framing=framing, margin=0.25)[0]
+    inner = render(*person, controls, units, 64, stage=stage, framing=framing)[0]
+    outer = render(*person, controls, units, 96, stage=stage, framing=framing, margin=0.25)[0]
     assert np.sqrt(np.mean((outer[16:80, 16:80].astype(float) - inner) ** 2)) < 16
 
 
-def test_boxes_hold_what_moves(person, body):
+def test_boxes_hold_what_moves(person, stage):
     for part, name in enumerate(("eyeBlinkLeft", "jawOpen")):
         controls, units = acting(2, **{name: 1.0})
         framing = frame_clip(person[1], person[2].lens, controls, units)
         change = np.abs(
-            np.diff(render(*person, controls, units, 96, body=body, framing=framing).astype(float), axis=0)[0]
+            np.diff(render(*person, controls, units, 96, stage=stage, framing=framing).astype(float), axis=0)[0]
         ).mean(-1)
         boxes = component_boxes(*person, controls, units, framing=framing)[:, part]
         y0, x0, y1, x1 = np.r_[boxes[:, :2].min(0), boxes[:, 2:].max(0)] * 96
@@ -79,19 +79,19 @@ def test_boxes_hold_what_moves(person, body):
         assert y0 < y < y1 and x0 < x < x1
 
 
-def test_gaze_moves_the_irises(person, body):
+def test_gaze_moves_the_irises(person, stage):
     controls, units = acting(2, gaze_x=1.0)
     framing = frame_clip(person[1], person[2].lens, controls, units)
-    frames = render(*person, controls, units, 96, body=body, framing=framing).astype(float)
+    frames = render(*person, controls, units, 96, stage=stage, framing=framing).astype(float)
     y0, x0, y1, x1 = (component_boxes(*person, controls, units, framing=framing)[0, 0] * 96).astype(int)
     assert np.abs(frames[1] - frames[0])[y0:y1, x0:x1].max() > 25
 
 
-def test_the_detector_cuts_the_same_picture(person, body):
+def test_the_detector_cuts_the_same_picture(person, stage):
     controls, units = acting(1)
     margin, size = 0.35, 288
     wide = render(
-        *person, controls, units, size, margin=margin, body=body, framing=find_frame(*person, controls, units, body=body)
+        *person, controls, units, size, margin=margin, stage=stage, framing=find_frame(*person, controls, units, stage=stage)
     )[0]
     square = portrait_box(HaarDetector().detect(wide)[0])
     got = np.array(square[:4]) / size * (1 + 2 * margin) - margin
