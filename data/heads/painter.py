@@ -19,7 +19,7 @@ from data.heads.scene import Scene
 from data.heads.sensor import develop
 from data.heads.shading import Eyes, eye_colour, eye_highlight, linear, lit
 from data.heads.shape import Shape
-from data.heads.stage import Atlas, Stage, EyeBall, make_stage, shadow_box
+from data.heads.stage import Atlas, EyeBall, Stage, make_stage, shadow_box
 from xactor_jax.labels import CONTROLS
 
 SUPERSAMPLING = 2
