@@ -85,6 +85,11 @@ def test_gaze_moves_the_irises(person, stage):
     frames = render(*person, controls, units, 96, stage=stage, framing=framing).astype(float)
     y0, x0, y1, x1 = (component_boxes(*person, controls, units, framing=framing)[0, 0] * 96).astype(int)
     assert np.abs(frames[1] - frames[0])[y0:y1, x0:x1].max() > 25
+    change = (frames[1] - frames[0])[y0:y1, x0:x1].mean(-1)
+    darker, lighter = (
+        np.average(np.arange(change.shape[1]), weights=np.clip(sign * change, 0, None).sum(0)) for sign in (-1, 1)
+    )
+    assert darker > lighter + 1, "irises go to the right of the picture"
 
 
 def test_the_detector_cuts_the_same_picture(person, stage):
