@@ -28,14 +28,14 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.optimizer.learning_rate = 1e-3
     c.phase = "all"  # what is trained: all; spatial, all but temporal modules, on single frames; temporal, these alone
     c.train_motion = False  # in the spatial phase or all at once: the encoder of pretrained.motion too, by the renderer's error
-    c.motion = ConfigDict()  # filled in: that motion stage's settings
+    c.motion = motion.get_config()  # of network.draft and train_motion: filled in from the checkpoint in pretrained.motion
     c.data.augmentation = motion.get_config().data.augmentation  # of the frames that an encoder sees that is trained
     c.data.window = 8  # frames that the denoiser sees at once
     c.data.examples_per_clip = 1
     c.data.apart = 0.75  # share of training windows of frames from all over the clip, which do not see each other; of phase all
     c.autoencoder = get_network(preset)  # sizes of the frozen autoencoder: those of the checkpoint in pretrained.autoencoder
     c.clip = _clip()
-    c.predict_residual = True  # diffuse the difference from the reference's latent, not the latent
+    c.predict_residual = True  # diffuse the difference from the draft's latent, or without one the reference's; not the latent
 
     c.diffusion = ConfigDict()
     c.diffusion.schedule = "cosine"  # cosine or scaled_linear (of Stable Diffusion)
@@ -99,6 +99,7 @@ def _network() -> ConfigDict:
     n.box_width = 0  # features of the face's box beside the motion latent in the tokens; 0: they know of no box
     n.position_halves = False  # positions of tokens: all sines before all cosines; else they alternate
     n.concatenate_reference = True  # the reference latent as further input channels too
+    n.draft = True  # correct what the decoder of pretrained.motion draws; off where that checkpoint has no decoder
     n.full_reference = False  # keep layers of the reference network that nothing reads
     n.unet = ConfigDict()
     n.unet.channels = (48, 64)  # width of each level, finest first
@@ -142,7 +143,7 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.clip.depth = 24
     c.diffusion.update(schedule="scaled_linear", prediction="eps", beta_start=0.00085, beta_end=0.02)
     c.network.update(motion_tokens=32, motion_token_width=16, motion_hidden=0, box_width=64, position_halves=True)
-    c.network.update(concatenate_reference=False, full_reference=False)
+    c.network.update(concatenate_reference=False, draft=False, full_reference=False)
     c.network.unet.update(channels=(320, 640, 1280, 1280), attention=(True, True, True, False), blocks=2, heads=8, groups=32)
     c.network.unet.update(context_width=768, discrete_steps=1000)
     c.network.unet.update(feed_forward=4, module_feed_forward=4, module_attentions=2, time_width=1280, coordinates=False)

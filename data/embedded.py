@@ -107,14 +107,15 @@ def fill_in_frozen(config: ConfigDict) -> None:
 
 
 def fill_in_motion(config: ConfigDict) -> None:
-    """A motion encoder that is trained with the renderer has the settings of its stage, and starts as it is there.
+    """A motion stage of which a renderer uses a part has its own settings; an encoder that is trained starts as it is there.
 
     What its backward pass computes again is as this run says: that changes memory and no numbers.
     """
     with config.unlocked():
         config.motion = peek(config.pretrained.motion, "motion")[0]
         config.motion.remat = config.remat
-    config.init_from = ",".join(filter(None, (f"motion_encoder={config.pretrained.motion}", config.init_from)))
+    if config.train_motion:
+        config.init_from = ",".join(filter(None, (f"motion_encoder={config.pretrained.motion}", config.init_from)))
 
 
 def ensure_data(config: ConfigDict) -> ConfigDict:
@@ -124,7 +125,7 @@ def ensure_data(config: ConfigDict) -> ConfigDict:
     for stage in ("motion", "autoencoder"):
         if not config.pretrained[stage]:
             config.pretrained[stage] = str(embedded_checkpoint(stage))
-    if config.get("train_motion"):
+    if config.stage == "video" and (config.train_motion or config.network.draft):
         fill_in_motion(config)
     if config.data.encoded_path and config.stage == "video" and not config.data.path:
         raise UserError("data.encoded_path is set without data.path: the video stage needs the clips that were encoded, too")

@@ -43,15 +43,14 @@ def write_clip(args: argparse.Namespace, kind: str) -> None:
     """One clip as mp4, with metadata that says that it is synthetic."""
     import numpy as np
 
-    from data.performers.bodies import load_body
-    from data.performers.performance import make_performance
+    from data.performers.bodies import load_body, perform
     from data.performers.voices import check_voice
     from xactor_jax.media.video_io import VideoWriter
     from xactor_jax.timing import FRAME_RATE
 
     body = load_body(kind)
     frames = round(args.seconds * FRAME_RATE)
-    performance = make_performance(args.seed, args.person, 0, frames, voice=check_voice(args.voice or body.VOICE))
+    performance = perform(body, args.seed, args.person, 0, frames, voice=check_voice(args.voice or body.VOICE))
     pictures = body.make_figure(args.seed, args.person, 0, performance.acting).render(performance.acting, args.size)
     with VideoWriter(args.clip, args.size, audio=performance.audio.astype(np.float32) / 32768.0) as writer:
         writer.write(pictures)

@@ -13,6 +13,7 @@ from xactor_jax.actor.model import make_guide
 from xactor_jax.actor.rollout import Window
 from xactor_jax.emotion import frames_of
 from xactor_jax.training.task import Task, Variables
+from xactor_jax.video.model import Told
 
 
 class Sampler(NamedTuple):
@@ -61,5 +62,6 @@ def _video(task: Any, variables: Variables) -> Sampler:
     portrait = jax.eval_shape(model.prepare, variables, *picture)
     windows = settings.windows_per_segment
     call = lambda v, portrait, *rest: model.predictor(v, portrait, settings)(*rest)
-    arguments = _array(1, windows, model.window, *shape), _array(), _array(1, windows, model.window, model.motion_dim)
+    x, motion = _array(1, windows, model.window, *shape), _array(1, windows, model.window, model.motion_dim)
+    arguments = x, _array(), Told(motion, x if model.draft else None)
     return Sampler(f"one denoising step of {windows} × {model.window} frames", call, (variables, portrait, *arguments))

@@ -40,6 +40,7 @@ def tiny_config(stage: str) -> ConfigDict:
     if stage in ("autoencoder", "video"):
         (c.network if stage == "autoencoder" else c.autoencoder).update(image_size=SIZE, patch=8, channels=(8,))
     if stage == "video":
+        c.motion = tiny_config("motion")
         c.data.window = 4
         c.network.update(motion_dim=LATENT_DIM, motion_tokens=2, motion_token_width=8, motion_hidden=0)
         c.network.unet.update(channels=(8,), attention=(True,), heads=2, groups=4, feed_forward=0, time_width=16)

@@ -11,14 +11,14 @@ from data.heads.camera import Framing
 from data.heads.model import Model, make_model
 from data.heads.render import component_boxes, find_frame, render
 from data.heads.scene import Scene, make_scene
-from data.heads.shape import Shape, make_shape
+from data.heads.shape import Shape, draw_kind, make_shape
 from data.heads.stage import Stage, make_stage
 from data.performers.performance import Acting
 from data.performers.voice import FACE, LOOKS, person_rng
 from data.performers.voices import VoiceKind
 
 PERSON = "head"
-GENERATOR = 1
+GENERATOR = 2
 VOICE: VoiceKind = "recorded"
 KNOWS_UNITS = True
 
@@ -44,6 +44,11 @@ class Head:
     def component_boxes(self, acting: Acting) -> Float[np.ndarray, "t 2 4"]:
         """Boxes of (eyes with brows, mouth with chin), each (y0, x0, y1, x1) as fractions of the picture."""
         return component_boxes(self.model, self.shape, self.scene, acting.controls, acting.units, framing=self.framing)
+
+
+def is_man(seed: int, person: int) -> bool:
+    """Whether a person looks like a man rather than like a woman."""
+    return draw_kind(person_rng(seed, person, FACE))[1] > 0.5
 
 
 def make_figure(seed: int, person: int, clip: int, acting: Acting) -> Head:

@@ -131,10 +131,15 @@ def fit(macro: dict[str, float], local: list[dict[str, float]]) -> Float32[np.nd
     return whole
 
 
+def draw_kind(rng: np.random.Generator) -> tuple[tuple[float, ...], float, float]:
+    """Race, sex and age of a random person, as `Shape` has them; the first numbers that are drawn of one."""
+    race = tuple(rng.dirichlet([CONCENTRATION] * len(RACES)).tolist())
+    return race, float(rng.beta(SEX, SEX)), float(rng.beta(1.0, 1.4))
+
+
 def make_shape(rng: np.random.Generator) -> Shape:
     """A random person's head."""
-    race = tuple(rng.dirichlet([CONCENTRATION] * len(RACES)).tolist())
-    male, age = float(rng.beta(SEX, SEX)), float(rng.beta(1.0, 1.4))
+    race, male, age = draw_kind(rng)
     weight, muscle = np.clip(rng.normal(0.5, BUILD, 2), 0.0, 1.0).tolist()
     years = YOUNGEST + age * (OLDEST - YOUNGEST)
     vertices = fit(macro_weights(race, male, years, muscle, weight), local_weights(rng, male, age))

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from data.performers.performance import Acting
+from data.performers.performance import Acting, Performance, make_performance
 from data.performers.voices import VoiceKind
 from xactor_jax.errors import UserError
 
@@ -38,6 +38,9 @@ class Body(Protocol):
     KNOWS_UNITS: bool
     """Whether they are drawn from expression units, so that units are true of their pictures."""
 
+    def is_man(self, seed: int, person: int) -> bool | None:
+        """Whether a person looks like a man rather than like a woman; None: like neither."""
+
     def make_figure(self, seed: int, person: int, clip: int, acting: Acting) -> Figure:
         """The person of a clip, framed for what they do in all of it.
 
@@ -54,6 +57,22 @@ def load_body(kind: str) -> Body:
     if kind not in BODY_KINDS:
         raise UserError(f"there is no data.kind {kind!r}: choose one of {', '.join(BODY_KINDS)}.")
     return importlib.import_module(f"data.{kind}.body")
+
+
+def perform(
+    body: Body,
+    seed: int,
+    person: int,
+    clip: int,
+    num_frames: int,
+    *,
+    emotion: int | None = None,
+    voice: VoiceKind | None = None,
+    split: str = "train",
+) -> Performance:
+    """`make_performance` of a person who has the body: with its kind of voice, unless another is asked for."""
+    kind, man = voice or body.VOICE, body.is_man(seed, person)
+    return make_performance(seed, person, clip, num_frames, emotion=emotion, voice=kind, split=split, man=man)
 
 
 def person_name(body: Body, person: int) -> str:

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from data.performers.bodies import Body, clip_name, person_name
+from data.performers.bodies import Body, clip_name, perform, person_name
 from data.performers.controls import NEUTRAL
-from data.performers.performance import Acting, Performance, make_performance
+from data.performers.performance import Acting, Performance
 from data.performers.units import expression_units
 from data.performers.voices import VoiceKind
 from data.records import Clip, encode_frames
@@ -30,7 +30,7 @@ def make_clip(
 
     voice: None for the body's own kind.
     """
-    performance = make_performance(seed, person, clip, num_frames, voice=voice or body.VOICE, split=split)
+    performance = perform(body, seed, person, clip, num_frames, voice=voice, split=split)
     acting = performance.acting
     figure = body.make_figure(seed, person, clip, acting)
     return Clip(
@@ -70,6 +70,6 @@ def make_demonstration(
     body: Body, seed: int, person: int, clip: int, num_frames: int, size: int, emotion: int | None = None
 ) -> Demonstration:
     """What a demo needs of one person: portrait and voice (of the test split) as inputs, the performance as truth."""
-    performance = make_performance(seed, person, clip, num_frames, emotion=emotion, voice=body.VOICE, split="test")
+    performance = perform(body, seed, person, clip, num_frames, emotion=emotion, split="test")
     waveform = performance.audio.astype(np.float32) / 32768.0
     return Demonstration(make_portrait(body, seed, person, size, clip), waveform, performance)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from data.performers.bodies import Body, Figure, person_name
-from data.performers.performance import LONG, Performance, make_performance
+from data.performers.bodies import Body, Figure, perform, person_name
+from data.performers.performance import LONG, Performance
 from xactor_jax.errors import UserError
 from xactor_jax.evaluation.clips import Encoder, ReadClip
 from xactor_jax.timing import FRAME_RATE
@@ -30,7 +30,7 @@ def make_long_performance(body: Body, seed: int, person: int, minutes: float) ->
     frames = round(60 * minutes * FRAME_RATE)
     if frames < FRAME_RATE:
         raise UserError(f"a performance of {minutes:g} minutes is too short: take at least a second.")
-    return make_performance(seed, person, LONG, frames, voice=body.VOICE, split="test")
+    return perform(body, seed, person, LONG, frames, split="test")
 
 
 def iter_frames(
@@ -50,7 +50,7 @@ def iter_latents(
 
 def read_person(body: Body, seed: int, person: int, size: int, encode: Encoder, frames: int, step: int) -> ReadClip:
     """Every `step`-th of `frames` frames of a clip of a person, as probes take them."""
-    performance = make_performance(seed, person, LONG, frames, voice=body.VOICE, split="test")
+    performance = perform(body, seed, person, LONG, frames, split="test")
     acting = performance.acting[::step]
     latents = encode(body.make_figure(seed, person, LONG, performance.acting).render(acting, size))
     emotion = performance.mood.label[::step]

@@ -64,15 +64,17 @@ def make_performance(
     emotion: int | None = None,
     voice: VoiceKind = "formant",
     split: str = "train",
+    man: bool | None = None,
 ) -> Performance:
     """The performance of a clip; its emotions are drawn, unless `emotion` (an index of `FELT`) fixes one.
 
     voice: where the speech comes from (`data.performers.voices`).
     split: of the data set that the clip is for; recorded voices of the test split are in no other.
+    man: whether the person's face is a man's; None: it is of no sex.
     """
     streams = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, person, clip]).spawn(3))
     mood_rng, speech_rng, motion_rng = streams
     mood = make_mood(mood_rng, num_frames, emotion)
-    speech = cast_voice(seed, person, voice, split)(mood, speech_rng)
+    speech = cast_voice(seed, person, voice, split, man)(mood, speech_rng)
     controls = make_controls(motion_rng, mood, speech)
     return Performance(mood, speech, make_style(seed, person), controls)

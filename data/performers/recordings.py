@@ -18,7 +18,7 @@ from data.performers.mouth import Speech, effort_of, mouth_tracks, per_frame, pe
 from data.performers.phonemes import TICK_RATE
 from data.performers.room import Room, make_room, record
 from data.performers.script import Clock, Line, make_clock, make_script, make_utterance
-from data.performers.tapes import BASES, HELD_OUT, HIGH, LEVEL, Tape, load_tape
+from data.performers.tapes import BASES, BETWEEN, HELD_OUT, HIGH, LEVEL, Tape, load_tape
 from data.performers.timbre import Equaliser, colour, frame_times
 from data.performers.voice import VOICE, person_rng
 from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -46,14 +46,22 @@ def bases_of(split: str) -> tuple[str, ...]:
     return tuple(base for base in BASES if base != HELD_OUT) if split == TRAIN else (HELD_OUT,)
 
 
-def make_recorded_voice(seed: int, person: int, bases: tuple[str, ...]) -> RecordedVoice:
+def fits(base: str, man: bool | None) -> bool:
+    """Whether a base is of a person's sex; None: of any."""
+    return man is None or base in BETWEEN or (base in HIGH) != man
+
+
+def make_recorded_voice(seed: int, person: int, bases: tuple[str, ...], man: bool | None = None) -> RecordedVoice:
     """The voice of a person, made from one of the bases; the same for the same arguments.
 
     Higher voices have shorter tracts. High bases are lowered rather than raised, low ones raised: others are not understood.
+    A man has a man's voice, if there is one among the bases, else a lowered one; a woman likewise.
     """
     rng = person_rng(seed, person, VOICE)
-    base = bases[rng.integers(len(bases))]
-    height = rng.uniform(-1.2, 1.2) + (-0.5 if base in HIGH else 0.5)
+    fitting = [base for base in bases if fits(base, man)] or bases
+    base = fitting[rng.integers(len(fitting))]
+    reach = (-1.2, 1.2) if fits(base, man) else (-1.2, -0.6) if man else (0.6, 1.2)
+    height = rng.uniform(*reach) + (-0.5 if base in HIGH else 0.5)
     bells = zip(rng.uniform((250.0, 900.0, 2500.0), (600.0, 2000.0, 5000.0)), rng.uniform(-4.0, 4.0, 3), strict=True)
     return RecordedVoice(
         base=base,

@@ -9,9 +9,9 @@ import numpy as np
 from etils import epath
 from jaxtyping import UInt8
 
-from data.performers.bodies import BODY_KINDS, Body, Figure, load_body, person_name
+from data.performers.bodies import BODY_KINDS, Body, Figure, load_body, perform, person_name
 from data.performers.build import split_persons
-from data.performers.performance import Acting, make_performance
+from data.performers.performance import Acting
 from data.records import clips_metadata, decode_frame, open_clips
 from xactor_jax.evaluation.clips import TrueClip
 from xactor_jax.evaluation.transfer import Draw
@@ -63,7 +63,7 @@ def _figures(body: Body, recipe: Mapping[str, Any]) -> Callable[[TrueClip], Figu
 
     def figure(clip: TrueClip) -> Figure:
         person, split = people[clip.person]
-        performance = make_performance(seed, person, int(clip.clip), frames, voice=voice, split=split)
+        performance = perform(body, seed, person, int(clip.clip), frames, voice=voice, split=split)
         return body.make_figure(seed, person, int(clip.clip), performance.acting)
 
     return figure

@@ -25,7 +25,10 @@ BASES = ("rms", "slt", "awb", "kal16", "gongitsune", "kumo", "mezzo", "tenor", "
 """Every voice of the folder."""
 
 HIGH = ("slt", "gongitsune", "mezzo")
-"""The women among them; `alto` lies between the sexes."""
+"""The women among them."""
+
+BETWEEN = ("alto",)
+"""Between the sexes; all others are men's."""
 
 HELD_OUT = "slt"
 """Speaks to nobody of the training split: persons of other splits have this voice and its variants, and no other."""

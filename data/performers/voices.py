@@ -32,10 +32,10 @@ def check_voice(kind: str) -> VoiceKind:
     return kind  # type: ignore[return-value]
 
 
-def cast_voice(seed: int, person: int, kind: VoiceKind, split: str) -> Speaker:
-    """The voice of a person, for clips of a split."""
+def cast_voice(seed: int, person: int, kind: VoiceKind, split: str, man: bool | None = None) -> Speaker:
+    """The voice of a person, for clips of a split. Recorded voices go with the sex of the person's face, if it has any."""
     if kind == "formant":
         return functools.partial(synthesise, make_voice(seed, person))
     from data.performers.recordings import bases_of, make_recorded_voice, speak
 
-    return functools.partial(speak, make_recorded_voice(seed, person, bases_of(split)))
+    return functools.partial(speak, make_recorded_voice(seed, person, bases_of(split), man))

@@ -34,6 +34,11 @@ class Puppet:
         return face.component_boxes(self.identity, acting.controls)
 
 
+def is_man(seed: int, person: int) -> None:
+    """They are of no sex."""
+    del seed, person
+
+
 def make_figure(seed: int, person: int, clip: int, acting: Acting) -> Puppet:
     """The puppet, which is the same in all clips, and drawn without a camera that would be moved."""
     del clip, acting

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from configs import autoencoder, video
+from configs import autoencoder, motion, video
 from tests.layers.test_convolution import randomise
 from xactor_jax.training.task import Variables
 from xactor_jax.video.task import VideoTask
@@ -19,8 +19,25 @@ def autoencoder_config() -> ConfigDict:
     return c
 
 
+def motion_config() -> ConfigDict:
+    """Of a stage with pictures of another side than the renderer's."""
+    c = motion.get_config()
+    c.network.update(image_size=8, patch=2, widths=(8,), encoder_widths=(8,), latent_dim=6, relative=True)
+    return c
+
+
+def draft_config() -> ConfigDict:
+    """A renderer that corrects drafts."""
+    c = video_config()
+    c.network.draft = True
+    with c.unlocked():
+        c.motion = motion_config()
+    return c
+
+
 def video_config() -> ConfigDict:
     c = video.get_config()
+    c.network.draft = False
     c.autoencoder = autoencoder_config().network
     c.pretrained.autoencoder = "random"
     c.data.window = 4
@@ -46,6 +63,10 @@ def random_variables(task: VideoTask, seed: int = 0) -> Variables:
         "residual_std": jnp.full(channels, 0.5),
         "residual_count": jnp.array(1),
     }
+    if task.model.draft:
+        decoder = randomise(variables.buffers["draft"]["params"], key, 0.2)
+        moments = {"latent_mean": jnp.full(6, 0.1), "latent_square": jnp.full(6, 2.0), "latent_count": jnp.array(1)}
+        buffers["draft"] = {"params": decoder, "buffers": moments}
     return Variables(params, buffers)
 
 

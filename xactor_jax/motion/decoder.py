@@ -1,12 +1,14 @@
 """Reference picture and motion latent → the reference's person performing that motion.
 
     (1) f = flow(reference, m),    x̃(p) = reference(p + f(p))                        where each pixel comes from
-    (2) x̂ = x̃ + change(x̃, m)                                                          what no pixel of the reference shows
+    (2) y = x̃ + change(x̃, m)                                                          what no pixel of the reference shows
+    (3) x̂ = reference + g (y − reference),   0 ≤ g(x̃, m) ≤ 1                            where anything changes at all
 
 First the reference is warped, which moves head and features with their own pixels; then a second network, looking at the
 warped picture, paints what opens or closes: mouth, lids, what the head uncovers. The latent enters (1) as a coarse map and both
 in every residual block. Warping by a latent follows LIA (arXiv 2203.09043). Flow and change start at zero: before training, the
-answer is the reference.
+answer is the reference. Without `gate`, g is 1; with it, what stands still keeps the reference's own pixels with their noise,
+which a network alone would smooth away.
 """
 
 from __future__ import annotations
@@ -31,10 +33,14 @@ class MotionDecoder(nn.Module):
     patch: int
     widths: tuple[int, ...]
     blocks: int
+    fine_flow: bool = False
+    """A flow for every pixel; else one for every patch, and between their middles by interpolation."""
+    gate: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, reference: Float[Array, "b h w 3"], latents: Float[Array, "b d"]) -> Float[Array, "b h w 3"]:
+        """x̂. With `gate`, g is sown as the intermediate "gate"."""
         features = Trunk(self.patch, self.widths, self.blocks, self.dtype, name="appearance")(reference)
         embedding = nn.Dense(EMBEDDING_WIDTH, dtype=self.dtype, name="embed_latent")(latents)
         x = jnp.concatenate([self._motion_map(latents, features[-1]), features[-1]], -1)
@@ -43,12 +49,25 @@ class MotionDecoder(nn.Module):
             if level:
                 x = Upsample(self.widths[level - 1], dtype=self.dtype, name=f"up_{level}")(x)
                 x = jnp.concatenate([x, features[level - 1]], -1)
-        flow = self.patch * zero_conv(2, name="to_flow")(x.astype(jnp.float32))
-        warped = warp(reference, jax.image.resize(flow, (*reference.shape[:3], 2), "linear"))
+        warped = warp(reference, self._flow(x.astype(jnp.float32), reference.shape))
         x = jnp.concatenate([x, space_to_depth(warped, self.patch)], -1)
         x = self._blocks(x, embedding, 0, "refine")
         x = nn.silu(group_norm(NORM_GROUPS, name="norm")(x)).astype(jnp.float32)
-        return warped + depth_to_space(zero_conv(3 * self.patch**2, name="to_change")(x), self.patch)
+        painted = warped + self._pixels(x, 3, "to_change")
+        if not self.gate:
+            return painted
+        g = opened(self._pixels(x, 1, "to_gate"))
+        self.sow("intermediates", "gate", g)
+        return reference + g * (painted - reference)
+
+    def _flow(self, x: Float[Array, "b h w c"], shape: tuple[int, ...]) -> Float[Array, "b h2 w2 2"]:
+        """f in pixels, for a picture of `shape`."""
+        flow = jax.image.resize(self.patch * zero_conv(2, name="to_flow")(x), (*shape[:3], 2), "linear")
+        return flow + self._pixels(x, 2, "to_fine_flow") if self.fine_flow else flow
+
+    def _pixels(self, x: Float[Array, "b h w c"], channels: int, name: str) -> Float[Array, "b h2 w2 d"]:
+        """Zeros at first."""
+        return depth_to_space(zero_conv(channels * self.patch**2, name=name)(x), self.patch)
 
     def _blocks(self, x: jax.Array, embedding: jax.Array, level: int, part: str) -> jax.Array:
         """A convolution to the level's width, then residual blocks under the latent."""
@@ -62,6 +81,11 @@ class MotionDecoder(nn.Module):
         _, height, width, _ = like.shape
         x = nn.Dense(height * width * MAP_CHANNELS, dtype=self.dtype, name="to_map")(latents)
         return nn.silu(x).reshape(-1, height, width, MAP_CHANNELS)
+
+
+def opened(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """g of a network's answer x: open at first, and exactly 0 and 1 within reach."""
+    return jnp.clip(1.2 * nn.sigmoid(x + 2.0) - 0.1, 0.0, 1.0)
 
 
 def warp(images: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"]) -> Float[Array, "b h w c"]:

@@ -39,12 +39,20 @@ class MotionModel:
     latent_dim: int
     encoder: Encoder
     decoder: Decoder
+    relative: bool = False
+    """Whether the decoder is told the reference's own latent beside the one to perform."""
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> MotionModel:
         n = config.network
         sizes = dict(image_size=n.image_size, encoder_size=encoder_size(config), latent_dim=n.latent_dim)
+        sizes |= dict(relative=n.get("relative", False))
         return cls(encoder=make_encoder(config), decoder=make_decoder(config), **sizes)
+
+    @property
+    def told_dim(self) -> int:
+        """Numbers that the decoder is told."""
+        return (1 + self.relative) * self.latent_dim
 
     def posterior(self, params: Tree, images: Float[Array, "n h w 3"], dropout: jax.Array | None = None) -> Posterior:
         """Gaussian over raw (not standardised) latents of each picture; with a key for `dropout` as in training."""
@@ -54,10 +62,29 @@ class MotionModel:
         return self.encoder.apply(weights, images, train=dropout is not None, rngs=rngs)
 
     def reconstruct(
-        self, params: Tree, reference: Float[Array, "n h w 3"], latents: Float[Array, "n d"]
+        self,
+        params: Tree,
+        reference: Float[Array, "n h w 3"],
+        latents: Float[Array, "n d"],
+        reference_latents: Float[Array, "n d"] | None = None,
     ) -> Float[Array, "n h w 3"]:
-        """The reference's person under raw latents."""
-        return self.decoder.apply({"params": params["generator"]["decoder"]}, reference, latents)
+        """The reference's person under raw latents; those of the references themselves are computed where they are wanted."""
+        return self.reconstruct_gated(params, reference, latents, reference_latents)[0]
+
+    def reconstruct_gated(
+        self,
+        params: Tree,
+        reference: Float[Array, "n h w 3"],
+        latents: Float[Array, "n d"],
+        reference_latents: Float[Array, "n d"] | None = None,
+    ) -> tuple[Float[Array, "n h w 3"], Float[Array, "n h w 1"] | None]:
+        """The same pictures, and g of equation 3 of decoder.py; None where the decoder has no gate."""
+        if self.relative:
+            own = self.posterior(params, reference).mean if reference_latents is None else reference_latents
+            latents = jnp.concatenate([latents, jax.lax.stop_gradient(own)], axis=-1)
+        weights = {"params": params["generator"]["decoder"]}
+        images, state = self.decoder.apply(weights, reference, latents, mutable="intermediates")
+        return images, *state.get("intermediates", {}).get("gate", (None,))
 
     def encode(self, variables: Variables, images: Float[Array, "n h w 3"]) -> Float[Array, "n d"]:
         """Standardised motion latents of pictures in [-1, 1]: the posterior mean, no randomness."""
@@ -65,9 +92,15 @@ class MotionModel:
         return (self.posterior(variables.params, images).mean - mean) / std
 
     def decode(
-        self, variables: Variables, reference_images: Float[Array, "n h w 3"], motion_latents: Float[Array, "n d"]
+        self,
+        variables: Variables,
+        reference_images: Float[Array, "n h w 3"],
+        motion_latents: Float[Array, "n d"],
+        reference_motion: Float[Array, "n d"] | None = None,
     ) -> Float[Array, "n h w 3"]:
         """Pictures in [-1, 1] of the references' people performing standardised motion latents.
+
+        `reference_motion` is that of the reference pictures; None: what `encode` makes of them, if the decoder wants it.
 
         Raises `UserError` where there is an encoder alone, as released.
         """
@@ -77,7 +110,8 @@ class MotionModel:
                 "--config=configs/motion.py:base --config.init_from=FOLDER, or render with the video stage."
             )
         mean, std = latent_statistics(variables.buffers)
-        return self.reconstruct(variables.params, reference_images, motion_latents * std + mean)
+        raw = [x if x is None else x * std + mean for x in (motion_latents, reference_motion)]
+        return self.reconstruct(variables.params, reference_images, *raw)
 
 
 def make_encoder(config: ConfigDict) -> Encoder:
@@ -101,7 +135,9 @@ def make_decoder(config: ConfigDict) -> Decoder:
         raise UserError(f"network.decoder={name} is not known: use {' or '.join(DECODERS)}.")
     if n.image_size % cell:
         raise UserError(f"network.image_size={n.image_size} is not a multiple of {cell}, patch × 2^(widths − 1): change one.")
-    return DECODERS[name](patch=n.patch, widths=tuple(n.widths), blocks=n.blocks, dtype=jnp.dtype(config.precision))
+    options = dict(fine_flow=n.get("fine_flow", False), gate=n.get("gate", False)) if name == "warp" else {}
+    sizes = dict(patch=n.patch, widths=tuple(n.widths), blocks=n.blocks)
+    return DECODERS[name](**sizes, **options, dtype=jnp.dtype(config.precision))
 
 
 def encoder_size(config: ConfigDict) -> int:

@@ -30,6 +30,7 @@ class LossWeights:
     kl: float
     adversarial: float
     feature_matching: float
+    gate: float = 0.0
     perceptual: float = 0.0
     perceptual_kind: str = "vgg16"
     adversarial_kind: str = "hinge"
@@ -74,7 +75,7 @@ class MotionTask:
     def init(self, key: jax.Array) -> Variables:
         encoder, decoder, discriminator = jax.random.split(key, 3)
         image = jnp.zeros((1, self.model.image_size, self.model.image_size, 3))
-        seen, latent = jnp.zeros((1, *2 * (self.model.encoder_size,), 3)), jnp.zeros((1, self.model.latent_dim))
+        seen, latent = jnp.zeros((1, *2 * (self.model.encoder_size,), 3)), jnp.zeros((1, self.model.told_dim))
         generator = {
             "encoder": self.model.encoder.init(encoder, seen)["params"],
             "decoder": self.model.decoder.init(decoder, image, latent)["params"],
@@ -95,8 +96,9 @@ class MotionTask:
         sampling, dropout = jax.random.split(key)
         posterior = self.model.posterior(variables.params, batch["driving"], dropout if train else None)
         latents = posterior.sample(sampling) if train else posterior.mean
-        images = self.model.reconstruct(variables.params, batch["reference"], latents)
-        terms = self._reconstruction_terms(images, batch) | self.perceptual.terms(variables.buffers, images, batch["target"])
+        images, gate = self.model.reconstruct_gated(variables.params, batch["reference"], latents)
+        terms = {} if gate is None else {"gate": gate.mean()}
+        terms |= self._reconstruction_terms(images, batch) | self.perceptual.terms(variables.buffers, images, batch["target"])
         if posterior.log_variance is not None:
             terms["kl"] = losses.kl_divergence(posterior.mean, posterior.log_variance)
         if self.weights.adversarial or self.weights.feature_matching:  # without either nothing asks for a judgement

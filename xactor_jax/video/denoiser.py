@@ -2,8 +2,8 @@
 
 Motion has one way in: each frame's motion latent becomes n tokens, which the pixels of that frame attend to. It has no
 spatial layout, so it can carry no appearance (X-NeMo 2025). Appearance comes through the bank of reference.py, through an
-embedding of the reference picture where the trunk has a `context_width`, and, where `concatenate_reference` is on, as further
-input channels.
+embedding of the reference picture where the trunk has a `context_width`, and, where `concatenate_reference` or `draft` is on,
+as further input channels.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class DenoiserSettings:
     """Positions of motion tokens: all sines before all cosines, as released weights have them; else they alternate."""
     concatenate_reference: bool = False
     """The reference latent as further input channels, beside the bank."""
+    draft: bool = False
+    """The latent of each frame's draft (draft.py) as further input channels."""
     full_reference: bool = True
     """Keep the reference network's layers behind its last self-attention, which nothing reads."""
 
@@ -115,17 +117,19 @@ class Denoiser(nn.Module):
         reference_on: Bool[Array, "b"] | None = None,
         frames_apart: Bool[Array, "b"] | None = None,
         embedding: Embedding | None = None,
+        draft: Latents | None = None,
     ) -> Latents:
         """`reference_on` false hides all that shows the reference; `frames_apart` hides the frames from each other."""
-        if embedding is not None and reference_on is not None:
-            embedding = embedding * reference_on[:, None]
-        if self.settings.concatenate_reference:
-            shown = reference if reference_on is None else reference * reference_on[:, None, None, None]
-            x_t = jnp.concatenate([x_t, jnp.broadcast_to(shown[:, None], x_t.shape)], axis=-1)
+        on = jnp.ones(len(x_t), bool) if reference_on is None else reference_on
+        embedding = None if embedding is None else embedding * on[:, None]
+        shown = [reference[:, None]] if self.settings.concatenate_reference else []
+        shown += [draft] if self.settings.draft else []
+        seen = [jnp.broadcast_to(z * on[:, None, None, None, None], x_t.shape) for z in shown]
+        x_t = jnp.concatenate([x_t, *seen], axis=-1)
         conditions = Conditions(self.motion_tokens(motion), bank, reference_on, frames_apart, embedding)
         prediction, _ = self.trunk(x_t, t, conditions)
         return prediction
 
     def initialise(self, x_t: Latents, t: Float[Array, "b"], motion: Float[Array, "b t d"], reference: Reference) -> Latents:
         """Touches every parameter, for `init`."""
-        return self(x_t, t, motion, reference, self.appearance(reference))
+        return self(x_t, t, motion, reference, self.appearance(reference), draft=x_t)

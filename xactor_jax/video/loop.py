@@ -20,13 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.steppers import ddim_step
 
 Clips = Float[Array, "b n h w c"]
-Predict = Callable[[Float[Array, "b k t h w c"], Float[Array, ""], Float[Array, "b k t d"]], Float[Array, "b k t h w c"]]
+Predict = Callable[[Float[Array, "b k t h w c"], Float[Array, ""], PyTree], Float[Array, "b k t h w c"]]
 
 OFFSETS = 2**31 - 1
 """What the key is folded with for (2); frames fold it with their own number."""
@@ -90,7 +90,7 @@ def average_windows(y: Float[Array, "b k t *d"], frames: Int[Array, "b k t"], to
 def in_groups(predict: Predict, size: int) -> Predict:
     """The same predictions, of `size` windows at a time; the last group is filled up with its last window."""
 
-    def grouped(x: jax.Array, t: jax.Array, motion: jax.Array) -> jax.Array:
+    def grouped(x: jax.Array, t: jax.Array, told: PyTree) -> jax.Array:
         b, k = x.shape[:2]
         fill = -k % size
 
@@ -98,7 +98,7 @@ def in_groups(predict: Predict, size: int) -> Predict:
             filled = jnp.concatenate([a, jnp.repeat(a[:, -1:], fill, axis=1)], axis=1)
             return jnp.moveaxis(filled.reshape(b, -1, size, *a.shape[2:]), 1, 0)
 
-        y = jax.lax.map(lambda group: predict(group[0], t, group[1]), (split(x), split(motion)))
+        y = jax.lax.map(lambda group: predict(group[0], t, group[1]), jax.tree.map(split, (x, told)))
         return jnp.moveaxis(y, 0, 1).reshape(b, k + fill, *x.shape[2:])[:, :k]
 
     return grouped
@@ -123,19 +123,20 @@ def denoise_loop(
     plan: LoopPlan,
     times: Float[Array, "levels"],
     noise: Clips,
-    start: Float[Array, "b 1 h w c"],
-    motion: Float[Array, "b n d"],
+    start: Float[Array, "b #n h w c"],
+    told: PyTree[Float[Array, "b n ..."]],
     keys: Key[Array, "b"],
 ) -> Clips:
-    """Clean latents of whole clips, by DDIM; `start`, repeated and noised to the first level, is where denoising starts.
+    """Clean latents of whole clips, by DDIM; `start`, noised to the first level, is where denoising starts.
 
-    `predict` says what the process asks for, for all windows at one noise level; `times` falls to 0.
+    `predict` says what the process asks for, for all windows at one noise level and what is `told` of their frames; `times`
+    falls to 0.
     """
 
     def step(x: jax.Array, at: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         index, t, s = at
         frames = plan.indices(loop_offsets(keys, index, plan))
-        prediction = predict(take_windows(x, frames), t, take_windows(motion, frames))
+        prediction = predict(take_windows(x, frames), t, jax.tree.map(lambda a: take_windows(a, frames), told))
         return ddim_step(process, x, average_windows(prediction, frames, plan.frames), t, s), None
 
     x = process.add_noise(jnp.broadcast_to(start, noise.shape), noise, times[0])

@@ -1,8 +1,8 @@
 """The trained renderer: a portrait and motion latents in, frames out; streamed or in batches.
 
-The denoiser diffuses latents z, or with `predict_residual` their difference from the reference's, which starts from
-"nothing moves":
-    (1) x = (z − z_ref) / residual_std            (2) z = z_ref + residual_std · x
+The denoiser diffuses latents z, or with `predict_residual` their difference from a base b that is known before:
+    (1) x = (z − b) / residual_std            (2) z = b + residual_std · x
+b is the latent of each frame's draft (`draft`) where the renderer has one, else the reference's: "nothing moves".
 """
 
 from __future__ import annotations
@@ -26,21 +26,33 @@ from xactor_jax.training.task import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
+from xactor_jax.video.draft import Draft
 from xactor_jax.video.loop import LoopPlan, denoise_loop, group_size, in_groups, spread_over
 from xactor_jax.video.pictures import to_uint8
-from xactor_jax.video.sampler import Predict, RenderSettings, blur, denoise_segment, frame_noise
+from xactor_jax.video.sampler import RenderSettings, blur, denoise_segment, frame_noise
 from xactor_jax.video.unet import Bank, fold_windows
 from xactor_jax.video.windows import iter_segments, stack_segments
 
 
 class Portrait(NamedTuple):
-    """What a clip's frames have in common: the reference's latent, features, own motion, and its picture's embedding."""
+    """What a clip's frames have in common: the reference's picture, latent, features, own motion, and picture's embedding."""
 
+    picture: Float[Array, "b height width 3"]
     latent: Float[Array, "b h w c"]
     bank: Bank
     motion: Float[Array, "b d"]
     embedding: Float[Array, "b e"]
     """Of no features where the network has no place for it."""
+
+
+class Told(NamedTuple):
+    """What the denoiser is told of each frame: its motion latent, and the latent of its draft where there is one."""
+
+    motion: Float[Array, "b *n d"]
+    draft: Float[Array, "b *n h w c"] | None = None
+
+
+Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], Told], Float[Array, "b n t h w c"]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,8 @@ class VideoModel:
     """The config's own, used where a caller gives none."""
     clip: ClipModel | None = None
     """What makes the embedding of a reference picture; its parameters are the buffers "clip"."""
+    draft: Draft | None = None
+    """What draws each frame's draft; its variables are the buffers "draft"."""
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoModel:
@@ -71,6 +85,7 @@ class VideoModel:
             predict_residual=config.predict_residual,
             render_settings=RenderSettings.from_config(config.render),
             clip=_clip(config),
+            draft=Draft.from_config(config),
         )
 
     @property
@@ -172,7 +187,7 @@ class VideoModel:
         embedding = self.embed(variables, images) if embedding is None else embedding
         latent = self.autoencoder.encode(variables.buffers["autoencoder"], images)
         bank = self.denoiser.apply({"params": variables.params}, latent, embedding, method="appearance")
-        return Portrait(latent, bank, motion, embedding)
+        return Portrait(images, latent, bank, motion, embedding)
 
     def embed(self, variables: Variables, images: Float[Array, "b height width 3"]) -> Float[Array, "b e"]:
         """Embeddings of reference pictures; without an encoder zeros, with which released networks are told of no picture."""
@@ -193,12 +208,12 @@ class VideoModel:
         """New frames of segment `index`, and the latents that the next one takes over. Index 0 has no known frames."""
         plan = settings.plan(self.window)
         draw = functools.partial(frame_noise, first=index * plan.new, frames=plan.length, shape=self.latent_shape)
-        predict = self.predictor(variables, portrait, settings)
+        predict, (told, base) = self.predictor(variables, portrait, settings), self.told(variables, portrait, motion)
         has_known = jnp.asarray(index) > 0
         noise = jax.vmap(draw)(keys)
-        start, times = self.start(settings, variables, portrait), settings.times(self.process.steps)
-        x = denoise_segment(self.process, predict, plan, times, noise, start, motion, known, has_known)
-        frames = self.decode(variables, self.from_diffused(variables, x[:, plan.known :], portrait.latent))
+        start, times = self.start(settings, variables, base), settings.times(self.process.steps)
+        x = denoise_segment(self.process, predict, plan, times, noise, start, told, known, has_known)
+        frames = self.decode(variables, self.from_diffused(variables, x, base)[:, plan.known :])
         return frames, x[:, plan.length - plan.known :]
 
     def whole(
@@ -216,14 +231,33 @@ class VideoModel:
         draw = functools.partial(frame_noise, first=first, frames=plan.frames, shape=self.latent_shape)
         size = group_size(plan, settings.windows_per_segment, max(1, len(devices)))
         predict = in_groups(self.predictor(variables, portrait, settings, spread_over(devices)), size)
-        start, times = self.start(settings, variables, portrait), settings.times(self.process.steps)
-        x = denoise_loop(self.process, predict, plan, times, jax.vmap(draw)(keys), start, motion, keys)
-        return self.from_diffused(variables, x, portrait.latent)
+        told, base = self.told(variables, portrait, motion)
+        start, times = self.start(settings, variables, base), settings.times(self.process.steps)
+        x = denoise_loop(self.process, predict, plan, times, jax.vmap(draw)(keys), start, told, keys)
+        return self.from_diffused(variables, x, base)
 
-    def start(self, settings: RenderSettings, variables: Variables, portrait: Portrait) -> Float[Array, "b 1 h w c"]:
-        """What is noised for denoising to start from: the reference, blurred if the settings say so."""
-        blurred = blur(portrait.latent, settings.blur_size, settings.blur_sigma)
-        return self.to_diffused(variables, blurred[:, None], portrait.latent)
+    def told(self, variables: Variables, portrait: Portrait, motion: Float[Array, "b t d"]) -> tuple[Told, jax.Array]:
+        """What the denoiser is told of frames, and b of equations 1 and 2 [b, t or 1, h, w, c]."""
+        if self.draft is None:
+            return Told(motion), portrait.latent[:, None]
+        latents = self.drafts(variables, portrait.picture, portrait.motion, motion)
+        return Told(motion, latents), latents
+
+    def drafts(
+        self,
+        variables: Variables,
+        images: Float[Array, "b height width 3"],
+        reference: Float[Array, "b d"],
+        motion: Float[Array, "b t d"],
+    ) -> Float[Array, "b t h w c"]:
+        """Latents of drafts (equation 2 of draft.py) of reference pictures; as many frames at once as the denoiser sees."""
+        draw = functools.partial(self.draft.draw, variables.buffers["draft"], images, reference)
+        one = lambda m: self.autoencoder.encode(variables.buffers["autoencoder"], draw(m))
+        return jnp.moveaxis(jax.lax.map(one, jnp.moveaxis(motion, 1, 0), batch_size=self.window), 0, 1)
+
+    def start(self, settings: RenderSettings, variables: Variables, base: Float[Array, "b t h w c"]) -> jax.Array:
+        """What is noised for denoising to start from [b, t, h, w, c]: b, blurred if the settings say so."""
+        return self.to_diffused(variables, blur(base, settings.blur_size, settings.blur_sigma), base)
 
     def decode(self, variables: Variables, z: Float[Array, "b t h w c"]) -> UInt8[Array, "b t height width 3"]:
         """Frames of latents."""
@@ -239,22 +273,21 @@ class VideoModel:
         """The guided denoiser on windows at one noise level; both branches go through as one batch, which `spread` places."""
         guided = settings.guidance_scale != 1.0
 
-        def predict(x: jax.Array, t: jax.Array, motion: jax.Array) -> jax.Array:
+        def predict(x: jax.Array, t: jax.Array, told: Told) -> jax.Array:
             b, n = x.shape[:2]
-            flat, flat_motion = x.reshape(b * n, *x.shape[2:]), motion.reshape(b * n, *motion.shape[2:])
+            flat, told = jax.tree.map(lambda a: a.reshape(b * n, *a.shape[2:]), (x, told))
             reference, embedding, *bank = fold_windows((portrait.latent, portrait.embedding, *portrait.bank), n)
             shown = jnp.ones(b * n, bool)
             if guided:
-                still = jnp.broadcast_to(jnp.repeat(portrait.motion, n, axis=0)[:, None], flat_motion.shape)
-                flat_motion = jnp.concatenate([flat_motion, still])
+                told = jax.tree.map(lambda a, s: jnp.concatenate([a, s]), told, still(portrait, told))
                 shown = jnp.concatenate([shown, jnp.full(b * n, settings.guidance_keeps_reference)])
                 flat, reference, embedding, *bank = (jnp.concatenate([a, a]) for a in (flat, reference, embedding, *bank))
-            parts = (flat, flat_motion, reference, shown, embedding, *bank)
-            flat, flat_motion, reference, shown, embedding, *bank = (spread(a) for a in parts)
-            levels = jnp.full(flat.shape[0], t)
-            weights = {"params": variables.params}
-            told = (flat_motion, reference, tuple(bank), shown)
-            y = self.denoiser.apply(weights, flat, levels, *told, embedding=embedding)
+            parts = (flat, told, reference, shown, embedding, tuple(bank))
+            flat, told, reference, shown, embedding, bank = jax.tree.map(spread, parts)
+            levels, weights = jnp.full(flat.shape[0], t), {"params": variables.params}
+            y = self.denoiser.apply(
+                weights, flat, levels, told.motion, reference, bank, shown, embedding=embedding, draft=told.draft
+            )
             if guided:
                 positive, negative = jnp.split(y, 2)
                 y = classifier_free(negative, positive, settings.guidance_scale)
@@ -263,16 +296,23 @@ class VideoModel:
         return predict
 
     def to_diffused(
-        self, variables: Variables, z: Float[Array, "b t h w c"], reference: Float[Array, "b h w c"]
+        self, variables: Variables, z: Float[Array, "b t h w c"], base: Float[Array, "b #t h w c"]
     ) -> Float[Array, "b t h w c"]:
         """Equation 1."""
-        return (z - reference[:, None]) / variables.buffers["residual_std"] if self.predict_residual else z
+        return (z - base) / variables.buffers["residual_std"] if self.predict_residual else z
 
     def from_diffused(
-        self, variables: Variables, x: Float[Array, "b t h w c"], reference: Float[Array, "b h w c"]
+        self, variables: Variables, x: Float[Array, "b t h w c"], base: Float[Array, "b #t h w c"]
     ) -> Float[Array, "b t h w c"]:
         """Equation 2."""
-        return reference[:, None] + variables.buffers["residual_std"] * x if self.predict_residual else x
+        return base + variables.buffers["residual_std"] * x if self.predict_residual else x
+
+
+def still(portrait: Portrait, told: Told) -> Told:
+    """The same windows told that nothing moves: the reference's own motion, and the reference as the draft."""
+    parts = Told(portrait.motion, None if told.draft is None else portrait.latent)
+    repeat = lambda own, like: jnp.broadcast_to(jnp.repeat(own, len(like) // len(own), axis=0)[:, None], like.shape)
+    return jax.tree.map(repeat, parts, told)
 
 
 def own_motion(variables: Variables) -> Variables | None:

@@ -3,7 +3,7 @@
 Song et al. 2021 (DDIM); predictions of overlapping windows averaged at every step (Bar-Tal et al. 2023, MultiDiffusion);
 finished frames held as Lugmayr et al. 2022 (RePaint, without resampling) hold known pixels:
     (1) x_t[k] = α(t) x_0[k] + σ(t) ε[k]   for every known frame k, with that frame's own noise ε[k], at every step
-    (2) x_T    = α(T) r + σ(T) ε           where denoising starts: the noised reference r, blurred or not (X-NeMo 2025)
+    (2) x_T    = α(T) r + σ(T) ε           where denoising starts: the noised reference or draft r, blurred or not (X-NeMo 2025)
     (3) t_i    = (1 + i ⌊N / S⌋ + 1) / N   "leading" noise levels of S steps, i = S − 1 … 0, and 0: of a table of N levels
                                            counted from 0 the step 1 + i ⌊N / S⌋ (`diffusers`, with an offset of 1)
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from ml_collections import ConfigDict
 
 from xactor_jax.diffusion.gaussian import GaussianProcess
@@ -28,7 +28,7 @@ SPACINGS = ("even", "leading")
 """Of noise levels: evenly down from the first, or the levels of Stable Diffusion's published schedulers."""
 
 Segment = Float[Array, "b s h w c"]
-Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], Float[Array, "b n t d"]], Float[Array, "b n t h w c"]]
+Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], PyTree], Float[Array, "b n t h w c"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,17 +123,17 @@ def denoise_segment(
     plan: SegmentPlan,
     times: Float[Array, "levels"],
     noise: Segment,
-    reference: Float[Array, "b 1 h w c"],
-    motion: Float[Array, "b s d"],
+    start: Float[Array, "b #s h w c"],
+    told: PyTree[Float[Array, "b s ..."]],
     known: Float[Array, "b k h w c"],
     has_known: Bool[Array, ""] | bool,
 ) -> Segment:
     """Clean latents of one segment; where `has_known`, the first k come out as they were given.
 
-    `predict` says what the process asks for, for all windows at one noise level; `times` falls to 0; `reference` is what the
-    process would have to yield for the reference repeated.
+    `predict` says what the process asks for, for all windows at one noise level and what is `told` of their frames; `times`
+    falls to 0; `start` is what is noised for denoising to start from, equation 2.
     """
-    motion_windows = split_windows(motion, plan)
+    told_windows = jax.tree.map(lambda a: split_windows(a, plan), told)
 
     def hold(x: jax.Array, t: jax.Array) -> jax.Array:
         """Equation 1."""
@@ -143,9 +143,9 @@ def denoise_segment(
 
     def step(x: jax.Array, levels: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         t, s = levels
-        prediction = predict(split_windows(x, plan), t, motion_windows)
+        prediction = predict(split_windows(x, plan), t, told_windows)
         return hold(ddim_step(process, x, join_windows(prediction, plan), t, s), s), None
 
-    start = process.add_noise(jnp.broadcast_to(reference, noise.shape), noise, times[0])
-    x, _ = jax.lax.scan(step, hold(start, times[0]), (times[:-1], times[1:]))
+    noised = process.add_noise(jnp.broadcast_to(start, noise.shape), noise, times[0])
+    x, _ = jax.lax.scan(step, hold(noised, times[0]), (times[:-1], times[1:]))
     return x

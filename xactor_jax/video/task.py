@@ -3,7 +3,8 @@
 Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H, W, 3], "motion_latents": float32 [B, T, D],
 "reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]:
 frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}, and where
-the motion encoder is trained too "driving", the frames as it sees them, whose motion replaces that of the batch.
+the motion encoder is trained too "driving", the frames as it sees them, whose motion replaces that of the batch. A renderer
+with drafts (draft.py) is told the draft of the disturbed motion, as in sampling, and what is left to the truth is diffused.
 
 X-NeMo (2025) trains in two phases, of which `phase` names one; `all` is both at once:
     spatial    everything but the temporal modules, which frames go around, so that these are pictures of one person
@@ -33,7 +34,7 @@ from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise, disturb
 from xactor_jax.video.losses import movement_weights
-from xactor_jax.video.model import VideoModel, own_motion
+from xactor_jax.video.model import Told, VideoModel, own_motion
 from xactor_jax.video.partition import TRANSFORMER_RULES
 from xactor_jax.video.pictures import side_by_side
 from xactor_jax.video.reference import mask_bank
@@ -132,6 +133,7 @@ class VideoTask:
             "residual_count": jnp.zeros((), jnp.int32),
         }
         buffers |= {"clip": m.clip.init(jax.random.fold_in(key_autoencoder, 1))} if m.clip else {}
+        buffers |= {"draft": m.draft.init(jax.random.fold_in(key_autoencoder, 3))} if m.draft else {}
         if self.motion:
             picture = jnp.zeros((1, *2 * (self.motion.encoder_size,), 3))
             params |= {"motion_encoder": self.motion.encoder.init(jax.random.fold_in(key_autoencoder, 2), picture)["params"]}
@@ -140,7 +142,8 @@ class VideoTask:
 
     def pretrained_buffers(self) -> Mapping[str, Tree]:
         """The frozen networks that do not come with `init_from`; `UserError` if none are named or they have other sizes."""
-        return {**self._autoencoder(), **self._clip(), **self._motion_statistics()}
+        draft = {"draft": self.model.draft.load(self.motion_path)} if self.model.draft else {}
+        return {**self._autoencoder(), **self._clip(), **self._motion_statistics(), **draft}
 
     def _motion_statistics(self) -> dict[str, Tree]:
         from xactor_jax.training.checkpoints import load_variables
@@ -178,13 +181,16 @@ class VideoTask:
         """Weighted squared error of the prediction; `train=False` draws noise levels but disturbs and hides nothing."""
         m, s = self.model, self.settings
         key_time, key_noise, key_conditions = jax.random.split(key, 3)
+        key_mask, key_motion, key_reference = jax.random.split(key_conditions, 3)
         z, z_ref = self._latents(variables, batch)
-        buffers = self._with_statistics(variables.buffers, z, z_ref) if train else variables.buffers
-        x0 = m.to_diffused(variables._replace(buffers=buffers), z, z_ref)
+        told, base = self._told(variables, key_motion, batch, z_ref, train)
+        buffers = self._with_statistics(variables.buffers, z - base) if train else variables.buffers
+        x0 = m.to_diffused(variables._replace(buffers=buffers), z, base)
         t = stratified_times(key_time, x0.shape[0], s.time_shift)
         eps = jax.random.normal(key_noise, x0.shape)
         x_t, target = m.process.add_noise(x0, eps, t), m.process.target(x0, eps, t)
-        prediction = self._predict(variables, key_conditions, x_t, t, batch, z_ref, train)
+        hidden = (key_mask, key_reference) if train else None
+        prediction = self._predict(variables, hidden, x_t, t, told, z_ref, batch)
         where = movement_weights(z - z_ref[:, None], batch["component_boxes"], s.box_weight, s.change_weight)
         squared = jnp.mean(where * (prediction - target) ** 2, axis=(1, 2, 3, 4))
         weight = jnp.maximum(loss_weight(s.weighting, m.process, t, s.gamma), s.weight_floor)
@@ -215,27 +221,45 @@ class VideoTask:
         encode = lambda x: jax.lax.stop_gradient(self.model.autoencoder.encode(frozen, x))
         return encode(batch["frames"]), encode(batch["reference"])
 
-    def _with_statistics(self, buffers: Tree, z: jax.Array, z_ref: jax.Array) -> Tree:
-        """Running root mean square per channel of z − z_ref."""
+    def _with_statistics(self, buffers: Tree, residual: Float[Array, "b t h w c"]) -> Tree:
+        """Running root mean square per channel of z − b."""
         count = buffers["residual_count"]
         d = jnp.minimum(self.settings.statistics_decay, count / (count + 1.0))
-        square = jnp.mean((z - z_ref[:, None]) ** 2, axis=(0, 1, 2, 3))
+        square = jnp.mean(residual**2, axis=(0, 1, 2, 3))
         std = jnp.sqrt(jnp.maximum(d * buffers["residual_std"] ** 2 + (1 - d) * square, 1e-6))
         return {**buffers, "residual_std": std, "residual_count": count + 1}
 
+    def _told(
+        self, variables: Variables, key: jax.Array, batch: Batch, z_ref: jax.Array, train: bool
+    ) -> tuple[Told, jax.Array]:
+        """What the denoiser is told of the frames, and b of equation 1 of model.py."""
+        motion, still = self._motion(variables, batch)
+        motion = self._told_motion(key, motion, still) if train else motion
+        if self.model.draft is None:
+            return Told(motion), z_ref[:, None]
+        drafts = jax.lax.stop_gradient(self.model.drafts(variables, batch["reference"], still, motion))
+        return Told(motion, drafts), drafts
+
     def _predict(
-        self, variables: Variables, key: jax.Array, x_t: jax.Array, t: jax.Array, batch: Batch, z_ref: jax.Array, train: bool
+        self,
+        variables: Variables,
+        hidden: tuple[jax.Array, jax.Array] | None,
+        x_t: jax.Array,
+        t: jax.Array,
+        told: Told,
+        z_ref: jax.Array,
+        batch: Batch,
     ) -> jax.Array:
-        denoiser, weights = self._denoiser(), {"params": variables.params}
+        """The denoiser's answer; with two keys in `hidden`, parts of the reference are hidden from it, as in training."""
+        denoiser, weights, shown = self._denoiser(), {"params": variables.params}, None
         embedding = self.model.embed(variables, batch["reference"])
         bank = denoiser.apply(weights, z_ref, embedding, method="appearance")
-        (motion, still), shown = self._motion(variables, batch), None
-        if train:
-            key_mask, key_motion, key_reference = jax.random.split(key, 3)
+        if hidden:
+            key_mask, key_reference = hidden
             bank = mask_bank(key_mask, bank, self.settings.reference_masked)
-            motion = self._told_motion(key_motion, motion, still)
             shown = ~jax.random.bernoulli(key_reference, self.settings.reference_drop, t.shape)
-        return denoiser.apply(weights, x_t, t, motion, z_ref, bank, shown, batch["frames_apart"], embedding)
+        conditions = (told.motion, z_ref, bank, shown, batch["frames_apart"], embedding, told.draft)
+        return denoiser.apply(weights, x_t, t, *conditions)
 
     def _denoiser(self) -> Denoiser:
         """What is trained; in the spatial phase without temporal modules, whose parameters stay in the tree."""

@@ -18,7 +18,7 @@ from data.performers.phonemes import INDEX, PHONEMES, TICK_RATE
 from data.performers.recordings import RecordedVoice, bases_of, make_recorded_voice, speak
 from data.performers.room import Room
 from data.performers.script import make_clock, make_script, make_utterance
-from data.performers.tapes import BASES, HELD_OUT, load_tape
+from data.performers.tapes import BASES, BETWEEN, HELD_OUT, HIGH, load_tape
 from data.performers.timbre import Equaliser
 
 DRY = Room(
@@ -200,6 +200,8 @@ def test_no_voice_is_in_two_splits():
     )
     assert test == {HELD_OUT}
     assert train == set(BASES) - {HELD_OUT}
+    men, women = ({make_recorded_voice(0, p, bases_of("train"), man).base for p in range(60)} for man in (True, False))
+    assert women == set(HIGH + BETWEEN) - {HELD_OUT} and men == set(BASES) - set(HIGH)
 
 
 def test_script_speaks_every_sentence_before_one_again():

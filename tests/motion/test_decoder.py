@@ -1,0 +1,94 @@
+"""The warping decoder's own ways: a flow for every pixel, a gate over what stands still, and the reference's own latent."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs.motion import get_config
+from tests.tiny import drawn
+from xactor_jax.motion.decoder import MotionDecoder
+from xactor_jax.motion.task import MotionTask
+
+PATCH, SIDE = 2, 8
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    rng = np.random.default_rng(0)
+    return jnp.asarray(rng.uniform(-1, 1, (2, SIDE, SIDE, 3)), jnp.float32), jnp.asarray(rng.normal(size=(2, 6)), jnp.float32)
+
+
+@pytest.fixture(scope="module")
+def params(inputs):
+    """Of a decoder with everything on, all of them away from zero."""
+    rng, shapes = np.random.default_rng(1), jax.eval_shape(decoder().init, jax.random.key(0), *inputs)["params"]
+    return jax.tree.map(lambda leaf: jnp.asarray(0.1 * rng.normal(size=leaf.shape), jnp.float32), shapes)
+
+
+def decoder(**changed) -> MotionDecoder:
+    return MotionDecoder(**{"patch": PATCH, "widths": (8, 8), "blocks": 1, "fine_flow": True, "gate": True, **changed})
+
+
+def biased(params, name, value):
+    """The same parameters, but one output layer says `value` everywhere."""
+    layer = params[name]
+    return {**params, name: {"kernel": 0 * layer["kernel"], "bias": jnp.broadcast_to(value, layer["bias"].shape)}}
+
+
+def test_where_the_gate_is_shut_the_reference_stays_as_it_is(params, inputs):
+    shut, wide = biased(params, "to_gate", -9.0), biased(params, "to_gate", 9.0)
+    np.testing.assert_array_equal(decoder().apply({"params": shut}, *inputs), inputs[0])
+    painted = decoder(gate=False).apply({"params": {k: v for k, v in params.items() if k != "to_gate"}}, *inputs)
+    assert np.abs(painted - inputs[0]).max() > 0.1
+    np.testing.assert_allclose(decoder().apply({"params": wide}, *inputs), painted, atol=1e-6)
+
+
+def test_the_gate_is_told(params, inputs):
+    out, state = decoder().apply({"params": params}, *inputs, mutable="intermediates")
+    (g,) = state["intermediates"]["gate"]
+    painted = decoder().apply({"params": biased(params, "to_gate", 9.0)}, *inputs)
+    np.testing.assert_allclose(out, inputs[0] + g * (painted - inputs[0]), atol=1e-5)
+    assert 0 <= g.min() < g.max() <= 1
+
+
+def test_every_pixel_has_a_flow_of_its_own(params, inputs):
+    """Even columns of every patch come from one pixel lower, odd ones from their own place."""
+    for name in ("to_flow", "to_change"):
+        params = biased(params, name, 0.0)
+    flow = np.zeros((PATCH, PATCH, 2), np.float32)
+    flow[:, 0, 0] = 1.0
+    params = biased(biased(params, "to_gate", 9.0), "to_fine_flow", jnp.asarray(flow.reshape(-1)))
+    expected = np.array(inputs[0])
+    expected[:, :-1, ::2] = expected[:, 1:, ::2]
+    np.testing.assert_allclose(decoder().apply({"params": params}, *inputs), expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def task():
+    c = get_config()
+    c.network.update(image_size=SIDE, latent_dim=6, patch=PATCH, widths=(8,), encoder_widths=(8,))
+    c.network.update(relative=True, gate=True)
+    c.loss.gate = 0.5
+    return MotionTask.from_config(c)
+
+
+def test_the_reference_s_own_latent_is_computed_where_it_is_not_given(task, inputs):
+    variables, images, latents = drawn(task), *inputs
+    own = jax.jit(task.model.encode)(variables, images)
+    decode = jax.jit(task.model.decode)
+    found = decode(variables, images, latents)
+    np.testing.assert_allclose(decode(variables, images, latents, own), found, atol=1e-5)
+    assert np.abs(decode(variables, images, latents, own + 1.0) - found).max() > 1e-3
+
+
+def test_every_changed_pixel_costs(task, inputs):
+    """The gate's mean has its weight in the loss."""
+    variables, (images, _) = drawn(task), inputs
+    batch = {"driving": images[::-1], "target": images[::-1], "reference": images, "component_boxes": jnp.zeros((2, 2, 4))}
+    free = dataclasses.replace(task, weights=dataclasses.replace(task.weights, gate=0.0))
+    with_gate, without = (jax.jit(t.loss, static_argnums=3)(variables, batch, jax.random.key(0), False) for t in (task, free))
+    assert 0 < with_gate.metrics["gate"] < 1
+    np.testing.assert_allclose(with_gate.loss - without.loss, 0.5 * with_gate.metrics["gate"], rtol=1e-4)

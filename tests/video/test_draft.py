@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from launch.stages import TASKS
+from tests.tiny import drawn, tiny_config, write_checkpoint
+from tests.video import tiny
+from xactor_jax.errors import UserError
+from xactor_jax.training.task import Variables
+from xactor_jax.video.draft import Draft
+from xactor_jax.video.model import Told, still
+from xactor_jax.video.task import VideoTask
+
+
+@pytest.fixture(scope="module")
+def task():
+    return VideoTask.from_config(tiny.draft_config())
+
+
+@pytest.fixture(scope="module")
+def variables(task):
+    return tiny.random_variables(task)
+
+
+@pytest.fixture(scope="module")
+def clip(task):
+    """Reference picture, its motion, and 9 frames of motion; one of each."""
+    rng = np.random.default_rng(5)
+    image, reference, motion = (rng.uniform(-1, 1, shape) for shape in ((1, 16, 16, 3), (1, 6), (1, 9, 6)))
+    return tuple(jnp.asarray(x, jnp.float32) for x in (image, reference, motion))
+
+
+@pytest.fixture(scope="module")
+def drafts(task, variables, clip):
+    """Each frame's draft by itself, by what stage 1 offers: the reference as small as stage 1 sees it, drawn, and enlarged."""
+    motion_model, frozen = task.model.draft.motion, variables.buffers["draft"]
+    seen = jax.image.resize(clip[0], (1, 8, 8, 3), "linear")
+    draw = jax.jit(lambda m: motion_model.decode(Variables(**frozen), seen, m[None], clip[1]))
+    return jnp.concatenate([jax.image.resize(draw(m), (1, 16, 16, 3), "linear") for m in clip[2][0]])
+
+
+def render(task, variables, clip, **changed):
+    settings = replace(task.model.render_settings, **changed)
+    keys = jax.random.key(7)[None]
+    return np.asarray(jax.jit(lambda v, *rest: task.model.render_batch(v, keys, *rest, settings))(variables, *clip)[0], int)
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_denoising_from_a_low_level_gives_the_drafts(task, variables, clip, drafts, offline):
+    """At a level near 0 there is nothing left to denoise: what comes out are the drafts as the autoencoder has them."""
+    frames = render(task, variables, clip, steps=1, first_time=1e-4, offline=offline)
+    frozen, model = variables.buffers["autoencoder"], task.model.autoencoder
+    rebuilt = model.decode(frozen, model.encode(frozen, drafts))
+    np.testing.assert_allclose(frames, (np.clip(rebuilt, -1, 1) + 1) * 127.5, atol=2)
+    assert np.abs(np.diff(frames, axis=0)).max() > 10
+
+
+def test_streams_and_batches_are_one(task, variables, clip):
+    batch = render(task, variables, clip)
+    image, reference, motion = clip
+    pieces = [motion[0, :2], motion[0, 2:7], motion[0, 7:]]
+    stream = list(task.model.render(variables, jax.random.key(7), image[0], reference[0], pieces))
+    assert np.abs(np.concatenate(stream).astype(int) - batch).max() <= 1
+
+
+def test_the_denoiser_sees_each_frame_s_draft(task, variables, clip):
+    """Another draft of one frame changes the prediction, also where frames do not see each other."""
+    image, reference, motion = clip
+    x, t = jax.random.normal(jax.random.key(2), (1, 1, 4, *task.model.latent_shape)), jnp.float32(0.6)
+
+    @jax.jit
+    def run(variables, draft):
+        portrait = task.model.prepare(variables, image, reference)
+        return task.model.predictor(variables, portrait, task.model.render_settings)(x, t, Told(motion[:, None, :4], draft))
+
+    before, after = (run(variables, draft) for draft in (x, x.at[:, :, 2].add(1.0)))
+    assert np.abs(after - before)[0, 0, 2].max() > 1e-2
+
+
+def test_nothing_moves_in_the_negative_branch(task, variables, clip):
+    image, reference, motion = clip
+    portrait = jax.jit(task.model.prepare)(variables, image, reference)
+    latents = jnp.zeros((2, 4, *task.model.latent_shape))
+    found = still(portrait, Told(motion[:, :8].reshape(2, 4, 6), latents))
+    np.testing.assert_array_equal(found.motion, np.broadcast_to(reference, (2, 4, 6)))
+    np.testing.assert_array_equal(found.draft, np.broadcast_to(portrait.latent, latents.shape))
+
+
+def test_what_is_left_to_the_truth_is_diffused(task, variables):
+    """Without anything that training adds: the statistics are those of the frames' latents less the drafts'."""
+    batch = tiny.random_batch(task, 2)
+    quiet = replace(task, noise=replace(task.noise, bias=0.0, drift=0.0, jitter=0.0), settings=replace(task.settings))
+    fresh = variables._replace(buffers={**variables.buffers, "residual_count": jnp.zeros((), jnp.int32)})
+    out = jax.jit(quiet.loss, static_argnums=3)(fresh, batch, jax.random.key(4), True)
+    frozen = variables.buffers["autoencoder"]
+    encode = jax.jit(lambda x: task.model.autoencoder.encode(frozen, x))
+    own = (variables.buffers["draft"], batch["reference"], batch["reference_motion"])
+    one = jax.jit(lambda m: task.model.draft.draw(*own, m))
+    pictures = jnp.stack([one(batch["motion_latents"][:, i]) for i in range(task.model.window)], axis=1)
+    residual = encode(batch["frames"]) - encode(pictures)
+    np.testing.assert_allclose(out.buffers["residual_std"], np.sqrt((residual**2).mean((0, 1, 2, 3))), rtol=1e-3)
+
+
+def test_drafts_come_from_the_motion_checkpoint(tmp_path):
+    config = tiny_config("motion")
+    variables = drawn(TASKS["motion"].from_config(config))
+    whole = write_checkpoint(tmp_path / "whole", config, variables)
+    draft = Draft(TASKS["motion"].from_config(config).model)
+    found = draft.load(str(whole))
+    jax.tree.map(
+        np.testing.assert_array_equal, found["params"]["generator"]["decoder"], variables.params["generator"]["decoder"]
+    )
+    wanted = jax.eval_shape(draft.init, jax.random.key(0))
+    assert jax.tree.structure(wanted) == jax.tree.structure(found)
+    variables.params["generator"].pop("decoder")
+    alone = write_checkpoint(tmp_path / "alone", config, variables)
+    with pytest.raises(UserError, match=r"has no decoder, so it draws no drafts: add --config\.network\.draft=False"):
+        draft.load(str(alone))

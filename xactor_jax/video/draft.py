@@ -1,0 +1,72 @@
+"""The draft: what stage 1's decoder D makes of the portrait, which the renderer then corrects.
+
+    (1) d = D(I_ref, m, m_ref)      each frame's picture, from its motion latent m, the reference picture and its own latent
+    (2) b = E(d)                    its latent: base of the residual (equation 1 of model.py), and input of the denoiser
+
+A warped and retouched reference lies much closer to the truth than the reference itself, so that what is left to diffuse
+is small (FRVD, arXiv 2507.16341; residual diffusion, arXiv 2112.02475). D is frozen: a part of the renderer's checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+
+from xactor_jax.errors import UserError
+from xactor_jax.motion.model import MotionModel, initial_statistics
+from xactor_jax.training.task import Tree, Variables
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The decoder of a motion stage; its variables are a renderer's buffers "draft"."""
+
+    motion: MotionModel
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> Draft | None:
+        """Of configs/video.py; None where `network.draft` is off."""
+        return cls(MotionModel.from_config(config.motion)) if config.network.get("draft", False) else None
+
+    def init(self, key: jax.Array) -> dict[str, Tree]:
+        """Untrained variables, which `load` replaces."""
+        side = self.motion.image_size
+        weights = self.motion.decoder.init(key, jnp.zeros((1, side, side, 3)), jnp.zeros((1, self.motion.told_dim)))
+        return _frozen(weights["params"], initial_statistics(self.motion.latent_dim))
+
+    def load(self, path: str) -> dict[str, Tree]:
+        """The variables of a motion checkpoint. Raises `UserError` where it has no decoder, as those of released encoders."""
+        from xactor_jax.training.checkpoints import load_variables
+
+        variables = load_variables(path, "motion")[1]
+        if "decoder" not in variables.params["generator"]:
+            raise UserError(
+                f"The motion checkpoint {path} has no decoder, so it draws no drafts: add --config.network.draft=False, "
+                "or train a decoder for it with --config=configs/motion.py:base --config.init_from=FOLDER."
+            )
+        return _frozen(variables.params["generator"]["decoder"], variables.buffers)
+
+    def draw(
+        self,
+        frozen: Mapping[str, Tree],
+        images: Float[Array, "b h w 3"],
+        reference: Float[Array, "b d"],
+        motion: Float[Array, "b d"],
+    ) -> Float[Array, "b h w 3"]:
+        """Equation 1, at the side of `images` whatever that of the motion stage is; latents are standardised."""
+        sides = (len(images), *2 * (self.motion.image_size,), 3)
+        drawn = self.motion.decode(Variables(**frozen), _resized(images, sides), motion, reference)
+        return jax.lax.stop_gradient(_resized(drawn, images.shape))
+
+
+def _frozen(decoder: Tree, statistics: Tree) -> dict[str, Tree]:
+    return {"params": {"generator": {"decoder": decoder}}, "buffers": statistics}
+
+
+def _resized(images: Float[Array, "b h w 3"], shape: tuple[int, ...]) -> Float[Array, "b h2 w2 3"]:
+    return images if images.shape == shape else jax.image.resize(images, shape, "linear")
