@@ -84,8 +84,12 @@ TENDENCIES = {
 }
 """Axis → how many standard deviations men are up it from the middle (women down), and the oldest (the youngest down)."""
 
-EVERYONE = {"mouth/mouth-angles-up-down": 1.0}
-"""Axis → how many standard deviations everybody is up it: MakeHuman's people hang the corners of their mouths."""
+EVERYONE = {
+    "eyebrows/eyebrows-trans-up-down": -2.0,  # or trackers take them for raised
+    "mouth/mouth-angles-up-down": 1.0,  # MakeHuman's people hang the corners of their mouths
+    "mouth/mouth-scale-horiz-incr-decr": 1.2,  # or trackers take narrow mouths for puckered
+}
+"""Axis → how many standard deviations everybody is up it."""
 
 UNUSED = (
     "macrodetails/",

@@ -1,6 +1,6 @@
 """Where a head stands before the camera, and where that falls in the picture.
 
-With rotation R = R_z(-roll) R_x(pitch) R_y(yaw) about the neck's joint j, a point p of the mesh comes to
+With rotation R = R_z(-roll) R_x(pitch + `REST`) R_y(yaw) about the neck's joint j, a point p of the mesh comes to
 
     p' = p + w(p) (R (p - j) + j - p) + v(p) s,         w(p), v(p) in [0, 1]                              (1)
 
@@ -26,6 +26,9 @@ FOLLOW = 0.12
 
 SHIFT_FOLLOW = 0.5
 """Share of the head's shifts that the shoulders take part in."""
+
+REST = -0.16
+"""Pitch of the head when it looks straight ahead, radians: MakeHuman's hangs by so much."""
 
 JOINT = (0.0, -0.75, -0.8)
 """Where the head turns, from the middle between the eyes, decimetres."""
@@ -87,7 +90,7 @@ class Pose:
         """The pose columns of one frame; shifts are fractions of a picture of `side` decimetres, y down."""
         shift = np.array([row[SHIFT_X] * side, -row[SHIFT_Y] * side, 0.0], np.float32)
         joint = (np.asarray(eyes) + JOINT).astype(np.float32)
-        return cls(rotation(float(row[YAW]), float(row[PITCH]), float(row[ROLL])), joint, shift)
+        return cls(rotation(float(row[YAW]), float(row[PITCH]) + REST, float(row[ROLL])), joint, shift)
 
     def apply(self, points: Points, share: Float[np.ndarray, "n"]) -> Float32[np.ndarray, "n 3"]:
         """Equation 1; `share` as of `head_share`."""

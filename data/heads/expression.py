@@ -21,6 +21,9 @@ from xactor_jax.labels import UNITS
 BLINKS = [UNITS.index("eyeBlinkLeft"), UNITS.index("eyeBlinkRight")]
 """In the order of EYES."""
 
+STRENGTH = {"browDown": 1.4, "mouthFrown": 1.5, "mouthUpperUp": 1.25}
+"""Beginning of names of units → factor: as MakeHuman has them, trackers do not see them."""
+
 SHUT = ("jawForward", "jawLeft", "jawRight", "mouthDimple", "mouthFrown", "mouthLeft", "mouthPress", "mouthRight", "mouthRoll")
 """Beginnings of names of units that leave closed lips closed."""
 
@@ -36,6 +39,7 @@ def _kept_shut(unit: np.ndarray) -> np.ndarray:
 def _units() -> Float32[np.ndarray, "52 v 3"]:
     units = load_mesh().units.copy()
     for index, name in enumerate(UNITS):
+        units[index] *= next((factor for start, factor in STRENGTH.items() if name.startswith(start)), 1.0)
         if name.startswith(SHUT):
             units[index] = _kept_shut(units[index])
     units[:, vertices_of(*EYES)] = 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from data.heads import background, shadow
-from data.heads.camera import Framing, Pose, project
+from data.heads.camera import REST, Framing, Pose, project
 from data.heads.framing import middle_of_eyes
 from data.heads.light import Colours, exposed, luminance, unit
 from data.heads.model import Model
@@ -42,8 +42,8 @@ _COVERAGE = np.array([32, 160, 224, 96], np.uint8)
 
 
 def _gaze(row: Float[np.ndarray, "14"], turn: Float32[np.ndarray, "3 3"]) -> Float32[np.ndarray, "3"]:
-    """Direction of view in space: to the right and down in the head's own frame for gaze_x, gaze_y > 0."""
-    x, y = LOOK * row[GAZE_X], LOOK * row[GAZE_Y]
+    """Direction of view in space: to the right and down in the head's own frame for gaze_x, gaze_y > 0; at 0 straight ahead."""
+    x, y = LOOK * row[GAZE_X], LOOK * row[GAZE_Y] - REST
     ahead = np.array([np.sin(x) * np.cos(y), -np.sin(y), np.cos(x) * np.cos(y)], np.float32)
     return turn @ ahead
 

