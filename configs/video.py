@@ -120,6 +120,7 @@ def _network() -> ConfigDict:
 
 def _puppets(c: ConfigDict) -> ConfigDict:
     c.steps = 4_500
+    c.network.draft = False
     c.data.persons = 400
     c.data.clips_per_person = 3
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000

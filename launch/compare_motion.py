@@ -85,17 +85,18 @@ def compare_to(arguments: argparse.Namespace) -> dict:
 
 def show(scores: dict) -> None:
     """A row for each checkpoint, and one for the reference repeated."""
-    head = ("", "PSNR", "gain dB", "SSIM", "L1", "better")
+    ratios = ("detail", "background", "flicker")
+    head = ("", "PSNR", "gain dB", "SSIM", "L1", "better", *ratios)
+    shown = lambda value: "–" if value is None else f"{value:.2f}"
     rows = [head]
     for name, s in scores.items():
         m = s["true_motion"]
-        rows.append(
-            (name, f"{m['psnr']:.2f}", f"{s['gain_db']:+.2f}", f"{m['ssim']:.3f}", f"{m['l1']:.4f}", f"{s['better']:.0%}")
-        )
+        of_clips = (f"{m['psnr']:.2f}", f"{s['gain_db']:+.2f}", f"{m['ssim']:.3f}", f"{m['l1']:.4f}", f"{s['better']:.0%}")
+        rows.append((name, *of_clips, *(shown(m[ratio]) for ratio in ratios)))
         r = s["reference_repeated"]
         rows.append(("  the reference repeated", f"{r['psnr']:.2f}", "", f"{r['ssim']:.3f}", f"{r['l1']:.4f}", ""))
     for row in rows:
-        print(f"{row[0]:28}" + "".join(f"{cell:>10}" for cell in row[1:]))
+        print(f"{row[0]:28}" + "".join(f"{cell:>11}" for cell in row[1:]))
 
 
 def main() -> None:

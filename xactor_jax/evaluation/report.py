@@ -162,6 +162,9 @@ def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
     if v := scores.get("video"):
         rows.append(("SSIM of video from true motion", f"{v['true_motion']['ssim']:.3f}"))
         rows.append(("SSIM of repeating the reference", f"{v['reference_repeated']['ssim']:.3f}"))
+        ratios = {"detail": "fine detail of what moves", "background": "fine detail of what stands still", "flicker": "change"}
+        known = {name: v["true_motion"][name] for name in ratios if v["true_motion"].get(name) is not None}
+        rows += [(f"{ratios[name]}, in video from true motion over the truth", f"{value:.2f}") for name, value in known.items()]
     if t := scores.get("transfer"):
         told = ", ".join(f"{t[name]['ssim']:.3f}" for name in ("cross", "same", "repeated"))
         rows.append(("SSIM where another drives, where the one in the reference does, and of repeating the reference", told))

@@ -93,7 +93,8 @@ def compare(measured: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
 
 
 HEAD = (
-    *("renderer", "PSNR, dB", "SSIM", "L1", "edges", "LPIPS", "over repeating the reference, dB"),
+    *("renderer", "PSNR, dB", "SSIM", "L1", "edges", "LPIPS", "detail", "background", "flicker"),
+    "over repeating the reference, dB",
     *("across people, dB", "gain, dB", "loss to oneself, dB", "told to be the reference's", "the driver's"),
     *("against the first, dB", "ms a frame"),
 )
@@ -107,9 +108,9 @@ def rows(compared: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _quality(scores: Mapping[str, float]) -> list[str]:
-    """PSNR, SSIM, L1, edges and, where it is known, LPIPS."""
-    digits = {"psnr": 2, "ssim": 3, "l1": 4, "edges": 4, "lpips": 4}
-    return [f"{scores[name]:.{n}f}" if name in scores else "" for name, n in digits.items()]
+    """PSNR, SSIM, L1, edges and, where they are known, LPIPS and the ratios of `detail`."""
+    digits = {"psnr": 2, "ssim": 3, "l1": 4, "edges": 4, "lpips": 4, "detail": 2, "background": 2, "flicker": 2}
+    return ["" if scores.get(name) is None else f"{scores[name]:.{n}f}" for name, n in digits.items()]
 
 
 def _cells(scores: Mapping[str, Any]) -> list[str]:

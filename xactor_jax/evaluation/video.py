@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 
 from xactor_jax.evaluation import metrics
 from xactor_jax.evaluation.clips import ReadClip, TrueClip
+from xactor_jax.evaluation.detail import detail_scores
 
 Videos = UInt8[np.ndarray, "b t h w 3"]
 Render = Callable[[UInt8[np.ndarray, "b h w 3"], Float[np.ndarray, "b d"], Float[np.ndarray, "b t d"]], Videos]
@@ -39,11 +40,21 @@ def render_clips(
 
 
 def scores_against(video: Videos, true: Videos) -> dict[str, float]:
-    """PSNR in dB (of each clip as a whole), SSIM, L1, edges; means over clips. The reference itself, frame 0, is left out."""
+    """PSNR in dB (of each clip as a whole), SSIM, L1, edges, and those of `detail`: means over clips without their frame 0.
+
+    The reference is frame 0. A ratio that no clip tells is None.
+    """
     pairs = [(a[1:], b[1:]) for a, b in zip(video, true, strict=True)]
     of_frames = {"ssim": metrics.ssim, "l1": metrics.l1, "edges": metrics.edge_error}
     scores = {name: [metrics.over_frames(score, a, b) for a, b in pairs] for name, score in of_frames.items()}
-    return {name: float(np.mean(each)) for name, each in {"psnr": [metrics.psnr(a, b) for a, b in pairs], **scores}.items()}
+    means = {name: float(np.mean(each)) for name, each in {"psnr": [metrics.psnr(a, b) for a, b in pairs], **scores}.items()}
+    ratios = [detail_scores(a, b) for a, b in zip(video, true, strict=True)]
+    return means | {name: _mean_of_known([each[name] for each in ratios]) for name in ratios[0]}
+
+
+def _mean_of_known(values: Sequence[float]) -> float | None:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else None
 
 
 def video_scores(rendered: Rendered) -> dict[str, object]:

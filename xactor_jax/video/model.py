@@ -231,16 +231,18 @@ class VideoModel:
         draw = functools.partial(frame_noise, first=first, frames=plan.frames, shape=self.latent_shape)
         size = group_size(plan, settings.windows_per_segment, max(1, len(devices)))
         predict = in_groups(self.predictor(variables, portrait, settings, spread_over(devices)), size)
-        told, base = self.told(variables, portrait, motion)
+        told, base = self.told(variables, portrait, motion, together=self.window)
         start, times = self.start(settings, variables, base), settings.times(self.process.steps)
         x = denoise_loop(self.process, predict, plan, times, jax.vmap(draw)(keys), start, told, keys)
         return self.from_diffused(variables, x, base)
 
-    def told(self, variables: Variables, portrait: Portrait, motion: Float[Array, "b t d"]) -> tuple[Told, jax.Array]:
-        """What the denoiser is told of frames, and b of equations 1 and 2 [b, t or 1, h, w, c]."""
+    def told(
+        self, variables: Variables, portrait: Portrait, motion: Float[Array, "b t d"], together: int = 0
+    ) -> tuple[Told, jax.Array]:
+        """What the denoiser is told of frames, and b of equations 1 and 2 [b, t or 1, h, w, c]; `together` as in `drafts`."""
         if self.draft is None:
             return Told(motion), portrait.latent[:, None]
-        latents = self.drafts(variables, portrait.picture, portrait.motion, motion)
+        latents = self.drafts(variables, portrait.picture, portrait.motion, motion, together)
         return Told(motion, latents), latents
 
     def drafts(
@@ -249,11 +251,14 @@ class VideoModel:
         images: Float[Array, "b height width 3"],
         reference: Float[Array, "b d"],
         motion: Float[Array, "b t d"],
+        together: int = 0,
     ) -> Float[Array, "b t h w c"]:
-        """Latents of drafts (equation 2 of draft.py) of reference pictures; as many frames at once as the denoiser sees."""
+        """Latents of drafts (equation 2 of draft.py) of reference pictures, of `together` frames at a time; 0: of all."""
         draw = functools.partial(self.draft.draw, variables.buffers["draft"], images, reference)
         one = lambda m: self.autoencoder.encode(variables.buffers["autoencoder"], draw(m))
-        return jnp.moveaxis(jax.lax.map(one, jnp.moveaxis(motion, 1, 0), batch_size=self.window), 0, 1)
+        if not together:
+            return jax.vmap(one, 1, 1)(motion)
+        return jnp.moveaxis(jax.lax.map(one, jnp.moveaxis(motion, 1, 0), batch_size=together), 0, 1)
 
     def start(self, settings: RenderSettings, variables: Variables, base: Float[Array, "b t h w c"]) -> jax.Array:
         """What is noised for denoising to start from [b, t, h, w, c]: b, blurred if the settings say so."""
