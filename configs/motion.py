@@ -45,6 +45,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network.decoder = "warp"  # moves the reference's pixels and retouches them, or style: paints anew from its features
     c.network.fine_flow = False  # of the warping decoder: a flow for every pixel, not for every patch
     c.network.gate = False  # the same: what stands still keeps the reference's own pixels (equation 3 of its module)
+    c.network.cubic = False  # the same: cubic, not linear, interpolation between the reference's pixels
     c.network.relative = False  # tell the decoder the reference's own latent too
     c.network.patch = 4  # pixels a side that one first token covers: convolve after patching
     c.network.widths = (32, 64)  # the decoder's channels at image_size/patch, and at every halving after it
@@ -98,7 +99,7 @@ def _heads(c: ConfigDict) -> ConfigDict:
     c.data.examples_per_clip = 2
     c.network.image_size = c.data.image_size = 128
     c.network.encoder_size = 64  # enough to read a face from, at a quarter of the work
-    c.network.update(widths=(48, 96, 128), fine_flow=True, gate=True, relative=True)
+    c.network.update(widths=(48, 96, 128), fine_flow=True, gate=True, cubic=True, relative=True)
     c.loss.gate = 0.01
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c

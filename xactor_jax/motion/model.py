@@ -135,7 +135,7 @@ def make_decoder(config: ConfigDict) -> Decoder:
         raise UserError(f"network.decoder={name} is not known: use {' or '.join(DECODERS)}.")
     if n.image_size % cell:
         raise UserError(f"network.image_size={n.image_size} is not a multiple of {cell}, patch × 2^(widths − 1): change one.")
-    options = dict(fine_flow=n.get("fine_flow", False), gate=n.get("gate", False)) if name == "warp" else {}
+    options = {option: n.get(option, False) for option in ("fine_flow", "gate", "cubic")} if name == "warp" else {}
     sizes = dict(patch=n.patch, widths=tuple(n.widths), blocks=n.blocks)
     return DECODERS[name](**sizes, **options, dtype=jnp.dtype(config.precision))
 
