@@ -51,6 +51,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.network.widths = (32, 64)  # the decoder's channels at image_size/patch, and at every halving after it
     c.network.encoder_widths = (64, 96)  # the same of the encoder, which costs a fraction of what the decoder does
     c.network.attention_width = 1024  # of the xnemo encoder's attention, whose encoder_widths are of its three stages
+    c.network.part_side = 32  # side at which a discriminator of their own judges eyes and mouth, pixels
     c.network.discriminator_widths = ()  # the same of the discriminator; none: half of the decoder's
     c.network.blocks = 1  # residual blocks at each resolution, and in the style decoder modulated convolutions but one
 
@@ -64,6 +65,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss.adversarial = 0.01  # weight of fooling the patch discriminator
     c.loss.adversarial_kind = "hinge"  # hinge or non_saturating
     c.loss.feature_matching = 0.1  # distance of the discriminator's features
+    c.loss.part_adversarial = 0.0  # fooling a discriminator of eyes and mouth alone, and its features' distance; 0: none
     c.loss.r1 = 0.0  # gradient penalty of the discriminator at true pictures; 0: there is none
     c.loss.r1_share = 1.0  # share of the steps, drawn at random, that pay it, then so much more
     c.loss.perceptual = 0.0  # distance by a network in pretrained.perceptual; 0: there is none, gradients take its place

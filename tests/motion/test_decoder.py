@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from configs.motion import get_config
 from tests.tiny import drawn
+from xactor_jax.motion import losses
 from xactor_jax.motion.decoder import MotionDecoder
 from xactor_jax.motion.task import MotionTask
 
@@ -92,3 +94,32 @@ def test_every_changed_pixel_costs(task, inputs):
     with_gate, without = (jax.jit(t.loss, static_argnums=3)(variables, batch, jax.random.key(0), False) for t in (task, free))
     assert 0 < with_gate.metrics["gate"] < 1
     np.testing.assert_allclose(with_gate.loss - without.loss, 0.5 * with_gate.metrics["gate"], rtol=1e-4)
+
+
+def test_parts_are_cropped_as_opencv_resizes_them(inputs):
+    """A box of whole pixels, enlarged: pixel centres lie where `cv2.resize` has them; at the crop's edge it reads beyond."""
+    image = np.asarray(jax.image.resize(inputs[0], (2, 32, 32, 3), "linear"))
+    boxes = jnp.asarray([[[0.25, 0.125, 0.5, 0.625], [0.5, 0.5, 0.75, 1.0]]] * 2)
+    found = np.asarray(losses.crop_parts(jnp.asarray(image), boxes, 16)).reshape(2, 2, 16, 16, 3)
+    expected = cv2.resize(image[1, 8:16, 4:20], (16, 16), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(found[1, 0, 1:-1], expected[1:-1], atol=1e-5)
+
+
+def test_eyes_and_mouth_have_a_discriminator_of_their_own():
+    """It learns from the parts alone, and the generator learns from it; what lies outside of the boxes is nothing to it."""
+    c = get_config()
+    c.network.update(image_size=16, latent_dim=6, patch=PATCH, widths=(8,), encoder_widths=(8,), part_side=8)
+    c.loss.part_adversarial = 1.0
+    task = MotionTask.from_config(c)
+    variables, rng = drawn(task), np.random.default_rng(2)
+    images, target = (jnp.asarray(rng.uniform(-1, 1, (2, 16, 16, 3)), jnp.float32) for _ in range(2))
+    boxes = jnp.asarray([[[0.25, 0.25, 0.5, 0.75], [0.625, 0.25, 0.875, 0.75]]] * 2)
+    of = lambda p, x: task._part_terms(p, x, {"target": target, "component_boxes": boxes})
+    own = variables.params["part_discriminator"]
+    gradients = jax.jit(lambda p, x: jax.jacrev(of, (0, 1))(p, x))(own, images)
+    size = lambda tree: max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
+    assert size(gradients["part_adversarial"][0]) == 0 < size(gradients["part_discriminator"][0])
+    assert size(gradients["part_discriminator"][1]) == 0
+    reached = np.abs(np.asarray(gradients["part_adversarial"][1])).max((0, 3)) > 0
+    assert reached[4:8, 4:12].any() and reached[10:14, 4:12].any() and not reached[:, :3].any() and not reached[:3].any()
+    assert set(jax.tree.leaves(task.param_labels(variables.params)["part_discriminator"])) == {"discriminator"}

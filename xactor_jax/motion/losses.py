@@ -34,6 +34,20 @@ def component_weights(boxes: Float[Array, "batch parts 4"], height: int, width: 
     return (inside / area).sum(1)[..., None]
 
 
+def crop_parts(images: Images, boxes: Float[Array, "batch parts 4"], side: int) -> Float[Array, "part_pictures side side c"]:
+    """Each part (y0, x0, y1, x1 in fractions) of each picture, brought to `side` × `side` pixels by linear interpolation."""
+    height, width = images.shape[1:3]
+
+    def crop(image: jax.Array, box: jax.Array) -> jax.Array:
+        first, size = box[:2] * jnp.array([height, width]), (box[2:] - box[:2]) * jnp.array([height, width])
+        scale = side / jnp.maximum(size, 1.0)
+        shape = (side, side, image.shape[-1])
+        return jax.image.scale_and_translate(image, shape, (0, 1), scale, -first * scale, "linear", antialias=False)
+
+    crops = jax.vmap(jax.vmap(crop, (None, 0)))(images, boxes)
+    return crops.reshape(-1, *crops.shape[2:])
+
+
 def motion_weights(target: Images, reference: Images) -> Weights:
     """A map of mean 1 over each picture, large where the target differs from the reference: what moves counts."""
     difference = jnp.abs(target - reference).mean(-1, keepdims=True)

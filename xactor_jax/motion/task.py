@@ -30,6 +30,7 @@ class LossWeights:
     kl: float
     adversarial: float
     feature_matching: float
+    part_adversarial: float = 0.0
     gate: float = 0.0
     perceptual: float = 0.0
     perceptual_kind: str = "vgg16"
@@ -46,6 +47,8 @@ class MotionTask:
     discriminator: PatchDiscriminator
     weights: LossWeights
     perceptual: PerceptualTerm
+    part_side: int = 32
+    """Side at which a discriminator of their own judges eyes and mouth, pixels."""
     stage: str = "motion"
     frame_entries: tuple[str, ...] = ()
     folds_frames: bool = False
@@ -65,7 +68,13 @@ class MotionTask:
         check_kind(config.loss.get("adversarial_kind", "hinge"))
         weights, path = LossWeights(**config.loss), config.pretrained.get("perceptual", "")
         perceptual = PerceptualTerm(weight=weights.perceptual, kind=weights.perceptual_kind, path=path)
-        return cls(model=MotionModel.from_config(config), discriminator=discriminator, weights=weights, perceptual=perceptual)
+        return cls(
+            model=MotionModel.from_config(config),
+            discriminator=discriminator,
+            weights=weights,
+            perceptual=perceptual,
+            part_side=n.get("part_side", 32),
+        )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         image = jax.ShapeDtypeStruct((batch_size, self.model.image_size, self.model.image_size, 3), jnp.float32)
@@ -81,6 +90,9 @@ class MotionTask:
             "decoder": self.model.decoder.init(decoder, image, latent)["params"],
         }
         params = {"generator": generator, "discriminator": self.discriminator.init(discriminator, image)["params"]}
+        if self.weights.part_adversarial:
+            part = jnp.zeros((1, self.part_side, self.part_side, 3))
+            params["part_discriminator"] = self.discriminator.init(jax.random.fold_in(discriminator, 1), part)["params"]
         buffers = initial_statistics(self.model.latent_dim) | self.perceptual.init(discriminator)
         return Variables(params=params, buffers=buffers)
 
@@ -88,8 +100,8 @@ class MotionTask:
         return self.perceptual.pretrained()
 
     def param_labels(self, params: Tree) -> Tree:
-        label = {"generator": "default", "discriminator": "discriminator"}
-        return {name: jax.tree.map(lambda _, name=name: label[name], tree) for name, tree in params.items()}
+        label = lambda name: "default" if name == "generator" else "discriminator"
+        return {name: jax.tree.map(lambda _, name=name: label(name), tree) for name, tree in params.items()}
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """The terms of `xactor_jax.motion.losses`, weighted, generator's and discriminator's in one scalar."""
@@ -103,8 +115,10 @@ class MotionTask:
             terms["kl"] = losses.kl_divergence(posterior.mean, posterior.log_variance)
         if self.weights.adversarial or self.weights.feature_matching:  # without either nothing asks for a judgement
             terms |= self._adversarial_terms(variables.params["discriminator"], images, batch["target"], key)
+        if self.weights.part_adversarial:
+            terms |= self._part_terms(variables.params["part_discriminator"], images, batch)
         loss = sum(getattr(self.weights, name) * term for name, term in terms.items() if hasattr(self.weights, name))
-        loss += terms.get("discriminator", 0.0)
+        loss += terms.get("discriminator", 0.0) + terms.get("part_discriminator", 0.0)
         updated = update_statistics(variables.buffers, jax.lax.stop_gradient(posterior.mean)) if train else {}
         return LossOutput(loss, terms | {"psnr": psnr(images, batch["target"])}, variables.buffers | updated)
 
@@ -129,6 +143,18 @@ class MotionTask:
             "adversarial": generator_loss(fake, kind),
             "feature_matching": losses.feature_matching(real_features, fake_features),
             "discriminator": discriminator_loss(judged_real, judged_fake, kind),
+        }
+
+    def _part_terms(self, params: Tree, images: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+        """The same of eyes and mouth alone, by a discriminator of their own, which sees each as large as the other."""
+        fake, real = (losses.crop_parts(x, batch["component_boxes"], self.part_side) for x in (images, batch["target"]))
+        judge = lambda p, x: self.discriminator.apply({"params": p}, x)
+        fooled, fake_features = judge(jax.lax.stop_gradient(params), fake)
+        judged_real, real_features = judge(params, real)
+        judged_fake, kind = judge(params, jax.lax.stop_gradient(fake))[0], self.weights.adversarial_kind
+        return {
+            "part_adversarial": generator_loss(fooled, kind) + losses.feature_matching(real_features, fake_features),
+            "part_discriminator": discriminator_loss(judged_real, judged_fake, kind),
         }
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
