@@ -4,6 +4,16 @@ Of r, l and m, a face's eyes and mouth, and w, the width of BlazeFace's box from
 
     middle = e + `CASCADE_RAISED` (m - e),  e = (r + l) / 2
     side   = `CASCADE_SIDE` w
+
+as fitted to 263 frames of 69 videos and 42 portraits in which both found the face (the cascade with a score above 14). There
+the middle is off by .012 across and .020 down in frames, .015 and .013 in portraits (standard deviations, of the cascade's
+side), the side by 8 and 6 %; the boxes have .87 and .89 of their union in common. On 91 pictures of rendered heads, which were
+not fitted to: .017, .016, 8 %, and 3 % larger than the cascade's. The cascade's own box varies by about .02 and 4 % with the
+resolution of one and the same picture.
+
+Of those 42 portraits it finds all, upright or tilted by 15, 25 or 30 degrees either way, and 41 where the face is 5 % as wide
+as the picture; the cascade finds 42, then 34 to 36, 7 to 12 and 1, and none. One core looks at a picture in 12 ms (in 55 where
+the face is that small), the cascade in 45.
 """
 
 from __future__ import annotations

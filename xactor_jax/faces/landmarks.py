@@ -12,6 +12,9 @@ from xactor_jax.faces.region import Region, around_face, around_points, cut, put
 from xactor_jax.faces.weights import load
 from xactor_jax.media.faces import FaceBox
 
+ABSENT = 0.1
+"""Presence below which there is no point in another look."""
+
 
 @jax.jit
 def _read(variables: dict, picture: UInt8[Array, "192 192 3"]) -> tuple[Float[Array, "468 3"], Float[Array, ""]]:
@@ -31,10 +34,12 @@ def read(picture: UInt8[np.ndarray, "192 192 3"]) -> tuple[Float32[np.ndarray, "
 def landmarks_at(
     image: UInt8[np.ndarray, "h w 3"], region: Region, rounds: int = 2
 ) -> tuple[Float32[np.ndarray, "468 3"], float]:
-    """Points in pixels and presence in 0..1; every round after the first looks where the last one's points are."""
+    """Points in pixels and presence in 0..1; after the first round, each looks where the last one saw a face."""
     for _ in range(rounds):
         points, presence = read(cut(image, region))
         points = put_back(points, region)
+        if presence < ABSENT:
+            break
         region = around_points(points)
     return points, presence
 

@@ -23,9 +23,9 @@ EYE_CORNERS = (33, 263)
 """Points of the mesh: outer corners of the person's right and left eye."""
 
 CASCADE_SIDE, CASCADE_RAISED = 1.11, 0.24
-"""Box of OpenCV's cascade over BlazeFace's: its side of the other's, its middle on the way from the eyes to the mouth."""
+"""Box of OpenCV's cascade: its side, of BlazeFace's; its middle, on the way from the eyes to the mouth (see detector.py)."""
 
-CASCADE_LOWER = 0.055
+CASCADE_LOWER = 0.12
 """Middle of BlazeFace's box below the cascade's, of the cascade's side."""
 
 

@@ -8,6 +8,7 @@ import lzma
 from typing import Any
 
 import flax.traverse_util
+import jax.numpy as jnp
 import numpy as np
 
 from xactor_jax.paths import REPOSITORY
@@ -26,8 +27,8 @@ def packed(arrays: dict[str, np.ndarray]) -> bytes:
 
 @functools.cache
 def load(network: str) -> dict[str, Any]:
-    """Variables of `blazeface` or `facemesh`, float32; read once."""
+    """Variables of `blazeface` or `facemesh`, float32, on the device; read once."""
     raw = lzma.decompress((FOLDER / f"{network}{SUFFIX}").read_bytes())
     with np.load(io.BytesIO(raw), allow_pickle=False) as file:
-        arrays = {name: file[name].astype(np.float32) for name in file.files}
+        arrays = {name: jnp.asarray(file[name], jnp.float32) for name in file.files}
     return {"params": flax.traverse_util.unflatten_dict(arrays, sep="/")}
