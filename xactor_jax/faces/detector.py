@@ -11,9 +11,9 @@ side), the side by 8 and 6 %; the boxes have .87 and .89 of their union in commo
 not fitted to: .017, .016, 8 %, and 3 % larger than the cascade's. The cascade's own box varies by about .02 and 4 % with the
 resolution of one and the same picture.
 
-Of those 42 portraits it finds all, upright or tilted by 15, 25 or 30 degrees either way, and 41 where the face is 5 % as wide
-as the picture; the cascade finds 42, then 34 to 36, 7 to 12 and 1, and none. One core looks at a picture in 12 ms (in 55 where
-the face is that small), the cascade in 45.
+Of those 42 portraits it finds all, upright or turned by up to 60 degrees, 40 when turned by 90, and 41 where the face is 5 % as
+wide as the picture. The cascade finds 42 upright, 34 to 36 at 15 degrees, 7 to 12 at 25, 1 at 30, and none of the small ones.
+One core looks at a picture of 512 pixels in 9 ms, the cascade in 46; where no face is found, in 56 and 85.
 """
 
 from __future__ import annotations
