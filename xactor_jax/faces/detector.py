@@ -46,7 +46,7 @@ def turned(image: UInt8[np.ndarray, "h w 3"], angle: float) -> tuple[UInt8[np.nd
     return cv2.warpAffine(image, there, (width, height)), cv2.invertAffineTransform(there)
 
 
-def put_back(found: Found, way: Float[np.ndarray, "2 3"]) -> Found:
+def turned_back(found: Found, way: Float[np.ndarray, "2 3"]) -> Found:
     """Faces of a turned image in the image; their boxes stay upright and as large."""
     back = lambda points: points @ way[:, :2].T + way[:, 2]
     half = (found.boxes[:, 2:] - found.boxes[:, :2]) / 2
@@ -78,7 +78,7 @@ class BlazeFaceDetector:
         looks = []
         for angle in self.tilts:
             other, way = turned(image, angle)
-            looks.append(put_back(find(other, self.sides, self.threshold), way))
+            looks.append(turned_back(find(other, self.sides, self.threshold), way))
         return self._checked(image, merged(joined(looks)))
 
     def _checked(self, image: UInt8[np.ndarray, "h w 3"], found: Found) -> Found:
