@@ -6,15 +6,15 @@ Of r, l and m, a face's eyes and mouth, and w, the width of BlazeFace's box from
     side   = `CASCADE_SIDE` w
 
 as fitted to 263 frames of 69 videos and to 43 photographs and paintings in which both find the face, the cascade with a score
-above 14 (frames alone give .240 and 1.12, the others alone .235 and 1.08). There the middle is off by .012 across and .020 down
-in frames, .015 and .013 in the others (standard deviations, of the cascade's side), the side by 8 and 6 %; the boxes have .87
-and .89 of their union in common. On 91 pictures of rendered heads, to which nothing was fitted: .017, .016, 8 %, and 3 % larger.
-The cascade's own box moves by .018 with the resolution of one and the same video (data/heads/framing.py).
+above 14 (frames alone give .240 and 1.12, the others alone .235 and 1.08). There the middle is off by .012 across and .020
+down in frames, .015 and .013 in the others (standard deviations, of the cascade's side), the side by 8 and 6 %; the boxes have
+.87 and .89 of their union in common. On 91 pictures of rendered heads, to which nothing was fitted: .017, .016, 8 %, and 3 %
+larger. The cascade's own box moves by .018 with the resolution of one and the same video (data/heads/framing.py).
 
-Of 42 portraits, all of which the cascade finds upright, it finds all, upright or turned (by 15, 25 and 30 degrees either way, by
-45 and 60 anticlockwise), 40 turned by 90, and 41 where the face is 5 % as wide as the picture. The cascade finds 34 to 36 turned
-by 15 degrees, 7 to 12 by 25, 1 by 30, and none of the small ones.
-One core looks at a picture of 512 pixels in 9 ms, the cascade in 46; where no face is found, in 56 and 85.
+Of 42 portraits, all of which the cascade finds upright, it finds all, upright or turned (by 15, 25 and 30 degrees either way,
+by 45 and 60 anticlockwise), 40 turned by 90, and 41 where the face is 5 % as wide as the picture. The cascade finds 34 to 36
+turned by 15 degrees, 7 to 12 by 25, 1 by 30, and none of the small ones. One core looks at a picture of 512 pixels in 9 ms,
+the cascade in 46; where no face is found, in 56 and 85.
 """
 
 from __future__ import annotations
