@@ -17,10 +17,11 @@ from jaxtyping import Float
 
 from data.records import encode_frames
 from xactor_jax.errors import UserError
+from xactor_jax.faces import components
 from xactor_jax.labels import CONTROLS
 from xactor_jax.media import audio_io, faces, track, video_io
 from xactor_jax.media.audio_io import cut_sound
-from xactor_jax.media.crop import crop_square
+from xactor_jax.media.crop import crop_square, within
 from xactor_jax.media.scan import Scan, extent, finder, main_stretch, scan
 from xactor_jax.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
@@ -34,7 +35,7 @@ class VideoSettings:
     """What a prepared clip depends on, beside the file."""
 
     size: int = 256  # side of a frame, pixels
-    detector: str = "haar"  # haar, yunet:FILE or csv:FILE
+    detector: str = "haar"  # haar, blazeface, yunet:FILE or csv:FILE
     detections: float = 5.0  # a second
     min_seconds: float = 2.0
     max_seconds: float = 20.0  # of one record
@@ -119,7 +120,7 @@ def _crops(stretch: track.Stretch, start: float, lengths: Sequence[int], shape: 
     return [track.steady_crop(piece, shape, 1 / FRAME_RATE) for piece in pieces]
 
 
-def _write_record(file: str, pictures: Sequence[bytes], audio: np.ndarray, components: np.ndarray) -> None:
+def _write_record(file: str, pictures: Sequence[bytes], audio: np.ndarray, boxes: np.ndarray) -> None:
     lengths = np.array([len(picture) for picture in pictures])
     with open(file, "wb") as target:
         np.savez(
@@ -127,7 +128,7 @@ def _write_record(file: str, pictures: Sequence[bytes], audio: np.ndarray, compo
             pictures=np.frombuffer(b"".join(pictures), np.uint8),
             lengths=lengths,
             audio=np.rint(audio * 32767).astype(np.int16),
-            components=components.astype(np.float32),
+            components=boxes.astype(np.float32),
         )
 
 
@@ -144,13 +145,27 @@ def read_record(file: epath.PathLike) -> dict[str, Any]:
         }
 
 
-def _encode(job: VideoJob, start: float, crops: Sequence[track.SteadyCrop]) -> Iterator[list[bytes]]:
-    """Second pass: JPEGs of one record after another."""
+Pictures = tuple[list[bytes], Float[np.ndarray, "t 2 4"]]
+"""JPEGs of a record, and the boxes of eyes and mouth in each."""
+
+
+def _encode(job: VideoJob, start: float, crops: Sequence[track.SteadyCrop]) -> Iterator[Pictures]:
+    """Second pass: one record after another."""
     count = sum(len(crop.squares) for crop in crops)
     with contextlib.closing(video_io.read_at_frame_rate(job.path, start, count)) as pictures:
         for crop in crops:
-            cut = (crop_square(next(pictures), box, job.settings.size) for box in crop.squares)
-            yield [encode_frames(picture[None])[0] for picture in cut]
+            yield _encode_record(pictures, crop, job.settings.size)
+
+
+def _encode_record(pictures: Iterator[np.ndarray], crop: track.SteadyCrop, size: int) -> Pictures:
+    """Cuts the next pictures; the mesh says where eyes and mouth are, the face's proportions do where it sees no face."""
+    encoded, looks = [], []
+    for i, (square, face) in enumerate(zip(crop.squares, crop.faces, strict=True)):
+        picture = crop_square(next(pictures), square, size)
+        encoded.append(encode_frames(picture[None])[0])
+        if i % components.EVERY == 0:
+            looks.append(components.look_at(picture, within(face, square, size)))
+    return encoded, components.steady(looks, crop.components, 1 / FRAME_RATE)
 
 
 def _stage(job: VideoJob) -> dict[str, Any]:
@@ -162,8 +177,8 @@ def _stage(job: VideoJob) -> dict[str, Any]:
     lengths = record_lengths(frames, job.settings)
     crops = _crops(stretch, start, lengths, found.image_shape)
     audio = np.split(cut, np.cumsum(lengths)[:-1] * SAMPLES_PER_FRAME)
-    for i, pictures in enumerate(_encode(job, start, crops)):
-        _write_record(f"{job.staged}.{i:04d}.npz", pictures, audio[i], crops[i].components)
+    for i, (pictures, boxes) in enumerate(_encode(job, start, crops)):
+        _write_record(f"{job.staged}.{i:04d}.npz", pictures, audio[i], boxes)
     return {
         "records": len(lengths),
         "frames": frames,

@@ -14,6 +14,8 @@ from collections import Counter
 import _root  # noqa: F401  (puts the project on the path)
 from rich import console, progress, table
 
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # every process looks at one picture at a time
+
 from data.prepare import PrepareSettings, Row, prepare
 from data.prepare_video import VideoSettings
 from xactor_jax.errors import exit_on_user_error
@@ -32,7 +34,8 @@ def parse() -> PrepareSettings:
     add(
         "--detector",
         default=video.detector,
-        help="haar, yunet:MODEL.onnx or csv:BOXES.csv (file, frame or time, x0, y0, x1, y1)",
+        help="haar, blazeface (finds small and tilted faces, too), yunet:MODEL.onnx or csv:BOXES.csv "
+        "(columns file, frame or time, x0, y0, x1, y1)",
     )
     add("--detections", type=float, default=video.detections, help="pictures a second in which the face is looked for")
     add("--persons", default="name", help="a csv (columns file, person), folder, name, or name:REGEX (its first group)")

@@ -91,6 +91,13 @@ def crop_portrait(
     return crop_square(image, portrait_box(face, image.shape, settings), size)
 
 
+def within(face: FaceBox, box: FaceBox, size: int) -> FaceBox:
+    """A box of the image in the crop `box` of it, which is `size` pixels large."""
+    scale = size / (box.x1 - box.x0)
+    x0, y0, x1, y1 = ((edge - start) * scale for edge, start in zip(face[:4], (box.x0, box.y0) * 2, strict=True))
+    return FaceBox(x0, y0, x1, y1, face.score)
+
+
 def component_boxes(face: FaceBox, box: FaceBox) -> Float[np.ndarray, "2 4"]:
     """Boxes of (eyes, mouth), each y0, x0, y1, x1 as fractions of the crop `box`, by the proportions of the face box."""
     parts = np.array([EYES, MOUTH], np.float32)

@@ -193,12 +193,16 @@ class CsvDetector:
 
 
 def make_detector(text: str) -> FaceDetector:
-    """The detector that `haar`, `yunet:FILE` or `csv:FILE` names; a `UserError` for anything else."""
+    """The detector that `haar`, `blazeface`, `yunet:FILE` or `csv:FILE` names; a `UserError` for anything else."""
     kind, _, file = text.partition(":")
     if kind == "haar" and not file:
         return HaarDetector()
+    if kind == "blazeface" and not file:
+        from xactor_jax.faces.detector import BlazeFaceDetector  # which takes what is above from here
+
+        return BlazeFaceDetector()
     if kind == "yunet" and file:
         return YuNetDetector(file)
     if kind == "csv" and file:
         return CsvDetector(file)
-    raise UserError(f"there is no face detector {text!r}: use haar, yunet:MODEL.onnx or csv:BOXES.csv.")
+    raise UserError(f"there is no face detector {text!r}: use haar, blazeface, yunet:MODEL.onnx or csv:BOXES.csv.")

@@ -137,9 +137,10 @@ def boxes_at(
 
 
 class SteadyCrop(NamedTuple):
-    """A square per frame, all of one side; the eyes and mouth in it; whether it follows the face."""
+    """A square per frame, all of one side; eyes and mouth in it by the face's proportions; whether it follows the face."""
 
     squares: list[SquareBox]
+    faces: list[FaceBox]
     components: Float[np.ndarray, "t 2 4"]
     follows: bool
 
@@ -161,7 +162,7 @@ def steady_crop(
         moved = gaussian_smooth(offsets, settings.follow / step) + np.array(middle.centre)
         squares = [square_at(x, y - settings.crop.raise_by * square.size, square.size, image_shape) for x, y in moved.tolist()]
     components = [component_boxes(face, box) for face, box in zip(faces, squares, strict=True)]
-    return SteadyCrop(squares, np.stack(components), follows)
+    return SteadyCrop(squares, faces, np.stack(components), follows)
 
 
 def released_crop(
