@@ -8,9 +8,9 @@ python launch/train.py --config=configs/motion.py:base       # the size of the p
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 35 minutes (5.3 steps a second); linear probes read the face of people
 never seen at R² 0.74 and their head's pose at 0.88 (python launch/evaluate.py --out DIR --until motion).
 
-heads, begun with --config.init_from=data/assets/motion on 400 people (--config.data.persons=400) and stopped after 4,478 steps
-(2026-11-29, one crowded core of an Intel Xeon, 40 minutes): +3.6 dB over the reference on heads never seen, +1.6 dB on real
-clips, of which it has seen none; more in docs/heads.md.
+heads: data/assets/motion_heads is 6,700 steps old (2026-11-29, two cores of an AMD EPYC beside other work; 0.45 s a step on
+free ones): +3.9 dB over the reference on heads never seen, +2.1 dB on real clips, of which it has seen none; docs/heads.md says
+how it was trained and what it draws. --config.init_from=generator=data/assets/motion_heads goes on from it.
 
 The style decoder paints from nothing, the warping one begins at the reference. With --config.network.decoder=style
 --config.data.persons=120 --config.data.clips_per_person=2 --config.data.seed=1 --config.steps=800, after 100, 200 … 500 steps:
