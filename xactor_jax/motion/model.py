@@ -161,6 +161,6 @@ def update_statistics(buffers: Tree, latents: Float[Array, "n d"], decay: float 
 
 def latent_statistics(buffers: Tree) -> tuple[Float[Array, "d"], Float[Array, "d"]]:
     """Mean and standard deviation of raw latents over the training corpus."""
-    mean = buffers["latent_mean"]
+    mean = jnp.asarray(buffers["latent_mean"])
     variance = jnp.maximum(buffers["latent_square"] - mean**2, 0.0)
     return mean, jnp.maximum(jnp.sqrt(variance), STD_FLOOR)

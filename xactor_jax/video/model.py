@@ -254,11 +254,14 @@ class VideoModel:
         together: int = 0,
     ) -> Float[Array, "b t h w c"]:
         """Latents of drafts (equation 2 of draft.py) of reference pictures, of `together` frames at a time; 0: of all."""
-        draw = functools.partial(self.draft.draw, variables.buffers["draft"], images, reference)
-        one = lambda m: self.autoencoder.encode(variables.buffers["autoencoder"], draw(m))
-        if not together:
-            return jax.vmap(one, 1, 1)(motion)
-        return jnp.moveaxis(jax.lax.map(one, jnp.moveaxis(motion, 1, 0), batch_size=together), 0, 1)
+        draw = functools.partial(self.draft.draw, variables.buffers["draft"])
+        of = lambda *told: self.autoencoder.encode(variables.buffers["autoencoder"], draw(*told))
+        if together:
+            one = functools.partial(of, images, reference)
+            return jnp.moveaxis(jax.lax.map(one, jnp.moveaxis(motion, 1, 0), batch_size=together), 0, 1)
+        b, t, d = motion.shape
+        latents = of(*(jnp.repeat(a, t, axis=0) for a in (images, reference)), motion.reshape(b * t, d))
+        return latents.reshape(b, t, *latents.shape[1:])
 
     def start(self, settings: RenderSettings, variables: Variables, base: Float[Array, "b t h w c"]) -> jax.Array:
         """What is noised for denoising to start from [b, t, h, w, c]: b, blurred if the settings say so."""
