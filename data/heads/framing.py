@@ -8,7 +8,8 @@
 predict it from points of the face in the picture: eyes l and r, their middle e, nose n, mouth m. The clip's is the median over
 its frames. Over 480 pictures of 120 people (1) is .007 and .011 of the square's side off (standard deviation), (2) .07: hair,
 beards and light mislead the detector. So data/heads/render.py `find_frame` corrects both by what it finds in some frames. Of
-120 clips, `prepare`'s own square then had no edge more than .02 off in 83 %, .03 in 97 %; half were within .012. The detector's
+120 clips, `prepare`'s own square then had no edge more than .02 off in 83 %, .03 in 97 %; half were within .012 (docs/heads.md
+has later ones, by the size of the video). The detector's
 box by itself changes by .018 of its side (standard deviation) with the resolution of one and the same video.
 """
 

@@ -119,3 +119,12 @@ def test_an_actor_trained_on_another_motion_stage_is_told(models, caplog, same):
     with caplog.at_level(logging.WARNING):
         check_fit(models._replace(actor=models.actor._replace(config=config)))
     assert ("another motion stage" in caplog.text) != same
+
+
+def test_a_renderer_that_lacks_its_drafts_decoder_says_so(tmp_path):
+    config = tiny_config("video")
+    variables = tiny_variables(config)
+    variables.buffers.pop("draft")
+    path = write_checkpoint(tmp_path / "bare", config, variables)
+    with pytest.raises(UserError, match=r"bare has no decoder for its drafts: .* --config\.network\.draft=False"):
+        load_stage("video", path)

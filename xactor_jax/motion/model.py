@@ -40,7 +40,7 @@ class MotionModel:
     encoder: Encoder
     decoder: Decoder
     relative: bool = False
-    """Whether the decoder is told the reference's own latent beside the one to perform."""
+    """Whether the decoder takes two latents: the one to perform, and the reference's own."""
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> MotionModel:
@@ -51,7 +51,7 @@ class MotionModel:
 
     @property
     def told_dim(self) -> int:
-        """Numbers that the decoder is told."""
+        """Size of the decoder's latent input: D, or 2 D where it is `relative`."""
         return (1 + self.relative) * self.latent_dim
 
     def posterior(self, params: Tree, images: Float[Array, "n h w 3"], dropout: jax.Array | None = None) -> Posterior:

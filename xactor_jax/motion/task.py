@@ -131,30 +131,29 @@ class MotionTask:
         }
 
     def _adversarial_terms(self, params: Tree, images: jax.Array, target: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+        """Those of `_judged` of whole pictures, and the penalty of the discriminator's slope where it has a weight."""
+        slope = lambda: r1_penalty(lambda x: self.discriminator.apply({"params": params}, x)[0], target)
+        penalty = {"r1": now_and_then(jax.random.fold_in(key, 2), self.weights.r1_share, slope)} if self.weights.r1 else {}
+        return penalty | self._judged(params, images, target)
+
+    def _part_terms(self, params: Tree, images: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+        """The same of eyes and mouth alone, by a discriminator of their own, which sees each as large as the other."""
+        parts = (losses.crop_parts(x, batch["component_boxes"], self.part_side) for x in (images, batch["target"]))
+        terms = self._judged(params, *parts)
+        made = terms["adversarial"] + terms["feature_matching"]
+        return {"part_adversarial": made, "part_discriminator": terms["discriminator"]}
+
+    def _judged(self, params: Tree, images: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
         """The discriminator judges with its own gradients stopped for the generator's terms, and the pictures' for its own."""
-        judge = lambda p, x: self.discriminator.apply({"params": p}, x)
+        judge, kind = lambda p, x: self.discriminator.apply({"params": p}, x), self.weights.adversarial_kind
         frozen = jax.lax.stop_gradient(params)
         fake, fake_features = judge(frozen, images)
         _, real_features = judge(frozen, target)
         judged_real, judged_fake = judge(params, target)[0], judge(params, jax.lax.stop_gradient(images))[0]
-        kind, slope = self.weights.adversarial_kind, lambda: r1_penalty(lambda x: judge(params, x)[0], target)
-        penalty = {"r1": now_and_then(jax.random.fold_in(key, 2), self.weights.r1_share, slope)} if self.weights.r1 else {}
-        return penalty | {
+        return {
             "adversarial": generator_loss(fake, kind),
             "feature_matching": losses.feature_matching(real_features, fake_features),
             "discriminator": discriminator_loss(judged_real, judged_fake, kind),
-        }
-
-    def _part_terms(self, params: Tree, images: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-        """The same of eyes and mouth alone, by a discriminator of their own, which sees each as large as the other."""
-        fake, real = (losses.crop_parts(x, batch["component_boxes"], self.part_side) for x in (images, batch["target"]))
-        judge = lambda p, x: self.discriminator.apply({"params": p}, x)
-        fooled, fake_features = judge(jax.lax.stop_gradient(params), fake)
-        judged_real, real_features = judge(params, real)
-        judged_fake, kind = judge(params, jax.lax.stop_gradient(fake))[0], self.weights.adversarial_kind
-        return {
-            "part_adversarial": generator_loss(fooled, kind) + losses.feature_matching(real_features, fake_features),
-            "part_discriminator": discriminator_loss(judged_real, judged_fake, kind),
         }
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:

@@ -91,8 +91,10 @@ def check_whole(variables: Variables, model: VideoModel, path: epath.PathLike) -
     """Raises `UserError` where a renderer lacks a network, as imports of single files do."""
     if lacking := {"trunk", "reference", "motion_tokens"} - variables.params.keys():
         raise UserError(f"{path} has no {min(lacking)}: it is a part of a renderer, to start training from with init_from.")
-    wanted = {"autoencoder": True, "clip": model.clip, "draft": model.draft}
-    if lacking := [name for name, part in wanted.items() if part and name not in variables.buffers]:
+    if model.draft and "draft" not in variables.buffers:
+        raise UserError(f"{path} has no decoder for its drafts: train it anew, or with --config.network.draft=False.")
+    wanted = ("autoencoder", *(("clip",) if model.clip else ()))
+    if lacking := [name for name in wanted if name not in variables.buffers]:
         again = "import it again with launch/import_weights.py --what xnemo_video"
         raise UserError(f"{path} has no {lacking[0]}: {again} --{lacking[0]} FILE.")
 
