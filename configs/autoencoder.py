@@ -2,6 +2,7 @@
 
 python launch/train.py --config=configs/autoencoder.py            a few minutes on 2 cores
 python launch/train.py --config=configs/autoencoder.py:puppets    the recipe behind the embedded checkpoint
+python launch/train.py --config=configs/autoencoder.py:heads      people in three dimensions, 128 pixels a side, 8 pixels a cell
 python launch/train.py --config=configs/autoencoder.py:base       Stable Diffusion's sizes
 
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 7 minutes (3.7 steps a second), 32.9 dB on people held out.
@@ -30,11 +31,13 @@ def get_network(preset: str = "default") -> ConfigDict:
     if preset == "base":
         c.update(image_size=512, patch=1, channels=(128, 256, 512, 512), blocks=2, middle=True, groups=32)
         c.update(latent_channels=4, linear=False)
+    if preset == "heads":
+        c.update(image_size=128, channels=(48, 96), linear=False)
     return c
 
 
 def get_config(preset: str = "default") -> ConfigDict:
-    """Presets: `default`, `puppets`, `base`."""
+    """Presets: `default`, `puppets`, `heads`, `base`."""
     c = get_common("autoencoder")
     c.network = get_network(preset)
 
@@ -53,13 +56,21 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.batch_size = 32  # frames
     c.steps = 600
     c.optimizer.learning_rate = 2e-3
-    return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
+    return apply_preset(c, {"puppets": _puppets, "heads": _heads, "base": _base}, preset)
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
     c.steps = 1_600
     c.data.persons = 400
     c.data.clips_per_person = 3
+    return c
+
+
+def _heads(c: ConfigDict) -> ConfigDict:
+    c.steps = 4_000
+    c.data.update(kind="heads", persons=1_600, clips_per_person=1, clip_seconds=3.0, image_size=128)
+    c.loss.update(pixels="l1", gradients=1.0)
+    c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 
 

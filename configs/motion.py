@@ -61,6 +61,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss.component = 2.0  # extra weight of the eyes and of the mouth: each counts as much as this many whole pictures
     c.loss.motion = 0.5  # extra weight of pixels that differ from the reference
     c.loss.kl = 1e-4  # nats of one latent, to the unit Gaussian
+    c.loss.truth = 0.0  # reading controls and units from a latent by a linear map, where the clips know them; 0: not read
     c.loss.gate = 0.0  # the gate's mean: what a picture's every changed pixel costs
     c.loss.adversarial = 0.01  # weight of fooling the patch discriminator
     c.loss.adversarial_kind = "hinge"  # hinge or non_saturating
@@ -100,9 +101,9 @@ def _heads(c: ConfigDict) -> ConfigDict:
     c.data.clip_seconds = 3.0
     c.data.examples_per_clip = 2
     c.network.image_size = c.data.image_size = 128
-    c.network.encoder_size = 64  # enough to read a face from, at a quarter of the work
+    c.network.encoder_widths = (48, 96, 128)
     c.network.update(widths=(48, 96, 128), fine_flow=True, gate=True, cubic=True, relative=True)
-    c.loss.gate = 0.01
+    c.loss.update(gate=0.01, truth=0.5)
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 

@@ -2,6 +2,8 @@
 
 python launch/train.py --config=configs/video.py            # a few minutes on two cores
 python launch/train.py --config=configs/video.py:puppets    # the recipe behind data/assets/video
+python launch/train.py --config=configs/video.py:heads      # people in three dimensions, 128 pixels a side, then:
+python launch/train.py --config=configs/video.py:heads --config.phase=finish --config.init_from=runs/video-heads --workdir=DIR
 python launch/train.py --config=configs/video.py:base       # the size of the nearest published renderer (X-NeMo), then:
 python launch/train.py --config=configs/video.py:base --config.phase=temporal --config.init_from=runs/video-base --workdir=DIR
 
@@ -26,7 +28,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.steps = 300
     c.batch_size = 4  # windows of data.window frames
     c.optimizer.learning_rate = 1e-3
-    c.phase = "all"  # what is trained: all; spatial, all but temporal modules, on single frames; temporal, these alone
+    c.phase = "all"  # what is trained: all; spatial, all but temporal modules, on single frames; temporal, these alone; finish
     c.train_motion = False  # in the spatial phase or all at once: the encoder of pretrained.motion too, by the renderer's error
     c.motion = motion.get_config()  # of network.draft and train_motion: filled in from the checkpoint in pretrained.motion
     c.data.augmentation = motion.get_config().data.augmentation  # of the frames that an encoder sees that is trained
@@ -36,6 +38,8 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.autoencoder = get_network(preset)  # sizes of the frozen autoencoder: those of the checkpoint in pretrained.autoencoder
     c.clip = _clip()
     c.predict_residual = True  # diffuse the difference from the draft's latent, or without one the reference's; not the latent
+
+    c.keep_draft = True  # add to pictures what the autoencoder loses of the draft: what is not corrected stays as sharp
 
     c.diffusion = ConfigDict()
     c.diffusion.schedule = "cosine"  # cosine or scaled_linear (of Stable Diffusion)
@@ -54,6 +58,23 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss.motion_drop = 0.05  # probability that an example is told the reference's motion in every frame
     c.loss.statistics_decay = 0.99  # of the running size of the difference from the reference, per step
 
+    c.loss.sampled_levels = False  # noise levels are those at which render calls the network; else all, by time_shift
+
+    c.finish = ConfigDict()  # phase=finish: all that is trained in all, on the pictures that render makes (video/finish.py)
+    c.finish.pixel = 1.0  # mean absolute error
+    c.finish.gradient = 1.0  # mean absolute error of image differences at three scales
+    c.finish.component = 2.0  # extra weight of eyes and mouth in both: each counts as much as this many whole pictures
+    c.finish.motion = 0.5  # extra weight of pixels that differ from the reference
+    c.finish.perceptual = 0.0  # distance by a network in pretrained.perceptual; 0: there is none
+    c.finish.perceptual_kind = "vgg16"  # which one that is: vgg16 or lpips
+    c.finish.adversarial = 0.02  # fooling a patch discriminator
+    c.finish.feature_matching = 0.2  # distance of its features
+    c.finish.part_adversarial = 0.02  # fooling a discriminator of eyes and mouth alone, and its features' distance
+    c.finish.adversarial_kind = "hinge"  # hinge or non_saturating
+    c.finish.patch = 4  # of both discriminators: pixels along the side of the squares that they see first
+    c.finish.widths = (32, 64, 64)  # channels at every halving after that
+    c.finish.part_side = 32  # side to which eyes and mouth are brought, pixels
+
     c.motion_noise = ConfigDict()  # on the motion latents in training, largest deviation; latents have unit deviation
     c.motion_noise.bias = 0.1  # one offset per window
     c.motion_noise.drift = 0.1  # random walk, deviation at the window's end
@@ -71,7 +92,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.render.blur_size = 0  # cells of the Gaussian that blurs the reference before it is noised; 0: not blurred
     c.render.blur_sigma = 18.0  # its deviation, cells
     c.render.offline = False  # whole clips at once, by windows around a closed loop; False: segment by segment
-    return apply_preset(c, {"puppets": _puppets, "base": _base}, preset)
+    return apply_preset(c, {"puppets": _puppets, "heads": _heads, "base": _base}, preset)
 
 
 def _clip() -> ConfigDict:
@@ -124,6 +145,18 @@ def _puppets(c: ConfigDict) -> ConfigDict:
     c.data.persons = 400
     c.data.clips_per_person = 3
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
+    return c
+
+
+def _heads(c: ConfigDict) -> ConfigDict:
+    """A corrector of stage 1's drafts in one step: trained for the noise levels that are sampled, then finished on pictures."""
+    c.steps = 2_000
+    c.data.update(kind="heads", persons=1_600, clips_per_person=1, clip_seconds=3.0, image_size=128)
+    c.diffusion.prediction = "v"  # of a residual of unit deviation: c_skip, c_out and c_in of EDM (arXiv 2206.00364)
+    c.loss.sampled_levels = True
+    c.network.unet.update(channels=(64, 96), attention=(True, True))  # at 16 × 16 and 8 × 8 cells
+    c.optimizer.discriminator_scale = 0.3
+    c.checkpoint.every = c.eval_every = c.preview_every = 500
     return c
 
 

@@ -24,7 +24,7 @@ from data.encoded import open_encoded
 from data.records import decode_frame, open_clips
 from data.staging import Staging
 from xactor_jax.errors import UserError
-from xactor_jax.labels import EMOTIONS, UNKNOWN_EMOTION
+from xactor_jax.labels import CONTROLS, EMOTIONS, UNITS, UNKNOWN_EMOTION
 
 Record = Mapping[str, Any]
 Examples = dict[str, np.ndarray]
@@ -41,10 +41,14 @@ def to_unit(image: UInt8[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 
 @dataclasses.dataclass(frozen=True)
 class FramePairs:
-    """Motion stage: `count` pairs of frames of one clip; the driving one also as the encoder sees it, augmented."""
+    """Motion stage: `count` pairs of frames of one clip; the driving one also as the encoder sees it, augmented.
+
+    With `truth` also what the driving frames were rendered from (`_truth_of`).
+    """
 
     count: int
     augmentation: DrivingAugmentation | None
+    truth: bool = False
 
     def __call__(self, clip: Record, rng: np.random.Generator) -> Examples:
         chosen = [rng.choice(len(clip["frames"]), 2, replace=len(clip["frames"]) < 2) for _ in range(self.count)]
@@ -56,7 +60,17 @@ class FramePairs:
             "target": np.stack(targets),
             "reference": np.stack(references),
             "component_boxes": np.stack([clip["component_boxes"][i] for i, _ in chosen]).astype(np.float32),
+            **(_truth_of(clip, [i for i, _ in chosen]) if self.truth else {}),
         }
+
+
+def _truth_of(clip: Record, frames: list[int]) -> Examples:
+    """Controls and units of frames side by side, and which of them are known: 0 where the clip has none."""
+    parts = [clip[name][frames] if len(clip[name]) else None for name in ("controls", "units")]
+    shapes = [(len(frames), len(names)) for names in (CONTROLS, UNITS)]
+    truth = [np.zeros(shape) if part is None else part for part, shape in zip(parts, shapes, strict=True)]
+    known = [np.full(shape, part is not None) for part, shape in zip(parts, shapes, strict=True)]
+    return {name: np.concatenate(x, axis=1).astype(np.float32) for name, x in (("truth", truth), ("known", known))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +215,7 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
     clips, latents = partial(open_clips, d.path, split, staging), partial(open_encoded, d.encoded_path, split, staging)
     if config.stage == "motion":
         augmentation = DrivingAugmentation(**d.augmentation) if split == "train" else None
-        return clips(), FramePairs(d.examples_per_clip, augmentation)
+        return clips(), FramePairs(d.examples_per_clip, augmentation, config.loss.get("truth", 0.0) > 0)
     if config.stage == "autoencoder":
         return clips(), Frames(d.examples_per_clip)
     if config.stage == "actor":

@@ -10,7 +10,7 @@ import pytest
 
 from configs.motion import get_config
 from tests.tiny import drawn
-from xactor_jax.motion import losses
+from xactor_jax.layers import picture_losses
 from xactor_jax.motion.decoder import MotionDecoder
 from xactor_jax.motion.task import MotionTask
 
@@ -100,7 +100,7 @@ def test_parts_are_cropped_as_opencv_resizes_them(inputs):
     """A box of whole pixels, enlarged: pixel centres lie where `cv2.resize` has them; at the crop's edge it reads beyond."""
     image = np.asarray(jax.image.resize(inputs[0], (2, 32, 32, 3), "linear"))
     boxes = jnp.asarray([[[0.25, 0.125, 0.5, 0.625], [0.5, 0.5, 0.75, 1.0]]] * 2)
-    found = np.asarray(losses.crop_parts(jnp.asarray(image), boxes, 16)).reshape(2, 2, 16, 16, 3)
+    found = np.asarray(picture_losses.crop_parts(jnp.asarray(image), boxes, 16)).reshape(2, 2, 16, 16, 3)
     expected = cv2.resize(image[1, 8:16, 4:20], (16, 16), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_allclose(found[1, 0, 1:-1], expected[1:-1], atol=1e-5)
 
@@ -114,7 +114,7 @@ def test_eyes_and_mouth_have_a_discriminator_of_their_own():
     variables, rng = drawn(task), np.random.default_rng(2)
     images, target = (jnp.asarray(rng.uniform(-1, 1, (2, 16, 16, 3)), jnp.float32) for _ in range(2))
     boxes = jnp.asarray([[[0.25, 0.25, 0.5, 0.75], [0.625, 0.25, 0.875, 0.75]]] * 2)
-    of = lambda p, x: task._part_terms(p, x, {"target": target, "component_boxes": boxes})
+    of = lambda p, x: task.critics.part_terms(p, x, target, boxes)
     own = variables.params["part_discriminator"]
     gradients = jax.jit(lambda p, x: jax.jacrev(of, (0, 1))(p, x))(own, images)
     size = lambda tree: max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))

@@ -50,21 +50,24 @@ def render(task, variables, clip, **changed):
     return np.asarray(jax.jit(lambda v, *rest: task.model.render_batch(v, keys, *rest, settings))(variables, *clip)[0], int)
 
 
-@pytest.mark.parametrize("offline", [False, True])
-def test_denoising_from_a_low_level_gives_the_drafts(task, variables, clip, drafts, offline):
-    """At a level near 0 there is nothing left to denoise: what comes out are the drafts as the autoencoder has them."""
+@pytest.mark.parametrize(("offline", "keep"), [(False, False), (False, True), (True, True)])
+def test_denoising_from_a_low_level_gives_the_drafts(task, variables, clip, drafts, offline, keep):
+    """At a level near 0 nothing is left to denoise: out come the drafts, as they are or as the autoencoder has them."""
+    task = replace(task, model=replace(task.model, keep_draft=keep))
     frames = render(task, variables, clip, steps=1, first_time=1e-4, offline=offline)
     frozen, model = variables.buffers["autoencoder"], task.model.autoencoder
-    rebuilt = model.decode(frozen, model.encode(frozen, drafts))
-    np.testing.assert_allclose(frames, (np.clip(rebuilt, -1, 1) + 1) * 127.5, atol=2)
+    expected = drafts if keep else model.decode(frozen, model.encode(frozen, drafts))
+    np.testing.assert_allclose(frames, (np.clip(expected, -1, 1) + 1) * 127.5, atol=2)
     assert np.abs(np.diff(frames, axis=0)).max() > 10
 
 
-def test_streams_and_batches_are_one(task, variables, clip):
-    batch = render(task, variables, clip)
+@pytest.mark.parametrize("offline", [False, True])
+def test_streams_and_batches_are_one(task, variables, clip, offline):
+    settings = replace(task.model.render_settings, offline=offline)
+    batch = render(task, variables, clip, offline=offline)
     image, reference, motion = clip
     pieces = [np.asarray(motion[0, part]) for part in (slice(2), slice(2, 7), slice(7, 9))]
-    stream = list(task.model.render(variables, jax.random.key(7), image[0], reference[0], pieces))
+    stream = list(task.model.render(variables, jax.random.key(7), image[0], reference[0], pieces, settings))
     assert np.abs(np.concatenate(stream).astype(int) - batch).max() <= 1
 
 

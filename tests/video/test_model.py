@@ -184,7 +184,7 @@ def test_denoising_may_start_from_the_blurred_reference(task, variables, clip):
     model = task.model
     image, reference, _ = (jnp.asarray(x)[None] for x in clip)
     portrait = model.prepare(variables, image, reference)
-    _, base = model.told(variables, portrait, jnp.zeros((1, 3, 6)))
+    base = model.base(variables, portrait, jnp.zeros((1, 3, 6))).latent
     plain = model.start(model.render_settings, variables, base)
     assert not plain.any()
     settings = replace(model.render_settings, blur_size=3, blur_sigma=1e6)

@@ -145,22 +145,33 @@ def encoder_size(config: ConfigDict) -> int:
     return config.network.get("encoder_size", 0) or config.network.image_size
 
 
-def initial_statistics(latent_dim: int) -> dict[str, jax.Array]:
-    """Buffers before the first step."""
-    return {"latent_mean": jnp.zeros(latent_dim), "latent_square": jnp.ones(latent_dim), "latent_count": jnp.zeros(())}
+def initial_statistics(size: int, name: str = "latent") -> dict[str, jax.Array]:
+    """Running moments of vectors before the first step, as buffers whose names begin with `name`."""
+    return {f"{name}_mean": jnp.zeros(size), f"{name}_square": jnp.ones(size), f"{name}_count": jnp.zeros(())}
 
 
-def update_statistics(buffers: Tree, latents: Float[Array, "n d"], decay: float = 0.998) -> Tree:
-    """Running first and second moments; the decay ramps up so that the first steps do not linger."""
-    count = buffers["latent_count"]
-    rate = 1.0 - jnp.minimum(decay, count / (count + 1.0))
-    mean = buffers["latent_mean"] + rate * (latents.mean(0) - buffers["latent_mean"])
-    square = buffers["latent_square"] + rate * ((latents**2).mean(0) - buffers["latent_square"])
-    return {"latent_mean": mean, "latent_square": square, "latent_count": count + 1.0}
+def update_statistics(
+    buffers: Tree,
+    vectors: Float[Array, "n d"],
+    decay: float = 0.998,
+    name: str = "latent",
+    known: Float[Array, "n d"] | None = None,
+) -> Tree:
+    """Running first and second moments, of what is `known`; the decay ramps up so that the first steps do not linger.
+
+    A column of which nothing is known in a batch keeps its moments.
+    """
+    count = buffers[f"{name}_count"]
+    known = jnp.ones_like(vectors) if known is None else known
+    rate = (1.0 - jnp.minimum(decay, count / (count + 1.0))) * known.any(0)
+    average = lambda x: (known * x).sum(0) / jnp.maximum(known.sum(0), 1.0)
+    mean = buffers[f"{name}_mean"] + rate * (average(vectors) - buffers[f"{name}_mean"])
+    square = buffers[f"{name}_square"] + rate * (average(vectors**2) - buffers[f"{name}_square"])
+    return {f"{name}_mean": mean, f"{name}_square": square, f"{name}_count": count + 1.0}
 
 
-def latent_statistics(buffers: Tree) -> tuple[Float[Array, "d"], Float[Array, "d"]]:
-    """Mean and standard deviation of raw latents over the training corpus."""
-    mean = jnp.asarray(buffers["latent_mean"])
-    variance = jnp.maximum(buffers["latent_square"] - mean**2, 0.0)
+def latent_statistics(buffers: Tree, name: str = "latent") -> tuple[Float[Array, "d"], Float[Array, "d"]]:
+    """Mean and standard deviation over the training corpus, of raw latents by default."""
+    mean = jnp.asarray(buffers[f"{name}_mean"])
+    variance = jnp.maximum(buffers[f"{name}_square"] - mean**2, 0.0)
     return mean, jnp.maximum(jnp.sqrt(variance), STD_FLOOR)

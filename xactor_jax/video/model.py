@@ -3,6 +3,10 @@
 The denoiser diffuses latents z, or with `predict_residual` their difference from a base b that is known before:
     (1) x = (z − b) / residual_std            (2) z = b + residual_std · x
 b is the latent of each frame's draft (`draft`) where the renderer has one, else the reference's: "nothing moves".
+
+Pictures come from latents by the autoencoder's decoder A. With `keep_draft` they keep what the autoencoder loses of a draft d:
+    (3) x̂ = A(z) + d − A(b)
+What the denoiser leaves as it is, z = b, is then the draft itself to the last pixel, in its own sharpness.
 """
 
 from __future__ import annotations
@@ -52,6 +56,13 @@ class Told(NamedTuple):
     draft: Float[Array, "b *n h w c"] | None = None
 
 
+class Base(NamedTuple):
+    """What a frame is corrected from: b of equations 1 and 2 [b, t or 1, h, w, c], and d of equation 3 where it is at hand."""
+
+    latent: Float[Array, "b #t h w c"]
+    picture: Float[Array, "b t height width 3"] | None = None
+
+
 Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], Told], Float[Array, "b n t h w c"]]
 
 
@@ -71,6 +82,8 @@ class VideoModel:
     """What makes the embedding of a reference picture; its parameters are the buffers "clip"."""
     draft: Draft | None = None
     """What draws each frame's draft; its variables are the buffers "draft"."""
+    keep_draft: bool = False
+    """Equation 3 instead of A(z) alone; needs a draft."""
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoModel:
@@ -86,6 +99,7 @@ class VideoModel:
             render_settings=RenderSettings.from_config(config.render),
             clip=_clip(config),
             draft=Draft.from_config(config),
+            keep_draft=config.network.get("draft", False) and config.get("keep_draft", False),
         )
 
     @property
@@ -147,7 +161,8 @@ class VideoModel:
         motion, devices = np.concatenate(chunks), tuple(jax.local_devices())
         z = _whole(self, settings, devices, variables, portrait, key[None], motion[None])
         for start in range(0, len(motion), self.window):
-            yield np.asarray(_decode(self, variables, z[:, start : start + self.window])[0])
+            few = slice(start, start + self.window)
+            yield np.asarray(_decode(self, variables, portrait, jnp.asarray(motion[None, few]), z[:, few])[0])
 
     def render_batch(
         self,
@@ -163,7 +178,8 @@ class VideoModel:
         settings = settings or self.render_settings
         portrait = self.prepare(variables, reference_images, reference_motion, embedding)
         if settings.offline:
-            return self.decode(variables, self.whole(settings, variables, portrait, keys, motion_latents))
+            z = self.whole(settings, variables, portrait, keys, motion_latents)
+            return self.decode(variables, z, self.base(variables, portrait, motion_latents) if self.keep_draft else None)
         plan = settings.plan(self.window)
         segments = jnp.swapaxes(stack_segments(motion_latents, plan), 0, 1)
 
@@ -208,12 +224,13 @@ class VideoModel:
         """New frames of segment `index`, and the latents that the next one takes over. Index 0 has no known frames."""
         plan = settings.plan(self.window)
         draw = functools.partial(frame_noise, first=index * plan.new, frames=plan.length, shape=self.latent_shape)
-        predict, (told, base) = self.predictor(variables, portrait, settings), self.told(variables, portrait, motion)
+        predict, base = self.predictor(variables, portrait, settings), self.base(variables, portrait, motion)
         has_known = jnp.asarray(index) > 0
         noise = jax.vmap(draw)(keys)
-        start, times = self.start(settings, variables, base), settings.times(self.process.steps)
-        x = denoise_segment(self.process, predict, plan, times, noise, start, told, known, has_known)
-        frames = self.decode(variables, self.from_diffused(variables, x, base)[:, plan.known :])
+        start, times = self.start(settings, variables, base.latent), settings.times(self.process.steps)
+        x = denoise_segment(self.process, predict, plan, times, noise, start, self.told(motion, base), known, has_known)
+        z, base = jax.tree.map(lambda a: a[:, -plan.new :], (self.from_diffused(variables, x, base.latent), base))
+        frames = self.decode(variables, z, base)
         return frames, x[:, plan.length - plan.known :]
 
     def whole(
@@ -231,19 +248,24 @@ class VideoModel:
         draw = functools.partial(frame_noise, first=first, frames=plan.frames, shape=self.latent_shape)
         size = group_size(plan, settings.windows_per_segment, max(1, len(devices)))
         predict = in_groups(self.predictor(variables, portrait, settings, spread_over(devices)), size)
-        told, base = self.told(variables, portrait, motion, together=self.window)
-        start, times = self.start(settings, variables, base), settings.times(self.process.steps)
-        x = denoise_loop(self.process, predict, plan, times, jax.vmap(draw)(keys), start, told, keys)
-        return self.from_diffused(variables, x, base)
+        base = self.base(variables, portrait, motion, together=self.window)
+        start, times = self.start(settings, variables, base.latent), settings.times(self.process.steps)
+        x = denoise_loop(self.process, predict, plan, times, jax.vmap(draw)(keys), start, self.told(motion, base), keys)
+        return self.from_diffused(variables, x, base.latent)
 
-    def told(
-        self, variables: Variables, portrait: Portrait, motion: Float[Array, "b t d"], together: int = 0
-    ) -> tuple[Told, jax.Array]:
-        """What the denoiser is told of frames, and b of equations 1 and 2 [b, t or 1, h, w, c]; `together` as in `drafts`."""
+    def told(self, motion: Float[Array, "b t d"], base: Base) -> Told:
+        """What the denoiser is told of frames."""
+        return Told(motion, base.latent if self.draft else None)
+
+    def base(self, variables: Variables, portrait: Portrait, motion: Float[Array, "b t d"], together: int = 0) -> Base:
+        """What frames are corrected from; with `together`, so many drafts at a time, of which the latents alone are kept."""
         if self.draft is None:
-            return Told(motion), portrait.latent[:, None]
-        latents = self.drafts(variables, portrait.picture, portrait.motion, motion, together)
-        return Told(motion, latents), latents
+            return Base(portrait.latent[:, None])
+        own = (variables, portrait.picture, portrait.motion)
+        if not together:
+            return self.drafts(*own, motion)
+        one = lambda m: self.drafts(*own, m[:, None]).latent[:, 0]
+        return Base(jnp.moveaxis(jax.lax.map(one, jnp.moveaxis(motion, 1, 0), batch_size=together), 0, 1))
 
     def drafts(
         self,
@@ -251,25 +273,32 @@ class VideoModel:
         images: Float[Array, "b height width 3"],
         reference: Float[Array, "b d"],
         motion: Float[Array, "b t d"],
-        together: int = 0,
-    ) -> Float[Array, "b t h w c"]:
-        """Latents of drafts (equation 2 of draft.py) of reference pictures, of `together` frames at a time; 0: of all."""
-        draw = functools.partial(self.draft.draw, variables.buffers["draft"])
-        of = lambda *told: self.autoencoder.encode(variables.buffers["autoencoder"], draw(*told))
-        if together:
-            one = functools.partial(of, images, reference)
-            return jnp.moveaxis(jax.lax.map(one, jnp.moveaxis(motion, 1, 0), batch_size=together), 0, 1)
+    ) -> Base:
+        """Drafts of reference pictures (draft.py) and their latents."""
         b, t, d = motion.shape
-        latents = of(*(jnp.repeat(a, t, axis=0) for a in (images, reference)), motion.reshape(b * t, d))
-        return latents.reshape(b, t, *latents.shape[1:])
+        repeated = (jnp.repeat(a, t, axis=0) for a in (images, reference))
+        pictures = self.draft.draw(variables.buffers["draft"], *repeated, motion.reshape(b * t, d))
+        latents = self.autoencoder.encode(variables.buffers["autoencoder"], pictures)
+        return Base(*(a.reshape(b, t, *a.shape[1:]) for a in (latents, pictures)))
 
     def start(self, settings: RenderSettings, variables: Variables, base: Float[Array, "b t h w c"]) -> jax.Array:
         """What is noised for denoising to start from [b, t, h, w, c]: b, blurred if the settings say so."""
         return self.to_diffused(variables, blur(base, settings.blur_size, settings.blur_sigma), base)
 
-    def decode(self, variables: Variables, z: Float[Array, "b t h w c"]) -> UInt8[Array, "b t height width 3"]:
+    def decode(
+        self, variables: Variables, z: Float[Array, "b t h w c"], base: Base | None = None
+    ) -> UInt8[Array, "b t height width 3"]:
         """Frames of latents."""
-        return to_uint8(self.autoencoder.decode(variables.buffers["autoencoder"], z))
+        return to_uint8(self.pictures(variables, z, base))
+
+    def pictures(
+        self, variables: Variables, z: Float[Array, "b t h w c"], base: Base | None = None
+    ) -> Float[Array, "b t height width 3"]:
+        """Pictures in [-1, 1] of latents, by equation 3 where drafts are kept."""
+        decode = functools.partial(self.autoencoder.decode, variables.buffers["autoencoder"])
+        if not self.keep_draft:
+            return decode(z)
+        return jnp.clip(decode(z) + base.picture - decode(base.latent), -1.0, 1.0)
 
     def predictor(
         self,
@@ -358,5 +387,5 @@ def _whole(model: VideoModel, settings: RenderSettings, devices: tuple[jax.Devic
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _decode(model: VideoModel, variables: Variables, z: jax.Array) -> jax.Array:
-    return model.decode(variables, z)
+def _decode(model: VideoModel, variables: Variables, portrait: Portrait, motion: jax.Array, z: jax.Array) -> jax.Array:
+    return model.decode(variables, z, model.base(variables, portrait, motion) if model.keep_draft else None)

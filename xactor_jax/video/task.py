@@ -6,19 +6,20 @@ frames from all over the clip, which do not see each other (joint training on im
 the motion encoder is trained too "driving", the frames as it sees them, whose motion replaces that of the batch. A renderer
 with drafts (draft.py) is told the draft of the disturbed motion, as in sampling, and what is left to the truth is diffused.
 
-X-NeMo (2025) trains in two phases, of which `phase` names one; `all` is both at once:
+X-NeMo (2025) trains in two phases, of which `phase` names one:
     spatial    everything but the temporal modules, which frames go around, so that these are pictures of one person
     temporal   the temporal modules alone, on frames in a row
-What a phase does not train is frozen. No offset is added to the noise.
+What a phase does not train is frozen. No offset is added to the noise. Two more are ours: `all`, both at once; and `finish`,
+all of it on the pictures that the sampler makes (finish.py), with discriminators that stay in the checkpoint.
 
 Noise levels are drawn by (1) t = s u / (1 + (s − 1) u), u uniform in [0, 1]                (Esser et al. 2024, SD 3)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -27,14 +28,16 @@ from ml_collections import ConfigDict
 
 from xactor_jax.diffusion.weighting import loss_weight
 from xactor_jax.errors import UserError
+from xactor_jax.layers.critics import PARTS, WHOLE
 from xactor_jax.motion.model import MotionModel, initial_statistics
 from xactor_jax.parallel.partition import path_name
 from xactor_jax.training.task import FROM_START, Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise, disturb
-from xactor_jax.video.losses import movement_weights
-from xactor_jax.video.model import Told, VideoModel, own_motion
+from xactor_jax.video.finish import Finish, roll_out
+from xactor_jax.video.losses import movement_weights, psnr
+from xactor_jax.video.model import Base, Told, VideoModel, own_motion
 from xactor_jax.video.partition import TRANSFORMER_RULES
 from xactor_jax.video.pictures import side_by_side
 from xactor_jax.video.reference import mask_bank
@@ -42,8 +45,8 @@ from xactor_jax.video.reference import mask_bank
 LEFT = ("random", FROM_START)
 """As `config.pretrained.autoencoder` or `clip`: keep the untrained one, for tests and timing; that of `config.init_from`."""
 
-
-PHASES = ("all", "spatial", "temporal")
+Predict = Callable[[jax.Array, Float[Array, "b"]], jax.Array]
+PHASES = ("all", "spatial", "temporal", "finish")
 TEMPORAL = "_attention/temporal/"
 """In the names of the temporal modules' parameters."""
 
@@ -67,6 +70,8 @@ class VideoLossSettings:
     motion_drop: float = 0.0
     """Probability that an example is told the reference's motion in every frame."""
     statistics_decay: float = 0.99
+    sampled_levels: bool = False
+    """Noise levels are those at which sampling calls the network; else all, by equation 1."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class VideoTask:
     motion: MotionModel | None = None
     """Whose encoder is trained too: the parameters "motion_encoder", the statistics "motion" among the buffers."""
     motion_path: str = ""
+    finish: Finish | None = None
+    """In the phase of that name."""
     stage: ClassVar[str] = "video"
     frame_entries: ClassVar[tuple[str, ...]] = ("frames", "motion_latents", "component_boxes")
     folds_frames: ClassVar[bool] = True
@@ -91,8 +98,8 @@ class VideoTask:
     start_stages: ClassVar[Mapping[str, tuple[str, str]]] = {"motion_encoder": ("motion", "generator/encoder")}
 
     def __post_init__(self) -> None:
-        if self.motion and self.phase == "temporal":
-            raise UserError("the temporal phase trains temporal modules alone: leave out --config.train_motion.")
+        if self.motion and self.phase in ("temporal", "finish"):
+            raise UserError(f"the {self.phase} phase trains no motion encoder: leave out --config.train_motion.")
         if self.phase not in PHASES:
             raise UserError(f"there is no phase {self.phase!r} of training: choose one of {', '.join(PHASES)}.")
 
@@ -100,6 +107,7 @@ class VideoTask:
     def from_config(cls, config: ConfigDict) -> VideoTask:
         return cls(
             model=VideoModel.from_config(config),
+            finish=Finish.from_config(config) if config.get("phase") == "finish" else None,
             settings=VideoLossSettings(**config.loss.to_dict()),
             noise=MotionNoise(**config.motion_noise.to_dict()),
             autoencoder_path=config.pretrained.autoencoder,
@@ -138,12 +146,16 @@ class VideoTask:
             picture = jnp.zeros((1, *2 * (self.motion.encoder_size,), 3))
             params |= {"motion_encoder": self.motion.encoder.init(jax.random.fold_in(key_autoencoder, 2), picture)["params"]}
             buffers |= {"motion": initial_statistics(self.motion.latent_dim)}
+        if self.finish:
+            params |= self.finish.init(jax.random.fold_in(key_autoencoder, 4), m.image_size)
+            buffers |= self.finish.perceptual.init(key_autoencoder)
         return Variables(params, buffers)
 
     def pretrained_buffers(self) -> Mapping[str, Tree]:
         """The frozen networks that do not come with `init_from`; `UserError` if none are named or they have other sizes."""
         draft = {"draft": self.model.draft.load(self.motion_path)} if self.model.draft else {}
-        return {**self._autoencoder(), **self._clip(), **self._motion_statistics(), **draft}
+        frozen = {**self._autoencoder(), **self._clip(), **self._motion_statistics(), **draft}
+        return {**frozen, **(self.finish.perceptual.pretrained() if self.finish else {})}
 
     def _motion_statistics(self) -> dict[str, Tree]:
         from xactor_jax.training.checkpoints import load_variables
@@ -178,29 +190,73 @@ class VideoTask:
         return {"clip": load_variables(self.clip_path, "clip")[1].params}
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
-        """Weighted squared error of the prediction; `train=False` draws noise levels but disturbs and hides nothing."""
-        m, s = self.model, self.settings
+        """Weighted squared error of the prediction, or of pictures; `train=False` disturbs and hides nothing."""
         key_time, key_noise, key_conditions = jax.random.split(key, 3)
         key_mask, key_motion, key_reference = jax.random.split(key_conditions, 3)
         z, z_ref = self._latents(variables, batch)
         told, base = self._told(variables, key_motion, batch, z_ref, train)
-        buffers = self._with_statistics(variables.buffers, z - base) if train else variables.buffers
-        x0 = m.to_diffused(variables._replace(buffers=buffers), z, base)
-        t = stratified_times(key_time, x0.shape[0], s.time_shift)
-        eps = jax.random.normal(key_noise, x0.shape)
-        x_t, target = m.process.add_noise(x0, eps, t), m.process.target(x0, eps, t)
+        if self.finish:
+            return self._picture_loss(variables, key_noise, batch, told, base, z_ref)
         hidden = (key_mask, key_reference) if train else None
-        prediction = self._predict(variables, hidden, x_t, t, told, z_ref, batch)
-        where = movement_weights(z - z_ref[:, None], batch["component_boxes"], s.box_weight, s.change_weight)
+        predict = lambda x, t: self._predict(variables, hidden, x, t, told, z_ref, batch)
+        buffers = self._with_statistics(variables.buffers, z - base.latent) if train else variables.buffers
+        x0 = self.model.to_diffused(variables._replace(buffers=buffers), z, base.latent)
+        where = self._where(batch, z, z_ref)
+        loss, reports = self._diffusion_loss(predict, x0, self._levels(key_time, len(x0)), key_noise, where)
+        return LossOutput(loss, {"loss": loss, **reports}, buffers)
+
+    def _levels(self, key: jax.Array, count: int) -> Float[Array, "count"]:
+        """Noise levels of a batch."""
+        if not self.settings.sampled_levels:
+            return stratified_times(key, count, self.settings.time_shift)
+        return jax.random.choice(key, self._times()[:-1], (count,))
+
+    def _times(self) -> Float[Array, "levels"]:
+        """Noise levels that sampling passes, falling to 0."""
+        return self.model.render_settings.times(self.model.process.steps)
+
+    def _where(self, batch: Batch, z: jax.Array, z_ref: jax.Array) -> Float[Array, "b t h w 1"]:
+        s = self.settings
+        return movement_weights(z - z_ref[:, None], batch["component_boxes"], s.box_weight, s.change_weight)
+
+    def _diffusion_loss(
+        self, predict: Predict, x0: jax.Array, t: Float[Array, "b"], key: jax.Array, where: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Weighted error of the prediction at noise levels t, and what is reported of it."""
+        process, s = self.model.process, self.settings
+        eps = jax.random.normal(key, x0.shape)
+        x_t, target = process.add_noise(x0, eps, t), process.target(x0, eps, t)
+        prediction = predict(x_t, t)
         squared = jnp.mean(where * (prediction - target) ** 2, axis=(1, 2, 3, 4))
-        weight = jnp.maximum(loss_weight(s.weighting, m.process, t, s.gamma), s.weight_floor)
-        loss = jnp.mean(weight * squared)
-        metrics = {"loss": loss, **self._reports(prediction, target, x_t, x0, t)}
-        return LossOutput(loss, metrics, buffers)
+        weight = jnp.maximum(loss_weight(s.weighting, process, t, s.gamma), s.weight_floor)
+        return jnp.mean(weight * squared), self._reports(prediction, target, x_t, x0, t)
+
+    def _picture_loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, told: Told, base: Base, z_ref: jax.Array
+    ) -> LossOutput:
+        """Equation 3 of finish.py, and how near pictures and drafts come to the truth."""
+        m, frames = self.model, batch["frames"]
+        noise = jax.random.normal(key, (*frames.shape[:2], *m.latent_shape))
+        predict = lambda x, t: self._predict(variables, None, x, t, told, z_ref, batch)
+        x = roll_out(m.process, predict, m.start(m.render_settings, variables, base.latent), noise, self._times())
+        images = m.pictures(variables, m.from_diffused(variables, x, base.latent), base)
+        flat = lambda a: a.reshape(-1, *a.shape[2:])
+        reference = flat(jnp.broadcast_to(batch["reference"][:, None], frames.shape))
+        images, target, boxes = flat(images), flat(frames), flat(batch["component_boxes"])
+        terms = self.finish.terms(variables, images, target, reference, boxes)
+        loss, reports = self.finish.total(terms), {"psnr": psnr(images, target), "reference_psnr": psnr(reference, target)}
+        reports |= {"draft_psnr": psnr(flat(base.picture), target)} if base.picture is not None else {}
+        return LossOutput(loss, {"loss": loss, **terms, **reports}, variables.buffers)
 
     def param_labels(self, params: Tree) -> Tree:
-        trained = {"all": (True, True), "spatial": (False, True), "temporal": (True, False)}[self.phase]
-        label = lambda path, _: "default" if trained[TEMPORAL not in path_name(path)] else "frozen"
+        trained = {"spatial": (False, True), "temporal": (True, False)}.get(self.phase, (True, True))
+
+        def label(path: Any, _: Any) -> str:
+            name = path_name(path)
+            if name.split("/")[0] in (WHOLE, PARTS):
+                return "discriminator"
+            return "default" if trained[TEMPORAL not in name] else "frozen"
+
         return jax.tree_util.tree_map_with_path(label, params)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
@@ -229,16 +285,14 @@ class VideoTask:
         std = jnp.sqrt(jnp.maximum(d * buffers["residual_std"] ** 2 + (1 - d) * square, 1e-6))
         return {**buffers, "residual_std": std, "residual_count": count + 1}
 
-    def _told(
-        self, variables: Variables, key: jax.Array, batch: Batch, z_ref: jax.Array, train: bool
-    ) -> tuple[Told, jax.Array]:
-        """What the denoiser is told of the frames, and b of equation 1 of model.py."""
+    def _told(self, variables: Variables, key: jax.Array, batch: Batch, z_ref: jax.Array, train: bool) -> tuple[Told, Base]:
+        """What the denoiser is told of the frames, and what it corrects."""
         motion, still = self._motion(variables, batch)
         motion = self._told_motion(key, motion, still) if train else motion
         if self.model.draft is None:
-            return Told(motion), z_ref[:, None]
-        drafts = jax.lax.stop_gradient(self.model.drafts(variables, batch["reference"], still, motion))
-        return Told(motion, drafts), drafts
+            return Told(motion), Base(z_ref[:, None])
+        base = jax.lax.stop_gradient(self.model.drafts(variables, batch["reference"], still, motion))
+        return self.model.told(motion, base), base
 
     def _predict(
         self,

@@ -1,0 +1,67 @@
+"""Discriminators as terms of a stage's loss: one of whole pictures, one of eyes and mouth alone.
+
+Eyes and mouth are what people look at, and a few per cent of a picture. Their discriminator sees each part enlarged to the
+same side (component discriminators, GFPGAN, arXiv 2101.04061).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from xactor_jax.layers.adversarial import check_kind, discriminator_loss, generator_loss
+from xactor_jax.layers.discriminator import PatchDiscriminator
+from xactor_jax.layers.picture_losses import Images, crop_parts, feature_matching
+
+Tree = Any
+Terms = dict[str, Float[Array, ""]]
+WHOLE, PARTS = "discriminator", "part_discriminator"
+"""Names of the two in a stage's parameters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Critics:
+    """Both have one architecture; parameters are given to every function."""
+
+    network: PatchDiscriminator
+    kind: str = "hinge"
+    """Of the loss: a kind of adversarial.py."""
+    part_side: int = 32
+    """Side to which eyes and mouth are brought, pixels."""
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+
+    def init(self, key: jax.Array, side: int) -> Tree:
+        """Parameters of one of them, for pictures of `side` pixels."""
+        return self.network.init(key, jnp.zeros((1, side, side, 3)))["params"]
+
+    def scores(self, params: Tree, images: Images) -> Float[Array, "batch rows columns 1"]:
+        """Logits of the regions of pictures: high where they look real."""
+        return self.network.apply({"params": params}, images)[0]
+
+    def whole_terms(self, params: Tree, images: Images, target: Images) -> Terms:
+        """What generated pictures owe (`adversarial`, `feature_matching`), and the discriminator (`discriminator`).
+
+        The discriminator's gradients are stopped in the first two, the pictures' in the last.
+        """
+        judge = lambda p, x: self.network.apply({"params": p}, x)
+        frozen = jax.lax.stop_gradient(params)
+        fake, fake_features = judge(frozen, images)
+        _, real_features = judge(frozen, target)
+        judged_real, judged_fake = judge(params, target)[0], judge(params, jax.lax.stop_gradient(images))[0]
+        return {
+            "adversarial": generator_loss(fake, self.kind),
+            "feature_matching": feature_matching(real_features, fake_features),
+            WHOLE: discriminator_loss(judged_real, judged_fake, self.kind),
+        }
+
+    def part_terms(self, params: Tree, images: Images, target: Images, boxes: Float[Array, "batch parts 4"]) -> Terms:
+        """The same of the parts in `boxes`: what the pictures owe in one (`part_adversarial`), and `part_discriminator`."""
+        parts = (crop_parts(x, boxes, self.part_side) for x in (images, target))
+        terms = self.whole_terms(params, *parts)
+        return {"part_adversarial": terms["adversarial"] + terms["feature_matching"], PARTS: terms[WHOLE]}
