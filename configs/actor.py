@@ -2,6 +2,7 @@
 
 python launch/train.py --config=configs/actor.py            # or :demo, the same: a few minutes on two cores
 python launch/train.py --config=configs/actor.py:puppets    # the recipe behind data/assets/actor
+python launch/train.py --config=configs/actor.py:heads      # the same of people in three dimensions
 python launch/train.py --config=configs/actor.py:base       # 122 M parameters, wav2vec 2.0 base features
 python launch/train.py --config=configs/actor.py:large      # 547 M parameters, wav2vec 2.0 large features
 
@@ -86,7 +87,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.rollout.history_decay = 0.5  # geometric: factor by which it falls with every chunk of age, until it is below 0.001
     c.rollout.history_span = 4  # linear: chunks after which it is 0
     c.rollout.history_noise = "noise"  # noise, or scale: said to be at its level and scaled down, without the noise
-    return apply_preset(c, {"demo": lambda c: c, "puppets": _puppets, "base": _base, "large": _large}, preset)
+    return apply_preset(c, {"demo": lambda c: c, "puppets": _puppets, "heads": _heads, "base": _base, "large": _large}, preset)
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
@@ -99,7 +100,7 @@ def _puppets(c: ConfigDict) -> ConfigDict:
     c.network.width = 128
     c.network.heads = 4
     c.network.audio_memory = 60
-    c.network.emotions = 5  # that puppets have
+    c.network.emotions = 5  # that performers have
     c.diffusion.shift = 12.0
     c.objective.noise_levels.update(shared=1.0, monotone_from_anchor=1.0)
     c.objective.heard = 0.1
@@ -107,6 +108,14 @@ def _puppets(c: ConfigDict) -> ConfigDict:
     c.rollout.emotion_guidance = 3.0
     c.rollout.history = "none"
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
+    return c
+
+
+def _heads(c: ConfigDict) -> ConfigDict:
+    """The puppets' recipe on the clips of the other stages' `heads`: many people and voices, for a few seconds each."""
+    c = _puppets(c)
+    c.data.update(kind="heads", persons=1_600, clips_per_person=1, clip_seconds=3.0, image_size=128)
+    c.data.window = 75
     return c
 
 

@@ -3,7 +3,7 @@
 python launch/train.py --config=configs/video.py            # a few minutes on two cores
 python launch/train.py --config=configs/video.py:puppets    # the recipe behind data/assets/video
 python launch/train.py --config=configs/video.py:heads      # people in three dimensions, 128 pixels a side, then:
-python launch/train.py --config=configs/video.py:heads --config.phase=finish --config.init_from=runs/video-heads --workdir=DIR
+python launch/train.py --config=configs/video.py:heads_finish --config.init_from=runs/video-heads
 python launch/train.py --config=configs/video.py:base       # the size of the nearest published renderer (X-NeMo), then:
 python launch/train.py --config=configs/video.py:base --config.phase=temporal --config.init_from=runs/video-base --workdir=DIR
 
@@ -35,7 +35,9 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.data.window = 8  # frames that the denoiser sees at once
     c.data.examples_per_clip = 1
     c.data.apart = 0.75  # share of training windows of frames from all over the clip, which do not see each other; of phase all
-    c.autoencoder = get_network(preset)  # sizes of the frozen autoencoder: those of the checkpoint in pretrained.autoencoder
+    c.autoencoder = get_network(
+        preset.removesuffix("_finish")
+    )  # sizes of the frozen autoencoder: those of the checkpoint in pretrained.autoencoder
     c.clip = _clip()
     c.predict_residual = True  # diffuse the difference from the draft's latent, or without one the reference's; not the latent
 
@@ -92,7 +94,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.render.blur_size = 0  # cells of the Gaussian that blurs the reference before it is noised; 0: not blurred
     c.render.blur_sigma = 18.0  # its deviation, cells
     c.render.offline = False  # whole clips at once, by windows around a closed loop; False: segment by segment
-    return apply_preset(c, {"puppets": _puppets, "heads": _heads, "base": _base}, preset)
+    return apply_preset(c, {"puppets": _puppets, "heads": _heads, "heads_finish": _heads_finish, "base": _base}, preset)
 
 
 def _clip() -> ConfigDict:
@@ -157,6 +159,16 @@ def _heads(c: ConfigDict) -> ConfigDict:
     c.network.unet.update(channels=(64, 96), attention=(True, True))  # at 16 × 16 and 8 × 8 cells
     c.optimizer.discriminator_scale = 0.3
     c.checkpoint.every = c.eval_every = c.preview_every = 500
+    return c
+
+
+def _heads_finish(c: ConfigDict) -> ConfigDict:
+    """The same, on the pictures that it makes."""
+    c = _heads(c)
+    c.phase = "finish"
+    c.batch_size = 2
+    c.optimizer.learning_rate = 5e-4
+    c.ema_decay = 0.995
     return c
 
 

@@ -1,13 +1,15 @@
-"""A puppet that nothing was trained on speaks with a voice never heard: python launch/demo.py [--out build/demo].
+"""Two people who do not exist, and that nothing was trained on, speak with a voice never heard: python launch/demo.py
 
-Writes a portrait and a recording, runs what launch/sample.py runs on them, a small launch/evaluate.py, and a page
-(OUT/index.html) that shows the video, what the motion does and the report.
+Writes a portrait, a photograph of somebody else (wider, in other light and through another lens) and a recording, runs what
+launch/sample.py runs on them, a small launch/evaluate.py, and a page (OUT/index.html, by default in build/demo) that shows the
+videos, what the motion does and the report.
 """
 
 from __future__ import annotations
 
 import argparse
 import html
+import json
 import sys
 import wave
 from pathlib import Path
@@ -16,11 +18,16 @@ import _root  # noqa: F401  (puts the project on the path)
 
 from xactor_jax.errors import UserError, exit_on_user_error
 
-SEED, PERSON, CLIP = 250_802_944, 7, 0  # a seed that no data set is made with
-PORTRAIT_SIDE = 256  # pixels
+SEED, PERSON, CLIP = 250_802_944, 3, 0  # a seed that no data set is made with
+PHOTOGRAPHED, PLACE = 0, 1  # the person in the photograph, and the clip whose light and lens it has
+PORTRAIT_SIDE, PHOTOGRAPH_SIDE = 256, 512  # pixels
+WIDER = 1.4  # side of the photograph over that of a portrait
+SHOWN_SIDE = 384  # of a video on the page, pixels
+VIDEOS = {"talking": ("portrait.png", "none"), "photographed": ("photograph.png", "auto")}
+"""Name → picture and --crop; a portrait is drawn as its clips are, so there is nothing to crop."""
 CURVES = ("jaw", "lip_width", "brow_raise", "yaw")
 STAGES = ("motion", "actor", "video")
-QUICK = ("--persons=120", "--clips_per_person=2", "--probe_clips=96", "--actor_clips=6", "--video_clips=2", "--video_frames=25")
+QUICK = ("--persons=40", "--clips_per_person=1", "--probe_clips=32", "--actor_clips=4", "--video_clips=2", "--video_frames=25")
 """Options of launch/evaluate.py with which it takes little time."""
 
 
@@ -38,24 +45,25 @@ def parser() -> argparse.ArgumentParser:
 
 
 def write_inputs(folder: Path, seconds: float, emotion: str):
-    """Writes portrait.png and speech.wav; returns what they were made from.
+    """Writes portrait.png, photograph.png and speech.wav; returns what the first and the last were made from.
 
     Raises:
         UserError: there is no such emotion, or the speech would be too short.
     """
+    from data.heads import body
     from data.performers.clips import make_demonstration
     from data.performers.emotion import FELT
-    from data.puppets import body
     from xactor_jax.media.image_io import write_image
     from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
 
     if emotion not in FELT:
-        raise UserError(f"puppets do not feel {emotion!r}: choose one of {', '.join(FELT)}.")
+        raise UserError(f"heads do not feel {emotion!r}: choose one of {', '.join(FELT)}.")
     if seconds < 1:
         raise UserError(f"{seconds} seconds of speech are too few: take at least 1.")
     frames = round(seconds * FRAME_RATE)
     made = make_demonstration(body, SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, FELT.index(emotion))
     write_image(folder / "portrait.png", made.portrait)
+    write_image(folder / "photograph.png", photograph())
     with wave.open(str(folder / "speech.wav"), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -64,14 +72,35 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
     return made
 
 
+def photograph():
+    """Another head at rest, farther away, so that the face must be found."""
+    import dataclasses
+
+    from data.heads import body
+    from data.performers.clips import acting_of
+    from data.performers.controls import NEUTRAL
+
+    acting = acting_of(NEUTRAL[None])
+    head = body.make_figure(SEED, PHOTOGRAPHED, PLACE, acting)
+    framing = dataclasses.replace(head.framing, side=WIDER * head.framing.side)
+    return dataclasses.replace(head, framing=framing).render(acting, PHOTOGRAPH_SIDE)[0]
+
+
 def speak(folder: Path, checkpoints: dict[str, str]) -> None:
-    """launch/sample.py on the two files: talking.mp4, talking.json and motion.npz."""
+    """launch/sample.py on both pictures: NAME.mp4 and NAME.json of `VIDEOS`, and motion.npz of the first."""
     from launch import sample
 
-    files = {"image": "portrait.png", "audio": "speech.wav", "out": "talking.mp4", "save_motion": "motion.npz"}
-    options = [f"--{name}={folder / file}" for name, file in files.items()]
-    # A puppet's portrait is drawn as its clips are, so there is nothing to crop.
-    sample.run_one(sample.parser().parse_args([*options, "--crop=none", *(f"--{k}={v}" for k, v in checkpoints.items())]))
+    for name in VIDEOS:  # those of an earlier demo; a list of jobs would leave them as they are
+        for suffix in (".mp4", ".json"):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
+    jobs = folder / "jobs.jsonl"
+    files = lambda name, image: {"image": image, "audio": "speech.wav", "out": f"{name}.mp4"}
+    lines = [files(name, image) | {"crop": crop} for name, (image, crop) in VIDEOS.items()]
+    lines[0]["save_motion"] = "motion.npz"
+    paths = ("image", "audio", "out", "save_motion")
+    absolute = [{key: str(folder / value) if key in paths else value for key, value in line.items()} for line in lines]
+    jobs.write_text("".join(json.dumps(line) + "\n" for line in absolute))
+    sample.run_jobs(sample.parser().parse_args([f"--jobs={jobs}", *(f"--{k}={v}" for k, v in checkpoints.items())]))
 
 
 def measure(folder: Path, checkpoints: dict[str, str]):
@@ -107,17 +136,24 @@ def write_page(folder: Path, emotion: str, sections: str) -> None:
     """index.html; everything that it shows lies beside it or in it."""
     from xactor_jax.evaluation.report import page
 
-    inputs = '<figure><img src="portrait.png" width="256" alt="portrait"><figcaption>the portrait</figcaption></figure>'
-    video = '<figure><video src="talking.mp4" width="384" controls loop></video><figcaption>generated</figcaption></figure>'
     about = (
-        "A puppet that nothing was trained on speaks with a voice never heard: the video is made from the portrait and the "
-        f'<a href="speech.wav">speech</a> ({html.escape(emotion)}) alone, by three small networks.'
+        "Two people who do not exist, and that nothing was trained on, speak with a voice never heard: each video is made from "
+        f'one picture and the <a href="speech.wav">speech</a> ({html.escape(emotion)}) alone, by three small networks.'
     )
+    videos = "".join(row(name, image) for name, (image, _) in VIDEOS.items())
     style = (
         "<style>.row { display: flex; gap: 2rem; align-items: end; flex-wrap: wrap } video { image-rendering: auto }</style>"
     )
-    content = f'{style}<p>{about}</p><div class="row">{inputs}{video}</div>{sections}'
+    content = f"{style}<p>{about}</p>{videos}{sections}"
     (folder / "index.html").write_text(page("xactor_jax: a portrait speaks", content))
+
+
+def row(name: str, image: str) -> str:
+    """A picture beside the video that was made from it."""
+    kind = Path(image).stem
+    given = f'<figure><img src="{image}" width="256" alt="{kind}"><figcaption>the {kind}</figcaption></figure>'
+    video = f'<video src="{name}.mp4" width="{SHOWN_SIDE}" controls loop></video>'
+    return f'<div class="row">{given}<figure>{video}<figcaption>generated</figcaption></figure></div>'
 
 
 def measured_sections(folder: Path, made, checkpoints: dict[str, str]) -> str:
@@ -151,9 +187,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Everything, in order."""
     folder = make_folder(arguments.out)
     checkpoints = {stage: getattr(arguments, stage) for stage in STAGES if getattr(arguments, stage)}
-    note("making a portrait and a voice")
+    note("making two pictures and a voice")
     made = write_inputs(folder, arguments.seconds, arguments.emotion)
-    note("making it speak")
+    note("making them speak")
     speak(folder, checkpoints)
     sections = measured_sections(folder, made, checkpoints) if arguments.report == "quick" else ""
     write_page(folder, arguments.emotion, sections)

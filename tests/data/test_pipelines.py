@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -245,3 +246,23 @@ def test_errors_name_what_to_do(config, paths, tmp_path):
     config.data.path = str(tmp_path / "nothing")
     with pytest.raises(UserError, match=r"launch/prepare\.py"):
         take(config)
+
+
+def test_pairs_know_the_truth_of_their_driving_frame(tmp_path):
+    """Controls and units of the frame that is seen; a clip that knows none of them says so."""
+    frames = LENGTHS[2]
+    numbers = np.arange(frames, dtype=np.float32)[:, None]
+    truth = {"controls": numbers + np.arange(14) / 100, "units": -numbers - np.arange(52) / 100}
+    known = dataclasses.replace(make_clip(2), **truth)
+    config = get_config()
+    config.batch_size, config.data.path, config.loss.truth = 8, str(tmp_path / "clips"), 1.0
+    write_clips(tmp_path / "clips", {"train": [known, make_clip(4)]}, name="clips")
+    batch = next(training_iterator(config, "train"))
+    seen = np.round((batch["target"][:, 0, 0] + 1) * 127.5).astype(int)
+    for (clip, frame_number, _), values, told in zip(seen // (40, 8, 1), batch["truth"], batch["known"], strict=True):
+        if clip == 2:
+            number = np.float32(frame_number)
+            np.testing.assert_allclose(values[:14], number + np.arange(14) / 100, atol=1e-5)
+            np.testing.assert_allclose(values[14:], -number - np.arange(52) / 100, atol=1e-5)
+        assert np.all(told == (clip == 2))
+    assert set(seen[:, 0] // 40) == {2, 4}

@@ -12,7 +12,7 @@ from tests.tiny import drawn
 from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualSettings
 from xactor_jax.motion.model import MotionModel, latent_statistics, update_statistics
-from xactor_jax.motion.task import MotionTask, psnr
+from xactor_jax.motion.task import TRUTHS, MotionTask, psnr
 from xactor_jax.training import perceptual
 from xactor_jax.training.task import Variables
 
@@ -193,3 +193,30 @@ def test_encoder_and_decoder_have_widths_of_their_own(variables):
     channels = lambda trunk: [layer["kernel"].shape[-1] for layer in (trunk["from_patches"], trunk["down_1"]["conv"])]
     assert channels(params["encoder"]["trunk"]) == [8, 32]
     assert channels(params["decoder"]["appearance"]) == [16, 24]
+
+
+def test_an_encoder_learns_alone_from_what_is_known(config, batch):
+    """Without a term of pictures the decoder is not asked; what is known reaches the encoder, and its moments are kept."""
+    own = config.copy_and_resolve_references()
+    own.loss.update(truth=1.0, pixel=0.0, gradient=0.0, adversarial=0.0, feature_matching=0.0)
+    task = MotionTask.from_config(own)
+    variables, rng = drawn(task), np.random.default_rng(4)
+    known = np.zeros((8, TRUTHS), np.float32)
+    known[:5, :3] = 1.0
+    told = {**batch, "truth": jnp.asarray(rng.normal(2.0, 3.0, (8, TRUTHS)), jnp.float32), "known": jnp.asarray(known)}
+    fresh = variables._replace(buffers={**variables.buffers, "truth_count": jnp.zeros(())})
+
+    def loss(params, batch):
+        out = task.loss(fresh._replace(params=params), batch, jax.random.key(1), True)
+        return out.loss, out
+
+    run = jax.jit(jax.grad(loss, has_aux=True))
+    gradients, out = run(fresh.params, told)
+    size = lambda tree: max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
+    assert size(gradients["generator"]["encoder"]) > 0 and size(gradients["reader"]) > 0
+    assert size(gradients["generator"]["decoder"]) == size(gradients["discriminator"]) == 0.0
+    assert "pixel" not in out.metrics and set(task.param_labels(variables.params)["reader"].values()) == {"default"}
+    np.testing.assert_allclose(out.buffers["truth_mean"][:3], told["truth"][:5, :3].mean(0), rtol=1e-4)
+    np.testing.assert_array_equal(out.buffers["truth_mean"][3:], fresh.buffers["truth_mean"][3:])
+    other = {**told, "truth": told["truth"].at[5:].add(7.0).at[:, 3:].add(7.0)}
+    assert float(run(fresh.params, other)[1].loss) == float(out.loss)

@@ -150,6 +150,11 @@ def initial_statistics(size: int, name: str = "latent") -> dict[str, jax.Array]:
     return {f"{name}_mean": jnp.zeros(size), f"{name}_square": jnp.ones(size), f"{name}_count": jnp.zeros(())}
 
 
+def kept_statistics(buffers: Tree) -> Tree:
+    """The moments of latents, of the buffers of a checkpoint: all that is more than a help in training."""
+    return {name: value for name, value in buffers.items() if name.startswith("latent_")}
+
+
 def update_statistics(
     buffers: Tree,
     vectors: Float[Array, "n d"],

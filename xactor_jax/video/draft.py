@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import MotionModel, initial_statistics
+from xactor_jax.motion.model import MotionModel, initial_statistics, kept_statistics
 from xactor_jax.training.task import Tree, Variables
 
 
@@ -49,7 +49,7 @@ class Draft:
                 f"The motion checkpoint {path} has no decoder, so it draws no drafts: add --config.network.draft=False, "
                 "or train a decoder for it with --config=configs/motion.py:base --config.init_from=FOLDER."
             )
-        return _frozen(variables.params["generator"]["decoder"], variables.buffers)
+        return _frozen(variables.params["generator"]["decoder"], kept_statistics(variables.buffers))
 
     def draw(
         self,

@@ -29,7 +29,7 @@ from ml_collections import ConfigDict
 from xactor_jax.diffusion.weighting import loss_weight
 from xactor_jax.errors import UserError
 from xactor_jax.layers.critics import PARTS, WHOLE
-from xactor_jax.motion.model import MotionModel, initial_statistics
+from xactor_jax.motion.model import MotionModel, initial_statistics, kept_statistics
 from xactor_jax.parallel.partition import path_name
 from xactor_jax.training.task import FROM_START, Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
@@ -160,7 +160,9 @@ class VideoTask:
     def _motion_statistics(self) -> dict[str, Tree]:
         from xactor_jax.training.checkpoints import load_variables
 
-        return {"motion": load_variables(self.motion_path, "motion")[1].buffers} if self.motion else {}
+        if not self.motion:
+            return {}
+        return {"motion": kept_statistics(load_variables(self.motion_path, "motion")[1].buffers)}
 
     def _autoencoder(self) -> dict[str, Tree]:
         from xactor_jax.training.checkpoints import load_variables

@@ -1,0 +1,120 @@
+"""All stages in one go: what is run, and how many steps fit into a budget."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from xactor_jax.errors import UserError
+from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
+
+TINY = {
+    "data.persons": 4,
+    "data.clips_per_person": 1,
+    "data.clip_seconds": 1.2,
+    "data.image_size": 32,
+    "data.examples_per_clip": 2,
+    "data.window": 10,
+    "batch_size": 4,
+    "steps": 2,
+    "log_every": 1,
+    "eval_every": 0,
+    "preview_every": 0,
+    "network.image_size": 32,
+    "network.latent_dim": 8,
+    "network.motion_dim": 8,
+    "network.motion_tokens": 2,
+    "network.widths": (8,),
+    "network.encoder_widths": (8,),
+    "network.width": 16,
+    "network.depth": 1,
+    "network.heads": 2,
+    "network.audio_memory": 10,
+    "network.unet.channels": (8,),
+    "network.unet.attention": (True,),
+    "network.unet.heads": 2,
+    "network.unet.groups": 4,
+    "autoencoder.image_size": 32,
+    "autoencoder.channels": (8,),
+    "autoencoder:network.channels": (8,),
+    "finish.widths": (8,),
+}
+
+
+@pytest.fixture(scope="module")
+def train_all(repository):
+    """The program as a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(repository / "launch"))
+        return importlib.import_module("launch.train_all")
+
+
+def run(repository: pathlib.Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "launch/train_all.py", *options]
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "1"}
+    return subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.timeout(900)
+def test_every_stage_is_trained_and_exported(repository, tmp_path):
+    settings = [f"--set={key}={value}" for key, value in {**TINY, "data.cache": tmp_path / "data"}.items()]
+    done = run(repository, "--preset=heads", f"--out={tmp_path / 'runs'}", *settings)
+    assert done.returncode == 0, done.stderr
+    renderer, variables = load_variables(str(tmp_path / "runs/export/video"), "video")
+    assert renderer.phase == "finish" and renderer.network.draft and "draft" in variables.buffers
+    motion, _ = load_variables(str(tmp_path / "runs/export/motion"), "motion")
+    assert motion.init_from.startswith(f"generator/encoder={tmp_path / 'runs/encoder'},")
+    actor, _ = load_variables(str(tmp_path / "runs/export/actor"), "actor")
+    assert actor.pretrained.motion_hash == renderer.pretrained.motion_hash == checkpoint_hash(tmp_path / "runs/motion")
+
+
+@pytest.mark.parametrize("preset", ["heads", "puppets"])
+def test_shares_are_of_the_whole_and_stages_start_from_earlier_ones(train_all, preset):
+    steps = train_all.PLANS[preset]
+    assert sum(step.share for step in steps) == pytest.approx(1.0)
+    assert set(train_all.EXPORTED) <= {step.name for step in steps}
+    for index, step in enumerate(steps):
+        earlier = {other.name for other in steps[:index]}
+        needed = {text.rpartition("=")[2] for text in step.start} | set(train_all.PRETRAINED.get(step.config, ()))
+        assert needed <= earlier
+
+
+def test_steps_fit_into_the_time_that_is_left(train_all, tmp_path, monkeypatch):
+    """A stage that starts in 6 s and makes 2 steps a second, with a half of 100 s: 50 − (6 + 15) − 6 s are left for steps."""
+    clock, calls = [0.0], []
+    steps = (train_all.Step("a", "motion", "heads", 0.25), train_all.Step("b", "motion", "heads", 0.25))
+
+    def call(program, *options):
+        calls.append(options)
+        clock[0] += 6.0 + train_all.PROBE_STEPS / 2.0
+
+    monkeypatch.setattr(train_all.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(train_all, "call", call)
+    (tmp_path / "metrics.jsonl").write_text('{"train/steps_per_second": 9}\n{"train/steps_per_second": 2}\n{"x": 1}\n')
+    budget = train_all.Budget(100 / 60, tmp_path)
+    assert budget.choose(steps[0], steps, ["--config=c"], tmp_path) == train_all.PROBE_STEPS + 46
+    assert f"--config.steps={train_all.PROBE_STEPS}" in calls[0] and calls[0][0] == "--config=c"
+    assert train_all.Budget(100 / 60, tmp_path).choose(steps[0], steps, [], tmp_path) == train_all.PROBE_STEPS + 46
+    assert len(calls) == 1 and json.loads((tmp_path / "plan.json").read_text()) == {"a": train_all.PROBE_STEPS + 46}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data.persons", "give KEY=VALUE"),
+        ("nobody:steps=3", "with a step of encoder, motion, autoencoder"),
+        ("video:network.nothing=3", "the config has no setting network.nothing"),
+        ("actor:network.width=wide", "--set network.width=wide does not fit"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_made(train_all, tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(pathlib.Path(train_all.ROOT))
+    arguments = train_all.parser().parse_args([f"--set={text}", f"--out={tmp_path / 'runs'}", "--precision=float32"])
+    with pytest.raises(UserError, match=message):
+        train_all.run(arguments)
