@@ -1,12 +1,12 @@
-# make demo   a puppet never seen in training speaks with a voice never heard; opens as build/demo/index.html
+# make demo   a person never seen in training speaks with a voice never heard; opens as build/demo/index.html
 # make test   the whole test suite
 # make parity  networks against their published implementations, which are large to install
-# make train  every stage from scratch on puppets, then the report: how data/assets was made
+# make train  every stage from scratch on people in three dimensions, then the report: how data/assets is made
 # make assets the checkpoints of `make train` become the embedded ones
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-RUNS := runs/puppets
+RUNS := runs/heads
 PARITY := .venv-parity/bin
 
 .PHONY: demo test parity lint train assets clean
@@ -26,18 +26,12 @@ lint: .venv/developers
 	$(BIN)/shellcheck launch/*.sh .ci/run
 
 train: .venv/users
-	$(BIN)/python launch/train.py --config=configs/motion.py:puppets --workdir=$(RUNS)/motion
-	$(BIN)/python launch/train.py --config=configs/autoencoder.py:puppets --workdir=$(RUNS)/autoencoder
-	$(BIN)/python launch/train.py --config=configs/actor.py:puppets --workdir=$(RUNS)/actor \
-		--config.pretrained.motion=$(RUNS)/motion
-	$(BIN)/python launch/train.py --config=configs/video.py:puppets --workdir=$(RUNS)/video \
-		--config.pretrained.motion=$(RUNS)/motion --config.pretrained.autoencoder=$(RUNS)/autoencoder
+	$(BIN)/python launch/train_all.py --preset heads --out $(RUNS)
 	$(BIN)/python launch/evaluate.py --out $(RUNS)/report \
 		--motion $(RUNS)/motion --actor $(RUNS)/actor --video $(RUNS)/video
 
 assets: .venv/users
-	for stage in motion autoencoder actor video; do \
-		$(BIN)/python launch/export.py --from $(RUNS)/$$stage --to data/assets/$$stage --dtype float16 || exit 2; done
+	for stage in motion autoencoder actor video; do rm -rf data/assets/$$stage; cp -r $(RUNS)/export/$$stage data/assets/; done
 
 clean:
 	rm -rf build runs

@@ -22,6 +22,7 @@ from xactor_jax.labels import EMOTIONS
 
 def get_config(preset: str = "default") -> ConfigDict:
     c = get_common("actor")
+    c.data.update(kind="heads", clips_per_person=2, clip_seconds=4.0, image_size=128)
     c.steps = 1_200
     c.batch_size = 16
     c.optimizer.learning_rate = 2e-3
@@ -92,8 +93,7 @@ def get_config(preset: str = "default") -> ConfigDict:
 
 def _puppets(c: ConfigDict) -> ConfigDict:
     c.steps = 2_400
-    c.data.persons = 400
-    c.data.clips_per_person = 2
+    c.data.update(kind="puppets", persons=400, clips_per_person=2, image_size=64)
     c.data.clip_seconds = 20.0  # long enough for emotions to change in
     c.data.examples_per_clip = 2
     c.data.window = 125

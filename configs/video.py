@@ -25,6 +25,7 @@ from configs.common import apply_preset, get_common
 
 def get_config(preset: str = "default") -> ConfigDict:
     c = get_common("video")
+    c.data.update(kind="heads", clips_per_person=2, clip_seconds=3.0, image_size=128)
     c.steps = 300
     c.batch_size = 4  # windows of data.window frames
     c.optimizer.learning_rate = 1e-3
@@ -45,7 +46,8 @@ def get_config(preset: str = "default") -> ConfigDict:
 
     c.diffusion = ConfigDict()
     c.diffusion.schedule = "cosine"  # cosine or scaled_linear (of Stable Diffusion)
-    c.diffusion.prediction = "x0"  # what the network says: v, eps or x0; with x0 its error counts most where motion decides
+    c.diffusion.prediction = "v"  # what the network says: v, eps or x0. Of a residual of unit deviation v has the c_skip, c_out
+    # and c_in of EDM (arXiv 2206.00364); with x0 its error counts most where motion decides
     c.network = _network()
 
     c.loss = ConfigDict()
@@ -60,7 +62,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.loss.motion_drop = 0.05  # probability that an example is told the reference's motion in every frame
     c.loss.statistics_decay = 0.99  # of the running size of the difference from the reference, per step
 
-    c.loss.sampled_levels = False  # noise levels are those at which render calls the network; else all, by time_shift
+    c.loss.sampled_levels = True  # noise levels are those at which render calls the network; else all, by time_shift
 
     c.finish = ConfigDict()  # phase=finish: all that is trained in all, on the pictures that render makes (video/finish.py)
     c.finish.pixel = 1.0  # mean absolute error
@@ -113,7 +115,7 @@ def _clip() -> ConfigDict:
 
 
 def _network() -> ConfigDict:
-    """Sizes for puppets of 64 × 64 pixels."""
+    """Sizes for heads of 128 × 128 pixels: 16 × 16 and 8 × 8 latent cells, all of which see the reference."""
     n = ConfigDict()
     n.motion_dim = 512  # D, size of a motion latent
     n.motion_tokens = 8  # tokens made of one motion latent
@@ -125,8 +127,8 @@ def _network() -> ConfigDict:
     n.draft = True  # correct what the decoder of pretrained.motion draws; off where that checkpoint has no decoder
     n.full_reference = False  # keep layers of the reference network that nothing reads
     n.unet = ConfigDict()
-    n.unet.channels = (48, 64)  # width of each level, finest first
-    n.unet.attention = (False, True)  # levels where pixels attend to each other and to the reference
+    n.unet.channels = (64, 96)  # width of each level, finest first
+    n.unet.attention = (True, True)  # levels where pixels attend to each other and to the reference
     n.unet.blocks = 1  # layers per level on the way down; one more on the way up
     n.unet.heads = 4  # of every attention
     n.unet.groups = 8  # of group normalisation
@@ -143,20 +145,19 @@ def _network() -> ConfigDict:
 
 def _puppets(c: ConfigDict) -> ConfigDict:
     c.steps = 4_500
+    c.data.update(kind="puppets", persons=400, clips_per_person=3, clip_seconds=5.0, image_size=64)
+    c.diffusion.prediction = "x0"
+    c.loss.sampled_levels = False
     c.network.draft = False
-    c.data.persons = 400
-    c.data.clips_per_person = 3
+    c.network.unet.update(channels=(48, 64), attention=(False, True))
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 
 
 def _heads(c: ConfigDict) -> ConfigDict:
-    """A corrector of stage 1's drafts in one step: trained for the noise levels that are sampled, then finished on pictures."""
+    """A corrector of stage 1's drafts in few steps, trained for the noise levels that are sampled."""
     c.steps = 2_000
-    c.data.update(kind="heads", persons=1_600, clips_per_person=1, clip_seconds=3.0, image_size=128)
-    c.diffusion.prediction = "v"  # of a residual of unit deviation: c_skip, c_out and c_in of EDM (arXiv 2206.00364)
-    c.loss.sampled_levels = True
-    c.network.unet.update(channels=(64, 96), attention=(True, True))  # at 16 × 16 and 8 × 8 cells
+    c.data.update(persons=1_600, clips_per_person=1)
     c.optimizer.discriminator_scale = 0.3
     c.checkpoint.every = c.eval_every = c.preview_every = 500
     return c
@@ -186,6 +187,7 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.data.apart = 0.0
     c.phase = "spatial"
     c.predict_residual = False
+    c.loss.sampled_levels = False
     c.clip.depth = 24
     c.diffusion.update(schedule="scaled_linear", prediction="eps", beta_start=0.00085, beta_end=0.02)
     c.network.update(motion_tokens=32, motion_token_width=16, motion_hidden=0, box_width=64, position_halves=True)

@@ -25,12 +25,9 @@ NEEDS_ENCODED = ("actor", "video")
 NEEDS_CLIPS = ("motion", "autoencoder", "video")
 
 
-PUPPETS, HEADS = "puppets", "heads"
-
-
-def embedded_checkpoint(stage: str, people: str = PUPPETS) -> epath.Path:
-    """Folder of the small checkpoint of a stage that comes with the project; of heads there is stage 1 alone."""
-    return ASSETS / (stage if people == PUPPETS else f"{stage}_{people}")
+def embedded_checkpoint(stage: str) -> epath.Path:
+    """Folder of the small checkpoint of a stage that comes with the project: of heads, at 128 pixels a side."""
+    return ASSETS / stage
 
 
 def ensure_clips(config: ConfigDict) -> epath.Path:

@@ -1,11 +1,13 @@
-"""Measures several renderers side by side on puppets that none has seen: variants of training, or of sampling.
+"""Measures several renderers side by side on people that none has seen: variants of training, or of sampling.
 
     python launch/compare_video.py --out DIR --video masked= --video unmasked=runs/unmasked
     python launch/compare_video.py --out DIR --video segments= --video loop=,offline=true --video guided=,guidance_scale=2
+    python launch/compare_video.py --out DIR --data CLIPS --split train --video own= --video draft=,steps=1,first_time=1e-4
 
 A renderer is NAME=CKPT,field=value,…: a run or an export of the video stage (empty: the embedded one) and settings of its
-sampler that are changed. DIR/comparison.html and DIR/comparison.json say how close each comes to the truth from a person's own
-motion and, where the clips are puppets, from another's, whom its frames are told to show, and how far it is from the first.
+sampler that are changed; from a first_time near 0 it shows the drafts as they are. DIR/comparison.html and DIR/comparison.json
+say how close each comes to the truth from a person's own motion and, where the clips are performers, from another's, whom its
+frames are told to show, and how far it is from the first. DIR/NAME.png shows true frames above those that it makes.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ def parser() -> argparse.ArgumentParser:
         "--data",
         default="",
         metavar="CLIPS",
-        help="clips with a test split; default: puppets made on first use, see evaluate.py",
+        help="folder of clip records; default: heads made on first use, see evaluate.py",
     )
+    add("--split", default="test", help="of --data: people that the renderers have not seen")
     add("--lpips", default="", metavar="FOLDER", help="network of launch/import_weights.py --what lpips; default: no LPIPS")
     add("--out", required=True, help="folder for the report, made if it is missing")
     add("--persons", type=int, default=800, help="people in the data set that is made; a tenth of them are tested on")
@@ -79,12 +82,24 @@ def make_scene(arguments: argparse.Namespace, path, models):
     from xactor_jax.evaluation.transfer import make_cases
     from xactor_jax.sampling.pictures import frame_encoder
 
-    encode, test = frame_encoder(models.motion.model, models.motion.variables), true_clips(path, "test", 0)
+    encode, test = frame_encoder(models.motion.model, models.motion.variables), true_clips(path, arguments.split, 0)
     clips = cut_alike([test[i] for i in spread(len(test), arguments.clips)], arguments.frames)
     clips, latents = fitted(clips, [read(encode, clip) for clip in clips], models.sides[1], arguments.frames)
     draw = redrawer(path)
     cases = make_cases(clips, latents, encode, draw) if draw else None
     return Scene(clips, latents, cases, fit_identity(test, step=5) if cases else None)
+
+
+def write_sheet(path, scene, frames) -> None:
+    """True frames of every clip above rendered ones."""
+    import numpy as np
+
+    from xactor_jax.evaluation.decoder import decoder_sheet
+    from xactor_jax.evaluation.video import Rendered
+    from xactor_jax.media.image_io import write_image
+
+    true = np.stack([clip.frames for clip in scene.clips])
+    write_image(path, decoder_sheet(Rendered(true, frames, frames)))
 
 
 def note(message: str) -> None:
@@ -108,6 +123,7 @@ def compare_to(arguments: argparse.Namespace) -> dict:
     for name, (models, settings) in loaded.items():
         note(f"rendering with {name}")
         measured[name] = side_by_side.measure(renderer(models, settings, arguments.seed), scene, distance)
+        write_sheet(folder / f"{name}.png", scene, measured[name].frames)
     scores = side_by_side.compare(measured)
     described = {n: {"checkpoints": m.origins, "settings": s.to_dict()["render"], **scores[n]} for n, (m, s) in loaded.items()}
     content = finite({"renderers": described, "data": str(path), "versions": provenance.versions()})

@@ -17,6 +17,7 @@ from data.performers.build import build
 from data.records import Clip, open_clips, write_clips
 from tests.tiny import SIZE, tiny, write_checkpoint  # noqa: F401
 from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
+from xactor_jax.media.image_io import read_image
 from xactor_jax.training.task import Variables
 
 
@@ -84,6 +85,7 @@ def test_people_of_whom_no_controls_are_known_are_compared_too(repository, tiny,
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]["a"]
     assert 0 < told["repeated"]["l1"] < 1 and told["true_motion"]["psnr"] > 0 and "transfer" not in told
+    assert read_image(tmp_path / "report" / "a.png").shape == (2 * 2 * SIZE, 11 * SIZE, 3)
     evaluate = [sys.executable, "launch/evaluate.py", f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'evaluated'}"]
     refused = subprocess.run(evaluate, cwd=repository, capture_output=True, text=True)
     assert refused.returncode == 2 and "no true controls" in refused.stderr and not list(tmp_path.glob("evaluated/*"))

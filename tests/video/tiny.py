@@ -42,7 +42,7 @@ def video_config() -> ConfigDict:
     c.pretrained.autoencoder = "random"
     c.data.window = 4
     c.diffusion.prediction = "v"
-    c.loss.update(time_shift=2.0, weighting="min_snr", weight_floor=0.2)
+    c.loss.update(time_shift=2.0, weighting="min_snr", weight_floor=0.2, sampled_levels=False)
     c.network.update(motion_dim=6, motion_tokens=3, motion_token_width=8, motion_hidden=0)
     c.network.unet.update(context_width=5)
     c.network.unet.update(channels=(8,), attention=(True,), heads=2, groups=4, time_width=16, feed_forward=1)

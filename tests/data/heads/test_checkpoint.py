@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.embedded import HEADS, embedded_checkpoint
+from data.embedded import embedded_checkpoint
 from data.heads import body
 from data.performers.bodies import perform
 from xactor_jax.evaluation.clips import TrueClip
@@ -26,7 +26,7 @@ def clip(person: int, side: int) -> TrueClip:
 
 
 def test_the_embedded_decoder_beats_the_reference_repeated():
-    stage = load_stage("motion", embedded_checkpoint("motion", HEADS))
+    stage = load_stage("motion", embedded_checkpoint("motion"))
     clips = [clip(person, stage.model.image_size) for person in range(4)]
     encode, decode = (make(stage.model, stage.variables, batch_size=8) for make in (frame_encoder, frame_decoder))
     scores = decoder_scores(decode_clips(decode, encode, clips))
