@@ -37,6 +37,8 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.optimizer.learning_rate = 1.5e-3
     c.optimizer.discriminator_scale = 0.3
 
+    c.train_encoder = True  # False: latents stay as they are, and with them actor and renderer; the decoder alone learns
+
     c.network = ConfigDict()
     c.network.image_size = 64  # side of the face crop, pixels
     c.network.encoder = "convolutional"  # or xnemo, the released one
@@ -106,6 +108,7 @@ def _heads(c: ConfigDict) -> ConfigDict:
     c.network.encoder_widths = (48, 96, 128)
     c.network.update(widths=(48, 96, 128), fine_flow=True, gate=True, cubic=True, relative=True)
     c.loss.update(gate=0.01, truth=0.5)
+    c.data.augmentation.update(scale=0.1, warp=0.005)  # more would hide where in the picture the head is, to two pixels
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 

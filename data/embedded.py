@@ -14,8 +14,9 @@ from data.performers.bodies import load_body
 from data.performers.build import build
 from data.storage import is_prepared
 from xactor_jax.errors import UserError
+from xactor_jax.motion.model import motion_hash
 from xactor_jax.pretrained.audio import audio_hash, load_audio_features
-from xactor_jax.training.checkpoints import checkpoint_hash, peek
+from xactor_jax.training.checkpoints import load_variables, peek
 from xactor_jax.training.experiment import tuples
 from xactor_jax.training.start import whole_with
 from xactor_jax.training.task import FROM_START
@@ -54,7 +55,8 @@ def ensure_encoded(config: ConfigDict) -> epath.Path:
     if config.data.encoded_path:
         return epath.Path(config.data.encoded_path)
     clips = ensure_clips(config)
-    path = clips.parent / f"{clips.name}-encoded-{checkpoint_hash(config.pretrained.motion)[:12]}{audio_suffix(config)}"
+    latents = motion_hash(load_variables(config.pretrained.motion, "motion")[1])
+    path = clips.parent / f"{clips.name}-encoded-{latents}{audio_suffix(config)}"
     return _made(path, lambda: encode_dataset(clips, config.pretrained.motion, path, audio=config.data.audio))
 
 

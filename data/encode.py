@@ -15,10 +15,10 @@ from data import records, storage
 from data.encoded import EncodedClip, write_encoded
 from xactor_jax.audio.features import AudioFeatures, Settings
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import MotionModel, initial_statistics
+from xactor_jax.motion.model import MotionModel, initial_statistics, motion_hash
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.sampling.pictures import Encoder, frame_encoder
-from xactor_jax.training.checkpoints import load_variables, variables_hash
+from xactor_jax.training.checkpoints import load_variables
 from xactor_jax.training.task import Variables
 
 LOG_MEL = {"kind": "log_mel"}
@@ -92,7 +92,7 @@ def encode_dataset(
     encode = frame_encoder(MotionModel.from_config(config), variables, batch_size)
     features = load_audio_features(audio)
     metadata = {
-        "motion_hash": variables_hash(variables),
+        "motion_hash": motion_hash(variables),
         "motion_checkpoint": str(motion_checkpoint),
         "clips": str(clips_path),
         "audio": features.to_dict(),

@@ -1,4 +1,4 @@
-"""The table of the README: every stage's full sizes, compiled for whole TPU pods by launch/compile.py.
+"""The table of docs/scale.md: every stage's full sizes, compiled for whole TPU pods by launch/compile.py.
 
     python launch/compile_table.py [--only actor:base,video:base] [--pods v5e-256] [--json FILE] [--effort -1]
 

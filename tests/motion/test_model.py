@@ -11,7 +11,7 @@ from configs.motion import get_config
 from tests.tiny import drawn
 from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualSettings
-from xactor_jax.motion.model import MotionModel, latent_statistics, update_statistics
+from xactor_jax.motion.model import MotionModel, latent_statistics, motion_hash, update_statistics
 from xactor_jax.motion.task import TRUTHS, MotionTask, psnr
 from xactor_jax.training import perceptual
 from xactor_jax.training.task import Variables
@@ -220,3 +220,23 @@ def test_an_encoder_learns_alone_from_what_is_known(config, batch):
     np.testing.assert_array_equal(out.buffers["truth_mean"][3:], fresh.buffers["truth_mean"][3:])
     other = {**told, "truth": told["truth"].at[5:].add(7.0).at[:, 3:].add(7.0)}
     assert float(run(fresh.params, other)[1].loss) == float(out.loss)
+
+
+def test_a_decoder_that_learns_alone_leaves_the_latents_as_they_are(config, batch):
+    """Encoder and moments stay, so what was trained on their latents still fits; with another encoder it would not."""
+    own = config.copy_and_resolve_references()
+    own.train_encoder = False
+    task = MotionTask.from_config(own)
+    variables = drawn(task)
+    labels = task.param_labels(variables.params)["generator"]
+    assert set(jax.tree.leaves(labels["encoder"])) == {"frozen"} and set(jax.tree.leaves(labels["decoder"])) == {"default"}
+    out = jax.jit(lambda v: task.loss(v, batch, jax.random.key(1), True))(variables)
+    jax.tree.map(np.testing.assert_array_equal, out.buffers, variables.buffers)
+    changed = lambda part: Variables(
+        jax.tree_util.tree_map_with_path(lambda path, x: x + 1.0 if part in str(path) else x, variables.params),
+        variables.buffers,
+    )
+    assert motion_hash(changed("decoder")) == motion_hash(variables) != motion_hash(changed("encoder"))
+    assert motion_hash(variables._replace(buffers={**variables.buffers, "latent_mean": np.ones(8, np.float32)})) != motion_hash(
+        variables
+    )

@@ -115,7 +115,7 @@ def test_a_checkpoint_for_log_mel_is_refused(tiny, hearing):
 def test_an_actor_trained_on_another_motion_stage_is_told(models, caplog, same):
     config = models.actor.config.copy_and_resolve_references()
     with config.unlocked():
-        config.pretrained.motion_hash = models.motion.hash if same else "0" * 12
+        config.pretrained.motion_hash = models.motion.latents if same else "0" * 12
     with caplog.at_level(logging.WARNING):
         check_fit(models._replace(actor=models.actor._replace(config=config)))
     assert ("another motion stage" in caplog.text) != same

@@ -16,6 +16,7 @@ from xactor_jax.motion.encoder import MotionEncoder
 from xactor_jax.motion.hourglass import HourglassEncoder
 from xactor_jax.motion.posterior import Posterior
 from xactor_jax.motion.style_decoder import StyleDecoder
+from xactor_jax.training.checkpoints import variables_hash
 from xactor_jax.training.task import Tree, Variables
 
 Encoder = MotionEncoder | HourglassEncoder
@@ -148,6 +149,15 @@ def encoder_size(config: ConfigDict) -> int:
 def initial_statistics(size: int, name: str = "latent") -> dict[str, jax.Array]:
     """Running moments of vectors before the first step, as buffers whose names begin with `name`."""
     return {f"{name}_mean": jnp.zeros(size), f"{name}_square": jnp.ones(size), f"{name}_count": jnp.zeros(())}
+
+
+def motion_hash(variables: Variables) -> str:
+    """Twelve hexadecimal digits that tell what latents a motion stage makes: of its encoder and the latents' moments alone.
+
+    Stages that differ in their decoders have one, because what was trained on the latents of one fits the other.
+    """
+    encoder = {"generator": {"encoder": variables.params["generator"]["encoder"]}}
+    return variables_hash(Variables(encoder, kept_statistics(variables.buffers)))
 
 
 def kept_statistics(buffers: Tree) -> Tree:

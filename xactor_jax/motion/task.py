@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -19,6 +20,7 @@ from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, weighted_l1
 from xactor_jax.motion import losses
 from xactor_jax.motion.model import MotionModel, initial_statistics, latent_statistics, update_statistics
+from xactor_jax.parallel.partition import path_name
 from xactor_jax.training.perceptual import PerceptualTerm
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 
@@ -68,6 +70,8 @@ class MotionTask:
     critics: Critics
     weights: LossWeights
     perceptual: PerceptualTerm
+    train_encoder: bool = True
+    """False: latents stay as they are, and with them what was trained on them; the decoder alone learns."""
     stage: str = "motion"
     frame_entries: tuple[str, ...] = ()
     folds_frames: bool = False
@@ -91,6 +95,7 @@ class MotionTask:
             critics=Critics(network=network, kind=weights.adversarial_kind, part_side=n.get("part_side", 32)),
             weights=weights,
             perceptual=perceptual,
+            train_encoder=config.get("train_encoder", True),
         )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -121,20 +126,27 @@ class MotionTask:
         return self.perceptual.pretrained()
 
     def param_labels(self, params: Tree) -> Tree:
-        label = lambda name: "default" if name in ("generator", "reader") else "discriminator"
-        return {name: jax.tree.map(lambda _, name=name: label(name), tree) for name, tree in params.items()}
+        def label(path: Any, _: Any) -> str:
+            name = path_name(path)
+            if name.split("/")[0] in (WHOLE, PARTS):
+                return "discriminator"
+            reads = name.startswith(("generator/encoder/", "reader/"))
+            return "frozen" if reads and not self.train_encoder else "default"
+
+        return jax.tree_util.tree_map_with_path(label, params)
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """All terms of `LossWeights`, weighted, generator's and discriminator's in one scalar."""
         sampling, dropout = jax.random.split(key)
         posterior = self.model.posterior(variables.params, batch["driving"], dropout if train else None)
         latents = posterior.sample(sampling) if train else posterior.mean
-        updated = update_statistics(variables.buffers, jax.lax.stop_gradient(posterior.mean)) if train else {}
+        learns = train and self.train_encoder
+        updated = update_statistics(variables.buffers, jax.lax.stop_gradient(posterior.mean)) if learns else {}
         terms = {}
         if posterior.log_variance is not None:
             terms["kl"] = losses.kl_divergence(posterior.mean, posterior.log_variance)
         if self.weights.truth:
-            updated |= self._truth_statistics(variables.buffers, batch) if train else {}
+            updated |= self._truth_statistics(variables.buffers, batch) if learns else {}
             terms["truth"] = self._truth(variables.params, variables.buffers | updated, posterior.mean, batch)
         if self.weights.any_picture or not train:
             terms |= self._picture_terms(variables, latents, batch, key)

@@ -18,9 +18,9 @@ from flax.core import unfreeze
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import latent_statistics
+from xactor_jax.motion.model import latent_statistics, motion_hash
 from xactor_jax.pretrained.importing import Source, read_weights
-from xactor_jax.training.checkpoints import check_target, load_variables, variables_hash, write_export
+from xactor_jax.training.checkpoints import check_target, load_variables, write_export
 from xactor_jax.training.experiment import FILE
 from xactor_jax.training.task import Tree, Variables
 from xactor_jax.video.autoencoder import statistics
@@ -103,7 +103,7 @@ def _for_motion(config: ConfigDict, variables: Variables, path: epath.PathLike) 
         raise UserError(f"the motion latents of {path} have {saved.network.latent_dim} numbers, the renderer takes {size}.")
     if config.network.motion_hidden or "motion_tokens" not in variables.params:
         raise UserError("the renderer has no linear layer over motion latents: import it with the files of X-NeMo's sizes.")
-    config.pretrained.motion_hash = variables_hash(found)
+    config.pretrained.motion_hash = motion_hash(found)
     mean, std = map(np.asarray, latent_statistics(jax.tree.map(jnp.asarray, found.buffers)))
     params = unfreeze(variables.params)
     params["motion_tokens"]["project"] = standardised(params["motion_tokens"]["project"], mean, std)

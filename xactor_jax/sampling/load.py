@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.audio.features import AudioFeatures
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import MotionModel
+from xactor_jax.motion.model import MotionModel, motion_hash
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.training.checkpoints import load_variables, variables_hash
 from xactor_jax.training.task import Variables
@@ -38,6 +38,7 @@ class Stage(NamedTuple):
     hash: str
     config: ConfigDict
     audio: AudioFeatures | None = None  # what an actor hears
+    latents: str = ""  # of a motion stage: `motion_hash`, which tells whose latents they are
 
     @property
     def origin(self) -> dict[str, str]:
@@ -84,7 +85,8 @@ def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "", plac
     if name == "video":
         check_whole(variables, model, path)
     audio = load_audio_features(config.data.get("audio", {}), audio_checkpoint) if name == "actor" else None
-    return Stage(model, place(variables), str(path), variables_hash(variables), config, audio)
+    latents = motion_hash(variables) if name == "motion" else ""
+    return Stage(model, place(variables), str(path), variables_hash(variables), config, audio, latents)
 
 
 def check_whole(variables: Variables, model: VideoModel, path: epath.PathLike) -> None:
@@ -120,6 +122,6 @@ def check_fit(models: Models) -> None:
         raise UserError(f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {given}: train it anew.")
     for name, stage in models.present.items():
         own = own_motion(stage.variables) if name == "video" else None
-        trained_on = variables_hash(jax.device_get(own)) if own else stage.config.pretrained.get("motion_hash", "")
-        if name != "motion" and trained_on and trained_on != models.motion.hash:
+        trained_on = motion_hash(jax.device_get(own)) if own else stage.config.pretrained.get("motion_hash", "")
+        if name != "motion" and trained_on and trained_on != models.motion.latents:
             log.warning("%s was trained on another motion stage than %s; expect wrong motion", stage.path, models.motion.path)

@@ -120,5 +120,5 @@ def _write(
         rendered = [one.frames[:frames]]
         output.write_video(request.out, rendered, frames, waveform, models.sides[1], lambda *_: None, Stopwatch())
         if request.save_motion:
-            output.write_motion(request.save_motion, one.motion[:frames], one.reference_motion, models.motion.hash)
+            output.write_motion(request.save_motion, one.motion[:frames], one.reference_motion, models.motion.latents)
         pipeline.write_sidecar(models, request, settings, len(waveform), timings)

@@ -78,7 +78,7 @@ def write_video(
 def write_motion(path: str, motion: Latents, reference_motion: Float[np.ndarray, "d"], motion_hash: str) -> None:
     """Motion latents as npz: `motion_latents` [T, D] at 25 frames a second, `reference_motion` [D]; standardised.
 
-    Also `motion_hash` of the motion stage that they belong to, and `frame_rate`.
+    Also `motion_hash` of the motion stage that they belong to (`xactor_jax.motion.model`), and `frame_rate`.
     """
     buffer = io.BytesIO()
     arrays = {"motion_latents": motion, "reference_motion": reference_motion, "motion_hash": motion_hash}

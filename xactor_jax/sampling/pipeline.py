@@ -180,7 +180,7 @@ def sample(models: Models, request: Request, settings: Settings, progress: Progr
         write_video(request.out, performance.frames, total, waveform, models.sides[1], progress, clock)
         if request.save_motion:
             motion = np.concatenate(performance.motion)
-            write_motion(request.save_motion, motion, performance.reference_motion, models.motion.hash)
+            write_motion(request.save_motion, motion, performance.reference_motion, models.motion.latents)
         write_sidecar(models, request, settings, len(waveform), clock.laps)
 
 

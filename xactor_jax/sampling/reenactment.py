@@ -48,7 +48,7 @@ def read_drive(models: Models, request: RenderRequest, warn: Warn) -> Drive:
     stage = models.motion
     if request.motion:
         saved = read_motion(request.motion, stage.model.latent_dim)
-        if saved.motion_hash not in ("", stage.hash):
+        if saved.motion_hash not in ("", stage.latents):
             warn(f"{request.motion} comes from another motion stage than {stage.path}; expect wrong motion")
         return Drive(len(saved.latents), motion_pieces(saved.latents))
     driving = find_driving(request.driving, request.driving_crop or request.crop, warn)
@@ -95,7 +95,7 @@ def reenact(models: Models, request: RenderRequest, settings: Settings, progress
     with removed_on_error(request.out, request.save_motion):
         write_video(request.out, frames, drive.frames, waveform, models.sides[1], progress, clock)
         if request.save_motion:
-            write_motion(request.save_motion, np.concatenate(kept), reference_motion, models.motion.hash)
+            write_motion(request.save_motion, np.concatenate(kept), reference_motion, models.motion.latents)
         provenance.write_json(request.sidecar, origin(models, request, settings, drive, clock.laps))
 
 
