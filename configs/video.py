@@ -85,7 +85,7 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.motion_noise.jitter = 0.05  # apart in every frame
 
     c.render = ConfigDict()  # previews, and what a program samples with where it is not told otherwise
-    c.render.steps = 2  # denoising steps
+    c.render.steps = 1  # denoising steps; one is enough to correct a draft
     c.render.guidance_scale = 1.0  # away from the reference's own motion; 1: off, and half the work
     c.render.guidance_keeps_reference = True  # whether the negative branch sees the reference
     c.render.window_overlap = 2  # frames that neighbouring windows share
@@ -150,6 +150,7 @@ def _puppets(c: ConfigDict) -> ConfigDict:
     c.loss.sampled_levels = False
     c.network.draft = False
     c.network.unet.update(channels=(48, 64), attention=(False, True))
+    c.render.steps = 2
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 
