@@ -29,6 +29,7 @@ from xactor_jax.errors import UserError, exit_on_user_error
 if TYPE_CHECKING:
     import numpy as np
 
+    from data.performers.bodies import Body
     from data.performers.performance import Performance
     from xactor_jax.actor.settings import RolloutSettings
     from xactor_jax.evaluation.drift import Rulers
@@ -51,13 +52,13 @@ def parser() -> argparse.ArgumentParser:
     add("--actor", action="append", metavar="NAME=CKPT,…", help="an actor; once for each; default: the embedded one")
     add("--motion", default="", metavar="CKPT", help="run or export of the motion stage; default: the embedded one")
     add("--minutes", type=float, default=60.0, help="length of the performance")
-    add("--people", type=int, default=2, help="puppets who perform it")
+    add("--people", type=int, default=2, help="people who perform it")
     add("--out", required=True, help="folder for the report, made if it is missing, on this machine")
     add("--segment_seconds", type=float, default=10.0, help="of the shorter segments")
-    add("--probe_people", type=int, default=400, help="other puppets, on whom the probes of jaw and emotion are fitted")
+    add("--probe_people", type=int, default=400, help="other people, on whom the probes of jaw and emotion are fitted")
     add("--tell_emotion", action="store_true", help="tell the actors the emotion of every frame; else they have to hear it")
     add("--keep_motion", action="store_true", help="leave the actors' latents in DIR, as NAME.f32: float32 [T, people, D]")
-    add("--seed", type=int, default=0, help="of the puppets and of the rollouts")
+    add("--seed", type=int, default=0, help="of the people and of the rollouts")
     return about
 
 
@@ -97,9 +98,10 @@ class Job(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What is to be done, by whom, and on which puppets."""
+    """What is to be done, by whom, and on which performers: of the kind that stage 1 was trained on."""
 
     motion: Stage
+    body: Body
     jobs: list[Job]
     data_seed: int
     mark: dict[str, Any]
@@ -111,30 +113,31 @@ class Work(NamedTuple):
 def load(arguments: argparse.Namespace) -> Work:
     """Reads the checkpoints; raises `UserError` for what is wrong with any of them or their settings."""
     from data.embedded import embedded_checkpoint
-    from data.puppets import body
+    from data.performers.bodies import load_body
     from xactor_jax.evaluation.variants import parse_variants
     from xactor_jax.sampling.load import Models, check_fit, load_stage
     from xactor_jax.sampling.pipeline import make_settings
 
     variants = parse_variants(arguments.actor or [EMBEDDED])
     motion = load_stage("motion", arguments.motion or embedded_checkpoint("motion"))
+    body = load_body(motion.config.data.get("kind", "puppets"))  # before there were heads, stage 1 had no kind
     actor = functools.cache(lambda path: load_stage("actor", path or embedded_checkpoint("actor")))
     pairs = [Models(motion, actor(variant.path)) for variant in variants]
     for pair in pairs:
         check_fit(pair)
     data_seed = 1 + arguments.seed + max(stage.config.data.seed for pair in pairs for stage in pair.present.values())
     given = {name: getattr(arguments, name) for name in ("minutes", "people", "segment_seconds", "probe_people")}
-    mark = {**given, "generator": body.GENERATOR, "data_seed": data_seed, "motion": motion.hash}
+    mark = {**given, "people_are": body.PERSON, "generator": body.GENERATOR, "data_seed": data_seed, "motion": motion.hash}
     settings = [make_settings(pair, variant.changed, {}).rollout for pair, variant in zip(pairs, variants, strict=True)]
     jobs = [
         Job(variant.name, pair.actor, how, {**mark, **actor_mark(arguments, pair.actor, how)})
         for variant, pair, how in zip(variants, pairs, settings, strict=True)
     ]
-    return Work(motion, jobs, data_seed, mark)
+    return Work(motion, body, jobs, data_seed, mark)
 
 
 def actor_mark(arguments: argparse.Namespace, actor: Stage, settings: RolloutSettings) -> dict[str, Any]:
-    """What the numbers of one actor depend on beside the puppets."""
+    """What the numbers of one actor depend on beside the performers."""
     told = {"seed": arguments.seed, "tell_emotion": arguments.tell_emotion}
     return {**told, "actor": actor.hash, "settings": dataclasses.asdict(settings)}
 
@@ -153,12 +156,11 @@ def make_scene(arguments: argparse.Namespace, folder: Path, work: Work) -> Scene
     import numpy as np
 
     from data.performers.long import make_long_performance
-    from data.puppets import body
     from xactor_jax.sampling.pictures import frame_encoder
 
     encode = frame_encoder(work.motion.model, work.motion.variables)
-    note(f"making {arguments.minutes:g} minutes of speech of {arguments.people} puppets")
-    performances = [make_long_performance(body, work.data_seed, i, arguments.minutes) for i in range(arguments.people)]
+    note(f"making {arguments.minutes:g} minutes of speech of {arguments.people} people")
+    performances = [make_long_performance(work.body, work.data_seed, i, arguments.minutes) for i in range(arguments.people)]
     latents = true_latents(folder, work, performances, encode)
     emotion = np.stack([performance.mood.label for performance in performances])
     return Scene(performances, latents, emotion, make_rulers(arguments, work, encode, performances, latents, emotion))
@@ -170,13 +172,12 @@ def true_latents(folder: Path, work: Work, performances: list[Performance], enco
 
     from data.performers.long import iter_latents
     from data.performers.performance import LONG
-    from data.puppets import body
     from xactor_jax.evaluation.drift import append, finished, opened, write_record
 
     path, told, model = folder / "true.f32", folder / "results" / "true.f32.json", work.motion.model
     if not (path.exists() and finished(told, work.mark)):
         told.unlink(missing_ok=True)
-        figures = [body.make_figure(work.data_seed, i, LONG, one.acting) for i, one in enumerate(performances)]
+        figures = [work.body.make_figure(work.data_seed, i, LONG, one.acting) for i, one in enumerate(performances)]
         latents = (iter_latents(*pair, model.image_size, encode) for pair in zip(figures, performances, strict=True))
         pieces = zip(*latents, strict=True)
         with counting("frames drawn", len(performances[0].controls)) as advance:
@@ -193,11 +194,10 @@ def make_rulers(
     latents: np.ndarray,
     emotion: np.ndarray,
 ) -> Rulers:
-    """Probes fitted on other puppets, and the truth."""
+    """Probes fitted on other people, and the truth."""
     import numpy as np
 
     from data.performers.long import read_person
-    from data.puppets import body
     from xactor_jax.evaluation.drift import MINUTE, Rulers
     from xactor_jax.evaluation.emotion import fit_emotion
     from xactor_jax.evaluation.motion import column, control_probe
@@ -207,7 +207,7 @@ def make_rulers(
     note("fitting probes")
     others = range(len(performances), len(performances) + arguments.probe_people)
     size = work.motion.model.image_size
-    clips = [read_person(body, work.data_seed, i, size, encode, PROBE_FRAMES, PROBE_STEP) for i in others]
+    clips = [read_person(work.body, work.data_seed, i, size, encode, PROBE_FRAMES, PROBE_STEP) for i in others]
     held = max(1, len(clips) // 5)
     probes = {"probe": control_probe(clips[held:], clips[:held]), "feelings": fit_emotion(clips, PROBE_STEP)}
     jaw = np.stack([column(performance.controls, "jaw") for performance in performances])
@@ -273,7 +273,7 @@ def write_report(arguments: argparse.Namespace, folder: Path, measured: dict[str
 
     content = {"arguments": vars(arguments), "about": drift_page.ABOUT, "measured": measured, "versions": provenance.versions()}
     write_record(folder / "drift.json", content)
-    title = f"xactor_jax: {arguments.minutes:g} minutes of {arguments.people} puppets"
+    title = f"xactor_jax: {arguments.minutes:g} minutes of {arguments.people} people"
     (folder / "drift.html").write_text(page(title, drift_page.body(measured)))
 
 

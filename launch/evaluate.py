@@ -1,10 +1,10 @@
-"""Measures the three stages on puppets that none of them has seen, and writes a report.
+"""Measures the three stages on people that none of them has seen, and writes a report.
 
     python launch/evaluate.py --out DIR
 
 Reads the controls and the identity from motion latents with linear probes; mouth and emotion from motion generated for voices
 never heard, whose latents it holds against true ones as well; and compares rendered video with the true one, where a person's
-own motion drives and, of puppets, where another's does. DIR/report.html has pictures and plots, DIR/report.json the numbers.
+own motion drives and, of performers, where another's does. DIR/report.html has pictures and plots, DIR/report.json the numbers.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
-    add("--data", default="", metavar="CLIPS", help="records with true controls; default: other puppets, made on first use")
+    add("--data", default="", metavar="CLIPS", help="records with true controls; default: performers made on first use")
     for stage in STAGES:
         add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
     add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec 2.0 that the actor hears; default: as in its training")
     add("--until", choices=STAGES, default="video", help="the last stage to measure; those after it need not exist")
     add("--out", required=True, help="folder for the report, made if it is missing")
-    add("--persons", type=int, default=800, help="people in the data set that is made; a tenth of them are tested on")
-    add("--clips_per_person", type=int, default=2, help="clips of 5 s of each")
-    add("--probe_clips", type=int, default=640, help="clips of the train split that probes are fitted on")
+    add("--persons", type=int, default=400, help="people in the data set that is made; a tenth of them are tested on")
+    add("--clips_per_person", type=int, default=1, help="clips of 5 s of each")
+    add("--probe_clips", type=int, default=320, help="clips of the train split that probes are fitted on")
     add("--test_clips", type=int, default=0, help="clips of the test split that probes are scored on; 0: all of them")
     add("--actor_clips", type=int, default=32, help="of these, clips whose speech the actor hears")
     add("--actor_frames", type=int, default=125, help="frames of each")

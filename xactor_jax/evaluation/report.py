@@ -18,11 +18,12 @@ from xactor_jax.training.experiment import write_whole
 
 Scores = Mapping[str, Any]
 
-FACE_R2, POSE_R2, JAW, SHUFFLED, AUDIO_GAIN, GAIN = 0.7, 0.9, 0.8, 3.0, 2.0, 3.0
+FACE_R2, POSE_R2, JAW, SHUFFLED, AUDIO_GAIN, GAIN = 0.85, 0.95, 0.8, 3.0, 2.0, 6.0
 LIVELY = (0.85, 1.15)
+DETAIL, BACKGROUND, FLICKER = (0.95, 1.05), (0.98, 1.02), (0.95, 1.10)
 EMOTION = 0.10
-ACROSS_GAIN, ACROSS_LOSS, IDENTITY = 2.0, 3.0, 0.9
-"""Targets on puppets never seen and voices never heard."""
+ACROSS_GAIN, ACROSS_LOSS, IDENTITY = 5.0, 3.0, 0.95
+"""Targets on heads never seen and voices never heard."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,18 @@ class Target:
         bounds = {"at_least": least, "at_most": most if math.isfinite(most) else None}
         beside = self.beside.format(**scores)
         return {"name": self.name, "value": value, **bounds, "passed": least <= value <= most, "beside": beside}
+
+
+def _ratio(field: str, name: str, bounds: tuple[float, float]) -> Target:
+    """One of `detail_scores`, from a person's own motion; no target where no clip tells it."""
+    return Target(
+        name=name,
+        stage="video",
+        applies=lambda s: s["true_motion"].get(field) is not None,
+        value=lambda s: s["true_motion"][field],
+        least=lambda s: bounds[0],
+        most=lambda s: bounds[1],
+    )
 
 
 TARGETS = (
@@ -109,6 +122,9 @@ TARGETS = (
         least=lambda s: GAIN,
         beside="{true_motion[psnr]:.2f} dB against {reference_repeated[psnr]:.2f} dB",
     ),
+    _ratio("detail", "fine detail of all that moves over the true frames'", DETAIL),
+    _ratio("background", "fine detail of what stands still over the reference's", BACKGROUND),
+    _ratio("flicker", "change from frame to frame over the true frames'", FLICKER),
     Target(
         name="the same where another person's motion drives, against what the one in the reference would look like, dB",
         stage="transfer",
