@@ -22,7 +22,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 
 def test_networks_are_measured_and_written(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "sizes.json"
-    small = ("--preset", "default", "--side", "8", "--networks", "encoder,denoiser,denoiser+bank", "--json", str(file))
+    small = ("--preset", "puppets", "--side", "8", "--networks", "encoder,denoiser,denoiser+bank", "--json", str(file))
     done = run(*small)
     assert done.returncode == 0, done.stderr
     encoder, alone, with_bank = json.loads(file.read_text())

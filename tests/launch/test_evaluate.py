@@ -49,11 +49,11 @@ def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
     across = scores["transfer"]
     assert across["clips"] == 2 and across["frames"] == 6 and across["identity"]["people"] == 2
     assert 0 < across["cross"]["psnr"] < 60 and 0 <= across["identity"]["cross"] <= 1
-    assert len(report["targets"]) == 12 and report["checkpoints"]["motion"]["hash"]
+    assert len(report["targets"]) == 15 and report["checkpoints"]["motion"]["hash"]
     page = (tmp_path / "report" / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 6
     assert "slope a minute" in page
-    assert done.stdout.count("missed") + done.stdout.count("reached") == 12
+    assert done.stdout.count("missed") + done.stdout.count("reached") == 15
 
 
 @pytest.mark.parametrize(
