@@ -1,7 +1,7 @@
 """Stage 2: the audio-conditioned diffusion-forcing transformer over motion latents.
 
 python launch/train.py --config=configs/actor.py            # or :demo, the same: a few minutes on two cores
-python launch/train.py --config=configs/actor.py:puppets    # the recipe behind data/assets/actor
+python launch/train.py --config=configs/actor.py:puppets    # of drawn faces
 python launch/train.py --config=configs/actor.py:heads      # the same of people in three dimensions
 python launch/train.py --config=configs/actor.py:base       # 122 M parameters, wav2vec 2.0 base features
 python launch/train.py --config=configs/actor.py:large      # 547 M parameters, wav2vec 2.0 large features

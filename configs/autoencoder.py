@@ -1,7 +1,7 @@
 """The image autoencoder, in whose latents the video stage works.
 
 python launch/train.py --config=configs/autoencoder.py            a few minutes on 2 cores
-python launch/train.py --config=configs/autoencoder.py:puppets    the recipe behind the embedded checkpoint
+python launch/train.py --config=configs/autoencoder.py:puppets    drawn faces, quick
 python launch/train.py --config=configs/autoencoder.py:heads      people in three dimensions, 128 pixels a side, 8 pixels a cell
 python launch/train.py --config=configs/autoencoder.py:base       Stable Diffusion's sizes
 

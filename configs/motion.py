@@ -1,7 +1,7 @@
 """Stage 1: the identity-agnostic motion VAE.
 
 python launch/train.py --config=configs/motion.py            # a few minutes on two cores
-python launch/train.py --config=configs/motion.py:puppets    # the recipe behind data/assets/motion
+python launch/train.py --config=configs/motion.py:puppets    # drawn faces, quick
 python launch/train.py --config=configs/motion.py:heads_encoder --workdir=ENCODER    # of people in three dimensions, then:
 python launch/train.py --config=configs/motion.py:heads --config.init_from=generator/encoder=ENCODER,reader=ENCODER
 python launch/train.py --config=configs/motion.py:base       # the size of the paper
@@ -9,9 +9,8 @@ python launch/train.py --config=configs/motion.py:base       # the size of the p
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 35 minutes (5.3 steps a second); linear probes read the face of people
 never seen at R² 0.74 and their head's pose at 0.88 (python launch/evaluate.py --out DIR --until motion).
 
-heads: data/assets/motion_heads is 6,700 steps old (2026-11-29, two cores of an AMD EPYC beside other work; 0.45 s a step on
-free ones): +3.9 dB over the reference on heads never seen, +2.1 dB on real clips, of which it has seen none; docs/heads.md says
-how it was trained and what it draws. --config.init_from=generator=data/assets/motion_heads goes on from it.
+heads: what data/assets/motion has learned, in which steps, is in docs/results.md; --config.init_from=data/assets/motion goes on
+from it, and with --config.train_encoder=False its latents stay, so that actor and renderer still fit.
 
 The style decoder paints from nothing, the warping one begins at the reference. With --config.network.decoder=style
 --config.data.persons=120 --config.data.clips_per_person=2 --config.data.seed=1 --config.steps=800, after 100, 200 … 500 steps:

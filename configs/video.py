@@ -1,7 +1,7 @@
 """Stage 3: video from a portrait and motion latents, by latent diffusion.
 
 python launch/train.py --config=configs/video.py            # a few minutes on two cores
-python launch/train.py --config=configs/video.py:puppets    # the recipe behind data/assets/video
+python launch/train.py --config=configs/video.py:puppets    # of drawn faces
 python launch/train.py --config=configs/video.py:heads      # people in three dimensions, 128 pixels a side, then:
 python launch/train.py --config=configs/video.py:heads_finish --config.init_from=runs/video-heads
 python launch/train.py --config=configs/video.py:base       # the size of the nearest published renderer (X-NeMo), then:

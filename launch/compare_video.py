@@ -2,7 +2,7 @@
 
     python launch/compare_video.py --out DIR --video masked= --video unmasked=runs/unmasked
     python launch/compare_video.py --out DIR --video segments= --video loop=,offline=true --video guided=,guidance_scale=2
-    python launch/compare_video.py --out DIR --data CLIPS --split train --video own= --video draft=,steps=1,first_time=1e-4
+    python launch/compare_video.py --out DIR --data CLIPS --split train --video whole= --video draft=,steps=1,first_time=1e-4
 
 A renderer is NAME=CKPT,field=value,…: a run or an export of the video stage (empty: the embedded one) and settings of its
 sampler that are changed; from a first_time near 0 it shows the drafts as they are. DIR/comparison.html and DIR/comparison.json

@@ -129,7 +129,7 @@ def _draw_curves(axes: Sequence, read: Mapping[str, np.ndarray], true: Mapping[s
     for axis, (name, curve) in zip(axes, read.items(), strict=True):
         seconds = np.arange(len(curve)) / FRAME_RATE
         if name in true:
-            axis.plot(seconds, true[name], color=TRUE, label="of the puppet who said it", linewidth=1.5)
+            axis.plot(seconds, true[name], color=TRUE, label="of the person who said it", linewidth=1.5)
         axis.plot(seconds, curve, color=OWN, label="generated from the speech alone", linewidth=1.5)
         axis.set_ylabel(name.replace("_", " "), fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)

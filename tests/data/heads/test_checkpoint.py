@@ -1,16 +1,20 @@
-"""The stage 1 of heads that comes with the project draws people whom it has never seen."""
+"""Stage 1 and renderer that come with the project draw people whom they have never seen."""
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from data.embedded import embedded_checkpoint
 from data.heads import body
 from data.performers.bodies import perform
 from xactor_jax.evaluation.clips import TrueClip
 from xactor_jax.evaluation.decoder import decode_clips, decoder_scores, frame_decoder
-from xactor_jax.sampling.load import load_stage
-from xactor_jax.sampling.pictures import frame_encoder
+from xactor_jax.evaluation.video import Rendered, video_scores
+from xactor_jax.sampling.load import Models, check_fit, load_stage
+from xactor_jax.sampling.pictures import frame_encoder, to_float
 
 SEED = 2_000
 
@@ -25,10 +29,36 @@ def clip(person: int, side: int) -> TrueClip:
     )
 
 
-def test_the_embedded_decoder_beats_the_reference_repeated():
-    stage = load_stage("motion", embedded_checkpoint("motion"))
-    clips = [clip(person, stage.model.image_size) for person in range(4)]
-    encode, decode = (make(stage.model, stage.variables, batch_size=8) for make in (frame_encoder, frame_decoder))
+@pytest.fixture(scope="module")
+def stage():
+    return load_stage("motion", embedded_checkpoint("motion"))
+
+
+@pytest.fixture(scope="module")
+def clips(stage):
+    return [clip(person, stage.model.image_size) for person in range(4)]
+
+
+@pytest.fixture(scope="module")
+def encode(stage):
+    return frame_encoder(stage.model, stage.variables, batch_size=8)
+
+
+def test_the_embedded_decoder_beats_the_reference_repeated(stage, clips, encode):
+    decode = frame_decoder(stage.model, stage.variables, batch_size=8)
     scores = decoder_scores(decode_clips(decode, encode, clips))
     assert scores["gain_db"] > 2.0 and scores["better"] > 0.8, scores
     assert 0.8 < scores["true_motion"]["background"] < 1.3
+
+
+def test_the_embedded_renderer_beats_it_too(stage, clips, encode):
+    """By as much as its drafts, which it corrects."""
+    video = load_stage("video", embedded_checkpoint("video"))
+    check_fit(Models(stage, video=video))
+    motion = np.stack([encode(one.frames) for one in clips])
+    pictures = jnp.asarray(to_float(np.stack([one.frames[0] for one in clips])))
+    render = jax.jit(lambda variables, *inputs: video.model.render_batch(variables, *inputs))
+    frames = np.asarray(render(video.variables, jax.random.split(jax.random.key(0), 4), pictures, motion[:, 0], motion))
+    true = np.stack([one.frames for one in clips])
+    scores = video_scores(Rendered(true, frames, frames))
+    assert scores["gain_db"] > 2.0, scores
