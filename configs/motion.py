@@ -4,6 +4,7 @@ python launch/train.py --config=configs/motion.py            # a few minutes on 
 python launch/train.py --config=configs/motion.py:puppets    # drawn faces, quick
 python launch/train.py --config=configs/motion.py:heads_encoder --workdir=ENCODER    # of people in three dimensions, then:
 python launch/train.py --config=configs/motion.py:heads --config.init_from=generator/encoder=ENCODER,reader=ENCODER
+python launch/train.py --config=configs/motion.py:heads_sharpen --config.init_from=runs/motion-heads
 python launch/train.py --config=configs/motion.py:base       # the size of the paper
 
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 35 minutes (5.3 steps a second); linear probes read the face of people
@@ -83,7 +84,8 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.data.augmentation.scale = 0.3  # ± factor about the centre
     c.data.augmentation.warp = 0.01  # ± displacement of the warp's control points, fraction of the side; brows move by 0.06
     c.data.augmentation.warp_points = 4  # control points a side
-    presets = {"puppets": _puppets, "heads_encoder": _heads_encoder, "heads": _heads, "base": _base}
+    heads = {"heads_encoder": _heads_encoder, "heads": _heads, "heads_sharpen": _heads_sharpen}
+    presets = {"puppets": _puppets, **heads, "base": _base}
     return apply_preset(c, presets, preset)
 
 
@@ -106,7 +108,7 @@ def _heads(c: ConfigDict) -> ConfigDict:
     c.network.image_size = c.data.image_size = 128
     c.network.encoder_widths = (48, 96, 128)
     c.network.update(widths=(48, 96, 128), fine_flow=True, gate=True, cubic=True, relative=True)
-    c.loss.update(gate=0.01, truth=0.5)
+    c.loss.update(gate=0.01, truth=0.5, part_adversarial=0.02)
     c.data.augmentation.update(scale=0.1, warp=0.005)  # more would hide where in the picture the head is, to two pixels
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
@@ -117,8 +119,19 @@ def _heads_encoder(c: ConfigDict) -> ConfigDict:
     c = _heads(c)
     c.steps = 2_500
     c.batch_size, c.data.examples_per_clip = 64, 4
-    c.loss.update(pixel=0.0, gradient=0.0, adversarial=0.0, feature_matching=0.0, gate=0.0, truth=1.0)
+    c.loss.update(pixel=0.0, gradient=0.0, adversarial=0.0, feature_matching=0.0, part_adversarial=0.0, gate=0.0, truth=1.0)
     c.preview_every = 0  # there are no pictures
+    return c
+
+
+def _heads_sharpen(c: ConfigDict) -> ConfigDict:
+    """The decoder alone, mostly by its discriminators: what rebuilding leaves is blurred wherever it cannot know."""
+    c = _heads(c)
+    c.steps = 1_500
+    c.train_encoder = False
+    c.optimizer.learning_rate = 8e-4
+    c.loss.update(adversarial=0.05, part_adversarial=0.05, feature_matching=0.5)
+    c.ema_decay = 0.995
     return c
 
 

@@ -50,7 +50,8 @@ class Step(NamedTuple):
 PLANS = {
     "heads": (
         Step("encoder", "motion", "heads_encoder", 0.10),
-        Step("motion", "motion", "heads", 0.38, ("generator/encoder=encoder", "reader=encoder")),
+        Step("rebuilding", "motion", "heads", 0.28, ("generator/encoder=encoder", "reader=encoder")),
+        Step("motion", "motion", "heads_sharpen", 0.10, ("rebuilding",)),
         Step("autoencoder", "autoencoder", "heads", 0.12),
         Step("actor", "actor", "heads", 0.12),
         Step("latents", "video", "heads", 0.10),

@@ -20,7 +20,13 @@ from xactor_jax.training.experiment import load_config, parse_flags
 from xactor_jax.video.reference import mask_bank
 
 PRESETS = ("default", "puppets", "base")
-MORE = [("motion", "heads_encoder"), ("video", "heads_finish"), ("actor", "demo"), ("actor", "large")]
+MORE = [
+    ("motion", "heads_encoder"),
+    ("motion", "heads_sharpen"),
+    ("video", "heads_finish"),
+    ("actor", "demo"),
+    ("actor", "large"),
+]
 CASES = [*((s, p) for s in TASKS for p in (*PRESETS, "heads")), *MORE]
 
 

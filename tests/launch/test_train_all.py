@@ -70,7 +70,7 @@ def test_every_stage_is_trained_and_exported(repository, tmp_path):
     renderer, variables = load_variables(str(tmp_path / "runs/export/video"), "video")
     assert renderer.phase == "finish" and renderer.network.draft and "draft" in variables.buffers
     motion, stage1 = load_variables(str(tmp_path / "runs/export/motion"), "motion")
-    assert motion.init_from.startswith(f"generator/encoder={tmp_path / 'runs/encoder'},")
+    assert motion.init_from == str(tmp_path / "runs/rebuilding") and not motion.train_encoder
     actor, _ = load_variables(str(tmp_path / "runs/export/actor"), "actor")
     assert actor.pretrained.motion_hash == renderer.pretrained.motion_hash == motion_hash(stage1)
 
@@ -109,7 +109,7 @@ def test_steps_fit_into_the_time_that_is_left(train_all, tmp_path, monkeypatch):
     ("text", "message"),
     [
         ("data.persons", "give KEY=VALUE"),
-        ("nobody:steps=3", "with a step of encoder, motion, autoencoder"),
+        ("nobody:steps=3", "with a step of encoder, rebuilding, motion"),
         ("video:network.nothing=3", "the config has no setting network.nothing"),
         ("actor:network.width=wide", "--set network.width=wide does not fit"),
     ],
