@@ -7,7 +7,7 @@ Of N frames, windows of T frames, each O over its neighbour and the last one ove
 Windows join at other frames at every step, so that joins do not show. No frame is finished before all are: memory grows with
 the clip. Segments (`windows`) are finished one after the other, at memory that does not grow.
 
-Measured on 2026-11-24, embedded renderer, 48 frames of one puppet moved by another: the two ways have a PSNR of 40.9 dB to each
+Measured on 2026-11-24, the renderer of puppets, 48 frames of one moved by another: the two ways have a PSNR of 40.9 dB to each
 other and of 17.1 dB to the truth (the reference repeated: 15.1 dB). `launch/compare_video.py` measures other renderers.
 """
 
