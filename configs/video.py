@@ -10,8 +10,8 @@ python launch/train.py --config=configs/video.py:base --config.phase=temporal --
 Both may start from released weights, made checkpoints by launch/import_weights.py: --config.init_from=runs/xnemo, or
 --config.init_from=runs/sd_unet,runs/animatediff
 
-heads: data/assets/video corrects the drafts of data/assets/motion, so far by little (docs/results.md); 0.56 steps a second, and of
-heads_finish 0.75, on one core of an AMD EPYC (2026-11-29).
+heads: data/assets/video corrects the drafts of data/assets/motion, so far by little (docs/results.md); 0.56 steps a second, and
+of heads_finish 0.75, on one core of an AMD EPYC (2026-11-29).
 
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 66 minutes (1.1 steps a second); video of people never seen, from true
 motion, 3.5 dB above repeating the reference (python launch/evaluate.py --out DIR).

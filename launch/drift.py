@@ -3,10 +3,11 @@
     python launch/drift.py --actor NAME=CKPT --actor NAME=CKPT,history_level=0,steps=8 … --minutes 60 --people 2 --out DIR
 
 People that no stage was trained on speak, of the kind that stage 1 knows. Each actor, a run or an export (empty: the embedded
-one) with changed settings of its rollout, performs them all as one batch, streamed. Of each minute, and of each segment of some seconds: the Fréchet distance
-to true motion latents, liveliness, the jaw's correlation with the true one, jerk where chunks join, the norm of the mean latent
-and the emotion that shows; and what a chunk took in time and the process in memory. DIR/drift.json holds the numbers,
-DIR/drift.html table and plots. The same command again goes on after the actors that are done: their files are in DIR/results.
+one) with changed settings of its rollout, performs them all as one batch, streamed. Of each minute, and of each segment of some
+seconds: the Fréchet distance to true motion latents, liveliness, the jaw's correlation with the true one, jerk where chunks
+join, the norm of the mean latent and the emotion that shows; and what a chunk took in time and the process in memory.
+DIR/drift.json holds the numbers, DIR/drift.html table and plots. The same command again goes on after the actors that are done:
+their files are in DIR/results.
 """
 
 from __future__ import annotations
