@@ -109,7 +109,7 @@ def test_a_portrait_moves_like_a_person_in_a_video(repository, tmp_path, out):
 
     assert made("a.mp4", driving_crop="auto") == made("b.mp4", driving_crop="auto")
     frames = pictures(out / "a.mp4")
-    assert frames.shape == (25, 64, 64, 3) and frames.std() > 20
+    assert frames.shape == (25, 128, 128, 3) and frames.std() > 20
     assert np.abs(np.diff(frames.astype(int), axis=0)).mean() > 0.1
     assert np.corrcoef(read_audio(out / "a.mp4")[: len(sound)], sound)[0, 1] > 0.8
     said = json.loads((out / "a.json").read_text())

@@ -10,10 +10,12 @@ import subprocess
 import sys
 
 import pytest
+from etils import epath
 
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
 from xactor_jax.training.checkpoints import load_variables
+from xactor_jax.training.experiment import read_config
 
 TINY = {
     "data.persons": 4,
@@ -69,8 +71,9 @@ def test_every_stage_is_trained_and_exported(repository, tmp_path):
     assert done.returncode == 0, done.stderr
     renderer, variables = load_variables(str(tmp_path / "runs/export/video"), "video")
     assert renderer.phase == "finish" and renderer.network.draft and "draft" in variables.buffers
-    motion, stage1 = load_variables(str(tmp_path / "runs/export/motion"), "motion")
-    assert motion.init_from == str(tmp_path / "runs/rebuilding") and not motion.train_encoder
+    _, stage1 = load_variables(str(tmp_path / "runs/export/motion"), "motion")
+    sharpened = read_config(epath.Path(tmp_path / "runs/motion"))
+    assert sharpened.init_from == str(tmp_path / "runs/rebuilding") and not sharpened.train_encoder
     actor, _ = load_variables(str(tmp_path / "runs/export/actor"), "actor")
     assert actor.pretrained.motion_hash == renderer.pretrained.motion_hash == motion_hash(stage1)
 
