@@ -7,11 +7,11 @@ python launch/train.py --config=configs/actor.py:base       # 122 M parameters, 
 python launch/train.py --config=configs/actor.py:large      # 547 M parameters, wav2vec 2.0 large features
 
 Measured on 2026-11-28, one core of an AMD EPYC beside other programs: puppets, 47 minutes (0.84 steps a second) after the clips
-of 20 s are drawn and encoded (25 minutes). Performing an hour of 2 people never seen (the command is in docs/results.md), the
-jaw correlates with the true one at 0.957, and 0.59 of the emotions of the speech are told from the motion, of true motion 0.68,
-by chance 0.23; with rollout.history geometric 0.57. On 2026-11-24, with network.audio_memory 125 and levels independent per
-chunk alone: 0.49 and 0.47. Without objective.heard, and label embeddings that start at the size of what they join, it was no
-better than chance.
+of 20 s are drawn and encoded (25 minutes). The command of the evaluation is in docs/results.md. It lets 2 people never seen
+perform for an hour: the jaw correlates with the true one at 0.957. A linear probe recognises 0.59 of the emotions from the
+generated motion, 0.68 from true motion, 0.23 by chance; with rollout.history geometric 0.57. On 2026-11-24, with
+network.audio_memory 125 and levels independent per chunk alone: 0.49 and 0.47. Without objective.heard, and label embeddings
+that start at the size of what they join, it was no better than chance.
 """
 
 from ml_collections import ConfigDict

@@ -5,7 +5,7 @@ python launch/train.py --config=configs/autoencoder.py:puppets    drawn faces, q
 python launch/train.py --config=configs/autoencoder.py:heads      people in three dimensions, 128 pixels a side, 8 pixels a cell
 python launch/train.py --config=configs/autoencoder.py:base       Stable Diffusion's sizes
 
-Measured on one core of an AMD EPYC, on people held out: heads, 63 minutes beside another training, 28.9 dB (2026-11-29);
+Measured on one core of an AMD EPYC, on people held out: heads, 72 minutes beside another training, 28.9 dB (2026-11-29);
 puppets, 7 minutes (3.7 steps a second), 32.9 dB (2026-11-24).
 """
 

@@ -115,7 +115,7 @@ def _heads(c: ConfigDict) -> ConfigDict:
 
 
 def _heads_encoder(c: ConfigDict) -> ConfigDict:
-    """The encoder alone, from known controls and units: ten times as many pictures a second as with the decoder."""
+    """The encoder alone, from known controls and units: seven times as many pictures a second as with the decoder."""
     c = _heads(c)
     c.steps = 2_500
     c.batch_size, c.data.examples_per_clip = 64, 4

@@ -148,6 +148,8 @@ def test_the_program(trained: tuple[pathlib.Path, Any], tmp_path: pathlib.Path, 
 def test_an_export_does_not_say_where_things_lay():
     audio = {"kind": "wav2vec2", "checkpoint": "/home/me/w2v", "hash": "0123"}
     config = ConfigDict({"stage": "actor", "data": {"path": "/home/me/clips", "seed": 1, "audio": audio}})
+    inside = ConfigDict({"stage": "video", "motion": config.copy_and_resolve_references()})
+    assert placeless(inside)["motion"] == placeless(config)
     assert placeless(config) == {
         "stage": "actor",
         "data": {"path": "", "seed": 1, "audio": {"kind": "wav2vec2", "checkpoint": "", "hash": "0123"}},

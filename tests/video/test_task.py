@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -31,6 +32,13 @@ def moving_batch(task):
     base = 0.3 * batch["reference"]
     frames = paint(base[:, None], batch["motion_latents"])
     return {**batch, "frames": frames, "reference": paint(base, batch["reference_motion"])}
+
+
+def test_levels_are_drawn_from_all_or_from_those_that_sampling_passes(task):
+    """Two steps from 1 to 0 call the network at 1 and 0.5; the real draw of all levels hits neither."""
+    sampled = replace(task, settings=replace(task.settings, sampled_levels=True))
+    assert set(np.asarray(sampled._levels(jax.random.key(0), 64)).tolist()) == {1.0, 0.5}
+    assert len(set(np.asarray(task._levels(jax.random.key(0), 64)).tolist())) == 64
 
 
 def test_overfits_a_moving_batch(task):

@@ -153,8 +153,13 @@ def _write_export(folder: epath.Path, config: ConfigDict, tree: Tree) -> None:
 
 
 def placeless(config: ConfigDict) -> dict[str, Any]:
-    """The settings without the folders that a run read: they mean nothing on another machine."""
+    """The settings without the folders that a run read: they mean nothing on another machine.
+
+    A renderer's settings hold those of its motion stage, for which the same is true.
+    """
     settings = config.to_dict()
+    if isinstance(stage := config.get("motion"), ConfigDict):
+        settings["motion"] = placeless(stage)
     for *sections, name in FOLDERS:
         inner = functools.reduce(lambda outer, section: outer.get(section, {}), sections, settings)
         if name in inner:
