@@ -29,6 +29,17 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.data.window = 80  # frames of a training example; shorter clips are padded and masked
     c.data.reference = "other_clip"  # whence the reference motion: other_clip of the person where there is one, or same_clip
 
+    c.data.sound_augmentation = ConfigDict()  # of log-mel features, so that other voices and rooms are understood
+    c.data.sound_augmentation.probability = 0.0  # of each of the four changes; 0: the sound stays as it is
+    c.data.sound_augmentation.tract = 0.15  # ± factor of the frequency axis: shorter and longer vocal tracts
+    c.data.sound_augmentation.gain = 0.6  # ± of the base-10 logarithm of power; 1 is 10 dB
+    c.data.sound_augmentation.equaliser = 0.6  # ± the same at each of its points, linear between them
+    c.data.sound_augmentation.equaliser_points = 5
+    c.data.sound_augmentation.reverberation = 0.6  # longest time in which a room's power falls by 60 dB, seconds
+    c.data.sound_augmentation.reverberation_share = 0.6  # most of the power that comes from the room
+    c.data.sound_augmentation.noise_lowest = 0.0  # signal over noise at the most noise, dB
+    c.data.sound_augmentation.noise_highest = 40.0  # … at the least
+
     c.network = ConfigDict()
     c.network.latent_dim = 512  # D, size of a motion latent: that of the motion stage
     c.network.audio_dim = 320  # A, size of a frame's audio features: 4 log-mel columns of 80 bands
@@ -88,7 +99,9 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.rollout.history_decay = 0.5  # geometric: factor by which it falls with every chunk of age, until it is below 0.001
     c.rollout.history_span = 4  # linear: chunks after which it is 0
     c.rollout.history_noise = "noise"  # noise, or scale: said to be at its level and scaled down, without the noise
-    return apply_preset(c, {"demo": lambda c: c, "puppets": _puppets, "heads": _heads, "base": _base, "large": _large}, preset)
+    return apply_preset(
+        c, {"demo": lambda c: c, "puppets": _puppets, "heads": _heads, "tune": _tune, "base": _base, "large": _large}, preset
+    )
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
@@ -116,6 +129,17 @@ def _heads(c: ConfigDict) -> ConfigDict:
     c = _puppets(c)
     c.data.update(kind="heads", persons=1_600, clips_per_person=1, clip_seconds=3.0, image_size=128)
     c.data.window = 75
+    c.data.sound_augmentation.probability = 0.5  # twelve voices are few
+    return c
+
+
+def _tune(c: ConfigDict) -> ConfigDict:
+    """The embedded checkpoint on other people: their latents, from pretrained.motion, and their speech."""
+    c = _heads(c)
+    c.init_from = "data/assets/actor"
+    c.steps = 1_500
+    c.optimizer.learning_rate = 7e-4  # a third of what the checkpoint was trained with
+    c.checkpoint.every = c.eval_every = c.preview_every = 300
     return c
 
 

@@ -20,6 +20,7 @@ from jaxtyping import Float, UInt8
 from ml_collections import ConfigDict
 
 from data.augment import DrivingAugmentation, augment_driving
+from data.augment_sound import SoundAugmentation, augment_sound
 from data.encoded import open_encoded
 from data.records import decode_frame, open_clips
 from data.staging import Staging
@@ -106,13 +107,15 @@ class OtherClips:
 class LatentWindows:
     """Actor stage: `count` windows of motion latents and audio features; short clips are padded and masked.
 
-    The reference motion is of any frame of the clip, or of another clip of the person where `others` knows them.
+    The reference motion is of any frame of the clip, or of another clip of the person where `others` knows them. Audio features
+    that are log-mel are heard as `sound` changes them.
     """
 
     count: int
     length: int
     others: OtherClips | None = None
     emotions: int = len(EMOTIONS)  # that the network knows
+    sound: SoundAugmentation | None = None
 
     def __call__(self, encoded: Record, rng: np.random.Generator) -> Examples:
         check_labels(encoded, self.emotions)
@@ -125,9 +128,10 @@ class LatentWindows:
         start = int(rng.integers(max(1, total - self.length + 1)))
         real = min(self.length, total - start)
         cut = lambda x: _pad_to(np.asarray(x[start : start + real]), self.length)
+        heard = encoded["audio_features"][start : start + real]
         return {
             "motion_latents": cut(encoded["motion_latents"]),
-            "audio_features": cut(encoded["audio_features"]),
+            "audio_features": _pad_to(augment_sound(heard, rng, self.sound) if self.sound else np.asarray(heard), self.length),
             "emotion": cut(encoded["emotion"]).astype(np.int32),
             "emotion_intensity": cut(encoded["emotion_intensity"]).astype(np.float32),
             "reference_motion": np.asarray(portraits[int(rng.integers(len(portraits)))]),
@@ -223,7 +227,8 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
         others = {"other_clip": OtherClips(encoded), "same_clip": None}
         if d.reference not in others:
             raise UserError(f"there is no data.reference {d.reference!r}: choose one of {', '.join(others)}")
-        return encoded, LatentWindows(d.examples_per_clip, d.window, others[d.reference], config.network.emotions)
+        sound = _sound_augmentation(config) if split == "train" else None
+        return encoded, LatentWindows(d.examples_per_clip, d.window, others[d.reference], config.network.emotions, sound)
     if config.stage == "video":
         paired = PairedSource(clips(), latents())
         apart = {"spatial": 1.0, "temporal": 0.0}.get(config.get("phase"), d.apart)
@@ -231,6 +236,14 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
         augmentation = DrivingAugmentation(**d.augmentation) if train and driving else None
         return paired, FrameWindows(d.examples_per_clip, d.window, apart if train else 0.0, driving, augmentation)
     raise UserError(f"there is no stage {config.stage!r}: choose motion, actor, autoencoder or video")
+
+
+def _sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
+    """Raises `UserError` where the features are none that it knows how to change."""
+    settings = SoundAugmentation(**config.data.get("sound_augmentation", {}))
+    if settings.probability and config.data.audio.kind != "log_mel":
+        raise UserError("data.sound_augmentation is of log_mel features: give --config.data.sound_augmentation.probability=0.")
+    return settings if settings.probability else None
 
 
 def _merge_examples(batch: Examples) -> Examples:
