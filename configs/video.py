@@ -99,7 +99,8 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.render.blur_size = 0  # cells of the Gaussian that blurs the reference before it is noised; 0: not blurred
     c.render.blur_sigma = 18.0  # its deviation, cells
     c.render.offline = False  # whole clips at once, by windows around a closed loop; False: segment by segment
-    return apply_preset(c, {"puppets": _puppets, "heads": _heads, "heads_finish": _heads_finish, "base": _base}, preset)
+    heads = {"heads": _heads, "heads_finish": _heads_finish, "tune": _tune}
+    return apply_preset(c, {"puppets": _puppets, **heads, "base": _base}, preset)
 
 
 def _clip() -> ConfigDict:
@@ -174,6 +175,15 @@ def _heads_finish(c: ConfigDict) -> ConfigDict:
     c.batch_size = 2
     c.optimizer.learning_rate = 5e-4
     c.ema_decay = 0.995
+    return c
+
+
+def _tune(c: ConfigDict) -> ConfigDict:
+    """The embedded checkpoint on other people, and on the drafts of pretrained.motion."""
+    c = _heads_finish(c)
+    c.init_from = "data/assets/video"
+    c.steps = 800
+    c.checkpoint.every = c.eval_every = c.preview_every = 200
     return c
 
 

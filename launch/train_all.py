@@ -3,6 +3,7 @@
 python launch/train_all.py --preset heads --out runs/heads                       # the steps of the presets: hours on two cores
 python launch/train_all.py --preset heads --budget_minutes 12 --out runs/heads   # as many steps as fit: for one GPU
 python launch/train_all.py --preset heads --out DIR --set data.persons=400 --set video:batch_size=8
+python launch/train_all.py --preset tune --data runs/data/mine --out runs/mine --budget_minutes 60  # data/assets, on your clips
 
 The data set is made first, on all cores. Every stage is a run of launch/train.py in OUT/STAGE, with the command that is
 printed; weights go to OUT/export/STAGE. The same command again goes on where it stopped. On an accelerator activations are
@@ -63,6 +64,11 @@ PLANS = {
         Step("actor", "actor", "puppets", 0.30),
         Step("video", "video", "puppets", 0.40),
     ),
+    "tune": (  # each starts from the embedded checkpoint of its stage, whose autoencoder stays
+        Step("motion", "motion", "tune", 0.60),
+        Step("actor", "actor", "tune", 0.15),
+        Step("video", "video", "tune", 0.25),
+    ),
 }
 
 
@@ -71,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--preset", choices=tuple(PLANS), default="heads", help="who is learned from")
+    add("--data", default="", metavar="DIR", help="clips of launch/prepare.py to learn from, instead of the preset's people")
     add("--out", default="", metavar="DIR", help="folder of the runs, on this machine; default: runs/PRESET")
     add(
         "--budget_minutes", type=float, metavar="M", help="for everything, making the data set too; default: the presets' steps"
@@ -113,11 +120,27 @@ def parse_setting(text: str, steps: tuple[Step, ...]) -> Setting:
     return Setting(step, name, value) if colon else Setting("", key, value)
 
 
-def options_of(step: Step, out: Path, settings: list[Setting], precision: str) -> list[str]:
+def data_setting(arguments: argparse.Namespace) -> list[str]:
+    """What --data sets; its encoded records are made beside it.
+
+    Raises:
+        UserError: there are no clips, or none are named and the preset has no people of its own.
+    """
+    from data import records, storage
+
+    if arguments.data:
+        storage.read_index(arguments.data, records.COMMAND)
+        return [f"data.path={Path(arguments.data).absolute()}"]
+    if arguments.preset == "tune":
+        raise UserError("--preset tune learns from your own clips: name them with --data DIR, made by launch/prepare.py.")
+    return []
+
+
+def options_of(step: Step, steps: tuple[Step, ...], out: Path, settings: list[Setting], precision: str) -> list[str]:
     """The options of launch/train.py for a step, but its number of steps."""
-    config = config_of(step, settings)
+    config, trained = config_of(step, settings), [other.name for other in steps]
     options = [f"--config=configs/{step.config}.py:{step.preset}", f"--workdir={out / step.name}"]
-    options += [f"--config.pretrained.{stage}={out / stage}" for stage in PRETRAINED.get(step.config, ())]
+    options += [f"--config.pretrained.{stage}={out / stage}" for stage in PRETRAINED.get(step.config, ()) if stage in trained]
     if step.start:
         options.append(f"--config.init_from={','.join(started(text, out) for text in step.start)}")
     options += [f"--config.precision={precision}"] if precision else []
@@ -209,19 +232,19 @@ def steps_per_second(workdir: Path) -> float:
 def run(arguments: argparse.Namespace) -> None:
     """Everything, in order."""
     steps, out = PLANS[arguments.preset], Path(arguments.out or f"runs/{arguments.preset}").absolute()
-    settings = [parse_setting(text, steps) for text in arguments.set]
+    settings = [parse_setting(text, steps) for text in [*data_setting(arguments), *arguments.set]]
     if arguments.budget_minutes is not None and arguments.budget_minutes <= 0:
         raise UserError(f"--budget_minutes {arguments.budget_minutes:g} is no time: give more, or leave it out.")
     budget = None if arguments.budget_minutes is None else Budget(arguments.budget_minutes, out)
     out.mkdir(parents=True, exist_ok=True)
     precision = arguments.precision or ("bfloat16" if has_accelerator() else "")
-    options = {step.name: options_of(step, out, settings, precision) for step in steps}
+    options = {step.name: options_of(step, steps, out, settings, precision) for step in steps}
     make_data(steps, settings)
     for index, step in enumerate(steps):
         own, workdir = options[step.name], out / step.name
         chosen = [f"--config.steps={budget.choose(step, steps[index:], own, workdir)}"] if budget else []
         call("train", *own, *chosen)
-    for stage in EXPORTED:
+    for stage in (name for name in EXPORTED if name in options):
         call("export", f"--from={out / stage}", f"--to={out / 'export' / stage}", "--dtype=float16")
 
 

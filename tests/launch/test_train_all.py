@@ -9,13 +9,19 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import pytest
 from etils import epath
 
+from data.embedded import fill_in_motion
+from data.performers.build import build
+from launch import stages
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
 from xactor_jax.training.checkpoints import load_variables
-from xactor_jax.training.experiment import read_config
+from xactor_jax.training.experiment import load_config, read_config
+from xactor_jax.training.start import read_start
+from xactor_jax.training.trees import shapes
 
 TINY = {
     "data.persons": 4,
@@ -78,15 +84,16 @@ def test_every_stage_is_trained_and_exported(repository, tmp_path):
     assert actor.pretrained.motion_hash == renderer.pretrained.motion_hash == motion_hash(stage1)
 
 
-@pytest.mark.parametrize("preset", ["heads", "puppets"])
+@pytest.mark.parametrize("preset", ["heads", "puppets", "tune"])
 def test_shares_are_of_the_whole_and_stages_start_from_earlier_ones(train_all, preset):
     steps = train_all.PLANS[preset]
     assert sum(step.share for step in steps) == pytest.approx(1.0)
-    assert set(train_all.EXPORTED) <= {step.name for step in steps}
+    embedded = {"motion", "autoencoder"} - {step.name for step in steps}
+    assert set(train_all.EXPORTED) - embedded <= {step.name for step in steps}
     for index, step in enumerate(steps):
         earlier = {other.name for other in steps[:index]}
         needed = {text.rpartition("=")[2] for text in step.start} | set(train_all.PRETRAINED.get(step.config, ()))
-        assert needed <= earlier
+        assert needed - embedded <= earlier
 
 
 def test_steps_fit_into_the_time_that_is_left(train_all, tmp_path, monkeypatch):
@@ -106,6 +113,55 @@ def test_steps_fit_into_the_time_that_is_left(train_all, tmp_path, monkeypatch):
     assert f"--config.steps={train_all.PROBE_STEPS}" in calls[0] and calls[0][0] == "--config=c"
     assert train_all.Budget(100 / 60, tmp_path).choose(steps[0], steps, [], tmp_path) == train_all.PROBE_STEPS + 46
     assert len(calls) == 1 and json.loads((tmp_path / "plan.json").read_text()) == {"a": train_all.PROBE_STEPS + 46}
+
+
+def commands(train_all, monkeypatch, *options: str) -> list[tuple[str, ...]]:
+    """What would be run, with nothing made."""
+    calls = []
+    monkeypatch.chdir(pathlib.Path(train_all.ROOT))
+    monkeypatch.setattr(train_all, "call", lambda *command: calls.append(command))
+    train_all.run(train_all.parser().parse_args([*options, "--precision=float32"]))
+    return calls
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> pathlib.Path:
+    """A folder of clips, as launch/prepare.py leaves one."""
+    folder = tmp_path_factory.mktemp("data") / "clips"
+    build(folder, persons=3, clips_per_person=1, seconds=0.2, size=16)
+    return folder
+
+
+@pytest.mark.parametrize("stage", ["motion", "actor", "video"])
+def test_the_embedded_checkpoint_fits_the_preset_that_goes_on_from_it(repository, monkeypatch, stage):
+    """Every parameter starts from there."""
+    monkeypatch.chdir(repository)
+    config = load_config(f"configs/{stage}.py:tune")
+    config.pretrained.update(motion="data/assets/motion", autoencoder="data/assets/autoencoder")
+    if stage == "video":
+        fill_in_motion(config)
+    task = stages.TASKS[stage].from_config(config)
+    wanted = shapes(jax.eval_shape(task.init, jax.random.key(0)).params)
+    assert read_start(config, task, wanted).params.keys() == wanted.keys()
+
+
+def test_own_clips_tune_what_is_embedded(train_all, tmp_path, monkeypatch, clips):
+    motion, actor, video, *exports = commands(train_all, monkeypatch, "--preset=tune", f"--data={clips}", f"--out={tmp_path}")
+    for stage, command in (("motion", motion), ("actor", actor), ("video", video)):
+        assert f"--config=configs/{stage}.py:tune" in command and f"--config.data.path={clips}" in command
+    assert all(f"--config.pretrained.motion={tmp_path / 'motion'}" in command for command in (actor, video))
+    assert not any("pretrained.autoencoder" in option for option in video)  # the embedded one stays
+    assert [command[2] for command in exports] == [
+        f"--to={tmp_path / 'export' / name}" for name in ("motion", "actor", "video")
+    ]
+
+
+def test_tuning_needs_clips(train_all, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="--preset tune learns from your own clips: name them with --data"):
+        commands(train_all, monkeypatch, "--preset=tune", f"--out={tmp_path / 'runs'}")
+    with pytest.raises(UserError, match="holds no prepared data"):
+        commands(train_all, monkeypatch, "--preset=tune", f"--data={tmp_path}", f"--out={tmp_path / 'runs'}")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
