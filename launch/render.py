@@ -34,6 +34,11 @@ def parser() -> argparse.ArgumentParser:
         add(f"--{stage}_checkpoint", default="", metavar="CKPT", help=f"of the {stage} stage; default: the embedded one")
     add("--crop", default="auto", help="auto: the square around the face; released: as X-NeMo's weights know it; none: cropped")
     add("--driving_crop", default="", help="the same of the driving video; default: as --crop")
+    add(
+        "--relative",
+        action="store_true",
+        help="begin as the portrait is, and take the changes alone of motion that is another's",
+    )
     add("--face_index", type=int, help="which face of the portrait, if there are several, from 0")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
     add("--steps", type=int, help="denoising steps")
@@ -66,7 +71,19 @@ def main() -> None:
         from xactor_jax.sampling.reenactment import reenact
         from xactor_jax.sampling.request import RenderRequest, check_render_request
 
-        names = ("image", "motion", "driving", "out", "audio", "crop", "driving_crop", "face_index", "seed", "save_motion")
+        names = (
+            "image",
+            "motion",
+            "driving",
+            "out",
+            "audio",
+            "crop",
+            "driving_crop",
+            "relative",
+            "face_index",
+            "seed",
+            "save_motion",
+        )
         request = RenderRequest(**{name: getattr(arguments, name) for name in names})
         check_render_request(request)
         models = load_models({s: getattr(arguments, f"{s}_checkpoint") or embedded_checkpoint(s) for s in STAGES})

@@ -99,6 +99,18 @@ def test_a_renderer_that_never_moves_gains_nothing(scene):
     assert scores["gain_db"] == 0 and scores["loss_db"] == 0 and scores["identity"]["cross"] > 0.9
 
 
+def test_changes_alone_begin_at_the_portrait(scene):
+    """A renderer that paints a face as bright as its motion latent says, whatever the portrait."""
+    cases = scene.cases
+    paint = lambda images, reference, motion: np.broadcast_to(motion[:, :, None, None], cases.true.shape).astype(np.uint8)
+    rendered = transfer(paint, cases)
+    expected = cases.true_motion[:, :1] + cases.driver_motion - cases.driver_motion[:, :1]
+    np.testing.assert_array_equal(rendered.relative, paint(None, None, expected))
+    np.testing.assert_array_equal(rendered.posed, paint(None, None, cases.driver_motion))
+    scores = transfer_scores(cases, rendered, scene.probe)
+    assert scores["relative_gain_db"] > scores["posed_gain_db"]  # people differ in brightness by more than frames do
+
+
 def test_one_person_alone_drives_nobody(scene):
     assert make_cases(scene.clips[:1], scene.latents[:1], lambda frames: None, draw) is None
 

@@ -51,7 +51,7 @@ def inputs(tmp_path) -> dict[str, str]:
 
 
 def options(**values) -> list[str]:
-    return [f"--{name}={value}" for name, value in values.items() if value is not None]
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in values.items() if value is not None]
 
 
 def stages(tiny) -> dict[str, str]:
@@ -128,6 +128,16 @@ def test_saved_motion_gives_the_video_again_that_it_came_from(program, inputs, o
     assert (out / "a.mp4").read_bytes() == (out / "b.mp4").read_bytes()
     first, second = np.load(out / "m.npz"), np.load(out / "n.npz")
     assert all(np.array_equal(first[name], second[name]) for name in first.files)
+
+
+def test_relative_motion_begins_as_the_portrait_is(program, inputs, out):
+    shared = dict(image=inputs["image"], motion=inputs["motion"], out=out / "a.mp4", save_motion=out / "m.npz")
+    status, _, errors = program(**shared, relative=True)
+    assert status == 0, errors
+    made, given = np.load(out / "m.npz"), np.load(inputs["motion"])
+    np.testing.assert_allclose(made["motion_latents"][0], made["reference_motion"], atol=1e-6)
+    assert np.abs(made["motion_latents"] - given["motion_latents"]).max() > 0.01
+    assert json.loads((out / "a.json").read_text())["arguments"]["relative"] is True
 
 
 def test_sound_is_that_of_the_video_or_the_one_named_or_none(program, inputs, out, tmp_path):

@@ -9,7 +9,7 @@ from tests.media.builders import numbered_frames, read_number, write_media
 from xactor_jax.errors import UserError
 from xactor_jax.media.faces import FaceBox
 from xactor_jax.sampling import driving
-from xactor_jax.sampling.driving import driving_motion, driving_pictures, find_driving, read_motion
+from xactor_jax.sampling.driving import driving_motion, driving_pictures, find_driving, read_motion, relative_motion
 from xactor_jax.sampling.output import write_motion
 
 
@@ -85,6 +85,13 @@ def test_pictures_are_encoded_in_order_a_batch_at_a_time(tmp_path, monkeypatch):
     latents = np.concatenate(list(driving_motion(find_driving(path, "none", pytest.fail), encode, 48)))
     assert sizes == [8, 8, 8, 6]
     np.testing.assert_allclose(latents[:, 0], np.arange(30), atol=1)
+
+
+def test_relative_motion_begins_at_the_portrait_and_keeps_the_changes(rng):
+    motion, reference = rng.normal(size=(30, 8)).astype(np.float32), rng.normal(size=8).astype(np.float32)
+    changed = np.concatenate(list(relative_motion(iter([motion[:8], motion[8:]]), reference)))
+    np.testing.assert_allclose(changed[0], reference, atol=1e-6)
+    np.testing.assert_allclose(np.diff(changed, axis=0), np.diff(motion, axis=0), atol=1e-5)
 
 
 def test_saved_motion_is_read_as_it_was_written(tmp_path, rng):

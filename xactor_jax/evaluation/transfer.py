@@ -2,6 +2,9 @@
 
 Performers make it knowable: the truth is the target drawn under the driver's controls. Beside it stand the target's reference
 repeated, and the target driven by motion read from the truth itself, where only the driver is another.
+
+A portrait that is posed as the driver begins may also be driven by the driver's changes alone, equation 1 of
+xactor_jax/sampling/driving.py. Both ways are measured on such portraits: the truth's first frames.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from xactor_jax.evaluation.actor import other_speakers
 from xactor_jax.evaluation.clips import Encoder, ReadClip, TrueClip
 from xactor_jax.evaluation.identity import IdentityProbe
 from xactor_jax.evaluation.video import Render, Videos, scores_against
+from xactor_jax.sampling.driving import relative_motion
 from xactor_jax.sampling.pictures import fit_size
 
 Draw = Callable[[TrueClip, TrueClip], UInt8[np.ndarray, "t h w 3"]]
@@ -36,10 +40,15 @@ class Cases(NamedTuple):
 
 
 class Transferred(NamedTuple):
-    """Frames rendered of the cases: from the driver's motion, and from that of the truth."""
+    """Frames rendered of the cases: from the driver's motion, and from that of the truth.
+
+    The last two from portraits posed as the driver begins: from the driver's motion, and from its changes alone.
+    """
 
     cross: Videos
     same: Videos
+    posed: Videos
+    relative: Videos
 
 
 def make_cases(clips: Sequence[TrueClip], latents: Sequence[ReadClip], encode: Encoder, draw: Draw) -> Cases | None:
@@ -66,24 +75,35 @@ def make_cases(clips: Sequence[TrueClip], latents: Sequence[ReadClip], encode: E
 
 
 def transfer(render: Render, cases: Cases) -> Transferred:
-    """The cases rendered, from the driver's motion and from the truth's."""
-    portrait = (cases.references, cases.reference_motion)
-    return Transferred(render(*portrait, cases.driver_motion), render(*portrait, cases.true_motion))
+    """The cases rendered in all ways."""
+    portrait, posed = (cases.references, cases.reference_motion), (cases.true[:, 0], cases.true_motion[:, 0])
+    changes = np.stack([relative_to(*pair) for pair in zip(cases.driver_motion, posed[1], strict=True)])
+    ways = ((portrait, cases.driver_motion), (portrait, cases.true_motion), (posed, cases.driver_motion), (posed, changes))
+    return Transferred(*(render(*shown, motion) for shown, motion in ways))
+
+
+def relative_to(motion: Float[np.ndarray, "t d"], reference: Float[np.ndarray, "d"]) -> Float[np.ndarray, "t d"]:
+    """A whole clip's motion as `driving.relative_motion` makes it."""
+    return np.concatenate(list(relative_motion([motion], reference)))
 
 
 def transfer_scores(cases: Cases, rendered: Transferred, probe: IdentityProbe) -> dict[str, object]:
     """PSNR and SSIM against the truth, and whom the probe says that frames show.
 
-    `gain_db` is what another's motion gains over repeating the reference, `loss_db` what it loses to one's own.
+    `gain_db` is what another's motion gains over repeating the reference, `loss_db` what it loses to one's own; `posed_gain_db`
+    and `relative_gain_db` are those of portraits posed as the driver begins.
     """
-    repeated = np.broadcast_to(cases.references[:, None], cases.true.shape)
-    scores = {name: scores_against(video, cases.true) for name, video in (*rendered._asdict().items(), ("repeated", repeated))}
+    still = lambda images: np.broadcast_to(images[:, None], cases.true.shape)
+    repeated = {"repeated": still(cases.references), "posed_repeated": still(cases.true[:, 0])}
+    scores = {name: scores_against(video, cases.true) for name, video in (rendered._asdict() | repeated).items()}
     return {
         **scores,
         "clips": len(cases.true),
         "frames": cases.true.shape[1],
         "gain_db": scores["cross"]["psnr"] - scores["repeated"]["psnr"],
         "loss_db": scores["same"]["psnr"] - scores["cross"]["psnr"],
+        "posed_gain_db": scores["posed"]["psnr"] - scores["posed_repeated"]["psnr"],
+        "relative_gain_db": scores["relative"]["psnr"] - scores["posed_repeated"]["psnr"],
         "identity": {
             "people": len(probe.people),
             "true_frames": probe.share(cases.true, cases.targets),

@@ -2,6 +2,11 @@
 
 A video is read twice: once for where the face is, of which one box a detection is kept, and once for the pictures, of which
 one batch is held at a time.
+
+Motion of another person may be taken as changes from its first frame, since latents keep something of how a person holds the
+head and of how a face was framed (relative motion; Siarohin et al., arXiv 2003.00196, section 3.2):
+
+    (1) m'_t = m_ref + m_t - m_0
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ import contextlib
 import io
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -93,6 +98,14 @@ def driving_motion(driving: Driving, encode: Encoder, side: int) -> Iterator[Lat
     with contextlib.closing(driving_pictures(driving, side)) as pictures:
         while batch := list(itertools.islice(pictures, BATCH)):
             yield encode(np.stack(batch))
+
+
+def relative_motion(pieces: Iterable[Latents], reference: Float[np.ndarray, "d"]) -> Iterator[Latents]:
+    """Equation 1, over the pieces of a clip: it begins at the portrait's own motion."""
+    offset = None
+    for piece in pieces:
+        offset = reference - piece[0] if offset is None else offset
+        yield piece + offset
 
 
 class SavedMotion(NamedTuple):

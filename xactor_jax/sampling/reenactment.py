@@ -18,7 +18,15 @@ from jaxtyping import Float
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import cut_sound, has_audio, read_audio
 from xactor_jax.sampling import pipeline, provenance
-from xactor_jax.sampling.driving import BATCH, Driving, driving_motion, find_driving, motion_pieces, read_motion
+from xactor_jax.sampling.driving import (
+    BATCH,
+    Driving,
+    driving_motion,
+    find_driving,
+    motion_pieces,
+    read_motion,
+    relative_motion,
+)
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import Latents, Progress, Stopwatch, origin_of, removed_on_error, write_motion, write_video
 from xactor_jax.sampling.pictures import frame_encoder
@@ -90,7 +98,8 @@ def reenact(models: Models, request: RenderRequest, settings: Settings, progress
     clock.lap("inputs")
     reference_motion = pipeline.motion_of_reference(models, portrait)
     kept: list[Latents] = []
-    motion = pipeline.keeping(drive.motion, kept) if request.save_motion else drive.motion
+    motion = relative_motion(drive.motion, reference_motion) if request.relative else drive.motion
+    motion = pipeline.keeping(motion, kept) if request.save_motion else motion
     frames = pipeline.animate(models, portrait, reference_motion, motion, request.seed, settings)
     with removed_on_error(request.out, request.save_motion):
         write_video(request.out, frames, drive.frames, waveform, models.sides[1], progress, clock)

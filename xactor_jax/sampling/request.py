@@ -55,6 +55,7 @@ class RenderRequest(Wanted):
     motion: str = ""  # .npz, as `save_motion` writes it
     driving: str = ""  # a video of one person
     driving_crop: str = ""  # of its pictures; empty: as `crop`
+    relative: bool = False  # begin at the portrait's own motion and take the changes alone
     audio: str = ""  # the sound; empty: that of the driving video, if any
 
 
