@@ -62,7 +62,7 @@ def measure(arguments: argparse.Namespace, name: str, path: str, folder) -> dict
     decoded = decoder.decode_clips(decode, encode, clips)
     shown = type(decoded)(*(videos[: arguments.rows] for videos in decoded))
     write_image(folder / f"{name}.png", decoder.decoder_sheet(shown))
-    return {**decoder.decoder_scores(decoded), "checkpoint": stage.hash, "side": stage.model.image_size}
+    return {**decoder.decoder_scores(decoded, clips), "checkpoint": stage.hash, "side": stage.model.image_size}
 
 
 def compare_to(arguments: argparse.Namespace) -> dict:
@@ -86,13 +86,14 @@ def compare_to(arguments: argparse.Namespace) -> dict:
 def show(scores: dict) -> None:
     """A row for each checkpoint, and one for the reference repeated."""
     ratios = ("detail", "background", "flicker")
-    head = ("", "PSNR", "gain dB", "SSIM", "L1", "better", *ratios)
+    head = ("", "PSNR", "gain dB", "SSIM", "L1", "better", "at mouth", *ratios)
     shown = lambda value: "–" if value is None else f"{value:.2f}"
     rows = [head]
     for name, s in scores.items():
         m = s["true_motion"]
         of_clips = (f"{m['psnr']:.2f}", f"{s['gain_db']:+.2f}", f"{m['ssim']:.3f}", f"{m['l1']:.4f}", f"{s['better']:.0%}")
-        rows.append((name, *of_clips, *(shown(m[ratio]) for ratio in ratios)))
+        mouth = "–" if s["better_mouth"] is None else f"{s['better_mouth']:.0%}"
+        rows.append((name, *of_clips, mouth, *(shown(m[ratio]) for ratio in ratios)))
         r = s["reference_repeated"]
         rows.append(("  the reference repeated", f"{r['psnr']:.2f}", "", f"{r['ssim']:.3f}", f"{r['l1']:.4f}", ""))
     for row in rows:

@@ -85,7 +85,8 @@ def true_clips(path, split: str, most: int, known: bool = False):
     records = [source[i] for i in spread(len(source), most or len(source))]
     if known and any(len(record["controls"]) == 0 for record in records):
         raise UserError(f"{path} has no true controls: evaluate on puppets or heads, or leave --data out.")
-    named = [{name: r[name] for name in ("person", "clip", "controls", "emotion", "units")} for r in records]
+    names = ("person", "clip", "controls", "emotion", "units", "component_boxes")
+    named = [{name: r[name] for name in names} for r in records]
     return [
         TrueClip(frames=clip_frames(r), waveform=clip_waveform(r["audio"]), **n) for r, n in zip(records, named, strict=True)
     ]

@@ -78,11 +78,30 @@ def test_the_score_of_a_decoder_is_over_the_reference_repeated():
     rng = np.random.default_rng(1)
     true = np.stack([moving(rng), moving(rng)])
     near = np.clip(true.astype(int) + rng.integers(-3, 4, true.shape), 0, 255).astype(np.uint8)
-    assert decoder.decoder_scores(Rendered(true, near, near))["better"] == 1.0
+    assert decoder.decoder_scores(Rendered(true, near, near), people())["better"] == 1.0
     drawn = near.copy()
     drawn[:, 4:] = true[:, :1]  # repeats the reference in half of the frames, which does not beat it
-    scores = decoder.decoder_scores(Rendered(true, drawn, drawn))
-    assert scores["better"] == pytest.approx(3 / 7) and scores["gain_db"] > 0
+    scores = decoder.decoder_scores(Rendered(true, drawn, drawn), people())
+    assert scores["better"] == pytest.approx(3 / 7) and scores["gain_db"] > 0 and scores["better_mouth"] is None
+
+
+def people(**more) -> list[TrueClip]:
+    """Two clips, of which the scores look at the boxes alone."""
+    empty = dict(frames=moving(np.random.default_rng(0)), waveform=np.zeros(0, np.float32), controls=np.zeros((8, 14)))
+    return [TrueClip(person=name, clip="0", **empty, **more) for name in "ab"]
+
+
+def test_mouths_are_scored_inside_their_boxes():
+    """The lower left quarter is drawn well in three frames of seven, all else in none."""
+    rng = np.random.default_rng(3)
+    true = np.stack([moving(rng), moving(rng)])
+    drawn = np.repeat(true[:, :1], 8, axis=1)
+    half = SIZE // 2
+    drawn[:, 5:, half:, :half] = true[:, 5:, half:, :half]
+    drawn[:, :, :half] = 255 - true[:, :, :half]
+    boxes = np.tile(np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 0.5]], np.float32), (8, 1, 1))
+    scores = decoder.decoder_scores(Rendered(true, drawn, drawn), people(component_boxes=boxes))
+    assert scores["better_mouth"] == pytest.approx(3 / 7) and scores["better"] < 0.1
 
 
 def test_a_clip_is_decoded_from_its_first_frame_and_its_own_latents():

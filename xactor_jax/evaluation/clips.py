@@ -22,6 +22,8 @@ class TrueClip:
     controls: Float[np.ndarray, "t controls"]
     emotion: Int[np.ndarray, "t"] | None = None
     units: Float[np.ndarray, "_ units"] | None = None  # no rows where they are not known
+    component_boxes: Float[np.ndarray, "t 2 4"] | None = None
+    """Of the eyes with the brows and of the mouth: (y0, x0, y1, x1), fractions of the picture."""
 
     def cut(self, frames: int, samples_per_frame: int) -> TrueClip:
         """Its first `frames` frames."""
@@ -32,13 +34,16 @@ class TrueClip:
             controls=self.controls[:frames],
             emotion=None if self.emotion is None else self.emotion[:frames],
             units=None if self.units is None else self.units[:frames],
+            component_boxes=None if self.component_boxes is None else self.component_boxes[:frames],
         )
 
     def every(self, step: int) -> TrueClip:
         """Every `step`-th frame, for probes, which take frames one by one; without the sound."""
         emotion = None if self.emotion is None else self.emotion[::step]
         units = None if self.units is None else self.units[::step]
+        boxes = None if self.component_boxes is None else self.component_boxes[::step]
         thinned = dict(frames=self.frames[::step], controls=self.controls[::step], emotion=emotion, units=units)
+        thinned |= dict(component_boxes=boxes)
         return dataclasses.replace(self, waveform=self.waveform[:0], **thinned)
 
 

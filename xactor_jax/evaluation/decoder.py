@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
 from xactor_jax.evaluation.clips import Encoder, TrueClip
 from xactor_jax.evaluation.video import Rendered, video_scores
 from xactor_jax.motion.model import MotionModel
 from xactor_jax.sampling.pictures import to_float
 from xactor_jax.training.task import Variables
+from xactor_jax.video.losses import inside_boxes
 from xactor_jax.video.pictures import to_uint8
 
 Frames = UInt8[np.ndarray, "t h w 3"]
@@ -49,10 +51,22 @@ def decode_clips(decode: Decode, encode: Encoder, clips: Sequence[TrueClip]) -> 
     return Rendered(frames, drawn, drawn)
 
 
-def decoder_scores(decoded: Rendered) -> dict[str, Any]:
-    """Scores of `video_scores`, and `better`: the share of frames, without the first, that beat the reference repeated."""
-    error = lambda video: np.square(video[:, 1:].astype(np.float32) - decoded.true[:, 1:]).mean(axis=(2, 3, 4))
-    return {**video_scores(decoded), "better": float(np.mean(error(decoded.from_true) < error(decoded.repeated)))}
+def decoder_scores(decoded: Rendered, clips: Sequence[TrueClip]) -> dict[str, Any]:
+    """Scores of `video_scores`; `better`: the share of frames, without the first, that beat the reference repeated.
+
+    `better_mouth` is the same inside the box of the mouth, None where a clip has none.
+    """
+    shape = decoded.true.shape[:4]
+    known = all(clip.component_boxes is not None for clip in clips)
+    mouths = known and np.asarray(inside_boxes(jnp.stack([clip.component_boxes[:, 1:] for clip in clips]), *shape[2:]))
+    shares = {"better": _better(decoded, np.ones(shape)), "better_mouth": _better(decoded, mouths) if known else None}
+    return {**video_scores(decoded), **shares}
+
+
+def _better(decoded: Rendered, where: Shaped[np.ndarray, "b t h w"]) -> float:
+    """Share of frames, without the first, whose squared error at pixels `where` is below that of the reference repeated."""
+    error = lambda video: (where * np.square(video.astype(np.float32) - decoded.true).mean(axis=-1))[:, 1:].sum(axis=(2, 3))
+    return float(np.mean(error(decoded.from_true) < error(decoded.repeated)))
 
 
 def decoder_sheet(decoded: Rendered, columns: int = 10) -> UInt8[np.ndarray, "h w 3"]:

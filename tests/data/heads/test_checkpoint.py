@@ -46,7 +46,7 @@ def encode(stage):
 
 def test_the_embedded_decoder_beats_the_reference_repeated(stage, clips, encode):
     decode = frame_decoder(stage.model, stage.variables, batch_size=8)
-    scores = decoder_scores(decode_clips(decode, encode, clips))
+    scores = decoder_scores(decode_clips(decode, encode, clips), clips)
     assert scores["gain_db"] > 2.0 and scores["better"] > 0.8, scores
     assert 0.8 < scores["true_motion"]["background"] < 1.6  # of four clips; 1.2 of 80
 
