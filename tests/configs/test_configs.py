@@ -188,6 +188,7 @@ def test_a_setting_out_of_its_range_is_refused_by_name(stage, key):
     [
         ("video", {"render.window_overlap": 8}, "render.window_overlap=8 is not possible: use a whole number from 0 to 7"),
         ("video", {"render.known_frames": 20}, "render.known_frames=20 is not possible: use a whole number from 0 to 19"),
+        ("video", {"render.spacing": "leading", "render.steps": 1000}, "1000 leading noise levels of 1000 are not possible"),
         ("video", {"network.unet.heads": 5}, "network.unet.channels=64 is not a multiple of network.unet.heads=5"),
         ("video", {"network.unet.attention": (True,)}, "2 levels in network.unet.channels and 1 in attention"),
         ("autoencoder", {"network.groups": 7}, "the autoencoder's channels=64 is not a multiple of its groups=7"),

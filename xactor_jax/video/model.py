@@ -89,13 +89,14 @@ class VideoModel:
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoModel:
         """From configs/video.py."""
-        remat, render = checked_remat(config.get("remat", "none")), RenderSettings.from_config(config.render)
-        render.plan(config.data.window)
+        remat, process = checked_remat(config.get("remat", "none")), GaussianProcess(**config.diffusion.to_dict())
+        render = RenderSettings.from_config(config.render)
+        render.check(config.data.window, process.steps)
         settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
         return cls(
             denoiser=Denoiser(settings, compute_dtype(config.precision), remat),
             autoencoder=AutoencoderModel.from_network(config.autoencoder, config.precision, remat),
-            process=GaussianProcess(**config.diffusion.to_dict()),
+            process=process,
             window=config.data.window,
             predict_residual=config.predict_residual,
             render_settings=render,

@@ -85,6 +85,12 @@ class RenderSettings:
             window=window, overlap=self.window_overlap, windows=self.windows_per_segment, known=self.known_frames
         )
 
+    def check(self, window: int, levels: int) -> None:
+        """Raises `UserError` where a denoiser of `window` frames or a process of so many levels cannot render so."""
+        self.plan(window)
+        if self.spacing == "leading":
+            leading_steps(self.steps, levels)
+
     def times(self, levels: int = 1000) -> Float[Array, "steps_and_one"]:
         """Noise levels falling to 0: from `first_time` evenly, or by equation 3 with N = `levels`."""
         if self.spacing == "leading":
