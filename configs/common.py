@@ -18,7 +18,7 @@ def get_common(stage: str) -> ConfigDict:
     c.steps = 1000  # optimiser steps
     c.batch_size = 32  # examples per optimiser step, over all processes and devices
     c.grad_accumulation = 1  # microbatches that one optimiser step is split into; divides batch_size
-    c.precision = "float32"  # of activations: float32 or bfloat16; parameters, norms and softmax stay float32
+    c.precision = "float32"  # of activations: float32, bfloat16 or bf16; parameters, norms and softmax stay float32
     c.remat = "none"  # what a block's backward pass computes again to save memory: none, dots (all but products), full (all)
     c.ema_decay = 0.999  # of the exponential moving average of parameters, ramped as min(decay, (1+step)/(10+step))
 

@@ -55,7 +55,7 @@ def get_config(preset: str = "default") -> ConfigDict:
 
     c.loss = ConfigDict()
     c.loss.time_shift = 3.0  # 1: noise levels uniform; above 1, more of the high ones, where it is motion that decides
-    c.loss.weighting = "none"  # of noise levels: min_snr or none
+    c.loss.weighting = "none"  # of noise levels: none, min_snr or sigmoid
     c.loss.gamma = 5.0  # signal-to-noise ratio at which min_snr clips
     c.loss.weight_floor = 0.0  # smallest weight of any noise level
     c.loss.box_weight = 2.0  # extra weight of cells inside the eyes' and the mouth's boxes

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from scipy.signal import lfilter
 
 from xactor_jax.audio.log_mel import LogMelSettings, hertz_of_mel, mel_of_hertz
+from xactor_jax.settings import SHARE, check_fields, real, setting, whole
 from xactor_jax.timing import SAMPLE_RATE
 
 Levels = Float[np.ndarray, "columns mels"]
@@ -31,15 +32,18 @@ NOISE_DEVIATION = 0.5  # of the natural logarithm of noise in one band and colum
 class SoundAugmentation:
     """How strongly a clip's sound is changed; all of it uniform within the bounds."""
 
-    probability: float = 0.0  # of each of the four changes; 0: the sound stays as it is
-    tract: float = 0.15  # ± factor of the frequency axis
-    gain: float = 0.6  # ± of the logarithm of power; 1 is 10 dB
-    equaliser: float = 0.6  # ± the same at each of `equaliser_points` bands, linear between them
-    equaliser_points: int = 5
-    reverberation: float = 0.6  # longest time in which a room's power falls by 60 dB, seconds
-    reverberation_share: float = 0.6  # most of the power that comes from the room
-    noise_lowest: float = 0.0  # signal over noise at the most noise, dB
-    noise_highest: float = 40.0  # … at the least
+    probability: float = setting(0.0, SHARE)  # of each of the four changes; 0: the sound stays as it is
+    tract: float = setting(0.15, real(0.0, 1.0, below=True))  # ± factor of the frequency axis
+    gain: float = setting(0.6, real())  # ± of the logarithm of power; 1 is 10 dB
+    equaliser: float = setting(0.6, real())  # ± the same at each of `equaliser_points` bands, linear between them
+    equaliser_points: int = setting(5, whole(2))
+    reverberation: float = setting(0.6, real())  # longest time in which a room's power falls by 60 dB, seconds
+    reverberation_share: float = setting(0.6, SHARE)  # most of the power that comes from the room
+    noise_lowest: float = setting(0.0, real(-200.0, 200.0))  # signal over noise at the most noise, dB
+    noise_highest: float = setting(40.0, real(-200.0, 200.0))  # … at the least
+
+    def __post_init__(self) -> None:
+        check_fields(self, "data.sound_augmentation")
 
 
 def augment_sound(

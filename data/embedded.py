@@ -10,8 +10,10 @@ from ml_collections import ConfigDict
 
 from data.encode import encode_dataset
 from data.encoded import encoded_metadata
+from data.fit import check_side
 from data.performers.bodies import load_body
 from data.performers.build import build
+from data.settings import AudioSettings
 from data.storage import is_prepared
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
@@ -76,6 +78,13 @@ def audio_suffix(config: ConfigDict) -> str:
     return "" if config.data.audio.kind == "log_mel" else f"-{audio_hash(load_audio_features(config.data.audio).to_dict())}"
 
 
+def asked_of_audio(config: ConfigDict) -> dict[str, object]:
+    """Settings of audio features that differ from the default, which stands for whatever there is; folders aside."""
+    default, asked = AudioSettings(), config.data.audio
+    names = ("kind", "layers", "combine", "weights", "piece", "context")
+    return {n: tuples(asked[n]) for n in names if n in asked and tuples(asked[n]) != getattr(default, n)}
+
+
 def fill_in_audio(config: ConfigDict) -> None:
     """What the encoded records say of their audio features replaces what the config asks for.
 
@@ -83,10 +92,12 @@ def fill_in_audio(config: ConfigDict) -> None:
         UserError: the config asks for another kind, or the network takes another number of features.
     """
     recorded = {"kind": "log_mel", **encoded_metadata(config.data.encoded_path).get("audio", {})}
-    asked = config.data.audio.kind
-    if asked not in ("log_mel", recorded["kind"]):
-        again = f"encode them with launch/encode.py --audio {asked}"
-        raise UserError(f"{config.data.encoded_path} has {recorded['kind']} features, not {asked}: {again}.")
+    for name, asked in asked_of_audio(config).items():
+        if name in recorded and tuples(recorded[name]) != asked:
+            raise UserError(
+                f"{config.data.encoded_path} has audio features of {name} {recorded[name]}, not {asked}: give "
+                f"--config.data.audio.{name}={recorded[name]}, or encode the clips again with launch/encode.py --audio."
+            )
     size, given = config.network.get("audio_dim"), recorded.get("num_features")
     if config.stage == "actor" and size and given and size != given:
         raise UserError(f"the records have {given} audio features a frame, not {size}: add --config.network.audio_dim={given}.")
@@ -116,12 +127,17 @@ def fill_in_motion(config: ConfigDict) -> None:
     with config.unlocked():
         config.motion = peek(config.pretrained.motion, "motion")[0]
         config.motion.remat = config.remat
-    if config.train_motion:
-        config.init_from = ",".join(filter(None, (f"motion_encoder={config.pretrained.motion}", config.init_from)))
+    encoder = f"motion_encoder={config.pretrained.motion}"
+    if config.train_motion and encoder not in config.init_from.split(","):
+        config.init_from = ",".join(filter(None, (encoder, config.init_from)))
 
 
-def ensure_data(config: ConfigDict) -> ConfigDict:
-    """Fills in the paths that a config leaves to the project, building what they name where it is missing; returns it."""
+def fill_in_networks(config: ConfigDict) -> None:
+    """Fills in the checkpoints that a config leaves to the project, and the settings that they bring. Makes nothing.
+
+    Raises:
+        UserError: a folder holds no such checkpoint.
+    """
     if config.stage == "video":
         fill_in_frozen(config)
     for stage in ("motion", "autoencoder"):
@@ -129,9 +145,37 @@ def ensure_data(config: ConfigDict) -> ConfigDict:
             config.pretrained[stage] = str(embedded_checkpoint(stage))
     if config.stage == "video" and (config.train_motion or config.network.draft):
         fill_in_motion(config)
+
+
+def check_motion(config: ConfigDict) -> None:
+    """Raises `UserError` where records of one's own were encoded with another motion stage than the config names or needs."""
+    path, recorded = config.pretrained.motion, encoded_metadata(config.data.encoded_path)
+    named = path != str(embedded_checkpoint("motion"))
+    drafts = config.stage == "video" and config.network.draft
+    if not (named or drafts) or (own := motion_hash(load_variables(path, "motion")[1])) == recorded["motion_hash"]:
+        return
+    maker = recorded.get("motion_checkpoint", "another")
+    raise UserError(
+        f"{config.data.encoded_path} was encoded with the motion stage {recorded['motion_hash']} ({maker}), not with {own} "
+        f"({path}): name the one that it was encoded with by --config.pretrained.motion, or encode the clips again with "
+        "launch/encode.py --motion."
+    )
+
+
+def ensure_data(config: ConfigDict) -> ConfigDict:
+    """Fills in the paths that a config leaves to the project, building what they name where it is missing; returns it.
+
+    Raises:
+        UserError: the data that is there was made for something else than the config asks for.
+    """
+    fill_in_networks(config)
     if config.data.encoded_path and config.stage == "video" and not config.data.path:
         raise UserError("data.encoded_path is set without data.path: the video stage needs the clips that were encoded, too")
+    if not config.data.path and config.stage in NEEDS_CLIPS:
+        check_side(config, config.data.image_size, "the embedded data")
     if config.stage in NEEDS_ENCODED:
+        if config.data.encoded_path:
+            check_motion(config)
         config.data.encoded_path = str(ensure_encoded(config))
         config.pretrained.motion_hash = encoded_metadata(config.data.encoded_path)["motion_hash"]
         fill_in_audio(config)

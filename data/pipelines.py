@@ -21,11 +21,17 @@ from ml_collections import ConfigDict
 
 from data.augment import DrivingAugmentation, augment_driving
 from data.augment_sound import SoundAugmentation, augment_sound
+from data.encoded import COMMAND as ENCODE
 from data.encoded import open_encoded
+from data.fit import check_fit
+from data.records import COMMAND as PREPARE
 from data.records import decode_frame, open_clips
+from data.settings import REFERENCES
 from data.staging import Staging
+from data.storage import splits_of
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS, EMOTIONS, UNITS, UNKNOWN_EMOTION
+from xactor_jax.settings import check_value, choice
 
 Record = Mapping[str, Any]
 Examples = dict[str, np.ndarray]
@@ -177,12 +183,12 @@ class FrameWindows:
         }
 
 
-def check_labels(encoded: Record, known: int) -> None:
+def check_labels(record: Record, known: int) -> None:
     """Raises `UserError` where a clip has an emotion that the network has no place for."""
-    label = int(np.max(encoded["emotion"], initial=UNKNOWN_EMOTION))
+    label = int(np.max(record["emotion"], initial=UNKNOWN_EMOTION))
     if label >= known:
         raise UserError(
-            f"clip {encoded['clip']} has the emotion {EMOTIONS[label]}, which a network of {known} emotions does not know: "
+            f"clip {record['clip']} has the emotion {EMOTIONS[label]}, which a network of {known} emotions does not know: "
             f"give --config.network.emotions={len(EMOTIONS)}."
         )
 
@@ -223,12 +229,11 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
     if config.stage == "autoencoder":
         return clips(), Frames(d.examples_per_clip)
     if config.stage == "actor":
-        encoded = latents()
-        others = {"other_clip": OtherClips(encoded), "same_clip": None}
-        if d.reference not in others:
-            raise UserError(f"there is no data.reference {d.reference!r}: choose one of {', '.join(others)}")
+        source = latents()
+        check_value("data.reference", d.reference, choice(REFERENCES))
+        others = OtherClips(source) if d.reference == "other_clip" else None
         sound = _sound_augmentation(config) if split == "train" else None
-        return encoded, LatentWindows(d.examples_per_clip, d.window, others[d.reference], config.network.emotions, sound)
+        return source, LatentWindows(d.examples_per_clip, d.window, others, config.network.emotions, sound)
     if config.stage == "video":
         paired = PairedSource(clips(), latents())
         apart = {"spatial": 1.0, "temporal": 0.0}.get(config.get("phase"), d.apart)
@@ -244,6 +249,27 @@ def _sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
     if settings.probability and config.data.audio.kind != "log_mel":
         raise UserError("data.sound_augmentation is of log_mel features: give --config.data.sound_augmentation.probability=0.")
     return settings if settings.probability else None
+
+
+def has_split(config: ConfigDict, split: str) -> bool:
+    """Whether all that a stage reads has records of a split. Raises `UserError` where the data set is missing."""
+    clips, latents = (config.data.path, PREPARE), (config.data.encoded_path, ENCODE)
+    needed = {"actor": [latents], "video": [clips, latents]}.get(config.stage, [clips])
+    return all(split in splits_of(path, command) for path, command in needed)
+
+
+def stage_iterator(
+    config: ConfigDict, split: str, process_index: int = 0, process_count: int = 1
+) -> grain.DatasetIterator | None:
+    """`training_iterator` of records that fit the config; None where there is no validation split, which may be lacking.
+
+    Raises:
+      UserError: as `training_iterator` and `check_fit`.
+    """
+    if split == "validation" and not has_split(config, split):
+        return None
+    check_fit(config, _stage_source(config, split)[0])
+    return training_iterator(config, split, process_index, process_count)
 
 
 def _merge_examples(batch: Examples) -> Examples:

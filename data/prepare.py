@@ -29,6 +29,7 @@ from xactor_jax.emotion import parse_emotion
 from xactor_jax.errors import UserError
 from xactor_jax.media import faces
 from xactor_jax.paths import is_remote
+from xactor_jax.settings import check_value, real, whole
 from xactor_jax.timing import FRAME_RATE
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".3gp", ".ogv")
@@ -62,12 +63,15 @@ class PrepareSettings:
         video = self.video
         if video.size < 16 or video.size % 2:
             raise UserError(f"--size {video.size} is not possible: give an even number from 16 on.")
-        if not 0 < video.min_seconds <= video.max_seconds:
-            raise UserError("--min_seconds must be above 0 and not above --max_seconds: correct them.")
-        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+        check_value("--max_seconds", video.max_seconds, real(0.0, 86_400.0, above=True))
+        check_value("--min_seconds", video.min_seconds, real(0.0, video.max_seconds, above=True))
+        check_value("--detections", video.detections, real(0.0, 1_000.0, above=True))
+        for name in ("validation", "test"):
+            check_value(f"--{name}", getattr(self, name), real(0.0, 1.0, below=True))
+        if self.validation + self.test >= 1:
             raise UserError("--validation and --test are shares of the persons and must leave some to train on.")
-        if self.processes < 0 or self.timeout <= 0 or video.detections <= 0:
-            raise UserError("--processes, --timeout and --detections must be positive: correct them.")
+        check_value("--processes", self.processes, whole(0, 1_000))
+        check_value("--timeout", self.timeout, real(0.0, 1e7, above=True))
         faces.make_detector(video.detector)
 
 

@@ -166,6 +166,11 @@ def read_index(path: epath.PathLike, command: str) -> dict[str, Any]:
     return json.loads((epath.Path(path) / INDEX).read_text())
 
 
+def splits_of(path: epath.PathLike, command: str) -> list[str]:
+    """Names of the splits of a record folder; `UserError` naming `command` where there is none."""
+    return sorted(read_index(path, command)["splits"])
+
+
 class RecordSource:
     """Random access to one split, sorted by (person, clip): `len(source)`, `source[i]` → dict. A Grain data source.
 

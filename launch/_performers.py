@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import SEED, real, whole
 
 
 def parser(about: str) -> argparse.ArgumentParser:
@@ -64,9 +66,8 @@ def check_usage(args: argparse.Namespace) -> None:
     targets = {args.sheet: ".png", args.contact_sheet: ".png", args.clip: ".mp4"}
     if not (args.out or any(targets)):
         raise UserError("nothing to make: give --out DIR for a data set, --sheet FILE.png or --clip FILE.mp4.")
-    for name, least in {"person": 0, "persons": 1, "size": 16, "seconds": 0.04, "seed": 0}.items():
-        if getattr(args, name) < least:
-            raise UserError(f"--{name} {getattr(args, name):g} is too small: take at least {least:g}.")
+    counts = {"person": whole(0), "persons": whole(1), "clips_per_person": whole(1), "processes": whole(1, 10_000)}
+    check_numbers(args, {**counts, "size": whole(16, 8_192), "seed": whole(0, SEED), "seconds": real(0.04, 36_000.0)})
     if args.clip and args.size % 2:
         raise UserError(f"--size {args.size} is odd, which video does not allow: take {args.size + 1}.")
     if args.voice:

@@ -14,6 +14,7 @@ from absl import app, flags
 from launch._flags import CONFIG, parse
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel import processes
+from xactor_jax.settings import check_value, whole
 
 STEPS = flags.DEFINE_integer("steps", 20, "steps that are timed, for each row")
 BATCHES = flags.DEFINE_enum("batches", "both", ["both", "synthetic", "data"], "what the steps are fed with")
@@ -33,10 +34,9 @@ def run(arguments: list[str]) -> None:
     """Measures what the flags say."""
     if len(arguments) > 1:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
-    if STEPS.value < 1:
-        raise UserError(f"--steps={STEPS.value} is too few: take at least 1.")
+    check_value("--steps", STEPS.value, whole(1))
     processes.initialize()
-    from data.embedded import ensure_data
+    from data.embedded import ensure_data, fill_in_networks
     from launch import _table
     from launch.stages import build
     from xactor_jax.training.benchmark import Bench
@@ -44,9 +44,10 @@ def run(arguments: list[str]) -> None:
     config = CONFIG.value
     for name in ("autoencoder", "perceptual"):
         config.pretrained[name] = config.pretrained[name] or "random"
+    fill_in_networks(config)
+    task, make_iterator = build(config)
     if BATCHES.value != "synthetic":
         ensure_data(config)
-    task, make_iterator = build(config)
     bench, told = Bench(config, task), {}
     if BATCHES.value != "data":
         told["synthetic"] = bench.synthetic(STEPS.value)

@@ -17,7 +17,9 @@ from collections.abc import Callable
 import _root  # noqa: F401  (puts the project on the path)
 
 from launch import _table
-from xactor_jax.errors import UserError, exit_on_user_error
+from launch._numbers import check_numbers
+from xactor_jax.errors import exit_on_user_error
+from xactor_jax.settings import real, whole
 
 
 def parser() -> argparse.ArgumentParser:
@@ -94,8 +96,7 @@ def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parser().parse_args()
     with exit_on_user_error():
-        if arguments.batch < 1 or arguments.seconds <= 0:
-            raise UserError("--batch and --seconds must be above 0.")
+        check_numbers(arguments, {"batch": whole(1), "seconds": real(0.0, 36_000.0, above=True)})
         rows = [row for preset in arguments.presets.split(",") for row in rows_of(preset, arguments)]
         best = machine()
         _table.show(rows)

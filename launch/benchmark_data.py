@@ -22,7 +22,9 @@ from typing import Any
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import real
 
 STAGES = ("motion", "autoencoder", "actor", "video")
 PARTS = {
@@ -132,8 +134,7 @@ def main() -> None:
             raise UserError(f"there is no stage {unknown[0]!r}: use {', '.join(STAGES)}.")
         if not all(size.isdecimal() and int(size) >= 16 for size in arguments.sizes.split(",")):
             raise UserError(f"--sizes {arguments.sizes} must be whole numbers of at least 16, with commas.")
-        if min(arguments.seconds, arguments.clip_seconds) <= 0:
-            raise UserError("--seconds and --clip_seconds must be above 0.")
+        check_numbers(arguments, dict.fromkeys(("seconds", "clip_seconds"), real(0.0, 36_000.0, above=True)))
         import cv2
 
         from launch import _table

@@ -18,7 +18,10 @@ from data.heads.painter import Painter
 from data.heads.scene import Scene, make_scene
 from data.heads.shape import Shape, express, make_shape
 from launch._cpu import cpu_seconds
+from launch._numbers import check_numbers
+from xactor_jax.errors import exit_on_user_error
 from xactor_jax.labels import CONTROLS, UNITS
+from xactor_jax.settings import whole
 from xactor_jax.threads import use_one_thread
 
 
@@ -56,6 +59,8 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
+    with exit_on_user_error():
+        check_numbers(args, {"size": whole(16, 8_192), "frames": whole(1), "people": whole(1), "repeats": whole(1)})
     use_one_thread()
 
     rows = [_drawing(number, args.size, args.frames, args.repeats) for number in range(args.people)]

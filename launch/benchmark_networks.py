@@ -27,7 +27,9 @@ from typing import Any
 import _root  # noqa: F401  (puts the project on the path)
 
 from launch import _table
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import whole
 
 OURS = ("encoder", "reference", "denoiser", "denoiser+bank")
 THEIRS = "diffusers"
@@ -44,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--torch", action="store_true", help="PyTorch's as well, where it is installed")
     add("--side", type=int, default=64, help="rows and columns of the latent")
     add("--frames", type=int, default=1)
-    add("--precision", default="float32", choices=("float32", "bfloat16"), help="of activations")
+    add("--precision", default="float32", choices=("float32", "bfloat16", "bf16"), help="of activations")
     add("--repeats", type=int, default=1, help="calls that are measured, after one that is not")
     add("--json", default="", metavar="FILE", help="write the numbers there as well")
     add("--inside", default="", help=argparse.SUPPRESS)  # the network that this process measures
@@ -103,7 +105,7 @@ def unet(name: str, arguments: argparse.Namespace) -> Network:
 
     config = get_config(arguments.preset)
     settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
-    dtype = jnp.bfloat16 if arguments.precision == "bfloat16" else None
+    dtype = None if arguments.precision == "float32" else jnp.bfloat16
     reference = UNet(settings.unet.for_reference(not settings.full_reference), dtype)
     module = reference if name == "reference" else UNet(settings.unet, dtype)
     frames = 1 if name == "reference" else arguments.frames
@@ -128,7 +130,7 @@ def theirs(arguments: argparse.Namespace) -> dict[str, Any]:
     except ImportError as error:
         raise UserError(f"{error.name} is not installed: `make parity` makes an environment that has it.") from None
     model = diffusers.UNet2DConditionModel(sample_size=arguments.side, cross_attention_dim=768).eval()
-    dtype = torch.bfloat16 if arguments.precision == "bfloat16" else torch.float32
+    dtype = torch.float32 if arguments.precision == "float32" else torch.bfloat16
     model = model.to(dtype)
     x = torch.ones(arguments.frames, 4, arguments.side, arguments.side, dtype=dtype)
     shown = torch.ones(arguments.frames, 1, 768, dtype=dtype)
@@ -168,8 +170,7 @@ def main() -> None:
     with exit_on_user_error():
         if unknown := [name for name in names if name not in (*OURS, THEIRS)]:
             raise UserError(f"there is no network {unknown[0]!r}: use {', '.join((*OURS, THEIRS))}.")
-        if min(arguments.repeats, arguments.frames, arguments.side) < 1:
-            raise UserError("--repeats, --frames and --side must be at least 1.")
+        check_numbers(arguments, dict.fromkeys(("repeats", "frames", "side"), whole(1)))
         if name := arguments.inside:
             print(json.dumps(theirs(arguments) if name == THEIRS else ours(name, arguments)))
             return

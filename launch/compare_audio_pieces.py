@@ -12,7 +12,10 @@ import argparse
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import exit_on_user_error
+from xactor_jax.settings import SEED
+from xactor_jax.settings import whole as whole_number
 
 
 def parse() -> argparse.Namespace:
@@ -61,6 +64,7 @@ def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parse()
     with exit_on_user_error():
+        check_numbers(arguments, {"seed": whole_number(0, SEED)})
         import dataclasses
 
         import numpy as np

@@ -14,7 +14,9 @@ import sys
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import whole
 
 EMBEDDED = "embedded="
 
@@ -104,9 +106,8 @@ def main() -> None:
     """Runs the command line."""
     arguments = parser().parse_args()
     with exit_on_user_error():
-        for name, least in {"clips": 0, "frames": 2, "step": 1, "rows": 1}.items():
-            if getattr(arguments, name) < least:
-                raise UserError(f"--{name} {getattr(arguments, name)} is too small: take at least {least}.")
+        least = {"clips": 0, "frames": 2, "step": 1, "rows": 1}
+        check_numbers(arguments, {name: whole(low) for name, low in least.items()})
         show(compare_to(arguments)["scores"])
 
 

@@ -18,7 +18,9 @@ import sys
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import SEED, whole
 
 EMBEDDED = "embedded="
 
@@ -48,9 +50,8 @@ def parser() -> argparse.ArgumentParser:
 
 def check_usage(arguments: argparse.Namespace) -> None:
     """Sizes that make sense."""
-    for name, least in dict(persons=3, clips_per_person=1, clips=1, frames=2).items():
-        if getattr(arguments, name) < least:
-            raise UserError(f"--{name} {getattr(arguments, name)} is too small: take at least {least}.")
+    least = dict(persons=3, clips_per_person=1, clips=1, frames=2)
+    check_numbers(arguments, {**{name: whole(low) for name, low in least.items()}, "seed": whole(0, SEED)})
 
 
 def load(arguments: argparse.Namespace):

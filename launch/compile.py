@@ -90,12 +90,11 @@ def run(arguments: list[str]) -> None:
         raise UserError("--effort must lie in [-1, 1].")
     devices = the_devices()
     from launch import _compile_report as report
-    from launch.stages import TASKS
+    from launch.stages import TASKS, check
     from xactor_jax.parallel.chips import chip_of
 
     config, chip = CONFIG.value, chip_of(devices[0].device_kind)
-    if config.stage not in TASKS:
-        raise UserError(f"there is no stage {config.stage!r}: choose one of {', '.join(TASKS)}")
+    check(config)
     task = TASKS[config.stage].from_config(config)
     reports = steps(config, task, devices, chip)
     sampled = sampling(config, task, devices[0]) if SAMPLER.value else None

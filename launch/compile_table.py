@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 
 import _root
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import real
 
 PODS = {"v5e-256": "v5e:16x16", "v5p-128": "v5p:4x4x4", "v6e-256": "v6e:16x16", "v4-256": "v4:4x4x8"}
 """Name of a pod, which counts chips of v5e and v6e and cores, two to a chip, of v4 and v5p → its topology."""
@@ -100,6 +102,7 @@ def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parser().parse_args()
     with exit_on_user_error():
+        check_numbers(arguments, {"effort": real(-1.0, 1.0)})
         names, pods = chosen(arguments.only, STAGES, "stage"), chosen(arguments.pods, PODS, "pod")
         file = pathlib.Path(arguments.json) if arguments.json else None
         known = json.loads(file.read_text()) if file and file.exists() else {}

@@ -17,6 +17,7 @@ from pathlib import Path
 import _root  # noqa: F401  (puts the project on the path)
 
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import check_value, real
 
 SEED, PERSON, CLIP = 250_802_944, 3, 0  # a seed that no data set is made with
 PHOTOGRAPHED, PLACE = 0, 1  # the person in the photograph, and the clip whose light and lens it has
@@ -58,8 +59,7 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
 
     if emotion not in FELT:
         raise UserError(f"heads do not feel {emotion!r}: choose one of {', '.join(FELT)}.")
-    if seconds < 1:
-        raise UserError(f"{seconds} seconds of speech are too few: take at least 1.")
+    check_value("--seconds", seconds, real(1.0, 3_600.0))
     frames = round(seconds * FRAME_RATE)
     made = make_demonstration(body, SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, FELT.index(emotion))
     write_image(folder / "portrait.png", made.portrait)

@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import SEED, real, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,10 +67,8 @@ def parser() -> argparse.ArgumentParser:
 
 def check_usage(arguments: argparse.Namespace) -> None:
     """Sizes that make sense."""
-    least = dict(minutes=1 / 60, people=1, segment_seconds=0.5, probe_people=10, seed=0)
-    for name, minimum in least.items():
-        if (value := getattr(arguments, name)) < minimum:
-            raise UserError(f"--{name} {value:g} is too small: take at least {minimum:.3g}.")
+    counts = {"people": whole(1), "probe_people": whole(10), "seed": whole(0, SEED)}
+    check_numbers(arguments, {**counts, "minutes": real(0.02, 100_000.0), "segment_seconds": real(0.5, 3_600.0)})
 
 
 def make_folder(path: str) -> Path:

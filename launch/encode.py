@@ -10,7 +10,9 @@ import argparse
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import whole
 
 
 def parse() -> argparse.Namespace:
@@ -53,6 +55,7 @@ def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parse()
     with exit_on_user_error():
+        check_numbers(arguments, {"batch_size": whole(1)})
         audio = audio_settings(arguments)
         from data.embedded import embedded_checkpoint
         from data.encode import encode_dataset

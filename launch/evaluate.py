@@ -17,7 +17,9 @@ from collections.abc import Callable
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import SEED, whole
 
 STAGES = ("motion", "actor", "video")
 
@@ -51,23 +53,10 @@ def parser() -> argparse.ArgumentParser:
 
 def check_usage(arguments: argparse.Namespace) -> None:
     """Sizes that make sense."""
-    least = dict(
-        persons=3,
-        clips_per_person=1,
-        probe_clips=1,
-        test_clips=0,
-        actor_clips=2,
-        actor_frames=12,
-        actor_seeds=2,
-        segment_frames=12,
-        video_clips=1,
-        video_frames=2,
-    )
-    least |= dict(sheets=0, steps=1, actor_steps=1)
-    for name, minimum in least.items():
-        value = getattr(arguments, name)
-        if value is not None and value < minimum:
-            raise UserError(f"--{name} {value} is too small: take at least {minimum}.")
+    least = dict(persons=3, clips_per_person=1, probe_clips=1, test_clips=0, actor_clips=2, actor_frames=12, actor_seeds=2)
+    least |= dict(segment_frames=12, video_clips=1, video_frames=2, sheets=0)
+    steps = dict.fromkeys(("steps", "actor_steps"), whole(1, 10_000))
+    check_numbers(arguments, {**{name: whole(low) for name, low in least.items()}, **steps, "seed": whole(0, SEED)})
 
 
 def true_clips(path, split: str, most: int, known: bool = False):

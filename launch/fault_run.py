@@ -31,9 +31,11 @@ from functools import partial
 import _root
 import numpy as np
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel.processes import on_loopback
 from xactor_jax.parallel.supervision import RESTART
+from xactor_jax.settings import SEED, whole
 
 MOMENTS = ("start", "step", "save")
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)
@@ -239,6 +241,7 @@ def main() -> None:
     """Ends with status 1 when the runs differ, 2 with one sentence on what a person can put right."""
     arguments, rest = parser().parse_known_args()
     with exit_on_user_error():
+        check_numbers(arguments, {"steps": whole(1), "kills": whole(0), "processes": whole(1, 1_000), "seed": whole(0, SEED)})
         odd = run(arguments, rest)
     print(
         f"{arguments.kills} kills: "

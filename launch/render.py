@@ -14,7 +14,9 @@ import sys
 
 import _root  # noqa: F401  (puts the project on the path)
 
-from xactor_jax.errors import UserError, exit_on_user_error
+from launch._numbers import check_numbers
+from xactor_jax.errors import exit_on_user_error
+from xactor_jax.settings import ranges
 
 STAGES = ("motion", "video")
 RENDER = ("steps", "guidance_scale", "offline")
@@ -51,8 +53,9 @@ def parser() -> argparse.ArgumentParser:
 
 def check_usage(arguments: argparse.Namespace) -> None:
     """Numbers that make sense."""
-    if arguments.steps is not None and arguments.steps < 1:
-        raise UserError(f"--steps {arguments.steps} is too few: take at least 1.")
+    from xactor_jax.video.sampler import RenderSettings
+
+    check_numbers(arguments, {name: ranges(RenderSettings)[name] for name in ("steps", "guidance_scale")})
 
 
 def warn(message: str) -> None:

@@ -17,9 +17,11 @@ import sys
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.labels import EMOTIONS
 from xactor_jax.parallel import processes, supervision
+from xactor_jax.settings import Range, ranges
 
 STAGES = ("motion", "actor", "video")
 
@@ -65,15 +67,23 @@ def given(arguments: argparse.Namespace, **names: str) -> dict[str, object]:
 
 
 def check_usage(arguments: argparse.Namespace) -> None:
-    """Either one sample or a list of them."""
+    """Either one sample or a list of them, and numbers that make sense."""
     single = [name for name in ("image", "audio", "out") if getattr(arguments, name)]
     if arguments.jobs and (single or arguments.save_motion):
         raise UserError("--jobs stands alone: write image, audio, out and save_motion into the list.")
     if not arguments.jobs and len(single) < 3:
         raise UserError("give --image, --audio and --out, or --jobs with a list of them.")
-    for name in ("steps", "actor_steps"):
-        if (value := getattr(arguments, name)) is not None and value < 1:
-            raise UserError(f"--{name} {value} is too few: take at least 1.")
+    check_numbers(arguments, allowed())
+
+
+def allowed() -> dict[str, Range]:
+    """What the options may be that change the checkpoints' settings."""
+    from xactor_jax.actor.settings import RolloutSettings
+    from xactor_jax.video.sampler import RenderSettings
+
+    rollout, render = ranges(RolloutSettings), ranges(RenderSettings)
+    of_rollout = {name: rollout[name] for name in ("audio_guidance", "emotion_guidance", "schedule")}
+    return {**of_rollout, "actor_steps": rollout["steps"], **{name: render[name] for name in ("steps", "guidance_scale")}}
 
 
 def request_defaults(arguments: argparse.Namespace) -> dict[str, object]:

@@ -13,8 +13,10 @@ import argparse
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch._numbers import check_numbers
 from xactor_jax.diffusion.scheduling import HISTORY_LAWS, SCHEDULES, history_levels, shown_levels, window_schedule
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import SHARE, real, whole
 
 MOST_CELLS = 1_000_000
 
@@ -41,15 +43,10 @@ def parser() -> argparse.ArgumentParser:
 def check_usage(arguments: argparse.Namespace) -> None:
     """Raises `UserError` for numbers that make no schedule."""
     least = {"steps": 1, "offset": 1, "together": 0, "chunks": 1, "context": 0, "history_span": 1}
-    for name, minimum in least.items():
-        if getattr(arguments, name) < minimum:
-            raise UserError(f"--{name} {getattr(arguments, name)} is too small: take at least {minimum}.")
+    levels = {"history_level": real(0.0, 1.0, below=True), "history_decay": SHARE}
+    check_numbers(arguments, {**{name: whole(low, 100_000) for name, low in least.items()}, **levels})
     if arguments.schedule == "pyramid" and arguments.offset > arguments.steps:
         raise UserError(f"--offset {arguments.offset} does not fit {arguments.steps} steps: take at most {arguments.steps}.")
-    if not 0.0 <= arguments.history_level < 1.0:
-        raise UserError(f"--history_level {arguments.history_level} is no noise level of history: choose from [0, 1).")
-    if not 0.0 <= arguments.history_decay <= 1.0:
-        raise UserError(f"--history_decay {arguments.history_decay} is no factor: choose from [0, 1].")
     if arguments.steps * arguments.chunks**2 > MOST_CELLS:
         raise UserError(f"{arguments.chunks} chunks of {arguments.steps} steps are more than can be seen: take fewer.")
     if not arguments.out and not arguments.text:

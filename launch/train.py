@@ -32,15 +32,16 @@ def run(arguments: list[str]) -> None:
     """Trains what the flags say."""
     if len(arguments) > 1:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
-    from data.embedded import ensure_data
+    from data.embedded import ensure_data, fill_in_networks
     from launch.stages import build
     from xactor_jax.training.loop import train
 
     processes.initialize(preemption=True)  # after the imports, which take some processes longer than others
     config = CONFIG.value
     workdir = WORKDIR.value or experiment.default_workdir(config_flags.get_config_filename(flags.FLAGS["config"]))
+    fill_in_networks(config)
+    task, make_iterator = build(config)  # which checks all settings, before data is made, for hours it may be
     ensure_data(config)
-    task, make_iterator = build(config)
     state = train(config, task, make_iterator, workdir)
     if int(state.step) < config.steps:
         logging.warning("%s: stopped and saved at step %d; the same command goes on from there", workdir, int(state.step))

@@ -24,8 +24,10 @@ from typing import NamedTuple
 
 import _root  # noqa: F401  (puts the project on the path)
 
+from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel.supervision import RESTART
+from xactor_jax.settings import real
 from xactor_jax.training import experiment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,7 +85,11 @@ def parser() -> argparse.ArgumentParser:
         "--budget_minutes", type=float, metavar="M", help="for everything, making the data set too; default: the presets' steps"
     )
     add("--set", action="append", default=[], metavar="[STEP:]KEY=VALUE", help="a setting of all steps that have it, or of one")
-    add("--precision", choices=("float32", "bfloat16"), help="of activations; default: bfloat16 where there is an accelerator")
+    add(
+        "--precision",
+        choices=("float32", "bfloat16", "bf16"),
+        help="of activations; default: bfloat16 on accelerators",
+    )
     return about
 
 
@@ -233,8 +239,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Everything, in order."""
     steps, out = PLANS[arguments.preset], Path(arguments.out or f"runs/{arguments.preset}").absolute()
     settings = [parse_setting(text, steps) for text in [*data_setting(arguments), *arguments.set]]
-    if arguments.budget_minutes is not None and arguments.budget_minutes <= 0:
-        raise UserError(f"--budget_minutes {arguments.budget_minutes:g} is no time: give more, or leave it out.")
+    check_numbers(arguments, {"budget_minutes": real(0.0, above=True)})
     budget = None if arguments.budget_minutes is None else Budget(arguments.budget_minutes, out)
     out.mkdir(parents=True, exist_ok=True)
     precision = arguments.precision or ("bfloat16" if has_accelerator() else "")

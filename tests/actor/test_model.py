@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import serialization
 
 from configs.actor import get_config
 from tests.actor.toy import AUDIO, CHUNK, CONTEXT, DIM, toy_actor, toy_config
@@ -172,6 +173,40 @@ def test_a_state_of_another_stream_is_refused() -> None:
         streams[0].restore(b"something else")
 
 
+def test_a_damaged_state_is_refused_and_one_of_an_older_version_is_not() -> None:
+    model, variables = toy_actor()
+    audio, reference, emotion = inputs()
+    fresh = lambda: model.open_stream(variables, jax.random.key(5), reference, emotion, SETTINGS["autoregressive"])
+    stream = fresh()
+    list(stream.push(audio[:, :13]))
+    state, rng = stream.to_bytes(), np.random.default_rng(0)
+    for place in [3, *rng.integers(len(state), size=20)]:
+        damaged = bytearray(state)
+        damaged[place] ^= 64
+        with pytest.raises(UserError, match="or damaged"):
+            fresh().restore(bytes(damaged))
+    old = serialization.to_bytes(jax.device_get(stream.state))
+    fresh().restore(old)
+    broken = jax.tree.map(np.array, stream.state)
+    broken.rollout.frames.latents[0, 0, 0] = np.nan
+    with pytest.raises(UserError, match="damaged, for it has numbers that are not finite"):
+        fresh().restore(serialization.to_bytes(broken))
+
+
+def test_a_stream_stops_at_the_first_latent_that_is_not_finite() -> None:
+    model, variables = toy_actor()
+    audio, reference, emotion = inputs()
+    audio = np.array(audio)
+    audio[1, 17] = np.nan
+    stream = model.open_stream(variables, jax.random.key(5), reference, emotion, SETTINGS["autoregressive"])
+    pieces = []
+    with pytest.raises(UserError, match=r"the motion of frame 1\d is not finite: lower the guidance, or use other checkpoints"):
+        for latents in stream.push(audio):
+            pieces.append(latents)
+    given = np.concatenate(pieces, axis=1)
+    np.testing.assert_array_equal(given, rollout(26)[:, : given.shape[1]])
+
+
 def test_seeds_emotions_references_and_audio_all_matter() -> None:
     base = rollout(6)
     assert np.abs(base[0] - base[1]).mean() > 0.1
@@ -266,7 +301,7 @@ def test_misfits_are_refused() -> None:
     with pytest.raises(UserError, match="no audio"):
         model.rollout(variables, jax.random.key(0), audio[:, :0], reference)
     for context in (CONTEXT + CHUNK, CHUNK + 1, -CHUNK):
-        with pytest.raises(UserError, match=r"multiple of 3 up to 6"):
+        with pytest.raises(UserError, match=r"multiple of 3 up to 6|rollout.context=-3 is not possible"):
             rollout(8, settings=RolloutSettings(context=context))
     for wrong in ({"context": 7}, {"width": 18}):
         config = toy_config()

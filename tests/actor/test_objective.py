@@ -137,14 +137,14 @@ def test_weights_know_the_chunks_of_the_clip(key: jax.Array) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"weighting": "snr"}, "'snr' in objective.weighting: choose one of none, min_snr"),
-        ({"noise_levels": (("alike", 1.0),)}, "'alike' in objective.noise_levels"),
+        ({"weighting": "snr"}, "objective.weighting=snr is not possible: use none, min_snr"),
+        ({"noise_levels": (("alike", 1.0),)}, "a name in objective.noise_levels=alike is not possible"),
         ({"noise_levels": ()}, "one of them above 0"),
-        ({"noise_levels": (("shared", -1.0),)}, "weights of 0 or more"),
+        ({"noise_levels": (("shared", -1.0),)}, "objective.noise_levels.shared=-1.0"),
         ({"discrete_steps": -1}, "discrete_steps"),
         ({"velocity": -0.1}, "velocity"),
         ({"gamma": 0.0}, "gamma"),
-        ({"fused_decay": 1.2}, "fused_decay 1.2"),
+        ({"fused_decay": 1.2}, "objective.fused_decay=1.2 is not possible: use a number from 0.0 to 1.0"),
     ],
 )
 def test_what_cannot_be_minimised_is_refused(wrong: dict, message: str) -> None:

@@ -142,11 +142,11 @@ def test_layers_are_added_up(tiny, layers, weights, w):
     [
         (dict(layers="3"), "no audio layers '3'"),
         (dict(layers="first"), "no audio layers 'first'"),
-        (dict(combine="max"), "by 'max'"),
+        (dict(combine="max"), "data.audio.combine=max is not possible: use concat or sum"),
         (dict(weights=(1.0,)), "weights of audio layers have no meaning"),
         (dict(combine="sum", weights=(1.0,)), "1 weights are given for 3"),
-        (dict(piece=0.01), "too short"),
-        (dict(context=-1.0), "too short"),
+        (dict(piece=0.01), "data.audio.piece=0.01"),
+        (dict(context=-1.0), "data.audio.context=-1.0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, reason):

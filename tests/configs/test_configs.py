@@ -12,11 +12,12 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data.augment import DrivingAugmentation, augment_driving
-from launch.stages import TASKS
+from launch.stages import SETTINGS, TASKS, build, check
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
-from xactor_jax.training.experiment import load_config, parse_flags
+from xactor_jax.settings import ranges
+from xactor_jax.training.experiment import flatten, load_config, parse_flags
 from xactor_jax.video.reference import mask_bank
 
 PRESETS = ("default", "puppets", "base")
@@ -31,7 +32,7 @@ CASES = [*((s, p) for s in TASKS for p in (*PRESETS, "heads")), *MORE]
 
 
 @cache
-def build(stage: str, preset: str):
+def built(stage: str, preset: str):
     config = load_config(f"configs/{stage}.py:{preset}")
     task = TASKS[stage].from_config(config)
     return config, task, jax.eval_shape(task.init, jax.random.key(0))
@@ -39,15 +40,15 @@ def build(stage: str, preset: str):
 
 @pytest.mark.parametrize("stage", TASKS)
 def test_every_rule_of_the_table_finds_parameters(stage):
-    trees = [build(stage, preset)[2].params for preset in PRESETS]
+    trees = [built(stage, preset)[2].params for preset in PRESETS]
     names = [path_name(path) for tree in trees for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
-    for pattern, _ in build(stage, "base")[1].partition_rules:
+    for pattern, _ in built(stage, "base")[1].partition_rules:
         assert any(re.search(pattern, name) for name in names), f"no parameter matches {pattern}"
 
 
 @pytest.mark.parametrize(("stage", "preset"), CASES)
 def test_every_parameter_can_be_sharded_by_the_table(stage, preset):
-    config, task, variables = build(stage, preset)
+    config, task, variables = built(stage, preset)
     assert config.stage == task.stage == stage
     config.mesh.update(data=-1, fsdp=4, tensor=2)
     mesh = make_mesh(config.mesh)
@@ -61,7 +62,7 @@ def test_every_parameter_can_be_sharded_by_the_table(stage, preset):
 
 @pytest.mark.parametrize(("stage", "preset"), CASES)
 def test_loss_traces_on_the_example_batch(stage, preset):
-    _, task, variables = build(stage, preset)
+    _, task, variables = built(stage, preset)
     output = jax.eval_shape(lambda v, b, k: task.loss(v, b, k, True), variables, task.example_batch(8), jax.random.key(0))
     assert output.loss.shape == ()
     assert jax.tree.structure(output.buffers) == jax.tree.structure(variables.buffers)
@@ -70,7 +71,7 @@ def test_loss_traces_on_the_example_batch(stage, preset):
 
 @pytest.mark.parametrize("stage", TASKS)
 def test_labels_name_an_optimiser_for_every_parameter(stage):
-    _, task, variables = build(stage, "default")
+    _, task, variables = built(stage, "default")
     labels = task.param_labels(variables.params)
     assert jax.tree.structure(labels) == jax.tree.structure(variables.params)
     assert set(jax.tree.leaves(labels)) <= {"default", "discriminator", "frozen"}
@@ -110,3 +111,108 @@ def test_reference_masking_is_on_in_every_preset_and_turned_off_by_one_setting(p
         return mask_bank(key, (entry,), settings.reference_masked)[0].shape[1]
 
     assert seen() == 28 and seen("--config.loss.reference_masked=0") == 40
+
+
+@pytest.mark.parametrize(("stage", "preset"), CASES)
+def test_every_setting_has_a_range_and_every_preset_lies_inside(stage, preset):
+    config = load_config(f"configs/{stage}.py:{preset}")
+    known = {f"{section}.{name}".strip(".") for section, cls in SETTINGS[stage].items() for name in ranges(cls)}
+    settings = {key for key, _ in flatten(config) if not key.startswith("motion.")}  # which a checkpoint brings
+    assert settings - known == {"stage"}
+    check(config)
+
+
+WRONG = {
+    "motion": {
+        "precision": ("float16", "use float32, bfloat16 or bf16"),
+        "remat": ("some", "use none, dots or full"),
+        "seed": (-1, "from 0 to 4294967295"),
+        "log_every": (0, "from 1 on"),
+        "checkpoint.keep": (0, "from 1 on"),
+        "checkpoint.every": (-1, "from 1 on"),
+        "data.examples_per_clip": (0, "from 1 on"),
+        "data.threads": (-1, "from 0 to 1000"),
+        "data.kind": ("dolls", "use puppets or heads"),
+        "data.augmentation.probability": (2.0, "from 0.0 to 1.0"),
+        "network.latent_dim": (0, "from 1 on"),
+        "network.encoder": ("vit", "use convolutional or xnemo"),
+        "network.widths": ((), "at least 1 of these"),
+        "loss.pixel": (float("nan"), "a number from 0.0 on"),
+        "loss.adversarial_kind": ("wgan", "use hinge or non_saturating"),
+        "optimizer.schedule": ("step", "use cosine or constant"),
+        "optimizer.b2": (1.0, "below 1.0"),
+        "mesh.fsdp": (0, "from 1 on, or -1"),
+    },
+    "autoencoder": {
+        "loss.pixels": ("L1", "use l1 or mse"),
+        "loss.perceptual_kind": ("vgg", "use vgg16 or lpips"),
+        "network.latent_channels": (0, "from 1 on"),
+    },
+    "actor": {
+        "data.window": (0, "from 1 on"),
+        "data.reference": ("any", "use other_clip or same_clip"),
+        "network.emotions": (0, "from 1 to 8"),
+        "objective.weighting": ("min-snr", "use none, min_snr, fused_snr or sigmoid"),
+        "objective.drop_audio": (1.5, "from 0.0 to 1.0"),
+        "objective.noise_levels.shared": (-1.0, "from 0.0 on"),
+        "rollout.steps": (10**9, "from 1 to 10000"),
+        "rollout.audio_guidance": (1e30, "from -100.0 to 100.0"),
+        "diffusion.prediction": ("noise", "use v, eps, x0 or flow"),
+    },
+    "video": {
+        "phase": ("first", "use all, spatial, temporal or finish"),
+        "loss.weighting": ("min-snr", "use none, min_snr or sigmoid"),
+        "render.steps": (0, "from 1 to 10000"),
+        "render.guidance_scale": (float("nan"), "from -100.0 to 100.0"),
+        "render.first_time": (0.0, "above 0.0 to 1.0"),
+        "network.unet.blocks": (0, "from 1 on"),
+        "clip.activation": ("relu", "use quick_gelu or gelu"),
+        "finish.adversarial_kind": ("wgan", "use hinge or non_saturating"),
+        "data.apart": (1.2, "from 0.0 to 1.0"),
+    },
+}
+
+
+@pytest.mark.parametrize(("stage", "key"), [(stage, key) for stage, keys in WRONG.items() for key in keys])
+def test_a_setting_out_of_its_range_is_refused_by_name(stage, key):
+    config, (value, said) = load_config(f"configs/{stage}.py"), WRONG[stage][key]
+    with config.ignore_type():
+        config.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError, match=re.escape(f"--config.{key}={value} is not possible: use ")) as error:
+        build(config)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("stage", "changed", "said"),
+    [
+        ("video", {"render.window_overlap": 8}, "render.window_overlap=8 is not possible: use a whole number from 0 to 7"),
+        ("video", {"render.known_frames": 20}, "render.known_frames=20 is not possible: use a whole number from 0 to 19"),
+        ("video", {"render.spacing": "leading", "render.steps": 1000}, "1000 leading noise levels of 1000 are not possible"),
+        ("video", {"network.unet.heads": 5}, "network.unet.channels=64 is not a multiple of network.unet.heads=5"),
+        ("video", {"network.unet.attention": (True,)}, "2 levels in network.unet.channels and 1 in attention"),
+        ("autoencoder", {"network.groups": 7}, "the autoencoder's channels=64 is not a multiple of its groups=7"),
+        ("motion", {"network.widths": (12, 64)}, "network.widths=12 is not a multiple of the groups of normalisation=8"),
+        ("actor", {"rollout.schedule": "pyramid", "rollout.offset": 13}, "a pyramid offset of 13 does not fit 12 steps"),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_refused(stage, changed, said):
+    config = load_config(f"configs/{stage}.py")
+    config.update_from_flattened_dict(changed)
+    with pytest.raises(UserError, match=re.escape(said)):
+        build(config)
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_both_names_of_half_precision_are_one(stage):
+    def task(precision: str):
+        config = load_config(f"configs/{stage}.py")
+        config.precision = precision
+        return TASKS[stage].from_config(config)
+
+    assert task("bf16") == task("bfloat16") != task("float32")
+
+
+def test_the_stage_is_the_file_s():
+    with pytest.raises(UserError, match=r"configs/motion\.py is of the stage motion: leave out --config\.stage"):
+        from_command_line("--config=configs/motion.py", "--config.stage=actor")

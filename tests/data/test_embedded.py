@@ -6,13 +6,15 @@ import pytest
 
 from data import embedded
 from data.embedded import embedded_checkpoint, ensure_data, fill_in_motion
+from data.encoded import encoded_metadata
 from data.performers.build import build
 from tests.audio.released import import_tiny
-from tests.tiny import SIZE, tiny, tiny_config  # noqa: F401
+from tests.tiny import SIZE, tiny, tiny_config, tiny_variables, write_checkpoint  # noqa: F401
 from xactor_jax.audio.features import LogMelFeatures
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
 from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
+from xactor_jax.training.experiment import read_config
 
 
 def actor_config(cache: pathlib.Path, motion: pathlib.Path):
@@ -87,17 +89,64 @@ def test_records_with_other_features_than_asked_for_are_refused(tiny, cache):  #
     encoded = ensure_data(actor_config(cache, tiny["motion"])).data.encoded_path
     config = wav2vec2_config(cache, tiny["motion"], "anywhere")
     config.data.encoded_path = encoded
-    with pytest.raises(UserError, match="has log_mel features, not wav2vec2: encode them with"):
+    said = r"audio features of kind log_mel, not wav2vec2: give --config\.data\.audio\.kind=log_mel, or encode the clips again"
+    with pytest.raises(UserError, match=said):
         ensure_data(config)
 
 
 def test_records_of_older_versions_are_log_mel(tiny, cache, monkeypatch):  # noqa: F811
     encoded = ensure_data(actor_config(cache, tiny["motion"])).data.encoded_path
-    old = {"motion_hash": "0" * 12, "audio": {"features": "log_mel", "num_mels": 80}}
+    known = {name: value for name, value in encoded_metadata(encoded).items() if name != "audio"}
+    old = {**known, "audio": {"features": "log_mel", "num_mels": 80}}
     monkeypatch.setattr("data.embedded.encoded_metadata", lambda path: old)
     config = actor_config(cache, tiny["motion"])
     config.data.encoded_path = encoded
     assert ensure_data(config).data.audio.kind == "log_mel"
+
+
+def test_pieces_of_audio_other_than_encoded_are_refused(tiny, cache, monkeypatch):  # noqa: F811
+    encoded = ensure_data(actor_config(cache, tiny["motion"])).data.encoded_path
+    recorded = {**encoded_metadata(encoded), "audio": {"kind": "wav2vec2", "layers": "8", "weights": []}}
+    monkeypatch.setattr("data.embedded.encoded_metadata", lambda path: recorded)
+    config = actor_config(cache, tiny["motion"])
+    config.data.encoded_path, config.data.audio.kind = encoded, "wav2vec2"
+    assert ensure_data(config).data.audio.layers == "8"  # "all" is what nobody asked for
+    config.data.audio.update(kind="wav2vec2", layers="4")
+    with pytest.raises(UserError, match=r"of layers 8, not 4: give --config\.data\.audio\.layers=8"):
+        ensure_data(config)
+
+
+def test_records_of_another_motion_stage_than_is_named_or_needed_are_refused(tiny, cache, tmp_path):  # noqa: F811
+    encoded = ensure_data(actor_config(cache, tiny["motion"])).data.encoded_path
+    config = tiny_config("motion")
+    other = write_checkpoint(tmp_path / "other", config, tiny_variables(config, seed=1))
+    first, second = (motion_hash(load_variables(folder, "motion")[1]) for folder in (tiny["motion"], other))
+    config = actor_config(cache, other)
+    config.data.encoded_path = encoded
+    said = rf"encoded with the motion stage {first} \({tiny['motion']}\), not with {second} \({other}\): name the one"
+    with pytest.raises(UserError, match=said):
+        ensure_data(config)
+    config.pretrained.motion = ""  # of no matter to an actor of records that there are
+    assert ensure_data(config).pretrained.motion_hash == first
+    video = tiny_config("video")
+    video.data.update(encoded_path=encoded, path=str(cache / "any"))
+    with pytest.raises(UserError, match=rf"encoded with the motion stage {first} .* --config\.pretrained\.motion"):
+        ensure_data(video)  # which draws drafts by the embedded one
+
+
+def test_frames_of_another_side_are_refused_before_they_are_made(tiny, tmp_path):  # noqa: F811
+    config = tiny_config("motion")
+    config.data.update(image_size=SIZE + 16, cache=str(tmp_path))
+    with pytest.raises(UserError, match=r"embedded data have 48 pixels a side, not the 32 of network\.image_size"):
+        ensure_data(config)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("stage", ["motion", "actor", "autoencoder", "video"])
+def test_embedded_checkpoints_have_fingerprints_and_are_what_was_exported(stage, caplog):
+    assert set(read_config(embedded_checkpoint(stage)).fingerprints) == {"variables", "config"}
+    load_variables(embedded_checkpoint(stage), stage)
+    assert "other settings" not in caplog.text
 
 
 def test_encoded_records_without_their_clips_are_refused(tmp_path):
@@ -110,6 +159,7 @@ def test_encoded_records_without_their_clips_are_refused(tmp_path):
 def test_a_motion_encoder_in_training_has_its_own_settings_but_for_memory(tiny):  # noqa: F811
     config = tiny_config("video")
     config.pretrained.motion, config.remat, config.train_motion = str(tiny["motion"]), "full", True
-    fill_in_motion(config)
+    for _ in range(2):  # the second time of no effect
+        fill_in_motion(config)
     assert config.motion.to_dict() == {**tiny_config("motion").to_dict(), "remat": "full"}
     assert config.init_from == f"motion_encoder={tiny['motion']}"

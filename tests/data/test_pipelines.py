@@ -174,7 +174,7 @@ def test_reference_motion_is_of_another_clip_of_the_person_where_there_is_one(co
         clip, reference = (number(x) for x in (batch["motion_latents"][:, 0, 0], batch["reference_motion"][:, 0]))
         np.testing.assert_array_equal(reference, np.where(clip == 4, 4, clip ^ 1))
     config.data.reference = "somewhere"
-    with pytest.raises(UserError, match="other_clip, same_clip"):
+    with pytest.raises(UserError, match="use other_clip or same_clip"):
         take(config, 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import pathlib
 import subprocess
@@ -382,3 +383,22 @@ def test_records_have_the_emotions_of_their_own_seconds(tree: pathlib.Path, tmp_
     np.testing.assert_array_equal(intensity, np.where(label == 1, np.float32(0.25), 1))
     assert set(clips["ben__a_0000"]["emotion"]) == {2} and set(clips["anna__b_0000"]["emotion"]) == {-1}
     assert {row["file"]: row["emotion"] for row in rows if row["status"] == "kept"}["ben/a.mov"] == "sad"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"validation": math.nan},
+        {"test": 1.0},
+        {"timeout": math.nan},
+        {"processes": -1},
+        {"video": VideoSettings(detections=math.inf)},
+        {"video": VideoSettings(max_seconds=math.inf)},
+        {"video": VideoSettings(min_seconds=9.0, max_seconds=8.0)},
+    ],
+)
+def test_numbers_that_make_no_sense_are_named(changed):
+    (name,) = changed
+    name = {"video": "(detections|max_seconds|min_seconds)"}.get(name, name)
+    with pytest.raises(UserError, match=rf"^--{name}=\S+ is not possible: use a (whole )?number"):
+        PrepareSettings(videos=("clips",), out="out", **changed).validate()

@@ -64,7 +64,7 @@ def test_two_checkpoints_side_by_side_on_clips_without_truth(repository, clips, 
     ("options", "message"),
     [
         (["--motion=a="] * 2, "two motion stages are called a"),
-        (["--step=0"], "--step 0 is too small"),
+        (["--step=0"], "--step=0 is not possible"),
         (["--step=50"], "no clip of two frames 50 apart"),
         (["--split=validation"], "no split 'validation'"),
     ],

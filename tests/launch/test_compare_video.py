@@ -64,7 +64,7 @@ def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
         (["--video=a=,steps=few"], "steps must be of type int, not 'few'"),
         (["--video=a=", "--video=a="], "two renderers are called a"),
         (["--video=a=nowhere"], "/nowhere: name a run's or an export's folder"),
-        (["--clips=0"], "--clips 0 is too small"),
+        (["--clips=0"], "--clips=0 is not possible"),
         (["--lpips=nowhere"], "nowhere"),
     ],
 )

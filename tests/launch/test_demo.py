@@ -31,7 +31,9 @@ def test_two_pictures_and_a_voice_of_the_asked_length(demo, tmp_path):
         assert file.getnframes() == 16_000 == len(made.performance.audio)
 
 
-@pytest.mark.parametrize(("seconds", "emotion", "message"), [(0.5, "happy", "too few"), (2.0, "bored", "choose one of")])
+@pytest.mark.parametrize(
+    ("seconds", "emotion", "message"), [(0.5, "happy", "seconds=0.5 is not"), (2.0, "bored", "choose one of")]
+)
 def test_what_nobody_can_perform_is_one_sentence(demo, tmp_path, seconds, emotion, message):
     with pytest.raises(UserError, match=message):
         demo.write_inputs(tmp_path, seconds, emotion)

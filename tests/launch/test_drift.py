@@ -98,7 +98,7 @@ def test_what_is_done_is_not_done_again_and_what_is_new_is(repository, folder, o
         ("--actor=CKPT", "is not NAME=CKPT"),
         ("--actor=b=,steps=many", "steps must be of type int, not 'many'"),
         ("--actor=b=nowhere", "/nowhere: name a run's or an export's folder"),
-        ("--people=0", "--people 0 is too small"),
+        ("--people=0", "--people=0 is not possible"),
         ("--out=/proc/drift", "/proc/drift cannot be made"),
     ],
 )

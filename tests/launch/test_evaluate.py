@@ -59,7 +59,7 @@ def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--actor_frames=3"], "--actor_frames 3 is too small"),
+        (["--actor_frames=3"], "--actor_frames=3 is not possible"),
         (["--data=nowhere"], "nowhere holds no prepared data"),
         (["--motion=nowhere"], "/nowhere: name a run's or an export's folder"),
         (["--out=/proc/report"], "/proc/report cannot be made"),

@@ -39,7 +39,7 @@ def test_puppets_show_their_expressions(repository, tmp_path):
         (["--clip=/nowhere/c.mp4"], "the folder /nowhere does not exist"),
         (["--clip=c.avi"], "does not end in .mp4"),
         (["--sheet=s.png", "--voice=sing"], "choose one of formant, recorded"),
-        (["--sheet=s.png", "--size=8"], "--size 8 is too small: take at least 16"),
+        (["--sheet=s.png", "--size=8"], "--size=8 is not possible: use a whole number from 16"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(repository, options, message):

@@ -49,11 +49,11 @@ def test_the_context_bounds_what_is_seen_and_the_law_is_followed(repository) -> 
     [
         (["--schedule=spiral"], "invalid choice: 'spiral'"),
         (["--history=cubic"], "invalid choice: 'cubic'"),
-        (["--steps=0"], "--steps 0 is too small: take at least 1"),
+        (["--steps=0"], "--steps=0 is not possible: use a whole number from 1"),
         (["--schedule=pyramid", "--steps=3", "--offset=4"], "--offset 4 does not fit 3 steps"),
-        (["--history_level=1.5"], "--history_level 1.5 is no noise level"),
-        (["--history_level=nan"], "--history_level nan is no noise level"),
-        (["--history_decay=-1"], "--history_decay -1.0 is no factor"),
+        (["--history_level=1.5"], "--history_level=1.5 is not possible"),
+        (["--history_level=nan"], "--history_level=nan is not possible"),
+        (["--history_decay=-1"], "--history_decay=-1.0 is not possible"),
         (["--chunks=100000"], "more than can be seen"),
     ],
 )

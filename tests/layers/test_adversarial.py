@@ -26,7 +26,7 @@ def test_non_saturating_is_the_cross_entropy_of_probabilities(rng):
 
 
 def test_an_unknown_kind_is_one_sentence():
-    with pytest.raises(UserError, match="adversarial_kind=wgan is not known: use hinge or non_saturating"):
+    with pytest.raises(UserError, match="adversarial_kind=wgan is not possible: use hinge or non_saturating"):
         adversarial.check_kind("wgan")
 
 

@@ -115,39 +115,49 @@ def test_one_loop_is_no_longer_a_program_with_more_layers(key: jax.Array) -> Non
     assert kept["full"] < kept["dots"] < kept["none"], kept
 
 
-def with_remat(stage: str, remat: str) -> ConfigDict:
-    """The stage's config at tiny sizes, with a network that is rematerialised."""
+def with_remat(stage: str, remat: str, network: str = "") -> ConfigDict:
+    """The stage's config at tiny sizes."""
     c = tiny_config(stage)
-    if stage == "motion":
+    if network == "xnemo":
         c.network.update(encoder="xnemo", encoder_size=128, encoder_widths=(8, 32, 32))
+    if network == "style":
+        c.network.update(decoder="style", patch=2, widths=(16, 16))
+    if network == "warp":
+        c.network.update(patch=2, widths=(16, 16), encoder_widths=(16, 16))
+    if stage == "autoencoder":
+        c.network.update(channels=(16,), patch=2, groups=4, middle=True)
     c.remat = remat
     return c
 
 
 def kept_by(config: ConfigDict, key: jax.Array) -> int:
     """Bytes that the backward pass of a stage's loss needs."""
-    task, variables = TASKS[config.stage].from_config(config), tiny_variables(config)
+    task, variables = TASKS[config.stage].from_config(config), jax.tree.map(jnp.asarray, tiny_variables(config))
     batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), task.example_batch(4))
     loss = lambda params: task.loss(variables._replace(params=params), batch, key, True).loss
     return kept_bytes(loss, variables.params)
 
 
-@pytest.mark.parametrize("trained", ["motion", "actor", "video:all", "video:spatial", "video:temporal"])
-def test_every_phase_of_training_keeps_less(trained: str, key: jax.Array) -> None:
-    stage, _, phase = trained.partition(":")
-    plain, less = with_remat(stage, "none"), with_remat(stage, "full")
-    plain.phase = less.phase = phase
+NETWORKS = ("motion:xnemo", "motion:warp", "motion:style", "autoencoder:")
+PHASES = ("actor:", "video:all", "video:spatial", "video:temporal")
+
+
+@pytest.mark.parametrize("trained", [*NETWORKS, *PHASES])
+def test_every_network_and_every_phase_of_training_keeps_less(trained: str, key: jax.Array) -> None:
+    stage, _, which = trained.partition(":")
+    plain, less = (with_remat(stage, remat, which if trained in NETWORKS else "") for remat in ("none", "full"))
+    plain.phase = less.phase = which
     kept = kept_by(less, key) / kept_by(plain, key)
-    assert kept < 0.8
+    assert kept < 0.8, kept
 
 
-@pytest.mark.parametrize("stage", ["motion", "actor", "video"])
+@pytest.mark.parametrize("stage", TASKS)
 def test_a_config_chooses(stage: str) -> None:
     assert get_common(stage).remat == "none"
     c = with_remat(stage, "full")
     model = TASKS[stage].from_config(c).model
-    network = {"motion": "encoder", "actor": "network", "video": "denoiser"}[stage]
-    assert getattr(model, network).remat == "full"
+    networks = {"motion": ("encoder", "decoder"), "actor": ("network",), "autoencoder": ("module",), "video": ("denoiser",)}
+    assert {getattr(model, network).remat for network in networks[stage]} == {"full"}
     c.remat = "some"
-    with pytest.raises(UserError, match=r"remat=some is not known: use none, dots or full\."):
+    with pytest.raises(UserError, match=r"remat=some is not possible: use none, dots or full\."):
         TASKS[stage].from_config(c)

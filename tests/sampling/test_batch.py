@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import jax
 import numpy as np
@@ -109,6 +110,26 @@ def test_a_bad_job_does_not_stop_the_others(models, settings, requests, tmp_path
     assert told[-1] == (5, 5)
     said = json.loads((tmp_path / "2.json").read_text())
     assert said["seed"] == 2 and said["timings"]["batch_size"] == 2
+
+
+@pytest.mark.parametrize("broken", ["motion", "finite"])
+def test_a_job_whose_numbers_are_not_finite_fails_alone(models, settings, requests, tmp_path, monkeypatch, broken):
+    def generator(*_):
+        def run(conditions: batch.Conditions) -> batch.Result:
+            count, frames = len(conditions.seed), conditions.audio.shape[1]
+            motion, finite = np.zeros((count, frames, 8), np.float32), np.ones((count, frames), bool)
+            pictures = np.zeros((count, frames, 32, 32, 3), np.uint8)
+            bad = conditions.seed == 0
+            motion[bad, 3:] = np.nan if broken == "motion" else 0.0
+            finite[bad, 3:] = broken != "finite"
+            return batch.Result(np.zeros((count, 8), np.float32), motion, pictures, finite)
+
+        return run
+
+    monkeypatch.setattr(many, "pmapped_generator", generator)
+    (failure,) = many.sample_many(models, as_lines(requests[:2]), {}, settings, lambda *_: None, pytest.fail)
+    assert re.search(r"line 1 .*: the (motion|picture) of frame 3 is not finite", str(failure))
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix in (".mp4", ".json")) == ["1.json", "1.mp4"]
 
 
 def test_finished_jobs_are_not_done_again(models, settings, requests, tmp_path, monkeypatch):

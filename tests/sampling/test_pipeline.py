@@ -151,6 +151,18 @@ def test_nothing_is_left_when_the_end_fails(models, settings, tmp_path, image, s
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("stage", ["actor", "video"])
+def test_a_damaged_stage_ends_in_a_sentence_and_not_in_black_frames(models, settings, tmp_path, image, sound, stage):
+    damaged = getattr(models, stage)
+    params = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), damaged.variables.params)
+    models = models._replace(**{stage: damaged._replace(variables=damaged.variables._replace(params=params))})
+    before = sorted(tmp_path.iterdir())
+    what = {"actor": "motion", "video": "picture"}[stage]
+    with pytest.raises(UserError, match=f"the {what} of frame 0 is not finite: lower the guidance, or use other checkpoints"):
+        run(models, settings, request_for(tmp_path, image, sound))
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_nothing_is_left_when_the_rendering_fails(models, settings, tmp_path, image, sound, monkeypatch):
     class Breaks:
         render_settings, image_size = None, 32

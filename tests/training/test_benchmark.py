@@ -5,6 +5,7 @@ import pytest
 
 from tests.training import checks
 from tests.training.toy import DIM, ToyTask, make_iterator_of, toy_config
+from xactor_jax.errors import UserError
 from xactor_jax.training.benchmark import Bench, synthetic_batch
 from xactor_jax.training.throughput import operations_of_step
 
@@ -24,3 +25,10 @@ def test_a_synthetic_batch_is_what_the_task_expects() -> None:
     batch = synthetic_batch(shapes)
     assert batch["x"].shape == (4, DIM) and batch["x"].std() > 0
     assert {name: (x.shape, x.dtype) for name, x in batch.items()} == {n: (x.shape, x.dtype) for n, x in shapes.items()}
+
+
+def test_layouts_that_training_refuses_are_refused() -> None:
+    """Frames folded into rows, of which every device has several."""
+    config = toy_config(mesh__context=2)
+    with pytest.raises(UserError, match=r"mesh\.context=2 splits the frames of one example and every device has 4"):
+        Bench(config, ToyTask(folds_frames=True))

@@ -16,7 +16,15 @@ from ml_collections import ConfigDict
 from tests.training.test_saving import run
 from tests.training.toy import DIM, ToyTask, toy_config
 from xactor_jax.errors import UserError
-from xactor_jax.training.checkpoints import checkpoint_hash, export, load_variables, narrow, placeless, variables_hash
+from xactor_jax.training.checkpoints import (
+    checkpoint_hash,
+    export,
+    load_variables,
+    narrow,
+    placeless,
+    variables_hash,
+    write_export,
+)
 from xactor_jax.training.experiment import read_config, write_config
 from xactor_jax.training.task import Variables
 from xactor_jax.training.trees import FOLDER
@@ -115,6 +123,54 @@ def test_a_damaged_export(trained: tuple[pathlib.Path, Any], tmp_path: pathlib.P
     ruin(tmp_path / "export" / "variables")
     with pytest.raises(UserError, match="is damaged"):
         load_variables(tmp_path / "export", "toy")
+
+
+@pytest.fixture
+def exported(tmp_path: pathlib.Path) -> pathlib.Path:
+    """An export of random numbers, in half precision as small ones are."""
+    rng, params = np.random.default_rng(0), {}
+    for name in "abc":
+        params[name] = {"kernel": rng.normal(size=(64, 64)).astype(np.float32)}
+    write_export(tmp_path / "export", toy_config(), Variables(params, {"mean": np.ones(8, np.float32)}), "float16")
+    return tmp_path / "export"
+
+
+def test_one_flipped_bit_of_an_export_is_noticed(exported: pathlib.Path) -> None:
+    """Wherever it is: what is loaded is what was exported, or nothing."""
+    before = variables_hash(load_variables(exported, "toy")[1])
+    largest = max(
+        (path for path in (exported / "variables").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+    )
+    whole, refused = largest.read_bytes(), 0
+    for place in np.random.default_rng(1).integers(len(whole), size=20):
+        damaged = bytearray(whole)
+        damaged[place] ^= 4
+        largest.write_bytes(damaged)
+        try:
+            assert variables_hash(load_variables(exported, "toy")[1]) == before
+        except UserError as error:
+            assert "is damaged" in str(error)
+            refused += 1
+    assert refused >= 15
+    largest.write_bytes(whole)
+    assert variables_hash(load_variables(exported, "toy")[1]) == before
+
+
+def test_settings_that_were_changed_after_the_export_are_said(exported: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    load_variables(exported, "toy")
+    assert not caplog.text
+    file = exported / "config.json"
+    file.write_text(file.read_text().replace('"hidden": 64', '"hidden": 96'))
+    assert load_variables(exported, "toy")[0].hidden == 96
+    assert "has other settings than were exported" in caplog.text
+
+
+def test_an_export_without_fingerprints_loads(exported: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = exported / "config.json"
+    about = json.loads(file.read_text())
+    assert set(about.pop("fingerprints")) == {"variables", "config"}
+    file.write_text(json.dumps(about))
+    assert load_variables(exported, "toy")[1].params["a"]["kernel"].shape == (64, 64) and not caplog.text
 
 
 def test_no_checkpoint(tmp_path: pathlib.Path) -> None:

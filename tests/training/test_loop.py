@@ -186,3 +186,22 @@ def test_data_of_another_kind_than_the_task_expects(tmp_path: pathlib.Path) -> N
     config = toy_config()
     with pytest.raises(ValueError, match=r"the task wants x: \(\(16, 8\), 'float32'\) and the data gives \(\(8, 8\)"):
         train(config, ToyTask(), make_iterator_of(toy_config(batch_size=8)), tmp_path)
+
+
+def test_data_without_a_validation_split_is_trained_on(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Without evaluations and pictures, also where the run goes on, and with one warning each time."""
+    make_iterator = lambda split, *part: make_iterator_of(toy_config())(split, *part) if split == "train" else None
+    for steps in (4, 8):
+        state = train(toy_config(steps=steps), ToyTask(), make_iterator, tmp_path)
+    assert int(state.step) == 8 and steps_saved(tmp_path) == [8, 4]
+    lines = checks.curve(tmp_path)
+    assert [line["step"] for line in lines] == [2, 4, 6, 8]
+    assert not any(name.startswith(("validation/", "preview/")) for line in lines for name in line)
+    assert caplog.text.count("the data has no validation split: training goes on without evaluation") == 2
+
+
+@pytest.mark.parametrize(("key", "value"), [("checkpoint.keep", 0), ("checkpoint.keep", -1), ("log_every", 0), ("seed", -1)])
+def test_settings_that_would_lose_the_work_are_refused_first(tmp_path: pathlib.Path, key: str, value: int) -> None:
+    with pytest.raises(UserError, match=rf"--config\.{key}={value} is not possible: use a whole number from"):
+        train_toy(tmp_path / "run", **{key.replace(".", "__"): value})
+    assert not (tmp_path / "run").exists()

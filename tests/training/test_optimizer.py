@@ -92,5 +92,5 @@ def test_warm_up_longer_than_the_run() -> None:
 
 @pytest.mark.parametrize(("setting", "message"), [("schedule", "use cosine or constant"), ("name", "use adamw or adam")])
 def test_unknown_names(setting: str, message: str) -> None:
-    with pytest.raises(UserError, match=f"optimizer.{setting}=step is not known: {message}"):
+    with pytest.raises(UserError, match=f"optimizer.{setting}=step is not possible: {message}"):
         make_optimizer(toy_config(**{f"optimizer__{setting}": "step"}), ToyTask())

@@ -41,7 +41,11 @@ def terminate(index: int) -> None:
         time.sleep(0.01)
 
 
+def nothing(config: Any) -> None:
+    """In place of what real stages need."""
+
+
 if __name__ == "__main__":
     sys.modules["launch.stages"] = types.SimpleNamespace(build=build)  # type: ignore[assignment]
-    sys.modules["data.embedded"] = types.SimpleNamespace(ensure_data=lambda config: None)  # type: ignore[assignment]
+    sys.modules["data.embedded"] = types.SimpleNamespace(ensure_data=nothing, fill_in_networks=nothing)  # type: ignore[assignment]
     runpy.run_path(str(ROOT / "launch" / "train.py"), run_name="__main__")

@@ -40,7 +40,7 @@ def test_noise_levels_are_the_published_ones():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(spacing="trailing"), "no spacing 'trailing'"),
+        (dict(spacing="trailing"), "render.spacing=trailing is not possible: use even or leading"),
         (dict(spacing="leading", first_time=0.9), "means nothing to leading"),
         (dict(blur_size=4), "give an odd blur_size"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.video import tiny
+from xactor_jax.errors import UserError
 from xactor_jax.video.model import Told
 from xactor_jax.video.task import VideoTask
 
@@ -75,11 +76,25 @@ def test_segments_take_over_the_last_frames_of_the_one_before(task, variables, c
     @jax.jit
     def segment(index, known):
         key = jax.random.key(0)[None]
-        return model.segment(settings, variables, portrait, key, index, motion[:, : plan.length], known)
+        return model.segment(settings, variables, portrait, key, index, motion[:, : plan.length], known)[0].frames
 
     zeros, ones = jnp.zeros((1, plan.known, *model.latent_shape)), jnp.ones((1, plan.known, *model.latent_shape))
-    np.testing.assert_array_equal(segment(0, zeros)[0], segment(0, ones)[0])
-    assert not np.array_equal(segment(1, zeros)[0], segment(1, ones)[0])
+    np.testing.assert_array_equal(segment(0, zeros), segment(0, ones))
+    assert not np.array_equal(segment(1, zeros), segment(1, ones))
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_rendering_stops_at_the_first_frame_that_is_not_finite(task, variables, clip, offline):
+    """Which as bytes would be black."""
+    image, reference, motion = clip
+    settings, new = replace(task.model.render_settings, offline=offline), task.model.render_settings.plan(task.model.window).new
+    motion = np.array(motion)
+    motion[new + 1] = np.nan
+    frames, pieces = task.model.render(variables, jax.random.key(7), image, reference, [motion], settings), []
+    with pytest.raises(UserError, match=r"the picture of frame \d+ is not finite: lower the guidance"):
+        for piece in frames:
+            pieces.append(piece)
+    assert sum(map(len, pieces)) == (0 if offline else new)
 
 
 def predictions(model, variables, clip, settings):

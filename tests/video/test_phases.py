@@ -162,7 +162,7 @@ def test_a_phase_says_whether_frames_are_neighbours(monkeypatch, phase, apart):
 def test_an_unknown_phase_is_one_sentence():
     config = video_config()
     config.phase = "first"
-    with pytest.raises(UserError, match="no phase 'first' of training: choose one of all, spatial, temporal"):
+    with pytest.raises(UserError, match="phase=first is not possible: use all, spatial, temporal"):
         VideoTask.from_config(config)
 
 

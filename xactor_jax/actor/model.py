@@ -22,6 +22,7 @@ from xactor_jax.actor.stream import Features, Stream
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.emotion import Emotion, EmotionTrack, Labels, frames_of
 from xactor_jax.errors import UserError
+from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
 from xactor_jax.training.task import Variables
 
@@ -45,8 +46,7 @@ class ActorModel:
             raise UserError(f"a context of {n.context} frames is not a whole number of chunks of {n.chunk}: make it a multiple")
         if n.width % (4 * n.heads):
             raise UserError(f"a width of {n.width} does not give {n.heads} heads a multiple of 4 features each: change either")
-        dtype = None if config.precision == "float32" else jnp.dtype(config.precision)
-        remat = checked_remat(config.get("remat", "none"))
+        dtype, remat = compute_dtype(config.precision), checked_remat(config.get("remat", "none"))
         network = ActorNetwork(dtype=dtype, remat=remat, **{name: value for name, value in n.items() if name != "audio_dim"})
         return cls(network=network, process=GaussianProcess(**config.diffusion), audio_dim=n.audio_dim)
 

@@ -21,7 +21,7 @@ cannot be known at all. It is left out of (2), and in (4) it stands for itself.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+import math
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -35,6 +35,7 @@ from xactor_jax.diffusion.noise_levels import SAMPLERS, discrete, mixture
 from xactor_jax.diffusion.weighting import WEIGHTINGS, loss_weight
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
+from xactor_jax.settings import SHARE, check_fields, check_value, choice, real, setting, whole
 
 Tokens = Float[Array, "batch frames dim"]
 Levels = Float[Array, "batch frames"]
@@ -57,34 +58,31 @@ class Objective:
     process: GaussianProcess
     noise_levels: tuple[tuple[str, float], ...] = (("independent_per_chunk", 1.0),)
     """Samplers of noise levels and how often a clip gets each."""
-    discrete_steps: int = 0
+    discrete_steps: int = setting(0, whole(0, 1_000_000))
     """Noise levels above 0 that there are, evenly spaced; 0: all in (0, 1]."""
-    weighting: str = "min_snr"
+    weighting: str = setting("min_snr", choice(WEIGHTINGS))
     """w of (2), one of `WEIGHTINGS`."""
-    gamma: float = 5.0
+    gamma: float = setting(5.0, real(0.0, above=True))
     """Of min_snr and fused_snr."""
-    fused_decay: float = 0.98
+    fused_decay: float = setting(0.98, SHARE)
     """Of fused_snr, per frame."""
-    sigmoid_bias: float = -1.0
+    sigmoid_bias: float = setting(-1.0, real(-math.inf))
     """Of sigmoid."""
-    velocity: float = 0.0
+    velocity: float = setting(0.0, real(0.0))
     """Of (5)."""
-    heard: float = 0.0
+    heard: float = setting(0.0, real(0.0))
     """Of (5)."""
-    drop_audio: float = 0.1
-    drop_reference: float = 0.1
-    drop_emotion: float = 0.1
+    drop_audio: float = setting(0.1, SHARE)
+    drop_reference: float = setting(0.1, SHARE)
+    drop_emotion: float = setting(0.1, SHARE)
 
     def __post_init__(self) -> None:
-        check_name("weighting", self.weighting, WEIGHTINGS)
-        for name, _ in self.noise_levels:
-            check_name("noise_levels", name, SAMPLERS)
-        if not self.noise_levels or min(weight for _, weight in self.noise_levels) <= 0.0:
+        check_fields(self, "objective")
+        for name, weight in self.noise_levels:
+            check_value("a name in objective.noise_levels", name, choice(SAMPLERS))
+            check_value(f"objective.noise_levels.{name}", weight, real(0.0))
+        if not any(weight for _, weight in self.noise_levels):
             raise UserError("objective.noise_levels must have weights of 0 or more, one of them above 0")
-        if min(self.discrete_steps, self.velocity, self.heard) < 0 or self.gamma <= 0.0:
-            raise UserError("objective.discrete_steps, velocity and heard must be 0 or more, and gamma above 0")
-        if not 0.0 <= self.fused_decay <= 1.0:
-            raise UserError(f"objective.fused_decay {self.fused_decay} is no factor of forgetting: choose from 0 to 1")
 
     def noised(self, key: Key[Array, ""], x0: Tokens, chunk: int) -> Noised:
         """(1) for chunks of `chunk` frames."""
@@ -138,12 +136,6 @@ def heard_error(
     surprise = -jnp.take_along_axis(nn.log_softmax(logits), label[..., None], axis=-1)[..., 0]
     right = (logits.argmax(axis=-1) == label).astype(jnp.float32)
     return masked_mean(surprise, known * emotion.intensity), masked_mean(right, known)
-
-
-def check_name(kind: str, name: str, names: Collection[str]) -> None:
-    """Raises `UserError` where a line of `config.objective` names something that is not there."""
-    if name not in names:
-        raise UserError(f"there is no {name!r} in objective.{kind}: choose one of {', '.join(names)}")
 
 
 def keep_all(batch: int) -> Keep:

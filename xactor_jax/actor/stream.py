@@ -11,6 +11,7 @@ of arrays whose size does not grow; a stream opened with the same arguments and 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
@@ -23,10 +24,13 @@ from jaxtyping import Array, Float, Int
 from xactor_jax.actor.rollout import Guide, RolloutState, Window
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
+from xactor_jax.finite import check_frames, finite_frames
 
 Features = Float[Array, "batch frames features"] | Float[np.ndarray, "batch frames features"]
 Feel = Callable[[int, int], Emotion]
 """(first frame, count) → the emotion of these frames."""
+MARK = b"xactor_jax stream\n"
+"""Begins a state that has its SHA-256 behind it."""
 
 
 class Buffer(NamedTuple):
@@ -96,7 +100,7 @@ class Stream:
             yield from self._advanced()
 
     def _advanced(self) -> Iterator[Float[Array, "batch n dim"]]:
-        """One call of the window, and those of its frames that count."""
+        """One call of the window, and those of its frames that count. Raises `UserError` for numbers that are not finite."""
         window, guide = self.window, self.guide
         buffer, calls, rollout = self.state
         if not calls:
@@ -105,31 +109,45 @@ class Stream:
         audio, buffer = buffer.take(window.stride)
         given, emotion = self.given, self.feel(int(calls) * window.stride, window.stride)
         rollout, latents = _advance(window, guide, rollout, audio, emotion)
+        check_frames(finite_frames(np.asarray(latents)), given, "motion")
         self.state = StreamState(buffer, np.int64(calls + 1), rollout)
         start, end = max(0, -given), min(window.stride, int(buffer.arrived) - given)
         if end > start:
             yield latents if end - start == window.stride else latents[:, start:end]
 
     def to_bytes(self) -> bytes:
-        """The state, for a file."""
-        return serialization.to_bytes(jax.device_get(self.state))
+        """The state, for a file, behind a hash of it, by which `restore` notices a bit that has changed since."""
+        state = serialization.to_bytes(jax.device_get(self.state))
+        return MARK + hashlib.sha256(state).digest() + state
 
     def restore(self, data: bytes) -> None:
         """Goes on from a state written by `to_bytes` of a stream with the same arguments.
 
         Raises:
-            UserError: the state is another actor's, or of other settings.
+            UserError: the state is another actor's, or of other settings, or damaged.
         """
         try:
-            state = serialization.from_bytes(self.state, data)
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"the state is no stream's of this actor ({error}): start anew.") from None
+            state = serialization.from_bytes(self.state, unwrapped(data))
+        except Exception as error:  # whatever the reader of damaged bytes comes up with
+            raise UserError(f"the state is no stream's of this actor, or damaged ({error}): start anew.") from None
         shapes = lambda tree: [(np.shape(x), np.asarray(x).dtype) for x in jax.tree.leaves(tree)]
         if shapes(state.rollout) != shapes(self.state.rollout):
             raise UserError(
                 "the state was written by another actor or under other settings: open the stream with the same ones."
             )
+        if not all(np.isfinite(x).all() for x in jax.tree.leaves(state) if np.issubdtype(np.asarray(x).dtype, np.floating)):
+            raise UserError("the state of the stream is damaged, for it has numbers that are not finite: start anew.")
         self.state = state
+
+
+def unwrapped(data: bytes) -> bytes:
+    """The state of what `Stream.to_bytes` gave, now or in a version without a hash. Raises ValueError for a wrong hash."""
+    if not data.startswith(MARK):
+        return data
+    digest, state = data[len(MARK) : len(MARK) + 32], data[len(MARK) + 32 :]
+    if hashlib.sha256(state).digest() != digest:
+        raise ValueError("it is not what was written")
+    return state
 
 
 @partial(jax.jit, static_argnums=0)

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ from jaxtyping import Array, Bool, Float
 from xactor_jax.audio.features import AudioFeatures, Features, Settings, Waveform, known_fields
 from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
 from xactor_jax.errors import UserError
+from xactor_jax.settings import Several, Text, check_fields, choice, real, setting
 from xactor_jax.timing import FRAME_RATE, SAMPLES_PER_FRAME, num_frames
 
 Params = Any
@@ -46,19 +48,16 @@ Params = Any
 class PieceSettings:
     """Which hidden states, and how long the windows are."""
 
-    layers: str = "all"  # all, last, or numbers such as "8" or "1,4,-1": 0 is what enters the first block
-    combine: str = "concat"  # concat, or sum with the weights
-    weights: tuple[float, ...] = ()  # of the sum, one for each of the layers; none: their mean
-    piece: float = 5.0  # P in seconds
-    context: float = 2.0  # C in seconds
+    layers: str = setting("all", Text())  # all, last, or numbers such as "8" or "1,4,-1": 0 is what enters the first block
+    combine: str = setting("concat", choice(("concat", "sum")))  # concat, or sum with the weights
+    weights: tuple[float, ...] = setting((), Several(real(-math.inf), least=0))  # of the sum, one a layer; none: their mean
+    piece: float = setting(5.0, real(1 / FRAME_RATE, 600.0))  # P in seconds
+    context: float = setting(2.0, real(0.0, 600.0))  # C in seconds
 
     def __post_init__(self) -> None:
-        if self.combine not in ("concat", "sum"):
-            raise UserError(f"audio layers cannot be combined by {self.combine!r}: use concat or sum.")
+        check_fields(self, "data.audio")
         if self.weights and self.combine == "concat":
             raise UserError("weights of audio layers have no meaning where the layers are concatenated: combine them by sum.")
-        if self.piece_frames < 1 or self.context_frames < 0:
-            raise UserError("audio pieces are too short: take a piece of at least 0.04 s and no negative context.")
 
     @property
     def piece_frames(self) -> int:

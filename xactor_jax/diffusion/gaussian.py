@@ -33,7 +33,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from xactor_jax.errors import UserError
+from xactor_jax.settings import check_fields, choice, real, setting, whole
 
 MIN_DIVISOR = 1e-3
 """Smallest alpha or sigma divided by in (4)."""
@@ -59,23 +59,19 @@ def expand_like(t: Float[ArrayLike, "..."], x: Float[Array, "..."]) -> Float[Arr
 class GaussianProcess:
     """The process (1) with its schedule, and what a network predicts of it. Times lead the arrays they belong to."""
 
-    schedule: str = "cosine"
+    schedule: str = setting("cosine", choice(NOISE_SCHEDULES))
     """One of `NOISE_SCHEDULES`."""
-    prediction: str = "v"
+    prediction: str = setting("v", choice(PREDICTIONS))
     """One of `PREDICTIONS`."""
-    beta_start: float = 0.00085
-    beta_end: float = 0.012
-    steps: int = 1000
+    beta_start: float = setting(0.00085, real(0.0, 1.0, above=True, below=True))
+    beta_end: float = setting(0.012, real(0.0, 1.0, above=True, below=True))
+    steps: int = setting(1000, whole(2, 1_000_000))
     """N of (6); the three of them are unused by the other schedules."""
-    shift: float = 1.0
+    shift: float = setting(1.0, real(0.0, above=True))
     """s of (9)."""
 
     def __post_init__(self) -> None:
-        for kind, names in (("schedule", NOISE_SCHEDULES), ("prediction", PREDICTIONS)):
-            if getattr(self, kind) not in names:
-                raise UserError(f"there is no diffusion {kind} {getattr(self, kind)!r}: choose one of {', '.join(names)}")
-        if self.shift <= 0.0:
-            raise UserError(f"a diffusion shift of {self.shift} is no factor on noise over signal: take one above 0")
+        check_fields(self, "diffusion")
 
     def log_alpha_squared_table(self) -> Float[np.ndarray, "knots"]:
         """log alpha² of (6) at t = n / N for n = 0 … N, in float64."""

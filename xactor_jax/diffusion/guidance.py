@@ -14,6 +14,11 @@ from collections.abc import Iterable
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from xactor_jax.settings import real
+
+GUIDANCE = real(-100.0, 100.0)
+"""Scales that leave finite numbers; those in use are from 1 to 10."""
+
 
 def classifier_free(
     negative: Float[Array, "*x"], positive: Float[Array, "*x"], scale: Float[ArrayLike, "..."]

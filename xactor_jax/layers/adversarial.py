@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from xactor_jax.errors import UserError
+from xactor_jax.settings import check_value, choice
 
 Scores = Float[Array, "..."]
 Images = Float[Array, "batch h w c"]
@@ -29,8 +29,7 @@ KINDS = {
 
 def check_kind(kind: str) -> None:
     """Raises `UserError` for a kind of loss that there is not."""
-    if kind not in KINDS:
-        raise UserError(f"loss.adversarial_kind={kind} is not known: use {' or '.join(KINDS)}.")
+    check_value("loss.adversarial_kind", kind, choice(KINDS))
 
 
 def discriminator_loss(real: Scores, fake: Scores, kind: str = "hinge") -> Float[Array, ""]:

@@ -4,8 +4,9 @@ none   keeps everything: the fastest, and the largest
 dots   keeps the products of activations and weights, and computes the rest again: norms, attention weights, convolutions
 full   keeps what comes into the block alone: up to a third more operations in a step, and the smallest
 
-Numbers and parameters are the same in all three. A block is a residual block or an attention module of the UNet, a residual
-unit of the hourglass, a layer of the actor. The larger a block, the less is kept, and the more there is at once in its turn.
+Numbers and parameters are the same in all three. A block is a residual block of any network of pictures, an attention module of
+the UNet or the autoencoder, a residual unit of the hourglass, a convolution of the style decoder, a layer of the actor. The
+larger a block, the less is kept, and the more there is at once in its turn.
 
 Layers that repeat may be one loop of the compiled program (`scan_layers`): it is compiled once, not once for each layer.
 """
@@ -19,7 +20,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from xactor_jax.errors import UserError
+from xactor_jax.settings import check_value, choice
 
 Target = TypeVar("Target")
 
@@ -32,8 +33,7 @@ CHOICES = ("none", *POLICIES)
 
 def checked_remat(remat: str) -> str:
     """The choice as it was given. Raises `UserError` for another one."""
-    if remat not in CHOICES:
-        raise UserError(f"remat={remat} is not known: use {', '.join(CHOICES[:-1])} or {CHOICES[-1]}.")
+    check_value("remat", remat, choice(CHOICES))
     return remat
 
 

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from xactor_jax.layers.convolution import ResidualBlock, Upsample, depth_to_space, group_norm, space_to_depth, zero_conv
+from xactor_jax.layers.remat import rematerialised
 from xactor_jax.motion.trunk import NORM_GROUPS, Trunk
 
 MAP_CHANNELS = 32
@@ -39,11 +40,13 @@ class MotionDecoder(nn.Module):
     cubic: bool = False
     """Reads the reference between its pixels by cubic, not linear, interpolation."""
     dtype: Any = jnp.float32
+    remat: str = "none"
+    """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
 
     @nn.compact
     def __call__(self, reference: Float[Array, "b h w 3"], latents: Float[Array, "b d"]) -> Float[Array, "b h w 3"]:
         """x̂. With `gate`, g is sown as the intermediate "gate"."""
-        features = Trunk(self.patch, self.widths, self.blocks, self.dtype, name="appearance")(reference)
+        features = Trunk(self.patch, self.widths, self.blocks, self.dtype, self.remat, name="appearance")(reference)
         embedding = nn.Dense(EMBEDDING_WIDTH, dtype=self.dtype, name="embed_latent")(latents)
         x = jnp.concatenate([self._motion_map(latents, features[-1]), features[-1]], -1)
         for level in reversed(range(len(self.widths))):
@@ -75,8 +78,8 @@ class MotionDecoder(nn.Module):
         """A convolution to the level's width, then residual blocks under the latent."""
         x = nn.Conv(self.widths[level], (3, 3), dtype=self.dtype, name=f"{part}_join_{level}")(x)
         for block in range(self.blocks):
-            name = f"{part}_{level}_block_{block}"
-            x = ResidualBlock(self.widths[level], NORM_GROUPS, dtype=self.dtype, name=name)(x, embedding)
+            name, block_class = f"{part}_{level}_block_{block}", rematerialised(ResidualBlock, self.remat)
+            x = block_class(self.widths[level], NORM_GROUPS, dtype=self.dtype, name=name)(x, embedding)
         return x
 
     def _motion_map(self, latents: Float[Array, "b d"], like: Float[Array, "b h w c"]) -> Float[Array, "b h w m"]:

@@ -28,10 +28,12 @@ class MotionEncoder(nn.Module):
     blocks: int
     variance: bool = True
     dtype: Any = jnp.float32
+    remat: str = "none"
+    """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"], train: bool = False) -> Posterior:
-        x = Trunk(self.patch, self.widths, self.blocks, self.dtype, name="trunk")(images)[-1]
+        x = Trunk(self.patch, self.widths, self.blocks, self.dtype, self.remat, name="trunk")(images)[-1]
         x = nn.silu(group_norm(NORM_GROUPS, name="norm")(x))
         x = nn.Conv(BOTTLENECK_CHANNELS, (1, 1), dtype=self.dtype, name="squeeze")(x)
         x = nn.silu(x).reshape(x.shape[0], -1).astype(jnp.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +11,21 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
+from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
 from xactor_jax.motion.decoder import MotionDecoder
 from xactor_jax.motion.encoder import MotionEncoder
 from xactor_jax.motion.hourglass import HourglassEncoder
 from xactor_jax.motion.posterior import Posterior
+from xactor_jax.motion.settings import DECODERS, ENCODERS
 from xactor_jax.motion.style_decoder import StyleDecoder
+from xactor_jax.motion.trunk import NORM_GROUPS
+from xactor_jax.settings import check_divides, check_value, choice
 from xactor_jax.training.checkpoints import variables_hash
 from xactor_jax.training.task import Tree, Variables
 
 Encoder = MotionEncoder | HourglassEncoder
 Decoder = MotionDecoder | StyleDecoder
-DECODERS = {"warp": MotionDecoder, "style": StyleDecoder}
 
 STD_FLOOR = 1e-2  # a latent dimension that the corpus does not use is not blown up
 
@@ -119,26 +123,33 @@ def make_encoder(config: ConfigDict) -> Encoder:
     """The encoder that `config.network.encoder` names. Raises `UserError` for an unknown one."""
     n = config.network
     name, shared = n.get("encoder", "convolutional"), dict(latent_dim=n.latent_dim, widths=tuple(n.encoder_widths))
-    shared |= dict(variance=n.get("variance", True), dtype=jnp.dtype(config.precision))
+    shared |= dict(variance=n.get("variance", True), **computing(config))
+    check_value("network.encoder", name, choice(ENCODERS))
     if name == "convolutional":
+        check_divides("network.encoder_widths", n.encoder_widths, "the groups of normalisation", NORM_GROUPS)
+        check_divides("the side that the encoder sees", (encoder_size(config),), "network.patch", n.patch)
         return MotionEncoder(patch=n.patch, blocks=n.blocks, **shared)
-    if name == "xnemo":
-        remat = checked_remat(config.get("remat", "none"))
-        return HourglassEncoder(attention_width=n.attention_width, remat=remat, **shared)
-    raise UserError(f"network.encoder={name} is not known: use convolutional or xnemo.")
+    if len(n.encoder_widths) != 3:
+        raise UserError(f"network.encoder_widths={n.encoder_widths} are not those of the three stages of xnemo: give three.")
+    return HourglassEncoder(attention_width=n.attention_width, **shared)
 
 
 def make_decoder(config: ConfigDict) -> Decoder:
     """The decoder that `config.network.decoder` names. Raises `UserError` for an unknown one, and for sides that do not fit."""
     n = config.network
     name, cell = n.get("decoder", "warp"), n.patch * 2 ** (len(n.widths) - 1)
-    if name not in DECODERS:
-        raise UserError(f"network.decoder={name} is not known: use {' or '.join(DECODERS)}.")
+    check_value("network.decoder", name, choice(DECODERS))
     if n.image_size % cell:
         raise UserError(f"network.image_size={n.image_size} is not a multiple of {cell}, patch × 2^(widths − 1): change one.")
+    check_divides("network.widths", n.widths, "the groups of normalisation", NORM_GROUPS)
     options = {option: n.get(option, False) for option in ("fine_flow", "gate", "cubic")} if name == "warp" else {}
     sizes = dict(patch=n.patch, widths=tuple(n.widths), blocks=n.blocks)
-    return DECODERS[name](**sizes, **options, dtype=jnp.dtype(config.precision))
+    return (MotionDecoder if name == "warp" else StyleDecoder)(**sizes, **options, **computing(config))
+
+
+def computing(config: ConfigDict) -> dict[str, Any]:
+    """How networks compute, whatever they are: the type of their activations, and what their backward pass does again."""
+    return dict(dtype=compute_dtype(config.precision), remat=checked_remat(config.get("remat", "none")))
 
 
 def encoder_size(config: ConfigDict) -> int:

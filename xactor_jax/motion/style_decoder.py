@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from xactor_jax.layers.convolution import depth_to_space
+from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.style import ModulatedConv, doubled, rectified
 from xactor_jax.motion.trunk import Trunk
 
@@ -31,16 +32,18 @@ class StyleDecoder(nn.Module):
     widths: tuple[int, ...]
     blocks: int
     dtype: Any = jnp.float32
+    remat: str = "none"
+    """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
 
     @nn.compact
     def __call__(self, reference: Float[Array, "b h w 3"], latents: Float[Array, "b d"]) -> Float[Array, "b h w 3"]:
-        features = Trunk(self.patch, self.widths, self.blocks, self.dtype, name="appearance")(reference)
+        features = Trunk(self.patch, self.widths, self.blocks, self.dtype, self.remat, name="appearance")(reference)
         style, x, picture = self._style(latents), self._constant(features[-1]), jnp.zeros(())
         for level in reversed(range(len(self.widths))):
             x = jnp.concatenate([x, features[level]], -1)
             for block in range(1 + self.blocks):
-                conv = ModulatedConv(self.widths[level], dtype=self.dtype, name=f"level_{level}_conv_{block}")
-                x = rectified(conv(x, style))
+                conv = rematerialised(ModulatedConv, self.remat)
+                x = rectified(conv(self.widths[level], dtype=self.dtype, name=f"level_{level}_conv_{block}")(x, style))
             picture = picture + self._pixels(x, style, level)
             if level:
                 x, picture = doubled(x), doubled(picture)

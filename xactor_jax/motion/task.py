@@ -14,13 +14,16 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from xactor_jax.labels import CONTROLS, UNITS
-from xactor_jax.layers.adversarial import now_and_then, r1_penalty
+from xactor_jax.layers.adversarial import KINDS, now_and_then, r1_penalty
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics
 from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, weighted_l1
+from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.motion import losses
 from xactor_jax.motion.model import MotionModel, initial_statistics, latent_statistics, update_statistics
 from xactor_jax.parallel.partition import path_name
+from xactor_jax.settings import check_fields, choice, real, setting
+from xactor_jax.training.perceptual import KINDS as DISTANCES
 from xactor_jax.training.perceptual import PerceptualTerm
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 
@@ -32,21 +35,24 @@ class LossWeights:
     Units are those of configs/motion.py.
     """
 
-    pixel: float
-    gradient: float
-    component: float
-    motion: float
-    kl: float
-    adversarial: float
-    feature_matching: float
-    part_adversarial: float = 0.0
-    gate: float = 0.0
-    truth: float = 0.0
-    perceptual: float = 0.0
-    perceptual_kind: str = "vgg16"
-    adversarial_kind: str = "hinge"
-    r1: float = 0.0
-    r1_share: float = 1.0
+    pixel: float = setting(allowed=real(0.0))
+    gradient: float = setting(allowed=real(0.0))
+    component: float = setting(allowed=real(0.0))
+    motion: float = setting(allowed=real(0.0))
+    kl: float = setting(allowed=real(0.0))
+    adversarial: float = setting(allowed=real(0.0))
+    feature_matching: float = setting(allowed=real(0.0))
+    part_adversarial: float = setting(0.0, real(0.0))
+    gate: float = setting(0.0, real(0.0))
+    truth: float = setting(0.0, real(0.0))
+    perceptual: float = setting(0.0, real(0.0))
+    perceptual_kind: str = setting("vgg16", choice(DISTANCES))
+    adversarial_kind: str = setting("hinge", choice(KINDS))
+    r1: float = setting(0.0, real(0.0))
+    r1_share: float = setting(1.0, real(0.0, 1.0, above=True))
+
+    def __post_init__(self) -> None:
+        check_fields(self, "loss")
 
     @property
     def any_picture(self) -> bool:
@@ -87,7 +93,7 @@ class MotionTask:
     def from_config(cls, config: ConfigDict) -> MotionTask:
         n = config.network
         widths = tuple(n.get("discriminator_widths", ())) or tuple(width // 2 for width in n.widths)
-        network = PatchDiscriminator(patch=n.patch, widths=widths, dtype=jnp.dtype(config.precision))
+        network = PatchDiscriminator(patch=n.patch, widths=widths, dtype=compute_dtype(config.precision))
         weights, path = LossWeights(**config.loss), config.pretrained.get("perceptual", "")
         perceptual = PerceptualTerm(weight=weights.perceptual, kind=weights.perceptual_kind, path=path)
         return cls(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from xactor_jax.layers.convolution import Downsample, ResidualBlock, space_to_depth
+from xactor_jax.layers.remat import rematerialised
 
 NORM_GROUPS = 8
 
@@ -21,6 +22,7 @@ class Trunk(nn.Module):
     widths: tuple[int, ...]
     blocks: int
     dtype: Any = jnp.float32
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w c"]) -> list[jax.Array]:
@@ -29,7 +31,8 @@ class Trunk(nn.Module):
             enter = Downsample(width, dtype=self.dtype, name=f"down_{level}") if level else self._first(width)
             x = enter(x)
             for block in range(self.blocks):
-                x = ResidualBlock(width, NORM_GROUPS, dtype=self.dtype, name=f"level_{level}_block_{block}")(x)
+                name = f"level_{level}_block_{block}"
+                x = rematerialised(ResidualBlock, self.remat)(width, NORM_GROUPS, dtype=self.dtype, name=name)(x)
             features.append(x)
         return features
 

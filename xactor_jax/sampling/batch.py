@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import jax_utils
-from jaxtyping import Array, Float, Int, Shaped, UInt8
+from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 
 from xactor_jax.audio.features import AudioFeatures
 from xactor_jax.emotion import Emotion
@@ -62,6 +62,8 @@ class Result(NamedTuple):
     reference_motion: Float[Array, "b d"]
     motion: Float[Array, "b t d"]
     frames: UInt8[Array, "b t h h 3"]
+    finite: Bool[Array, "b t"]
+    """Of each frame: whether its numbers were, before they became bytes."""
 
 
 def generate(models: Models, settings: Settings, variables: tuple[Variables, ...], one: Conditions) -> Result:
@@ -73,8 +75,8 @@ def generate(models: Models, settings: Settings, variables: tuple[Variables, ...
     felt = Emotion(one.emotion[None], one.intensity[None])
     motion = actor.rollout(actor_variables, actor_key, one.audio[None], reference, felt, settings.rollout)
     held = motion[:, jnp.minimum(jnp.arange(motion.shape[1]), one.frames - 1)]
-    frames = video.render_batch(video_variables, video_key[None], one.for_video[None], reference, held, settings.render)
-    return Result(reference[0], motion[0], frames[0])
+    drawn = video.draw_batch(video_variables, video_key[None], one.for_video[None], reference, held, settings.render)
+    return Result(reference[0], motion[0], drawn.frames[0], drawn.finite[0])
 
 
 def pmapped_generator(models: Models, settings: Settings) -> Callable[[Conditions], Result]:

@@ -10,6 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from xactor_jax.errors import UserError
+from xactor_jax.finite import check_frames, finite_frames
 from xactor_jax.media.audio_io import seconds_of
 from xactor_jax.sampling import jobs as job_list
 from xactor_jax.sampling import output, pipeline
@@ -114,8 +115,10 @@ def _attempt(item: Ready, do: Callable[[], Any]) -> list[Failure]:
 def _write(
     models: Models, item: Ready, one: Result, waveform: np.ndarray, settings: Settings, timings: dict[str, float]
 ) -> None:
-    """The files of one sample of a batch, cut to its own length."""
+    """The files of one sample of a batch, cut to its own length. Raises `UserError` where its numbers are not finite."""
     request, frames = item.job.request, num_frames(len(waveform))
+    check_frames(finite_frames(one.motion[None, :frames]), 0, "motion")
+    check_frames(one.finite[:frames], 0, "picture")
     with output.removed_on_error(request.out, request.save_motion):
         rendered = [one.frames[:frames]]
         output.write_video(request.out, rendered, frames, waveform, models.sides[1], lambda *_: None, Stopwatch())

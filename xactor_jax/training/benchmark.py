@@ -10,11 +10,11 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from xactor_jax.parallel.mesh import check_batch_size, make_mesh
+from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.operations import model_operations
 from xactor_jax.training.journal import Journal
 from xactor_jax.training.metrics import Writers
-from xactor_jax.training.programs import Programs, make_programs
+from xactor_jax.training.programs import Programs, check_layout, make_programs
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.task import Task
 from xactor_jax.training.throughput import Clock, Work, work_of
@@ -26,9 +26,9 @@ class Bench:
     """A task on the devices there are, compiled, with a state of its own. `seconds`: what tracing and compiling took."""
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
-        """Raises `UserError` when the batch does not divide over the mesh, or pretrained weights do not fit."""
+        """Raises `UserError` when rows or frames do not divide over the mesh, or pretrained weights do not fit."""
         mesh = make_mesh(config.mesh)
-        check_batch_size(config.batch_size, config.grad_accumulation, mesh)
+        check_layout(config, task, mesh)
         self.programs: Programs = make_programs(config, task, mesh)
         self._state: TrainState = self.programs.init()
         self._batch = self.programs.put(synthetic_batch(self.programs.local_batch))

@@ -2,15 +2,21 @@
 
 They are read from a run's folder (its newest good checkpoint) or from an export, which holds nothing else:
 
-    EXPORT/config.json     {"stage": ..., "config": {...}}; written last, so an export is whole where it is there
+    EXPORT/config.json     {"stage": ..., "config": {...}, "fingerprints": {"variables": ..., "config": ...}}; written last, so
+                           an export is whole where it is there
     EXPORT/variables       {"params": averaged parameters, "buffers": ...}
+
+Numbers that are not those that were exported make an export damaged; settings that are not are said in a warning. Exports of
+older versions have no fingerprints and are not checked.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -149,7 +155,15 @@ def _write_export(folder: epath.Path, config: ConfigDict, tree: Tree) -> None:
     write_arrays(folder / ARRAYS, tree)
     for note in (folder / ARRAYS).glob(COMMITTED):
         note.write_text("committed\n")  # Orbax names the folder that it wrote to, which says nothing where the export ends up
-    write_whole(folder / FILE, json.dumps({"stage": config.stage, "config": placeless(config)}, indent=2))
+    settings = placeless(config)
+    about = {"stage": config.stage, "config": settings, "fingerprints": fingerprints(settings, tree)}
+    write_whole(folder / FILE, json.dumps(about, indent=2))
+
+
+def fingerprints(settings: Mapping[str, Any], tree: Tree) -> dict[str, str]:
+    """Of the two parts of an export, as its config.json holds them."""
+    text = json.dumps(settings, sort_keys=True)
+    return {"variables": digest(tree), "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
 
 
 def placeless(config: ConfigDict) -> dict[str, Any]:
@@ -170,7 +184,7 @@ def placeless(config: ConfigDict) -> dict[str, Any]:
 def _load(folder: epath.Path, hint: str) -> tuple[ConfigDict, Variables]:
     """Config and variables of whichever stage a folder holds."""
     saved, steps = _saved(folder, hint)
-    return _load_export(folder, saved.config) if "config" in saved else _load_run(folder, saved, steps)
+    return _load_export(folder, saved) if "config" in saved else _load_run(folder, saved, steps)
 
 
 def _saved(folder: epath.Path, hint: str) -> tuple[ConfigDict, list[int]]:
@@ -182,11 +196,17 @@ def _saved(folder: epath.Path, hint: str) -> tuple[ConfigDict, list[int]]:
     return saved, steps
 
 
-def _load_export(folder: epath.Path, config: ConfigDict) -> tuple[ConfigDict, Variables]:
+def _load_export(folder: epath.Path, saved: ConfigDict) -> tuple[ConfigDict, Variables]:
+    config, written = saved.config, saved.get("fingerprints", {})
     try:
         tree = read_arrays(folder / ARRAYS, saved_tree(folder / ARRAYS))
+        found = fingerprints(config.to_dict(), tree)
+        if written and found["variables"] != written["variables"]:
+            raise ValueError("its numbers are not those that were exported")
     except Exception as error:  # whatever the readers of damaged files come up with
         raise UserError(f"the checkpoint in {folder} is damaged ({_first_line(error)}): make or fetch it anew.") from None
+    if written and found["config"] != written["config"]:
+        log.warning("%s has other settings than were exported: expect other results, or nonsense", folder / FILE)
     return config, Variables(_cast(tree["params"], np.float32), _cast(tree.get("buffers") or {}, np.float32))
 
 

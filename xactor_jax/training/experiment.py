@@ -126,6 +126,10 @@ def parse_flags(flag_values: flags.FlagValues, arguments: Sequence[str]) -> list
         for key in keys:
             if key not in known:
                 raise unknown_setting(key, config)
+        if "stage" in keys:
+            raise UserError(
+                f"{flag} is of the stage {config.stage}: leave out --config.stage and name another file in configs/."
+            )
     try:
         return flag_values(list(arguments))
     except flags.Error as error:

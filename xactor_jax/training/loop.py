@@ -23,6 +23,7 @@ from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.operations import model_operations
 from xactor_jax.paths import absolute
+from xactor_jax.settings import check_config
 from xactor_jax.training import metrics as m
 from xactor_jax.training.experiment import write_config
 from xactor_jax.training.interruption import interruption
@@ -31,12 +32,15 @@ from xactor_jax.training.profiling import profiler
 from xactor_jax.training.programs import Programs, check_layout, make_programs
 from xactor_jax.training.progress import progress
 from xactor_jax.training.saving import Checkpoints, check_workdir, make_workdir
+from xactor_jax.training.settings import SECTIONS
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.task import Task, Variables
 from xactor_jax.training.throughput import Clock, carried_from, work_of
 from xactor_jax.training.trees import FOLDER, all_finite, saved_steps
 
-MakeIterator = Callable[[str, int, int], grain.DatasetIterator]
+MakeIterator = Callable[[str, int, int], grain.DatasetIterator | None]
+"""None: there is no such split, which may be said of "validation" alone."""
+Validation = Callable[[], grain.DatasetIterator]
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +53,8 @@ class Run:
     folder: epath.Path
     """The workdir."""
     programs: Programs
-    validation: Callable[[], grain.DatasetIterator]
+    validation: Validation | None
+    """None: there is nothing to evaluate on and to draw."""
     checkpoints: Checkpoints
     writers: m.Writers
     journal: Journal
@@ -63,30 +68,43 @@ def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: 
     """Trains a task up to `config.steps`, going on from the newest checkpoint in `workdir`; returns the last state.
 
     make_iterator(split, index, count) gives part `index` of `count` of the batches of "train" or "validation" as a Grain
-    iterator of dicts of NumPy arrays. SIGTERM and Ctrl-C save and return early. Raises `UserError` for settings that cannot
-    work and `DivergedError` when a number is not finite; the checkpoints before that are kept.
+    iterator of dicts of NumPy arrays; without a "validation" there are no evaluations and no pictures. SIGTERM and Ctrl-C save
+    and return early. Raises `UserError` for settings that cannot work and `DivergedError` when a number is not finite; the
+    checkpoints before that are kept.
     """
+    check_config(config, SECTIONS)
     clock, folder, mesh = Clock(), absolute(workdir), make_mesh(config.mesh)
     check_layout(config, task, mesh)
     check_workdir(folder, config)
     programs = make_programs(config, task, mesh)
     iterator = make_iterator("train", *programs.share)
+    validation = validation_of(config, make_iterator, programs.share)
     fresh = None if saved_steps(folder / FOLDER) else programs.init()
     make_workdir(folder)
     with interruption() as stop, Checkpoints(folder, config.checkpoint.keep) as checkpoints:
         state = fresh or checkpoints.restore(programs.abstract, iterator)
         if fresh is None:
             log.warning("%s: going on at step %d", folder, int(state.step))
-        validation = lambda: make_iterator("validation", *programs.share)
         with opened_run(config, programs, validation, checkpoints, stop, folder, int(state.step), clock) as run:
             return run_loop(run, state, iterator)
+
+
+def validation_of(config: ConfigDict, make_iterator: MakeIterator, share: tuple[int, int]) -> Validation | None:
+    """What gives the validation split from its beginning; None, with a warning, where the data has none."""
+    if (config.eval_every or config.preview_every) and make_iterator("validation", *share) is None:
+        log.warning(
+            "the data has no validation split: training goes on without evaluation and pictures; for them prepare clips of "
+            "at least three people, with --validation above 0"
+        )
+        return None
+    return lambda: make_iterator("validation", *share)
 
 
 @contextlib.contextmanager
 def opened_run(
     config: ConfigDict,
     programs: Programs,
-    validation: Callable[[], grain.DatasetIterator],
+    validation: Validation | None,
     checkpoints: Checkpoints,
     stop: Callable[[], bool],
     folder: epath.Path,
@@ -178,7 +196,7 @@ def due(config: ConfigDict, step: int, every: int) -> bool:
 def between_steps(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator, stopping: bool) -> None:
     """Evaluate, draw, save, each when due. What is left of the metrics is read first, so that no bad state is saved."""
     c = run.config
-    evaluating, drawing = due(c, step, c.eval_every), due(c, step, c.preview_every)
+    evaluating, drawing = (run.validation is not None and due(c, step, n) for n in (c.eval_every, c.preview_every))
     saving = stopping or due(c, step, c.checkpoint.every) or step == c.steps
     if not (evaluating or saving or drawing):
         return

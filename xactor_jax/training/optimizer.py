@@ -13,8 +13,9 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from xactor_jax.errors import UserError
 from xactor_jax.parallel.partition import path_name
+from xactor_jax.settings import check_config
+from xactor_jax.training.settings import OptimizerSettings
 from xactor_jax.training.task import Task
 
 Tree = Any
@@ -29,10 +30,8 @@ def learning_rate(config: ConfigDict) -> optax.Schedule:
     warmup = min(c.warmup_steps, max(config.steps - 1, 0))
     if c.schedule == "constant":
         after = optax.constant_schedule(c.learning_rate)
-    elif c.schedule == "cosine":
-        after = optax.cosine_decay_schedule(c.learning_rate, max(config.steps - warmup, 1), alpha=c.final_fraction)
     else:
-        raise UserError(f"optimizer.schedule={c.schedule} is not known: use cosine or constant.")
+        after = optax.cosine_decay_schedule(c.learning_rate, max(config.steps - warmup, 1), alpha=c.final_fraction)
     if warmup == 0:
         return after
     return optax.join_schedules([optax.linear_schedule(0.0, c.learning_rate, warmup), after], [warmup])
@@ -50,8 +49,6 @@ def decayed(params: Tree) -> Tree:
 def _chain(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
     """Equations 1 and 2 for the parameters of one label."""
     c = config.optimizer
-    if c.name not in ("adamw", "adam"):
-        raise UserError(f"optimizer.name={c.name} is not known: use adamw or adam.")
     decay = optax.add_decayed_weights(c.weight_decay, mask=decayed) if c.name == "adamw" else optax.identity()
     return optax.chain(
         optax.clip_by_global_norm(c.clip_norm),
@@ -62,7 +59,12 @@ def _chain(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransf
 
 
 def make_optimizer(config: ConfigDict, task: Task) -> optax.GradientTransformation:
-    """One chain per label; a discriminator's learning rate is scaled; what is frozen neither moves nor has a state."""
+    """One chain per label; a discriminator's learning rate is scaled; what is frozen neither moves nor has a state.
+
+    Raises:
+        UserError: a setting of `config.optimizer` is not possible.
+    """
+    check_config(config, {"optimizer": OptimizerSettings}, prefix="")
     schedule = learning_rate(config)
     scale = config.optimizer.discriminator_scale
     chains = {

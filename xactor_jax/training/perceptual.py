@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
+from xactor_jax.settings import check_value, choice
 from xactor_jax.training.checkpoints import load_variables
 from xactor_jax.training.task import Tree
 
@@ -34,8 +35,7 @@ class PerceptualTerm:
     """Folder written by launch/import_weights.py."""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UserError(f"there is no perceptual distance {self.kind!r}: use {' or '.join(KINDS)}.")
+        check_value("loss.perceptual_kind", self.kind, choice(KINDS))
 
     def init(self, key: jax.Array) -> dict[str, Tree]:
         """The entry of the buffers, weights not yet those of `path`."""

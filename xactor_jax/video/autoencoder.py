@@ -10,7 +10,7 @@ Stable Diffusion scales by one number for all channels: latent_mean 0, latent_st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import flax.linen as nn
@@ -28,7 +28,10 @@ from xactor_jax.layers.convolution import (
     group_norm,
     space_to_depth,
 )
+from xactor_jax.layers.precision import compute_dtype
+from xactor_jax.layers.remat import checked_remat, rematerialised
 from xactor_jax.layers.spatial_attention import BankAttention
+from xactor_jax.settings import Flag, Several, check_divides, check_fields, setting, whole
 from xactor_jax.video.temporal_decoder import TemporalBlock, TimeConv, in_pieces
 
 Images = Float[Array, "n height width 3"]
@@ -39,26 +42,31 @@ Latents = Float[Array, "n h w c"]
 class AutoencoderSettings:
     """Sizes of the autoencoder. Pixels per latent cell: patch × 2^(levels − 1)."""
 
-    image_size: int = 512
+    image_size: int = setting(512, whole(1))
     """Side of a frame in pixels."""
-    patch: int = 1
+    patch: int = setting(1, whole(1))
     """Side of the squares of pixels folded into channels before the first and unfolded after the last convolution."""
-    channels: tuple[int, ...] = (128, 256, 512, 512)
+    channels: tuple[int, ...] = setting((128, 256, 512, 512), Several(whole(1)))
     """Width of each level, finest first."""
-    blocks: int = 2
+    blocks: int = setting(2, whole(1))
     """Residual blocks per level of the encoder; the decoder has one more."""
-    middle: bool = True
+    middle: bool = setting(True, Flag())
     """Residual block, self-attention and residual block at the coarsest level."""
-    latent_channels: int = 4
-    groups: int = 32
+    latent_channels: int = setting(4, whole(1))
+    groups: int = setting(32, whole(1))
     """Of group normalisation."""
-    linear: bool = False
+    linear: bool = setting(False, Flag())
     """A linear map beside each network, from the pixels of a latent cell to its mean and back: a principal component analysis
     learned on the way, from which the networks only have to differ."""
-    temporal: bool = False
+    temporal: bool = setting(False, Flag())
     """Whether every block of the decoder also looks at the frames before and after (temporal_decoder.py)."""
-    piece: int = 25
+    piece: int = setting(25, whole(1))
     """Frames that a temporal decoder is given at once, of a longer clip."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "autoencoder")
+        check_divides("the autoencoder's channels", self.channels, "its groups", self.groups)
+        check_divides("the autoencoder's image_size", (self.image_size,), "its patch × 2^(levels − 1)", self.factor)
 
     @classmethod
     def from_config(cls, network: ConfigDict) -> AutoencoderSettings:
@@ -67,7 +75,8 @@ class AutoencoderSettings:
 
     def fits(self, weights_of: AutoencoderSettings) -> bool:
         """Whether weights of those settings are weights of these: pictures and pieces may have any size."""
-        return replace(self, image_size=0, piece=0) == replace(weights_of, image_size=0, piece=0)
+        sizes = lambda settings: asdict(settings) | {"image_size": 0, "piece": 0}
+        return sizes(self) == sizes(weights_of)
 
     @property
     def factor(self) -> int:
@@ -96,6 +105,7 @@ class PixelAttention(nn.Module):
 class Encoder(nn.Module):
     settings: AutoencoderSettings
     dtype: Dtype = None
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, x: Images) -> Latents:
@@ -104,10 +114,10 @@ class Encoder(nn.Module):
         h = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype, name="conv_in")(space_to_depth(x, s.patch))
         for level, width in enumerate(s.channels):
             for i in range(s.blocks):
-                h = ResidualBlock(width, s.groups, 1e-6, self.dtype, name=f"level{level}_block{i}")(h)
+                h = _block(s, self.dtype, self.remat, h, width, False, f"level{level}_block{i}")
             if level + 1 < len(s.channels):
                 h = Downsample(width, asymmetric=True, dtype=self.dtype, name=f"down{level}")(h)
-        h = _middle(s, self.dtype, h, False) if s.middle else h
+        h = _middle(s, self.dtype, self.remat, h, False) if s.middle else h
         h = jax.nn.silu(group_norm(s.groups, 1e-6, self.dtype, "norm_out")(h))
         h = nn.Conv(2 * s.latent_channels, (3, 3), dtype=self.dtype, name="conv_out")(h)
         h = nn.Conv(2 * s.latent_channels, (1, 1), name="quant")(h.astype(jnp.float32))
@@ -122,6 +132,7 @@ class Decoder(nn.Module):
 
     settings: AutoencoderSettings
     dtype: Dtype = None
+    remat: str = "none"
 
     @nn.compact
     def __call__(self, z: Float[Array, "*b h w c"]) -> Float[Array, "*b height width 3"]:
@@ -129,10 +140,10 @@ class Decoder(nn.Module):
         s = self.settings
         z = z if s.temporal else nn.Conv(s.latent_channels, (1, 1), name="post_quant")(z)
         h = nn.Conv(s.channels[-1], (3, 3), dtype=self.dtype, name="conv_in")(z)
-        h = _middle(s, self.dtype, h, s.temporal) if s.middle else h
+        h = _middle(s, self.dtype, self.remat, h, s.temporal) if s.middle else h
         for level, width in enumerate(reversed(s.channels)):
             for i in range(s.blocks + 1):
-                h = _block(s, self.dtype, h, width, s.temporal, f"level{level}_block{i}")
+                h = _block(s, self.dtype, self.remat, h, width, s.temporal, f"level{level}_block{i}")
             if level + 1 < len(s.channels):
                 h = Upsample(width, dtype=self.dtype, name=f"up{level}")(h)
         h = jax.nn.silu(group_norm(s.groups, 1e-6, self.dtype, "norm_out")(h))
@@ -142,15 +153,15 @@ class Decoder(nn.Module):
         return x + depth_to_space(nn.Dense(3 * s.factor**2, name="linear")(z), s.factor) if s.linear else x
 
 
-def _block(s: AutoencoderSettings, dtype: Dtype, h: jax.Array, width: int, temporal: bool, name: str) -> jax.Array:
-    h = ResidualBlock(width, s.groups, 1e-6, dtype, name=name)(h)
-    return TemporalBlock(s.groups, dtype, name=f"{name}_time")(h) if temporal else h
+def _block(s: AutoencoderSettings, dtype: Dtype, remat: str, h: jax.Array, width: int, temporal: bool, name: str) -> jax.Array:
+    h = rematerialised(ResidualBlock, remat)(width, s.groups, 1e-6, dtype, name=name)(h)
+    return rematerialised(TemporalBlock, remat)(s.groups, dtype, name=f"{name}_time")(h) if temporal else h
 
 
-def _middle(s: AutoencoderSettings, dtype: Dtype, h: jax.Array, temporal: bool) -> jax.Array:
-    h = _block(s, dtype, h, s.channels[-1], temporal, "middle_block0")
-    h = PixelAttention(s.groups, dtype, name="middle_attention")(h)
-    return _block(s, dtype, h, s.channels[-1], temporal, "middle_block1")
+def _middle(s: AutoencoderSettings, dtype: Dtype, remat: str, h: jax.Array, temporal: bool) -> jax.Array:
+    h = _block(s, dtype, remat, h, s.channels[-1], temporal, "middle_block0")
+    h = rematerialised(PixelAttention, remat)(s.groups, dtype, name="middle_attention")(h)
+    return _block(s, dtype, remat, h, s.channels[-1], temporal, "middle_block1")
 
 
 class Autoencoder(nn.Module):
@@ -158,10 +169,12 @@ class Autoencoder(nn.Module):
 
     settings: AutoencoderSettings
     dtype: Dtype = None
+    remat: str = "none"
+    """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
 
     def setup(self) -> None:
-        self.encoder = Encoder(self.settings, self.dtype)
-        self.decoder = Decoder(self.settings, self.dtype)
+        self.encoder = Encoder(self.settings, self.dtype, self.remat)
+        self.decoder = Decoder(self.settings, self.dtype, self.remat)
 
     def encode(self, x: Images) -> tuple[Latents, Latents]:
         """Mean and log variance (clipped to [-30, 20])."""
@@ -189,10 +202,9 @@ class AutoencoderModel:
     module: Autoencoder
 
     @classmethod
-    def from_network(cls, network: ConfigDict, precision: str = "float32") -> AutoencoderModel:
+    def from_network(cls, network: ConfigDict, precision: str = "float32", remat: str = "none") -> AutoencoderModel:
         """From the `network` part of configs/autoencoder.py."""
-        dtype = jnp.bfloat16 if precision == "bfloat16" else None
-        return cls(Autoencoder(AutoencoderSettings.from_config(network), dtype))
+        return cls(Autoencoder(AutoencoderSettings.from_config(network), compute_dtype(precision), checked_remat(remat)))
 
     @property
     def settings(self) -> AutoencoderSettings:

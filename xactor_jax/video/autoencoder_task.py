@@ -14,8 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from xactor_jax.layers.adversarial import check_kind, discriminator_loss, generator_loss
+from xactor_jax.layers.adversarial import KINDS, discriminator_loss, generator_loss
 from xactor_jax.layers.convolution import PatchDiscriminator
+from xactor_jax.settings import SHARE, check_fields, choice, real, setting, whole
+from xactor_jax.training.perceptual import KINDS as DISTANCES
 from xactor_jax.training.perceptual import PerceptualTerm
 from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video import losses
@@ -24,22 +26,26 @@ from xactor_jax.video.partition import ATTENTION_RULES
 from xactor_jax.video.pictures import side_by_side
 
 Images = Float[Array, "n height width 3"]
+PIXEL_LOSSES = ("l1", "mse")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderLossSettings:
     """`config.loss` of configs/autoencoder.py: what is minimised, equation 1 of losses.py."""
 
-    pixels: str = "l1"
-    gradients: float = 1.0
-    gradient_scales: int = 3
-    perceptual: float = 0.0
-    perceptual_kind: str = "vgg16"
-    kl: float = 1e-6
-    adversarial: float = 0.0
-    adversarial_kind: str = "hinge"
-    discriminator_channels: int = 64
-    statistics_decay: float = 0.99
+    pixels: str = setting("l1", choice(PIXEL_LOSSES))
+    gradients: float = setting(1.0, real(0.0))
+    gradient_scales: int = setting(3, whole(0, 10))
+    perceptual: float = setting(0.0, real(0.0))
+    perceptual_kind: str = setting("vgg16", choice(DISTANCES))
+    kl: float = setting(1e-6, real(0.0))
+    adversarial: float = setting(0.0, real(0.0))
+    adversarial_kind: str = setting("hinge", choice(KINDS))
+    discriminator_channels: int = setting(64, whole(1))
+    statistics_decay: float = setting(0.99, SHARE)
+
+    def __post_init__(self) -> None:
+        check_fields(self, "loss")
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,7 @@ class AutoencoderTask:
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> AutoencoderTask:
-        check_kind(config.loss.get("adversarial_kind", "hinge"))
-        model = AutoencoderModel.from_network(config.network, config.precision)
+        model = AutoencoderModel.from_network(config.network, config.precision, config.get("remat", "none"))
         settings, path = AutoencoderLossSettings(**config.loss.to_dict()), config.pretrained.get("perceptual", "")
         perceptual = PerceptualTerm(weight=settings.perceptual, kind=settings.perceptual_kind, path=path)
         return cls(model, settings, perceptual)

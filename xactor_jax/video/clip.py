@@ -19,9 +19,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from xactor_jax.errors import UserError
 from xactor_jax.layers.convolution import Dtype
+from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.spatial_attention import BankAttention
+from xactor_jax.settings import check_fields, choice, real, setting, whole
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -34,22 +35,21 @@ ACTIVATIONS = {"quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x), "gelu": la
 class ClipSettings:
     """Sizes; the defaults are those of ViT-L/14 with projection, 304 M parameters."""
 
-    image_size: int = 224
+    image_size: int = setting(224, whole(1))
     """Side of the square that pictures are resized to, in pixels."""
-    patch: int = 14
-    width: int = 1024
-    depth: int = 24
-    heads: int = 16
-    mlp_width: int = 4096
-    projection: int = 768
+    patch: int = setting(14, whole(1))
+    width: int = setting(1024, whole(1))
+    depth: int = setting(24, whole(0))
+    heads: int = setting(16, whole(1))
+    mlp_width: int = setting(4096, whole(1))
+    projection: int = setting(768, whole(1))
     """Numbers in e."""
-    activation: str = "quick_gelu"
+    activation: str = setting("quick_gelu", choice(ACTIVATIONS))
     """In F: quick_gelu or gelu."""
-    epsilon: float = 1e-5
+    epsilon: float = setting(1e-5, real(0.0))
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise UserError(f"CLIP's activation {self.activation!r} is not known: use {' or '.join(ACTIVATIONS)}.")
+        check_fields(self, "clip")
 
     @property
     def tokens(self) -> int:
@@ -118,7 +118,7 @@ class ClipModel:
     @classmethod
     def from_network(cls, network: ConfigDict, precision: str = "float32") -> ClipModel:
         """From `config.network` of a checkpoint that launch/import_weights.py has written."""
-        return cls(ClipVision(ClipSettings(**network), jnp.bfloat16 if precision == "bfloat16" else None))
+        return cls(ClipVision(ClipSettings(**network), compute_dtype(precision)))
 
     @property
     def settings(self) -> ClipSettings:

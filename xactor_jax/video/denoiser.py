@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.layers.convolution import Dtype
 from xactor_jax.layers.spatial_attention import sinusoidal_table
+from xactor_jax.settings import Flag, check_fields, setting, whole
 from xactor_jax.video.unet import Bank, Conditions, UNet, UNetSettings
 
 Latents = Float[Array, "b t h w c"]
@@ -32,21 +33,24 @@ class DenoiserSettings:
     """Sizes and ways in of the denoiser; the trunk's own are in `unet`."""
 
     unet: UNetSettings
-    motion_dim: int = 512
-    motion_tokens: int = 32
-    motion_token_width: int = 16
-    motion_hidden: int = 0
+    motion_dim: int = setting(512, whole(1))
+    motion_tokens: int = setting(32, whole(1))
+    motion_token_width: int = setting(16, whole(1))
+    motion_hidden: int = setting(0, whole(0))
     """Width of a hidden layer between the motion latent and its tokens; 0: one linear map."""
-    box_width: int = 0
+    box_width: int = setting(0, whole(0))
     """Features of the face's box beside the motion latent; 0: tokens know of no box."""
-    position_halves: bool = False
+    position_halves: bool = setting(False, Flag())
     """Positions of motion tokens: all sines before all cosines, as released weights have them; else they alternate."""
-    concatenate_reference: bool = False
+    concatenate_reference: bool = setting(False, Flag())
     """The reference latent as further input channels, beside the bank."""
-    draft: bool = False
+    draft: bool = setting(False, Flag())
     """The latent of each frame's draft (draft.py) as further input channels."""
-    full_reference: bool = True
+    full_reference: bool = setting(True, Flag())
     """Keep the reference network's layers behind its last self-attention, which nothing reads."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "network")
 
     @classmethod
     def from_config(cls, network: ConfigDict, latent_channels: int) -> DenoiserSettings:

@@ -13,14 +13,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from xactor_jax.settings import check_fields, real, setting
+
 
 @dataclass(frozen=True, kw_only=True)
 class MotionNoise:
     """Largest deviations of equation 1, in deviations of the motion latent; 0: off."""
 
-    bias: float = 0.1
-    drift: float = 0.1
-    jitter: float = 0.05
+    bias: float = setting(0.1, real(0.0))
+    drift: float = setting(0.1, real(0.0))
+    jitter: float = setting(0.05, real(0.0))
+
+    def __post_init__(self) -> None:
+        check_fields(self, "motion_noise")
 
 
 def disturb(key: Key[Array, ""], motion: Float[Array, "b t d"], noise: MotionNoise) -> Float[Array, "b t d"]:

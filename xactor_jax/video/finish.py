@@ -21,9 +21,13 @@ from ml_collections import ConfigDict
 
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.steppers import ddim_step
+from xactor_jax.layers.adversarial import KINDS
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics, Terms
 from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, weighted_l1
+from xactor_jax.layers.precision import compute_dtype
+from xactor_jax.settings import Several, check_fields, choice, real, setting, whole
+from xactor_jax.training.perceptual import KINDS as DISTANCES
 from xactor_jax.training.perceptual import PerceptualTerm
 from xactor_jax.training.task import Tree, Variables
 
@@ -35,17 +39,30 @@ Pictures = Float[Array, "n h w 3"]
 class FinishWeights:
     """`config.finish` of configs/video.py: weights of equation 3."""
 
-    pixel: float = 1.0
-    gradient: float = 1.0
-    component: float = 2.0
+    pixel: float = setting(1.0, real(0.0))
+    gradient: float = setting(1.0, real(0.0))
+    component: float = setting(2.0, real(0.0))
     """Extra weight of eyes and mouth: each counts as much as so many whole pictures."""
-    motion: float = 0.5
+    motion: float = setting(0.5, real(0.0))
     """Extra weight of pixels that differ from the reference."""
-    perceptual: float = 0.0
-    perceptual_kind: str = "vgg16"
-    adversarial: float = 0.02
-    feature_matching: float = 0.2
-    part_adversarial: float = 0.02
+    perceptual: float = setting(0.0, real(0.0))
+    perceptual_kind: str = setting("vgg16", choice(DISTANCES))
+    adversarial: float = setting(0.02, real(0.0))
+    feature_matching: float = setting(0.2, real(0.0))
+    part_adversarial: float = setting(0.02, real(0.0))
+
+    def __post_init__(self) -> None:
+        check_fields(self, "finish")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishSettings(FinishWeights):
+    """All of `config.finish`: the weights, and what the discriminators are made of."""
+
+    adversarial_kind: str = setting("hinge", choice(KINDS))
+    patch: int = setting(4, whole(1))
+    widths: tuple[int, ...] = setting((32, 64, 64), Several(whole(1)))
+    part_side: int = setting(32, whole(1))
 
 
 @dataclass(frozen=True)
@@ -59,17 +76,15 @@ class Finish:
     @classmethod
     def from_config(cls, config: ConfigDict) -> Finish:
         """From `config.finish`."""
-        values = config.finish.to_dict()
-        sizes = {name: values.pop(name) for name in ("patch", "widths", "part_side", "adversarial_kind")}
-        network = PatchDiscriminator(sizes["patch"], tuple(sizes["widths"]), jnp.dtype(config.precision))
-        critics = Critics(network=network, kind=sizes["adversarial_kind"], part_side=sizes["part_side"])
-        weights, path = FinishWeights(**values), config.pretrained.get("perceptual", "")
-        return cls(weights, critics, PerceptualTerm(weight=weights.perceptual, kind=weights.perceptual_kind, path=path))
+        s, path = FinishSettings(**config.finish.to_dict()), config.pretrained.get("perceptual", "")
+        network = PatchDiscriminator(s.patch, tuple(s.widths), compute_dtype(config.precision))
+        critics = Critics(network=network, kind=s.adversarial_kind, part_side=s.part_side)
+        return cls(s, critics, PerceptualTerm(weight=s.perceptual, kind=s.perceptual_kind, path=path))
 
     def init(self, key: jax.Array, side: int) -> Tree:
         """The discriminators' parameters, beside those of the renderer."""
-        whole, parts = jax.random.split(key)
-        return {WHOLE: self.critics.init(whole, side), PARTS: self.critics.init(parts, self.critics.part_side)}
+        first, second = jax.random.split(key)
+        return {WHOLE: self.critics.init(first, side), PARTS: self.critics.init(second, self.critics.part_side)}
 
     def terms(
         self, variables: Variables, images: Pictures, target: Pictures, reference: Pictures, boxes: Float[Array, "n parts 4"]

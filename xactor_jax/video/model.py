@@ -25,6 +25,7 @@ from ml_collections import ConfigDict
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.guidance import classifier_free
 from xactor_jax.errors import UserError
+from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
 from xactor_jax.training.task import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel
@@ -32,7 +33,7 @@ from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
 from xactor_jax.video.draft import Draft
 from xactor_jax.video.loop import LoopPlan, denoise_loop, group_size, in_groups, spread_over
-from xactor_jax.video.pictures import to_uint8
+from xactor_jax.video.pictures import Drawn, checked, to_uint8
 from xactor_jax.video.sampler import RenderSettings, blur, denoise_segment, frame_noise
 from xactor_jax.video.unet import Bank, fold_windows
 from xactor_jax.video.windows import iter_segments, stack_segments
@@ -88,15 +89,17 @@ class VideoModel:
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoModel:
         """From configs/video.py."""
-        dtype = jnp.bfloat16 if config.precision == "bfloat16" else None
+        remat, process = checked_remat(config.get("remat", "none")), GaussianProcess(**config.diffusion.to_dict())
+        render = RenderSettings.from_config(config.render)
+        render.check(config.data.window, process.steps)
         settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
         return cls(
-            denoiser=Denoiser(settings, dtype, checked_remat(config.get("remat", "none"))),
-            autoencoder=AutoencoderModel.from_network(config.autoencoder, config.precision),
-            process=GaussianProcess(**config.diffusion.to_dict()),
+            denoiser=Denoiser(settings, compute_dtype(config.precision), remat),
+            autoencoder=AutoencoderModel.from_network(config.autoencoder, config.precision, remat),
+            process=process,
             window=config.data.window,
             predict_residual=config.predict_residual,
-            render_settings=RenderSettings.from_config(config.render),
+            render_settings=render,
             clip=_clip(config),
             draft=Draft.from_config(config),
             keep_draft=config.network.get("draft", False) and config.get("keep_draft", False),
@@ -139,6 +142,9 @@ class VideoModel:
         The result does not depend on how `motion_latents` is cut into chunks. A frame's picture depends on the motion of its
         own segment and earlier ones. If `settings.offline`, it depends on all motion, which is awaited and held, and the
         windows of each step are split over the local devices.
+
+        Raises:
+            UserError: a latent or a picture is not finite.
         """
         settings = settings or self.render_settings
         shown = () if embedding is None else (jnp.asarray(embedding)[None],)
@@ -149,8 +155,8 @@ class VideoModel:
         plan = settings.plan(self.window)
         known = jnp.zeros((1, plan.known, *self.latent_shape))
         for index, (motion, count) in enumerate(iter_segments(motion_latents, plan)):
-            frames, known = _segment(self, settings, variables, portrait, key[None], index, motion[None], known)
-            yield np.asarray(frames[0, :count])
+            drawn, known = _segment(self, settings, variables, portrait, key[None], index, motion[None], known)
+            yield checked(drawn, index * plan.new, count)
 
     def _render_whole(
         self, settings: RenderSettings, variables: Variables, key: Key[Array, ""], portrait: Portrait, chunks: list[np.ndarray]
@@ -162,9 +168,14 @@ class VideoModel:
         z = _whole(self, settings, devices, variables, portrait, key[None], motion[None])
         for start in range(0, len(motion), self.window):
             few = slice(start, start + self.window)
-            yield np.asarray(_decode(self, variables, portrait, jnp.asarray(motion[None, few]), z[:, few])[0])
+            drawn = _decode(self, variables, portrait, jnp.asarray(motion[None, few]), z[:, few])
+            yield checked(drawn, start, self.window)
 
-    def render_batch(
+    def render_batch(self, *arguments: Any, **more: Any) -> UInt8[Array, "b t height width 3"]:
+        """The frames of `draw_batch`."""
+        return self.draw_batch(*arguments, **more).frames
+
+    def draw_batch(
         self,
         variables: Variables,
         keys: Key[Array, "b"],
@@ -173,24 +184,24 @@ class VideoModel:
         motion_latents: Float[Array, "b t d"],
         settings: RenderSettings | None = None,
         embedding: Float[Array, "b e"] | None = None,
-    ) -> UInt8[Array, "b t height width 3"]:
+    ) -> Drawn:
         """The same clips as `render` makes, many at once; pure, for `jit` and `pmap`."""
         settings = settings or self.render_settings
         portrait = self.prepare(variables, reference_images, reference_motion, embedding)
         if settings.offline:
             z = self.whole(settings, variables, portrait, keys, motion_latents)
-            return self.decode(variables, z, self.base(variables, portrait, motion_latents) if self.keep_draft else None)
+            return self.draw(variables, z, self.base(variables, portrait, motion_latents) if self.keep_draft else None)
         plan = settings.plan(self.window)
         segments = jnp.swapaxes(stack_segments(motion_latents, plan), 0, 1)
 
-        def body(known: jax.Array, item: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            frames, known = self.segment(settings, variables, portrait, keys, item[0], item[1], known)
-            return known, frames
+        def body(known: jax.Array, item: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, Drawn]:
+            drawn, known = self.segment(settings, variables, portrait, keys, item[0], item[1], known)
+            return known, drawn
 
         known = jnp.zeros((len(keys), plan.known, *self.latent_shape))
-        _, frames = jax.lax.scan(body, known, (jnp.arange(len(segments)), segments))
-        frames = jnp.swapaxes(frames, 0, 1)
-        return frames.reshape(len(keys), -1, *frames.shape[3:])[:, : motion_latents.shape[1]]
+        _, drawn = jax.lax.scan(body, known, (jnp.arange(len(segments)), segments))
+        joined = lambda x: jnp.swapaxes(x, 0, 1).reshape(len(keys), -1, *x.shape[3:])[:, : motion_latents.shape[1]]
+        return jax.tree.map(joined, drawn)
 
     def prepare(
         self,
@@ -220,7 +231,7 @@ class VideoModel:
         index: Int[Array, ""] | int,
         motion: Float[Array, "b s d"],
         known: Float[Array, "b k h w c"],
-    ) -> tuple[UInt8[Array, "b n height width 3"], Float[Array, "b k h w c"]]:
+    ) -> tuple[Drawn, Float[Array, "b k h w c"]]:
         """New frames of segment `index`, and the latents that the next one takes over. Index 0 has no known frames."""
         plan = settings.plan(self.window)
         draw = functools.partial(frame_noise, first=index * plan.new, frames=plan.length, shape=self.latent_shape)
@@ -230,8 +241,7 @@ class VideoModel:
         start, times = self.start(settings, variables, base.latent), settings.times(self.process.steps)
         x = denoise_segment(self.process, predict, plan, times, noise, start, self.told(motion, base), known, has_known)
         z, base = jax.tree.map(lambda a: a[:, -plan.new :], (self.from_diffused(variables, x, base.latent), base))
-        frames = self.decode(variables, z, base)
-        return frames, x[:, plan.length - plan.known :]
+        return self.draw(variables, z, base), x[:, plan.length - plan.known :]
 
     def whole(
         self,
@@ -285,11 +295,11 @@ class VideoModel:
         """What is noised for denoising to start from [b, t, h, w, c]: b, blurred if the settings say so."""
         return self.to_diffused(variables, blur(base, settings.blur_size, settings.blur_sigma), base)
 
-    def decode(
-        self, variables: Variables, z: Float[Array, "b t h w c"], base: Base | None = None
-    ) -> UInt8[Array, "b t height width 3"]:
+    def draw(self, variables: Variables, z: Float[Array, "b t h w c"], base: Base | None = None) -> Drawn:
         """Frames of latents."""
-        return to_uint8(self.pictures(variables, z, base))
+        pictures = self.pictures(variables, z, base)
+        finite = jnp.isfinite(z).all(axis=(2, 3, 4)) & jnp.isfinite(pictures).all(axis=(2, 3, 4))
+        return Drawn(to_uint8(pictures), finite)
 
     def pictures(
         self, variables: Variables, z: Float[Array, "b t h w c"], base: Base | None = None
@@ -375,7 +385,7 @@ def _prepare(model: VideoModel, variables: Variables, *arguments: jax.Array) -> 
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _segment(model: VideoModel, settings: RenderSettings, *arguments: Any) -> tuple[jax.Array, jax.Array]:
+def _segment(model: VideoModel, settings: RenderSettings, *arguments: Any) -> tuple[Drawn, jax.Array]:
     """Compiled once for all segments of all clips."""
     return model.segment(settings, *arguments)
 
@@ -387,5 +397,5 @@ def _whole(model: VideoModel, settings: RenderSettings, devices: tuple[jax.Devic
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _decode(model: VideoModel, variables: Variables, portrait: Portrait, motion: jax.Array, z: jax.Array) -> jax.Array:
-    return model.decode(variables, z, model.base(variables, portrait, motion) if model.keep_draft else None)
+def _decode(model: VideoModel, variables: Variables, portrait: Portrait, motion: jax.Array, z: jax.Array) -> Drawn:
+    return model.draw(variables, z, model.base(variables, portrait, motion) if model.keep_draft else None)

@@ -20,8 +20,10 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from ml_collections import ConfigDict
 
 from xactor_jax.diffusion.gaussian import GaussianProcess
+from xactor_jax.diffusion.guidance import GUIDANCE
 from xactor_jax.diffusion.steppers import ddim_step
 from xactor_jax.errors import UserError
+from xactor_jax.settings import Flag, check_fields, check_value, choice, real, setting, whole
 from xactor_jax.video.windows import SegmentPlan, join_windows, split_windows
 
 SPACINGS = ("even", "leading")
@@ -35,35 +37,34 @@ Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], PyTree], Floa
 class RenderSettings:
     """How a clip is rendered; everything that changes the pictures besides weights and key."""
 
-    steps: int = 10
+    steps: int = setting(10, whole(1, 10_000))
     """Denoising steps."""
-    guidance_scale: float = 1.0
+    guidance_scale: float = setting(1.0, GUIDANCE)
     """1: the motion asked for; above: away from the reference's own motion (one more network call per step)."""
-    guidance_keeps_reference: bool = True
+    guidance_keeps_reference: bool = setting(True, Flag())
     """Whether the reference stays in the negative branch, so that guidance sharpens motion alone."""
-    window_overlap: int = 2
+    window_overlap: int = setting(2, whole(0))
     """Frames that neighbouring windows share."""
-    windows_per_segment: int = 3
+    windows_per_segment: int = setting(3, whole(1, 1_000))
     """Windows denoised together; memory grows with it."""
-    known_frames: int = 2
+    known_frames: int = setting(2, whole(0))
     """Finished frames that each segment takes over from the one before."""
-    first_time: float = 1.0
+    first_time: float = setting(1.0, real(0.0, 1.0, above=True))
     """Noise level T at which denoising starts, in (0, 1]; of even spacing alone."""
-    spacing: str = "even"
+    spacing: str = setting("even", choice(SPACINGS))
     """Of noise levels, one of `SPACINGS`."""
-    blur_size: int = 0
+    blur_size: int = setting(0, whole(0, 1_000))
     """Side, in cells of the latent, of the Gaussian that blurs the reference before equation 2; odd; 0: not blurred."""
-    blur_sigma: float = 18.0
+    blur_sigma: float = setting(18.0, real(0.0, above=True))
     """Its deviation, in cells."""
-    offline: bool = False
+    offline: bool = setting(False, Flag())
     """Whether whole clips are denoised at once, by windows around a closed loop (`loop`), instead of segment by segment."""
 
     def __post_init__(self) -> None:
-        if self.spacing not in SPACINGS:
-            raise UserError(f"there is no spacing {self.spacing!r} of noise levels: choose one of {', '.join(SPACINGS)}.")
+        check_fields(self, "render")
         if self.spacing == "leading" and self.first_time != 1.0:
             raise UserError(f"a first_time of {self.first_time:g} means nothing to leading noise levels: leave it at 1.")
-        if self.blur_size < 0 or (self.blur_size and (self.blur_size % 2 == 0 or self.blur_sigma <= 0)):
+        if self.blur_size and self.blur_size % 2 == 0:
             raise UserError(f"a blur of {self.blur_size} cells is not possible: give an odd blur_size, or 0 for none.")
 
     @classmethod
@@ -72,10 +73,23 @@ class RenderSettings:
         return cls(**render.to_dict())
 
     def plan(self, window: int) -> SegmentPlan:
-        """The segment plan for a denoiser of `window` frames."""
+        """The segment plan for a denoiser of `window` frames.
+
+        Raises:
+            UserError: the windows would not move on, or a segment would add no frame.
+        """
+        check_value("render.window_overlap", self.window_overlap, whole(0, window - 1))
+        length = window + (self.windows_per_segment - 1) * (window - self.window_overlap)
+        check_value("render.known_frames", self.known_frames, whole(0, length - 1))
         return SegmentPlan(
             window=window, overlap=self.window_overlap, windows=self.windows_per_segment, known=self.known_frames
         )
+
+    def check(self, window: int, levels: int) -> None:
+        """Raises `UserError` where a denoiser of `window` frames or a process of so many levels cannot render so."""
+        self.plan(window)
+        if self.spacing == "leading":
+            leading_steps(self.steps, levels)
 
     def times(self, levels: int = 1000) -> Float[Array, "steps_and_one"]:
         """Noise levels falling to 0: from `first_time` evenly, or by equation 3 with N = `levels`."""

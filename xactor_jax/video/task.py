@@ -26,11 +26,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from xactor_jax.diffusion.weighting import loss_weight
+from xactor_jax.diffusion.weighting import WEIGHTINGS, loss_weight
 from xactor_jax.errors import UserError
 from xactor_jax.layers.critics import PARTS, WHOLE
 from xactor_jax.motion.model import MotionModel, initial_statistics, kept_statistics
 from xactor_jax.parallel.partition import path_name
+from xactor_jax.settings import SHARE, Flag, check_fields, check_value, choice, real, setting
+from xactor_jax.training.settings import RunSettings
 from xactor_jax.training.task import FROM_START, Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
 from xactor_jax.video.denoiser import Denoiser
@@ -47,31 +49,45 @@ LEFT = ("random", FROM_START)
 
 Predict = Callable[[jax.Array, Float[Array, "b"]], jax.Array]
 PHASES = ("all", "spatial", "temporal", "finish")
+LEVEL_WEIGHTINGS = tuple(name for name in WEIGHTINGS if name != "fused_snr")  # which is of frames with levels of their own
 TEMPORAL = "_attention/temporal/"
 """In the names of the temporal modules' parameters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoRunSettings(RunSettings):
+    """The config's top."""
+
+    phase: str = setting(allowed=choice(PHASES))
+    train_motion: bool = setting(allowed=Flag())
+    predict_residual: bool = setting(allowed=Flag())
+    keep_draft: bool = setting(allowed=Flag())
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoLossSettings:
     """`config.loss` of configs/video.py."""
 
-    time_shift: float = 1.0
+    time_shift: float = setting(1.0, real(0.0, above=True))
     """Of the noise levels that are drawn, equation 1; 1: uniform, above 1: more of the high ones."""
-    weighting: str = "min_snr"
-    gamma: float = 5.0
-    weight_floor: float = 0.0
+    weighting: str = setting("min_snr", choice(LEVEL_WEIGHTINGS))
+    gamma: float = setting(5.0, real(0.0, above=True))
+    weight_floor: float = setting(0.0, real(0.0))
     """Smallest weight of any noise level; above 0, the start of sampling is trained too."""
-    box_weight: float = 0.0
-    change_weight: float = 0.0
-    reference_masked: float = 0.3
+    box_weight: float = setting(0.0, real(0.0))
+    change_weight: float = setting(0.0, real(0.0))
+    reference_masked: float = setting(0.3, real(0.0, 1.0, below=True))
     """Share of the bank's pixels hidden in training."""
-    reference_drop: float = 0.1
+    reference_drop: float = setting(0.1, SHARE)
     """Probability that an example sees no reference at all."""
-    motion_drop: float = 0.0
+    motion_drop: float = setting(0.0, SHARE)
     """Probability that an example is told the reference's motion in every frame."""
-    statistics_decay: float = 0.99
-    sampled_levels: bool = False
+    statistics_decay: float = setting(0.99, SHARE)
+    sampled_levels: bool = setting(False, Flag())
     """Noise levels are those at which sampling calls the network; else all, by equation 1."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "loss")
 
 
 @dataclass(frozen=True)
@@ -98,10 +114,9 @@ class VideoTask:
     start_stages: ClassVar[Mapping[str, tuple[str, str]]] = {"motion_encoder": ("motion", "generator/encoder")}
 
     def __post_init__(self) -> None:
+        check_value("phase", self.phase, choice(PHASES))
         if self.motion and self.phase in ("temporal", "finish"):
             raise UserError(f"the {self.phase} phase trains no motion encoder: leave out --config.train_motion.")
-        if self.phase not in PHASES:
-            raise UserError(f"there is no phase {self.phase!r} of training: choose one of {', '.join(PHASES)}.")
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoTask:

@@ -18,10 +18,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from xactor_jax.errors import UserError
 from xactor_jax.layers.convolution import Downsample, Dtype, ResidualBlock, Upsample, group_norm, zero_conv
 from xactor_jax.layers.embeddings import sinusoidal
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.spatial_attention import AttentionModule
+from xactor_jax.settings import Flag, Several, check_divides, check_fields, setting, whole
 
 Video = Float[Array, "b t h w c"]
 Bank = tuple[jax.Array, ...]
@@ -31,34 +33,42 @@ Bank = tuple[jax.Array, ...]
 class UNetSettings:
     """Sizes of a trunk."""
 
-    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    channels: tuple[int, ...] = setting((320, 640, 1280, 1280), Several(whole(1)))
     """Width of each level, finest first."""
-    attention: tuple[bool, ...] = (True, True, True, False)
+    attention: tuple[bool, ...] = setting((True, True, True, False), Several(Flag()))
     """Levels where pixels attend to each other and to the reference; the middle always does."""
-    blocks: int = 2
-    heads: int = 8
-    groups: int = 32
-    module_groups: int = 0
+    blocks: int = setting(2, whole(1))
+    heads: int = setting(8, whole(1))
+    groups: int = setting(32, whole(1))
+    module_groups: int = setting(0, whole(0))
     """Groups of the group normalisation in motion and temporal modules; 0: `groups`."""
-    context_width: int = 0
+    context_width: int = setting(0, whole(0))
     """Features of the reference picture's embedding; 0: there is none."""
-    discrete_steps: int = 0
+    discrete_steps: int = setting(0, whole(0, 1_000_000))
     """N: noise levels are told as steps N t − 1 of a table of N, counted from 0; 0: as 1000 t."""
-    feed_forward: int = 4
+    feed_forward: int = setting(4, whole(0))
     """Width inside the feed-forward part of each spatial module over that outside; 0: none."""
-    module_feed_forward: int = 4
+    module_feed_forward: int = setting(4, whole(0))
     """The same of motion and temporal modules."""
-    module_attentions: int = 2
+    module_attentions: int = setting(2, whole(1))
     """Attentions in a row in each motion and each temporal module."""
-    time_width: int = 1280
+    time_width: int = setting(1280, whole(1))
     """Width of the noise level's embedding."""
-    out_channels: int = 4
-    coordinates: bool = False
+    out_channels: int = setting(4, whole(1))
+    coordinates: bool = setting(False, Flag())
     """Two more input channels: the row and column of each cell, from -1 to 1."""
     motion: bool = True
     temporal: bool = True
     features_only: bool = False
     """Stop behind the last self-attention: the trunk is asked for its features alone."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "network.unet")
+        if len(self.channels) != len(self.attention):
+            levels = f"{len(self.channels)} levels in network.unet.channels and {len(self.attention)} in attention"
+            raise UserError(f"there are {levels}: give one of each for every level.")
+        for name, size in (("heads", self.heads), ("groups", self.groups), ("module_groups", self.module_groups or 1)):
+            check_divides("network.unet.channels", self.channels, f"network.unet.{name}", size)
 
     def for_reference(self, features_only: bool) -> UNetSettings:
         """The same trunk without motion and time, as the reference network."""

@@ -1,0 +1,75 @@
+"""Whether records are what a config expects: said in one sentence before anything is computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from data.records import decode_frame
+from xactor_jax.errors import UserError
+
+SIDES = {"motion": "network.image_size", "autoencoder": "network.image_size", "video": "autoencoder.image_size"}
+"""Stage → the setting that says how large its pictures are."""
+LATENTS = {"actor": "network.latent_dim", "video": "network.motion_dim"}
+"""Stage → the setting that says how many numbers a motion latent has."""
+FEATURES = {"actor": "network.audio_dim"}
+"""The same of the audio features of a frame."""
+PROBED = 8
+"""Records in which the truth is looked for."""
+
+
+def value_of(config: ConfigDict, name: str) -> Any:
+    """The setting of a dotted name."""
+    for part in name.split("."):
+        config = config[part]
+    return config
+
+
+def check_side(config: ConfigDict, side: int, where: str) -> None:
+    """Raises `UserError` where frames have another side than the stage's pictures."""
+    name = SIDES.get(config.stage, "")
+    if name and side != (wanted := value_of(config, name)):
+        ways = f"--config.data.image_size={wanted} for embedded data or launch/prepare.py --size {wanted} for your own"
+        raise UserError(
+            f"the frames of {where} have {side} pixels a side, not the {wanted} of {name}: give --config.{name}={side}, or "
+            f"make frames of that side by {ways}."
+        )
+
+
+def check_record(config: ConfigDict, record: Mapping[str, Any]) -> None:
+    """Raises `UserError` where a record has other sizes than the stage's network."""
+    if "frames" in record and len(record["frames"]):
+        check_side(config, len(decode_frame(record["frames"][0])), config.data.path)
+    sizes = {"motion_latents": LATENTS.get(config.stage, ""), "audio_features": FEATURES.get(config.stage, "")}
+    for entry, name in sizes.items():
+        if name and entry in record and (given := record[entry].shape[-1]) != (wanted := value_of(config, name)):
+            raise UserError(
+                f"the {entry.replace('_', ' ')} in {config.data.encoded_path} have {given} numbers a frame, not the {wanted} "
+                f"of {name}: give --config.{name}={given}, or encode the clips again with launch/encode.py."
+            )
+
+
+def check_truth(config: ConfigDict, source: Any) -> None:
+    """Raises `UserError` where a loss reads controls and units from clips that know neither."""
+    weight = config.loss.get("truth", 0.0) if config.stage == "motion" else 0.0
+    if not weight:
+        return
+    probed = np.unique(np.linspace(0, len(source) - 1, PROBED).astype(int))
+    if not any(len(source[int(i)][name]) for i in probed for name in ("controls", "units")):
+        raise UserError(
+            f"the clips of {config.data.path} know no controls and no units, which loss.truth={weight:g} reads: give "
+            "--config.loss.truth=0, or clips of puppets or heads."
+        )
+
+
+def check_fit(config: ConfigDict, source: Any) -> None:
+    """Holds the first record of a split against the config, and a few where that is not enough.
+
+    Raises:
+        UserError: pictures, latents or features have other sizes than the network, or no clip knows what a loss reads.
+    """
+    check_record(config, source[0])
+    check_truth(config, source)

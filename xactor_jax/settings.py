@@ -1,0 +1,181 @@
+"""What a setting may be: said once, where the setting is declared, and checked wherever settings are read.
+
+    @dataclasses.dataclass(frozen=True)
+    class RolloutSettings:
+        steps: int = setting(16, whole(1, 10_000))
+        schedule: str = setting("autoregressive", choice(SCHEDULES))
+
+        def __post_init__(self) -> None:
+            check_fields(self, "rollout")
+
+The range lies in the field's metadata. `check_fields` holds an instance against its class, `check_config` the sections of a
+ConfigDict against the classes that declare them, before anything is computed. Both end in one sentence that names the setting,
+its value and what it may be. What depends on several settings at once is left to the `__post_init__` of a class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from ml_collections import ConfigDict
+
+from xactor_jax.errors import UserError
+
+RANGE = "range"
+"""Key of a field's metadata."""
+
+SEED = 2**32 - 1
+"""The largest seed."""
+
+
+@runtime_checkable
+class Range(Protocol):
+    """Values that a setting may have; as text it says which, to follow "use"."""
+
+    def __contains__(self, value: Any) -> bool: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of some names."""
+
+    names: tuple[str, ...]
+
+    def __contains__(self, value: Any) -> bool:
+        return isinstance(value, str) and value in self.names
+
+    def __str__(self) -> str:
+        *others, last = (name or '""' for name in self.names)
+        return f"{', '.join(others)} or {last}" if others else last
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """Finite numbers between two bounds, and a few `besides` that stand for something else."""
+
+    low: int | float = -math.inf
+    high: int | float = math.inf
+    integral: bool = False
+    above: bool = False
+    """Whether `low` itself is left out."""
+    below: bool = False
+    """Whether `high` itself is left out."""
+    besides: tuple[int | float, ...] = ()
+
+    def __contains__(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral if self.integral else numbers.Real):
+            return False
+        high_enough = value > self.low if self.above else value >= self.low
+        low_enough = value < self.high if self.below else value <= self.high
+        return (math.isfinite(value) and high_enough and low_enough) or value in self.besides
+
+    def __str__(self) -> str:
+        low = f" {'above' if self.above else 'from'} {self.low}" if math.isfinite(self.low) else ""
+        high = f" {'to below' if self.below else 'to'} {self.high}" if math.isfinite(self.high) else ""
+        on = " on" if low and not high and not self.above else ""
+        extra = "".join(f", or {number}" for number in self.besides)
+        return f"{'a whole number' if self.integral else 'a number'}{low}{high}{on}{extra}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Several:
+    """A tuple of values of one range, at least so many."""
+
+    each: Range
+    least: int = 1
+
+    def __contains__(self, value: Any) -> bool:
+        return isinstance(value, tuple | list) and len(value) >= self.least and all(item in self.each for item in value)
+
+    def __str__(self) -> str:
+        return f"at least {self.least} of these, with commas: {self.each}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """A switch."""
+
+    def __contains__(self, value: Any) -> bool:
+        return isinstance(value, bool)
+
+    def __str__(self) -> str:
+        return "True or False"
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """Any text: a path, or what is read elsewhere."""
+
+    def __contains__(self, value: Any) -> bool:
+        return isinstance(value, str)
+
+    def __str__(self) -> str:
+        return "a text"
+
+
+def choice(names: Iterable[str]) -> Choice:
+    """One of the names, or of the keys of a table."""
+    return Choice(tuple(names))
+
+
+def whole(low: int, high: int | float = math.inf, *, besides: tuple[int, ...] = ()) -> Interval:
+    """Whole numbers from `low` to `high`."""
+    return Interval(low, high, integral=True, besides=besides)
+
+
+def real(low: float = 0.0, high: int | float = math.inf, *, above: bool = False, below: bool = False) -> Interval:
+    """Finite numbers from `low` to `high`; with `above` or `below` without that bound itself."""
+    return Interval(low, high, above=above, below=below)
+
+
+SHARE = real(0.0, 1.0)
+"""Of a probability or a fraction."""
+
+
+def setting(default: Any = dataclasses.MISSING, allowed: Range | None = None) -> Any:
+    """A field of a settings dataclass with the range of its values."""
+    return dataclasses.field(default=default, metadata={RANGE: allowed} if allowed is not None else {})
+
+
+def ranges(cls: type) -> dict[str, Range]:
+    """Name → range of the fields of a settings dataclass that have one."""
+    return {field.name: field.metadata[RANGE] for field in dataclasses.fields(cls) if RANGE in field.metadata}
+
+
+def check_value(name: str, value: Any, allowed: Range) -> None:
+    """Raises `UserError` for a value outside its range."""
+    if value not in allowed:
+        raise UserError(f"{name}={value} is not possible: use {allowed}.")
+
+
+def check_divides(name: str, sizes: Iterable[int], divisor_name: str, divisor: int) -> None:
+    """Raises `UserError` unless every size is a multiple of the divisor."""
+    for size in sizes:
+        if size % divisor:
+            raise UserError(f"{name}={size} is not a multiple of {divisor_name}={divisor}: change one of them.")
+
+
+def check_fields(settings: Any, section: str) -> None:
+    """Raises `UserError` for the first field outside its range; `section` is what the config calls these settings."""
+    for name, allowed in ranges(type(settings)).items():
+        check_value(f"{section}.{name}", getattr(settings, name), allowed)
+
+
+def check_config(config: ConfigDict, sections: Mapping[str, type], prefix: str = "--config.") -> None:
+    """Raises `UserError` for the first setting outside its range.
+
+    Args:
+        sections: "network.unet", or "" for the config's top → the dataclass that declares its fields. A section or a setting
+            that the config does not have, as one written by an older version, is passed over.
+    """
+    for section, cls in sections.items():
+        values: Any = config
+        for name in filter(None, section.split(".")):
+            values = values.get(name, {})
+        for name, allowed in ranges(cls).items():
+            if name in values:
+                check_value(f"{prefix}{section}{'.' if section else ''}{name}", values[name], allowed)
