@@ -5,6 +5,8 @@ python launch/train.py --config=configs/motion.py:puppets    # drawn faces, quic
 python launch/train.py --config=configs/motion.py:heads_encoder --workdir=ENCODER    # of people in three dimensions, then:
 python launch/train.py --config=configs/motion.py:heads --config.init_from=generator/encoder=ENCODER,reader=ENCODER
 python launch/train.py --config=configs/motion.py:heads_sharpen --config.init_from=runs/motion-heads
+python launch/train.py --config=configs/motion.py:tune --config.data.path=CLIPS    # data/assets/motion on your own clips, then:
+python launch/train.py --config=configs/motion.py:tune_sharpen --config.data.path=CLIPS --config.init_from=runs/motion-tune
 python launch/train.py --config=configs/motion.py:base       # the size of the paper
 
 Measured on 2026-11-24, one core of an AMD EPYC: puppets, 35 minutes (5.3 steps a second); linear probes read the face of people
@@ -84,8 +86,9 @@ def get_config(preset: str = "default") -> ConfigDict:
     c.data.augmentation.scale = 0.3  # ± factor about the centre
     c.data.augmentation.warp = 0.01  # ± displacement of the warp's control points, fraction of the side; brows move by 0.06
     c.data.augmentation.warp_points = 4  # control points a side
-    heads = {"heads_encoder": _heads_encoder, "heads": _heads, "heads_sharpen": _heads_sharpen, "tune": _tune}
-    presets = {"puppets": _puppets, **heads, "base": _base}
+    heads = {"heads_encoder": _heads_encoder, "heads": _heads, "heads_sharpen": _heads_sharpen}
+    tune = {"tune": _tune, "tune_sharpen": _tune_sharpen}
+    presets = {"puppets": _puppets, **heads, **tune, "base": _base}
     return apply_preset(c, presets, preset)
 
 
@@ -144,6 +147,14 @@ def _tune(c: ConfigDict) -> ConfigDict:
     c.optimizer.discriminator_scale = 1.0  # its discriminators know heads; they learn as fast as the rest
     c.ema_decay = 0.995
     c.checkpoint.every = c.eval_every = c.preview_every = 300
+    return c
+
+
+def _tune_sharpen(c: ConfigDict) -> ConfigDict:
+    """Its last step, as `_heads_sharpen`: rebuilding other people blurs what the checkpoint drew sharply."""
+    c = _heads_sharpen(c)
+    c.steps = 400
+    c.checkpoint.every = c.eval_every = c.preview_every = 200
     return c
 
 

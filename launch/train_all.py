@@ -66,8 +66,9 @@ PLANS = {
         Step("actor", "actor", "puppets", 0.30),
         Step("video", "video", "puppets", 0.40),
     ),
-    "tune": (  # each starts from the embedded checkpoint of its stage, whose autoencoder stays
-        Step("motion", "motion", "tune", 0.60),
+    "tune": (  # from the embedded checkpoints, as their presets say; the autoencoder stays
+        Step("rebuilding", "motion", "tune", 0.45),
+        Step("motion", "motion", "tune_sharpen", 0.15, ("rebuilding",)),
         Step("actor", "actor", "tune", 0.15),
         Step("video", "video", "tune", 0.25),
     ),

@@ -146,8 +146,11 @@ def test_the_embedded_checkpoint_fits_the_preset_that_goes_on_from_it(repository
 
 
 def test_own_clips_tune_what_is_embedded(train_all, tmp_path, monkeypatch, clips):
-    motion, actor, video, *exports = commands(train_all, monkeypatch, "--preset=tune", f"--data={clips}", f"--out={tmp_path}")
-    for stage, command in (("motion", motion), ("actor", actor), ("video", video)):
+    first, motion, actor, video, *exports = commands(
+        train_all, monkeypatch, "--preset=tune", f"--data={clips}", f"--out={tmp_path}"
+    )
+    assert f"--config.init_from={tmp_path / 'rebuilding'}" in motion and "--config=configs/motion.py:tune_sharpen" in motion
+    for stage, command in (("motion", first), ("actor", actor), ("video", video)):
         assert f"--config=configs/{stage}.py:tune" in command and f"--config.data.path={clips}" in command
     assert all(f"--config.pretrained.motion={tmp_path / 'motion'}" in command for command in (actor, video))
     assert not any("pretrained.autoencoder" in option for option in video)  # the embedded one stays
