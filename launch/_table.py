@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from etils import epath
 from rich.console import Console
 from rich.table import Table
+
+from xactor_jax.unfinished import write_whole
 
 
 def _text(value: Any) -> str:
@@ -27,4 +28,4 @@ def show(rows: Sequence[Mapping[str, Any]]) -> None:
 def write(path: str, values: Any) -> None:
     """As JSON, where a path is given."""
     if path:
-        epath.Path(path).write_text(json.dumps(values, indent=2) + "\n")
+        write_whole(path, json.dumps(values, indent=2) + "\n")

@@ -21,6 +21,7 @@ import _root  # noqa: F401  (puts the project on the path)
 from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import SEED, whole
+from xactor_jax.unfinished import write_whole
 
 EMBEDDED = "embedded="
 
@@ -128,9 +129,9 @@ def compare_to(arguments: argparse.Namespace) -> dict:
     scores = side_by_side.compare(measured)
     described = {n: {"checkpoints": m.origins, "settings": s.to_dict()["render"], **scores[n]} for n, (m, s) in loaded.items()}
     content = finite({"renderers": described, "data": str(path), "versions": provenance.versions()})
-    (folder / "comparison.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(folder / "comparison.json", json.dumps(content, indent=2) + "\n")
     cells = side_by_side.rows(scores)
-    (folder / "comparison.html").write_text(page("xactor_jax: renderers", table(side_by_side.HEAD, cells)))
+    write_whole(folder / "comparison.html", page("xactor_jax: renderers", table(side_by_side.HEAD, cells)))
     for line in (side_by_side.HEAD, *cells):
         print(" | ".join(line))
     return content

@@ -19,6 +19,7 @@ from absl import app, flags, logging
 
 from launch._flags import CONFIG, parse
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.unfinished import write_whole
 
 TOPOLOGY = flags.DEFINE_string("topology", "", "TPU topology, as in v5e:16x16; default: the devices of this machine")
 EFFICIENCY = flags.DEFINE_float("efficiency", 0.5, "share of the chip's peak that products of matrices are assumed to reach")
@@ -102,9 +103,7 @@ def run(arguments: list[str]) -> None:
     numbers = report.as_numbers(machine, config.stage, reports, sampled)
     report.show(machine, reports, sampled)
     if JSON.value:
-        from etils import epath
-
-        epath.Path(JSON.value).write_text(json.dumps(numbers, indent=2) + "\n")
+        write_whole(JSON.value, json.dumps(numbers, indent=2) + "\n")
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ import _root  # noqa: F401  (puts the project on the path)
 
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import check_value, real
+from xactor_jax.unfinished import write_whole
 
 SEED, PERSON, CLIP = 250_802_944, 3, 0  # a seed that no data set is made with
 PHOTOGRAPHED, PLACE = 0, 1  # the person in the photograph, and the clip whose light and lens it has
@@ -129,7 +130,7 @@ def write_picture(folder: Path, made, read: dict, true: dict) -> None:
     from xactor_jax.media.video_io import read_frames
 
     frames = np.stack([frame for _, frame in read_frames(folder / "talking.mp4")])
-    (folder / "demo.png").write_bytes(film_strip(made.portrait, frames, {"jaw": read["jaw"]}, true))
+    write_whole(folder / "demo.png", film_strip(made.portrait, frames, {"jaw": read["jaw"]}, true))
 
 
 def write_page(folder: Path, emotion: str, sections: str) -> None:
@@ -145,7 +146,7 @@ def write_page(folder: Path, emotion: str, sections: str) -> None:
         "<style>.row { display: flex; gap: 2rem; align-items: end; flex-wrap: wrap } video { image-rendering: auto }</style>"
     )
     content = f"{style}<p>{about}</p>{videos}{sections}"
-    (folder / "index.html").write_text(page("xactor_jax: a portrait speaks", content))
+    write_whole(folder / "index.html", page("xactor_jax: a portrait speaks", content))
 
 
 def row(name: str, image: str) -> str:

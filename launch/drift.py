@@ -28,6 +28,7 @@ import _root  # noqa: F401  (puts the project on the path)
 from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import SEED, real, whole
+from xactor_jax.unfinished import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -275,7 +276,7 @@ def write_report(arguments: argparse.Namespace, folder: Path, measured: dict[str
     content = {"arguments": vars(arguments), "about": drift_page.ABOUT, "measured": measured, "versions": provenance.versions()}
     write_record(folder / "drift.json", content)
     title = f"xactor_jax: {arguments.minutes:g} minutes of {arguments.people} people"
-    (folder / "drift.html").write_text(page(title, drift_page.body(measured)))
+    write_whole(folder / "drift.html", page(title, drift_page.body(measured)))
 
 
 @contextlib.contextmanager

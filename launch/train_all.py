@@ -26,7 +26,7 @@ import _root  # noqa: F401  (puts the project on the path)
 
 from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
-from xactor_jax.parallel.supervision import RESTART
+from xactor_jax.parallel.supervision import RESTART, run_child, status_of
 from xactor_jax.settings import real
 from xactor_jax.training import experiment
 
@@ -167,9 +167,11 @@ def call(program: str, *options: str) -> None:
     """Runs a program of this folder, its command shown; a status that is not 0 ends this program with the same."""
     command = [sys.executable, f"launch/{program}.py", *options]
     print("$", "python", *command[1:], flush=True)
-    status = subprocess.run(command, cwd=ROOT).returncode
+    status, sentence = status_of(run_child(command, folder=ROOT))
     if status == RESTART:
-        print("stopped and saved; the same command goes on from there", file=sys.stderr)
+        sentence = "stopped and saved; the same command goes on from there"
+    if sentence:
+        print(sentence, file=sys.stderr)
     if status:
         sys.exit(status)
 

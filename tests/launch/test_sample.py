@@ -286,8 +286,9 @@ def test_jobs_in_a_bucket_go_on_and_nothing_is_renamed_there(program, gcs_bucket
     from etils import epath
 
     remote = epath.Path(gcs_bucket) / "jobs"
-    for name in ("0.mp4", "0.json", "1.mp4"):
+    for name in ("0.mp4", "1.mp4"):
         (remote / name).write_text("old")
+    (remote / "0.json").write_text('{"synthetic": true}')
     for name in ("mv", "_mv_file", "_cp_file", "copy"):
         monkeypatch.setattr(gcsfs.GCSFileSystem, name, lambda *_, **__: pytest.fail("renamed"), raising=False)
     jobs = [{**inputs, "out": f"{remote}/{i}.mp4"} for i in range(3)]

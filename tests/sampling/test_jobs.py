@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_bad_lines_and_second_writers_are_set_apart_with_their_numbers():
     lines = [(1, line()), (3, "{"), (4, line(seed=2)), (7, line(out="w.mp4"))]
     good, bad = jobs.parse_jobs(lines, {})
     assert [job.request.out for job in good] == ["v.mp4", "w.mp4"]
-    assert [str(failure).split(":")[0] for failure in bad] == ["job in line 3", "job in line 4"]
+    assert [str(failure).split(":")[0] for failure in bad] == ["job in line 3", "job in line 4 (v.mp4)"]
     assert "written by an earlier job" in bad[1].reason
 
 
@@ -61,7 +62,7 @@ def test_the_longest_job_is_not_joined_by_others():
 
 def test_blank_lines_do_not_count(tmp_path):
     (tmp_path / "jobs.jsonl").write_text("\n{}\n\n{}\n")
-    assert jobs.read_lines(tmp_path / "jobs.jsonl") == [(2, "{}"), (4, "{}")]
+    assert jobs.read_lines(tmp_path / "jobs.jsonl") == [(2, "{}\n"), (4, "{}\n")]
 
 
 @pytest.mark.parametrize("content", [None, "\n", b"\xff\xfe\x00"])
@@ -76,10 +77,45 @@ def test_a_list_that_is_none_is_refused(tmp_path, content):
 def test_finished_jobs_are_left_out(tmp_path):
     lines = [(i, line(out=str(tmp_path / f"{i}.mp4"))) for i in range(3)]
     (tmp_path / "1.mp4").touch()
-    (tmp_path / "1.json").touch()
+    (tmp_path / "1.json").write_text('{"synthetic": true}')
     (tmp_path / "2.mp4").touch()  # the JSON is missing: it was stopped
     todo = jobs.unfinished(jobs.parse_jobs(lines, {})[0])
     assert [job.request.out[-5:] for job in todo] == ["0.mp4", "2.mp4"]
+
+
+def test_no_job_writes_what_another_one_reads_or_writes(tmp_path):
+    """However the places are spelt; a video and another's JSON count as much as two videos do."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "talk.mp4").write_bytes(b"x")
+    here = lambda name: str(tmp_path / name)
+    jobs_of = [
+        line(out=here("a.mp4"), save_motion=here("m.npz")),
+        line(out=here("link/./a.mp4")),
+        line(out=here("b.mp4"), save_motion=here("link/m.npz")),
+        line(out=here("A.MP4"), audio=here("talk.mp4")),
+        line(out=here("A.mp4")),
+        line(out=here("link/talk.mp4")),
+    ]
+    good, bad = jobs.parse_jobs(list(enumerate(jobs_of, 1)), {})
+    assert [job.name.split(" (")[0] for job in good] == ["job in line 1", "job in line 4"]
+    assert ["read by the job in line 4" in failure.reason for failure in bad] == [False, False, False, True]
+
+
+def test_any_error_of_one_job_is_its_own(tmp_path):
+    """Names that no file can have, and a home folder written as ~."""
+    outs = [str(tmp_path / "v.mp4"), "", "/", "a\0.mp4", "x" * 300 + ".mp4", str(tmp_path / "w.mp4")]
+    parsed, bad = jobs.parse_jobs([(i, line(out=out)) for i, out in enumerate(outs)], {})
+    good, refused = jobs.checked(jobs.unfinished(parsed))
+    assert [job.request.out for job in good] == [outs[0], outs[-1]] and len(bad + refused) == 4
+    assert jobs.parse_job(line(image="~/p.png"), {}).image == os.path.expanduser("~/p.png")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path, encoding):
+    raw = line().replace("p.png", "josé\u2028.png")
+    (tmp_path / "jobs.jsonl").write_bytes(f"{line(out='w.mp4')}\r\n{raw}\r\n".encode(encoding))
+    good, bad = jobs.parse_jobs(jobs.read_lines(tmp_path / "jobs.jsonl"), {})
+    assert [job.request.image for job in good] == ["p.png", "josé\u2028.png"] and not bad
 
 
 def test_jobs_with_an_emotion_that_is_no_track_are_set_apart(tmp_path):

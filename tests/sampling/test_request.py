@@ -53,6 +53,8 @@ def test_it_is_finished_when_the_json_is_there_too(tmp_path):
     (tmp_path / "v.mp4").write_bytes(b"x")
     assert not request.finished
     (tmp_path / "v.json").write_text("{}")
+    assert not request.finished
+    (tmp_path / "v.json").write_text('{"synthetic": true}')
     assert request.finished
 
 
@@ -71,11 +73,37 @@ def test_what_is_wrong_with_reenactment_is_said(tmp_path, changes, message):
         check_render_request(RenderRequest(image="p.png", out=str(tmp_path / "v.mp4"), **changes))
 
 
-def test_nothing_is_written_over_what_is_read(tmp_path):
-    place = str(tmp_path / "v.mp4")
-    for changes in ({"driving": place}, {"motion": "m.npz", "audio": place}):
+@pytest.mark.parametrize("spelling", ["v.mp4", "./v.mp4", "link/v.mp4", "hard.mp4"])
+def test_nothing_is_written_over_what_is_read(tmp_path, monkeypatch, spelling):
+    """Files are compared, not how they are called."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "v.mp4").write_bytes(b"a recording")
+    (tmp_path / "hard.mp4").hardlink_to(tmp_path / "v.mp4")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for changes in ({"driving": spelling}, {"motion": "m.npz", "audio": spelling}, {"motion": "m.npz", "image": spelling}):
         with pytest.raises(UserError, match="would be written over"):
-            check_render_request(RenderRequest(image="p.png", out=place, **changes))
-    motion = str(tmp_path / "m.npz")
+            check_render_request(RenderRequest(**{"image": "p.png", "out": str(tmp_path / "v.mp4"), **changes}))
+    with pytest.raises(UserError, match="would be written over"):
+        check_request(Request(image="p.png", audio=spelling, out="v.mp4"))
+    assert (tmp_path / "v.mp4").read_bytes() == b"a recording"
+
+
+def test_motion_and_the_json_are_not_written_over_what_is_read(tmp_path):
+    place, motion = str(tmp_path / "v.mp4"), str(tmp_path / "m.npz")
     with pytest.raises(UserError, match="would be written over"):
         check_render_request(RenderRequest(image="p.png", out=place, motion=motion, save_motion=motion))
+    with pytest.raises(UserError, match=r"v\.json would be written over"):
+        check_request(request_for(tmp_path, image=str(tmp_path / "v.json")))
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"image": "p.png"}'])
+def test_a_json_of_another_origin_is_not_replaced(tmp_path, content):
+    (tmp_path / "v.json").write_text(content)
+    with pytest.raises(UserError, match=r"v\.json is there and is not what is written beside a video"):
+        check_request(request_for(tmp_path))
+    (tmp_path / "v.json").write_text('{"synthetic": true}')
+    check_request(request_for(tmp_path))
+
+
+def test_endings_in_large_letters_are_endings(tmp_path):
+    check_request(request_for(tmp_path, out=str(tmp_path / "V.MP4"), save_motion=str(tmp_path / "M.NPZ")))

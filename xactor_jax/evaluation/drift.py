@@ -25,7 +25,7 @@ from xactor_jax.evaluation.report import finite
 from xactor_jax.sampling.load import Stage
 from xactor_jax.sampling.pipeline import sampling_keys
 from xactor_jax.timing import FRAME_RATE
-from xactor_jax.training.experiment import write_whole
+from xactor_jax.unfinished import write_whole
 
 MINUTE = 60 * FRAME_RATE
 SPAN = 2

@@ -14,7 +14,7 @@ from etils import epath
 
 from xactor_jax.errors import UserError
 from xactor_jax.evaluation.motion_report import HEAD, trend_rows
-from xactor_jax.training.experiment import write_whole
+from xactor_jax.unfinished import write_whole
 
 Scores = Mapping[str, Any]
 

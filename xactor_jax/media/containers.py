@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from etils import epath
 
 from xactor_jax.errors import UserError
-from xactor_jax.paths import is_remote
+from xactor_jax.paths import absolute, is_remote
 
 
 def require_file(path: epath.PathLike, what: str) -> epath.Path:
@@ -34,8 +34,8 @@ def open_container(path: epath.PathLike, what: str) -> Iterator[InputContainer]:
     path = require_file(path, what)
     try:
         with contextlib.ExitStack() as stack:
-            remote = is_remote(path)
-            source = stack.enter_context(path.open("rb")) if remote else str(path)
+            # FFmpeg takes what stands before a colon for a protocol, unless a / is before it.
+            source = stack.enter_context(path.open("rb")) if is_remote(path) else str(absolute(path))
             yield stack.enter_context(av.open(source))
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"the {what} {path} cannot be read ({error}): it is damaged or of an unknown format.") from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import cv2
 import numpy as np
 from etils import epath
@@ -11,7 +9,7 @@ from jaxtyping import UInt8
 
 from xactor_jax.errors import UserError
 from xactor_jax.media.containers import require_file
-from xactor_jax.paths import is_remote
+from xactor_jax.unfinished import write_whole
 
 
 def read_image(path: epath.PathLike) -> UInt8[np.ndarray, "h w 3"]:
@@ -51,16 +49,3 @@ def write_image(path: epath.PathLike, pixels: UInt8[np.ndarray, "h w 3"]) -> Non
         write_whole(path, data)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error}): check that its folder exists and is writable.") from error
-
-
-def write_whole(path: epath.Path, data: bytes) -> None:
-    """Writes a small file: locally under a temporary name that is moved when whole, on gs:// in place."""
-    if is_remote(path):
-        path.write_bytes(data)
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -15,10 +15,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from xactor_jax.errors import UserError
+from xactor_jax.errors import verdict
+from xactor_jax.unfinished import end_at_once
 
 RESTART = 75
 """Exit status of a run that is to be started again: EX_TEMPFAIL of sysexits.h, "try again later".
@@ -32,6 +33,8 @@ LEAVING_SECONDS = 15.0
 
 SERVICE_SECONDS = 2.0
 """The process that holds JAX's service stays so much longer, when all others have taken leave of it."""
+
+PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 
 GUARDED = "XACTOR_JAX_GUARD"
 """Environment variable with the guard's process id, in the child."""
@@ -52,19 +55,26 @@ def guard(several: bool, environ: Mapping[str, str] = os.environ) -> None:
     midst of a library's native code and crash it.
     """
     if not several:
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(RESTART))
+        signal.signal(signal.SIGTERM, lambda *_: end_at_once(RESTART))
         return
     if parent := environ.get(GUARDED):
         _end_with(int(parent))
         return
-    command = [sys.executable, *sys.orig_argv[1:]]
-    child = subprocess.Popen(command, env={**environ, GUARDED: str(os.getpid())}, process_group=0)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda sent, _: child.send_signal(sent))
-    status, sentence = status_of(child.wait())
+    status, sentence = status_of(run_child([sys.executable, *sys.orig_argv[1:]], {**environ, GUARDED: str(os.getpid())}))
     if sentence:
         print(sentence, file=sys.stderr, flush=True)
     sys.exit(status)
+
+
+def run_child(command: Sequence[str], environ: Mapping[str, str] = os.environ, folder: str | os.PathLike = ".") -> int:
+    """Runs a program to its end, which alone is told of SIGTERM and Ctrl-C; its status, or -(the signal that ended it)."""
+    child = subprocess.Popen(command, env=dict(environ), cwd=folder, process_group=0)
+    before = {number: signal.signal(number, lambda sent, _: child.send_signal(sent)) for number in PASSED_ON}
+    try:
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def status_of(returncode: int) -> tuple[int, str]:
@@ -112,8 +122,8 @@ def leaving_at_once(several: bool) -> Iterator[None]:
 
 def _told(error: BaseException) -> tuple[int, str]:
     """(exit status, what to print) for an error."""
-    if isinstance(error, UserError):
-        return 2, f"error: {error}"
+    if told := verdict(error):
+        return told
     if isinstance(error, KeyboardInterrupt):
         return 130, "error: stopped at once, without saving: the same command goes on from what is saved."
     if is_loss(error):

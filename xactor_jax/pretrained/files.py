@@ -17,6 +17,7 @@ from etils import epath
 from xactor_jax.errors import UserError
 from xactor_jax.paths import absolute, is_remote
 from xactor_jax.pretrained.torch_files import TorchTensors
+from xactor_jax.unfinished import write_whole
 
 TORCH = (".bin", ".pt", ".pth", ".ckpt")
 SUFFIXES = (".safetensors", *TORCH)
@@ -78,12 +79,9 @@ def write_weights(path: epath.PathLike, weights: Weights) -> None:
     if target.suffix != ".safetensors":
         raise UserError(f"{path} is no name for weights: let it end in .safetensors.")
     data = safetensors.numpy.save(dict(weights), metadata={"format": "pt"})
-    temporary = target if is_remote(target) else target.parent / f".{target.name}.tmp"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        if temporary != target:
-            temporary.rename(target)
+        write_whole(target, data)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error}): give another place.") from None
 

@@ -19,9 +19,8 @@ from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 
 from xactor_jax.audio.features import AudioFeatures
 from xactor_jax.emotion import Emotion
-from xactor_jax.errors import UserError
 from xactor_jax.sampling import pipeline
-from xactor_jax.sampling.jobs import Failure, Job
+from xactor_jax.sampling.jobs import Failure, Job, attempted
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pictures import to_float
 from xactor_jax.sampling.pipeline import Settings
@@ -108,19 +107,17 @@ def _filled(x: np.ndarray, count: int) -> np.ndarray:
 
 def prepared(jobs: Sequence[Job], models: Models, warn: Callable[[str], None]) -> tuple[list[Ready], list[Failure]]:
     """Jobs whose image and audio can be read, shortest first, and those whose cannot."""
-    ready, failures = [], []
-    for job in jobs:
+
+    def prepare(job: Job) -> Ready:
         r = job.request
-        try:
-            pipeline.check_emotion(models, r.emotion_track)
-            portrait = read_portrait(r.image, models.sides, r.crop, r.face_index)
-            waveform = pipeline.read_speech(r.audio)
-        except UserError as error:
-            failures.append(Failure(job.name, str(error)))
-            continue
+        pipeline.check_emotion(models, r.emotion_track)
+        portrait = read_portrait(r.image, models.sides, r.crop, r.face_index)
+        waveform = pipeline.read_speech(r.audio)
         if warning := pipeline.audio_warning(r.audio, waveform):
             warn(warning)
-        ready.append(Ready(job, portrait, num_frames(len(waveform))))
+        return Ready(job, portrait, num_frames(len(waveform)))
+
+    ready, failures = attempted(jobs, prepare, lambda job: job.name)
     return sorted(ready, key=lambda item: item.frames), failures
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from etils import epath
 
 from xactor_jax.errors import UserError
+from xactor_jax.media.tables import read_text
+from xactor_jax.paths import place_of
 from xactor_jax.sampling.request import Request, check_request
 
 REQUIRED = ("image", "audio", "out")
@@ -22,6 +26,11 @@ TYPES = {
     "face_index": int,
     "save_motion": str,
 }
+
+
+FILES = ("image", "audio", "out", "save_motion")
+
+Item, Done = TypeVar("Item"), TypeVar("Done")
 
 
 class Failure(NamedTuple):
@@ -47,11 +56,8 @@ def read_lines(path: epath.PathLike) -> list[tuple[int, str]]:
     Raises:
         UserError: the file is missing, is no text, or has no line.
     """
-    try:
-        text = epath.Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the list of jobs {path} cannot be read ({error}): name a file of one JSON object a line.") from None
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    text = read_text(path, "list of jobs")
+    lines = [(number, line) for number, line in enumerate(io.StringIO(text), 1) if line.strip()]
     if not lines:
         raise UserError(f"the list of jobs {path} is empty: write one JSON object with image, audio and out on each line.")
     return lines
@@ -76,24 +82,56 @@ def parse_job(line: str, defaults: dict[str, Any]) -> Request:
             raise UserError(f"unknown key {key!r}: use {', '.join(TYPES)}")
         if not isinstance(value, TYPES[key]) or isinstance(value, bool):
             raise UserError(f"{key} must be of type {TYPES[key].__name__}, not {value!r}")
-    return Request(**{**defaults, **job})
+    return Request(**{**defaults, **job, **{key: os.path.expanduser(job[key]) for key in FILES if key in job}})
 
 
 def parse_jobs(lines: Sequence[tuple[int, str]], defaults: dict[str, Any]) -> tuple[list[Job], list[Failure]]:
-    """The jobs that make sense, and those that do not; of two that write the same file the second does not."""
-    jobs, failures, taken = [], [], set()
-    for number, line in lines:
-        name = f"job in line {number}"
+    """The jobs that make sense, and those that do not; as `apart` for those that stand in each other's way."""
+
+    def parsed(line: tuple[int, str]) -> Job:
+        request = parse_job(line[1], defaults)
+        return Job(f"job in line {line[0]} ({request.out})", request)
+
+    jobs, failures = attempted(lines, parsed, lambda line: f"job in line {line[0]}")
+    jobs, clashing = apart(jobs)
+    return jobs, failures + clashing
+
+
+def attempted(
+    items: Iterable[Item], do: Callable[[Item], Done], name: Callable[[Item], str]
+) -> tuple[list[Done], list[Failure]]:
+    """What is done of each item, and the items of which it cannot be: any error of one is the end of that one alone."""
+    done, failures = [], []
+    for item in items:
         try:
-            request = parse_job(line, defaults)
-            if request.out in taken:
-                raise UserError(f"{request.out} is written by an earlier job: name another file")
-        except UserError as error:
-            failures.append(Failure(name, str(error)))
-            continue
-        taken.add(request.out)
-        jobs.append(Job(f"{name} ({request.out})", request))
-    return jobs, failures
+            done.append(do(item))
+        except Exception as error:
+            failures.append(Failure(name(item), reason(error)))
+    return done, failures
+
+
+def reason(error: Exception) -> str:
+    """One line; what no person has foreseen comes with its kind."""
+    said = (str(error).splitlines() or [""])[0]
+    return said if isinstance(error, UserError) else f"{type(error).__name__}: {said}"
+
+
+def apart(jobs: Sequence[Job]) -> tuple[list[Job], list[Failure]]:
+    """The jobs that write no file that another one reads, or that an earlier one writes; and the others."""
+    read = {place_of(path): job for job in jobs for path in job.request.read}
+    taken: dict[str, Job] = {}
+
+    def check(job: Job) -> Job:
+        places = {place_of(path): path for path in job.request.written}
+        for place, path in places.items():
+            if place in taken:
+                raise UserError(f"{path} is written by an earlier job: name another file")
+            if read.get(place, job) is not job:
+                raise UserError(f"{path} is read by the {read[place].name}: name another file to write")
+        taken.update(dict.fromkeys(places, job))
+        return job
+
+    return attempted(jobs, check, lambda job: job.name)
 
 
 def balanced(seconds: Sequence[float], count: int) -> list[int]:
@@ -109,17 +147,17 @@ def balanced(seconds: Sequence[float], count: int) -> list[int]:
 
 
 def unfinished(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs whose video is not there yet."""
-    return [job for job in jobs if not job.request.finished]
+    """Jobs whose video is not there yet, and those of which that cannot be told."""
+    finished, _ = attempted(jobs, lambda job: job if job.request.finished else None, lambda job: job.name)
+    finished = set(finished)
+    return [job for job in jobs if job not in finished]
 
 
 def checked(jobs: Sequence[Job]) -> tuple[list[Job], list[Failure]]:
     """`check_request` of each: the jobs that pass, and those that do not."""
-    passed, failures = [], []
-    for job in jobs:
-        try:
-            check_request(job.request)
-            passed.append(job)
-        except UserError as error:
-            failures.append(Failure(job.name, str(error)))
-    return passed, failures
+
+    def check(job: Job) -> Job:
+        check_request(job.request)
+        return job
+
+    return attempted(jobs, check, lambda job: job.name)

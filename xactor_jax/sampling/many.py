@@ -9,18 +9,18 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from xactor_jax.errors import UserError
 from xactor_jax.finite import check_frames, finite_frames
 from xactor_jax.media.audio_io import seconds_of
 from xactor_jax.sampling import jobs as job_list
 from xactor_jax.sampling import output, pipeline
 from xactor_jax.sampling.batch import Conditions, Ready, Result, batches, conditions_of, long_ones, pmapped_generator, prepared
-from xactor_jax.sampling.jobs import Failure, Job
+from xactor_jax.sampling.jobs import Failure, Job, attempted
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import Stopwatch
 from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.sampling.sharded import sharded_generator
 from xactor_jax.timing import num_frames
+from xactor_jax.unfinished import removed_on_error
 
 Progress = Callable[[int, int], None]
 """Called with (jobs dealt with, jobs of this process)."""
@@ -84,32 +84,38 @@ def _sample_batch(
     batch: Sequence[Ready],
 ) -> list[Failure]:
     if settings.render.offline or long_ones(batch):
-        request = batch[0].job.request
-        return _attempt(batch[0], lambda: pipeline.sample(models, request, settings, lambda *_: None, lambda _: None))
+        sample = lambda item: pipeline.sample(models, item.job.request, settings, lambda *_: None, lambda _: None)
+        return attempted(batch, sample, _name)[1]
+    read, failures = attempted(batch, lambda item: (item, pipeline.read_speech(item.job.request.audio)), _name)
+    return failures + _sample_read(models, settings, generator, read)
+
+
+def _sample_read(
+    models: Models, settings: Settings, generator: Callable[[Conditions], Result], read: Sequence[tuple[Ready, np.ndarray]]
+) -> list[Failure]:
+    """Samples at once; should that fail, each by itself, so that one which cannot be done does not take the others with it."""
+    if not read:
+        return []
     clock = Stopwatch()
-    waveforms, failures, kept = [], [], []
-    for item in batch:
-        failed = _attempt(item, lambda item=item: waveforms.append(pipeline.read_speech(item.job.request.audio)))
-        failures += failed
-        kept += [] if failed else [item]
-    if not kept:
-        return failures
-    result = generator(conditions_of(kept, waveforms, models.actor.audio))
-    clock.lap("batch")
-    timings = {**clock.laps, "batch_size": len(kept)}
-    for i, (item, waveform) in enumerate(zip(kept, waveforms, strict=True)):
-        one = Result(*(x[i] for x in result))
-        failures += _attempt(item, lambda one=one, w=waveform, item=item: _write(models, item, one, w, settings, timings))
-    return failures
-
-
-def _attempt(item: Ready, do: Callable[[], Any]) -> list[Failure]:
-    """No failures, or one."""
+    items, waveforms = zip(*read, strict=True)
     try:
-        do()
-    except UserError as error:
-        return [Failure(item.job.name, str(error))]
-    return []
+        result = generator(conditions_of(items, waveforms, models.actor.audio))
+    except Exception as error:
+        if len(read) == 1:
+            return [Failure(_name(items[0]), job_list.reason(error))]
+        return [failure for one in read for failure in _sample_read(models, settings, generator, [one])]
+    clock.lap("batch")
+    timings = {**clock.laps, "batch_size": len(read)}
+
+    def write(index: int) -> None:
+        one = Result(*(x[index] for x in result))
+        _write(models, items[index], one, waveforms[index], settings, timings)
+
+    return attempted(range(len(read)), write, lambda index: _name(items[index]))[1]
+
+
+def _name(item: Ready) -> str:
+    return item.job.name
 
 
 def _write(
@@ -119,7 +125,7 @@ def _write(
     request, frames = item.job.request, num_frames(len(waveform))
     check_frames(finite_frames(one.motion[None, :frames]), 0, "motion")
     check_frames(one.finite[:frames], 0, "picture")
-    with output.removed_on_error(request.out, request.save_motion):
+    with removed_on_error(request.out, request.save_motion):
         rendered = [one.frames[:frames]]
         output.write_video(request.out, rendered, frames, waveform, models.sides[1], lambda *_: None, Stopwatch())
         if request.save_motion:

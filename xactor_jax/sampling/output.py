@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -15,29 +14,17 @@ from etils import epath
 from jaxtyping import Float, UInt8
 
 from xactor_jax.errors import UserError
-from xactor_jax.media.image_io import write_whole
 from xactor_jax.media.video_io import VideoWriter
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.request import Wanted
 from xactor_jax.timing import FRAME_RATE
+from xactor_jax.unfinished import write_whole
 
 Frames = UInt8[np.ndarray, "t h w 3"]
 Latents = Float[np.ndarray, "t d"]
 Progress = Callable[[int, int], None]
 """Called with (frames written, frames in all)."""
-
-
-@contextlib.contextmanager
-def removed_on_error(*paths: str) -> Iterator[None]:
-    """Removes the files, where they have been written, if what is inside fails; files that were there before stay."""
-    new = [epath.Path(path) for path in paths if path and not epath.Path(path).exists()]
-    try:
-        yield
-    except BaseException:
-        for path in new:
-            path.unlink(missing_ok=True)
-        raise
 
 
 class Stopwatch:

@@ -31,7 +31,6 @@ from xactor_jax.sampling.output import (
     Progress,
     Stopwatch,
     origin_of,
-    removed_on_error,
     write_motion,
     write_video,
 )
@@ -39,6 +38,7 @@ from xactor_jax.sampling.pictures import frame_encoder, to_float
 from xactor_jax.sampling.portrait import Portrait, read_portrait
 from xactor_jax.sampling.request import Request
 from xactor_jax.timing import SAMPLE_RATE, num_frames
+from xactor_jax.unfinished import removed_on_error
 from xactor_jax.video.sampler import RenderSettings
 
 

@@ -13,7 +13,7 @@ from etils import epath
 
 import xactor_jax
 from xactor_jax.errors import UserError
-from xactor_jax.training.experiment import write_whole
+from xactor_jax.unfinished import write_whole
 
 LIBRARIES = ("jax", "jaxlib", "flax", "numpy", "av", "opencv-python-headless")
 
@@ -36,6 +36,15 @@ def versions() -> dict[str, str]:
 def inputs(**paths: str) -> dict[str, dict[str, str]]:
     """Name → path and SHA-256 of each input file."""
     return {name: {"path": str(path), "sha256": sha256(path)} for name, path in paths.items()}
+
+
+def is_ours(path: epath.PathLike) -> bool:
+    """Whether a file is what is written beside a generated video."""
+    try:
+        content = json.loads(epath.Path(path).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("synthetic") is True
 
 
 def write_json(path: epath.PathLike, content: Mapping[str, Any]) -> None:

@@ -28,12 +28,13 @@ from xactor_jax.sampling.driving import (
     relative_motion,
 )
 from xactor_jax.sampling.load import Models
-from xactor_jax.sampling.output import Latents, Progress, Stopwatch, origin_of, removed_on_error, write_motion, write_video
+from xactor_jax.sampling.output import Latents, Progress, Stopwatch, origin_of, write_motion, write_video
 from xactor_jax.sampling.pictures import frame_encoder
 from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.sampling.portrait import read_portrait
 from xactor_jax.sampling.request import RenderRequest
 from xactor_jax.timing import num_frames
+from xactor_jax.unfinished import removed_on_error
 
 Warn = Callable[[str], None]
 Waveform = Float[np.ndarray, "samples"]

@@ -9,8 +9,12 @@ from etils import epath
 
 from xactor_jax.emotion import EmotionTrack, parse_emotion
 from xactor_jax.errors import UserError
-from xactor_jax.paths import is_remote
+from xactor_jax.paths import is_remote, same_file
+from xactor_jax.sampling import provenance
 from xactor_jax.sampling.portrait import CROPS
+
+READ = ("image", "audio", "motion", "driving")
+"""Fields of requests that name files to read."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,18 @@ class Wanted:
     @property
     def finished(self) -> bool:
         """Whether the video is there and whole: its JSON is written last."""
-        return self.sidecar.exists() and epath.Path(self.out).exists()
+        return provenance.is_ours(self.sidecar) and epath.Path(self.out).exists()
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Every file that is written."""
+        return tuple(filter(None, (self.out, str(self.sidecar), self.save_motion)))
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Every file that is read, beside the checkpoints."""
+        named = (getattr(self, field.name) for field in dataclasses.fields(self) if field.name in READ)
+        return tuple(filter(None, named))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,9 +86,6 @@ def check_render_request(request: RenderRequest) -> None:
         raise UserError("give either --motion, saved motion, or --driving, a video that the portrait is to move like.")
     if request.motion and request.driving_crop:
         raise UserError("--driving_crop means nothing to --motion: leave it out.")
-    for written, read in ((request.out, (request.driving, request.audio)), (request.save_motion, (request.motion,))):
-        if written and written in read:
-            raise UserError(f"{written} would be written over what is read from it: name another file to write.")
     check_wanted(request)
     if request.driving_crop:
         check_crop(request.driving_crop)
@@ -87,6 +99,16 @@ def check_wanted(request: Wanted) -> None:
     for path, suffix in ((request.out, ".mp4"), (request.save_motion, ".npz")):
         if path:
             check_target(path, suffix)
+    check_distinct(request)
+    if (there := request.sidecar).exists() and not provenance.is_ours(there):
+        raise UserError(f"{there} is there and is not what is written beside a video: name another place than {request.out}.")
+
+
+def check_distinct(request: Wanted) -> None:
+    """Raises `UserError` where a file would be written over one that is read."""
+    for written in request.written:
+        if any(same_file(written, read) for read in request.read):
+            raise UserError(f"{written} would be written over what is read from it: name another file to write.")
 
 
 def check_crop(crop: str) -> None:
@@ -99,7 +121,7 @@ def check_target(path: epath.PathLike, suffix: str) -> None:
     """Raises `UserError` unless a file of that suffix can be written at `path`, which is tried with an empty file."""
     target = epath.Path(path)
     remote = is_remote(path)
-    if target.suffix != suffix:
+    if target.suffix.lower() != suffix:
         raise UserError(f"{path} does not end in {suffix}: give the file a name that does.")
     if not remote and not target.parent.is_dir():
         raise UserError(f"the folder {target.parent} does not exist: make it, or name another place for {target.name}.")

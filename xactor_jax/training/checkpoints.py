@@ -26,9 +26,10 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.paths import absolute, is_remote
-from xactor_jax.training.experiment import FILE, read_config, write_whole
+from xactor_jax.training.experiment import FILE, read_config
 from xactor_jax.training.task import Variables
 from xactor_jax.training.trees import FOLDER, digest, fingerprint, read_arrays, saved_steps, saved_tree, write_arrays
+from xactor_jax.unfinished import removed_on_error, write_whole
 
 Tree = Any
 
@@ -107,12 +108,11 @@ def write_export(target: epath.PathLike, config: ConfigDict, variables: Variable
         _write_export(folder, config, tree)
         return
     temporary = folder.parent / f".{folder.name}.tmp"
-    try:
+    _remove(temporary)  # of a run that was killed
+    with removed_on_error(temporary):
         _write_export(temporary, config, tree)
         _remove(folder)
         temporary.rename(folder)
-    finally:
-        _remove(temporary)
 
 
 def narrow(tree: Tree, dtype: str) -> Tree:

@@ -16,7 +16,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.paths import is_remote
+from xactor_jax.unfinished import write_whole
 
 Settings = ConfigDict | Mapping[str, Any]
 
@@ -37,16 +37,6 @@ def differences(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:
     left, right = dict(flatten(old)), dict(flatten(new))
     keys = sorted(left.keys() | right.keys())
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
-
-
-def write_whole(path: epath.Path, text: str) -> None:
-    """Writes a file that is never seen half written: moved into place locally, put in one piece on gs://."""
-    if is_remote(path):
-        path.write_text(text)
-        return
-    temporary = path.parent / f".{path.name}.tmp"
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def write_config(folder: epath.Path, config: ConfigDict) -> None:

@@ -21,7 +21,7 @@ from etils import epath
 from tensorboardX import SummaryWriter
 
 from xactor_jax.paths import is_remote
-from xactor_jax.training.experiment import write_whole
+from xactor_jax.unfinished import write_whole
 
 FILE = "metrics.jsonl"
 
@@ -131,7 +131,7 @@ def write_previews(folder: epath.Path, step: int, images: Mapping[str, np.ndarra
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in images.items():
         _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        (folder / f"{name.replace('/', '_')}_{step:07d}.png").write_bytes(png.tobytes())
+        write_whole(folder / f"{name.replace('/', '_')}_{step:07d}.png", png.tobytes())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,9 +25,9 @@ from etils import epath
 
 from xactor_jax.parallel.chips import chip_of
 from xactor_jax.parallel.operations import model_operations
-from xactor_jax.training.experiment import write_whole
 from xactor_jax.training.step import loss_and_gradients
 from xactor_jax.training.task import Task
+from xactor_jax.unfinished import write_whole
 
 FILE = "throughput.json"
 KINDS = ("start", "compile", "step", "data", "evaluation", "preview", "checkpoint", "lost")
