@@ -47,9 +47,12 @@ def write_media(
     video_codec: str = "libx264",
     audio_codec: str = "aac",
     pixel_aspect: Fraction | None = None,
+    title: str = "",
 ) -> pathlib.Path:
     """Writes frames (at `times`, or `fps`) and sound (from `audio_start` on, the same in every channel)."""
     with av.open(str(path), "w") as container:
+        if title:
+            container.metadata["title"] = title
         if frames is not None:
             video = container.add_stream(video_codec, rate=fps)
             video.height, video.width, video.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"

@@ -9,7 +9,7 @@ import soundfile
 from tests.gcs import gcs_bucket  # noqa: F401
 from tests.media import builders
 from xactor_jax.errors import UserError
-from xactor_jax.media.audio_io import has_audio, is_silent, read_audio, read_audio_blocks
+from xactor_jax.media.audio_io import SoundForm, has_audio, is_silent, read_audio, read_blocks
 
 FORMATS = {
     "wav": ("pcm_s16le", 44100, "stereo"),
@@ -36,6 +36,23 @@ def test_wav_equals_soundfile(tmp_path, rng):
     samples = rng.uniform(-0.9, 0.9, 16000).astype(np.float32)
     soundfile.write(tmp_path / "x.wav", samples, 16000, subtype="FLOAT")
     np.testing.assert_allclose(read_audio(tmp_path / "x.wav"), samples, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 6, 8, 16])
+def test_what_all_channels_have_stays_as_loud(tmp_path, channels):
+    tone = 0.98 * np.sin(2 * np.pi * 300 * np.arange(16000) / 16000)
+    soundfile.write(tmp_path / "x.wav", np.repeat(tone[:, None], channels, 1), 16000, subtype="FLOAT")
+    np.testing.assert_allclose(read_audio(tmp_path / "x.wav"), tone, atol=1e-5)
+    for block in read_blocks(tmp_path / "x.wav", SoundForm(16000, "stereo")):
+        assert len(block) == 2 and np.abs(block).max() < 0.981
+
+
+def test_stereo_is_heard_as_its_mean_and_kept_as_it_is(tmp_path, rng):
+    both = rng.uniform(-0.9, 0.9, (4000, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "x.wav", both, 16000, subtype="FLOAT")
+    np.testing.assert_allclose(read_audio(tmp_path / "x.wav"), both.mean(1), atol=1e-6)
+    kept = np.concatenate(list(read_blocks(tmp_path / "x.wav", SoundForm(16000, "stereo"))), axis=1)
+    np.testing.assert_allclose(kept.T, both, atol=1e-6)
 
 
 def test_vorbis(tmp_path):
@@ -68,12 +85,60 @@ def test_picture_that_starts_late_is_time_zero(tmp_path):
     assert builders.onset(read_audio(path)) == pytest.approx(0.5, abs=0.003)
 
 
+def test_the_whole_sound_begins_before_the_first_picture(tmp_path):
+    times = [0.4 + i / 25 for i in range(25)]
+    clicks = builders.click_track(1.5, 48000, [0.1, 0.9])
+    path = builders.write_media(tmp_path / "x.mkv", builders.numbered_frames(25), times=times, audio=clicks)
+    whole = read_audio(path, whole=True)
+    assert builders.onset(whole) == pytest.approx(0.1, abs=0.003) and abs(len(whole) - 24000) < 1024
+    late = builders.write_media(tmp_path / "y.mkv", builders.numbered_frames(50), audio=clicks, audio_start=0.5)
+    assert builders.onset(read_audio(late, whole=True)) == pytest.approx(0.6, abs=0.003)
+
+
+def with_tag(path, encoded: bytes):
+    """A WAV file with a title of these bytes."""
+    soundfile.write(path, builders.click_track(1.0, 16000, [0.5]), 16000)
+    chunk = b"INFOINAM" + len(encoded).to_bytes(4, "little") + encoded
+    data = path.read_bytes() + b"LIST" + len(chunk).to_bytes(4, "little") + chunk
+    path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    return path
+
+
+def test_tags_may_be_in_any_encoding(tmp_path):
+    path = with_tag(tmp_path / "x.wav", "Café de".encode("latin-1") + b"\0")
+    assert len(read_audio(path)) == 16000
+    title = b"\x03Beyonc\xe9"  # said to be UTF-8, and is not: common in MP3
+    frame = b"TPE1" + len(title).to_bytes(4, "big") + b"\0\0" + title
+    plain = builders.write_media(tmp_path / "x.mp3", audio=np.zeros(4800, np.float32), audio_codec="libmp3lame").read_bytes()
+    (tmp_path / "y.mp3").write_bytes(b"ID3\x03\0\0\0\0\0" + bytes([len(frame)]) + frame + plain)
+    assert len(read_audio(tmp_path / "y.mp3")) > 1000
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_are_refused(tmp_path, value):
+    samples = np.zeros(16000, np.float32)
+    samples[8000] = value
+    soundfile.write(tmp_path / "x.wav", samples, 16000, subtype="FLOAT")
+    with pytest.raises(UserError, match="no numbers"):
+        read_audio(tmp_path / "x.wav")
+
+
+def test_a_jump_in_the_time_stamps_is_not_hours_of_silence(tmp_path):
+    clicks = builders.click_track(1.0, 48000, [0.5])
+    far = builders.write_media(tmp_path / "x.mkv", builders.numbered_frames(5), audio=clicks, audio_start=36000.0)
+    with pytest.raises(UserError, match=r"time stamps of .*x\.mkv jump by 36000 s"):
+        next(read_blocks(far))
+    late = builders.write_media(tmp_path / "y.mkv", builders.numbered_frames(5), audio=clicks, audio_start=90.0)
+    assert builders.onset(read_audio(late)) == pytest.approx(90.5, abs=0.01)
+
+
 def test_gap_in_the_time_stamps_is_silence():
     from xactor_jax.media.audio_io import _aligned
 
-    ones = np.full(100, 0.5, np.float32)
-    empty = np.zeros(0, np.float32)
-    out = np.concatenate(list(_aligned([(1.0, empty), (None, ones), (1.1, empty), (None, ones)], 0.99)))
+    ones = np.full((1, 100), 0.5, np.float32)
+    empty = np.zeros((1, 0), np.float32)
+    pieces = _aligned([(1.0, empty), (None, ones), (1.1, empty), (None, ones)], 0.99)
+    out = np.concatenate([x for gap, block in pieces for x in (np.zeros(round(gap * 16000)), block[0])])
     expected = np.zeros(1860, np.float32)
     expected[160:260] = expected[1760:] = 0.5
     np.testing.assert_array_equal(out, expected)
@@ -81,9 +146,9 @@ def test_gap_in_the_time_stamps_is_silence():
 
 def test_blocks_together_are_the_whole(tmp_path, rng):
     soundfile.write(tmp_path / "x.flac", rng.uniform(-0.5, 0.5, 48000 * 3), 48000)
-    blocks = list(read_audio_blocks(tmp_path / "x.flac"))
-    assert len(blocks) > 3 and max(map(len, blocks)) < 16000
-    np.testing.assert_array_equal(np.concatenate(blocks), read_audio(tmp_path / "x.flac"))
+    blocks = list(read_blocks(tmp_path / "x.flac"))
+    assert len(blocks) > 3 and max(block.shape[1] for block in blocks) < 16000
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1)[0], read_audio(tmp_path / "x.flac"))
 
 
 def test_errors_are_one_sentence(tmp_path):

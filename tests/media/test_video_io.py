@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import struct
 import subprocess
 from fractions import Fraction
 
@@ -63,6 +64,39 @@ def test_rotation_is_that_of_ffmpeg(tmp_path, degrees, rng):
     assert upright.shape == expected.shape == ((48, 64, 3) if degrees == 180 else (64, 48, 3))
     assert np.abs(upright.astype(int) - expected).mean() < 2
     assert np.abs(np.rot90(upright, 2).astype(int) - expected).mean() > 10
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turned", range(4))
+def test_every_display_matrix(tmp_path, turned, mirrored):
+    matrix = np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), turned) @ np.diag([-1 if mirrored else 1, 1])
+    frames = np.full((3, 48, 64, 3), 20, np.uint8)
+    frames[:, :24, :32], frames[:, :24, 32:] = 220, 120  # upper left and right
+    path = builders.write_media(tmp_path / "x.mp4", frames)
+    data, (a, c), (b, d) = bytearray(path.read_bytes()), *matrix
+    place = data.index(b"tkhd") + 44
+    data[place : place + 36] = struct.pack(">9i", *(int(v) << 16 for v in (a, b, 0, c, d, 0, 0, 0)), 1 << 30)
+    path.write_bytes(data)
+    shown = first_frame(path)
+    assert shown.shape[:2] == ((48, 64) if turned % 2 == 0 else (64, 48))
+    for corner, value in (((-1, -1), 220), ((1, -1), 120), ((1, 1), 20), ((-1, 1), 20)):
+        x, y = (matrix @ corner + 1) / 2  # of x to the right and y down
+        place = round(y * (len(shown) - 9)) + 4, round(x * (shown.shape[1] - 9)) + 4
+        assert abs(int(shown[place][0]) - value) < 8
+
+
+def test_time_stamps_that_jump_are_refused(tmp_path):
+    path = builders.write_media(tmp_path / "x.mkv", builders.numbered_frames(4), times=[0.0, 0.04, 0.08, 36000.0])
+    with pytest.raises(UserError, match=r"x\.mkv jump by 36000 s"):
+        list(read_frames(path))
+    slow = builders.write_media(tmp_path / "y.mkv", builders.numbered_frames(3), times=[0.0, 0.04, 120.0])
+    assert [round(time) for time, _ in read_frames(slow)] == [0, 0, 120]
+
+
+def test_tags_may_be_in_any_encoding(tmp_path):
+    path = builders.write_media(tmp_path / "x.mp4", builders.numbered_frames(3), title="Caf e")
+    path.write_bytes(path.read_bytes().replace(b"Caf e", b"Caf\xe9e"))
+    assert len(list(read_frames(path))) == 3
 
 
 def test_pixels_that_are_not_square(tmp_path):

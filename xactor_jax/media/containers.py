@@ -14,6 +14,9 @@ from etils import epath
 from xactor_jax.errors import UserError
 from xactor_jax.paths import absolute, is_remote
 
+LONGEST_GAP = 600.0
+"""Seconds in which a file may show or play nothing; time stamps that jump further are taken for damaged ones."""
+
 
 def require_file(path: epath.PathLike, what: str) -> epath.Path:
     """The path, if a file that is not empty lies there; a `UserError` naming `what` otherwise."""
@@ -36,7 +39,7 @@ def open_container(path: epath.PathLike, what: str) -> Iterator[InputContainer]:
         with contextlib.ExitStack() as stack:
             # FFmpeg takes what stands before a colon for a protocol, unless a / is before it.
             source = stack.enter_context(path.open("rb")) if is_remote(path) else str(absolute(path))
-            yield stack.enter_context(av.open(source))
+            yield stack.enter_context(av.open(source, metadata_errors="replace"))  # tags of any encoding
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"the {what} {path} cannot be read ({error}): it is damaged or of an unknown format.") from error
 
@@ -53,3 +56,9 @@ def video_origin(container: InputContainer) -> float | None:
     if stream is None:
         return None
     return float((stream.start_time or 0) * stream.time_base)
+
+
+def check_gap(path: epath.PathLike, seconds: float) -> None:
+    """Raises `UserError` for a gap that no recording has: a few damaged bytes would make hours of it."""
+    if seconds > LONGEST_GAP:
+        raise UserError(f"the time stamps of {path} jump by {seconds:.0f} s: it is damaged; convert it to another file first.")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+
 import cv2
 import numpy as np
+import pi_heif
+import PIL.Image
+import PIL.ImageOps
 from etils import epath
 from jaxtyping import UInt8
 
@@ -11,27 +17,53 @@ from xactor_jax.errors import UserError
 from xactor_jax.media.containers import require_file
 from xactor_jax.unfinished import write_whole
 
+pi_heif.register_heif_opener()
+
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "SUN", "TGA", "TIFF", "WEBP")
+"""What Pillow may read: pictures alone, and nothing for which it would start another program."""
+
+LONGEST_SIDE = 32_000
+"""Pixels; OpenCV, which crops, counts to 32,767."""
+
 
 def read_image(path: epath.PathLike) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB pixels of a picture file, turned upright as its EXIF orientation says. Transparency is laid over white.
+    """RGB pixels of a picture file, turned and mirrored as the file says. Transparency is laid over white.
 
     Raises:
-        UserError: the file is missing or is no picture.
+        UserError: the file is missing, is no picture, or is larger than any photograph.
     """
     path = require_file(path, "image")
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-    if pixels is None:
-        raise UserError(f"the image {path} cannot be read: it is damaged or of an unknown format.")
-    raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    if raw is not None and raw.ndim == 3 and raw.shape[2] == 4 and raw.shape[:2] == pixels.shape[:2]:
-        return _over_white(pixels, raw[..., 3])
-    return pixels
+    try:
+        return _pixels(path.read_bytes())
+    except PIL.Image.DecompressionBombError:
+        most = 2 * PIL.Image.MAX_IMAGE_PIXELS
+        raise UserError(f"the image {path} has more than {most:,} pixels, {LONGEST_SIDE:,} a side: make it smaller.") from None
+    except Exception as error:  # whatever a damaged file makes Pillow and the decoders below it raise
+        raise UserError(f"the image {path} cannot be read: it is damaged or of an unknown format.") from error
 
 
-def _over_white(pixels: UInt8[np.ndarray, "h w 3"], opacity: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
-    share = opacity.astype(np.float32)[..., None] / np.iinfo(opacity.dtype).max
-    return np.rint(pixels * share + 255.0 * (1.0 - share)).astype(np.uint8)
+def _pixels(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is large, that its tags are odd
+        image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
+        if max(image.size) > LONGEST_SIDE:
+            raise PIL.Image.DecompressionBombError
+        PIL.ImageOps.exif_transpose(image, in_place=True)
+        return np.array(_over_white(_of_eight_bits(image)).convert("RGB"))
+
+
+def _of_eight_bits(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Greys of 16 bits brought to 8; Pillow would cut them off."""
+    return PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I") else image
+
+
+def _over_white(image: PIL.Image.Image) -> PIL.Image.Image:
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    white = PIL.Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image)
+    return white
 
 
 def write_image(path: epath.PathLike, pixels: UInt8[np.ndarray, "h w 3"]) -> None:

@@ -22,7 +22,8 @@ from etils import epath
 from jaxtyping import Float, UInt8
 
 from xactor_jax.errors import UserError
-from xactor_jax.media.containers import open_container, video_origin, video_stream
+from xactor_jax.media.containers import check_gap, open_container, video_origin, video_stream
+from xactor_jax.media.pixels import display_matrix, rgb, upright
 from xactor_jax.paths import absolute, is_remote
 from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
 from xactor_jax.unfinished import removed_on_error
@@ -47,12 +48,11 @@ AUDIO_BIT_RATE = 96_000
 
 def frame_pixels(frame: av.VideoFrame, aspect: Fraction = Fraction(1)) -> UInt8[np.ndarray, "h w 3"]:
     """RGB pixels, square and upright: `aspect` is width over height of the stored pixels."""
-    pixels = frame.to_ndarray(format="rgb24")
+    pixels = rgb(frame)
     if aspect != 1:
         width = max(1, round(pixels.shape[1] * float(aspect)))
         pixels = cv2.resize(pixels, (width, pixels.shape[0]), interpolation=cv2.INTER_LINEAR)
-    quarter_turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, quarter_turns)) if quarter_turns else pixels
+    return upright(pixels, display_matrix(frame))
 
 
 def to_yuv420(pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "planes w"]:
@@ -101,6 +101,7 @@ def read_frames(path: epath.PathLike, pick: Pick | None = None) -> Iterator[tupl
         for frame in _decoded(container, stream):
             time = frame.time - origin if frame.time is not None else max(0.0, last + step)
             if time > last:
+                check_gap(path, time - max(last, 0.0))
                 yield time, frame_pixels(frame, aspect) if pick is None or pick(time) else None
                 last = time
     if last == -np.inf:
