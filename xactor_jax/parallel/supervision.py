@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xactor_jax.errors import UserError
+from xactor_jax.errors import user_error_of
 
 RESTART = 75
 """Exit status of a run that is to be started again: EX_TEMPFAIL of sysexits.h, "try again later".
@@ -112,8 +112,8 @@ def leaving_at_once(several: bool) -> Iterator[None]:
 
 def _told(error: BaseException) -> tuple[int, str]:
     """(exit status, what to print) for an error."""
-    if isinstance(error, UserError):
-        return 2, f"error: {error}"
+    if told := user_error_of(error):
+        return 2, f"error: {told}"
     if isinstance(error, KeyboardInterrupt):
         return 130, "error: stopped at once, without saving: the same command goes on from what is saved."
     if is_loss(error):
