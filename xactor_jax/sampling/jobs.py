@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from xactor_jax.errors import UserError
-from xactor_jax.sampling.request import Request, check_request
+from xactor_jax.sampling.request import Request, check_paths, check_request
 
 REQUIRED = ("image", "audio", "out")
 TYPES = {
@@ -31,7 +31,7 @@ class Failure(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.job}: {self.reason}"
+        return " ".join(f"{self.job}: {self.reason}".splitlines())
 
 
 class Job(NamedTuple):
@@ -65,7 +65,7 @@ def parse_job(line: str, defaults: dict[str, Any]) -> Request:
     """
     try:
         job = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON ({error})") from None
     if not isinstance(job, dict):
         raise UserError("not a JSON object")
@@ -86,6 +86,7 @@ def parse_jobs(lines: Sequence[tuple[int, str]], defaults: dict[str, Any]) -> tu
         name = f"job in line {number}"
         try:
             request = parse_job(line, defaults)
+            check_paths(request)
             if request.out in taken:
                 raise UserError(f"{request.out} is written by an earlier job: name another file")
         except UserError as error:

@@ -9,7 +9,7 @@ from etils import epath
 
 from xactor_jax.emotion import EmotionTrack, parse_emotion
 from xactor_jax.errors import UserError
-from xactor_jax.paths import is_remote
+from xactor_jax.paths import check_path, is_remote
 from xactor_jax.sampling.portrait import CROPS
 
 
@@ -58,6 +58,14 @@ class RenderRequest(Wanted):
     audio: str = ""  # the sound; empty: that of the driving video, if any
 
 
+def check_paths(request: Wanted) -> None:
+    """Raises `UserError` where what is to be the path of a file cannot be one."""
+    needed = ("image", "out", *(("audio",) if isinstance(request, Request) else ()))
+    for name in (*needed, "save_motion", "audio", "driving", "motion"):
+        if (path := getattr(request, name, "")) or name in needed:
+            check_path(path, name)
+
+
 def check_request(request: Request) -> None:
     """Raises `UserError` for whatever is wrong with a request apart from its image and audio."""
     parse_emotion(request.emotion)
@@ -80,6 +88,7 @@ def check_render_request(request: RenderRequest) -> None:
 
 def check_wanted(request: Wanted) -> None:
     """Raises `UserError` for a crop or a seed that there is not, or a place that cannot be written to."""
+    check_paths(request)
     check_crop(request.crop)
     if not 0 <= request.seed < 2**32:
         raise UserError(f"the seed {request.seed} is out of range: give a whole number from 0 to {2**32 - 1}.")
