@@ -86,7 +86,7 @@ def encode_dataset(
     """
     if batch_size < 1:
         raise UserError(f"a batch size of {batch_size} is too small: take at least 1.")
-    splits = storage.read_index(clips_path, records.COMMAND)["splits"]
+    splits = storage.read_index(clips_path, records.KIND)["splits"]
     sources = {split: records.open_clips(clips_path, split) for split in splits}
     config, variables = load_variables(motion_checkpoint, "motion")
     encode = frame_encoder(MotionModel.from_config(config), variables, batch_size)

@@ -17,7 +17,7 @@ from data.staging import Staging
 from data.storage import DEFAULT_STAGING
 from xactor_jax.labels import CONTROLS
 
-COMMAND = "python launch/encode.py --data DIR --out DIR"
+KIND = storage.Kind("motion latents and audio features", "motion_latents", "python launch/encode.py --data DIR --out DIR")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,18 +78,18 @@ def write_encoded(
         ValueError: a clip's fields do not fit together.
     """
     records = {split: map(_record, clips) for split, clips in splits.items()}
-    storage.write_records(path, records, _features(), name=name, metadata=metadata, length_field="motion_latents")
+    storage.write_records(path, records, _features(), name=name, metadata=metadata, length_field=KIND.field)
 
 
 def open_encoded(path: epath.PathLike, split: str, staging: Staging = DEFAULT_STAGING) -> LabelledSource:
     """Random access to a split, sorted by (person, clip) as its clips are, each a dict of the fields of `EncodedClip`.
 
     Raises:
-        UserError: nothing is encoded at `path`, or it has no such split.
+        UserError: nothing is encoded at `path`, it is damaged, or there is no such split.
     """
-    return LabelledSource(path, split, COMMAND, staging)
+    return LabelledSource(path, split, KIND, staging)
 
 
 def encoded_metadata(path: epath.PathLike) -> dict[str, Any]:
     """What was given as `metadata` to `write_encoded`."""
-    return storage.read_index(path, COMMAND)["metadata"]
+    return storage.read_index(path, KIND)["metadata"]

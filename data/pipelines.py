@@ -21,10 +21,10 @@ from ml_collections import ConfigDict
 
 from data.augment import DrivingAugmentation, augment_driving
 from data.augment_sound import SoundAugmentation, augment_sound
-from data.encoded import COMMAND as ENCODE
+from data.encoded import KIND as ENCODED
 from data.encoded import open_encoded
 from data.fit import check_fit
-from data.records import COMMAND as PREPARE
+from data.records import KIND as CLIPS
 from data.records import decode_frame, open_clips
 from data.settings import REFERENCES
 from data.staging import Staging
@@ -253,9 +253,9 @@ def _sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
 
 def has_split(config: ConfigDict, split: str) -> bool:
     """Whether all that a stage reads has records of a split. Raises `UserError` where the data set is missing."""
-    clips, latents = (config.data.path, PREPARE), (config.data.encoded_path, ENCODE)
+    clips, latents = (config.data.path, CLIPS), (config.data.encoded_path, ENCODED)
     needed = {"actor": [latents], "video": [clips, latents]}.get(config.stage, [clips])
-    return all(split in splits_of(path, command) for path, command in needed)
+    return all(split in splits_of(path, kind) for path, kind in needed)
 
 
 def stage_iterator(

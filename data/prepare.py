@@ -237,12 +237,27 @@ def _felt(row: Row, first: int, count: int) -> dict[str, np.ndarray]:
     return {"emotion": label, "emotion_intensity": intensity}
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+"""What a cell begins with that a spreadsheet takes for a formula, and runs; an apostrophe before it says that it is text."""
+
+
+def _guarded(cell: Any) -> Any:
+    """Text that is shown as it is."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def _unguarded(cell: str) -> str:
+    """What `_guarded` was given."""
+    return cell[1:] if isinstance(cell, str) and cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
+
+
 def write_manifest(path: epath.Path, rows: Sequence[Row]) -> None:
     """One line a file, sorted by file; columns `COLUMNS`."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(sorted(rows, key=lambda row: row["file"]))
+    in_order = sorted(rows, key=lambda row: row["file"])
+    writer.writerows({name: _guarded(cell) for name, cell in row.items()} for row in in_order)
     path.write_text(text.getvalue())
 
 
@@ -308,7 +323,8 @@ def already_prepared(settings: PrepareSettings, mark: str) -> bool:
 
 def read_manifest(out: epath.PathLike) -> list[Row]:
     """The rows of a prepared data set's manifest, all values as text."""
-    return list(csv.DictReader(io.StringIO((epath.Path(out) / MANIFEST).read_text())))
+    rows = csv.DictReader(io.StringIO((epath.Path(out) / MANIFEST).read_text()))
+    return [{name: _unguarded(cell) for name, cell in row.items()} for row in rows]
 
 
 def prepare(settings: PrepareSettings, report: Report = lambda done, total, row: None) -> tuple[list[Row], bool]:

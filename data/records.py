@@ -23,7 +23,7 @@ from xactor_jax.labels import CONTROLS, UNITS
 from xactor_jax.timing import SAMPLES_PER_FRAME
 
 JPEG_QUALITY = 95
-COMMAND = "python launch/prepare.py --videos DIR --out DIR"
+KIND = storage.Kind("clips", "frames", "python launch/prepare.py --videos DIR --out DIR")
 
 
 NO_UNITS = np.zeros((0, len(UNITS)), np.float32)
@@ -133,7 +133,7 @@ def write_clips(
         ValueError: a clip's fields do not fit together.
     """
     records = {split: map(_record, clips) for split, clips in splits.items()}
-    storage.write_records(path, records, _features(), name=name, metadata=metadata or {}, length_field="frames")
+    storage.write_records(path, records, _features(), name=name, metadata=metadata or {}, length_field=KIND.field)
 
 
 class LabelledSource(storage.RecordSource):
@@ -161,11 +161,11 @@ def open_clips(path: epath.PathLike, split: str, staging: Staging = DEFAULT_STAG
     staging: where clips at a remote path are copied to while they are read.
 
     Raises:
-        UserError: nothing is prepared at `path`, or it has no such split.
+        UserError: no clips are prepared at `path`, they are damaged, or there is no such split.
     """
-    return ClipSource(path, split, COMMAND, staging)
+    return ClipSource(path, split, KIND, staging)
 
 
 def clips_metadata(path: epath.PathLike) -> dict[str, Any]:
     """What was given as `metadata` to `write_clips`."""
-    return storage.read_index(path, COMMAND)["metadata"]
+    return storage.read_index(path, KIND)["metadata"]

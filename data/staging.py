@@ -19,13 +19,13 @@ import pathlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO
+from collections.abc import Mapping, Sequence
 
 import fsspec
 from etils import epath
 
 from xactor_jax.errors import UserError
+from xactor_jax.locks import locked
 
 GIB = 2**30
 IN_USE, LOCK, PART = ".in_use", ".lock", ".part"
@@ -43,14 +43,6 @@ class Staging:
     @property
     def root(self) -> pathlib.Path:
         return pathlib.Path(self.folder or pathlib.Path(tempfile.gettempdir()) / "xactor_jax_records")
-
-
-@contextlib.contextmanager
-def locked(path: pathlib.Path, how: int = fcntl.LOCK_EX) -> Iterator[IO[bytes]]:
-    """Holds a lock among threads and processes of this machine. Raises BlockingIOError where `how` says not to wait."""
-    with path.open("ab") as file:
-        fcntl.flock(file, how)
-        yield file
 
 
 def sizes_of(folder: epath.Path) -> dict[str, int]:

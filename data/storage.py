@@ -3,34 +3,47 @@
 A folder holds what TFDS writes (`dataset_info.json`, `features.json`, one or more ArrayRecord files per split) and
 `index.json`: an identifier of this writing, free metadata, and per split the person, clip and number of frames of every record,
 sorted by (person, clip), with its position in the files, where they are in the order in which they came.
+
+ArrayRecord files have hashes of their own contents. The index has those of the small files and of itself; folders that were
+written before it had are read without.
 """
 
 from __future__ import annotations
 
 import bisect
-import contextlib
 import functools
+import hashlib
 import itertools
 import json
-import shutil
-import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 from etils import epath
 from tensorflow_datasets.core.dataset_info import DatasetIdentity
 
 from data.staging import StagedFolder, Staging
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, first_line
 from xactor_jax.paths import is_remote
+from xactor_jax.scratch import scratch
 
 INDEX = "index.json"
 MARKER = "dataset_info.json"
 """Copied last, so that a remote folder that has it is whole."""
+FEATURES = "features.json"
+HASHES = "hashes"
+"""Entry of the index: file → SHA-256; "" for the index without this entry."""
 
 Record = Mapping[str, Any]
+
+
+class Kind(NamedTuple):
+    """A kind of records: what they are called, a field that no other kind has, and the command that makes them."""
+
+    what: str
+    field: str
+    command: str
 
 
 RECORDS_PER_FILE = 256
@@ -132,43 +145,71 @@ def write_records(
     """
     target = epath.Path(path)
     require_free(target)
-    with _scratch(target) as scratch:
+    with scratch(target) as place:
         kept = _without_empty(splits)
         if not kept:
             raise UserError(f"there is no clip to write to {target}: check the input folder.")
-        folder = scratch / "records"
+        folder = place / "records"
         folder.mkdir()
         rows = _write(folder, kept, tfds.features.FeaturesDict(features), name, length_field)
-        (folder / INDEX).write_text(json.dumps({"id": uuid.uuid4().hex, "metadata": dict(metadata), "splits": rows}))
+        index = {"id": uuid.uuid4().hex, "metadata": dict(metadata), "splits": rows}
+        (folder / INDEX).write_text(json.dumps({**index, HASHES: _hashes(folder, index)}))
         _move(folder, target)
 
 
-@contextlib.contextmanager
-def _scratch(target: epath.Path) -> Iterator[epath.Path]:
-    """A temporary folder on the same disk as a local target, else in the system's place; always removed."""
-    parent = None if is_remote(target) else target.parent
-    try:
-        if parent is not None:
-            parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent)
-    except OSError as error:
-        raise UserError(f"cannot write to {parent} ({error.strerror}): choose a folder that you may write to.") from error
-    try:
-        yield epath.Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _hashes(folder: epath.Path, index: Mapping[str, Any]) -> dict[str, str]:
+    """Of the small files of a folder, and of its index."""
+    files = {name: (folder / name).read_bytes() for name in (MARKER, FEATURES)}
+    files[""] = json.dumps(index, sort_keys=True).encode()
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
-def read_index(path: epath.PathLike, command: str) -> dict[str, Any]:
-    """The index of a record folder; `UserError` naming `command` where there is none."""
+def damaged(path: epath.PathLike, what: str) -> UserError:
+    """The error for a record folder that is not as it was written. what: which file or clip, and why."""
+    return UserError(f"{path} is damaged ({what}): prepare it anew.")
+
+
+def _json(path: epath.PathLike, name: str) -> Any:
+    """What a small file of a record folder says."""
+    try:
+        return json.loads((epath.Path(path) / name).read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(path, f"{name}: {first_line(error)}") from None
+
+
+def read_index(path: epath.PathLike, kind: Kind) -> dict[str, Any]:
+    """The index of a record folder.
+
+    Raises:
+        UserError: there is none, it or another small file is damaged, or the records are of another kind.
+    """
     if not path or not is_prepared(path):
-        raise UserError(f"{path or 'the empty path'} holds no prepared data: make it with `{command}`.")
-    return json.loads((epath.Path(path) / INDEX).read_text())
+        raise UserError(f"{path or 'the empty path'} holds no prepared data: make it with `{kind.command}`.")
+    index, features = _json(path, INDEX), _json(path, FEATURES)
+    try:
+        _check_index(path, index)
+        fields = features["featuresDict"]["features"]
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, f"{INDEX} or {FEATURES}: {first_line(error)}") from None
+    if kind.field not in fields:
+        raise UserError(f"{path} holds other records than {kind.what}: name a folder made with `{kind.command}`.")
+    return index
 
 
-def splits_of(path: epath.PathLike, command: str) -> list[str]:
-    """Names of the splits of a record folder; `UserError` naming `command` where there is none."""
-    return sorted(read_index(path, command)["splits"])
+def _check_index(path: epath.PathLike, index: dict[str, Any]) -> None:
+    """Raises `UserError` where a small file is not as it was written, as far as the index knows."""
+    wanted = index.pop(HASHES, {})
+    found = _hashes(epath.Path(path), index) if wanted else {}
+    if odd := sorted(name for name in wanted.keys() | found.keys() if found.get(name) != wanted.get(name)):
+        raise damaged(path, f"{odd[0] or INDEX} is not as it was written")
+    for split, rows in index["splits"].items():
+        if len({len(rows[column]) for column in ("person", "clip", "position", "num_frames")}) != 1:
+            raise damaged(path, f"{INDEX} lacks something of {split}")
+
+
+def splits_of(path: epath.PathLike, kind: Kind) -> list[str]:
+    """Names of the splits of a record folder. Raises `UserError` as `read_index`."""
+    return sorted(read_index(path, kind)["splits"])
 
 
 class RecordSource:
@@ -177,13 +218,13 @@ class RecordSource:
     `persons`, `clips` and `num_frames` list what the index knows of every record, without reading any.
     """
 
-    def __init__(self, path: epath.PathLike, split: str, command: str, staging: Staging = DEFAULT_STAGING):
-        """Raises `UserError` (naming `command`) if `path` is not prepared or has no such split."""
-        index = read_index(path, command)
+    def __init__(self, path: epath.PathLike, split: str, kind: Kind, staging: Staging = DEFAULT_STAGING):
+        """Raises `UserError` if `path` is not prepared, is damaged, holds another kind of records or has no such split."""
+        index = read_index(path, kind)
         if split not in index["splits"]:
             raise UserError(f"{path} has no split {split!r}: it has {', '.join(sorted(index['splits']))}.")
         rows = index["splits"][split]
-        self._arguments = (str(path), split, command, staging)
+        self._arguments = (str(path), split, kind, staging)
         self._version: str = index["id"]
         self.persons: list[str] = rows["person"]
         self.clips: list[str] = rows["clip"]
@@ -191,18 +232,36 @@ class RecordSource:
         self._positions: list[int] = rows["position"]
 
     @functools.cached_property
-    def _source(self) -> Any:
+    def _source(self) -> Shards:
         path, split, _, staging = self._arguments
-        if not is_remote(path):
-            return tfds.builder_from_directory(path).as_data_source(split)
-        return StagedSource(StagedFolder(epath.Path(path), self._version.encode(), staging), split)
+        folder = StagedFolder(epath.Path(path), self._version.encode(), staging) if is_remote(path) else None
+        try:
+            return Shards(epath.Path(path), split, folder)
+        except UserError:
+            raise
+        except Exception as error:  # whatever the readers of damaged files come up with
+            raise damaged(path, first_line(error)) from None
 
     def __len__(self) -> int:
         return len(self._positions)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        record = self._source[self._positions[index]]
+        record = self._read(index)
         return {**record, "person": record["person"].decode(), "clip": record["clip"].decode()}
+
+    def _read(self, index: int) -> dict[str, Any]:
+        """A record as it lies in its file. Raises `UserError` for one that cannot be read or is another than the index says."""
+        name, position = f"{self.persons[index]}/{self.clips[index]}", self._positions[index]
+        try:
+            record = self._source[position]
+            if f"{record['person'].decode()}/{record['clip'].decode()}" != name:
+                raise ValueError("another clip is in its place")
+            return record
+        except UserError:
+            raise
+        except Exception as error:  # the same
+            where = f"{self._source.file_of(position)}, clip {name}: {first_line(error)}"
+            raise damaged(self._arguments[0], where) from None
 
     def __reduce__(self) -> tuple:
         return type(self), self._arguments
@@ -211,20 +270,27 @@ class RecordSource:
         return f"RecordSource(path={self._arguments[0]!r}, split={self._arguments[1]!r})"
 
 
-class StagedSource:
-    """The records of a split of a remote folder, in the order of its files, each read when its shard is on the local disk."""
+class Shards:
+    """The records of a split in the order of its files; of a remote folder each is read when its shard is on the local disk."""
 
-    def __init__(self, folder: StagedFolder, split: str) -> None:
-        """Raises `UserError` when the split does not fit into the folder of local copies."""
-        builder = tfds.builder_from_directory(folder.path)
+    def __init__(self, path: epath.Path, split: str, staged: StagedFolder | None) -> None:
+        """staged: local copies of a remote folder. Raises `UserError` when the split does not fit into their place."""
+        builder = tfds.builder_from_directory(staged.path if staged else path)
         info = builder.info.splits[split]
-        self._folder = folder
-        self._shards = sorted(info.filenames)
+        self._staged = staged
+        self._files = sorted(info.filenames)
         self._ends = list(itertools.accumulate(info.shard_lengths))
-        folder.use(self._shards)
+        if staged:
+            staged.use(self._files)
         self._source = builder.as_data_source(split)
-        folder.ahead(self._shards)
+        if staged:
+            staged.ahead(self._files)
+
+    def file_of(self, position: int) -> str:
+        """Name of the file of a record."""
+        return self._files[min(bisect.bisect_right(self._ends, position), len(self._files) - 1)]
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        self._folder.need(self._shards[bisect.bisect_right(self._ends, position)])
+        if self._staged:
+            self._staged.need(self.file_of(position))
         return self._source[position]

@@ -136,7 +136,7 @@ def data_setting(arguments: argparse.Namespace) -> list[str]:
     from data import records, storage
 
     if arguments.data:
-        storage.read_index(arguments.data, records.COMMAND)
+        storage.read_index(arguments.data, records.KIND)
         return [f"data.path={Path(arguments.data).absolute()}"]
     if arguments.preset == "tune":
         raise UserError("--preset tune learns from your own clips: name them with --data DIR, made by launch/prepare.py.")

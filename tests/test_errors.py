@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import logging
+
+import gcsfs
 import grain
 import pytest
 
@@ -16,3 +19,18 @@ def test_what_is_wrong_inside_a_pipeline_is_one_line_too(capsys: pytest.CaptureF
         next(batches)
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: the record 3 cannot be used: remove it.\n"
+
+
+def test_a_store_out_of_reach_is_one_line(capsys: pytest.CaptureFixture) -> None:
+    """Its package tells of the error at length before it raises it."""
+    with pytest.raises(SystemExit) as ended, exit_on_user_error():
+        logging.getLogger("gcsfs").exception("out of retries")
+        raise gcsfs.retry.HttpError({"code": 401, "message": "Invalid credentials\nsecond line"})
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and len(told.splitlines()) == 1
+    assert told.startswith("error: the object store does not do what it is asked (HttpError: Invalid credentials")
+
+
+def test_other_errors_are_the_programs_own() -> None:
+    with pytest.raises(ZeroDivisionError), exit_on_user_error():
+        raise ZeroDivisionError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,25 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 class UserError(Exception):
     """Something the user can put right. The message is one sentence: what is wrong and what to do."""
+
+
+STORES = ("aiohttp", "gcsfs", "google", "requests")
+"""Packages through which object stores are reached: their errors say that a store cannot be reached, or what it answers."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error is, in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def user_error_of(error: BaseException) -> UserError | None:
+    """The error as one that a person can put right; None where it is none."""
+    if isinstance(error, UserError):
+        return error
+    if type(error).__module__.partition(".")[0] in STORES:
+        told = f"the object store does not do what it is asked ({first_line(error)})"
+        return UserError(f"{told}: check the address, the network and your credentials.")
+    return None
 
 
 def is_full(error: BaseException | None) -> bool:
@@ -32,11 +52,11 @@ def verdict(error: BaseException) -> tuple[int, str] | None:
 
     Of the message the first line alone: Grain adds lines of its own to what is raised inside it.
     """
-    told = (str(error).splitlines() or [""])[0]
-    if isinstance(error, UserError):
-        return (1 if is_full(error) else 2), f"error: {told}"
-    if is_full(error):
-        return 1, f"error: the disk is full ({told}): make room and start the same command again."
+    told = lambda e: (str(e).splitlines() or [""])[0]
+    if is_full(error) and not isinstance(error, UserError):
+        return 1, f"error: the disk is full ({told(error)}): make room and start the same command again."
+    if known := user_error_of(error):
+        return (1 if is_full(error) else 2), f"error: {told(known)}"
     return None
 
 
@@ -46,6 +66,7 @@ def exit_on_user_error() -> Iterator[None]:
 
     Ctrl-C ends it with status 130, SIGTERM with 143; neither leaves a file half-written.
     """
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it tells of an error at length, and then raises it
     try:
         with ended_by_sigterm():
             yield

@@ -39,6 +39,17 @@ def removed_on_error(*paths: epath.PathLike) -> Iterator[None]:
             _WRITING.remove(path)
 
 
+@contextlib.contextmanager
+def removed_at_end(path: epath.PathLike) -> Iterator[None]:
+    """Removes a file or folder after what is inside, however that ends."""
+    _WRITING.append(str(path))
+    try:
+        yield
+    finally:
+        _remove(str(path))
+        _WRITING.remove(str(path))
+
+
 def _remove(path: str) -> None:
     if is_remote(path):
         epath.Path(path).unlink(missing_ok=True)

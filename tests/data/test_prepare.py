@@ -97,6 +97,17 @@ def clips_of(out: pathlib.Path) -> dict[str, dict]:
     return found
 
 
+def test_no_cell_of_a_manifest_is_run_by_a_spreadsheet(tmp_path):
+    names = ['=HYPERLINK("http://host","a").mp4', "+1.mp4", "-1.mp4", "@a.mp4", "'a.mp4", "'=1.mp4", "plain.mp4"]
+    rows = [{"file": name, "status": "kept", "person": f"=p{name}", "records": 1, "start": -1.5} for name in names]
+    prepare.write_manifest(epath.Path(tmp_path / prepare.MANIFEST), rows)
+    with (tmp_path / prepare.MANIFEST).open() as file:
+        cells = [cell for row in list(csv.reader(file))[1:] for cell in row if cell]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@")) or (cell[0] == "-" and cell != "-1.5")]
+    read = {row["file"]: row["person"] for row in prepare.read_manifest(tmp_path)}
+    assert read == {name: f"=p{name}" for name in names}
+
+
 def test_every_file_is_accounted_for(tree, prepared):
     _, rows = prepared
     assert set(rows) == {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}

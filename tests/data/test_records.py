@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -104,6 +105,68 @@ def test_unprepared_path_names_the_command(tmp_path):
             records.open_clips(path, "train")
     with pytest.raises(UserError, match=r"launch/encode\.py"):
         encoded.open_encoded(tmp_path, "train")
+
+
+def test_clips_and_encoded_records_are_told_apart(tmp_path):
+    records.write_clips(tmp_path / "clips", {"train": [make_clip("a", "0")]})
+    encoded.write_encoded(tmp_path / "encoded", {"train": [encoded_clip(4)]}, metadata={"motion_hash": "x"})
+    with pytest.raises(UserError, match=r"encoded holds other records than clips: name a folder made with .*prepare\.py"):
+        records.open_clips(tmp_path / "encoded", "train")
+    with pytest.raises(UserError, match=r"clips holds other records than motion latents .*: name a folder .*encode\.py"):
+        encoded.encoded_metadata(tmp_path / "clips")
+
+
+SHARD = "clips-train.array_record-00000"
+
+
+def flip(file) -> None:
+    """A bit of the text of a file, or of its first record."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3 if file.suffix == ".json" else 200] ^= 1
+    file.write_bytes(content)
+
+
+def cut(file) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def exchange_clips(file) -> None:
+    """As if the index belonged to another writing that had no hashes."""
+    index = json.loads(file.read_text())
+    index.pop("hashes")
+    index["splits"]["train"]["position"].reverse()
+    file.write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    "name, damage, told",
+    [
+        (SHARD, flip, rf"{SHARD}, clip a/0: .*hash mismatch"),
+        (SHARD, cut, rf"{SHARD}, clip a/0: .*"),
+        (SHARD, lambda file: file.unlink(), rf".*{SHARD}"),
+        ("index.json", flip, r"index\.json.*"),
+        ("index.json", cut, r"index\.json: JSONDecodeError.*"),
+        ("index.json", exchange_clips, rf"{SHARD}, clip a/0: .*another clip is in its place"),
+        ("features.json", flip, r"features\.json.*"),
+        ("features.json", cut, r"features\.json: JSONDecodeError.*"),
+        ("dataset_info.json", cut, r"dataset_info\.json is not as it was written"),
+    ],
+)
+def test_a_damaged_folder_is_named_with_file_and_clip(tmp_path, name, damage, told):
+    records.write_clips(tmp_path / "d", {"train": [make_clip("a", "0"), make_clip("b", "1")]})
+    damage(tmp_path / "d" / name)
+    with pytest.raises(UserError, match=rf"d is damaged \({told}.*\): prepare it anew\.$"):
+        list(records.open_clips(tmp_path / "d", "train"))
+
+
+def test_folders_without_hashes_are_read(tmp_path):
+    """As they were written before there were any."""
+    clip, file = make_clip("a", "0"), tmp_path / "d" / "index.json"
+    records.write_clips(tmp_path / "d", {"train": [clip]}, metadata={"size": 32})
+    index = json.loads(file.read_text())
+    assert set(index.pop("hashes")) == {"", "features.json", "dataset_info.json"}
+    file.write_text(json.dumps(index))
+    assert_same(records.open_clips(tmp_path / "d", "train")[0], clip)
 
 
 @pytest.mark.parametrize("problem", ["no clips", "same name", "broken source"])

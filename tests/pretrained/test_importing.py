@@ -19,7 +19,7 @@ from tests.gcs import gcs_bucket  # noqa: F401
 from tests.pretrained.archives import write_tensors
 from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
 from xactor_jax.errors import UserError
-from xactor_jax.pretrained.files import write_weights
+from xactor_jax.pretrained.files import open_weights, write_weights
 from xactor_jax.pretrained.importing import KINDS, Kind, export_weights, import_weights
 from xactor_jax.pretrained.name_map import Rule, Table, in_file, joined, layer
 from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
@@ -215,8 +215,33 @@ def test_kinds_and_names_that_are_not_known_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"end in \.safetensors"):
         write_weights(tmp_path / "x.pth", {})
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot write to"):
         write_weights(tmp_path / "file" / "x.safetensors", {"a": np.ones(1)})
+
+
+def test_released_files_are_not_written_over(tmp_path):
+    """That is said before the checkpoint is read, which here is not there at all."""
+    (tmp_path / "x.safetensors").write_text("mine")
+    with pytest.raises(UserError, match=r"x\.safetensors exists already: remove it or give another name"):
+        export_weights("wav2vec2", tmp_path / "none", tmp_path / "x.safetensors")
+    with pytest.raises(UserError, match=r"x\.safetensors is a file, and 2 files are to be written: give a folder"):
+        export_weights("lpips", tmp_path / "none", tmp_path / "x.safetensors")
+    with pytest.raises(UserError, match=r"let it end in \.safetensors"):
+        export_weights("wav2vec2", tmp_path / "none", tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_number_types_that_are_not_read_are_named(tmp_path):
+    """As in files of 8 bits a number."""
+    kinds = {"a.bias": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    kinds["a.weight"] = {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [4, 6]}
+    head = json.dumps(kinds).encode()
+    (tmp_path / "x.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + bytes(6))
+    with (
+        open_weights(tmp_path / "x.safetensors") as weights,
+        pytest.raises(UserError, match=r"holds a\.weight in the type F8_E4M3, which is not read"),
+    ):
+        weights["a.weight"]
 
 
 def run(repository, *arguments) -> subprocess.CompletedProcess:

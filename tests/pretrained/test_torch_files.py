@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import resource
+import zipfile
 
 import ml_dtypes
 import numpy as np
@@ -175,3 +177,42 @@ def test_archives_that_hold_something_else_are_refused(tmp_path):
     missing = write_archive(tmp_path / "missing.bin", ordered({"a": tensor("FloatStorage", "9", 6, (6,), (1,))}), {})
     with pytest.raises(UserError, match="damaged at a"):
         read(missing)
+
+
+def nested(levels: int) -> bytes:
+    """A tuple inside a tuple inside a tuple."""
+    return b")" + b"\x85" * levels
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"}" + nested(300_000) + b"Ns",
+        tuple_of(text("storage"), nested(300_000), text("0"), text("cpu"), number(1)) + b"Q",
+        b"}" + b")" + b"q\x00" + b"(" * 9 + (b"h\x00" * 1000 + b"tq\x00") * 9 + b"Ns",
+        ordered({"a": tensor("FloatStorage", "0", 6, (2**40,), (0,))}),
+        ordered({"a": tensor("FloatStorage", "0", 2**33, (6,), (1,))}),
+        b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b"x",
+        b"\x80\x02\x8b" + (2**30).to_bytes(4, "little") + b"x",
+        b"Nr\xff\xff\xff\x7f",
+    ],
+    ids=["a deep key", "a deep kind", "a wide key", "repeated", "a long storage", "an array", "a number", "a note"],
+)
+def test_a_small_file_cannot_ask_for_much(tmp_path, content):
+    """The first three ended the process, or never came to an end, where the hash of a tuple was computed."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"damaged|other than"):
+        read(write_archive(tmp_path / "x.pth", content, {"0": SIX.tobytes()}))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+@pytest.mark.parametrize("member", ["data.pkl", "byteorder", "data/0"])
+def test_what_unpacks_to_more_than_there_is_room_for_is_not_read(tmp_path, member):
+    content = ordered({"a": tensor("FloatStorage", "0", 6, (6,), (1,))})
+    whole = {"data.pkl": b"\x80\x02" + content + b".", "byteorder": b"little", "data/0": SIX.tobytes()}
+    with zipfile.ZipFile(tmp_path / "x.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in whole.items():
+            large = name == member
+            archive.writestr(f"archive/{name}", data + bytes(2**26 * large), None if large else zipfile.ZIP_STORED)
+    with pytest.raises(UserError, match=f"{member} is compressed"):
+        read(tmp_path / "x.pth")

@@ -46,6 +46,31 @@ def test_bad_lines_and_second_writers_are_set_apart_with_their_numbers():
     assert "written by an earlier job" in bad[1].reason
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (line(image="http://host/p.png"), "the image http://host/p.png is neither a local file nor in gs://"),
+        (line(audio="s3://b/a.wav"), "the audio s3://b/a.wav is neither a local file nor in gs://"),
+        (line(out="s3://b/v.mp4"), "the out s3://b/v.mp4 is neither"),
+        (line(out=""), "the out '' is no path of a file"),
+        (line(audio=""), "the audio '' is no path of a file"),
+        (line(out="/"), "the out '/' is no path of a file"),
+        (line(image="p\0.png"), "is no path of a file"),
+        (line(save_motion="\ud800.npz"), "is no path of a file"),
+        ("[" * 100_000, "not JSON"),
+        (line(out="a\nb"), r"job in line 2 (a b): a b does not end in .mp4"),
+    ],
+)
+def test_a_value_that_cannot_be_fails_its_job_alone(tmp_path, text, reason):
+    """It ended the whole list, as a traceback."""
+    lines = [(1, line(out=str(tmp_path / "v.mp4"))), (2, text)]
+    parsed, unreadable = jobs.parse_jobs(lines, {})
+    good, refused = jobs.checked(jobs.unfinished(parsed))
+    assert [job.name for job in good] == [f"job in line 1 ({tmp_path / 'v.mp4'})"]
+    (failure,) = [*unreadable, *refused]
+    assert reason in str(failure) and str(failure).startswith("job in line 2") and "\n" not in str(failure)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 def test_shares_are_about_as_long_as_each_other(count):
     """Within 4/3 of what no split can do better than."""

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from tests.training.test_saving import run
 from tests.training.toy import DIM, ToyTask, toy_config
 from xactor_jax.errors import UserError
+from xactor_jax.training import checkpoints
 from xactor_jax.training.checkpoints import (
     checkpoint_hash,
     export,
@@ -87,6 +88,23 @@ def test_an_export_replaces_an_older_one_of_its_stage_alone(trained: tuple[pathl
     with pytest.raises(UserError, match="holds something else than an export of the stage toy: give a new folder"):
         export(trained[0], tmp_path / "other")
     assert (tmp_path / "other" / "thesis.txt").read_text() == "precious"
+
+
+def test_of_two_exports_at_once_the_last_stays_whole(
+    trained: tuple[pathlib.Path, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second process writes to the same place all the time while the first one writes."""
+    write, target = checkpoints._write_export, tmp_path / "export"
+
+    def write_with_company(*arguments: Any) -> None:
+        monkeypatch.setattr(checkpoints, "_write_export", write)
+        write(*arguments)
+        export(trained[0], target)
+
+    monkeypatch.setattr(checkpoints, "_write_export", write_with_company)
+    export(trained[0], target)
+    assert checkpoint_hash(target) == checkpoint_hash(trained[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
 def test_tuples_of_a_config_come_back_as_tuples(tmp_path: pathlib.Path) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import logging
 import pathlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -159,3 +161,27 @@ def test_settings_that_changed_are_named(tmp_path: pathlib.Path, caplog: pytest.
     with caplog.at_level(logging.WARNING):
         run(tmp_path, steps=6)
     assert "steps was 4 in this workdir and is 6 now" in caplog.text and "seed was" not in caplog.text
+
+
+HOLD = """
+import sys
+from xactor_jax.locks import locked
+with locked(__import__("pathlib").Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_run_does_not_save_into_the_folder_of_a_first(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both would delete what the other has saved. A run that was killed is no longer in the way."""
+    monkeypatch.setattr(saving, "PATIENCE", 0.0)
+    command = [sys.executable, "-c", HOLD, str(tmp_path / saving.LOCK)]
+    first = subprocess.Popen(command, cwd=checks.REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None and first.stdout.readline() == "held\n"
+    with pytest.raises(UserError, match=r"another run saves into .* at this moment: let it end, or give another --workdir"):
+        run(tmp_path, steps=2)
+    assert [path.name for path in tmp_path.iterdir()] == [saving.LOCK]
+    first.kill()
+    first.wait()
+    run(tmp_path, steps=2)
+    assert saved_steps(epath.Path(tmp_path) / FOLDER) == [2]

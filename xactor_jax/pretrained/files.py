@@ -28,8 +28,8 @@ Weights = Mapping[str, np.ndarray]
 class _SafeTensors(Weights):
     """An open .safetensors file; arrays are read when they are asked for."""
 
-    def __init__(self, path: str):
-        self._file = safetensors.safe_open(path, framework="numpy")
+    def __init__(self, path: str, name: str):
+        self._name, self._file = name, safetensors.safe_open(path, framework="numpy")
         self._names = list(self._file.keys())
 
     def __iter__(self) -> Iterator[str]:
@@ -39,7 +39,12 @@ class _SafeTensors(Weights):
         return len(self._names)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self._file.get_tensor(name)
+        try:
+            return self._file.get_tensor(name)
+        except (AttributeError, TypeError, ValueError, safetensors.SafetensorError):
+            kind = self._file.get_slice(name).get_dtype()
+            known = "take the file with numbers of 16 or 32 bits"
+            raise UserError(f"{self._name} holds {name} in the type {kind}, which is not read: {known}.") from None
 
 
 @contextlib.contextmanager
@@ -64,7 +69,7 @@ def open_weights(path: epath.PathLike) -> Iterator[Weights]:
 
 def _open_safetensors(local: pathlib.Path, name: str) -> Weights:
     try:
-        return _SafeTensors(str(local))
+        return _SafeTensors(str(local), name)
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{name} is damaged or no .safetensors file ({error}): fetch it again.") from None
 
@@ -75,15 +80,23 @@ def write_weights(path: epath.PathLike, weights: Weights) -> None:
     Raises:
         UserError: the name ends otherwise, or nothing can be written there.
     """
-    target = absolute(path)
-    if target.suffix != ".safetensors":
-        raise UserError(f"{path} is no name for weights: let it end in .safetensors.")
+    target = check_new(path)
     data = safetensors.numpy.save(dict(weights), metadata={"format": "pt"})
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, data)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error}): give another place.") from None
+
+
+def check_new(path: epath.PathLike) -> epath.Path:
+    """The path of a .safetensors file to write. Raises `UserError` unless its name says so and nothing is there."""
+    target = absolute(path)
+    if target.suffix != ".safetensors":
+        raise UserError(f"{path} is no name for weights: let it end in .safetensors.")
+    if target.exists():
+        raise UserError(f"{path} exists already: remove it or give another name.")
+    return target
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from xactor_jax.errors import UserError
 from xactor_jax.paths import REPOSITORY, absolute
 from xactor_jax.pretrained import autoencoder, clip, perceptual, wav2vec2, xnemo_motion, xnemo_video
-from xactor_jax.pretrained.files import Weights, open_weights, write_weights
+from xactor_jax.pretrained.files import Weights, check_new, open_weights, write_weights
 from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, exported
 from xactor_jax.training.checkpoints import check_target, load_variables, narrow, write_export
 from xactor_jax.training.experiment import load_config
@@ -170,6 +170,8 @@ def export_weights(what: str, source: epath.PathLike, target: epath.PathLike, dt
         UserError: there is no such checkpoint, it lacks something of the network, or the target cannot be written.
     """
     kind = _kind(what)
+    for file in _targets(kind, absolute(target)).values():
+        check_new(file)
     config, variables = load_variables(source, kind.stage)
     flat = flatten_dict({**variables.params, BUFFERS: dict(variables.buffers)}, sep="/")
     shapes = kind.parameter_shapes(config)
@@ -220,14 +222,21 @@ class _Union(Weights):
         return file[name]
 
 
-def _write_all(kind: Kind, weights: Mapping[str, np.ndarray], target: epath.Path) -> None:
-    """Each file with its own names; of several, each under its released name."""
+def _targets(kind: Kind, target: epath.Path) -> dict[str, epath.Path]:
+    """Role → file to write: one alone has the role ""; of several, each has its released name in a folder."""
     if not kind.files:
-        write_weights(target, weights)
-    for role, file in kind.files.items():
-        start = f"{role}{FILE_MARK}"
+        return {"": target}
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{target} is a file, and {len(kind.files)} files are to be written: give a folder.")
+    return {role: target / epath.Path(file).with_suffix(".safetensors").name for role, file in kind.files.items()}
+
+
+def _write_all(kind: Kind, weights: Mapping[str, np.ndarray], target: epath.Path) -> None:
+    """Each file with its own names."""
+    for role, file in _targets(kind, target).items():
+        start = f"{role}{FILE_MARK}" if role else ""
         own = {name.removeprefix(start): x for name, x in weights.items() if name.startswith(start)}
-        write_weights(target / epath.Path(file).with_suffix(".safetensors").name, own)
+        write_weights(file, own)
 
 
 def _read_json(path: epath.PathLike) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from etils import epath
 from xactor_jax.errors import UserError
 from xactor_jax.media.tables import read_text
 from xactor_jax.paths import place_of
-from xactor_jax.sampling.request import Request, check_request
+from xactor_jax.sampling.request import Request, check_paths, check_request
 
 REQUIRED = ("image", "audio", "out")
 TYPES = {
@@ -40,7 +40,7 @@ class Failure(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.job}: {self.reason}"
+        return " ".join(f"{self.job}: {self.reason}".splitlines())
 
 
 class Job(NamedTuple):
@@ -71,7 +71,7 @@ def parse_job(line: str, defaults: dict[str, Any]) -> Request:
     """
     try:
         job = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON ({error})") from None
     if not isinstance(job, dict):
         raise UserError("not a JSON object")
@@ -90,6 +90,7 @@ def parse_jobs(lines: Sequence[tuple[int, str]], defaults: dict[str, Any]) -> tu
 
     def parsed(line: tuple[int, str]) -> Job:
         request = parse_job(line[1], defaults)
+        check_paths(request)
         return Job(f"job in line {line[0]} ({request.out})", request)
 
     jobs, failures = attempted(lines, parsed, lambda line: f"job in line {line[0]}")

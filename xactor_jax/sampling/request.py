@@ -74,6 +74,26 @@ class RenderRequest(Wanted):
     audio: str = ""  # the sound; empty: that of the driving video, if any
 
 
+def check_path(path: str, what: str) -> None:
+    """Raises `UserError` naming `what` unless a file, local or in gs://, can have such a path."""
+    scheme, remote, _ = path.partition("://")
+    if remote and scheme != "gs":
+        raise UserError(f"the {what} {path} is neither a local file nor in gs://: name one that is.")
+    try:
+        if b"\0" in os.fsencode(path) or not epath.Path(path).name:
+            raise ValueError
+    except ValueError:
+        raise UserError(f"the {what} {path!r} is no path of a file: name one.") from None
+
+
+def check_paths(request: Wanted) -> None:
+    """Raises `UserError` where what is to be the path of a file cannot be one."""
+    needed = ("image", "out", *(("audio",) if isinstance(request, Request) else ()))
+    for name in (*needed, "save_motion", "audio", "driving", "motion"):
+        if (path := getattr(request, name, "")) or name in needed:
+            check_path(path, name)
+
+
 def check_request(request: Request) -> None:
     """Raises `UserError` for whatever is wrong with a request apart from its image and audio."""
     parse_emotion(request.emotion)
@@ -93,6 +113,7 @@ def check_render_request(request: RenderRequest) -> None:
 
 def check_wanted(request: Wanted) -> None:
     """Raises `UserError` for a crop or a seed that there is not, or a place that cannot be written to."""
+    check_paths(request)
     check_crop(request.crop)
     if not 0 <= request.seed < 2**32:
         raise UserError(f"the seed {request.seed} is out of range: give a whole number from 0 to {2**32 - 1}.")

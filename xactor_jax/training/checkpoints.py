@@ -12,8 +12,11 @@ older versions have no fingerprints and are not checked.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Mapping
@@ -24,12 +27,13 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, first_line
 from xactor_jax.paths import absolute, is_remote
+from xactor_jax.scratch import scratch
 from xactor_jax.training.experiment import FILE, read_config
 from xactor_jax.training.task import Variables
 from xactor_jax.training.trees import FOLDER, digest, fingerprint, read_arrays, saved_steps, saved_tree, write_arrays
-from xactor_jax.unfinished import removed_on_error, write_whole
+from xactor_jax.unfinished import write_whole
 
 Tree = Any
 
@@ -74,7 +78,7 @@ def peek(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Tree]:
     try:
         tree = saved_tree(folder / ARRAYS if "config" in saved else folder / FOLDER / str(steps[0]) / "state")
     except Exception as error:  # whatever the readers of damaged files come up with
-        raise UserError(f"the checkpoint in {folder} is damaged ({_first_line(error)}): make or fetch it anew.") from None
+        raise UserError(f"the checkpoint in {folder} is damaged ({first_line(error)}): make or fetch it anew.") from None
     return config, {"params": tree.get("ema") or tree.get("params"), "buffers": tree.get("buffers") or {}}
 
 
@@ -107,12 +111,22 @@ def write_export(target: epath.PathLike, config: ConfigDict, variables: Variable
     if is_remote(folder):
         _write_export(folder, config, tree)
         return
-    temporary = folder.parent / f".{folder.name}.tmp"
-    _remove(temporary)  # of a run that was killed
-    with removed_on_error(temporary):
-        _write_export(temporary, config, tree)
-        _remove(folder)
-        temporary.rename(folder)
+    with scratch(folder) as place:
+        _write_export(place / folder.name, config, tree)
+        _put(place / folder.name, folder, place)
+
+
+def _put(new: epath.Path, target: epath.Path, aside: epath.Path) -> None:
+    """Moves a folder into the place of another; of several processes that do so at once the last one's stays."""
+    for attempt in itertools.count():
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(aside / f"old{attempt}")
+        try:
+            new.rename(target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def narrow(tree: Tree, dtype: str) -> Tree:
@@ -204,7 +218,7 @@ def _load_export(folder: epath.Path, saved: ConfigDict) -> tuple[ConfigDict, Var
         if written and found["variables"] != written["variables"]:
             raise ValueError("its numbers are not those that were exported")
     except Exception as error:  # whatever the readers of damaged files come up with
-        raise UserError(f"the checkpoint in {folder} is damaged ({_first_line(error)}): make or fetch it anew.") from None
+        raise UserError(f"the checkpoint in {folder} is damaged ({first_line(error)}): make or fetch it anew.") from None
     if written and found["config"] != written["config"]:
         log.warning("%s has other settings than were exported: expect other results, or nonsense", folder / FILE)
     return config, Variables(_cast(tree["params"], np.float32), _cast(tree.get("buffers") or {}, np.float32))
@@ -215,7 +229,7 @@ def _load_run(folder: epath.Path, config: ConfigDict, steps: list[int]) -> tuple
         try:
             return config, _read_step(folder / FOLDER / str(step))
         except Exception as error:  # the same
-            log.warning("checkpoint %s in %s is damaged and passed over (%s)", step, folder, _first_line(error))
+            log.warning("checkpoint %s in %s is damaged and passed over (%s)", step, folder, first_line(error))
     raise UserError(f"every checkpoint in {folder} is damaged: train it anew or name another folder.")
 
 
@@ -229,7 +243,3 @@ def _read_step(folder: epath.Path) -> Variables:
     if fingerprint(variables) != check["averaged"]:
         raise ValueError("its numbers are not those that were saved")
     return variables
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

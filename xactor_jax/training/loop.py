@@ -31,11 +31,11 @@ from xactor_jax.training.journal import DivergedError, Journal
 from xactor_jax.training.profiling import profiler
 from xactor_jax.training.programs import Programs, check_layout, make_programs
 from xactor_jax.training.progress import progress
-from xactor_jax.training.saving import Checkpoints, check_workdir, make_workdir
+from xactor_jax.training.saving import Checkpoints, check_workdir, sole_use
 from xactor_jax.training.settings import SECTIONS
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.task import Task, Variables
-from xactor_jax.training.throughput import Clock, carried_from, work_of
+from xactor_jax.training.throughput import Clock, carried, work_of
 from xactor_jax.training.trees import FOLDER, all_finite, saved_steps
 
 MakeIterator = Callable[[str, int, int], grain.DatasetIterator | None]
@@ -75,18 +75,18 @@ def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: 
     check_config(config, SECTIONS)
     clock, folder, mesh = Clock(), absolute(workdir), make_mesh(config.mesh)
     check_layout(config, task, mesh)
-    check_workdir(folder, config)
-    programs = make_programs(config, task, mesh)
-    iterator = make_iterator("train", *programs.share)
-    validation = validation_of(config, make_iterator, programs.share)
-    fresh = None if saved_steps(folder / FOLDER) else programs.init()
-    make_workdir(folder)
-    with interruption() as stop, Checkpoints(folder, config.checkpoint.keep) as checkpoints:
-        state = fresh or checkpoints.restore(programs.abstract, iterator)
-        if fresh is None:
-            log.warning("%s: going on at step %d", folder, int(state.step))
-        with opened_run(config, programs, validation, checkpoints, stop, folder, int(state.step), clock) as run:
-            return run_loop(run, state, iterator)
+    with sole_use(folder):
+        check_workdir(folder, config)
+        programs = make_programs(config, task, mesh)
+        iterator = make_iterator("train", *programs.share)
+        validation = validation_of(config, make_iterator, programs.share)
+        fresh = None if saved_steps(folder / FOLDER) else programs.init()
+        with interruption() as stop, Checkpoints(folder, config.checkpoint.keep) as checkpoints:
+            state = fresh or checkpoints.restore(programs.abstract, iterator)
+            if fresh is None:
+                log.warning("%s: going on at step %d", folder, int(state.step))
+            with opened_run(config, programs, validation, checkpoints, stop, folder, int(state.step), clock) as run:
+                return run_loop(run, state, iterator)
 
 
 def validation_of(config: ConfigDict, make_iterator: MakeIterator, share: tuple[int, int]) -> Validation | None:
@@ -115,7 +115,7 @@ def opened_run(
     first = jax.process_index() == 0
     if first:
         write_config(folder, config)
-        clock.add(carried_from(folder / m.FILE, step))
+        clock.add(carried(m.read_lines(folder / m.FILE), step) if step else {})
     with contextlib.ExitStack() as stack:
         writers = stack.enter_context(m.opened_writers(folder, step, first))
         show = stack.enter_context(progress(config.steps, first))

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 import jax
@@ -45,14 +45,21 @@ def compute(averages: Averages, prefix: str = "") -> dict[str, float]:
     return {f"{prefix}{name}": float(average.compute()) for name, average in averages.items()}
 
 
-def keep_lines(text: str, last_step: int) -> list[str]:
-    """Lines of a metrics.jsonl up to and including `last_step`; a line broken off by a crash is dropped."""
+def read_lines(path: epath.Path) -> list[str]:
+    """Lines of a metrics.jsonl, none where there is no file; a line with bytes that are no text is dropped."""
+    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    texts = (line.decode(errors="replace") for line in lines)
+    return [text for text in texts if text and "\ufffd" not in text]
+
+
+def keep_lines(lines: Sequence[str], last_step: int) -> list[str]:
+    """Those up to and including `last_step`; a line broken off by a crash is dropped."""
     kept = []
-    for line in text.splitlines():
+    for line in lines:
         try:
             if json.loads(line)["step"] <= last_step:
                 kept.append(line)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return kept
 
@@ -62,7 +69,7 @@ class JsonLines:
 
     def __init__(self, path: epath.Path, last_step: int) -> None:
         self._path = path
-        self._lines = keep_lines(path.read_text(), last_step) if path.exists() else []
+        self._lines = keep_lines(read_lines(path), last_step)
         self._step, self._scalars = -1, {}
         write_whole(path, self._text())
 

@@ -10,8 +10,11 @@ A checkpoint that cannot be read, or whose numbers are not those that were saved
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import grain
@@ -22,12 +25,20 @@ from etils import epath
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, first_line
+from xactor_jax.locks import try_to_lock
+from xactor_jax.paths import is_remote
 from xactor_jax.training import experiment
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.trees import FOLDER, cut_off, fingerprint, saved_tree, shapes
 
 Tree = Any
+
+LOCK = ".lock"
+"""File in a run's folder, locked as long as the run lasts."""
+
+PATIENCE = 5.0
+"""Seconds for which the lock is waited for."""
 
 SLICE_BYTES = 2**20
 """Of an array that several devices hold, smaller slices are not written by each of them."""
@@ -49,12 +60,48 @@ def check_workdir(workdir: epath.Path, config: ConfigDict) -> None:
 def make_workdir(workdir: epath.Path) -> None:
     """Raises `UserError` when the folder cannot be made or written to."""
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
+        if not is_remote(workdir):  # where there are no folders, and each question to a store out of reach takes a minute
+            workdir.mkdir(parents=True, exist_ok=True)
         probe = workdir / f".write_test_{jax.process_index()}"
         probe.write_text("")
         probe.unlink()
     except Exception as error:  # object stores have errors of their own
-        raise UserError(f"the folder {workdir} cannot be written to ({error}): give another --workdir.") from None
+        raise UserError(f"the folder {workdir} cannot be written to ({first_line(error)}): give another --workdir.") from None
+
+
+@contextlib.contextmanager
+def sole_use(workdir: epath.Path) -> Iterator[None]:
+    """A folder that no other run saves into meanwhile. It is made; the first process holds its lock.
+
+    In an object store nothing can be locked: there it is up to whoever starts runs to give each a folder of its own. Raises
+    `UserError` in every process when the folder is in use or cannot be written to.
+    """
+    make_workdir(workdir)
+    with contextlib.ExitStack() as stack:
+        locks = jax.process_index() == 0 and not is_remote(workdir)
+        free = not locks or _take(stack, pathlib.Path(workdir) / LOCK)
+        if not multihost_utils.process_allgather(np.asarray(free)).all():
+            raise UserError(f"another run saves into {workdir} at this moment: let it end, or give another --workdir.")
+        if locks:
+            stack.callback(_remove_unused, pathlib.Path(workdir))
+        yield
+
+
+def _remove_unused(workdir: pathlib.Path) -> None:
+    """Of a run that failed before it wrote anything, nothing is left."""
+    if [path.name for path in workdir.iterdir()] == [LOCK]:
+        (workdir / LOCK).unlink()
+        workdir.rmdir()
+
+
+def _take(stack: contextlib.ExitStack, path: pathlib.Path) -> bool:
+    """Whether a lock could be had, until the stack is closed. A process that was killed needs a moment to end."""
+    file = stack.enter_context(path.open("ab"))
+    try:
+        return try_to_lock(file, PATIENCE)
+    except OSError as error:
+        log.warning("%s cannot be locked (%s): make sure that no other run saves there", path.parent, error.strerror)
+        return True
 
 
 class _Manager(ocp.CheckpointManager):
@@ -126,7 +173,7 @@ class Checkpoints:
         except UserError:
             raise
         except Exception as error:  # whatever the readers of damaged files come up with
-            problem = f"{type(error).__name__}: {error}".splitlines()[0]
+            problem = first_line(error)
         good = multihost_utils.process_allgather(np.asarray(not problem)).all()
         if not good:
             log.warning("checkpoint %s in %s is damaged and passed over (%s)", step, self._folder, problem or "elsewhere")

@@ -179,16 +179,11 @@ def carried(lines: Sequence[str], step: int) -> dict[str, float]:
     """
     before, after = {}, {}
     for line in lines:
-        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
             entry = json.loads(line)
-            seconds = {name.removeprefix(SECONDS): x for name, x in entry.items() if name.startswith(SECONDS)}
+            seconds = {name.removeprefix(SECONDS): float(x) for name, x in entry.items() if name.startswith(SECONDS)}
             after = seconds or after
             before = after if entry["step"] <= step else before
     if not after:
         return {}
     return {**before, "lost": before.get("lost", 0.0) + sum(after.values()) - sum(before.values())}
-
-
-def carried_from(file: epath.Path, step: int) -> dict[str, float]:
-    """The same from a file, which may not be there. On gs:// it is as old as the last checkpoint."""
-    return carried(file.read_text().splitlines(), step) if step and file.exists() else {}
