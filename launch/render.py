@@ -15,6 +15,7 @@ import sys
 import _root  # noqa: F401  (puts the project on the path)
 
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.media.faces import DETECTOR, DETECTORS
 
 STAGES = ("motion", "video")
 RENDER = ("steps", "guidance_scale", "offline")
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         add(f"--{stage}_checkpoint", default="", metavar="CKPT", help=f"of the {stage} stage; default: the embedded one")
     add("--crop", default="auto", help="auto: the square around the face; released: as X-NeMo's weights know it; none: cropped")
     add("--driving_crop", default="", help="the same of the driving video; default: as --crop")
+    add("--detector", default=DETECTOR, help=f"what finds faces: {DETECTORS}")
     add("--face_index", type=int, help="which face of the portrait, if there are several, from 0")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
     add("--steps", type=int, help="denoising steps")
@@ -66,8 +68,8 @@ def main() -> None:
         from xactor_jax.sampling.reenactment import reenact
         from xactor_jax.sampling.request import RenderRequest, check_render_request
 
-        names = ("image", "motion", "driving", "out", "audio", "crop", "driving_crop", "face_index", "seed", "save_motion")
-        request = RenderRequest(**{name: getattr(arguments, name) for name in names})
+        names = "image motion driving out audio crop driving_crop detector face_index seed save_motion"
+        request = RenderRequest(**{name: getattr(arguments, name) for name in names.split()})
         check_render_request(request)
         models = load_models({s: getattr(arguments, f"{s}_checkpoint") or embedded_checkpoint(s) for s in STAGES})
         changed = {name: value for name in RENDER if (value := getattr(arguments, name)) is not None}

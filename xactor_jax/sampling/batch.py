@@ -25,7 +25,7 @@ from xactor_jax.sampling.jobs import Failure, Job
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pictures import to_float
 from xactor_jax.sampling.pipeline import Settings
-from xactor_jax.sampling.portrait import Portrait, read_portrait
+from xactor_jax.sampling.portrait import Portrait
 from xactor_jax.timing import FRAME_RATE, num_frames
 from xactor_jax.training.task import Variables
 
@@ -111,7 +111,7 @@ def prepared(jobs: Sequence[Job], models: Models, warn: Callable[[str], None]) -
         r = job.request
         try:
             pipeline.check_emotion(models, r.emotion_track)
-            portrait = read_portrait(r.image, models.sides, r.crop, r.face_index)
+            portrait = pipeline.portrait_of(r, models)
             waveform = pipeline.read_speech(r.audio)
         except UserError as error:
             failures.append(Failure(job.name, str(error)))

@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 
 from xactor_jax.errors import UserError
 from xactor_jax.media.image_io import write_whole
+from xactor_jax.media.sound_track import Sound
 from xactor_jax.media.video_io import VideoWriter
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
@@ -58,13 +59,13 @@ def write_video(
     path: str,
     frames: Iterable[Frames],
     total: int,
-    waveform: Float[np.ndarray, "samples"] | None,
+    sound: Sound | None,
     size: int,
     progress: Progress,
     clock: Stopwatch,
 ) -> None:
     """Writes frames as they come, with their sound if any. Raises `RuntimeError` if they are not `total`."""
-    with VideoWriter(path, size, audio=waveform) as writer:
+    with VideoWriter(path, size, sound=sound) as writer:
         for chunk in frames:
             if not writer.frames_written:
                 clock.lap("first_frames")
