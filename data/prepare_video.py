@@ -35,7 +35,7 @@ class VideoSettings:
     """What a prepared clip depends on, beside the file."""
 
     size: int = 256  # side of a frame, pixels
-    detector: str = "haar"  # haar, blazeface, yunet:FILE or csv:FILE
+    detector: str = faces.DETECTOR  # see `faces.make_detector`
     detections: float = 5.0  # a second
     min_seconds: float = 2.0
     max_seconds: float = 20.0  # of one record

@@ -54,7 +54,7 @@ def write_clip(args: argparse.Namespace, kind: str) -> None:
     frames = round(args.seconds * FRAME_RATE)
     performance = perform(body, args.seed, args.person, 0, frames, voice=check_voice(args.voice or body.VOICE))
     pictures = body.make_figure(args.seed, args.person, 0, performance.acting).render(performance.acting, args.size)
-    with VideoWriter(args.clip, args.size, audio=performance.audio.astype(np.float32) / 32768.0) as writer:
+    with VideoWriter(args.clip, args.size, sound=performance.audio.astype(np.float32) / 32768.0) as writer:
         writer.write(pictures)
 
 

@@ -19,6 +19,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")  # every process looks at one pict
 from data.prepare import PrepareSettings, Row, prepare
 from data.prepare_video import VideoSettings
 from xactor_jax.errors import exit_on_user_error
+from xactor_jax.media.faces import DETECTORS
 
 
 def parse() -> PrepareSettings:
@@ -34,8 +35,7 @@ def parse() -> PrepareSettings:
     add(
         "--detector",
         default=video.detector,
-        help="haar, blazeface (finds small and tilted faces, too), yunet:MODEL.onnx or csv:BOXES.csv "
-        "(columns file, frame or time, x0, y0, x1, y1)",
+        help=f"what finds faces: {DETECTORS} (columns file, frame or time, x0, y0, x1, y1)",
     )
     add("--detections", type=float, default=video.detections, help="pictures a second in which the face is looked for")
     add("--persons", default="name", help="a csv (columns file, person), folder, name, or name:REGEX (its first group)")

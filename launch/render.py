@@ -16,6 +16,7 @@ import _root  # noqa: F401  (puts the project on the path)
 
 from launch._numbers import check_numbers
 from xactor_jax.errors import exit_on_user_error
+from xactor_jax.media.faces import DETECTOR, DETECTORS
 from xactor_jax.settings import ranges
 
 STAGES = ("motion", "video")
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="begin as the portrait is, and take the changes alone of motion that is another's",
     )
+    add("--detector", default=DETECTOR, help=f"what finds faces: {DETECTORS}")
     add("--face_index", type=int, help="which face of the portrait, if there are several, from 0")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
     add("--steps", type=int, help="denoising steps")
@@ -74,20 +76,8 @@ def main() -> None:
         from xactor_jax.sampling.reenactment import reenact
         from xactor_jax.sampling.request import RenderRequest, check_render_request
 
-        names = (
-            "image",
-            "motion",
-            "driving",
-            "out",
-            "audio",
-            "crop",
-            "driving_crop",
-            "relative",
-            "face_index",
-            "seed",
-            "save_motion",
-        )
-        request = RenderRequest(**{name: getattr(arguments, name) for name in names})
+        names = "image motion driving out audio crop driving_crop relative detector face_index seed save_motion"
+        request = RenderRequest(**{name: getattr(arguments, name) for name in names.split()})
         check_render_request(request)
         models = load_models({s: getattr(arguments, f"{s}_checkpoint") or embedded_checkpoint(s) for s in STAGES})
         changed = {name: value for name in RENDER if (value := getattr(arguments, name)) is not None}

@@ -5,7 +5,7 @@
 
 Writes one mp4 at 25 frames a second with the recording's sound, and a JSON beside it that says what it was made from. A list
 of jobs has one JSON object a line with image, audio, out and, where they differ from the options, seed, emotion, crop,
-face_index and save_motion; finished jobs are skipped. Every path may be gs://. Run it in several processes (see
+detector, face_index and save_motion; finished jobs are skipped. Every path may be gs://. Run it in several processes (see
 launch/train.py) to split a list among them, each about as much; if one is lost, all end with status 75, and the same command
 does what is left.
 """
@@ -20,6 +20,7 @@ import _root  # noqa: F401  (puts the project on the path)
 from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.labels import EMOTIONS
+from xactor_jax.media.faces import DETECTOR, DETECTORS
 from xactor_jax.parallel import processes, supervision
 from xactor_jax.settings import Range, ranges
 
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
     add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec 2.0 that the actor hears; default: as in its training")
     add("--crop", default="auto", help="auto: the square around the face; released: as X-NeMo's weights know it; none: cropped")
+    add("--detector", default=DETECTOR, help=f"what finds faces: {DETECTORS}")
     add("--face_index", type=int, help="which face, if there are several, from 0")
     add(
         "--emotion",
@@ -88,7 +90,7 @@ def allowed() -> dict[str, Range]:
 
 def request_defaults(arguments: argparse.Namespace) -> dict[str, object]:
     """What one request takes from the options."""
-    names = ("seed", "emotion", "crop", "face_index", "save_motion")
+    names = ("seed", "emotion", "crop", "detector", "face_index", "save_motion")
     return {name: getattr(arguments, name) for name in names}
 
 

@@ -153,6 +153,16 @@ def test_sound_is_that_of_the_video_or_the_one_named_or_none(program, inputs, ou
     assert len(pictures(out / "c.mp4")) == FRAMES and len(read_audio(out / "c.mp4")) == pytest.approx(640 * FRAMES, abs=1100)
 
 
+def test_the_detector_finds_the_face_of_portrait_and_video(program, inputs, out, tmp_path):
+    rows = [f"d.mp4,{frame},10,10,40,40" for frame in range(FRAMES)] + ["p.png,0,4,4,30,30"]
+    (tmp_path / "boxes.csv").write_text("\n".join(["file,frame,x0,y0,x1,y1", *rows]))
+    arguments = dict(image=inputs["image"], driving=inputs["driving"], crop="auto", out=out / "a.mp4")
+    assert program(**arguments)[0] == 2
+    status, _, errors = program(**arguments, detector=f"csv:{tmp_path / 'boxes.csv'}")
+    assert status == 0, errors
+    assert json.loads((out / "a.json").read_text())["arguments"]["detector"] == f"csv:{tmp_path / 'boxes.csv'}"
+
+
 def test_options_reach_the_renderer_and_the_json(program, inputs, out):
     import av
 
@@ -189,6 +199,7 @@ def saved(path: pathlib.Path, shape: tuple[int, ...]) -> pathlib.Path:
         (lambda folder: {"driving_crop": "auto"}, "--driving_crop means nothing to --motion"),
         (lambda folder: {"crop": "auto"}, "no face was found in .*p.png"),
         (lambda folder: {"crop": "face"}, "no crop 'face'"),
+        (lambda folder: {"detector": "haar"}, "there is no face detector 'haar': use blazeface, opencv"),
         (lambda folder: {"image": folder / "none.png"}, "none.png"),
         (lambda folder: {"audio": folder / "none.wav"}, "none.wav"),
         (lambda folder: {"steps": 0}, "--steps=0 is not possible: use a whole number from 1"),

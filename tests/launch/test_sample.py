@@ -100,15 +100,12 @@ def test_options_reach_the_samplers(program, inputs, out):
 
 
 def faces_picture(path: pathlib.Path, repository: pathlib.Path, count: int) -> str:
-    """Puppets side by side, whose faces the bundled cascade finds."""
+    """Puppets side by side."""
     from data.performers.clips import make_portrait
     from data.puppets import body
-    from xactor_jax.media.faces import HaarDetector
 
-    portraits = (make_portrait(body, 0, person, 256) for person in range(40))
-    framed = (cv2.copyMakeBorder(portrait, 20, 20, 20, 20, cv2.BORDER_REPLICATE) for portrait in portraits)
-    clear = (image for image in framed if max([face.score for face in HaarDetector().detect(image)], default=0) > 16)
-    row = list(itertools.islice(clear, count))
+    portraits = (make_portrait(body, 0, person, 256) for person in range(count))
+    row = [cv2.copyMakeBorder(portrait, 20, 20, 20, 20, cv2.BORDER_REPLICATE) for portrait in portraits]
     write_image(path, np.concatenate(row, axis=1))
     return str(path)
 
@@ -134,6 +131,7 @@ def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
         "not writable": lambda: {"out": "/proc/v.mp4"},
         "suffix": lambda: {"out": folder / "v.mov"},
         "schedule": lambda: {"schedule": "random"},
+        "detector": lambda: {"detector": "haar"},
         "rollout": lambda: {"rollout": "mood=good"},
         "rollout steps": lambda: {"rollout": "steps=-1"},
         "rollout without end": lambda: {"rollout": "eta=0.5,steps=1000000000"},
@@ -163,6 +161,7 @@ def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
         ("not writable", "/proc cannot be written to"),
         ("suffix", r"v.mov does not end in \.mp4"),
         ("schedule", "--schedule=random is not possible: use autoregressive, pyramid or full_sequence"),
+        ("detector", "there is no face detector 'haar': use blazeface, opencv"),
         ("rollout", "no setting 'mood' of the rollout"),
         ("rollout steps", "steps=-1 is not possible: use a whole number from 1 to 10000"),
         ("rollout without end", "steps=1000000000 is not possible: use a whole number from 1 to 10000"),
@@ -212,6 +211,20 @@ def test_one_of_several_faces_is_chosen_by_its_index(program, inputs, out, tmp_p
     status, _, errors = program(**arguments, face_index=2)
     assert status == 2 and "out of range" in errors
     assert program(**arguments, face_index=1)[0] == 0
+
+
+def test_the_detector_is_chosen_for_one_sample_and_for_a_job(program, inputs, out, tmp_path):
+    boxes = f"csv:{tmp_path / 'boxes.csv'}"
+    (tmp_path / "boxes.csv").write_text("file,frame,x0,y0,x1,y1\np.png,0,4,4,30,30\nother.png,0,1,1,9,9\n")
+    assert program(**inputs, out=out / "a.mp4", crop="auto", detector=boxes)[0] == 0
+    jobs = [{**inputs, "out": str(out / f"{name}.mp4"), "detector": name} for name in ("opencv", "haar")]
+    jobs.append({**inputs, "out": str(out / "b.mp4")})
+    status, _, errors = program(jobs=write_jobs(tmp_path / "jobs.jsonl", jobs), crop="auto", detector=boxes)
+    assert (
+        status == 2 and "no face was found in" in errors and "there is no face detector 'haar': use blazeface, opencv" in errors
+    )
+    assert [json.loads((out / f"{name}.json").read_text())["arguments"]["detector"] for name in "ab"] == [boxes] * 2
+    assert not (out / "opencv.mp4").exists()
 
 
 def test_silence_is_warned_about(program, inputs, out, tmp_path):

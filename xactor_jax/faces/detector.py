@@ -28,7 +28,7 @@ from jaxtyping import Float, UInt8
 from xactor_jax.faces.detection import Found, find, joined, merged
 from xactor_jax.faces.landmarks import landmarks_at
 from xactor_jax.faces.region import CASCADE_RAISED, CASCADE_SIDE, around_box, tilt
-from xactor_jax.media.faces import FaceBox, by_prominence
+from xactor_jax.media.faces import FaceBox, by_prominence, shrunk
 
 
 def cascade_boxes(found: Found) -> list[FaceBox]:
@@ -61,6 +61,7 @@ class BlazeFaceDetector:
 
     sides: tuple[int, ...] = (128, 256)
     finer: tuple[int, ...] = (512,)
+    longest: int = 1024  # side in pixels that larger images are brought to before they are turned
     tilts: tuple[float, ...] = (-30.0, 30.0)  # degrees
     threshold: float = 0.7
     presence: float = 0.5  # that Face Mesh must see
@@ -76,11 +77,13 @@ class BlazeFaceDetector:
             found = self._checked(image, find(image, sides, self.threshold))
             if len(found.scores):
                 return found
+        small, factor = shrunk(image, self.longest)
         looks = []
         for angle in self.tilts:
-            other, way = turned(image, angle)
+            other, way = turned(small, angle)
             looks.append(turned_back(find(other, self.sides, self.threshold), way))
-        return self._checked(image, merged(joined(looks)))
+        found = merged(joined(looks))
+        return self._checked(image, Found(found.scores, found.boxes * factor, found.points * factor))
 
     def _checked(self, image: UInt8[np.ndarray, "h w 3"], found: Found) -> Found:
         """Those in which Face Mesh sees a face."""

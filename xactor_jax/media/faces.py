@@ -21,6 +21,12 @@ from jaxtyping import UInt8
 from xactor_jax.errors import UserError
 from xactor_jax.media.containers import require_file
 
+DETECTOR = "blazeface"
+"""What finds faces where nothing else is asked for."""
+
+DETECTORS = "blazeface, opencv (a cascade, for upright faces), yunet:MODEL.onnx or csv:BOXES.csv"
+"""What `make_detector` knows, for people."""
+
 OVERLAP = 0.4
 """Intersection over the smaller box above which two boxes are one face."""
 
@@ -74,7 +80,7 @@ def overlap(a: FaceBox, b: FaceBox) -> float:
     return max(0.0, float(width)) * max(0.0, float(height)) / max(min(a.area, b.area), 1e-9)
 
 
-def _shrunk(image: UInt8[np.ndarray, "h w 3"], longest: int) -> tuple[np.ndarray, float]:
+def shrunk(image: UInt8[np.ndarray, "h w 3"], longest: int) -> tuple[np.ndarray, float]:
     """The image, at most `longest` pixels long, and the factor that leads back."""
     factor = max(image.shape[:2]) / longest
     if factor <= 1:
@@ -87,7 +93,7 @@ def _shrunk(image: UInt8[np.ndarray, "h w 3"], longest: int) -> tuple[np.ndarray
 class HaarDetector:
     """OpenCV's bundled cascades: `alt2`, and where it finds nothing `alt` with twice the agreement asked for.
 
-    Finds upright faces up to half profile; for more, take YuNet. The score is the number of agreeing windows: above 14 for 95 %
+    Finds upright faces up to half profile. The score is the number of agreeing windows: above 14 for 95 %
     of true faces, mostly 4 to 7 for the false ones seen beside them. So a face beside another must have more than an only one.
     """
 
@@ -98,7 +104,7 @@ class HaarDetector:
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
         """See `FaceDetector`."""
-        small, factor = _shrunk(image, self.longest)
+        small, factor = shrunk(image, self.longest)
         grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         found = self._find(grey, factor, "alt2", self.neighbours)
         faces = by_prominence(found or self._find(grey, factor, "alt", 2 * self.neighbours))
@@ -145,7 +151,7 @@ class YuNetDetector:
             raise UserError(f"{path} is not a YuNet model: download face_detection_yunet_2023mar.onnx.") from error
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
-        small, factor = _shrunk(image, self.longest)
+        small, factor = shrunk(image, self.longest)
         self._network.setInputSize((small.shape[1], small.shape[0]))
         rows = self._network.detect(np.ascontiguousarray(small[..., ::-1]))[1]
         return by_prominence([_scaled(row, factor, float(row[-1])) for row in (rows if rows is not None else ())])
@@ -193,9 +199,9 @@ class CsvDetector:
 
 
 def make_detector(text: str) -> FaceDetector:
-    """The detector that `haar`, `blazeface`, `yunet:FILE` or `csv:FILE` names; a `UserError` for anything else."""
+    """The detector that `blazeface`, `opencv`, `yunet:FILE` or `csv:FILE` names; a `UserError` for anything else."""
     kind, _, file = text.partition(":")
-    if kind == "haar" and not file:
+    if kind == "opencv" and not file:
         return HaarDetector()
     if kind == "blazeface" and not file:
         from xactor_jax.faces.detector import BlazeFaceDetector  # which takes what is above from here
@@ -205,4 +211,4 @@ def make_detector(text: str) -> FaceDetector:
         return YuNetDetector(file)
     if kind == "csv" and file:
         return CsvDetector(file)
-    raise UserError(f"there is no face detector {text!r}: use haar, blazeface, yunet:MODEL.onnx or csv:BOXES.csv.")
+    raise UserError(f"there is no face detector {text!r}: use {DETECTORS}.")

@@ -24,7 +24,7 @@ from xactor_jax.sampling.jobs import Failure, Job, attempted
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pictures import to_float
 from xactor_jax.sampling.pipeline import Settings
-from xactor_jax.sampling.portrait import Portrait, read_portrait
+from xactor_jax.sampling.portrait import Portrait
 from xactor_jax.timing import FRAME_RATE, num_frames
 from xactor_jax.training.task import Variables
 
@@ -111,7 +111,7 @@ def prepared(jobs: Sequence[Job], models: Models, warn: Callable[[str], None]) -
     def prepare(job: Job) -> Ready:
         r = job.request
         pipeline.check_emotion(models, r.emotion_track)
-        portrait = read_portrait(r.image, models.sides, r.crop, r.face_index)
+        portrait = pipeline.portrait_of(r, models)
         waveform = pipeline.read_speech(r.audio)
         if warning := pipeline.audio_warning(r.audio, waveform):
             warn(warning)

@@ -26,7 +26,7 @@ from xactor_jax.errors import UserError
 from xactor_jax.media import track
 from xactor_jax.media.containers import require_file
 from xactor_jax.media.crop import SquareBox, crop_square
-from xactor_jax.media.faces import FaceDetector, HaarDetector
+from xactor_jax.media.faces import DETECTOR, FaceDetector, make_detector
 from xactor_jax.media.scan import extent, finder, main_stretch, scan
 from xactor_jax.media.video_io import read_at_frame_rate
 from xactor_jax.sampling.output import Latents
@@ -62,7 +62,7 @@ def find_driving(path: str, crop: str, warn: Callable[[str], None], detector: Fa
     if crop == "none":
         found = scan(path, lambda frame, time, pixels: [])
         return Driving(path, 0.0, [middle_square(found.image_shape)] * _count(found.seconds))
-    found = scan(path, finder(detector or HaarDetector(), epath.Path(path).name), 1 / DETECTIONS[crop])
+    found = scan(path, finder(detector or make_detector(DETECTOR), epath.Path(path).name), 1 / DETECTIONS[crop])
     stretch = main_stretch(found)
     if stretch is None:
         raise UserError(f"no face was found in {path}: give a video of one person, or --driving_crop none if it is cropped.")

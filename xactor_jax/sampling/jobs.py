@@ -24,6 +24,7 @@ TYPES = {
     "emotion": str,
     "crop": str,
     "face_index": int,
+    "detector": str,
     "save_motion": str,
 }
 

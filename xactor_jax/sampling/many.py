@@ -127,7 +127,9 @@ def _write(
     check_frames(one.finite[:frames], 0, "picture")
     with removed_on_error(request.out, request.save_motion):
         rendered = [one.frames[:frames]]
-        output.write_video(request.out, rendered, frames, waveform, models.sides[1], lambda *_: None, Stopwatch())
+        output.write_video(
+            request.out, rendered, frames, pipeline.sound_of(request), models.sides[1], lambda *_: None, Stopwatch()
+        )
         if request.save_motion:
             output.write_motion(request.save_motion, one.motion[:frames], one.reference_motion, models.motion.latents)
         pipeline.write_sidecar(models, request, settings, len(waveform), timings)

@@ -14,6 +14,7 @@ from etils import epath
 from jaxtyping import Float, UInt8
 
 from xactor_jax.errors import UserError
+from xactor_jax.media.sound_track import Sound
 from xactor_jax.media.video_io import VideoWriter
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
@@ -45,13 +46,13 @@ def write_video(
     path: str,
     frames: Iterable[Frames],
     total: int,
-    waveform: Float[np.ndarray, "samples"] | None,
+    sound: Sound | None,
     size: int,
     progress: Progress,
     clock: Stopwatch,
 ) -> None:
     """Writes frames as they come, with their sound if any. Raises `RuntimeError` if they are not `total`."""
-    with VideoWriter(path, size, audio=waveform) as writer:
+    with VideoWriter(path, size, sound=sound) as writer:
         for chunk in frames:
             if not writer.frames_written:
                 clock.lap("first_frames")

@@ -23,6 +23,8 @@ from xactor_jax.emotion import Emotion, EmotionTrack
 from xactor_jax.errors import UserError
 from xactor_jax.labels import EMOTIONS
 from xactor_jax.media.audio_io import is_silent, read_audio
+from xactor_jax.media.faces import make_detector
+from xactor_jax.media.sound_track import SoundFile
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import (
@@ -36,7 +38,7 @@ from xactor_jax.sampling.output import (
 )
 from xactor_jax.sampling.pictures import frame_encoder, to_float
 from xactor_jax.sampling.portrait import Portrait, read_portrait
-from xactor_jax.sampling.request import Request
+from xactor_jax.sampling.request import Request, Wanted
 from xactor_jax.timing import SAMPLE_RATE, num_frames
 from xactor_jax.unfinished import removed_on_error
 from xactor_jax.video.sampler import RenderSettings
@@ -87,15 +89,25 @@ def audio_warning(path: str, waveform: Float[np.ndarray, "samples"]) -> str:
 
 
 def read_speech(path: str) -> Float[np.ndarray, "samples"]:
-    """16 kHz mono sound.
+    """16 kHz mono sound, also what lies before the first picture of a video.
 
     Raises:
         UserError: it cannot be read or holds no sample.
     """
-    waveform = read_audio(path)
+    waveform = read_audio(path, whole=True)
     if not len(waveform):
         raise UserError(f"{path} holds no sound: give a recording.")
     return waveform
+
+
+def sound_of(request: Request) -> SoundFile:
+    """The recording as it is heard in the video: what `read_speech` reads, with its own rate and channels."""
+    return SoundFile(request.audio, whole=True)
+
+
+def portrait_of(request: Wanted, models: Models) -> Portrait:
+    """The request's portrait, found by its detector; errors as `read_portrait`."""
+    return read_portrait(request.image, models.sides, request.crop, request.face_index, make_detector(request.detector))
 
 
 def check_emotion(models: Models, track: EmotionTrack) -> None:
@@ -169,7 +181,7 @@ def sample(models: Models, request: Request, settings: Settings, progress: Progr
         UserError: what is wrong with the image, the audio or the place to write to.
     """
     clock = Stopwatch()
-    portrait = read_portrait(request.image, models.sides, request.crop, request.face_index)
+    portrait = portrait_of(request, models)
     waveform = read_speech(request.audio)
     if warning := audio_warning(request.audio, waveform):
         warn(warning)
@@ -177,7 +189,7 @@ def sample(models: Models, request: Request, settings: Settings, progress: Progr
     performance = perform(models, portrait, waveform, request, settings)
     with removed_on_error(request.out, request.save_motion):
         total = num_frames(len(waveform))
-        write_video(request.out, performance.frames, total, waveform, models.sides[1], progress, clock)
+        write_video(request.out, performance.frames, total, sound_of(request), models.sides[1], progress, clock)
         if request.save_motion:
             motion = np.concatenate(performance.motion)
             write_motion(request.save_motion, motion, performance.reference_motion, models.motion.latents)

@@ -19,8 +19,9 @@ from xactor_jax.media.crop import (
     portrait_box,
     square_at,
 )
-from xactor_jax.media.faces import FaceBox, FaceDetector, HaarDetector
+from xactor_jax.media.faces import DETECTOR, FaceBox, FaceDetector, make_detector
 from xactor_jax.media.image_io import read_image
+from xactor_jax.media.scan import finder
 
 CROPS = ("auto", "released", "none")
 """The square around the face as prepared clips are cropped; as X-NeMo's released weights know it; the picture is cropped."""
@@ -40,7 +41,7 @@ def choose_face(faces: list[FaceBox], face_index: int | None, name: str) -> Face
         UserError: there is no face, there are several and none was chosen, or no such one.
     """
     if not faces:
-        raise UserError(f"no face was found in {name}: give a frontal portrait, or --crop none if it is cropped already.")
+        raise UserError(f"no face was found in {name}: give another portrait, or --crop none if it is cropped already.")
     if face_index is None and len(faces) > 1:
         raise UserError(f"{len(faces)} faces were found in {name}: choose one with --face_index 0 … {len(faces) - 1}.")
     index = face_index or 0
@@ -61,6 +62,7 @@ def read_portrait(
     Args:
         crop: "auto": the square around the face, as prepared clips are cropped; "released": see `media.crop`; "none": the
             largest square in the middle.
+        detector: what finds the face; a csv of boxes names the picture without its folder, as frame 0.
 
     Raises:
         UserError: the picture cannot be read, or see `choose_face`.
@@ -68,7 +70,8 @@ def read_portrait(
     image = read_image(path)
     if crop == "none":
         return Portrait(*(crop_square(image, middle_square(image.shape), side) for side in sides))
-    face = choose_face((detector or HaarDetector()).detect(image), face_index, str(path))
+    find = finder(detector or make_detector(DETECTOR), epath.Path(path).name)
+    face = choose_face(find(0, 0.0, image), face_index, str(path))
     if crop == "released":
         return released_portrait(image, face, sides)
     return Portrait(*(crop_portrait(image, face, side) for side in sides))

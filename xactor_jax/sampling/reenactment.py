@@ -3,20 +3,22 @@
     driving video ─ face, crops ─ motion encoder ─┐
     saved motion ─────────────────────────────────┴─ video.render ─ VideoWriter
 
-(The sound, and a square a frame for the crop, are held as a whole.) The renderer draws what it draws for the same seed in
+(A square a frame for the crop is held.) The renderer draws what it draws for the same seed in
 `pipeline`: saved motion gives the video again that it was saved from.
 """
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from xactor_jax.errors import UserError
-from xactor_jax.media.audio_io import cut_sound, has_audio, read_audio
+from xactor_jax.media.audio_io import has_audio, read_blocks
+from xactor_jax.media.faces import make_detector
+from xactor_jax.media.sound_track import SoundFile
 from xactor_jax.sampling import pipeline, provenance
 from xactor_jax.sampling.driving import (
     BATCH,
@@ -31,13 +33,11 @@ from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import Latents, Progress, Stopwatch, origin_of, write_motion, write_video
 from xactor_jax.sampling.pictures import frame_encoder
 from xactor_jax.sampling.pipeline import Settings
-from xactor_jax.sampling.portrait import read_portrait
 from xactor_jax.sampling.request import RenderRequest
-from xactor_jax.timing import num_frames
+from xactor_jax.timing import FRAME_RATE, num_frames
 from xactor_jax.unfinished import removed_on_error
 
 Warn = Callable[[str], None]
-Waveform = Float[np.ndarray, "samples"]
 
 
 class Drive(NamedTuple):
@@ -60,30 +60,31 @@ def read_drive(models: Models, request: RenderRequest, warn: Warn) -> Drive:
         if saved.motion_hash not in ("", stage.latents):
             warn(f"{request.motion} comes from another motion stage than {stage.path}; expect wrong motion")
         return Drive(len(saved.latents), motion_pieces(saved.latents))
-    driving = find_driving(request.driving, request.driving_crop or request.crop, warn)
+    driving = find_driving(request.driving, request.driving_crop or request.crop, warn, make_detector(request.detector))
     encode, side = frame_encoder(stage.model, stage.variables, batch_size=BATCH), models.sides[0]
     return Drive(driving.frames, driving_motion(driving, encode, side), driving)
 
 
-def read_sound(request: RenderRequest, drive: Drive, warn: Warn) -> Waveform | None:
-    """The sound of the video to be made, exactly as long as its frames or as sound of that many frames is; None: none.
+def find_sound(request: RenderRequest, drive: Drive, warn: Warn) -> SoundFile | None:
+    """The sound of the video to be made, as long as its frames or as sound of that many frames is; None: none.
 
     Raises:
         UserError: `request.audio` cannot be read.
     """
     if request.audio:
-        waveform = pipeline.read_speech(request.audio)
-        if (lasts := num_frames(len(waveform))) != drive.frames:
+        sound = SoundFile(request.audio, whole=True)
+        if (lasts := num_frames(len(pipeline.read_speech(request.audio)))) != drive.frames:
             warn(f"{request.audio} lasts {lasts} frames, the motion {drive.frames}: the sound is cut or filled with silence")
-            return cut_sound(waveform, 0.0, drive.frames)
-        return waveform
+            return sound._replace(seconds=drive.frames / FRAME_RATE)
+        return sound
     if drive.video is None or not has_audio(drive.video.path):
         return None
     try:
-        return cut_sound(read_audio(drive.video.path), drive.video.start, drive.frames)
+        collections.deque(read_blocks(drive.video.path), maxlen=0)  # that all of it can be read
     except UserError as error:
         warn(str(error))
         return None
+    return SoundFile(drive.video.path, drive.video.start, drive.frames / FRAME_RATE)
 
 
 def reenact(models: Models, request: RenderRequest, settings: Settings, progress: Progress, warn: Warn) -> None:
@@ -93,9 +94,9 @@ def reenact(models: Models, request: RenderRequest, settings: Settings, progress
         UserError: what is wrong with a file that is read or the place to write to.
     """
     clock = Stopwatch()
-    portrait = read_portrait(request.image, models.sides, request.crop, request.face_index)
+    portrait = pipeline.portrait_of(request, models)
     drive = read_drive(models, request, warn)
-    waveform = read_sound(request, drive, warn)
+    sound = find_sound(request, drive, warn)
     clock.lap("inputs")
     reference_motion = pipeline.motion_of_reference(models, portrait)
     kept: list[Latents] = []
@@ -103,7 +104,7 @@ def reenact(models: Models, request: RenderRequest, settings: Settings, progress
     motion = pipeline.keeping(motion, kept) if request.save_motion else motion
     frames = pipeline.animate(models, portrait, reference_motion, motion, request.seed, settings)
     with removed_on_error(request.out, request.save_motion):
-        write_video(request.out, frames, drive.frames, waveform, models.sides[1], progress, clock)
+        write_video(request.out, frames, drive.frames, sound, models.sides[1], progress, clock)
         if request.save_motion:
             write_motion(request.save_motion, np.concatenate(kept), reference_motion, models.motion.latents)
         provenance.write_json(request.sidecar, origin(models, request, settings, drive, clock.laps))

@@ -9,6 +9,7 @@ from etils import epath
 
 from xactor_jax.emotion import EmotionTrack, parse_emotion
 from xactor_jax.errors import UserError
+from xactor_jax.media.faces import DETECTOR, make_detector
 from xactor_jax.paths import is_remote, same_file
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.portrait import CROPS
@@ -26,6 +27,7 @@ class Wanted:
     seed: int = 0
     crop: str = "auto"
     face_index: int | None = None
+    detector: str = DETECTOR
     save_motion: str = ""  # .npz for the motion latents; empty: not written
 
     @property
@@ -112,9 +114,10 @@ def check_render_request(request: RenderRequest) -> None:
 
 
 def check_wanted(request: Wanted) -> None:
-    """Raises `UserError` for a crop or a seed that there is not, or a place that cannot be written to."""
+    """Raises `UserError` for a crop, a detector or a seed that there is not, or a place that cannot be written to."""
     check_paths(request)
     check_crop(request.crop)
+    make_detector(request.detector)
     if not 0 <= request.seed < 2**32:
         raise UserError(f"the seed {request.seed} is out of range: give a whole number from 0 to {2**32 - 1}.")
     for path, suffix in ((request.out, ".mp4"), (request.save_motion, ".npz")):

@@ -1,0 +1,198 @@
+"""The sound of a video that is written: that of a file, with its rate and channels, or a waveform.
+
+AAC whose packets follow one another without a gap is copied as it is; what lies before the video's start is hidden by the mp4's
+edit list. All else is encoded: at the file's rate or the next one that AAC knows, up to 48 kHz and stereo.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import av
+import numpy as np
+from jaxtyping import Float
+
+from xactor_jax.errors import UserError
+from xactor_jax.media.audio_io import HEARD, Block, SoundForm, decoded, read_blocks, segments
+from xactor_jax.media.containers import open_container, video_origin
+
+HIGHEST_RATE, MOST_CHANNELS = 48_000, 2
+
+BIT_RATE = 192_000
+"""Bits a second; AAC itself allows at most six a sample."""
+
+BLOCK = 1024
+"""Samples of a packet of AAC."""
+
+
+class SoundFile(NamedTuple):
+    """Sound of a file from `start` seconds on, `seconds` long; None: all there is. `whole` as in `audio_io.read_blocks`."""
+
+    path: str
+    start: float = 0.0
+    seconds: float | None = None
+    whole: bool = False
+
+
+Sound = SoundFile | Float[np.ndarray, "samples"]
+"""Of a file; or 16 kHz mono in [-1, 1]."""
+
+
+@runtime_checkable
+class Track(Protocol):
+    """Sound on its way into a container."""
+
+    def write(self, until: Fraction) -> None:
+        """What is whole before so many seconds."""
+
+    def finish(self) -> None:
+        """All that is left."""
+
+    def close(self) -> None:
+        """Lets go of what is read from."""
+
+
+def open_track(target: av.container.OutputContainer, sound: Sound) -> Track:
+    """Raises `UserError` where the file cannot be read or has no sound."""
+    if not isinstance(sound, SoundFile):
+        return Encoded(target, iter([sound[None]]), HEARD)
+    first = first_moment(sound.path)
+    if first is not None:
+        return Copied(target, sound, first)
+    form = form_of(sound.path)
+    return Encoded(target, cut(read_blocks(sound.path, form, sound.whole), form, sound.start, sound.seconds), form)
+
+
+def _stream(container: av.container.InputContainer, path: str) -> av.AudioStream:
+    if not container.streams.audio:
+        raise UserError(f"{path} has no sound: give a file with an audio stream.")
+    return container.streams.audio[0]
+
+
+def form_of(path: str) -> SoundForm:
+    """The closest to the file's own form that is written."""
+    with open_container(path, "audio file") as container:
+        stream = _stream(container, path)
+        rate, channels = stream.rate, stream.layout.nb_channels
+    rates = sorted(known for known in av.codec.Codec("aac", "w").audio_rates if known <= HIGHEST_RATE)
+    return SoundForm(next((known for known in rates if known >= rate), HIGHEST_RATE), "mono" if channels == 1 else "stereo")
+
+
+def first_moment(path: str) -> float | None:
+    """Time stamp of the first sample, in seconds, of sound that is copied; None: it must be encoded."""
+    with open_container(path, "audio file") as container:
+        stream, first = _stream(container, path), None
+        usual = stream.codec_context.name.startswith("aac") and stream.profile == "LC" and bool(stream.codec_context.extradata)
+        if not usual or stream.rate > HIGHEST_RATE or stream.layout.nb_channels > MOST_CHANNELS:
+            return None
+        for starts, frame in segments(decoded(container)):
+            if frame.time is None or (starts and first is not None):
+                return None
+            first = frame.time if first is None else first
+    return first
+
+
+def cut(blocks: Iterable[Block], form: SoundForm, start: float, seconds: float | None) -> Iterator[Block]:
+    """The sound from `start` on, exactly `seconds` long: zeros where it ends early. None: all there is."""
+    skip, left = round(start * form.rate), None if seconds is None else round(seconds * form.rate)
+    for block in blocks:
+        kept = block[:, skip:][:, :left]
+        skip = max(0, skip - block.shape[1])
+        left = None if left is None else left - kept.shape[1]
+        yield kept
+        if left == 0:
+            return
+    if left:
+        yield np.zeros((1 if form.layout == "mono" else 2, left), np.float32)
+
+
+def in_packets(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same sound, `BLOCK` samples at a time; the last is what is left."""
+    held: list[Block] = []
+    for block in blocks:
+        held.append(block)
+        if sum(piece.shape[1] for piece in held) >= BLOCK:
+            joined = np.concatenate(held, axis=1)
+            whole = joined.shape[1] // BLOCK * BLOCK
+            yield from (joined[:, start : start + BLOCK] for start in range(0, whole, BLOCK))
+            held = [joined[:, whole:]]
+    if held and (rest := np.concatenate(held, axis=1)).shape[1]:
+        yield rest
+
+
+class Encoded:
+    """Sound that becomes AAC; the same sound gives the same bytes."""
+
+    def __init__(self, target: av.container.OutputContainer, blocks: Iterator[Block], form: SoundForm):
+        self._target, self._form, self._written = target, form, 0
+        self._stream = target.add_stream("aac", rate=form.rate, layout=form.layout)
+        self._stream.bit_rate = min(BIT_RATE, 6 * form.rate * self._stream.layout.nb_channels)
+        self._stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        self._blocks = in_packets(blocks)
+        self._next = next(self._blocks, None)
+
+    def write(self, until: Fraction) -> None:
+        """See `Track`."""
+        while self._next is not None and self._written + self._next.shape[1] <= until * self._form.rate:
+            self._encode()
+
+    def _encode(self) -> None:
+        samples, rate = np.ascontiguousarray(self._next, np.float32), self._form.rate
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self._form.layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, self._written, Fraction(1, rate)
+        self._target.mux(self._stream.encode(frame))
+        self._written += samples.shape[1]
+        self._next = next(self._blocks, None)
+
+    def finish(self) -> None:
+        """See `Track`."""
+        while self._next is not None:
+            self._encode()
+        self._target.mux(self._stream.encode(None))
+
+    def close(self) -> None:
+        """See `Track`."""
+        self._blocks.close()
+
+
+class Copied:
+    """Packets of AAC as they are in their file."""
+
+    def __init__(self, target: av.container.OutputContainer, sound: SoundFile, first: float):
+        self._target, self._stack = target, contextlib.ExitStack()
+        source = self._stack.enter_context(open_container(sound.path, "audio file"))
+        stream, origin = source.streams.audio[0], video_origin(source)
+        self._rate, self._stream = stream.rate, target.add_stream_from_template(stream)
+        begins = origin if origin is not None and not (sound.whole and first < origin) else first
+        self._packets = self._placed(source.demux(stream), begins + sound.start, sound.seconds)
+        self._next = next(self._packets, None)
+
+    def _placed(self, packets: Iterator[av.Packet], origin: float, seconds: float | None) -> Iterator[av.Packet]:
+        """Those that sound between `origin` and its end, on the clock of the video."""
+        position, end = None, np.inf if seconds is None else seconds * self._rate
+        for packet in packets:
+            if packet.pts is None:  # the end of the file
+                continue
+            position = round((packet.pts * packet.time_base - origin) * self._rate) if position is None else position + BLOCK
+            if position + 2 * BLOCK > 0 and position < end:  # decoders need one packet before the first that is heard
+                packet.stream, packet.time_base = self._stream, Fraction(1, self._rate)
+                packet.pts = packet.dts = position
+                yield packet
+
+    def write(self, until: Fraction) -> None:
+        """See `Track`."""
+        while self._next is not None and self._next.pts + BLOCK <= until * self._rate:
+            self._target.mux(self._next)
+            self._next = next(self._packets, None)
+
+    def finish(self) -> None:
+        """See `Track`."""
+        self.write(Fraction(1 << 40))
+
+    def close(self) -> None:
+        """See `Track`."""
+        self._packets.close()
+        self._stack.close()
