@@ -61,7 +61,7 @@ def parse_job(line: str, defaults: dict[str, Any]) -> Request:
     """The request of one line; `defaults` for what it does not say.
 
     Raises:
-        UserError: the line is no JSON object, lacks a key, has an unknown one, or one of the wrong type.
+        UserError: the line is no JSON object, lacks a key, has an unknown one, or one whose value cannot be.
     """
     try:
         job = json.loads(line)
@@ -76,7 +76,9 @@ def parse_job(line: str, defaults: dict[str, Any]) -> Request:
             raise UserError(f"unknown key {key!r}: use {', '.join(TYPES)}")
         if not isinstance(value, TYPES[key]) or isinstance(value, bool):
             raise UserError(f"{key} must be of type {TYPES[key].__name__}, not {value!r}")
-    return Request(**{**defaults, **job})
+    request = Request(**{**defaults, **job})
+    check_paths(request)
+    return request
 
 
 def parse_jobs(lines: Sequence[tuple[int, str]], defaults: dict[str, Any]) -> tuple[list[Job], list[Failure]]:
@@ -86,7 +88,6 @@ def parse_jobs(lines: Sequence[tuple[int, str]], defaults: dict[str, Any]) -> tu
         name = f"job in line {number}"
         try:
             request = parse_job(line, defaults)
-            check_paths(request)
             if request.out in taken:
                 raise UserError(f"{request.out} is written by an earlier job: name another file")
         except UserError as error:
