@@ -1,5 +1,6 @@
 # make demo   a person never seen in training speaks with a voice never heard; opens as build/demo/index.html
 # make test   the whole test suite
+# make fuzz   damaged and odd files of all kinds: none may end otherwise than in a sentence (minutes; not part of make test)
 # make parity  networks against their published implementations, which are large to install
 # make train  every stage from scratch on people in three dimensions, then the report: how data/assets is made
 # make assets the checkpoints of `make train` become the embedded ones
@@ -9,13 +10,16 @@ BIN := .venv/bin
 RUNS := runs/heads
 PARITY := .venv-parity/bin
 
-.PHONY: demo test parity lint train assets clean
+.PHONY: demo test fuzz parity lint train assets clean
 
 demo: .venv/users
 	$(BIN)/python launch/demo.py --out build/demo
 
 test: .venv/developers
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+fuzz: .venv/developers
+	$(BIN)/python -m tests.fuzz --out build/fuzz
 
 parity: .venv-parity/ready
 	$(PARITY)/python -m pytest tests/parity

@@ -26,7 +26,7 @@ from data import prepare_video, records, storage, worker_pool
 from data.naming import emotion_namer, person_namer
 from data.prepare_video import VideoJob, VideoSettings
 from xactor_jax.emotion import parse_emotion
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, first_line
 from xactor_jax.media import faces
 from xactor_jax.paths import is_remote
 from xactor_jax.settings import check_value, real, whole
@@ -323,7 +323,10 @@ def already_prepared(settings: PrepareSettings, mark: str) -> bool:
 
 def read_manifest(out: epath.PathLike) -> list[Row]:
     """The rows of a prepared data set's manifest, all values as text."""
-    rows = csv.DictReader(io.StringIO((epath.Path(out) / MANIFEST).read_text()))
+    try:
+        rows = list(csv.DictReader(io.StringIO((epath.Path(out) / MANIFEST).read_text())))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise storage.damaged(out, f"{MANIFEST}: {first_line(error)}") from None
     return [{name: _unguarded(cell) for name, cell in row.items()} for row in rows]
 
 

@@ -23,9 +23,14 @@ STORES = ("aiohttp", "gcsfs", "google", "requests")
 """Packages through which object stores are reached: their errors say that a store cannot be reached, or what it answers."""
 
 
+LONGEST_LINE = 300
+"""Letters."""
+
+
 def first_line(error: BaseException) -> str:
-    """What an error is, in one line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    """What an error is, in one line that is not too long; some quote what they were given."""
+    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
 
 
 def user_error_of(error: BaseException) -> UserError | None:

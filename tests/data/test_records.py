@@ -17,6 +17,7 @@ import pytest
 from data import encoded, records, storage
 from tests.gcs import gcs_bucket  # noqa: F401
 from xactor_jax.errors import UserError
+from xactor_jax.scratch import LOCK
 
 
 def make_clip(person: str, clip: str, frames: int = 4, labelled: bool = True) -> records.Clip:
@@ -182,6 +183,14 @@ def test_failure_leaves_nothing_behind(tmp_path, problem):
     with pytest.raises(UserError):
         records.write_clips(tmp_path / "d", {"train": clips()})
     assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path):
+    left = tmp_path / ".d.5f3a"
+    (left / "records").mkdir(parents=True)
+    (left / LOCK).touch()
+    records.write_clips(tmp_path / "d", {"train": [make_clip("a", "0")]})
+    assert os.listdir(tmp_path) == ["d"]
 
 
 def test_existing_data_is_not_overwritten(tmp_path):

@@ -215,7 +215,7 @@ def test_kinds_and_names_that_are_not_known_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"end in \.safetensors"):
         write_weights(tmp_path / "x.pth", {})
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write to"):
+    with pytest.raises(UserError, match="cannot be written"):
         write_weights(tmp_path / "file" / "x.safetensors", {"a": np.ones(1)})
 
 

@@ -81,9 +81,17 @@ def test_a_config_comes_back(tmp_path: pathlib.Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
-def test_a_config_that_is_not_json(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "config.json").write_text('{"stage": ')
+@pytest.mark.parametrize("text", ['{"stage": ', "[" * 100_000])
+def test_a_config_that_is_not_json(tmp_path: pathlib.Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"config\.json is not readable as JSON"):
+        experiment.read_config(epath.Path(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["[]", "1", "null", "{}", '{"config": 1}', '{"stage": "toy", "config": []}', '{"stage": 3}'])
+def test_json_that_is_no_config(tmp_path: pathlib.Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"config\.json is no config of a run or an export"):
         experiment.read_config(epath.Path(tmp_path))
 
 

@@ -74,21 +74,6 @@ def _open_safetensors(local: pathlib.Path, name: str) -> Weights:
         raise UserError(f"{name} is damaged or no .safetensors file ({error}): fetch it again.") from None
 
 
-def write_weights(path: epath.PathLike, weights: Weights) -> None:
-    """Name → array as a .safetensors file, local or gs://; a local one is never seen half written.
-
-    Raises:
-        UserError: the name ends otherwise, or nothing can be written there.
-    """
-    target = check_new(path)
-    data = safetensors.numpy.save(dict(weights), metadata={"format": "pt"})
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, data)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error}): give another place.") from None
-
-
 def check_new(path: epath.PathLike) -> epath.Path:
     """The path of a .safetensors file to write. Raises `UserError` unless its name says so and nothing is there."""
     target = absolute(path)
@@ -97,6 +82,21 @@ def check_new(path: epath.PathLike) -> epath.Path:
     if target.exists():
         raise UserError(f"{path} exists already: remove it or give another name.")
     return target
+
+
+def write_weights(path: epath.PathLike, weights: Weights) -> None:
+    """Name → array as a .safetensors file, local or gs://; a local one is never seen half written.
+
+    Raises:
+        UserError: the name ends otherwise, something is there already, or nothing can be written there.
+    """
+    target = check_new(path)
+    data = safetensors.numpy.save(dict(weights), metadata={"format": "pt"})
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, data)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error}): give another place.") from None
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float, UInt8
 
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, first_line
 from xactor_jax.media import track
 from xactor_jax.media.containers import require_file
 from xactor_jax.media.crop import SquareBox, crop_square
@@ -127,7 +127,9 @@ def read_motion(path: str, dim: int) -> SavedMotion:
             latents, rate = np.asarray(saved["motion_latents"], np.float32), float(saved.get("frame_rate", FRAME_RATE))
             motion_hash = str(saved.get("motion_hash", ""))
     except Exception as error:  # whatever a damaged file makes NumPy and zipfile raise
-        raise UserError(f"{path} holds no motion latents ({error}): give what sample.py --save_motion writes.") from None
+        raise UserError(
+            f"{path} holds no motion latents ({first_line(error)}): give what sample.py --save_motion writes."
+        ) from None
     _check_motion(path, latents, rate, dim)
     return SavedMotion(latents, motion_hash)
 

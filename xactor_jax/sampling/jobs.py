@@ -68,7 +68,7 @@ def parse_job(line: str, defaults: dict[str, Any]) -> Request:
     """The request of one line; `defaults` for what it does not say.
 
     Raises:
-        UserError: the line is no JSON object, lacks a key, has an unknown one, or one of the wrong type.
+        UserError: the line is no JSON object, lacks a key, has an unknown one, or one whose value cannot be.
     """
     try:
         job = json.loads(line)
@@ -83,7 +83,10 @@ def parse_job(line: str, defaults: dict[str, Any]) -> Request:
             raise UserError(f"unknown key {key!r}: use {', '.join(TYPES)}")
         if not isinstance(value, TYPES[key]) or isinstance(value, bool):
             raise UserError(f"{key} must be of type {TYPES[key].__name__}, not {value!r}")
-    return Request(**{**defaults, **job, **{key: os.path.expanduser(job[key]) for key in FILES if key in job}})
+    files = {key: os.path.expanduser(job[key]) for key in FILES if key in job}
+    request = Request(**{**defaults, **job, **files})
+    check_paths(request)
+    return request
 
 
 def parse_jobs(lines: Sequence[tuple[int, str]], defaults: dict[str, Any]) -> tuple[list[Job], list[Failure]]:
@@ -91,7 +94,6 @@ def parse_jobs(lines: Sequence[tuple[int, str]], defaults: dict[str, Any]) -> tu
 
     def parsed(line: tuple[int, str]) -> Job:
         request = parse_job(line[1], defaults)
-        check_paths(request)
         return Job(f"job in line {line[0]} ({request.out})", request)
 
     jobs, failures = attempted(lines, parsed, lambda line: f"job in line {line[0]}")

@@ -93,7 +93,18 @@ def check_paths(request: Wanted) -> None:
     needed = ("image", "out", *(("audio",) if isinstance(request, Request) else ()))
     for name in (*needed, "save_motion", "audio", "driving", "motion"):
         if (path := getattr(request, name, "")) or name in needed:
-            check_path(path, name)
+            _check_path(path, name)
+
+
+def _check_path(path: str, what: str) -> None:
+    scheme, remote, _ = path.partition("://")
+    if remote and scheme != "gs":
+        raise UserError(f"the {what} {path} is neither a local file nor in gs://: name one that is.")
+    try:
+        if b"\0" in os.fsencode(path) or not epath.Path(path).name:
+            raise ValueError
+    except ValueError:
+        raise UserError(f"the {what} {path!r} is no path of a file: name one.") from None
 
 
 def check_request(request: Request) -> None:

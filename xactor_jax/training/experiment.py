@@ -52,14 +52,24 @@ def tuples(value: Any) -> Any:
 
 
 def read_config(folder: epath.Path) -> ConfigDict | None:
-    """Config saved in a folder; None where there is none. Raises `UserError` when it is not JSON."""
+    """Config saved in a folder; None where there is none. Raises `UserError` when it is not JSON, or another kind of it."""
     file = folder / FILE
     if not file.exists():
         return None
     try:
-        return ConfigDict(tuples(json.loads(file.read_text())))
-    except ValueError:
+        content = tuples(json.loads(file.read_text()))
+        config = ConfigDict(content) if _is_config(content) else None
+    except (OSError, ValueError, RecursionError):
         raise UserError(f"{file} is not readable as JSON: restore it or name another folder.") from None
+    if config is None:
+        raise UserError(f"{file} is no config of a run or an export: restore it or name another folder.")
+    return config
+
+
+def _is_config(content: Any) -> bool:
+    """Whether JSON is settings with a stage, as of a run, or has such under "config", as that of an export."""
+    settings = content.get("config", content) if isinstance(content, Mapping) else None
+    return isinstance(settings, Mapping) and isinstance(settings.get("stage"), str) and "stage" in content
 
 
 def nearest_key(name: str, config: Settings) -> str:
