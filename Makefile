@@ -1,5 +1,6 @@
 # make demo   a person never seen in training speaks with a voice never heard; opens as build/demo/index.html
-# make test   the whole test suite
+# make test   every test but the slow ones, each of which has a quick twin; its last line says how long it took
+# make test-all  the whole test suite, slow ones as well
 # make fuzz   damaged and odd files of all kinds: none may end otherwise than in a sentence (minutes; not part of make test)
 # make parity  networks against their published implementations, which are large to install
 # make train  every stage from scratch on people in three dimensions, then the report: how data/assets is made
@@ -9,14 +10,18 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 RUNS := runs/heads
 PARITY := .venv-parity/bin
+WORKERS := -n 2 --dist worksteal  # each takes neighbours, which share what they compile, and half of the rest of who is slower
 
-.PHONY: demo test fuzz parity lint train assets clean
+.PHONY: demo test test-all fuzz parity lint train assets clean
 
 demo: .venv/users
 	$(BIN)/python launch/demo.py --out build/demo
 
 test: .venv/developers
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
+
+test-all: .venv/developers
+	$(BIN)/python -m pytest $(WORKERS)
 
 fuzz: .venv/developers
 	$(BIN)/python -m tests.fuzz --out build/fuzz

@@ -44,17 +44,23 @@ def as_flags(config: ConfigDict) -> Iterator[str]:
     yield from (f"--config.{key}={value}" for key, value in flatten(config) if default[key] != value)
 
 
+@pytest.mark.slow
 def test_a_sharded_stage_equals_one_device(prepared):
-    """Whole steps of the stage with two optimisers; the gradients of all: tests/training/test_meshes.py."""
+    """Whole steps of the stage with two optimisers; the gradients of all: tests/training/test_meshes.py.
+
+    Quick: whole steps of the toy, which has two optimisers as well (tests/training/test_step.py).
+    """
     config = stage_config("motion", prepared)
     # At once at the full learning rate; Adam turns the rounding of gradients below eps into whole steps.
     config.optimizer.update(warmup_steps=0, eps=1e-3)
     assert_sharded_equals_unsharded(config, ((2, 2, 2),), steps=2, tolerance=2e-5, begin=tiny_variables(config))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_resumes_exactly(stage, prepared, tmp_path, monkeypatch):
+    """Quick: the toy is killed by the same program (tests/training/test_launch.py)."""
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "2")  # programs compile sooner than for eight
     config = stage_config(stage, prepared)
     config.update(steps=8, eval_every=0, preview_every=0, log_every=4)

@@ -16,6 +16,7 @@ from etils import epath
 from data.embedded import fill_in_motion
 from data.performers.build import build
 from launch import stages
+from tests.configs.test_configs import from_command_line
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
 from xactor_jax.training.checkpoints import load_variables
@@ -70,6 +71,29 @@ def run(repository: pathlib.Path, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.parametrize("preset", ["heads", "puppets"])
+def test_every_step_is_trained_with_settings_that_it_has_and_exported(train_all, preset, tmp_path, monkeypatch):
+    """The programs are given what they would take; what they then make of it is slow to see."""
+    calls, out = [], tmp_path / "runs"
+    monkeypatch.chdir(pathlib.Path(train_all.ROOT))
+    monkeypatch.setattr(train_all, "call", lambda program, *options: calls.append((program, options)))
+    monkeypatch.setattr(train_all, "make_data", lambda *_: None)
+    settings = [f"--set={key}={value}" for key, value in TINY.items() if not key.startswith("finish.") or preset == "heads"]
+    train_all.run(train_all.parser().parse_args([f"--preset={preset}", f"--out={out}", "--precision=bfloat16", *settings]))
+    steps = train_all.PLANS[preset]
+    assert [program for program, _ in calls] == ["train"] * len(steps) + ["export"] * len(train_all.EXPORTED)
+    for step, (_, options) in zip(steps, calls, strict=False):
+        config = from_command_line(*(option for option in options if not option.startswith("--workdir=")))
+        assert f"--workdir={out / step.name}" in options and config.stage == step.config
+        assert (config.batch_size, config.precision, config.data.image_size) == (4, "bfloat16", 32)
+        assert all(config.pretrained[stage] == str(out / stage) for stage in train_all.PRETRAINED.get(step.config, ()))
+        assert config.init_from == ",".join(train_all.started(text, out) for text in step.start)
+        stages.TASKS[config.stage].from_config(config)
+    for stage, (_, options) in zip(train_all.EXPORTED, calls[len(steps) :], strict=True):
+        assert options == (f"--from={out / stage}", f"--to={out / 'export' / stage}", "--dtype=float16")
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_stage_is_trained_and_exported(repository, tmp_path):
     settings = [f"--set={key}={value}" for key, value in {**TINY, "data.cache": tmp_path / "data"}.items()]
