@@ -321,6 +321,7 @@ def test_no_videos_and_none_that_can_be_used(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "x.txt").write_text("")
     base = {"out": str(tmp_path / "clips"), "videos": (str(tmp_path / "in"),), "processes": 0}
+    base["video"] = VideoSettings(detector="opencv")
     with pytest.raises(UserError, match="no videos in"):
         prepare_clips(PrepareSettings(**base))
     builders.write_media(tmp_path / "in" / "x.mp4", builders.numbered_frames(75))

@@ -6,11 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from data.prepare_video import VideoSettings
 from tests.faces.conftest import turn
+from xactor_jax.errors import UserError
 from xactor_jax.faces.detection import Found, anchors, in_square, merged
 from xactor_jax.faces.detector import BlazeFaceDetector
-from xactor_jax.media.faces import FaceBox, FaceDetector, HaarDetector, make_detector
+from xactor_jax.media.faces import DETECTOR, FaceBox, FaceDetector, HaarDetector, make_detector
 from xactor_jax.media.image_io import read_image
+from xactor_jax.sampling.request import RenderRequest
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,13 @@ def near(found: FaceBox, middle: tuple[float, float], size: float, within: float
     return np.hypot(found.centre[0] - middle[0], found.centre[1] - middle[1]) < within * size and (
         abs(np.log(found.size / size)) < 0.25
     )
+
+
+def test_it_is_what_finds_faces_unless_another_is_asked_for(tmp_path):
+    assert DETECTOR == VideoSettings().detector == RenderRequest(image="", out="").detector == "blazeface"
+    assert isinstance(make_detector("opencv"), HaarDetector)
+    with pytest.raises(UserError, match="no face detector 'haar': use blazeface, opencv"):
+        make_detector("haar")
 
 
 def test_it_is_a_detector(detector):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.media import builders
 from tests.sampling.conftest import make_sound
 from xactor_jax.audio.features import LogMelFeatures
 from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
@@ -56,6 +57,17 @@ def test_the_video_has_the_sound_of_the_recording(models, settings, tmp_path, im
     run(models, settings, request_for(tmp_path, image, sound))
     original, written = read_audio(sound), read_audio(tmp_path / "v.mp4")[:16_000]
     assert np.corrcoef(original, written)[0, 1] > 0.8  # noise loses its highest frequencies in AAC
+
+
+def test_the_sound_keeps_its_form_and_begins_before_the_first_picture(models, settings, tmp_path, image):
+    clicks = builders.click_track(1.0, 44100, [0.1, 0.9])
+    frames, times = builders.numbered_frames(20), [0.4 + i / 25 for i in range(20)]
+    video = builders.write_media(tmp_path / "s.mkv", frames, times=times, audio=clicks, audio_rate=44100, audio_codec="flac")
+    told = run(models, settings, request_for(tmp_path, image, str(video)))
+    assert told[-1][1] in (25, 26)
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        assert container.streams.audio[0].rate == 44100 and container.streams.audio[0].layout.name == "stereo"
+    assert builders.onset(read_audio(tmp_path / "v.mp4")) == pytest.approx(0.1, abs=0.003)
 
 
 def test_the_json_says_what_the_video_was_made_from(models, settings, tmp_path, image, sound):

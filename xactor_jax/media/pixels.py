@@ -22,8 +22,11 @@ import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import Type
-from av.video.reformatter import Colorspace, ColorTrc
+from av.video.reformatter import Colorspace
 from jaxtyping import Float, Float32, Int, UInt8, UInt16
+
+PQ, HLG = 16, 18
+"""What FFmpeg calls the two transfer functions."""
 
 UNTAGGED = 2
 """What FFmpeg calls a colour space that a file does not name."""
@@ -48,9 +51,9 @@ LEVELS = 1 << 12
 
 def rgb(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
     """Its pixels as they are stored: not upright yet."""
-    if frame.color_trc in (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67):
+    if frame.color_trc in (PQ, HLG):
         wide = frame.reformat(format="rgb48le", src_colorspace=Colorspace.BT2020).to_ndarray()
-        return tone_mapped(wide >> 4, ColorTrc(frame.color_trc), frame.color_primaries == WIDE_PRIMARIES)
+        return tone_mapped(wide >> 4, frame.color_trc, frame.color_primaries == WIDE_PRIMARIES)
     high = frame.height >= HD_HEIGHT or frame.width >= HD_WIDTH
     space = Colorspace.ITU709 if frame.colorspace == UNTAGGED and high else None
     return frame.reformat(format="rgb24", src_colorspace=space).to_ndarray()
@@ -90,9 +93,9 @@ def scene_of_hlg(signal: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
 
 
 @functools.cache
-def _table(kind: ColorTrc) -> Float32[np.ndarray, "levels"]:
+def _table(kind: int) -> Float32[np.ndarray, "levels"]:
     signal = np.arange(LEVELS) / (LEVELS - 1)
-    return (light_of_pq(signal) if kind == ColorTrc.SMPTE2084 else scene_of_hlg(signal)).astype(np.float32)
+    return (light_of_pq(signal) if kind == PQ else scene_of_hlg(signal)).astype(np.float32)
 
 
 @functools.cache
@@ -107,10 +110,10 @@ def pressed(x: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
     return np.where(x > KNEE, np.minimum(above, 1), x)
 
 
-def tone_mapped(signal: UInt16[np.ndarray, "h w 3"], kind: ColorTrc, wide: bool) -> UInt8[np.ndarray, "h w 3"]:
+def tone_mapped(signal: UInt16[np.ndarray, "h w 3"], kind: int, wide: bool) -> UInt8[np.ndarray, "h w 3"]:
     """Of R'G'B' in `LEVELS` steps, HLG or PQ; see the module docstring."""
     light = _table(kind)[signal]
-    if kind == ColorTrc.ARIB_STD_B67:
+    if kind == HLG:
         luminance = cv2.transform(light, LUMINANCE).reshape(light.shape[:2])
         light *= (PEAK / WHITE * np.maximum(luminance, 1e-6) ** np.float32(0.2))[..., None]
     light = np.maximum(cv2.transform(light, BT709_OF_BT2020) if wide else light, 0)
