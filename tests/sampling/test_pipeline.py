@@ -163,6 +163,18 @@ def test_nothing_is_left_when_the_end_fails(models, settings, tmp_path, image, s
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("render", "said"),
+    [
+        ({"window_overlap": 4}, "render.window_overlap=4 is not possible: use a whole number from 0 to 3"),
+        ({"spacing": "leading", "steps": 1000}, "1000 leading noise levels of 1000"),
+    ],
+)
+def test_settings_that_the_renderer_cannot_have_are_refused_before_the_work(models, render, said):
+    with pytest.raises(UserError, match=said):
+        pipeline.make_settings(models, {}, render)
+
+
 @pytest.mark.parametrize("stage", ["actor", "video"])
 def test_a_damaged_stage_ends_in_a_sentence_and_not_in_black_frames(models, settings, tmp_path, image, sound, stage):
     damaged = getattr(models, stage)

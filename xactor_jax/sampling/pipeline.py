@@ -56,12 +56,12 @@ class Settings(NamedTuple):
 
 
 def make_settings(models: Models, rollout: Mapping[str, Any], render: Mapping[str, Any]) -> Settings:
-    """The checkpoints' own settings with the given fields changed."""
+    """The checkpoints' own settings with the given fields changed. Raises `UserError` where they are not possible."""
     actor, video = models.actor, models.video
-    return Settings(
-        RolloutSettings(**{**actor.config.rollout.to_dict(), **rollout}) if actor else None,
-        dataclasses.replace(video.model.render_settings, **render) if video else None,
-    )
+    drawn = dataclasses.replace(video.model.render_settings, **render) if video else None
+    if drawn:
+        drawn.check(video.model.window, video.model.process.steps)
+    return Settings(RolloutSettings(**{**actor.config.rollout.to_dict(), **rollout}) if actor else None, drawn)
 
 
 class Performance(NamedTuple):
