@@ -22,6 +22,9 @@ FILES: dict[str, tuple[Callable[[pathlib.Path], list[pathlib.Path]], int]] = {
 }
 """Kind → (what makes good files, share of the cases)."""
 
+ODD_FILES = {"picture": seeds.odd_pictures, "weights": seeds.odd_weights, "torch": seeds.odd_torch}
+"""Kind → what makes files by hand that are read as they are."""
+
 FOLDERS: dict[str, tuple[Callable[[pathlib.Path], pathlib.Path], int]] = {
     "clips": (seeds.data_set, 10),
     "encoded": (seeds.encoded, 5),
@@ -63,8 +66,10 @@ def digest(kind: str, path: pathlib.Path) -> str:
 
 
 def of_files(kind: str, place: pathlib.Path, count: int, rng: random.Random) -> Iterator[Case]:
-    """Damaged copies of good files."""
-    (place / "good").mkdir()
+    """Odd files, then damaged copies of good ones."""
+    for name in ("good", "odd"):
+        (place / name).mkdir()
+    yield from (Case(kind, str(file), "odd") for file in ODD_FILES.get(kind, lambda folder: [])(place / "odd"))
     good = FILES[kind][0](place / "good")
     digests = [digest(kind, file) for file in good]
     for i in range(count):

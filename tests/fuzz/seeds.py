@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pathlib
+import struct
 import wave
+import zlib
 
 import av
 import cv2
@@ -32,6 +34,16 @@ def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
         files.append(folder / name)
         files[-1].write_bytes(cv2.imencode(files[-1].suffix, image)[1].tobytes())
     return files
+
+
+def odd_pictures(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Small files that claim to be large."""
+    chunk = lambda name, data: len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+    for width, height in ((40_000, 40_000), (2_000_000, 1), (0, 5), (2**31 - 1, 2**31 - 1)):
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        rest = chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+        (folder / f"{width}x{height}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + rest)
+    return sorted(folder.iterdir())
 
 
 def sounds(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -69,6 +81,41 @@ def weights(folder: pathlib.Path) -> list[pathlib.Path]:
     """A safetensors file, in which nothing would show a damaged number."""
     (folder / "a.safetensors").write_bytes(safetensors.numpy.save(_arrays()))
     return [folder / "a.safetensors"]
+
+
+RARE = {"F8_E4M3": 2, "F8_E5M2": 2, "F8_E8M0": 2, "F4": 1, "BF16": 4, "C64": 16, "U64": 16, "BOOL": 2, "X": 2}
+"""Number types of safetensors files, and the bytes of two numbers."""
+
+
+def _tensor(kind: str, shape: list[int], start: int, end: int) -> dict[str, object]:
+    return {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+
+
+def odd_weights(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Heads that describe what cannot be, and numbers of rare types."""
+    heads = {
+        "negative": ({"a": _tensor("F32", [-1], 0, 4)}, 4),
+        "overflow": ({"a": _tensor("F32", [2**62, 4], 0, 0)}, 0),
+        "hole": ({"a": _tensor("F32", [1], 4, 8)}, 8),
+        "overlap": ({name: _tensor("F32", [1], 0, 4) for name in "ab"}, 4),
+        "nothing": ({"a": _tensor("F32", [0, 2**40], 0, 0)}, 0),
+        "notes": ({"__metadata__": {"a": 1}}, 0),
+        **{kind: ({"a": _tensor(kind, [2], 0, size)}, size) for kind, size in RARE.items()},
+    }
+    written = {name: (json.dumps(head).encode(), size) for name, (head, size) in heads.items()} | {"deep": (b"[" * 200_000, 0)}
+    for name, (head, size) in written.items():
+        (folder / f"{name}.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + bytes(size))
+    (folder / "long.safetensors").write_bytes(b"\xff" * 7 + b"\x0f{}")
+    return sorted(folder.iterdir())
+
+
+def odd_torch(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Archives that ask for much, or for something to be run."""
+    from tests.pretrained.archives import dictionary, write_archive
+    from tests.pretrained.test_torch_files import SMALL_AND_LARGE, touching
+
+    contents = {**SMALL_AND_LARGE, **{name: dictionary({"a": trick}) for name, trick in touching("/nowhere/touched").items()}}
+    return [write_archive(folder / f"{name}.pth", content, {"0": bytes(24)}) for name, content in contents.items()]
 
 
 def torch_weights(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -184,20 +184,20 @@ def nested(levels: int) -> bytes:
     return b")" + b"\x85" * levels
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"}" + nested(300_000) + b"Ns",
-        tuple_of(text("storage"), nested(300_000), text("0"), text("cpu"), number(1)) + b"Q",
-        b"}" + b")" + b"q\x00" + b"(" * 9 + (b"h\x00" * 1000 + b"tq\x00") * 9 + b"Ns",
-        ordered({"a": tensor("FloatStorage", "0", 6, (2**40,), (0,))}),
-        ordered({"a": tensor("FloatStorage", "0", 2**33, (6,), (1,))}),
-        b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b"x",
-        b"\x80\x02\x8b" + (2**30).to_bytes(4, "little") + b"x",
-        b"Nr\xff\xff\xff\x7f",
-    ],
-    ids=["a deep key", "a deep kind", "a wide key", "repeated", "a long storage", "an array", "a number", "a note"],
-)
+SMALL_AND_LARGE = {
+    "a deep key": b"}" + nested(300_000) + b"Ns",
+    "a deep kind": tuple_of(text("storage"), nested(300_000), text("0"), text("cpu"), number(1)) + b"Q",
+    "a wide key": b"}" + b")" + b"q\x00" + b"(" * 9 + (b"h\x00" * 1000 + b"tq\x00") * 9 + b"Ns",
+    "repeated": ordered({"a": tensor("FloatStorage", "0", 6, (2**40,), (0,))}),
+    "a long storage": ordered({"a": tensor("FloatStorage", "0", 2**33, (6,), (1,))}),
+    "an array": b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b"x",
+    "a number": b"\x80\x02\x8b" + (2**30).to_bytes(4, "little") + b"x",
+    "a note": b"Nr\xff\xff\xff\x7f",
+}
+"""Pickles of which each is small."""
+
+
+@pytest.mark.parametrize("content", SMALL_AND_LARGE.values(), ids=list(SMALL_AND_LARGE))
 def test_a_small_file_cannot_ask_for_much(tmp_path, content):
     """The first three ended the process, or never came to an end, where the hash of a tuple was computed."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
