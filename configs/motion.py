@@ -141,7 +141,9 @@ def _heads_sharpen(c: ConfigDict) -> ConfigDict:
 def _tune(c: ConfigDict) -> ConfigDict:
     """The embedded checkpoint on other people: with data.path on your own clips, in an hour rather than a day."""
     c = _heads(c)
-    c.init_from = "data/assets/motion"
+    parts = ("generator", "discriminator", "part_discriminator")  # not the reader of truths, which nobody knows of real people
+    c.init_from = ",".join(f"{part}=data/assets/motion" for part in parts)
+    c.loss.truth = 0.0
     c.steps = 2_400
     c.optimizer.learning_rate = 5e-4  # a third of what the checkpoint was trained with
     c.optimizer.discriminator_scale = 1.0  # its discriminators know heads; they learn as fast as the rest
@@ -153,6 +155,7 @@ def _tune(c: ConfigDict) -> ConfigDict:
 def _tune_sharpen(c: ConfigDict) -> ConfigDict:
     """Its last step, as `_heads_sharpen`: rebuilding other people blurs what the checkpoint drew sharply."""
     c = _heads_sharpen(c)
+    c.loss.truth = 0.0
     c.steps = 400
     c.checkpoint.every = c.eval_every = c.preview_every = 200
     return c
