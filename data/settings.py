@@ -23,12 +23,12 @@ class DataSettings:
     voice: str = setting(allowed=choice(("", *VOICE_KINDS)))
     encoded_path: str = setting(allowed=Text())
     cache: str = setting(allowed=Text())
-    persons: int = setting(allowed=whole(3))
-    clips_per_person: int = setting(allowed=whole(1))
-    clip_seconds: float = setting(allowed=real(0.04))
-    image_size: int = setting(allowed=whole(16))
+    persons: int = setting(allowed=whole(3, 1_000_000))
+    clips_per_person: int = setting(allowed=whole(1, 100_000))
+    clip_seconds: float = setting(allowed=real(0.04, 36_000.0))
+    image_size: int = setting(allowed=whole(16, 8_192))
     seed: int = setting(allowed=whole(0, SEED))
-    examples_per_clip: int = setting(allowed=whole(1))
+    examples_per_clip: int = setting(allowed=whole(1, 100_000))
     stage_dir: str = setting(allowed=Text())
     stage_gib: float = setting(allowed=real(0.0, above=True))
     threads: int = setting(allowed=whole(0, 1_000))
@@ -38,7 +38,7 @@ class DataSettings:
 class LatentData(DataSettings):
     """Of the actor."""
 
-    window: int = setting(allowed=whole(1))
+    window: int = setting(allowed=whole(1, 100_000))
     reference: str = setting(allowed=choice(REFERENCES))
 
 
@@ -46,7 +46,7 @@ class LatentData(DataSettings):
 class WindowData(DataSettings):
     """Of the renderer."""
 
-    window: int = setting(allowed=whole(1))
+    window: int = setting(allowed=whole(1, 100_000))
     apart: float = setting(allowed=SHARE)
 
 

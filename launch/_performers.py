@@ -66,7 +66,12 @@ def check_usage(args: argparse.Namespace) -> None:
     targets = {args.sheet: ".png", args.contact_sheet: ".png", args.clip: ".mp4"}
     if not (args.out or any(targets)):
         raise UserError("nothing to make: give --out DIR for a data set, --sheet FILE.png or --clip FILE.mp4.")
-    counts = {"person": whole(0), "persons": whole(1), "clips_per_person": whole(1), "processes": whole(0, 1_000)}
+    counts = {
+        "person": whole(0, SEED),
+        "persons": whole(1, 1_000_000),
+        "clips_per_person": whole(1, 100_000),
+        "processes": whole(0, 1_000),
+    }
     check_numbers(args, {**counts, "size": whole(16, 8_192), "seed": whole(0, SEED), "seconds": real(0.04, 36_000.0)})
     if args.clip and args.size % 2:
         raise UserError(f"--size {args.size} is odd, which video does not allow: take {args.size + 1}.")

@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 def check_usage(arguments: argparse.Namespace) -> None:
     """Sizes that make sense."""
     least = dict(persons=3, clips_per_person=1, clips=1, frames=2)
-    check_numbers(arguments, {**{name: whole(low) for name, low in least.items()}, "seed": whole(0, SEED)})
+    check_numbers(arguments, {**{name: whole(low, 1_000_000) for name, low in least.items()}, "seed": whole(0, SEED)})
 
 
 def load(arguments: argparse.Namespace):

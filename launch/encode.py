@@ -55,7 +55,7 @@ def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parse()
     with exit_on_user_error():
-        check_numbers(arguments, {"batch_size": whole(1)})
+        check_numbers(arguments, {"batch_size": whole(1, 65_536)})
         audio = audio_settings(arguments)
         from data.embedded import embedded_checkpoint
         from data.encode import encode_dataset

@@ -56,7 +56,7 @@ def check_usage(arguments: argparse.Namespace) -> None:
     least = dict(persons=3, clips_per_person=1, probe_clips=1, test_clips=0, actor_clips=2, actor_frames=12, actor_seeds=2)
     least |= dict(segment_frames=12, video_clips=1, video_frames=2, sheets=0)
     steps = dict.fromkeys(("steps", "actor_steps"), whole(1, 10_000))
-    check_numbers(arguments, {**{name: whole(low) for name, low in least.items()}, **steps, "seed": whole(0, SEED)})
+    check_numbers(arguments, {**{name: whole(low, 1_000_000) for name, low in least.items()}, **steps, "seed": whole(0, SEED)})
 
 
 def true_clips(path, split: str, most: int, known: bool = False):

@@ -130,7 +130,7 @@ WRONG = {
         "log_every": (0, "from 1 on"),
         "checkpoint.keep": (0, "from 1 on"),
         "checkpoint.every": (-1, "from 1 on"),
-        "data.examples_per_clip": (0, "from 1 on"),
+        "data.examples_per_clip": (0, "from 1 to 100000"),
         "data.threads": (-1, "from 0 to 1000"),
         "data.kind": ("dolls", "use puppets or heads"),
         "data.augmentation.probability": (2.0, "from 0.0 to 1.0"),
@@ -149,7 +149,7 @@ WRONG = {
         "network.latent_channels": (0, "from 1 on"),
     },
     "actor": {
-        "data.window": (0, "from 1 on"),
+        "data.window": (10**9, "from 1 to 100000"),
         "data.reference": ("any", "use other_clip or same_clip"),
         "network.emotions": (0, "from 1 to 8"),
         "objective.weighting": ("min-snr", "use none, min_snr, fused_snr or sigmoid"),
