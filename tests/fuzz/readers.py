@@ -243,7 +243,7 @@ def judged(case: Case) -> tuple[str, str]:
     try:
         told = READERS[case.kind](case.given)
     except UserError as error:
-        clear = "\n" not in str(error).replace(case.given, "") and len(str(error)) < 700 + len(case.given)
+        clear = "\n" not in str(error) and len(str(error)) < 700 + len(case.given)
         return "refused" if clear else "unclear", str(error)[:700]
     except Garbage as error:
         return "garbage", str(error)

@@ -73,9 +73,10 @@ def test_errors(tmp_path):
     (tmp_path / "bad.csv").write_text("file,x0\na,1\n")
     with pytest.raises(UserError, match="must have the columns"):
         CsvDetector(tmp_path / "bad.csv")
-    (tmp_path / "text.csv").write_text("file,frame,x0,y0,x1,y1\na,0,one,2,3,4\n")
-    with pytest.raises(UserError, match="no number"):
-        CsvDetector(tmp_path / "text.csv")
+    for row in ("a,0,one,2,3,4", "a,0,nan,2,3,4", "a,0,1,2,1e999,4", "a,inf,1,2,3,4"):
+        (tmp_path / "text.csv").write_text(f"file,frame,x0,y0,x1,y1\n{row}\n")
+        with pytest.raises(UserError, match="no number"):
+            CsvDetector(tmp_path / "text.csv")
 
 
 def test_haar_on_real_portraits(real_data):

@@ -164,9 +164,9 @@ def test_settings_that_changed_are_named(tmp_path: pathlib.Path, caplog: pytest.
 
 
 HOLD = """
-import sys
+import pathlib, sys
 from xactor_jax.locks import locked
-with locked(__import__("pathlib").Path(sys.argv[1])):
+with locked(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """

@@ -185,7 +185,10 @@ class CsvDetector:
 
     def _parse(self, row: dict[str, str]) -> tuple[float, FaceBox]:
         box = FaceBox(*(float(row[name]) for name in ("x0", "y0", "x1", "y1")), float(row.get("score") or 1.0))
-        return float(row["frame"] if self._by_frame else row["time"]), box
+        at = float(row["frame"] if self._by_frame else row["time"])
+        if not np.isfinite([at, *box]).all():
+            raise ValueError("nan or inf")
+        return at, box
 
     def boxes_at(self, file: str, frame: int, time: float) -> list[FaceBox]:
         """Boxes of one frame of one file; none where the csv is silent."""

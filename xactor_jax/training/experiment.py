@@ -101,7 +101,7 @@ def unknown_setting(key: str, config: Settings) -> UserError:
     """The error for a setting that the config does not have."""
     nearest = nearest_key(key, config)
     hint = f"did you mean --config.{nearest}?" if nearest else "the file in configs/ lists what there is."
-    return UserError(f"the config has no setting {key}: {hint}")
+    return UserError(f"the config has no setting {key if key.isprintable() else repr(key)}: {hint}")
 
 
 def load_config(flag: str) -> ConfigDict:
