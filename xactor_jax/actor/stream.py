@@ -12,7 +12,6 @@ of arrays whose size does not grow; a stream opened with the same arguments and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -132,15 +131,15 @@ class Stream:
         self.state = state
 
 
-@partial(jax.jit, static_argnums=0)
+@jax.jit
 def _start(window: Window, guide: Guide, audio: jax.Array, first: jax.Array) -> RolloutState:
-    """`Window.initial_state`, compiled once for a window and the shapes of a batch."""
+    """`Window.initial_state`, compiled once for a window's structure and the shapes of a batch."""
     return window.initial_state(guide, audio, first)
 
 
-@partial(jax.jit, static_argnums=0)
+@jax.jit
 def _advance(
     window: Window, guide: Guide, state: RolloutState, audio: jax.Array, emotion: Emotion
 ) -> tuple[RolloutState, jax.Array]:
-    """`Window.advance`, compiled once for a window and the shapes of a batch."""
+    """`Window.advance`, compiled once for a window's structure and the shapes of a batch."""
     return window.advance(guide, state, audio, emotion)
