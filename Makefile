@@ -10,7 +10,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 RUNS := runs/heads
 PARITY := .venv-parity/bin
-WORKERS := -n 2 --dist worksteal  # each takes neighbours, which share what they compile, and half of the rest of who is slower
+# Each takes neighbours, which share what they compile, and then half of what is left to the slower one.
+WORKERS := -n 2 --dist worksteal
 
 .PHONY: demo test test-all fuzz parity lint train assets clean
 

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from xactor_jax.actor.model import make_guide
-from xactor_jax.actor.rollout import Window
 from xactor_jax.emotion import frames_of
 from xactor_jax.training.task import Task, Variables
 from xactor_jax.video.model import Told
@@ -41,7 +40,7 @@ def _motion(task: Any, variables: Variables) -> Sampler:
 
 def _actor(task: Any, variables: Variables) -> Sampler:
     model = task.model
-    window, dim = Window(model.network, model.process, task.preview_settings), model.network.latent_dim
+    window, dim = model.window(task.preview_settings), model.network.latent_dim
     guide = jax.eval_shape(lambda v, x: make_guide(v, jax.random.key(0), x), variables, _array(1, dim))
     first = _array(1, model.network.audio_radius, model.audio_dim), _array(1, model.audio_dim)
     state = jax.eval_shape(window.initial_state, guide, *first)

@@ -16,7 +16,6 @@ from tests.actor.toy import AUDIO, CHUNK, CONTEXT, DIM, toy_actor, toy_config
 from xactor_jax.actor import stream as actor_stream
 from xactor_jax.actor.model import ActorModel, make_guide
 from xactor_jax.actor.network import Conditions, Keep
-from xactor_jax.actor.rollout import Window
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.actor.task import ActorTask
 from xactor_jax.emotion import Emotion, EmotionTrack, Segment, frames_of
@@ -66,7 +65,7 @@ def test_every_length_is_exact_and_compiled_once(name: str) -> None:
     rollout(8, name)
     assert actor_stream._advance._cache_size() == before
     # Chunks that the end does not reach are the same, however long the recording is.
-    window = Window(toy_actor()[0].network, toy_actor()[0].process, SETTINGS[name])
+    window = toy_actor()[0].window(SETTINGS[name])
     settled = max(0, (11 - 2) // window.stride * window.stride)
     np.testing.assert_array_equal(whole[11][:, :settled], whole[26][:, :settled])
 
@@ -79,13 +78,31 @@ def test_a_track_is_felt_when_it_says_whatever_the_schedule(name: str) -> None:
     assert (rollout(26, name, emotion=track) != rollout(26, name, emotion=None)).any()
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n == "pyramid" else pytest.mark.slow) for n in SETTINGS])
 def test_inside_jit_it_is_the_same_function(name: str) -> None:
     model, variables = toy_actor()
     audio, reference, emotion = (x[:, :11] if x.ndim > 1 and x.shape[1] > DIM else x for x in inputs())
     scanned = jax.jit(lambda v, k, a, r, e: model.rollout(v, k, a, r, e, SETTINGS[name]))
     got = scanned(variables, jax.random.key(5), audio, reference, emotion)
     np.testing.assert_allclose(got, rollout(11, name), atol=1e-4)
+
+
+def test_other_numbers_compile_nothing_anew_and_are_heeded() -> None:
+    """Guidance, levels of history and the share of fresh noise: each changes the motion, none the program."""
+    model, variables = toy_actor()
+    audio, reference, emotion = inputs()
+    play = lambda settings: model.rollout(variables, jax.random.key(5), audio, reference, emotion, settings)
+    base = RolloutSettings(steps=4, schedule="pyramid", offset=2, eta=0.5, emotion_guidance=2.0, history_guidance=1.5)
+    first, programs = play(base), actor_stream._advance._cache_size()
+    for changes in (
+        {"audio_guidance": 2.5},
+        {"emotion_guidance": 0.5},
+        {"history_guidance": 1.1},
+        {"history_level": 0.045, "history_decay": 0.48},  # as many ages are read again
+        {"eta": 0.9},
+    ):
+        assert np.abs(play(dataclasses.replace(base, **changes)) - first).max() > 1e-4, changes
+    assert actor_stream._advance._cache_size() == programs
 
 
 def test_many_devices_sample_at_once() -> None:
@@ -119,7 +136,7 @@ def test_the_first_frame_comes_with_the_audio_that_is_needed(name: str) -> None:
     model, variables = toy_actor()
     audio, reference, _ = inputs()
     stream = model.open_stream(variables, jax.random.key(5), reference, settings=SETTINGS[name])
-    needed = Window(model.network, model.process, SETTINGS[name]).needed
+    needed = model.window(SETTINGS[name]).needed
     assert not list(stream.push(audio[:, : needed - 1]))
     assert list(stream.push(audio[:, needed - 1 : needed]))
 
@@ -240,6 +257,19 @@ GUIDANCE = {
 }
 
 
+@jax.jit
+def third_chunk(finished, noise, keep, level):
+    """Prediction of the training network, of a chunk of noise after two that are finished and shown at a level."""
+    model, variables = toy_actor()
+    audio, reference, emotion = inputs()
+    wide = np.concatenate([audio[:, :1], audio[:, :1], audio], axis=1)[:, : 3 * CHUNK + 4]
+    conditions = Conditions(jnp.asarray(wide), jnp.asarray(reference), frames_of(emotion, BATCH, 0, 3 * CHUNK))
+    t = jnp.broadcast_to(jnp.where(jnp.arange(3 * CHUNK) < 2 * CHUNK, level, 1.0), (BATCH, 3 * CHUNK))
+    x = model.process.add_noise(jnp.pad(finished, [(0, 0), (0, CHUNK), (0, 0)]), noise, t)
+    flags, valid = (jnp.full((BATCH,), flag, bool) for flag in keep), jnp.ones(t.shape, bool)
+    return model.network.apply({"params": variables.params}, x, t, conditions, Keep(*flags), valid)[:, 2 * CHUNK :]
+
+
 @pytest.mark.parametrize("name", GUIDANCE)
 def test_guidance_is_its_formula_over_separate_readings(name: str) -> None:
     """The third call of a stream; each branch reads history and the chunk by the training network, by itself."""
@@ -253,18 +283,9 @@ def test_guidance_is_its_formula_over_separate_readings(name: str) -> None:
     window, guide = stream.window, stream.guide
     got = np.concatenate(list(stream.push(audio[:, 2 * CHUNK + 2 : 3 * CHUNK + 2])), axis=1)
 
-    @jax.jit
-    def predict(keep_audio, keep_emotion, level):
-        flags = [jnp.full((BATCH,), flag, bool) for flag in (keep_audio, settings.use_reference, keep_emotion)]
-        wide = np.concatenate([audio[:, :1], audio[:, :1], audio], axis=1)[:, : 3 * CHUNK + 4]
-        conditions = Conditions(jnp.asarray(wide), guide.reference, frames_of(emotion, BATCH, 0, 3 * CHUNK))
-        t = jnp.broadcast_to(jnp.where(jnp.arange(3 * CHUNK) < 2 * CHUNK, level, 1.0), (BATCH, 3 * CHUNK))
-        noise = [window.noise(guide.keys, jnp.arange(2), 1), window.noise(guide.keys, jnp.array([2]), 0)]
-        x = model.process.add_noise(jnp.pad(finished, [(0, 0), (0, CHUNK), (0, 0)]), jnp.concatenate(noise, axis=1), t)
-        valid = jnp.ones(t.shape, bool)
-        return model.network.apply({"params": variables.params}, x, t, conditions, Keep(*flags), valid)[:, 2 * CHUNK :]
-
-    predictions = {b: predict(b[0], b[1], 0.1 if b[2] is None else b[2]) for b in weights}
+    noise = jnp.concatenate([window.noise(guide.keys, jnp.arange(2), 1), window.noise(guide.keys, jnp.array([2]), 0)], axis=1)
+    read = lambda b: third_chunk(finished, noise, (b[0], settings.use_reference, b[1]), 0.1 if b[2] is None else b[2])
+    predictions = {b: read(b) for b in weights}
     want = sum(weight * predictions[branch] for branch, weight in weights.items())
     np.testing.assert_allclose(got, want, atol=1e-4)  # the toy predicts x0, and its single step ends there
     assert len(weights) == 1 or np.abs(want - predictions[(1, 1, None)]).max() > 1e-3

@@ -20,6 +20,7 @@ from xactor_jax.layers.attention import KeyValue, joined
 from xactor_jax.training.task import Variables
 
 MEAN, DEVIATION, CORRELATION, CHUNK = 0.8, 0.5, 0.9, 3
+SLOW = pytest.mark.slow  # those of the same test without it are quick
 
 
 class ExactNetwork(ActorNetwork):
@@ -81,7 +82,15 @@ def neighbours(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "history", [{}, {"history_noise": "scale"}, {"history": "none"}, {"history": "constant"}, {"history": "linear"}]
+    "history",
+    [
+        {},
+        {"history": "none"},
+        *(
+            pytest.param(law, marks=SLOW)
+            for law in ({"history_noise": "scale"}, {"history": "constant"}, {"history": "linear"})
+        ),
+    ],
 )
 def test_autoregressive_sampling_is_the_true_process(history: dict) -> None:
     """Mean, deviation and the correlation from frame to frame, inside chunks and across their borders, early and late."""
@@ -99,7 +108,7 @@ FLYING = {
 }
 
 
-@pytest.mark.parametrize("name", FLYING)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n == "ancestral pyramid" else SLOW) for n in FLYING])
 def test_chunks_in_flight_together_are_each_sampled_truly(name: str) -> None:
     x = sample(True, **FLYING[name])
     np.testing.assert_allclose(x.mean(0), MEAN, atol=0.05)

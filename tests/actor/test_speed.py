@@ -8,7 +8,6 @@ import pytest
 
 from tests.actor.toy import CHUNK, CONTEXT, toy_actor
 from xactor_jax.actor import speed
-from xactor_jax.actor.rollout import Window
 from xactor_jax.actor.settings import RolloutSettings, parse_changes
 from xactor_jax.errors import UserError
 
@@ -18,7 +17,7 @@ SETTINGS = RolloutSettings(steps=3, history="none")
 def test_a_call_with_memory_reads_a_chunk_once_and_anew_the_context_at_every_step() -> None:
     model, variables = toy_actor()
     calls = speed.calls(model, variables, SETTINGS, 2)
-    window = Window(model.network, model.process, SETTINGS)
+    window = model.window(SETTINGS)
     guide = speed.make_guide(variables, jax.random.key(0), np.zeros((2, model.network.latent_dim), np.float32))
     count = lambda frames: speed.flops(window, guide, frames, model.audio_dim)
     assert calls["memory"].flops == count(CHUNK) + 3 * count(CHUNK) and calls["memory"].network_calls == 4

@@ -44,6 +44,7 @@ def test_a_tiny_set_is_learned_in_sixty_steps() -> None:
     assert evaluate(params, other) > 1.5 * evaluate(params, batch)
 
 
+@pytest.mark.slow  # quick: tests/actor/test_objective.py, what is heard is held against labels that are known
 def test_the_emotion_of_a_voice_is_learned_where_it_is_labelled() -> None:
     """Features say which of two emotions it is; the clips' motion says nothing of it."""
     config = toy_config()

@@ -3,6 +3,7 @@
 import math
 import re
 from functools import cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,12 @@ def test_every_parameter_can_be_sharded_by_the_table(stage, preset):
         assert local < 0.3 * whole
 
 
-@pytest.mark.parametrize(("stage", "preset"), CASES)
+def traced(stage: str, preset: str) -> Any:
+    """One preset of each stage always, for the losses of large networks take long to trace."""
+    return pytest.param(stage, preset, marks=[] if preset == "default" else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize(("stage", "preset"), [traced(*case) for case in CASES])
 def test_loss_traces_on_the_example_batch(stage, preset):
     _, task, variables = built(stage, preset)
     output = jax.eval_shape(lambda v, b, k: task.loss(v, b, k, True), variables, task.example_batch(8), jax.random.key(0))

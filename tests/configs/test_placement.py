@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
 from launch.stages import TASKS
-from tests.configs.test_configs import build
+from tests.configs.test_configs import built
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
@@ -34,7 +34,7 @@ CASES = [(stage, preset) for stage in TASKS for preset in presets(stage)]
 
 def placed(stage: str, preset: str, **sizes: int) -> dict[str, tuple[tuple[int, ...], Any]]:
     """Path → (shape, sharding) of every parameter."""
-    _, task, variables = build(stage, preset)
+    _, task, variables = built(stage, preset)
     mesh = make_mesh(ConfigDict({"data": -1, "fsdp": 1, "tensor": 1} | sizes))
     shardings = tree_shardings(variables.params, task.partition_rules, mesh)
     paths = jax.tree_util.tree_leaves_with_path(variables.params)

@@ -9,7 +9,7 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from tests.configs.test_configs import CASES, build
+from tests.configs.test_configs import CASES, built
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name
 from xactor_jax.training.optimizer import make_optimizer
@@ -22,7 +22,7 @@ COPIES = 2
 
 def layout(stage: str, preset: str, fsdp: int, tensor: int) -> tuple[Variables, TrainState, TrainState]:
     """(shapes of the variables, shapes of the state, shardings of the state), with nothing allocated."""
-    config, task, variables = build(stage, preset)
+    config, task, variables = built(stage, preset)
     mesh = make_mesh(ConfigDict({"data": -1, "fsdp": fsdp, "tensor": tensor}))
     opt_state = jax.eval_shape(make_optimizer(config, task).init, variables.params)
     step = jax.ShapeDtypeStruct((), "int32")
@@ -40,7 +40,7 @@ def test_averages_and_moments_lie_as_their_parameters(stage: str, preset: str) -
     params, ema, moments = named(shardings.params), named(shardings.ema), named(shardings.opt_state)
     assert ema == params
     shapes = named(state.opt_state)
-    labels = named(build(stage, preset)[1].param_labels(variables.params))
+    labels = named(built(stage, preset)[1].param_labels(variables.params))
     learned = [name for name, label in labels.items() if label != "frozen"]
     for name, array in ((name, x) for name, x in named(variables.params).items() if name in learned):
         copies = [key for key in moments if key.endswith(f"/{name}") and shapes[key].shape == array.shape]

@@ -8,6 +8,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 SMALL = (
     *("--config=configs/motion.py", "--steps=3", "--config.batch_size=8", "--config.data.image_size=32"),
     *("--config.network.image_size=32", "--config.network.latent_dim=8", "--config.network.widths=(8,)"),
@@ -21,6 +23,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=280, env=one_device)
 
 
+@pytest.mark.slow  # quick: tests/training/test_benchmark.py
 def test_batches_in_memory_and_the_data_beside_one_another(tmp_path: pathlib.Path) -> None:
     data = ("persons=3", "clips_per_person=1", "clip_seconds=0.4", f"cache={tmp_path}")
     done = run(*SMALL, *(f"--config.data.{setting}" for setting in data), f"--json={tmp_path / 'speed.json'}")

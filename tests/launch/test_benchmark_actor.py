@@ -7,12 +7,15 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "launch/benchmark_actor.py", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 
+@pytest.mark.slow  # quick: tests/actor/test_speed.py
 def test_both_ways_are_measured_and_written(tmp_path: pathlib.Path) -> None:
     done = run("--presets", "demo", "--seconds", "0.01", "--set", "steps=2", "--json", str(tmp_path / "speed.json"))
     assert done.returncode == 0, done.stderr

@@ -73,6 +73,7 @@ def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, mess
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and message in done.stderr
 
 
+@pytest.mark.slow  # quick: test_variants_of_sampling_are_rows_of_one_table
 def test_people_of_whom_no_controls_are_known_are_compared_too(repository, tiny, tmp_path):
     build(tmp_path / "puppets", persons=20, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
     names = [field.name for field in dataclasses.fields(Clip)]

@@ -53,6 +53,7 @@ def test_the_compiler_is_told_what_effort_to_make(repository: pathlib.Path) -> N
     assert done.stdout.strip() == "-0.5", done.stderr
 
 
+@pytest.mark.slow  # quick: tests/layers/test_remat.py
 def test_rematerialisation_adds_operations_that_the_model_has_not(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "report.json"
     done = compiled(*SMALL, "--config.remat=full", "--nosampler", f"--json={file}")

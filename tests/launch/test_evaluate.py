@@ -71,6 +71,7 @@ def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, mess
     assert done.returncode == 2 and len(errors) == 1 and message in errors[0]
 
 
+@pytest.mark.slow  # quick: the report above and tests/launch/test_demo.py
 def test_the_demo_is_a_page_with_a_video(repository, tiny, tmp_path):
     done = run(repository, "demo.py", *checkpoints(tiny), "--seconds=1.2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -30,6 +30,7 @@ def fault_run(repository: pathlib.Path, *arguments: str) -> subprocess.Completed
     return subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=280)
 
 
+@pytest.mark.slow  # quick: test_one_of_two_processes_is_killed
 def test_killed_four_times(repository: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
     done = fault_run(repository, "--kills=4", "--steps=40", f"--workdir={tmp_path / 'run'}")

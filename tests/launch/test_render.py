@@ -96,6 +96,7 @@ def puppet_video(folder: pathlib.Path) -> tuple[str, str, np.ndarray]:
     return str(folder / "p.png"), str(folder / "d.mp4"), sound
 
 
+@pytest.mark.slow  # quick: those below, with tiny checkpoints in this process
 def test_a_portrait_moves_like_a_person_in_a_video(repository, tmp_path, out):
     image, driving, sound = puppet_video(tmp_path)
 

@@ -261,6 +261,7 @@ def test_two_processes_share_a_list_of_jobs(repository, tiny, inputs, out, tmp_p
     assert batches == [2, 2, 2, 2, 1] or sorted(batches) == [1, 2, 2, 2, 2]
 
 
+@pytest.mark.slow  # quick: test_jobs_in_a_bucket_go_on_and_nothing_is_renamed_there
 def test_everything_may_be_in_a_bucket(repository, gcs_bucket, tiny, inputs, out):
     from etils import epath
 
@@ -282,6 +283,7 @@ def test_everything_may_be_in_a_bucket(repository, gcs_bucket, tiny, inputs, out
     assert missing.wait() == 2 and "gs://no-such-bucket cannot be written to" in missing.stderr.read()
 
 
+@pytest.mark.slow  # quick: tests/sampling/test_batch.py
 def test_networks_split_over_the_devices_give_the_same_video(program, inputs, out):
     for name, split in (("whole", None), ("split", True)):
         status, _, errors = program(**inputs, out=out / f"{name}.mp4", save_motion=out / f"{name}.npz", seed=2, shard=split)

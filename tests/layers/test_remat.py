@@ -64,7 +64,7 @@ def alike(path: Any, x: jax.Array) -> jax.Array:
     return 1 + jnp.abs(x) if "variance" in str(path[-1]) else x
 
 
-@pytest.mark.parametrize("make", [actor, video, motion])
+@pytest.mark.parametrize("make", [actor, *(pytest.param(make, marks=pytest.mark.slow) for make in (video, motion))])
 def test_the_same_numbers_from_less_that_is_kept(make: Callable[[str], Network], key: jax.Array) -> None:
     """What that saves when compiled shows on a TPU (tests/parity/test_topology.py): the CPU's compiler undoes it."""
     numbers = lambda x: jax.random.normal(key, x.shape) if x.ndim > 2 else x
@@ -86,7 +86,7 @@ def test_the_same_numbers_from_less_that_is_kept(make: Callable[[str], Network],
     assert kept["full"] < 0.7 * kept["none"], kept
 
 
-@pytest.mark.parametrize("remat", CHOICES)
+@pytest.mark.parametrize("remat", [pytest.param(name, marks=[] if name == "full" else pytest.mark.slow) for name in CHOICES])
 def test_one_loop_of_layers_says_what_layers_in_a_row_say(remat: str, key: jax.Array) -> None:
     inputs = jax.tree.map(lambda x: jax.random.normal(key, x.shape) if x.ndim > 2 else x, actor("none")[1])
     row, loop = actor(remat)[0], actor(remat, scan_layers=True)[0]
@@ -139,7 +139,7 @@ def kept_by(config: ConfigDict, key: jax.Array) -> int:
 
 
 NETWORKS = ("motion:xnemo", "motion:warp", "motion:style", "autoencoder:")
-PHASES = ("actor:", "video:all", "video:spatial", "video:temporal")
+PHASES = ("actor:", "video:spatial", *(pytest.param(f"video:{phase}", marks=pytest.mark.slow) for phase in ("all", "temporal")))
 
 
 @pytest.mark.parametrize("trained", [*NETWORKS, *PHASES])

@@ -166,6 +166,7 @@ def test_the_embedding_shows_in_the_frames(imported):
     assert np.abs(shown.astype(int) - told_of_none).max() > 3
 
 
+@pytest.mark.slow  # quick: test_what_is_rendered_is_what_the_networks_give_by_hand
 def test_in_half_precision_the_frames_are_nearly_the_same(released, imported, inputs, render, tmp_path):
     half = released_renderer.import_all(released, tmp_path / "half", "bfloat16")
     error = np.abs(render(half).astype(int) - render(imported)).mean()

@@ -45,7 +45,7 @@ def test_a_kill_in_the_middle_leaves_no_trace(tmp_path: pathlib.Path) -> None:
     checks.assert_resume_is_exact([CONFIG, *arguments], tmp_path, program=PROGRAM, build=toy_build, held=["--config.held=40"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_asks_for_a_restart(tmp_path: pathlib.Path, number: signal.Signals) -> None:
     process = checks.start(PROGRAM, [f"{CONFIG}:long", "--config.checkpoint.every=1000000", "--config.log_every=20"], tmp_path)
     wait_for_lines(process, tmp_path, 3)
@@ -110,6 +110,7 @@ QUIET = [f"--config.{name}={value}" for name, value in ENDLESS.items()]
 QUIET_HERE = {name.replace(".", "__"): value for name, value in ENDLESS.items()}
 
 
+@pytest.mark.slow  # quick: test_sigterm_to_one_of_two_that_are_still_restoring_stops_both
 def test_sigterm_to_one_of_four_stops_all_and_any_number_goes_on(tmp_path: pathlib.Path) -> None:
     """One process begins; four go on and are told to stop; then two, on another mesh; then one: as if one had done it all."""
     four, run = [f"{CONFIG}:long", "--config.mesh.fsdp=4", *QUIET], tmp_path / "run"
@@ -136,7 +137,7 @@ def test_sigterm_to_one_of_two_that_are_still_restoring_stops_both(tmp_path: pat
     assert steps_saved(tmp_path) == [4]
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_when_one_is_killed_the_other_says_so_within_a_minute(tmp_path: pathlib.Path, victim: int) -> None:
     """The first process holds the service that joins them, the others do not: both ways to lose one."""
     with started(2, [f"{CONFIG}:long", *QUIET, "--config.checkpoint.every=20"], tmp_path) as processes:
@@ -149,6 +150,7 @@ def test_when_one_is_killed_the_other_says_so_within_a_minute(tmp_path: pathlib.
     assert steps_saved(tmp_path)[0] == saved + 2
 
 
+@pytest.mark.slow  # quick: tests/training/test_gcs.py
 def test_two_processes_save_into_a_bucket_and_one_goes_on(gcs_bucket: str, tmp_path: pathlib.Path) -> None:
     """The newest checkpoint there lacks the mark that it is whole, as if writing it had been cut off."""
     run = epath.Path(gcs_bucket) / "launch" / "run"

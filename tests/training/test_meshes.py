@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -13,13 +14,19 @@ ONE = (1, 1, 1, 1)
 MESHES = [(8, 1, 1, 1), (2, 4, 1, 1), (2, 2, 2, 1), (2, 2, 1, 2), (1, 2, 2, 2)]
 """Over data, fsdp, tensor, context."""
 ROWS = 8
+QUICK = {"motion": (2, 2, 2, 1), "actor": (2, 2, 1, 2), "autoencoder": (2, 4, 1, 1), "video": (1, 2, 2, 2)}
+"""One for each stage, on which it is always tried."""
+
+
+def case(stage: str, shape: tuple[int, ...]) -> Any:
+    return pytest.param(stage, shape, id=f"{stage}-{shape}", marks=[] if QUICK[stage] == shape else [pytest.mark.slow])
+
 
 measured = cache(on_mesh)
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("shape", MESHES, ids=str)
-@pytest.mark.parametrize("stage", ["motion", "actor", "autoencoder", "video"])
+@pytest.mark.parametrize(("stage", "shape"), [case(stage, shape) for stage in QUICK for shape in MESHES])
 def test_loss_and_gradients_are_those_of_one_device(stage: str, shape: tuple[int, ...]) -> None:
     one, many = measured(stage, ROWS, ONE), measured(stage, ROWS, shape)
     assert many.loss == pytest.approx(one.loss, rel=1e-5)
@@ -30,10 +37,10 @@ def test_loss_and_gradients_are_those_of_one_device(stage: str, shape: tuple[int
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("stage", ["motion", "autoencoder", "video"])
-def test_parameters_travel_and_examples_stay(stage: str) -> None:
+@pytest.mark.parametrize(("stage", "shape"), [case(stage, (2, 4, 1, 1)) for stage in ("motion", "autoencoder", "video")])
+def test_parameters_travel_and_examples_stay(stage: str, shape: tuple[int, ...]) -> None:
     """With fsdp what is gathered is parameters, and gradients are summed; the actor's: tests/training/test_collectives.py."""
-    many = measured(stage, ROWS, (2, 4, 1, 1))
+    many = measured(stage, ROWS, shape)
     gathers = [one for one in many.collectives if one.kind == "all-gather"]
     assert {one.kind for one in many.collectives} <= {"all-gather", "all-reduce", "reduce-scatter"}
     assert len(gathers) >= 0.5 * len(many.gradients)

@@ -57,7 +57,7 @@ class ActorModel:
             raise UserError(
                 f"a rollout.context of {context} frames is not a multiple of {n.chunk} up to {n.context}: choose one."
             )
-        return Window(n.clone(context=context), self.process, settings)
+        return Window.of(n.clone(context=context), self.process, settings)
 
     def rollout(
         self,

@@ -15,8 +15,9 @@ for ever, and d chunks given out by a call, (2) reads n + d chunks; those of W c
 read looks back so far. So memory says exactly what reading all of the past anew would say, at a cost that does not grow.
 
 Keys are kept from before their rotation, and positions are counted from the start of each call's memory: they stay where
-training had them. Everything has one shape for every length, so it is compiled once. Chunks before the beginning are seen by
-none. All randomness of chunk n is fold_in(example's key, n), whatever call it is drawn in.
+training had them. Everything has one shape for every length, so it is compiled once; settings that differ in numbers alone, of
+guidance and of levels, share a program. Chunks before the beginning are seen by none. All randomness of chunk n is
+fold_in(example's key, n), whatever call it is drawn in.
 
 Matrices and levels: `xactor_jax.diffusion.scheduling`; (2): Chen et al. 2024 (2407.01392), stabilisation, and X-Actor
 (2508.02944), monotonically decreasing noise over the historical motion context.
@@ -25,12 +26,13 @@ Matrices and levels: `xactor_jax.diffusion.scheduling`; (2): Chen et al. 2024 (2
 from __future__ import annotations
 
 import dataclasses
-from functools import cached_property
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from xactor_jax.actor.network import ActorNetwork, Conditions, Keep, Memory
@@ -76,79 +78,115 @@ class Guide(NamedTuple):
     reference: Float[Array, "batch dim"]
 
 
+class Numbers(NamedTuple):
+    """What a compiled window takes as arguments."""
+
+    levels: Float[ArrayLike, "rows_and_one active"]
+    """K: the level of each frame in flight before and after every step."""
+    history: Float[ArrayLike, "branches young"]
+    """The level of each frame of young history, in each branch."""
+    shown: Keep
+    """Which conditions each branch is shown: [branches]."""
+    weights: Float[ArrayLike, "branches"]
+    """Of the branches' predictions."""
+    eta: Float[ArrayLike, ""]
+
+
+@dataclasses.dataclass(frozen=True)
+class Structure:
+    """What decides which program is compiled, and the sizes in `Numbers`. Lengths in chunks."""
+
+    active: int
+    """A: in flight."""
+    advance: int
+    """d: taken in and given out by a call."""
+    read: int
+    """n + d: of history that each call reads."""
+    branches: int
+    """Of guidance."""
+    history_noise: bool
+    """Whether history carries the noise of its level."""
+    stepper: str
+    stochastic: bool
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["numbers"], meta_fields=["network", "process", "structure"])
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """The moving window of one network under one setting; hashable, so that `jax.jit` compiles each once. Lengths in chunks."""
+    """The moving window of one network; a pytree of its numbers, so that `jax.jit` compiles once for all of one structure."""
 
     network: ActorNetwork
     process: GaussianProcess
-    settings: RolloutSettings
+    structure: Structure
+    numbers: Numbers
 
-    def __post_init__(self) -> None:
-        together = max(self.schedule.active, self.read)
-        if self.network.sink_chunk and together > self.context + 1:
-            raise UserError(
-                f"{together} chunks at once do not fit a context of {self.context} whose first chunk stays: "
-                "take fewer chunks, a larger offset or a history whose noise ends earlier"
-            )
-
-    @cached_property
-    def context(self) -> int:
-        """W."""
-        return self.network.context // self.network.chunk
-
-    @cached_property
-    def schedule(self) -> WindowSchedule:
-        """Of the chunks in flight."""
-        s = self.settings
-        return window_schedule(s.schedule, s.steps, offset=s.offset, chunks=s.chunks or max(1, self.context))
+    @classmethod
+    def of(cls, network: ActorNetwork, process: GaussianProcess, settings: RolloutSettings) -> Window:
+        """Under the given settings. Raises `UserError` where they do not fit the network."""
+        schedule, branches, chunk = schedule_of(settings, network), settings.branches, network.chunk
+        ages = ages_that_change(settings.history, settings.history_level, settings.history_decay, settings.history_span)
+        structure = Structure(
+            active=schedule.active,
+            advance=schedule.advance,
+            read=schedule.advance + ages,
+            branches=len(branches),
+            history_noise=settings.history_noise == "noise",
+            stepper=settings.stepper,
+            stochastic=is_stochastic(settings.stepper, settings.eta),
+        )
+        _check_sink(network, structure)
+        numbers = Numbers(
+            levels=np.float32(per_frame(schedule.levels, chunk)),
+            history=np.float32(per_frame(_history(settings, structure.read), chunk)),
+            shown=Keep(*map(np.array, zip(*((b.audio, settings.use_reference, b.emotion) for b in branches), strict=True))),
+            weights=np.float32([*branches.values()]),
+            eta=np.float32(settings.eta),
+        )
+        return cls(network, process, structure, numbers)
 
     @property
-    def read(self) -> int:
-        """n + d: chunks of history that each call reads."""
-        s = self.settings
-        return self.schedule.advance + ages_that_change(s.history, s.history_level, s.history_decay, s.history_span)
+    def context(self) -> int:
+        """W, in chunks."""
+        return self.network.context // self.network.chunk
 
     @property
     def stride(self) -> int:
         """Frames that one call takes in and gives out."""
-        return self.schedule.advance * self.network.chunk
+        return self.structure.advance * self.network.chunk
 
     @property
     def young(self) -> int:
         """Frames of history that each call reads."""
-        return self.read * self.network.chunk
+        return self.structure.read * self.network.chunk
 
     @property
     def delay(self) -> int:
         """Frames given out before the first that counts."""
-        return (self.schedule.active - self.schedule.advance) * self.network.chunk
+        return (self.structure.active - self.structure.advance) * self.network.chunk
+
+    @property
+    def steps(self) -> int:
+        """Rows of the matrix less one: steps of each call."""
+        return len(self.numbers.levels) - 1
 
     @property
     def needed(self) -> int:
         """Frames of audio that must have arrived before the first frame is given out."""
         return self.network.audio_radius + (1 + self.delay // self.stride) * self.stride
 
-    def history_levels(self) -> Float[np.ndarray, "branches young"]:
-        """The level of each frame of young history, in each branch."""
-        s, branches = self.settings, self.settings.branches
-        law = history_levels(s.history, self.read, s.history_level, s.history_decay, s.history_span)
-        rows = [law if b.history is None else np.full(self.read, b.history) for b in branches]
-        return per_frame(np.stack(rows), self.network.chunk)
-
     def initial_state(
         self, guide: Guide, audio: Float[Array, "batch radius features"], first: Float[Array, "batch features"]
     ) -> RolloutState:
         """Before the first call: `audio` is the first `audio_radius` frames, `first` the first, standing for all before."""
         batch, _, features = audio.shape
-        count = self.young + self.schedule.active * self.network.chunk
+        count = self.young + self.structure.active * self.network.chunk
         before = jnp.broadcast_to(first[:, None], (batch, self.network.audio_before + count, features))
         frames = Frames(
             latents=jnp.zeros((batch, count, self.network.latent_dim)),
             audio=jnp.concatenate([before, audio], axis=1),
             emotion=frames_of(None, batch, 0, count),
         )
-        return RolloutState(jnp.int32(-self.schedule.active), frames, self.empty_memory(guide))
+        return RolloutState(jnp.int32(-self.structure.active), frames, self.empty_memory(guide))
 
     def empty_memory(self, guide: Guide) -> Memory:
         """The reference, and room for the first chunk and for the context."""
@@ -182,18 +220,19 @@ class Window:
         emotion: Emotion,
     ) -> tuple[Int[Array, ""], Frames]:
         """(1)."""
-        position = state.position + self.schedule.advance
-        fresh = position + self.schedule.active - self.schedule.advance + jnp.arange(self.schedule.advance)
+        advance = self.structure.advance
+        position = state.position + advance
+        fresh = position + self.structure.active - advance + jnp.arange(advance)
         entering = Frames(self.noise(guide.keys, fresh, INITIAL), audio, emotion)
         shifted = lambda old, new: jnp.concatenate([old[:, self.stride :], new], axis=1)
         return position, jax.tree.map(shifted, state.frames, entering)
 
     def written(self, guide: Guide, position: Int[Array, ""], frames: Frames, memory: Memory) -> KeyValue:
         """(2): keys and values of young history, in every branch."""
-        levels = jnp.asarray(self.history_levels(), jnp.float32)
-        start = position - self.read
-        eps = self.noise(guide.keys, start + jnp.arange(self.read), HISTORY)
-        eps = eps if self.settings.history_noise == "noise" else jnp.zeros_like(eps)
+        levels, read = jnp.asarray(self.numbers.history), self.structure.read
+        start = position - read
+        eps = self.noise(guide.keys, start + jnp.arange(read), HISTORY)
+        eps = eps if self.structure.history_noise else jnp.zeros_like(eps)
         x0 = frames.latents[:, : self.young]
         presented = [self.process.add_noise(x0, eps, jnp.broadcast_to(level, x0.shape[:2])) for level in levels]
         t = jnp.repeat(levels, len(x0), axis=0)
@@ -205,8 +244,9 @@ class Window:
         """The first chunk's keys and values: where they are among the kept ones from there, else as they were stored."""
         if not self.network.sink_chunk:
             return stored
-        chunk, slot = self.network.chunk, self.context + self.read - position
-        there = (slot >= 0) & (slot < self.context + self.read)
+        chunk, past = self.network.chunk, self.context + self.structure.read
+        slot = past - position
+        there = (slot >= 0) & (slot < past)
         found = lambda x: jax.lax.dynamic_slice_in_dim(x, jnp.maximum(slot, 0) * chunk, chunk, axis=-3)
         return KeyValue(*(jnp.where(there, found(new), old) for new, old in zip(kept, stored, strict=True)))
 
@@ -214,22 +254,23 @@ class Window:
         self, guide: Guide, position: Int[Array, ""], frames: Frames, memory: Memory
     ) -> Float[Array, "batch active dim"]:
         """(3)."""
-        how, levels = self.settings, jnp.asarray(per_frame(self.schedule.levels, self.network.chunk), jnp.float32)
-        chunks, conditions = position + jnp.arange(self.schedule.active), self.conditions(guide, frames, self.young, None)
+        how, levels = self.structure, jnp.asarray(self.numbers.levels)
+        eta = self.numbers.eta if how.stochastic else 0.0
+        chunks, conditions = position + jnp.arange(how.active), self.conditions(guide, frames, self.young, None)
         predict = lambda x, t: self.guided(guide, position, x, t, conditions, memory)
 
         def row(x: jax.Array, m: jax.Array) -> tuple[jax.Array, None]:
             t, s = (jnp.broadcast_to(levels[m + i], x.shape[:2]) for i in (0, 1))
-            noise = self.noise(guide.keys, chunks, self.step_uses(m)) if is_stochastic(how.stepper, how.eta) else None
-            stepped = take_step(how.stepper, self.process, predict, x, t, s, eta=how.eta, noise=noise)
+            noise = self.noise(guide.keys, chunks, self.step_uses(m)) if how.stochastic else None
+            stepped = take_step(how.stepper, self.process, predict, x, t, s, eta=eta, noise=noise)
             return jnp.where((t != s)[..., None], stepped, x), None
 
-        return jax.lax.scan(row, frames.latents[:, self.young :], jnp.arange(len(levels) - 1))[0]
+        return jax.lax.scan(row, frames.latents[:, self.young :], jnp.arange(self.steps))[0]
 
     def step_uses(self, m: Int[Array, ""]) -> Int[Array, "active"]:
         """A use of randomness for each chunk at row m that no other of its steps has: the steps since it entered."""
-        rows, active = len(self.schedule.levels) - 1, self.schedule.active
-        return STEP + m + rows * ((active - 1 - jnp.arange(active)) // self.schedule.advance)
+        active, advance = self.structure.active, self.structure.advance
+        return STEP + m + self.steps * ((active - 1 - jnp.arange(active)) // advance)
 
     def guided(
         self,
@@ -243,8 +284,7 @@ class Window:
         """The network's prediction under guidance, all branches in one batched call."""
         arguments = self.tiled((x, t)), conditions, self.keep(len(x)), position * self.network.chunk, memory
         out, _ = self.network.apply({"params": guide.params}, *arguments[0], *arguments[1:], method="continued")
-        weights = self.settings.branches.values()
-        return weighted(jnp.split(out, len(weights)), weights)
+        return weighted(jnp.split(out, self.structure.branches), jnp.asarray(self.numbers.weights, out.dtype))
 
     def conditions(self, guide: Guide, frames: Frames, start: int, stop: int | None) -> Conditions:
         """Those of the frames from `start` to before `stop`, for every branch."""
@@ -254,14 +294,11 @@ class Window:
 
     def keep(self, batch: int) -> Keep:
         """Which conditions each branch is shown."""
-        flags = lambda shown: jnp.repeat(jnp.array(shown), batch)
-        branches = list(self.settings.branches)
-        reference = [self.settings.use_reference] * len(branches)
-        return Keep(flags([b.audio for b in branches]), flags(reference), flags([b.emotion for b in branches]))
+        return Keep(*(jnp.repeat(jnp.asarray(flags), batch) for flags in self.numbers.shown))
 
     def tiled(self, tree: Tree) -> Tree:
         """The same for every branch."""
-        count = len(self.settings.branches)
+        count = self.structure.branches
         return jax.tree.map(lambda a: jnp.tile(a, (count,) + (1,) * (a.ndim - 1)), tree)
 
     def noise(
@@ -273,3 +310,25 @@ class Window:
         one = lambda key, chunk, use: jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, chunk), use), shape)
         drawn = jax.vmap(jax.vmap(one, (None, 0, 0)), (0, None, None))(keys, chunks, uses)
         return drawn.reshape(len(keys), -1, self.network.latent_dim)
+
+
+def schedule_of(settings: RolloutSettings, network: ActorNetwork) -> WindowSchedule:
+    """Of the chunks in flight."""
+    chunks = settings.chunks or max(1, network.context // network.chunk)
+    return window_schedule(settings.schedule, settings.steps, offset=settings.offset, chunks=chunks)
+
+
+def _history(s: RolloutSettings, read: int) -> Float[np.ndarray, "branches read"]:
+    """The level of each chunk of young history, in each branch."""
+    law = history_levels(s.history, read, s.history_level, s.history_decay, s.history_span)
+    return np.stack([law if b.history is None else np.full(read, b.history) for b in s.branches])
+
+
+def _check_sink(network: ActorNetwork, structure: Structure) -> None:
+    """Raises `UserError` for more chunks at once than fit beside a first one that stays."""
+    together, context = max(structure.active, structure.read), network.context // network.chunk
+    if network.sink_chunk and together > context + 1:
+        raise UserError(
+            f"{together} chunks at once do not fit a context of {context} whose first chunk stays: "
+            "take fewer chunks, a larger offset or a history whose noise ends earlier"
+        )

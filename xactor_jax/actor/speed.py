@@ -37,9 +37,9 @@ def calls(model: ActorModel, variables: Variables, settings: RolloutSettings, ba
     """(1) and (2) by name, on features of zeros; anything is as fast as anything else."""
     window = model.window(settings)
     guide = make_guide(variables, jax.random.key(0), jnp.zeros((batch, model.network.latent_dim)))
-    rows = (len(window.schedule.levels) - 1) * (2 if settings.stepper == "heun" else 1)
+    rows = window.steps * (2 if settings.stepper == "heun" else 1)
     read = flops(window, guide, window.young, model.audio_dim)
-    flying = window.schedule.active * model.network.chunk
+    flying = window.structure.active * model.network.chunk
     step, whole = (flops(window, guide, n, model.audio_dim) for n in (flying, flying + model.network.context))
     return {
         "memory": Call(_kept(window, guide, model.audio_dim), window.stride, read + rows * step, 1 + rows),
@@ -79,8 +79,8 @@ def _kept(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
 
 def _anew(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
     """The steps of one call, each of them of the context and the chunks in flight together."""
-    weights, levels = window.settings.branches.values(), jnp.linspace(1.0, 0.0, len(window.schedule.levels))
-    frames = window.network.context + window.schedule.active * window.network.chunk
+    weights, levels = window.numbers.weights.tolist(), jnp.linspace(1.0, 0.0, window.steps + 1)
+    frames = window.network.context + window.structure.active * window.network.chunk
     x, _, conditions, keep, valid = _shown(window, guide, frames, audio_dim)
 
     def call(guide: Guide, x: jax.Array, conditions: Conditions) -> jax.Array:
@@ -90,7 +90,7 @@ def _anew(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
 
         def row(x: jax.Array, m: jax.Array) -> tuple[jax.Array, None]:
             t, s = (jnp.full(x.shape[:2], levels[m + i]) for i in (0, 1))
-            return take_step(window.settings.stepper, window.process, predict, x, t, s, noise=x), None
+            return take_step(window.structure.stepper, window.process, predict, x, t, s, noise=x), None
 
         return jax.lax.scan(row, x, jnp.arange(len(levels) - 1))[0]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -150,15 +149,15 @@ def unwrapped(data: bytes) -> bytes:
     return state
 
 
-@partial(jax.jit, static_argnums=0)
+@jax.jit
 def _start(window: Window, guide: Guide, audio: jax.Array, first: jax.Array) -> RolloutState:
-    """`Window.initial_state`, compiled once for a window and the shapes of a batch."""
+    """`Window.initial_state`, compiled once for a window's structure and the shapes of a batch."""
     return window.initial_state(guide, audio, first)
 
 
-@partial(jax.jit, static_argnums=0)
+@jax.jit
 def _advance(
     window: Window, guide: Guide, state: RolloutState, audio: jax.Array, emotion: Emotion
 ) -> tuple[RolloutState, jax.Array]:
-    """`Window.advance`, compiled once for a window and the shapes of a batch."""
+    """`Window.advance`, compiled once for a window's structure and the shapes of a batch."""
     return window.advance(guide, state, audio, emotion)

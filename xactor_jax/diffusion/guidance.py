@@ -27,6 +27,6 @@ def classifier_free(
     return negative + scale * (positive - negative)
 
 
-def weighted(predictions: Iterable[Float[Array, "*x"]], weights: Iterable[float]) -> Float[Array, "*x"]:
+def weighted(predictions: Iterable[Float[Array, "*x"]], weights: Iterable[Float[ArrayLike, ""]]) -> Float[Array, "*x"]:
     """(2)."""
     return sum(w * y for w, y in zip(weights, predictions, strict=True))

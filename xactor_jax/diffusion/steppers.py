@@ -46,7 +46,7 @@ def take_step(
     t: Float[ArrayLike, "..."],
     s: Float[ArrayLike, "..."],
     *,
-    eta: float = 0.0,
+    eta: Float[ArrayLike, ""] = 0.0,
     noise: Float[Array, "*x"] | None = None,
 ) -> Float[Array, "*x"]:
     """`x_t` moved from time t to time s <= t by one of `STEPPERS`; `eta` is of ddim alone, `noise` is z of (1).
@@ -89,14 +89,14 @@ def ddim_step(
     t: Float[ArrayLike, "..."],
     s: Float[ArrayLike, "..."],
     *,
-    eta: float = 0.0,
+    eta: Float[ArrayLike, ""] = 0.0,
     noise: Float[Array, "*x"] | None = None,
 ) -> Float[Array, "*x"]:
-    """(1): `x_t` moved from time t to time s <= t, given the network's `prediction` there; `noise` is z, needed if eta > 0."""
+    """(1): `x_t` moved from time t to time s <= t, given the network's `prediction` there; `noise`: z, unless eta is 0.0."""
     x0_hat, eps_hat = process.to_x0(prediction, x_t, t), process.to_eps(prediction, x_t, t)
     t, s = expand_like(t, x_t), expand_like(s, x_t)
     alpha_s, sigma_s = process.alpha_sigma(s)
-    if eta == 0.0:
+    if isinstance(eta, float) and eta == 0.0:
         return jnp.where(t == s, x_t, alpha_s * x0_hat + sigma_s * eps_hat)
     if noise is None:
         raise ValueError("a stochastic step (eta > 0) needs noise")

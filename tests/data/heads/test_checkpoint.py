@@ -51,6 +51,7 @@ def test_the_embedded_decoder_beats_the_reference_repeated(stage, clips, encode)
     assert 0.8 < scores["true_motion"]["background"] < 1.6  # of four clips; 1.2 of 80
 
 
+@pytest.mark.slow  # quick: test_the_embedded_decoder_beats_the_reference_repeated
 def test_the_embedded_renderer_beats_it_too(stage, clips, encode):
     """By as much as its drafts, which it corrects."""
     video = load_stage("video", embedded_checkpoint("video"))
