@@ -36,8 +36,8 @@ def read_image(path: epath.PathLike) -> UInt8[np.ndarray, "h w 3"]:
     try:
         return _pixels(path.read_bytes())
     except PIL.Image.DecompressionBombError:
-        most = 2 * PIL.Image.MAX_IMAGE_PIXELS
-        raise UserError(f"the image {path} has more than {most:,} pixels, {LONGEST_SIDE:,} a side: make it smaller.") from None
+        most = f"{2 * PIL.Image.MAX_IMAGE_PIXELS:,} pixels or {LONGEST_SIDE:,} a side"
+        raise UserError(f"the image {path} has more than {most}: make it smaller.") from None
     except Exception as error:  # whatever a damaged file makes Pillow and the decoders below it raise
         raise UserError(f"the image {path} cannot be read: it is damaged or of an unknown format.") from error
 

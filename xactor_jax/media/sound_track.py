@@ -67,8 +67,8 @@ def open_track(target: av.container.OutputContainer, sound: Sound) -> Track:
 
 
 def _stream(container: av.container.InputContainer, path: str) -> av.AudioStream:
-    if not container.streams.audio:
-        raise UserError(f"{path} has no sound: give a file with an audio stream.")
+    if not container.streams.audio or container.streams.audio[0].codec_context is None:
+        raise UserError(f"{path} has no sound that can be decoded: give a file with an audio stream.")
     return container.streams.audio[0]
 
 
