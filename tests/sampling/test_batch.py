@@ -67,13 +67,12 @@ def test_a_batch_hears_the_features_of_its_actor(models, requests):
 
 def test_every_device_is_used(models, settings, requests, monkeypatch):
     seen = []
-    original = jax.pmap
+    original = batch.mapped_over
 
-    def spy(function, **options):
-        mapped = original(function, **options)
-        return lambda *arguments: seen.append(mapped(*arguments)) or seen[-1]
+    def spy(*key):
+        return lambda *arguments: seen.append(original(*key)(*arguments)) or seen[-1]
 
-    monkeypatch.setattr(jax, "pmap", spy)
+    monkeypatch.setattr(batch, "mapped_over", spy)
     ready, _ = batch.prepared([Job(r.out, r) for r in requests[:1]], models, pytest.fail)
     waveform = pipeline.read_speech(requests[0].audio)
     batch.pmapped_generator(models, settings)(batch.conditions_of(ready, [waveform], models.actor.audio))

@@ -17,8 +17,10 @@ import numpy as np
 from flax import jax_utils
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 
+from xactor_jax.actor.model import ActorModel
 from xactor_jax.audio.features import AudioFeatures
 from xactor_jax.emotion import Emotion
+from xactor_jax.motion.model import MotionModel
 from xactor_jax.sampling import pipeline
 from xactor_jax.sampling.jobs import Failure, Job, attempted
 from xactor_jax.sampling.load import Models
@@ -27,12 +29,16 @@ from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.sampling.portrait import Portrait
 from xactor_jax.timing import FRAME_RATE, num_frames
 from xactor_jax.training.task import Variables
+from xactor_jax.video.model import VideoModel
 
 BUCKET = 2 * FRAME_RATE
 """Lengths are rounded up to a multiple of this many frames, so that few programs are compiled."""
 
 LONGEST = 60 * FRAME_RATE
 """Frames above which a sample is streamed by itself instead: a batch is in memory as a whole."""
+
+
+Networks = tuple[MotionModel, ActorModel, VideoModel]
 
 
 class Conditions(NamedTuple):
@@ -65,9 +71,9 @@ class Result(NamedTuple):
     """Of each frame: whether its numbers were, before they became bytes."""
 
 
-def generate(models: Models, settings: Settings, variables: tuple[Variables, ...], one: Conditions) -> Result:
-    """One sample, whose conditions have no leading axis: pure, what `pmap` maps. Only `models.*.model` is used."""
-    motion_model, actor, video = (stage.model for stage in models)
+def generate(networks: Networks, settings: Settings, variables: tuple[Variables, ...], one: Conditions) -> Result:
+    """One sample, whose conditions have no leading axis: pure, what `pmap` maps."""
+    motion_model, actor, video = networks
     motion_variables, actor_variables, video_variables = variables
     actor_key, video_key = (jax.random.fold_in(jax.random.key(one.seed), i) for i in (0, 1))
     reference = motion_model.encode(motion_variables, one.for_motion[None])
@@ -85,8 +91,19 @@ def pmapped_generator(models: Models, settings: Settings) -> Callable[[Condition
     """
     devices = jax.local_devices()
     replicated = jax_utils.replicate(tuple(stage.variables for stage in models), devices)
-    mapped = jax.pmap(functools.partial(generate, models, settings), devices=devices)
+    mapped = mapped_over(tuple(devices), networks_of(models), settings)
     return on_all(lambda conditions: mapped(replicated, conditions), len(devices))
+
+
+def networks_of(models: Models) -> Networks:
+    """Hashable, unlike what they have learned."""
+    return tuple(stage.model for stage in models)
+
+
+@functools.lru_cache(maxsize=4)
+def mapped_over(devices: tuple[jax.Device, ...], networks: Networks, settings: Settings) -> Callable[..., Result]:
+    """Kept, so that another list of jobs under the same settings compiles nothing anew."""
+    return jax.pmap(functools.partial(generate, networks, settings), devices=devices)
 
 
 def on_all(mapped: Callable[[Conditions], Result], size: int) -> Callable[[Conditions], Result]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import cv2
 import jax
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from xactor_jax.motion.model import MotionModel
 from xactor_jax.training.task import Variables
@@ -33,15 +34,20 @@ def frame_encoder(model: MotionModel, variables: Variables, batch_size: int = 32
 
     Pictures go through in batches of `batch_size`, the last one filled up, so that one program is compiled.
     """
-    encode = jax.jit(model.encode)
     held = jax.device_put(variables)
 
     def encode_frames(images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
-        starts = range(0, len(images), batch_size)
-        parts = [encode(held, _batch(images[start : start + batch_size], model.image_size, batch_size)) for start in starts]
+        some = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
+        parts = [_encode(model, held, _batch(few, model.image_size, batch_size)) for few in some]
         return np.concatenate([np.asarray(part) for part in parts])[: len(images)]
 
     return encode_frames
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _encode(model: MotionModel, variables: Variables, images: Float[Array, "b side side 3"]) -> Float[Array, "b d"]:
+    """Compiled once for all encoders of one model."""
+    return model.encode(variables, images)
 
 
 def _batch(images: UInt8[np.ndarray, "n h w 3"], side: int, batch_size: int) -> Float[np.ndarray, "b side side 3"]:

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from xactor_jax.parallel.partition import tree_shardings
-from xactor_jax.sampling.batch import Conditions, Result, generate, on_all
+from xactor_jax.sampling.batch import Conditions, Networks, Result, generate, networks_of, on_all
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.training.task import Variables
@@ -33,8 +33,11 @@ def sharded_generator(models: Models, settings: Settings) -> Callable[[Condition
     """`batch.generate` of up to as many samples as there are local devices, whose variables `place_sharded` has placed."""
     rows = NamedSharding(local_mesh(), PartitionSpec("fsdp"))
     variables = tuple(stage.variables for stage in models)
-    places = jax.tree.map(lambda x: x.sharding, variables)
-    mapped = jax.jit(
-        jax.vmap(functools.partial(generate, models, settings), (None, 0)), in_shardings=(places, rows), out_shardings=rows
-    )
-    return on_all(lambda conditions: mapped(variables, conditions), len(jax.local_devices()))
+    mapped = split_over(rows, networks_of(models), settings)
+    return on_all(lambda conditions: mapped(variables, jax.device_put(conditions, rows)), len(jax.local_devices()))
+
+
+@functools.lru_cache(maxsize=4)
+def split_over(rows: NamedSharding, networks: Networks, settings: Settings) -> Callable[..., Result]:
+    """Of variables and conditions as they lie; kept, so that another list of jobs compiles nothing anew."""
+    return jax.jit(jax.vmap(functools.partial(generate, networks, settings), (None, 0)), out_shardings=rows)
