@@ -12,27 +12,30 @@ import dataclasses
 import hashlib
 import io
 import json
+import logging
 import pathlib
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from etils import epath
 
 from data import prepare_video, records, storage, worker_pool
-from data.naming import emotion_namer, person_namer
+from data.layouts import layout_of
 from data.prepare_video import VideoJob, VideoSettings
+from data.sources import Source, find_sounds, list_files
+from data.told import Rules, Told, Warn, told_of
 from xactor_jax.emotion import parse_emotion
-from xactor_jax.errors import UserError, first_line
+from xactor_jax.errors import UserError, first_line, is_full
 from xactor_jax.media import faces
 from xactor_jax.paths import is_remote
 from xactor_jax.settings import check_value, real, whole
 from xactor_jax.timing import FRAME_RATE
+from xactor_jax.unfinished import write_whole
 
-SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".3gp", ".ogv")
 NO_PERSON = "no person"
 MANIFEST = "manifest.csv"
 COLUMNS = (
@@ -43,6 +46,8 @@ SPLITS = ("train", "validation", "test")
 
 Row = dict[str, Any]
 
+log = logging.getLogger(__name__)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrepareSettings:
@@ -51,12 +56,18 @@ class PrepareSettings:
     videos: tuple[str, ...]
     out: str
     video: VideoSettings = dataclasses.field(default_factory=VideoSettings)
-    persons: str = "name"  # a csv file, "folder", "name" or "name:REGEX"
-    emotions: str = ""  # a csv file or "path:REGEX"; empty: unknown
+    layout: str = ""  # of a published data set: one of `layouts.LAYOUTS`
+    persons: str = ""  # a csv file, "folder", "name", "name:REGEX" or "path:REGEX"; empty: as `layout` says, else "name"
+    emotions: str = ""  # a csv file or "path:REGEX"; empty: as `layout` says, else unknown
     validation: float = 0.1  # share of the persons
     test: float = 0.1
     processes: int = 1
     timeout: float = 1800.0  # seconds for one file
+
+    @property
+    def rules(self) -> Rules:
+        """By what persons and emotions are known."""
+        return Rules(videos=self.videos, layout=self.layout, persons=self.persons, emotions=self.emotions)
 
     def validate(self) -> None:
         """Raises `UserError` for values that make no sense."""
@@ -73,61 +84,8 @@ class PrepareSettings:
         check_value("--processes", self.processes, whole(0, 1_000))
         check_value("--timeout", self.timeout, real(0.0, 1e7, above=True))
         faces.make_detector(video.detector)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
-    """A file of the tree: its path, its path inside the tree, and what changes when it does."""
-
-    path: str
-    relative: str
-    stamp: str
-
-    @property
-    def is_video(self) -> bool:
-        return self.relative.lower().endswith(SUFFIXES)
-
-
-def list_files(settings: PrepareSettings) -> list[Source]:
-    """Every file below the folders of videos, sorted; the output is passed over.
-
-    Raises:
-        UserError: a folder is missing, or there is no video in any.
-    """
-    sources = []
-    for text in settings.videos:
-        root = epath.Path(text)
-        if not root.is_dir():
-            raise UserError(f"there is no folder {root}: --videos names a folder of videos.")
-        prefix = f"{root.name}/" if len(settings.videos) > 1 else ""
-        sources += [_source(path, root, prefix) for path in _walk(root) if not _inside(path, settings)]
-    if not any(source.is_video for source in sources):
-        raise UserError(f"no videos in {', '.join(settings.videos)}: name a folder with {' '.join(SUFFIXES[:7])} files.")
-    return sorted(sources, key=lambda source: source.relative)
-
-
-def _walk(folder: epath.Path) -> Iterator[epath.Path]:
-    """Every file below a folder, local or remote."""
-    try:
-        inside = list(folder.iterdir())
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read ({error}): check its permissions.") from error
-    for path in inside:
-        if path.is_dir():
-            yield from _walk(path)
-        else:
-            yield path
-
-
-def _inside(path: epath.Path, settings: PrepareSettings) -> bool:
-    folders = (str(epath.Path(settings.out)), str(staging_folder(settings.out)))
-    return any(str(path).startswith(folder + "/") for folder in folders)
-
-
-def _source(path: epath.Path, root: epath.Path, prefix: str) -> Source:
-    stat = path.stat()
-    relative = prefix + str(path)[len(str(root)) :].lstrip("/")
-    return Source(path=str(path), relative=relative, stamp=f"{stat.length} {stat.mtime}")
+        if self.layout:
+            layout_of(self.layout)
 
 
 def assign_splits(persons: Sequence[str], validation: float, test: float) -> dict[str, str]:
@@ -153,11 +111,12 @@ def staging_folder(out: str) -> pathlib.Path:
     return path.with_name(f".{path.name}.staging")
 
 
-def source_key(source: Source, settings: VideoSettings) -> str:
-    """Changes with the file, with the settings and with the files that the settings name."""
+def source_key(source: Source, settings: VideoSettings, sound: Source | None = None) -> str:
+    """Changes with the file, with its sound file, with the settings and with the files that the settings name."""
     _, _, file = settings.detector.partition(":")
     stamp = str(epath.Path(file).stat().mtime) if file else ""
-    text = json.dumps([source.relative, source.stamp, dataclasses.asdict(settings), stamp])
+    heard = [sound.relative, sound.stamp] if sound else []
+    text = json.dumps([source.relative, source.stamp, dataclasses.asdict(settings), stamp, *heard])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -179,9 +138,7 @@ class Staging:
         return json.loads(file.read_text()) if file.exists() else None
 
     def put(self, key: str, row: Row) -> None:
-        partial = self.folder / f"{key}.partial"
-        partial.write_text(json.dumps(row))
-        partial.replace(self.folder / f"{key}.json")
+        write_whole(self.folder / f"{key}.json", json.dumps(row))
 
     def records(self, key: str, count: int) -> Iterator[dict[str, Any]]:
         for i in range(count):
@@ -207,6 +164,9 @@ def process_files(jobs: Mapping[str, VideoJob], staging: Staging, settings: Prep
     )
     for outcome in outcomes:
         key = keys[outcome.job]
+        if is_full(OSError(outcome.failure)):
+            told = f"the clips of {outcome.job.relative} cannot be written to {staging.folder} ({outcome.failure})"
+            raise UserError(f"{told}: make room and start the same command again.")
         rows[key] = outcome.result or {"status": "rejected", "reason": prepare_video.UNREADABLE, "detail": outcome.failure}
         if not outcome.failure:  # a crash or a time-out is tried again by the next run
             staging.put(key, rows[key])
@@ -215,10 +175,20 @@ def process_files(jobs: Mapping[str, VideoJob], staging: Staging, settings: Prep
 
 
 def clip_names(files: Sequence[str]) -> dict[str, str]:
-    """A name per file without folders: path and stem, and the suffix too where two differ in nothing else."""
+    """A name per file without folders: path and stem; the suffix too, and last a number, where two are called the same."""
     stems = {file: str(pathlib.PurePosixPath(file).with_suffix("")).replace("/", "__") for file in files}
-    counts = Counter(stems.values())
-    return {file: stem if counts[stem] == 1 else file.replace("/", "__") for file, stem in stems.items()}
+    names = {file: stem if number == 1 else file.replace("/", "__") for (file, stem), number in _counted(stems)}
+    seen: Counter[str] = Counter()
+    for (file, name), number in _counted(names):
+        seen[name] += 1
+        names[file] = name if number == 1 else f"{name}__{seen[name]}"
+    return names
+
+
+def _counted(names: Mapping[str, str]) -> list[tuple[tuple[str, str], int]]:
+    """((file, name), how many files have that name)"""
+    counts = Counter(names.values())
+    return [((file, name), counts[name]) for file, name in names.items()]
 
 
 def _clips(rows: Sequence[Row], staging: Staging, split: str) -> Iterator[Any]:
@@ -258,50 +228,31 @@ def write_manifest(path: epath.Path, rows: Sequence[Row]) -> None:
     writer.writeheader()
     in_order = sorted(rows, key=lambda row: row["file"])
     writer.writerows({name: _guarded(cell) for name, cell in row.items()} for row in in_order)
-    path.write_text(text.getvalue())
+    write_whole(path, text.getvalue())
 
 
-def _row_unopened(source: Source, person: str | None, sidecars: Collection[str]) -> Row | None:
+def _row_unopened(source: Source, told: Told, rules: Rules, sounds: Collection[str]) -> Row | None:
     """Rows of files that need not be opened."""
-    if source.relative in sidecars:
-        return {"file": source.relative, "status": "used", "detail": "the sound of the video beside it"}
+    if source.path in sounds:
+        return {"file": source.relative, "status": "used", "detail": "the sound of a video"}
+    if source.problem:
+        return _rejected(source, prepare_video.UNREADABLE, source.problem)
     if not source.is_video:
-        detail = "its suffix is none of a video"
-        return {"file": source.relative, "status": "rejected", "reason": prepare_video.NOT_A_VIDEO, "detail": detail}
-    if person is None:
-        return {"file": source.relative, "status": "rejected", "reason": NO_PERSON, "detail": "--persons does not name it"}
+        return _rejected(source, prepare_video.NOT_A_VIDEO, "its suffix is none of a video")
+    if told.person[source.relative] is None:
+        return _rejected(source, NO_PERSON, f"{rules.asked} does not name it")
     return None
 
 
-def find_sidecars(sources: Sequence[Source], settings: VideoSettings) -> set[str]:
-    """Files that are taken as the sound of a video: the first of `SIDECARS` beside each."""
-    if not settings.sidecar_audio:
-        return set()
-    files = {source.relative for source in sources}
-    stems = [str(pathlib.PurePosixPath(source.relative).with_suffix("")) for source in sources if source.is_video]
-    beside = ([stem + suffix for suffix in prepare_video.SIDECARS if stem + suffix in files] for stem in stems)
-    return {names[0] for names in beside if names}
-
-
-class Told(NamedTuple):
-    """What is said of the files, by path inside the tree."""
-
-    person: Mapping[str, str | None]
-    emotion: Mapping[str, str]
-
-
-def told_of(sources: Sequence[Source], settings: PrepareSettings) -> Told:
-    """Raises `UserError` as the namers of `data.naming`."""
-    person, emotion = person_namer(settings.persons), emotion_namer(settings.emotions)
-    files = [source.relative for source in sources]
-    return Told({file: person(file) for file in files}, {file: str(emotion(file)) for file in files})
+def _rejected(source: Source, reason: str, detail: str) -> Row:
+    return {"file": source.relative, "status": "rejected", "reason": reason, "detail": detail}
 
 
 def fingerprint(sources: Sequence[Source], settings: PrepareSettings, told: Told) -> str:
     """Changes with anything that the data set depends on."""
     keys = [source_key(source, settings.video) for source in sources]
     said = [(told.person[s.relative], told.emotion[s.relative]) for s in sources]
-    text = json.dumps([keys, said, settings.validation, settings.test])
+    text = json.dumps([keys, said, settings.validation, settings.test, *filter(None, [settings.layout])])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -316,8 +267,7 @@ def already_prepared(settings: PrepareSettings, mark: str) -> bool:
         if records.clips_metadata(out).get("fingerprint") == mark:
             return True
         raise UserError(f"{out} holds a data set of other files or settings: remove it or choose another --out.")
-    if not is_remote(settings.out) and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not an empty folder: choose another --out.")
+    storage.require_free(out)
     return False
 
 
@@ -330,15 +280,17 @@ def read_manifest(out: epath.PathLike) -> list[Row]:
     return [{name: _unguarded(cell) for name, cell in row.items()} for row in rows]
 
 
-def prepare(settings: PrepareSettings, report: Report = lambda done, total, row: None) -> tuple[list[Row], bool]:
+def prepare(
+    settings: PrepareSettings, report: Report = lambda done, total, row: None, warn: Warn = log.warning
+) -> tuple[list[Row], bool]:
     """Prepares the data set: (rows of the manifest, whether there was anything to do).
 
     Raises:
         UserError: see `PrepareSettings.validate`, `list_files`, `data.naming`; no file could be used.
     """
     settings.validate()
-    sources = list_files(settings)
-    told = told_of(sources, settings)
+    sources = list_files(settings.videos, settings.out)
+    told = told_of(sources, settings.rules, warn)
     mark = fingerprint(sources, settings, told)
     staging = staging_folder(settings.out) / MANIFEST
     if already_prepared(settings, mark):
@@ -352,12 +304,15 @@ def prepare(settings: PrepareSettings, report: Report = lambda done, total, row:
 def _rows(sources: Sequence[Source], told: Told, settings: PrepareSettings, report: Report) -> list[Row]:
     """A row for every file, with its clips staged."""
     staging = Staging(settings.out)
-    sidecars = find_sidecars(sources, settings.video)
-    early = {s.relative: row for s in sources if (row := _row_unopened(s, told.person[s.relative], sidecars))}
+    sounds = find_sounds(sources, settings.video.sidecar_audio, settings.layout)
+    used = {sound.path for sound in sounds.values()}
+    early = {s.relative: row for s in sources if (row := _row_unopened(s, told, settings.rules, used))}
     jobs = {}
     for source in (s for s in sources if s.relative not in early):
-        key = source_key(source, settings.video)
-        jobs[key] = VideoJob(path=source.path, relative=source.relative, staged=staging.prefix(key), settings=settings.video)
+        sound = sounds.get(source.path)
+        key = source_key(source, settings.video, sound)
+        place = {"path": source.path, "relative": source.relative, "staged": staging.prefix(key)}
+        jobs[key] = VideoJob(**place, settings=settings.video, sound=sound.path if sound else "")
     done = process_files(jobs, staging, settings, report)
     worked = [{**row, "key": key, "file": jobs[key].relative} for key, row in done.items()]
     kept = [told.person[row["file"]] for row in worked if row["status"] == "kept"]
@@ -391,5 +346,5 @@ def _finish(rows: Sequence[Row], settings: PrepareSettings, mark: str) -> None:
 def _deliver_manifest(staged: pathlib.Path, settings: PrepareSettings) -> None:
     """Last step: the manifest goes into the data set's folder and the staging folder goes."""
     if staged.exists():
-        (epath.Path(settings.out) / MANIFEST).write_text(staged.read_text())
+        write_whole(epath.Path(settings.out) / MANIFEST, staged.read_text())
     shutil.rmtree(staged.parent, ignore_errors=True)

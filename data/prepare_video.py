@@ -16,7 +16,7 @@ from etils import epath
 from jaxtyping import Float
 
 from data.records import encode_frames
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, is_full
 from xactor_jax.faces import components
 from xactor_jax.labels import CONTROLS
 from xactor_jax.media import audio_io, faces, track, video_io
@@ -24,10 +24,10 @@ from xactor_jax.media.audio_io import cut_sound
 from xactor_jax.media.crop import crop_square, within
 from xactor_jax.media.scan import Scan, extent, finder, main_stretch, scan
 from xactor_jax.timing import FRAME_RATE, SAMPLES_PER_FRAME
+from xactor_jax.unfinished import removed_on_error
 
 NO_FACE, SEVERAL_FACES, TOO_SHORT = "no face", "several faces", "too short"
 UNREADABLE, NO_SOUND, NOT_A_VIDEO = "unreadable", "no sound", "not a video"
-SIDECARS = (".flac", ".wav")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class VideoSettings:
     min_seconds: float = 2.0
     max_seconds: float = 20.0  # of one record
     need_sound: bool = False
-    sidecar_audio: bool = False  # take X.flac or X.wav beside X.mp4 for its sound
+    sidecar_audio: bool = False  # a sound file beside the video goes before the video's own sound
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ class VideoJob:
     relative: str
     staged: str  # prefix of the staged files
     settings: VideoSettings
+    sound: str = ""  # a sound file that belongs to it
 
 
 class Rejected(Exception):
@@ -90,14 +91,10 @@ def choose_stretch(found: Scan, settings: VideoSettings) -> tuple[track.Stretch,
 
 
 def read_sound(job: VideoJob) -> Float[np.ndarray, "samples"] | None:
-    """The sound of the file (or of the sidecar beside it) from time 0 on; None where there is none."""
-    path = epath.Path(job.path)
-    if job.settings.sidecar_audio:
-        beside = (path.with_suffix(suffix) for suffix in SIDECARS)
-        path = next((file for file in beside if file.exists()), path)
-    if not audio_io.has_audio(path):
-        return None
-    return audio_io.read_audio(path)
+    """The sound of the file, or of the sound file that belongs to it, from time 0 on; None where there is none."""
+    paths = (job.sound, job.path) if job.settings.sidecar_audio else (job.path, job.sound)
+    path = next((path for path in paths if path and audio_io.has_audio(path)), None)
+    return None if path is None else audio_io.read_audio(path)
 
 
 def _describe_sound(waveform: np.ndarray | None, cut: np.ndarray, settings: VideoSettings) -> str:
@@ -122,7 +119,7 @@ def _crops(stretch: track.Stretch, start: float, lengths: Sequence[int], shape: 
 
 def _write_record(file: str, pictures: Sequence[bytes], audio: np.ndarray, boxes: np.ndarray) -> None:
     lengths = np.array([len(picture) for picture in pictures])
-    with open(file, "wb") as target:
+    with removed_on_error(file), open(file, "wb") as target:
         np.savez(
             target,
             pictures=np.frombuffer(b"".join(pictures), np.uint8),
@@ -201,6 +198,8 @@ def prepare_video(job: VideoJob) -> dict[str, Any]:
         reason, detail = rejected.args
     except video_io.NoPictures as error:
         reason, detail = NOT_A_VIDEO, str(error)
-    except UserError as error:
+    except (UserError, OSError) as error:
+        if is_full(error):
+            raise
         reason, detail = UNREADABLE, str(error)
     return {"status": "rejected", "reason": reason, "detail": detail}

@@ -25,7 +25,7 @@ from tensorflow_datasets.core.dataset_info import DatasetIdentity
 
 from data.staging import StagedFolder, Staging
 from xactor_jax.errors import UserError, first_line
-from xactor_jax.paths import is_remote
+from xactor_jax.paths import is_remote, readable
 from xactor_jax.scratch import scratch
 
 INDEX = "index.json"
@@ -116,6 +116,8 @@ def is_prepared(path: epath.PathLike) -> bool:
 def require_free(path: epath.PathLike) -> None:
     """Raises `UserError` unless a record folder can be made at `path`: nothing there, or an empty folder."""
     target = epath.Path(path)
+    if readable(target) != str(target):
+        raise UserError(f"the name {readable(target)} is no UTF-8, which the writers of records need: choose another.")
     if is_prepared(target):
         raise UserError(f"{target} is a data set already: remove it or name another folder.")
     occupied = target.exists() and not (target.is_dir() and not any(target.iterdir()))

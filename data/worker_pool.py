@@ -6,7 +6,9 @@ so and a fresh process takes the next one. Processes are spawned, not forked: de
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -23,13 +25,24 @@ class Outcome(NamedTuple):
     failure: str = ""
 
 
+@contextlib.contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Processes started inside are not reached by Ctrl-C, which terminals send to all: who started them ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker:
     """One process, its pipe and the job that it has."""
 
     def __init__(self, function: Callable[[Any], Any]):
         self.pipe, theirs = _context.Pipe()
         self.process = _context.Process(target=_serve, args=(function, theirs), daemon=True)
-        self.process.start()
+        with deaf_to_interrupts():
+            self.process.start()
         theirs.close()
         self.job, self.since = None, 0.0
 

@@ -15,7 +15,8 @@ if str(ROOT) not in sys.path:
 
 
 def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if not issubclass(kind, KeyboardInterrupt):
+    late = "Event loop is closed"  # to TensorStore's threads, when a write has failed, which is told of by itself
+    if str(error) != late and not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
 
 

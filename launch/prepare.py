@@ -9,15 +9,18 @@ mono sound. OUT/manifest.csv says of every file what became of it. Run the same 
 
 import argparse
 import os
+import sys
 from collections import Counter
 
 import _root  # noqa: F401  (puts the project on the path)
-from rich import console, progress, table
+from rich import console, table
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # every process looks at one picture at a time
 
+from data.layouts import LAYOUTS
 from data.prepare import PrepareSettings, Row, prepare
 from data.prepare_video import VideoSettings
+from launch._progress import counting
 from xactor_jax.errors import exit_on_user_error
 from xactor_jax.media.faces import DETECTORS
 
@@ -38,14 +41,24 @@ def parse() -> PrepareSettings:
         help=f"what finds faces: {DETECTORS} (columns file, frame or time, x0, y0, x1, y1)",
     )
     add("--detections", type=float, default=video.detections, help="pictures a second in which the face is looked for")
-    add("--persons", default="name", help="a csv (columns file, person), folder, name, or name:REGEX (its first group)")
+    add(
+        "--layout",
+        default="",
+        metavar="NAME",
+        help=f"the folders are those of {', '.join(LAYOUTS)}: tells persons, clips and emotions",
+    )
+    add(
+        "--persons",
+        default="",
+        help="a csv (columns file, person), folder, name, name:REGEX or path:REGEX (first group); default: --layout, else name",
+    )
     add(
         "--emotions",
         default="",
         help="a csv (file; emotion: happy, happy@0.6, or over its seconds happy:0-20,sad:20-) or path:REGEX (first group)",
     )
     add("--need_sound", action="store_true", help="reject videos whose sound is missing or silent")
-    add("--sidecar_audio", action="store_true", help="take the sound from X.flac or X.wav beside X.mp4")
+    add("--sidecar_audio", action="store_true", help="take the sound from X.flac, X.wav, X.m4a, X.mp3, … beside X.mp4")
     add("--min_seconds", type=float, default=video.min_seconds, help="of the shortest clip")
     add("--max_seconds", type=float, default=video.max_seconds, help="of one record; longer clips become several")
     add("--validation", type=float, default=0.1, help="share of the persons")
@@ -72,18 +85,15 @@ def summary(rows: list[Row]) -> table.Table:
     return shown
 
 
+def warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Prepares and reports."""
     settings, screen = parse(), console.Console()
-    with progress.Progress(
-        *progress.Progress.get_default_columns(), progress.MofNCompleteColumn(), console=screen, transient=True
-    ) as bar:
-        task = bar.add_task("looking for files", total=None)
-
-        def report(done: int, total: int, row: Row) -> None:
-            bar.update(task, description="preparing" if done < total else "writing", completed=done, total=total)
-
-        rows, worked = prepare(settings, report)
+    with counting("files") as count:
+        rows, worked = prepare(settings, lambda done, total, row: count(done, total), warn)
     screen.print(summary(rows))
     if not worked:
         screen.print(f"{settings.out} is prepared already from these files with these settings: nothing to do.")

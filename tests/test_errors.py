@@ -31,6 +31,27 @@ def test_a_store_out_of_reach_is_one_line(capsys: pytest.CaptureFixture) -> None
     assert told.startswith("error: the object store does not do what it is asked (HttpError: Invalid credentials")
 
 
-def test_other_errors_are_the_programs_own() -> None:
+def written_to_a_full_disk(how: str) -> None:
+    """`/dev/full` says what a full disk says; libraries tell it in their own words."""
+    if how == "told in words alone":
+        raise ValueError("RESOURCE_EXHAUSTED: Error writing x: No space left on device [OS error 28: ENOSPC]")
+    try:
+        with open("/dev/full", "w") as file:
+            file.write("x")
+    except OSError as error:
+        if how == "as it comes":
+            raise
+        raise UserError(f"x cannot be written ({error}): check the place.") from None
+
+
+@pytest.mark.parametrize("how", ["as it comes", "as an error of the user's", "told in words alone"])
+def test_a_full_disk_is_one_sentence_with_status_1(capsys: pytest.CaptureFixture, how: str) -> None:
+    with pytest.raises(SystemExit) as ended, exit_on_user_error():
+        written_to_a_full_disk(how)
+    said = capsys.readouterr().err
+    assert ended.value.code == 1 and said.startswith("error: ") and said.count("\n") == 1 and "No space left" in said
+
+
+def test_errors_of_the_program_are_shown_whole() -> None:
     with pytest.raises(ZeroDivisionError), exit_on_user_error():
-        raise ZeroDivisionError
+        print(1 / 0)

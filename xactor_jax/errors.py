@@ -14,6 +14,9 @@ from xactor_jax.unfinished import ended_by_sigterm
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where no more can be written: the disk, a quota or the largest file is full."""
 
+LIBRARIES = ("absl", "asyncio")
+"""Loggers of the libraries that write in threads of their own."""
+
 
 class UserError(Exception):
     """Something the user can put right. The message is one sentence: what is wrong and what to do."""
@@ -65,6 +68,26 @@ def verdict(error: BaseException) -> tuple[int, str] | None:
     return None
 
 
+class _ToldOnce(logging.Filter):
+    """Passes over what libraries log of a full disk, with tracebacks from all their threads: the error itself comes, too."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not (record.levelno >= logging.ERROR and (is_full(error) or is_full(OSError(record.getMessage()))))
+
+
+@contextlib.contextmanager
+def _told_once() -> Iterator[None]:
+    once, loggers = _ToldOnce(), [logging.getLogger(name) for name in LIBRARIES]
+    for logger in loggers:
+        logger.addFilter(once)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(once)
+
+
 @contextlib.contextmanager
 def exit_on_user_error() -> Iterator[None]:
     """Ends the program with one sentence on stderr and no traceback: status 2 on a `UserError`, 1 where the disk is full.
@@ -73,7 +96,7 @@ def exit_on_user_error() -> Iterator[None]:
     """
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it tells of an error at length, and then raises it
     try:
-        with ended_by_sigterm():
+        with ended_by_sigterm(), _told_once():
             yield
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -12,9 +12,11 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from etils import epath
 
@@ -84,14 +86,47 @@ def end_at_once(status: int) -> None:
     os._exit(status)
 
 
+class _End:
+    """What is done on SIGTERM; the class tells it from what others do then."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+
+    def __call__(self, *_: object) -> None:
+        end_at_once(self._status)
+
+
+def end_on_sigterm(status: int) -> Any:
+    """From now on SIGTERM ends the program at once, with `status`; returns what was done until now."""
+    return signal.signal(signal.SIGTERM, _End(status))
+
+
 @contextlib.contextmanager
 def ended_by_sigterm(status: int = 128 + signal.SIGTERM) -> Iterator[None]:
-    """SIGTERM ends the program at once, with `status`, while it is inside and nothing else listens for the signal."""
+    """SIGTERM ends the program at once, with `status`, while it is inside and nothing else listens for the signal.
+
+    Python calls what listens between two lines of its own, which may be minutes away in a library that compiles or waits for
+    another process: so a thread hears of the signal, too.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: end_at_once(status))
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    threading.Thread(target=_listen, args=(heard,), daemon=True).start()
+    woken, before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False), end_on_sigterm(status)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.set_wakeup_fd(woken)
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        told.close()
+
+
+def _listen(heard: socket.socket) -> None:
+    """Reads the numbers of signals until the other end is closed."""
+    with heard:
+        while numbers := heard.recv(64):
+            listener = signal.getsignal(signal.SIGTERM)
+            if signal.SIGTERM in numbers and isinstance(listener, _End):
+                listener()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 
@@ -21,9 +23,10 @@ from data.prepare import prepare as prepare_clips
 from data.prepare_video import Rejected, Scan, VideoSettings, choose_stretch, cut_sound, record_lengths
 from tests.gcs import gcs_bucket  # noqa: F401
 from tests.media import builders
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, verdict
 from xactor_jax.media.faces import FaceBox
 from xactor_jax.media.track import Sample
+from xactor_jax.paths import readable
 
 BOX = (16, 8, 48, 40)  # in pictures of 64 x 48
 
@@ -212,6 +215,39 @@ def test_goes_on_where_it_was_stopped(tree, tmp_path, monkeypatch):
     assert 0 < len(seen) <= len(videos) + 7 - 4 and len(clips_of_persons(tmp_path / "clips")) == 4
 
 
+def one_video(tmp_path: pathlib.Path, name: str = "x.mp4") -> PrepareSettings:
+    """Three seconds of one face."""
+    (tmp_path / "in").mkdir()
+    builders.write_media(tmp_path / "in" / "plain.mp4", with_square(75))
+    os.rename(tmp_path / "in" / "plain.mp4", tmp_path / "in" / name)
+    file = readable(name)
+    (tmp_path / "boxes.csv").write_text("file,time,x0,y0,x1,y1\n" + "".join(f"{file},{k / 5},16,8,48,40\n" for k in range(15)))
+    video = VideoSettings(size=32, detector=f"csv:{tmp_path / 'boxes.csv'}")
+    return PrepareSettings(videos=(str(tmp_path / "in"),), out=str(tmp_path / "clips"), video=video)
+
+
+@pytest.mark.parametrize(("name", "processes"), [("10:30.mp4", 0), (os.fsdecode(b"caf\xe9.mp4"), 1), ("x.MP4", 0)])
+def test_odd_names_are_names(tmp_path, name, processes):
+    rows, _ = prepare_clips(dataclasses.replace(one_video(tmp_path, name), processes=processes))
+    assert [(row["file"], row["status"]) for row in rows] == [(readable(name), "kept")]
+    assert records.open_clips(tmp_path / "clips", "train")[0]["person"] == readable(name)[:-4]
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_a_full_disk_ends_the_run_and_not_the_file(tmp_path, processes):
+    """A file is not said to be unreadable for it, and the same command goes on."""
+    settings = dataclasses.replace(one_video(tmp_path), processes=processes)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises((UserError, OSError), match="File too large") as raised:
+            prepare_clips(settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert verdict(raised.value)[0] == 1 and not list(prepare.staging_folder(settings.out).glob("*.npz"))
+    assert prepare_clips(settings)[0][0]["status"] == "kept"
+
+
 def clips_of_persons(out: pathlib.Path) -> set[str]:
     return {clip["person"] for clip in clips_of(out).values()}
 
@@ -232,17 +268,18 @@ def test_sound_where_it_is_needed(tree, tmp_path):
     assert rows["anna/a.mp4"]["status"] == "kept"
 
 
-def test_sound_beside_the_video(tmp_path):
+@pytest.mark.parametrize("beside", ["x.flac", "x.WAV"])
+def test_sound_beside_the_video(tmp_path, beside):
     (tmp_path / "in").mkdir()
     builders.write_media(tmp_path / "in" / "x.mp4", with_square(75), audio=builders.click_track(3.0, 48000, [0.5]))
-    soundfile.write(tmp_path / "in" / "x.flac", builders.click_track(3.0, 48000, [2.0]), 48000)
+    soundfile.write(tmp_path / "in" / beside, builders.click_track(3.0, 48000, [2.0]), 48000)
     (tmp_path / "boxes.csv").write_text("file,time,x0,y0,x1,y1\n" + "".join(f"x.mp4,{k / 5},16,8,48,40\n" for k in range(15)))
     for sidecar, expected in ((False, 0.5), (True, 2.0)):
         out = tmp_path / f"clips_{sidecar}"
         video = VideoSettings(size=32, detector=f"csv:{tmp_path / 'boxes.csv'}", sidecar_audio=sidecar)
         rows, _ = prepare_clips(PrepareSettings(videos=(str(tmp_path / "in"),), out=str(out), video=video, processes=0))
         assert builders.onset(records.open_clips(out, "train")[0]["audio"] / 32767) == pytest.approx(expected, abs=0.004)
-        assert {row["file"]: row["status"] for row in rows}["x.flac"] == ("used" if sidecar else "rejected")
+        assert {row["file"]: row["status"] for row in rows}[beside] == ("used" if sidecar else "rejected")
 
 
 def test_a_face_that_leaves_the_picture():
@@ -285,6 +322,8 @@ def test_splits_are_by_person_and_stable():
 
 def test_clip_names_are_unique():
     assert clip_names(["a/x.mp4", "a/y.mp4", "a/y.avi"]) == {"a/x.mp4": "a__x", "a/y.mp4": "a__y.mp4", "a/y.avi": "a__y.avi"}
+    names = clip_names(["a__b/c.mp4", "a/b__c.mp4", "a/b/c.mp4", "d.mp4"])
+    assert len(set(names.values())) == 4 and names["d.mp4"] == "d"
 
 
 @pytest.mark.parametrize(
@@ -297,6 +336,9 @@ def test_clip_names_are_unique():
         ({"emotions": "guess"}, "--emotions"),
         ({"emotions": "path:("}, "regular expression"),
         ({"emotions": "path:(.*)"}, "there is no emotion"),
+        ({"persons": "path:("}, "regular expression"),
+        ({"persons": "path:^(id)"}, "names nobody in 13 videos"),
+        ({"layout": "lrs3"}, "no layout 'lrs3'"),
         ({"validation": 0.7, "test": 0.3}, "leave some to train"),
         ({"video": VideoSettings(size=31)}, "even number"),
         ({"video": VideoSettings(detector="yunet:/nowhere.onnx")}, "no YuNet model"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
+import resource
 import shutil
 import sys
 import tempfile
@@ -16,7 +18,7 @@ import pytest
 
 from data import encoded, records, storage
 from tests.gcs import gcs_bucket  # noqa: F401
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, verdict
 from xactor_jax.scratch import LOCK
 
 
@@ -317,3 +319,20 @@ def test_written_anew_is_staged_anew(tmp_path, monkeypatch):
         for _ in range(2):
             assert_same(records.open_clips(tmp_path / "remote", "train")[0], clip)
     assert len([path for path in (tmp_path / "temp" / "xactor_jax_records").iterdir() if path.is_dir()]) == 2
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    large = dataclasses.replace(make_clip("p", "a"), frames=[np.random.default_rng(0).bytes(200_000)] * 4)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(Exception, match="File too large") as raised:
+            records.write_clips(tmp_path / "clips", {"train": [large]})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert verdict(raised.value)[0] == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_no_utf_8_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"caf\\xe9 is no UTF-8"):
+        records.write_clips(os.fsdecode(bytes(tmp_path) + b"/caf\xe9"), {"train": [make_clip("p", "a")]})

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -205,3 +206,28 @@ def test_settings_are_checked_before_anything_is_made(train_all, tmp_path, monke
     arguments = train_all.parser().parse_args([f"--set={text}", f"--out={tmp_path / 'runs'}", "--precision=float32"])
     with pytest.raises(UserError, match=message):
         train_all.run(arguments)
+
+
+SLOW = """
+import signal, sys, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: sys.exit(75))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stage_that_is_stopped_may_save(repository, tmp_path, number):
+    """Ctrl-C reaches all programs of a terminal, SIGTERM one alone: the stage hears of it once, and is waited for."""
+    (tmp_path / "launch").mkdir()
+    (tmp_path / "launch" / "slow.py").write_text(SLOW)
+    program = "import pathlib, sys; sys.path[:0] = ['launch', '.']; import train_all; "
+    program += f"train_all.ROOT = pathlib.Path({str(tmp_path)!r}); train_all.call('slow')"
+    command = [sys.executable, "-c", program]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=repository, start_new_session=True, **pipes)
+    assert process.stdout.readline().startswith("$") and process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75 and errors == "stopped and saved; the same command goes on from there\n"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
+import resource
 import struct
 import subprocess
 from fractions import Fraction
@@ -16,7 +18,7 @@ import pytest
 
 from tests.gcs import gcs_bucket  # noqa: F401
 from tests.media import builders
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, verdict
 from xactor_jax.media.audio_io import read_audio
 from xactor_jax.media.video_io import NoPictures, VideoWriter, at_frame_rate, read_frames, to_yuv420
 
@@ -251,3 +253,27 @@ def test_formats_of_the_wild(real_data):
     for name, (count, height, width) in expected.items():
         timed = list(read_frames(real_data / "formats" / name))
         assert len(timed) == count and timed[0][0] == 0.0 and timed[0][1].shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("limit", [0, 20_000])
+def test_a_full_disk_leaves_nothing(tmp_path, rng, limit):
+    """As soon as nothing more can be written, and when the end of the file cannot be."""
+    frames = rng.integers(0, 255, (20, 64, 64, 3), np.uint8)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        told = pytest.raises(UserError, match=r"x\.mp4 cannot be written \(.*File too large")
+        with told as raised, VideoWriter(tmp_path / "x.mp4", 64) as writer:
+            writer.write(frames)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert verdict(raised.value)[0] == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["10:30.mp4", os.fsdecode(b"caf\xe9.mp4")])
+def test_odd_names_are_names(tmp_path, monkeypatch, name):
+    """Of files in the folder that one is in, where FFmpeg takes what is before a colon for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    with VideoWriter(name, 64) as writer:
+        writer.write(np.zeros((3, 64, 64, 3), np.uint8))
+    assert sum(1 for _ in read_frames(name)) == 3 and os.listdir() == [name]

@@ -133,9 +133,9 @@ def test_a_job_whose_numbers_are_not_finite_fails_alone(models, settings, reques
 
 def test_finished_jobs_are_not_done_again(models, settings, requests, tmp_path, monkeypatch):
     for name in ("0.mp4", "0.json", "1.mp4", "1.json", "2.mp4"):
-        (tmp_path / name).write_text("old")
+        (tmp_path / name).write_text('{"synthetic": true}')
     assert not many.sample_many(models, as_lines(requests), {}, settings, lambda *_: None, pytest.fail)
-    assert (tmp_path / "0.mp4").read_text() == "old" and counted(tmp_path / "2.mp4") == 38
+    assert (tmp_path / "0.mp4").read_text() == '{"synthetic": true}' and counted(tmp_path / "2.mp4") == 38
 
 
 def test_long_jobs_are_streamed(models, settings, requests, tmp_path, monkeypatch):
@@ -159,7 +159,7 @@ def test_processes_split_what_is_unfinished_by_its_length(requests, tmp_path, mo
     sound = make_sound(tmp_path / "3.wav", 0.6)
     everything = [*requests, dataclasses.replace(requests[0], audio=sound, out=str(tmp_path / "3.mp4"))]
     for name in ("1.mp4", "1.json"):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text('{"synthetic": true}')
     assert many.split([Job(r.out, r) for r in everything], 2) == [1, -1, 0, 1]
 
 

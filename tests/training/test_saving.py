@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import itertools
+import json
 import logging
+import os
 import pathlib
+import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +20,7 @@ from etils import epath
 
 from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, verdict
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training import saving
 from xactor_jax.training.loop import train
@@ -185,3 +190,29 @@ def test_a_second_run_does_not_save_into_the_folder_of_a_first(tmp_path: pathlib
     first.wait()
     run(tmp_path, steps=2)
     assert saved_steps(epath.Path(tmp_path) / FOLDER) == [2]
+
+
+def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on(tmp_path: pathlib.Path) -> None:
+    """Neither the threads that write checkpoints and curves nor the loop wait for room for ever."""
+    config, counted, folder = toy_config(**QUIET, steps=12), itertools.count(1), epath.Path(tmp_path) / FOLDER
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill() -> None:
+        if next(counted) == 6:
+            while not saved_steps(folder):
+                time.sleep(0.01)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+
+    try:
+        with pytest.raises((OSError, ValueError)) as raised:
+            train(config, ToyTask(), make_iterator_of(config, on_batch=fill), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert verdict(raised.value)[0] == 1 and saved_steps(folder) == [4]
+    assert int(run(tmp_path, steps=12).step) == 12 and saved_steps(folder) == [12, 8, 4]
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [2, 4, 6, 8, 10, 12]
+
+
+def test_a_name_that_is_no_utf_8_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError, match=r"caf\\xe9 is no UTF-8"):
+        run(os.fsdecode(bytes(tmp_path) + b"/caf\xe9"))

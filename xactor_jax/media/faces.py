@@ -6,7 +6,6 @@ detectors are tighter or looser; what is cropped around them (`crop`) differs ac
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import os
@@ -20,6 +19,7 @@ from jaxtyping import UInt8
 
 from xactor_jax.errors import UserError
 from xactor_jax.media.containers import require_file
+from xactor_jax.media.tables import plain, read_table
 
 DETECTOR = "blazeface"
 """What finds faces where nothing else is asked for."""
@@ -170,18 +170,17 @@ class CsvDetector:
     WITHIN = 0.2
 
     def __init__(self, path: epath.PathLike):
-        path = require_file(path, "csv of face boxes")
-        rows = list(csv.DictReader(path.read_text().splitlines()))
-        columns = set(rows[0]) if rows else set()
-        if not {"file", "x0", "y0", "x1", "y1"} <= columns or not columns & {"frame", "time"}:
-            raise UserError(f"{path} must have the columns file, frame or time, x0, y0, x1, y1 and at least one row.")
+        rows = read_table(path, "csv of face boxes", ("file", "x0", "y0", "x1", "y1"))
+        columns = rows[0].cells.keys()
+        if not columns & {"frame", "time"}:
+            raise UserError(f"{path} must have a column frame or time: add one.")
         self._by_frame = "frame" in columns
         self._rows: dict[str, list[tuple[float, FaceBox]]] = {}
-        try:
-            for row in rows:
-                self._rows.setdefault(row["file"], []).append(self._parse(row))
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{path} holds a value that is no number ({error}): correct it.") from error
+        for number, cells in rows:
+            try:
+                self._rows.setdefault(plain(cells["file"]), []).append(self._parse(cells))
+            except ValueError as error:
+                raise UserError(f"{path}, row {number}, holds a value that is no number ({error}): correct it.") from error
 
     def _parse(self, row: dict[str, str]) -> tuple[float, FaceBox]:
         box = FaceBox(*(float(row[name]) for name in ("x0", "y0", "x1", "y1")), float(row.get("score") or 1.0))
@@ -192,7 +191,7 @@ class CsvDetector:
 
     def boxes_at(self, file: str, frame: int, time: float) -> list[FaceBox]:
         """Boxes of one frame of one file; none where the csv is silent."""
-        rows = self._rows.get(file, [])
+        rows = self._rows.get(plain(file), [])
         key, within = (float(frame), 0.5) if self._by_frame else (time, self.WITHIN)
         nearest = min((abs(at - key) for at, _ in rows), default=np.inf)
         return by_prominence([box for at, box in rows if abs(at - key) == nearest]) if nearest <= within else []

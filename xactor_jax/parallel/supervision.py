@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from xactor_jax.errors import verdict
-from xactor_jax.unfinished import end_at_once
+from xactor_jax.unfinished import end_on_sigterm
 
 RESTART = 75
 """Exit status of a run that is to be started again: EX_TEMPFAIL of sysexits.h, "try again later".
@@ -54,8 +54,9 @@ def guard(several: bool, environ: Mapping[str, str] = os.environ) -> None:
     `RESTART` until the trainer, which has something to save, listens for it; at once, for an exception may come up in the
     midst of a library's native code and crash it.
     """
+    if not several or environ.get(GUARDED):
+        end_on_sigterm(RESTART)
     if not several:
-        signal.signal(signal.SIGTERM, lambda *_: end_at_once(RESTART))
         return
     if parent := environ.get(GUARDED):
         _end_with(int(parent))

@@ -11,7 +11,8 @@ import dataclasses
 import json
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import cv2
 import jax
@@ -19,6 +20,7 @@ import numpy as np
 from clu import metrics as clu_metrics
 from etils import epath
 from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
 
 from xactor_jax.paths import is_remote
 from xactor_jax.unfinished import write_whole
@@ -99,6 +101,34 @@ class JsonLines:
             write_whole(self._path, self._text())
 
 
+class _Events:
+    """What writes an event file for the thread of `SummaryWriter`, which errors would end; the run would wait for ever then."""
+
+    def __init__(self, writer: EventsWriter) -> None:
+        self._writer = writer
+        self.failure: OSError | None = None
+
+    def write_event(self, event: Any) -> None:
+        self._attempt(lambda: self._writer.write_event(event))
+
+    def flush(self) -> None:
+        self._attempt(self._writer.flush)
+
+    def close(self) -> None:
+        self._attempt(self._writer.close)
+
+    def _attempt(self, do: Callable[[], Any]) -> None:
+        try:
+            do()
+        except OSError as error:
+            self.failure = self.failure or error
+
+    def check(self) -> None:
+        """Raises what went wrong."""
+        if self.failure:
+            raise self.failure
+
+
 class TensorBoard:
     """Event files in a folder `tensorboard`, read by TensorBoard from there; a resumed run purges the steps after its start."""
 
@@ -108,9 +138,12 @@ class TensorBoard:
         self._local = pathlib.Path(self._temporary.name if self._temporary else folder)
         purge, suffix = last_step + 1 if last_step else None, f".from{last_step:07d}"
         self._writer = SummaryWriter(str(self._local), purge_step=purge, filename_suffix=suffix, flush_secs=10)
+        thread = self._writer.file_writer.event_writer
+        self._events = thread._ev_writer = thread._worker._record_writer = _Events(thread._ev_writer)
 
     def write(self, step: int, scalars: Scalars) -> None:
-        """One point on the curve of every name."""
+        """One point on the curve of every name. Raises `OSError` where an earlier one could not be written."""
+        self._events.check()
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
 
@@ -122,6 +155,7 @@ class TensorBoard:
     def flush(self) -> None:
         """Everything given so far is in the folder."""
         self._writer.flush()
+        self._events.check()
         for file in sorted(self._local.iterdir()) if self._temporary else ():
             (self._folder / file.name).write_bytes(file.read_bytes())
 

@@ -27,7 +27,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError, first_line
 from xactor_jax.locks import try_to_lock
-from xactor_jax.paths import is_remote
+from xactor_jax.paths import is_remote, readable
 from xactor_jax.training import experiment
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.trees import FOLDER, cut_off, fingerprint, saved_tree, shapes
@@ -59,6 +59,8 @@ def check_workdir(workdir: epath.Path, config: ConfigDict) -> None:
 
 def make_workdir(workdir: epath.Path) -> None:
     """Raises `UserError` when the folder cannot be made or written to."""
+    if readable(workdir) != str(workdir):
+        raise UserError(f"the name {readable(workdir)} is no UTF-8, which saving needs: give another --workdir.")
     try:
         if not is_remote(workdir):  # where there are no folders, and each question to a store out of reach takes a minute
             workdir.mkdir(parents=True, exist_ok=True)

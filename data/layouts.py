@@ -1,0 +1,164 @@
+"""How published data sets of people are laid out: what a file's path says of who is seen and what is felt.
+
+A path is looked at from its end, so it does not matter at which depth of a data set preparing begins. What does not look like a
+clip of the data set (videos that its clips were cut from, other views, recordings without pictures) is passed over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from etils import epath
+
+from data.naming import ours
+from xactor_jax.errors import UserError
+
+YOUTUBE = r"[\w-]{11}"
+
+
+def _nothing(match: re.Match) -> str:
+    return ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """One data set's paths."""
+
+    clip: str
+    """Matches the end of a clip's path without the suffix; its group `person` is who is seen."""
+    example: str
+    felt: Callable[[re.Match], str] = _nothing
+    """The emotion as a track, of the match."""
+    sound: tuple[str, str] = ("", "")
+    """What is replaced in a clip's path, and by what, to get the recording of a clip that has none in itself."""
+    info: str = ""
+    """A JSON file beside the clips, or above them, that says what is felt: see `_celebv_hq`."""
+
+    def match(self, path: str) -> re.Match | None:
+        """Of a path with /."""
+        return re.search(rf"(?:^|/){self.clip}\.[^./]+$", path)
+
+    def person(self, path: str) -> str | None:
+        """Who is seen; None where the file is none of the data set's clips."""
+        match = self.match(path)
+        return match and match["person"].replace("/", "_")
+
+    def emotion(self, path: str, info: Mapping[str, Any]) -> str:
+        """What is felt, as a track in words; `info` is what the file `info` holds."""
+        match = self.match(path)
+        if match is None:
+            return ""
+        return _celebv_hq(match, info) if self.info else self.felt(match)
+
+    def sound_of(self, path: str) -> str:
+        """Where the recording of a clip may be, but for the suffix; the clip's own path where nowhere else."""
+        old, new = self.sound
+        return re.sub(old, new, path) if old else path
+
+
+def _named(match: re.Match, intensities: Mapping[str, float]) -> str:
+    """happy@0.67 of the groups `emotion` and `level`."""
+    label = ours(match["emotion"])
+    intensity = intensities.get(match["level"], 1.0)
+    return label if label == "neutral" or intensity == 1.0 else f"{label}@{intensity:g}"
+
+
+def _mead(match: re.Match) -> str:
+    """Three levels: weak, medium and strong."""
+    return _named(match, {"1": 0.33, "2": 0.67})
+
+
+def _crema_d(match: re.Match) -> str:
+    """Low, medium, high, and X where none was asked for."""
+    return _named(match, {"LO": 0.33, "MD": 0.67})
+
+
+RAVDESS_EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+
+
+def _ravdess(match: re.Match) -> str:
+    """Two intensities: normal and strong."""
+    label = ours(RAVDESS_EMOTIONS[int(match["emotion"]) - 1])
+    return label if label == "neutral" or match["level"] == "2" else f"{label}@0.5"
+
+
+def _celebv_hq(match: re.Match, info: Mapping[str, Any]) -> str:
+    """One emotion, or several with their seconds, of which one that another overlaps begins when that one ends."""
+    told = info.get("clips", {}).get(match["clip"], {}).get("attributes", {}).get("emotion", {}).get("labels", "")
+    if isinstance(told, str):
+        return ours(told) or ""
+    parts, last = [], 0.0
+    for part in sorted(told, key=lambda part: part["start_sec"]):
+        start, end = max(last, float(part["start_sec"])), float(part["end_sec"])
+        if end > start:
+            parts.append(f"{ours(part['emotion'])}:{start:g}-{end:g}")
+            last = end
+    return ",".join(parts)
+
+
+LAYOUTS = {
+    "hdtf": Layout(
+        clip=r"(?P<person>RD_Radio\d+|W[DR]A_[^\d/_]+)\d*_\d+", example="WDA_BarackObama_000.mp4, as its download.py names them"
+    ),
+    "mead": Layout(
+        clip=r"(?P<person>[MW]\d{3})/video/front/(?P<emotion>[a-z]+)[/_]level_(?P<level>\d)/\d+",
+        example="M003/video/front/angry/level_1/001.mp4",
+        felt=_mead,
+        sound=(r"/video/front/", "/audio/"),
+    ),
+    "ravdess": Layout(
+        clip=r"01-0[12]-0(?P<emotion>[1-8])-0(?P<level>[12])-0\d-0\d-(?P<person>\d\d)",
+        example="Actor_01/01-01-03-01-01-01-01.mp4",
+        felt=_ravdess,
+    ),
+    "crema-d": Layout(
+        clip=r"(?P<person>1\d{3})_[A-Z]{3}_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_(?P<level>LO|MD|HI|XX?)",
+        example="VideoFlash/1001_DFA_ANG_XX.flv",
+        felt=_crema_d,
+        sound=(r"(^|/)VideoFlash/", r"\1AudioWAV/"),
+    ),
+    "vfhq": Layout(
+        clip=rf"Clip\+(?P<person>{YOUTUBE}\+P\d+)\+C\d+\+F\d+-\d+", example="Clip+G0DGRma_p48+P0+C0+F11208-11383.mp4"
+    ),
+    "celebv-hq": Layout(clip=rf"(?P<clip>(?P<person>{YOUTUBE})_\d+)", example="M2Ohb0FAaJU_1.mp4", info="celebvhq_info.json"),
+    "voxceleb2": Layout(
+        clip=rf"(?P<person>id\d{{5}})/{YOUTUBE}/\d{{5}}",
+        example="mp4/id00012/21Uxsk56VDQ/00001.mp4",
+        sound=(r"(^|/)mp4/(id\d{5}/)", r"\1aac/\2"),
+    ),
+    "talkinghead-1kh": Layout(
+        clip=rf"(?P<person>{YOUTUBE})_\d+_S\d+_E\d+_L\d+_T\d+_R\d+_B\d+",
+        example="cropped_clips/--Y9imYnfBw_0000_S0_E271_L504_T63_R792_B351.mp4",
+    ),
+    "hallo3": Layout(clip=r"(?P<person>(?:[^/]+/)?videos/[^/]+)", example="NAME/videos/0001.mp4"),
+}
+"""Their names → their paths. Hallo3's data does not tell who is seen: every clip is a person of its own."""
+
+
+def layout_of(name: str) -> Layout:
+    """Raises `UserError` where there is no such layout."""
+    if name not in LAYOUTS:
+        raise UserError(f"there is no layout {name!r}: choose one of {', '.join(LAYOUTS)}, or say --persons path:REGEX.")
+    return LAYOUTS[name]
+
+
+def read_info(layout: Layout, files: Sequence[str], roots: Sequence[str]) -> dict[str, Any]:
+    """What the layout's file `info` holds: one among `files` or above the folders `roots`; nothing where there is none.
+
+    Raises:
+        UserError: it is no JSON object.
+    """
+    beside = [file for file in files if file.rpartition("/")[2] == layout.info]
+    above = [parent / layout.info for root in roots for parent in (epath.Path(root), *epath.Path(root).parents[:2])]
+    found = [*beside, *(file for file in above if file.exists())] if layout.info else []
+    try:
+        content = json.loads(epath.Path(found[0]).read_text()) if found else {}
+    except ValueError as error:
+        raise UserError(f"{found[0]} is no JSON ({error}): fetch it again.") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{found[0]} is no JSON object: fetch it again.")
+    return content
