@@ -9,6 +9,7 @@ import pytest
 
 from tests.video import tiny
 from xactor_jax.errors import UserError
+from xactor_jax.video import model as video_model
 from xactor_jax.video.model import Told
 from xactor_jax.video.task import VideoTask
 
@@ -45,7 +46,7 @@ def test_streaming_does_not_depend_on_the_chunks(task, variables, clip, frames):
         np.testing.assert_array_equal(stream(task, variables, clip, frames, chunk), whole)
 
 
-@pytest.mark.parametrize("frames", [1, 9])
+@pytest.mark.parametrize("frames", [pytest.param(1, marks=pytest.mark.slow), 9])
 def test_batches_are_the_streamed_clips(task, variables, clip, frames):
     image, reference, motion = (jnp.asarray(x) for x in clip)
     keys = jnp.stack([jax.random.key(7), jax.random.key(8)])
@@ -97,35 +98,42 @@ def test_rendering_stops_at_the_first_frame_that_is_not_finite(task, variables, 
     assert sum(map(len, pieces)) == (0 if offline else new)
 
 
-def predictions(model, variables, clip, settings):
-    """The guided prediction on two windows, and the plain one of the positive and the negative branch."""
+@pytest.fixture(scope="module")
+def predicted(task, variables, clip):
+    """Prediction on two windows under settings, of motion or, where there is none, of the reference's own."""
     image, reference, motion = (jnp.asarray(x)[None] for x in clip)
-    x, t = jax.random.normal(jax.random.key(2), (1, 2, 4, *model.latent_shape)), jnp.float32(0.6)
-    motion = motion[:, :8].reshape(1, 2, 4, 6)
-
-    @jax.jit
-    def run(variables):
-        portrait = model.prepare(variables, image, reference)
-        guided = model.predictor(variables, portrait, settings)(x, t, Told(motion))
-        plain = model.predictor(variables, portrait, replace(settings, guidance_scale=1.0))
-        return guided, plain(x, t, Told(motion)), plain(x, t, Told(jnp.broadcast_to(reference, motion.shape)))
-
-    return run(variables)
+    x, t = jax.random.normal(jax.random.key(2), (1, 2, 4, *task.model.latent_shape)), jnp.float32(0.6)
+    moving, portrait = motion[:, :8].reshape(1, 2, 4, 6), jax.jit(task.model.prepare)(variables, image, reference)
+    run = jax.jit(lambda settings, motion: task.model.predictor(variables, portrait, settings)(x, t, Told(motion)))
+    return lambda settings, still=False: run(settings, jnp.broadcast_to(reference, moving.shape) if still else moving)
 
 
-def test_guidance_leads_away_from_the_reference_s_own_motion(task, variables, clip):
-    for scale, expected in ((2.5, lambda p, n: n + 2.5 * (p - n)), (1.0, lambda p, n: p)):
-        settings = replace(task.model.render_settings, guidance_scale=scale)
-        guided, positive, negative = predictions(task.model, variables, clip, settings)
-        assert not np.allclose(positive, negative, atol=1e-2)
-        np.testing.assert_allclose(guided, expected(positive, negative), atol=1e-4)
+def test_guidance_leads_away_from_the_reference_s_own_motion(task, predicted):
+    plain = replace(task.model.render_settings, guidance_scale=1.0)
+    positive, negative = predicted(plain), predicted(plain, still=True)
+    assert not np.allclose(positive, negative, atol=1e-2)
+    guided = predicted(replace(plain, guidance_scale=2.5))
+    np.testing.assert_allclose(guided, negative + 2.5 * (positive - negative), atol=1e-4)
 
 
-def test_negative_branch_can_go_without_the_reference(task, variables, clip):
+def test_other_numbers_compile_nothing_anew_and_are_heeded(task, variables, clip):
+    base = replace(task.model.render_settings, guidance_scale=2.0)
+    programs = lambda: (video_model._segment._cache_size(), video_model._whole._cache_size())
+    numbers = {"guidance_scale": 3.0}, {"first_time": 0.7}
+    for settings, changes in (
+        (replace(base, offline=True), numbers),
+        (replace(base, first_time=0.9, blur_size=3, blur_sigma=1.0), (*numbers, {"blur_sigma": 9.0})),
+    ):
+        first, before = stream(task, variables, clip, 9, 9, settings), programs()
+        for change in changes:
+            assert not np.array_equal(stream(task, variables, clip, 9, 9, replace(settings, **change)), first), change
+        assert programs() == before
+
+
+def test_negative_branch_can_go_without_the_reference(task, predicted):
     settings = replace(task.model.render_settings, guidance_scale=2.0)
-    with_reference = predictions(task.model, variables, clip, settings)[0]
-    without = predictions(task.model, variables, clip, replace(settings, guidance_keeps_reference=False))[0]
-    assert not np.allclose(with_reference, without, atol=1e-2)
+    without = predicted(replace(settings, guidance_keeps_reference=False))
+    assert not np.allclose(predicted(settings), without, atol=1e-2)
 
 
 def test_an_embedding_of_the_reference_goes_into_the_pictures(task, variables, clip):
@@ -158,13 +166,11 @@ def test_without_residual_latents_are_diffused_as_they_are(task, variables):
 @pytest.mark.parametrize("residual", [True, False])
 def test_denoising_from_a_low_level_starts_from_the_reference(task, variables, clip, residual):
     """At a level near 0 there is nothing left to denoise: what comes out is the reference as the autoencoder has it."""
-    model = replace(task.model, predict_residual=residual)
-    settings = replace(model.render_settings, steps=1, first_time=1e-4)
-    image, reference, motion = (jnp.asarray(x)[None] for x in clip)
-    frames = model.render_batch(variables, jax.random.key(7)[None], image, reference, motion[:, :3], settings)
-    frozen = variables.buffers["autoencoder"]
-    rebuilt = model.autoencoder.decode(frozen, model.autoencoder.encode(frozen, image))
-    np.testing.assert_allclose(np.asarray(frames[0], int), np.broadcast_to((rebuilt + 1) * 127.5, frames[0].shape), atol=2)
+    own = replace(task, model=replace(task.model, predict_residual=residual))
+    frames = stream(own, variables, clip, 3, 3, replace(own.model.render_settings, first_time=1e-4))
+    frozen, autoencoder = variables.buffers["autoencoder"], task.model.autoencoder
+    rebuilt = jax.jit(lambda x: autoencoder.decode(frozen, autoencoder.encode(frozen, x)))(jnp.asarray(clip[0])[None])
+    np.testing.assert_allclose(frames.astype(int), np.broadcast_to((rebuilt + 1) * 127.5, frames.shape), atol=2)
 
 
 def test_whole_clips_are_the_same_however_motion_comes_and_devices_share(task, variables, clip):
@@ -181,7 +187,7 @@ def test_whole_clips_are_the_same_however_motion_comes_and_devices_share(task, v
 
 def test_in_whole_clips_the_first_frame_knows_the_last(task, variables, clip):
     image, reference, motion = clip
-    settings = replace(task.model.render_settings, offline=True)
+    settings = replace(task.model.render_settings, offline=True, guidance_scale=2.0)
     changed = np.concatenate([motion[:8], motion[8:9] + 30.0])
     before, after = (stream(task, variables, (image, reference, m), 9, 9, settings) for m in (motion, changed))
     assert not np.array_equal(before[0], after[0])
@@ -198,7 +204,7 @@ def test_denoising_may_start_from_the_blurred_reference(task, variables, clip):
     """In the coordinates that are diffused; without a blur the reference itself, which is zero there."""
     model = task.model
     image, reference, _ = (jnp.asarray(x)[None] for x in clip)
-    portrait = model.prepare(variables, image, reference)
+    portrait = jax.jit(model.prepare)(variables, image, reference)
     base = model.base(variables, portrait, jnp.zeros((1, 3, 6))).latent
     plain = model.start(model.render_settings, variables, base)
     assert not plain.any()

@@ -103,6 +103,24 @@ def two_steps(config: ConfigDict, programs: Programs, there: Variables):
     return state, moved
 
 
+@pytest.mark.parametrize("phase", ["spatial", "temporal"])
+def test_a_phase_trains_its_own_part_and_can(phase):
+    """Labels, and one small gradient."""
+    config = tiny.video_config()
+    config.phase = phase
+    task = VideoTask.from_config(config)
+    params, buffers = tiny.random_variables(task)
+    batch = tiny.random_batch(task, 2)
+    gradient = jax.jit(jax.grad(lambda p: task.loss(Variables(p, buffers), batch, jax.random.key(0), True).loss))(params)
+    labels, moved = flat(task.param_labels(params)), {path: bool(jnp.any(x)) for path, x in flat(gradient).items()}
+    temporal = {path: "/temporal/" in path for path in labels}
+    assert labels == {path: "default" if own == (phase == "temporal") else "frozen" for path, own in temporal.items()}
+    of_time = [moved[path] for path, own in temporal.items() if own]
+    assert of_time and (all(of_time) if phase == "temporal" else not any(of_time))
+    assert all(moved[path] for path in moved if "trunk/" in path and path.endswith("_block/conv1/kernel"))
+
+
+@pytest.mark.slow
 def test_two_steps_of_the_temporal_phase_from_released_weights(imported):
     """Temporal modules move; all else stays as it was imported, bit for bit."""
     programs = programs_of(config := config_of("temporal", str(imported["video"])))
@@ -174,6 +192,7 @@ def test_an_encoder_of_the_reference_picture_must_be_named():
         VideoTask.from_config(config).pretrained_buffers()
 
 
+@pytest.mark.slow
 def test_two_steps_of_the_spatial_phase_with_the_motion_encoder(imported, tmp_path, caplog):
     """All but temporal modules move. The encoder becomes a motion stage again, which the renderer alone knows as its own."""
     config = config_of("spatial", str(imported["video"]))

@@ -318,14 +318,13 @@ class VideoModel:
         spread: Callable[[jax.Array], jax.Array] = lambda a: a,
     ) -> Predict:
         """The guided denoiser on windows at one noise level; both branches go through as one batch, which `spread` places."""
-        guided = settings.guidance_scale != 1.0
 
         def predict(x: jax.Array, t: jax.Array, told: Told) -> jax.Array:
             b, n = x.shape[:2]
             flat, told = jax.tree.map(lambda a: a.reshape(b * n, *a.shape[2:]), (x, told))
             reference, embedding, *bank = fold_windows((portrait.latent, portrait.embedding, *portrait.bank), n)
             shown = jnp.ones(b * n, bool)
-            if guided:
+            if settings.guided:
                 told = jax.tree.map(lambda a, s: jnp.concatenate([a, s]), told, still(portrait, told))
                 shown = jnp.concatenate([shown, jnp.full(b * n, settings.guidance_keeps_reference)])
                 flat, reference, embedding, *bank = (jnp.concatenate([a, a]) for a in (flat, reference, embedding, *bank))
@@ -335,7 +334,7 @@ class VideoModel:
             y = self.denoiser.apply(
                 weights, flat, levels, told.motion, reference, bank, shown, embedding=embedding, draft=told.draft
             )
-            if guided:
+            if settings.guided:
                 positive, negative = jnp.split(y, 2)
                 y = classifier_free(negative, positive, settings.guidance_scale)
             return y.reshape(x.shape)
@@ -384,13 +383,13 @@ def _prepare(model: VideoModel, variables: Variables, *arguments: jax.Array) -> 
     return model.prepare(variables, *arguments)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=0)
 def _segment(model: VideoModel, settings: RenderSettings, *arguments: Any) -> tuple[Drawn, jax.Array]:
-    """Compiled once for all segments of all clips."""
+    """Compiled once for all segments of all clips, whatever the numbers of the settings."""
     return model.segment(settings, *arguments)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(0, 2))
 def _whole(model: VideoModel, settings: RenderSettings, devices: tuple[jax.Device, ...], *arguments: Any) -> jax.Array:
     """Compiled once for all clips of one length."""
     return model.whole(settings, *arguments, devices=devices)

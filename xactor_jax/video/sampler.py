@@ -10,12 +10,15 @@ finished frames held as Lugmayr et al. 2022 (RePaint, without resampling) hold k
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from ml_collections import ConfigDict
 
@@ -29,13 +32,17 @@ from xactor_jax.video.windows import SegmentPlan, join_windows, split_windows
 SPACINGS = ("even", "leading")
 """Of noise levels: evenly down from the first, or the levels of Stable Diffusion's published schedulers."""
 
+NUMBERS = ("guidance_scale", "first_time", "blur_sigma")
+"""Settings that a compiled program takes as arguments: other ones compile nothing anew. The rest decides what is compiled."""
+
 Segment = Float[Array, "b s h w c"]
 Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], PyTree], Float[Array, "b n t h w c"]]
 
 
+@jax.tree_util.register_pytree_node_class
 @dataclass(frozen=True, kw_only=True)
 class RenderSettings:
-    """How a clip is rendered; everything that changes the pictures besides weights and key."""
+    """How a clip is rendered; everything that changes the pictures besides weights and key. A pytree of its `NUMBERS`."""
 
     steps: int = setting(10, whole(1, 10_000))
     """Denoising steps."""
@@ -66,6 +73,23 @@ class RenderSettings:
             raise UserError(f"a first_time of {self.first_time:g} means nothing to leading noise levels: leave it at 1.")
         if self.blur_size and self.blur_size % 2 == 0:
             raise UserError(f"a blur of {self.blur_size} cells is not possible: give an odd blur_size, or 0 for none.")
+
+    @cached_property
+    def guided(self) -> bool:
+        """Whether there is a negative branch."""
+        return self.guidance_scale != 1.0
+
+    def tree_flatten(self) -> tuple[list[Any], tuple[tuple[str, Any], ...]]:
+        """Numbers, and everything else."""
+        values = {**vars(self), "guided": self.guided}
+        return [values.pop(name) for name in NUMBERS], tuple(sorted(values.items()))
+
+    @classmethod
+    def tree_unflatten(cls, others: tuple[tuple[str, Any], ...], numbers: Iterable[Any]) -> RenderSettings:
+        """Without the checks: of numbers that are traced nothing can be asked."""
+        settings = object.__new__(cls)
+        vars(settings).update(others, **dict(zip(NUMBERS, numbers, strict=True)))
+        return settings
 
     @classmethod
     def from_config(cls, render: ConfigDict) -> RenderSettings:
@@ -109,17 +133,18 @@ def leading_steps(steps: int, levels: int = 1000) -> Int[np.ndarray, "steps"]:
     return 1 + (levels // steps) * np.arange(steps)[::-1]
 
 
-def blur(z: Float[Array, "*b h w c"], size: int, sigma: float) -> Float[Array, "*b h w c"]:
+def blur(z: Float[Array, "*b h w c"], size: int, sigma: Float[ArrayLike, ""]) -> Float[Array, "*b h w c"]:
     """Gaussian blur over rows and columns by a kernel of `size` cells, the picture mirrored at its edges; size 0: unchanged."""
     if not size:
         return z
-    weights = np.exp(-0.5 * ((np.arange(size) - size // 2) / sigma) ** 2)
+    weights = jnp.exp(-0.5 * ((np.arange(size) - size // 2) / sigma) ** 2)
+    weights /= weights.sum()
     for axis in (-3, -2):
         margins = [(0, 0)] * z.ndim
         margins[axis] = (size // 2, size // 2)
         padded, length = jnp.pad(z, margins, mode="reflect"), z.shape[axis]
         moved = [jax.lax.slice_in_dim(padded, i, i + length, axis=axis % z.ndim) for i in range(size)]
-        z = sum(float(w) * part for w, part in zip(weights / weights.sum(), moved, strict=True))
+        z = sum(weights[i].astype(z.dtype) * part for i, part in enumerate(moved))
     return z
 
 
