@@ -129,7 +129,6 @@ def _heads(c: ConfigDict) -> ConfigDict:
     c = _puppets(c)
     c.data.update(kind="heads", persons=1_600, clips_per_person=1, clip_seconds=3.0, image_size=128)
     c.data.window = 75
-    c.data.sound_augmentation.probability = 0.5  # twelve voices are few
     return c
 
 
