@@ -37,11 +37,8 @@ def parser() -> argparse.ArgumentParser:
         add(f"--{stage}_checkpoint", default="", metavar="CKPT", help=f"of the {stage} stage; default: the embedded one")
     add("--crop", default="auto", help="auto: the square around the face; released: as X-NeMo's weights know it; none: cropped")
     add("--driving_crop", default="", help="the same of the driving video; default: as --crop")
-    add(
-        "--relative",
-        action="store_true",
-        help="begin as the portrait is, and take the changes alone of motion that is another's",
-    )
+    relative = "begin as the portrait is and take the motion's changes alone; default: for --driving, whose person is another"
+    add("--relative", action=argparse.BooleanOptionalAction, default=None, help=relative)
     add("--detector", default=DETECTOR, help=f"what finds faces: {DETECTORS}")
     add("--face_index", type=int, help="which face of the portrait, if there are several, from 0")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
@@ -77,6 +74,7 @@ def main() -> None:
         from xactor_jax.sampling.request import RenderRequest, check_render_request
 
         names = "image motion driving out audio crop driving_crop relative detector face_index seed save_motion"
+        arguments.relative = bool(arguments.driving) if arguments.relative is None else arguments.relative
         request = RenderRequest(**{name: getattr(arguments, name) for name in names.split()})
         check_render_request(request)
         models = load_models({s: getattr(arguments, f"{s}_checkpoint") or embedded_checkpoint(s) for s in STAGES})

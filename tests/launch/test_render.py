@@ -141,6 +141,16 @@ def test_relative_motion_begins_as_the_portrait_is(program, inputs, out):
     assert json.loads((out / "a.json").read_text())["arguments"]["relative"] is True
 
 
+def test_the_motion_of_a_video_is_relative_unless_said_otherwise(program, inputs, out):
+    video = dict(image=inputs["image"], driving=inputs["driving"], save_motion=out / "m.npz")
+    for name, flag, expected in (("a", {}, True), ("b", {"no-relative": True}, False)):
+        status, _, errors = program(**video, out=out / f"{name}.mp4", **flag)
+        assert status == 0, errors
+        assert json.loads((out / f"{name}.json").read_text())["arguments"]["relative"] is expected
+        made = np.load(out / "m.npz")
+        assert np.allclose(made["motion_latents"][0], made["reference_motion"], atol=1e-5) is expected
+
+
 def test_sound_is_that_of_the_video_or_the_one_named_or_none(program, inputs, out, tmp_path):
     image, driving, motion = inputs["image"], inputs["driving"], inputs["motion"]
     assert program(image=image, driving=driving, out=out / "a.mp4")[0] == 0
