@@ -43,6 +43,7 @@ import numpy as np
 from xactor_jax.errors import exit_on_user_error
 from xactor_jax.unfinished import removed_on_error
 folder = pathlib.Path(sys.argv[2])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell turns off in what it runs in the background
 def end():  # Ctrl-C reaches all processes of a terminal
     os.killpg(0, signal.SIGINT) if sys.argv[1] == "SIGINT" else os.kill(os.getpgid(0), signal.SIGTERM)
 """

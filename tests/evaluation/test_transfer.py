@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from data.performers.redraw import redrawer
 from data.puppets import body, face
 from data.puppets.identity import make_identity
 from data.records import decode_frame, open_clips
+from data.storage import HASHES
 from xactor_jax.evaluation import side_by_side
 from xactor_jax.evaluation.clips import TrueClip, read
 from xactor_jax.evaluation.identity import face_pixels, fit_identity
@@ -139,7 +142,8 @@ def test_people_of_a_data_set_are_drawn_again(tmp_path):
     again = redrawer(tmp_path / "puppets")(clip, clip)
     assert again.shape == frames.shape and np.abs(again.astype(int) - frames).mean() < 6
     index = tmp_path / "puppets" / "index.json"
-    index.write_text(index.read_text().replace('"seed": 5', '"seed": 6'))
+    written = {name: value for name, value in json.loads(index.read_text()).items() if name != HASHES}
+    index.write_text(json.dumps(written).replace('"seed": 5', '"seed": 6'))
     assert redrawer(tmp_path / "puppets") is None
     index.write_text(index.read_text().replace('"seed"', '"other"'))
     assert redrawer(tmp_path / "puppets") is None

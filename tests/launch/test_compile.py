@@ -66,7 +66,7 @@ def test_rematerialisation_adds_operations_that_the_model_has_not(tmp_path: path
     ("wrong", "said"),
     [
         (("--config=configs/actor.py", "--config.mesh.fsdp=3"), "mesh.fsdp=3"),
-        (("--config=configs/actor.py", "--config.remat=some"), "remat=some is not known"),
+        (("--config=configs/actor.py", "--config.remat=some"), "remat=some is not possible: use none, dots or full"),
         (("--config=configs/actor.py", "--efficiency=2"), "--efficiency"),
         (("--config=configs/actor.py", "--effort=2"), "--effort"),
         (("--config=configs/actor.py", "--config.nothing=2"), "no setting nothing"),

@@ -22,7 +22,7 @@ REPORT = {"chip": {"memory": 16e9}, "steps": [{"fits": False}, STEP]}
 MISTAKES = [
     ("--only=voice:base", "no stage 'voice:base'"),
     ("--pods=v9", "no pod 'v9'"),
-    ("--effort=3", "motion:base was not compiled for v5e:16x16: --effort must lie in [-1, 1]"),
+    ("--effort=3", "--effort=3.0 is not possible: use a number from -1.0 to 1.0"),
 ]
 
 

@@ -71,7 +71,7 @@ def render(repository, inputs, tmp_path, monkeypatch):
         monkeypatch.setattr(reenactment, "write_video", keep)
         files = {**inputs, **{f"{name}_checkpoint": path for name, path in checkpoints.items()}, "out": tmp_path / "v.mp4"}
         options = [f"--{name}={value}" for name, value in files.items()]
-        monkeypatch.setattr(sys, "argv", ["render.py", *options, "--crop=none", f"--steps={STEPS}", "--seed=3", *more])
+        monkeypatch.setattr(sys, "argv", ["render.py", *options, "--crop=none", "--no-relative", f"--steps={STEPS}", "--seed=3", *more])
         monkeypatch.syspath_prepend(str(repository / "launch"))
         runpy.run_path(str(repository / "launch" / "render.py"), run_name="__main__")
         return np.concatenate(kept)
@@ -208,7 +208,7 @@ def test_what_does_not_fit_is_one_sentence(released, imported, tmp_path):
         ("is of 'AutoencoderTiny': use a release of AutoencoderKL or", {"autoencoder": other["unknown"]}),
         ("stage motion, not autoencoder", {"autoencoder": imported["motion"]}),
         ("have 6 numbers, the renderer takes 5", {"clip": other["wide"]}),
-        ("there is no checkpoint in", {"motion": other["none"]}),
+        ("is no config of a run or an export", {"motion": other["none"]}),
     ]:
         with pytest.raises(UserError, match=match):
             import_renderer(released.renderer, tmp_path / "out", released.video_config, **parts)

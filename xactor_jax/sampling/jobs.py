@@ -116,8 +116,8 @@ def attempted(
 
 def reason(error: Exception) -> str:
     """One line; what no person has foreseen comes with its kind."""
-    said = (str(error).splitlines() or [""])[0]
-    return said if isinstance(error, UserError) else f"{type(error).__name__}: {said}"
+    lines = str(error).splitlines() or [""]
+    return " ".join(lines) if isinstance(error, UserError) else f"{type(error).__name__}: {lines[0]}"
 
 
 def apart(jobs: Sequence[Job]) -> tuple[list[Job], list[Failure]]:
