@@ -71,7 +71,8 @@ def render(repository, inputs, tmp_path, monkeypatch):
         monkeypatch.setattr(reenactment, "write_video", keep)
         files = {**inputs, **{f"{name}_checkpoint": path for name, path in checkpoints.items()}, "out": tmp_path / "v.mp4"}
         options = [f"--{name}={value}" for name, value in files.items()]
-        monkeypatch.setattr(sys, "argv", ["render.py", *options, "--crop=none", "--no-relative", f"--steps={STEPS}", "--seed=3", *more])
+        options += ["--crop=none", "--no-relative", f"--steps={STEPS}", "--seed=3", *more]
+        monkeypatch.setattr(sys, "argv", ["render.py", *options])
         monkeypatch.syspath_prepend(str(repository / "launch"))
         runpy.run_path(str(repository / "launch" / "render.py"), run_name="__main__")
         return np.concatenate(kept)
