@@ -3,6 +3,7 @@
 python launch/train.py --config=configs/actor.py            # or :demo, the same: a few minutes on two cores
 python launch/train.py --config=configs/actor.py:puppets    # of drawn faces
 python launch/train.py --config=configs/actor.py:heads      # the same of people in three dimensions
+python launch/train.py --config=configs/actor.py:tune       # data/assets/actor on your own clips, by launch/train_all.py
 python launch/train.py --config=configs/actor.py:base       # 122 M parameters, wav2vec 2.0 base features
 python launch/train.py --config=configs/actor.py:large      # 547 M parameters, wav2vec 2.0 large features
 

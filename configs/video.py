@@ -4,6 +4,7 @@ python launch/train.py --config=configs/video.py            # a few minutes on t
 python launch/train.py --config=configs/video.py:puppets    # of drawn faces
 python launch/train.py --config=configs/video.py:heads      # people in three dimensions, 128 pixels a side, then:
 python launch/train.py --config=configs/video.py:heads_finish --config.init_from=runs/video-heads
+python launch/train.py --config=configs/video.py:tune       # data/assets/video on your own clips, by launch/train_all.py
 python launch/train.py --config=configs/video.py:base       # the size of the nearest published renderer (X-NeMo), then:
 python launch/train.py --config=configs/video.py:base --config.phase=temporal --config.init_from=runs/video-base --workdir=DIR
 

@@ -88,11 +88,11 @@ def _ravdess(match: re.Match) -> str:
 
 def _celebv_hq(match: re.Match, info: Mapping[str, Any]) -> str:
     """One emotion, or several with their seconds, of which one that another overlaps begins when that one ends."""
-    told = info.get("clips", {}).get(match["clip"], {}).get("attributes", {}).get("emotion", {}).get("labels", "")
-    if isinstance(told, str):
-        return ours(told) or ""
+    labels = info.get("clips", {}).get(match["clip"], {}).get("attributes", {}).get("emotion", {}).get("labels", "")
+    if isinstance(labels, str):
+        return ours(labels) or ""
     parts, last = [], 0.0
-    for part in sorted(told, key=lambda part: part["start_sec"]):
+    for part in sorted(labels, key=lambda part: part["start_sec"]):
         start, end = max(last, float(part["start_sec"])), float(part["end_sec"])
         if end > start:
             parts.append(f"{ours(part['emotion'])}:{start:g}-{end:g}")

@@ -165,8 +165,8 @@ def process_files(jobs: Mapping[str, VideoJob], staging: Staging, settings: Prep
     for outcome in outcomes:
         key = keys[outcome.job]
         if is_full(OSError(outcome.failure)):
-            told = f"the clips of {outcome.job.relative} cannot be written to {staging.folder} ({outcome.failure})"
-            raise UserError(f"{told}: make room and start the same command again.")
+            unwritten = f"the clips of {outcome.job.relative} cannot be written to {staging.folder} ({outcome.failure})"
+            raise UserError(f"{unwritten}: make room and start the same command again.")
         rows[key] = outcome.result or {"status": "rejected", "reason": prepare_video.UNREADABLE, "detail": outcome.failure}
         if not outcome.failure:  # a crash or a time-out is tried again by the next run
             staging.put(key, rows[key])

@@ -8,7 +8,7 @@ import os
 from etils import epath
 
 from xactor_jax.emotion import EmotionTrack, parse_emotion
-from xactor_jax.errors import UserError
+from xactor_jax.errors import UserError, first_line
 from xactor_jax.media.faces import DETECTOR, make_detector
 from xactor_jax.paths import is_remote, same_file
 from xactor_jax.sampling import provenance
@@ -74,18 +74,6 @@ class RenderRequest(Wanted):
     driving_crop: str = ""  # of its pictures; empty: as `crop`
     relative: bool = False  # begin at the portrait's own motion and take the changes alone
     audio: str = ""  # the sound; empty: that of the driving video, if any
-
-
-def check_path(path: str, what: str) -> None:
-    """Raises `UserError` naming `what` unless a file, local or in gs://, can have such a path."""
-    scheme, remote, _ = path.partition("://")
-    if remote and scheme != "gs":
-        raise UserError(f"the {what} {path} is neither a local file nor in gs://: name one that is.")
-    try:
-        if b"\0" in os.fsencode(path) or not epath.Path(path).name:
-            raise ValueError
-    except ValueError:
-        raise UserError(f"the {what} {path!r} is no path of a file: name one.") from None
 
 
 def check_paths(request: Wanted) -> None:
@@ -167,5 +155,4 @@ def check_target(path: epath.PathLike, suffix: str) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except Exception as error:  # remote stores raise what they like
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UserError(f"{target.parent} cannot be written to ({reason}): name another folder.") from None
+        raise UserError(f"{target.parent} cannot be written to ({first_line(error)}): name another folder.") from None
