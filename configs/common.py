@@ -14,7 +14,7 @@ def get_common(stage: str) -> ConfigDict:
     c = ConfigDict()
     c.stage = stage  # motion, actor, autoencoder or video
     c.seed = 0  # of initialisation, data order and every random draw
-    c.init_from = ""  # checkpoints whose parameters a run starts with, with commas: FOLDER, or PART=FOLDER (training/start.py)
+    c.init_from = ""  # checkpoints whose parameters a run starts with, with commas (checkpoints/start.py)
     c.steps = 1000  # optimiser steps
     c.batch_size = 32  # examples per optimiser step, over all processes and devices
     c.grad_accumulation = 1  # microbatches that one optimiser step is split into; divides batch_size

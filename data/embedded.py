@@ -15,13 +15,12 @@ from data.performers.bodies import load_body
 from data.performers.build import build
 from data.settings import AudioSettings
 from data.storage import is_prepared
+from xactor_jax.checkpoints.config_file import tuples
+from xactor_jax.checkpoints.exports import load_variables, peek
+from xactor_jax.checkpoints.start import FROM_START, whole_with
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
 from xactor_jax.pretrained.audio import audio_hash, load_audio_features
-from xactor_jax.training.checkpoints import load_variables, peek
-from xactor_jax.training.experiment import tuples
-from xactor_jax.training.start import whole_with
-from xactor_jax.training.task import FROM_START
 
 ASSETS = epath.Path(__file__).parent / "assets"
 NEEDS_ENCODED = ("actor", "video")

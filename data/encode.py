@@ -14,12 +14,12 @@ from rich.progress import MofNCompleteColumn, Progress
 from data import records, storage
 from data.encoded import EncodedClip, write_encoded
 from xactor_jax.audio.features import AudioFeatures, Settings
+from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel, initial_statistics, motion_hash
+from xactor_jax.motion.pictures import Encoder, frame_encoder
 from xactor_jax.pretrained.audio import load_audio_features
-from xactor_jax.sampling.pictures import Encoder, frame_encoder
-from xactor_jax.training.checkpoints import load_variables
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 
 LOG_MEL = {"kind": "log_mel"}
 

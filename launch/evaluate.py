@@ -67,7 +67,7 @@ def true_clips(path, split: str, most: int, known: bool = False):
     """
     from data.encode import clip_frames, clip_waveform
     from data.records import open_clips
-    from xactor_jax.evaluation.clips import TrueClip
+    from xactor_jax.clips import TrueClip
     from xactor_jax.evaluation.run import spread
 
     source = open_clips(path, split)

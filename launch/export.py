@@ -36,8 +36,8 @@ def main() -> None:
             export_weights(arguments.released, arguments.source, arguments.target, arguments.dtype)
             print(arguments.target)
             return
+        from xactor_jax.checkpoints.exports import checkpoint_hash, export
         from xactor_jax.pretrained.joining import export_motion
-        from xactor_jax.training.checkpoints import checkpoint_hash, export
 
         (export_motion if arguments.motion else export)(arguments.source, arguments.target, arguments.dtype)
         print(f"{arguments.target}: {checkpoint_hash(arguments.target)}")

@@ -53,10 +53,10 @@ def named(argument: str) -> tuple[str, str]:
 def write(arguments: argparse.Namespace, source: Any, given: dict[str, str]) -> None:
     """The checkpoint."""
     from data.encode import measured_statistics
+    from xactor_jax.checkpoints.exports import check_target, write_export
     from xactor_jax.motion.model import MotionModel
     from xactor_jax.pretrained.importing import import_weights, read_weights
     from xactor_jax.pretrained.joining import WHAT, import_renderer
-    from xactor_jax.training.checkpoints import check_target, write_export
 
     if arguments.what == WHAT:
         import_renderer(source, arguments.target, arguments.config, arguments.dtype, **given)
@@ -73,8 +73,8 @@ def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parse()
     with exit_on_user_error():
+        from xactor_jax.checkpoints.exports import checkpoint_hash
         from xactor_jax.pretrained.joining import WHAT
-        from xactor_jax.training.checkpoints import checkpoint_hash
 
         source = arguments.source[0] if len(arguments.source) == 1 else dict(map(named, arguments.source))
         given = {name: value for name in PARTS if (value := getattr(arguments, name))}

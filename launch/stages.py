@@ -10,6 +10,7 @@ from data.augment import DrivingAugmentation
 from data.augment_sound import SoundAugmentation
 from data.pipelines import stage_iterator
 from data.settings import AudioSettings, DataSettings, LatentData, WindowData
+from xactor_jax import run_settings
 from xactor_jax.actor.objective import Objective
 from xactor_jax.actor.settings import ActorNetworkSettings, NoiseLevelWeights, RolloutSettings
 from xactor_jax.actor.task import ActorTask
@@ -17,7 +18,6 @@ from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.motion.settings import MotionNetworkSettings, MotionRunSettings
 from xactor_jax.motion.task import LossWeights, MotionTask
 from xactor_jax.settings import check_config, check_value, choice
-from xactor_jax.training import settings
 from xactor_jax.training.loop import MakeIterator
 from xactor_jax.training.task import Task
 from xactor_jax.video.autoencoder import AutoencoderSettings
@@ -32,7 +32,7 @@ from xactor_jax.video.unet import UNetSettings
 
 TASKS = {"motion": MotionTask, "actor": ActorTask, "autoencoder": AutoencoderTask, "video": VideoTask}
 
-COMMON = settings.SECTIONS | {"data": DataSettings, "data.audio": AudioSettings}
+COMMON = run_settings.SECTIONS | {"data": DataSettings, "data.audio": AudioSettings}
 SETTINGS = {
     "motion": COMMON
     | {"": MotionRunSettings, "network": MotionNetworkSettings, "loss": LossWeights, "data.augmentation": DrivingAugmentation},

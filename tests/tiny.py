@@ -19,10 +19,11 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from launch.stages import TASKS
-from xactor_jax.training.checkpoints import ARRAYS
-from xactor_jax.training.experiment import FILE, load_config
-from xactor_jax.training.task import Variables
-from xactor_jax.training.trees import write_arrays
+from xactor_jax.checkpoints.config_file import FILE
+from xactor_jax.checkpoints.exports import ARRAYS
+from xactor_jax.checkpoints.trees import write_arrays
+from xactor_jax.training.experiment import load_config
+from xactor_jax.variables import Variables
 
 SIZE, LATENT_DIM, CHUNK = 32, 8, 5
 

@@ -5,9 +5,10 @@ JAX_ENABLE_COMPILATION_CACHE=false turns it off. What is read back is the very p
 out. The folder can be removed at any time.
 
 XLA's CPU compiler of jaxlib 0.10 hands convolutions and products to the kernels of YNNPACK, which are slower at the sizes here
-than its own: on two cores (2026-11-28, `launch/benchmark.py --batches=synthetic` of each `puppets`) a training step of stage 1
-took 290 ms with them and 192 without, of stage 2 446 and 420, of stage 3 980 and 909, of the autoencoder 476 and 270. So they
-are turned off, unless XLA_FLAGS says which operations they should have (`--xla_cpu_experimental_ynn_fusion_type=...`).
+than its own: on two cores (2026-11-28, `launch/benchmark/training.py --batches=synthetic` of each `puppets`) a training step
+of stage 1 took 290 ms with them and 192 without, of stage 2 446 and 420, of stage 3 980 and 909, of the autoencoder 476 and
+270. So they are turned off, unless XLA_FLAGS says which operations they should have
+(`--xla_cpu_experimental_ynn_fusion_type=...`).
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from jaxtyping import Float, UInt8
 
 from data.performers.bodies import Body, Figure, perform, person_name
 from data.performers.performance import LONG, Performance
+from xactor_jax.clips import Encoder, ReadClip
 from xactor_jax.errors import UserError
-from xactor_jax.evaluation.clips import Encoder, ReadClip
 from xactor_jax.timing import FRAME_RATE
 
 PIECE = 20 * FRAME_RATE
@@ -44,7 +44,7 @@ def iter_frames(
 def iter_latents(
     figure: Figure, performance: Performance, size: int, encode: Encoder, piece: int = PIECE
 ) -> Iterator[Float[np.ndarray, "_ d"]]:
-    """True motion latents, at most `piece` frames at a time; `encode` is `xactor_jax.sampling.pictures.frame_encoder`'s."""
+    """True motion latents, at most `piece` frames at a time; `encode` is `xactor_jax.motion.pictures.frame_encoder`'s."""
     return (encode(frames) for frames in iter_frames(figure, performance, size, piece))
 
 

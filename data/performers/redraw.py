@@ -13,8 +13,7 @@ from data.performers.bodies import BODY_KINDS, Body, Figure, load_body, perform,
 from data.performers.build import split_persons
 from data.performers.performance import Acting
 from data.records import clips_metadata, decode_frame, open_clips
-from xactor_jax.evaluation.clips import TrueClip
-from xactor_jax.evaluation.transfer import Draw
+from xactor_jax.clips import Draw, TrueClip
 from xactor_jax.labels import UNITS
 
 TOLERANCE = 12.0

@@ -17,7 +17,7 @@ from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.errors import UserError
 from xactor_jax.layers.attention import KeyValue, joined
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 
 MEAN, DEVIATION, CORRELATION, CHUNK = 0.8, 0.5, 0.9, 3
 SLOW = pytest.mark.slow  # those of the same test without it are quick

@@ -14,7 +14,7 @@ from tests.actor.toy import random_variables, toy_batch, toy_config
 from xactor_jax.actor.task import ActorTask, curve, liveliness, motion_curves
 from xactor_jax.errors import UserError
 from xactor_jax.evaluation import metrics
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 
 
 @cache

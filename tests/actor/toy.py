@@ -12,7 +12,7 @@ from configs.actor import get_config
 from tests.tiny import drawn
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.actor.task import ActorTask
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 
 CHUNK, CONTEXT, DIM, AUDIO = 3, 6, 4, 5
 

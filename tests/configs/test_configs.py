@@ -14,11 +14,12 @@ from ml_collections import ConfigDict, config_flags
 
 from data.augment import DrivingAugmentation, augment_driving
 from launch.stages import SETTINGS, TASKS, build, check
+from xactor_jax.checkpoints.config_file import flatten
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
 from xactor_jax.settings import ranges
-from xactor_jax.training.experiment import flatten, load_config, parse_flags
+from xactor_jax.training.experiment import load_config, parse_flags
 from xactor_jax.video.reference import mask_bank
 
 PRESETS = ("default", "puppets", "base")

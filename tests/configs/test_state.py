@@ -14,7 +14,7 @@ from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name
 from xactor_jax.training.optimizer import make_optimizer
 from xactor_jax.training.state import TrainState, state_shardings
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 
 COPIES = 2
 """Adam's moments."""

@@ -11,10 +11,10 @@ from data.performers.build import build
 from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny, tiny_config, tiny_variables, write_checkpoint  # noqa: F401
 from xactor_jax.audio.features import LogMelFeatures
+from xactor_jax.checkpoints.config_file import read_config
+from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
-from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
-from xactor_jax.training.experiment import read_config
 
 
 def actor_config(cache: pathlib.Path, motion: pathlib.Path):

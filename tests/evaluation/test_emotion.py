@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from xactor_jax.clips import ReadClip
 from xactor_jax.evaluation import emotion
-from xactor_jax.evaluation.clips import ReadClip
 from xactor_jax.labels import UNKNOWN_EMOTION
 
 DIM, FRAMES = 6, 200

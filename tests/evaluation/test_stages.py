@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from xactor_jax.clips import ReadClip, TrueClip, read
 from xactor_jax.evaluation import actor, motion, video
-from xactor_jax.evaluation.clips import ReadClip, TrueClip, read
 from xactor_jax.labels import CONTROLS
 
 DIM = 20

@@ -15,8 +15,8 @@ from data.puppets import body, face
 from data.puppets.identity import make_identity
 from data.records import decode_frame, open_clips
 from data.storage import HASHES
+from xactor_jax.clips import TrueClip, read
 from xactor_jax.evaluation import side_by_side
-from xactor_jax.evaluation.clips import TrueClip, read
 from xactor_jax.evaluation.identity import face_pixels, fit_identity
 from xactor_jax.evaluation.transfer import make_cases, transfer, transfer_scores
 

@@ -127,7 +127,7 @@ def read_export(path: str) -> str:
 
 
 def read_run(path: str) -> str:
-    from xactor_jax.training.checkpoints import load_variables, variables_hash
+    from xactor_jax.checkpoints.exports import load_variables, variables_hash
 
     return variables_hash(load_variables(path, "toy")[1])
 

@@ -155,7 +155,7 @@ def encoded(folder: pathlib.Path) -> pathlib.Path:
 def export(folder: pathlib.Path) -> pathlib.Path:
     """An export of the motion stage."""
     from tests.tiny import tiny_config, tiny_variables
-    from xactor_jax.training.checkpoints import write_export
+    from xactor_jax.checkpoints.exports import write_export
 
     config = tiny_config("motion")
     write_export(folder / "export", config, tiny_variables(config))
@@ -169,8 +169,8 @@ def run(folder: pathlib.Path) -> pathlib.Path:
 
     from tests.training.checks import state_of
     from tests.training.toy import ToyTask, make_iterator_of, toy_config
+    from xactor_jax.checkpoints.config_file import write_config
     from xactor_jax.parallel.mesh import make_mesh
-    from xactor_jax.training.experiment import write_config
     from xactor_jax.training.programs import make_programs
     from xactor_jax.training.saving import Checkpoints, make_workdir
 

@@ -16,10 +16,10 @@ from data.records import open_clips
 from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny  # noqa: F401
 from xactor_jax.audio.log_mel import log_mel_features
+from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel, latent_statistics, motion_hash
 from xactor_jax.pretrained.audio import load_audio_features
-from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
 
 
 @pytest.fixture(scope="module")

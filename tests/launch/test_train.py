@@ -13,7 +13,8 @@ from data.performers.build import build
 from tests.tiny import SIZE, tiny_checkpoints, tiny_variables
 from tests.training.checks import assert_resume_is_exact, assert_sharded_equals_unsharded
 from tests.training.meshes import small_config
-from xactor_jax.training.experiment import flatten, load_config
+from xactor_jax.checkpoints.config_file import flatten
+from xactor_jax.training.experiment import load_config
 
 STAGES = ("motion", "actor", "video")
 

@@ -18,12 +18,13 @@ from data.embedded import fill_in_motion
 from data.performers.build import build
 from launch import stages
 from tests.configs.test_configs import from_command_line
+from xactor_jax.checkpoints.config_file import read_config
+from xactor_jax.checkpoints.exports import load_variables
+from xactor_jax.checkpoints.start import read_start
+from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
-from xactor_jax.training.checkpoints import load_variables
-from xactor_jax.training.experiment import load_config, read_config
-from xactor_jax.training.start import read_start
-from xactor_jax.training.trees import shapes
+from xactor_jax.training.experiment import load_config
 
 TINY = {
     "data.persons": 4,

@@ -9,12 +9,12 @@ import pytest
 
 from configs.motion import get_config
 from tests.tiny import drawn
+from xactor_jax.checkpoints import perceptual
 from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualSettings
 from xactor_jax.motion.model import MotionModel, latent_statistics, motion_hash, update_statistics
 from xactor_jax.motion.task import TRUTHS, MotionTask, psnr
-from xactor_jax.training import perceptual
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from configs.motion import get_config
 from tests.layers.test_style import convolved
 from tests.tiny import tiny_config, tiny_variables, write_checkpoint
+from xactor_jax.checkpoints.exports import export
 from xactor_jax.errors import UserError
 from xactor_jax.motion.decoder import MotionDecoder
 from xactor_jax.motion.model import make_decoder
@@ -17,7 +18,6 @@ from xactor_jax.motion.style_decoder import StyleDecoder
 from xactor_jax.motion.task import MotionTask
 from xactor_jax.motion.trunk import Trunk
 from xactor_jax.sampling.load import load_stage
-from xactor_jax.training.checkpoints import export
 
 
 def leaky(x: np.ndarray) -> np.ndarray:

@@ -8,9 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.layers.perceptual import PerceptualModel
 from xactor_jax.pretrained.importing import import_weights
-from xactor_jax.training.checkpoints import load_variables
 
 LAYERS = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512)
 ENDS = (3, 8, 15, 22, 29)

@@ -16,12 +16,12 @@ diffusers = pytest.importorskip("diffusers")
 
 from configs import video
 from tests.golden import relative_error
+from xactor_jax.checkpoints.exports import load_variables
+from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.pretrained.files import open_weights
 from xactor_jax.pretrained.importing import import_weights
 from xactor_jax.pretrained.name_map import convert
 from xactor_jax.pretrained.xnemo_video import unet_table
-from xactor_jax.training.checkpoints import load_variables
-from xactor_jax.training.trees import shapes
 from xactor_jax.video.denoiser import DenoiserSettings
 from xactor_jax.video.unet import Conditions, UNet
 

@@ -22,7 +22,7 @@ SMALL = (
 
 
 def compiled(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "launch/compile.py", *SMALL, *arguments]
+    command = [sys.executable, "launch/study/compile.py", *SMALL, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=800)
 
 

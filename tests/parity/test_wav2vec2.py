@@ -14,10 +14,10 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
+from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.pretrained import wav2vec2
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.pretrained.importing import import_weights
-from xactor_jax.training.checkpoints import load_variables
 
 TINY = dict(
     hidden_size=32,

@@ -9,10 +9,10 @@ from safetensors.numpy import load_file, save_file
 
 from tests.pretrained.released_autoencoder import Reference, import_tiny, release
 from tests.video import tiny
+from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained import autoencoder
 from xactor_jax.pretrained.importing import export_weights, import_weights
-from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.task import VideoTask
 

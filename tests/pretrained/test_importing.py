@@ -18,11 +18,11 @@ from tests.audio.released import Reference, config_of, weights_of, write_release
 from tests.gcs import gcs_bucket  # noqa: F401
 from tests.pretrained.archives import write_tensors
 from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
+from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.files import open_weights, write_weights
 from xactor_jax.pretrained.importing import KINDS, Kind, export_weights, import_weights
 from xactor_jax.pretrained.name_map import Rule, Table, in_file, joined, layer
-from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from tests.pretrained import released_renderer, test_clip
 from tests.pretrained.released_renderer import LATENT_DIM, SIDE, drawn
 from tests.sampling.conftest import make_image
 from tests.tiny import tiny  # noqa: F401
+from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.media.crop import crop_square
 from xactor_jax.media.image_io import read_image
@@ -33,7 +34,6 @@ from xactor_jax.pretrained.joining import import_renderer, standardised
 from xactor_jax.sampling import reenactment
 from xactor_jax.sampling.load import load_models
 from xactor_jax.sampling.portrait import middle_square
-from xactor_jax.training.checkpoints import checkpoint_hash, load_variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings

@@ -10,10 +10,10 @@ from ml_collections import ConfigDict
 from tests.audio.released import import_tiny
 from tests.tiny import tiny_config, tiny_variables, write_checkpoint
 from xactor_jax.audio.features import LogMelFeatures
+from xactor_jax.checkpoints.exports import checkpoint_hash
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.sampling.load import check_fit, load_models, load_stage
-from xactor_jax.training.checkpoints import checkpoint_hash
 
 
 def test_stages_know_where_they_came_from(models, tiny):

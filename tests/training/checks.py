@@ -17,15 +17,15 @@ import pytest
 from etils import epath
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.config_file import read_config
+from xactor_jax.checkpoints.trees import FOLDER, read_arrays, saved_steps, saved_tree
 from xactor_jax.parallel.mesh import make_mesh, put_batch
 from xactor_jax.training import journal
-from xactor_jax.training.experiment import read_config
 from xactor_jax.training.programs import make_programs
 from xactor_jax.training.saving import restore_iterator
 from xactor_jax.training.state import TrainState
-from xactor_jax.training.task import Variables
 from xactor_jax.training.throughput import Completion, is_timing
-from xactor_jax.training.trees import FOLDER, read_arrays, saved_steps, saved_tree
+from xactor_jax.variables import Variables
 
 Build = Callable[[ConfigDict], tuple[Any, Any]]
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]

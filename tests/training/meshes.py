@@ -18,7 +18,7 @@ from xactor_jax.parallel.constrain import split_over
 from xactor_jax.parallel.mesh import batch_shardings, make_mesh, replicated
 from xactor_jax.parallel.partition import path_name, tree_shardings
 from xactor_jax.training.step import accumulate
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 
 AXES = ("data", "fsdp", "tensor", "context")
 

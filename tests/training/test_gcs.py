@@ -13,9 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.gcs import gcs_bucket  # noqa: F401
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
-from xactor_jax.training.checkpoints import export, load_variables, variables_hash
+from xactor_jax.checkpoints.exports import export, load_variables, variables_hash
+from xactor_jax.checkpoints.trees import FOLDER, saved_steps
 from xactor_jax.training.loop import train
-from xactor_jax.training.trees import FOLDER, saved_steps
 
 
 def run(workdir: epath.Path, steps: int) -> Any:

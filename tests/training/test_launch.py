@@ -15,11 +15,11 @@ from etils import epath
 from tests.gcs import gcs_bucket  # noqa: F401
 from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
+from xactor_jax.checkpoints.trees import FOLDER, saved_steps
 from xactor_jax.parallel import supervision
 from xactor_jax.parallel.processes import on_loopback
 from xactor_jax.parallel.supervision import RESTART
 from xactor_jax.training.loop import train
-from xactor_jax.training.trees import FOLDER, saved_steps
 
 PROGRAM = "tests/training/train_toy.py"
 CONFIG = "--config=tests/training/toy_experiment.py"

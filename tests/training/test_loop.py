@@ -16,11 +16,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
+from xactor_jax.checkpoints.trees import FOLDER, saved_steps
 from xactor_jax.errors import UserError
 from xactor_jax.training.journal import DivergedError
 from xactor_jax.training.loop import train
 from xactor_jax.training.saving import Checkpoints
-from xactor_jax.training.trees import FOLDER, saved_steps
 
 
 def train_toy(workdir: pathlib.Path, task: ToyTask | None = None, poison: int = -1, **overrides: Any) -> Any:

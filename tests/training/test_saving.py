@@ -20,13 +20,13 @@ from etils import epath
 
 from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
+from xactor_jax.checkpoints.trees import FOLDER, flat, read_arrays, saved_steps, saved_tree
 from xactor_jax.errors import UserError, verdict
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training import saving
 from xactor_jax.training.loop import train
 from xactor_jax.training.programs import Programs, make_programs
 from xactor_jax.training.saving import Checkpoints, restore_iterator
-from xactor_jax.training.trees import FOLDER, flat, read_arrays, saved_steps, saved_tree
 
 QUIET = {"eval_every": 0, "preview_every": 0}
 

@@ -16,7 +16,7 @@ from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training.programs import Programs, make_programs
 from xactor_jax.training.randomness import stream_key
 from xactor_jax.training.step import ema_decay, split_batch
-from xactor_jax.training.task import LossOutput
+from xactor_jax.variables import LossOutput
 
 
 def build_without_noise(config: ConfigDict) -> Any:

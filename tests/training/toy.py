@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
 from configs.common import get_common
-from xactor_jax.training.task import LossOutput, Variables
+from xactor_jax.variables import LossOutput, Variables
 
 DIM, HIDDEN = 8, 64
 

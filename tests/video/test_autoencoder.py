@@ -10,10 +10,10 @@ import pytest
 
 from configs import autoencoder
 from tests.video.tiny import autoencoder_config
+from xactor_jax.checkpoints import perceptual
 from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualSettings
-from xactor_jax.training import perceptual
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel, initial_statistics, update_statistics
 from xactor_jax.video.autoencoder_task import AutoencoderTask
 

@@ -11,7 +11,7 @@ from launch.stages import TASKS
 from tests.tiny import drawn, tiny_config, write_checkpoint
 from tests.video import tiny
 from xactor_jax.errors import UserError
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 from xactor_jax.video.draft import Draft
 from xactor_jax.video.model import Told, still
 from xactor_jax.video.task import VideoTask

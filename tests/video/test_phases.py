@@ -18,16 +18,16 @@ from data.records import encode_frames
 from tests.pretrained import released_renderer
 from tests.pretrained.released_renderer import drawn, import_all, release, video_config
 from tests.video import tiny
+from xactor_jax.checkpoints.exports import load_variables, write_export
+from xactor_jax.checkpoints.trees import flat
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.pretrained import xnemo_video
 from xactor_jax.pretrained.importing import import_weights
 from xactor_jax.pretrained.joining import export_motion
 from xactor_jax.sampling.load import load_models
-from xactor_jax.training.checkpoints import load_variables, write_export
 from xactor_jax.training.programs import Programs, make_programs
-from xactor_jax.training.task import Variables
-from xactor_jax.training.trees import flat
+from xactor_jax.variables import Variables
 from xactor_jax.video.task import VideoTask
 
 UNREAD = r"spatial/norm1/|reference/up0_1_attention/spatial/(attention|norm_ff|feed_forward|proj_out)|/(mean|variance)$"

@@ -14,7 +14,7 @@ from configs import video
 from tests.video import tiny
 from xactor_jax.diffusion.weighting import min_snr_weight
 from xactor_jax.errors import UserError
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 from xactor_jax.video.disturbance import MotionNoise, disturb
 from xactor_jax.video.sampler import RenderSettings
 from xactor_jax.video.task import VideoTask, stratified_times
@@ -153,7 +153,7 @@ def test_a_missing_autoencoder_is_one_sentence():
 
 
 def test_the_autoencoder_comes_from_its_checkpoint(monkeypatch):
-    from xactor_jax.training import checkpoints
+    from xactor_jax.checkpoints import exports
 
     saved, params = tiny.autoencoder_config(), {"autoencoder": {"w": np.ones(1)}, "discriminator": {}}
     monkeypatch.setattr(checkpoints, "load_variables", lambda path, stage: (saved, Variables(params, {"latent_std": 3})))

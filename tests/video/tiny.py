@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from configs import autoencoder, motion, video
 from tests.layers.test_convolution import randomise
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 from xactor_jax.video.task import VideoTask
 
 

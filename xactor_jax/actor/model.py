@@ -24,7 +24,7 @@ from xactor_jax.emotion import Emotion, EmotionTrack, Labels, frames_of
 from xactor_jax.errors import UserError
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 
 Felt = Labels | Emotion | EmotionTrack | Sequence[EmotionTrack]
 """What `xactor_jax.emotion.frames_of` takes."""

@@ -44,7 +44,7 @@ from xactor_jax.diffusion.steppers import is_stochastic, take_step
 from xactor_jax.emotion import Emotion, frames_of
 from xactor_jax.errors import UserError
 from xactor_jax.layers.attention import KeyValue, cut, joined
-from xactor_jax.training.task import Tree
+from xactor_jax.variables import Tree
 
 INITIAL, HISTORY, STEP = range(3)
 """What a chunk's randomness is used for: its first noise, the noise it shows as history, that of its stochastic steps."""

@@ -21,7 +21,7 @@ from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.guidance import weighted
 from xactor_jax.diffusion.steppers import take_step
 from xactor_jax.emotion import frames_of
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 
 
 class Call(NamedTuple):

@@ -18,7 +18,7 @@ from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
 from xactor_jax.labels import UNKNOWN_EMOTION
-from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
 
 PREVIEWED = 4
 """Clips of a preview that are generated."""

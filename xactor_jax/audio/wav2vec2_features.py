@@ -16,8 +16,8 @@ where the indices j and j + 1 stop at the first and last frame that the recordin
 often gives h_j alone.
 
 What pieces cost, measured on 2026-11-24 on a minute of English speech with random weights of the base model (5 s pieces, 2 s
-context; python launch/compare_audio_pieces.py --audio FILE): the features differ from those of the minute heard as a whole by
-0.11 (h⁰) to 0.14 of their root mean square. It is 0.11 already before the first block, where only normalisation hears
+context; python launch/study/compare_audio_pieces.py --audio FILE): the features differ from those of the minute heard as a
+whole by 0.11 (h⁰) to 0.14 of their root mean square. It is 0.11 already before the first block, where only normalisation hears
 further than a window. Relative to the deviation over time it is 0.12 (h⁰), 0.35 (h⁴), 1.3 (h⁸) and 5.1 (h¹²), for random
 attention averages over time and leaves little of it. With released weights nothing was measured: run the command on them.
 """

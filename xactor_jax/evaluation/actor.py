@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from xactor_jax.clips import ReadClip
 from xactor_jax.evaluation import metrics
-from xactor_jax.evaluation.clips import ReadClip
 from xactor_jax.evaluation.emotion import EmotionProbe, emotion_scores
 from xactor_jax.evaluation.frechet import motion_distance
 from xactor_jax.evaluation.motion import column

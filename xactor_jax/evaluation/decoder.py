@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
-from xactor_jax.evaluation.clips import Encoder, TrueClip
+from xactor_jax.clips import Encoder, TrueClip
 from xactor_jax.evaluation.video import Rendered, video_scores
 from xactor_jax.motion.model import MotionModel
-from xactor_jax.sampling.pictures import to_float
-from xactor_jax.training.task import Variables
+from xactor_jax.motion.pictures import to_float
+from xactor_jax.variables import Variables
 from xactor_jax.video.losses import inside_boxes
 from xactor_jax.video.pictures import to_uint8
 

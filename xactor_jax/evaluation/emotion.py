@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from xactor_jax.evaluation.clips import ReadClip
+from xactor_jax.clips import ReadClip
 from xactor_jax.evaluation.probes import LinearClassifier, fit_logistic
 from xactor_jax.labels import UNKNOWN_EMOTION
 from xactor_jax.timing import FRAME_RATE

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from xactor_jax.evaluation.clips import TrueClip
+from xactor_jax.clips import TrueClip
 from xactor_jax.evaluation.probes import LinearClassifier, fit_fisher
 
 INNER = (0.25, 0.85, 0.27, 0.73)

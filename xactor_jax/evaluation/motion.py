@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from xactor_jax.evaluation.clips import ReadClip, stacked
+from xactor_jax.clips import ReadClip, stacked
 from xactor_jax.evaluation.metrics import r_squared
 from xactor_jax.evaluation.probes import RidgeProbe, fit_controls, fit_logistic
 from xactor_jax.labels import CONTROLS, UNITS

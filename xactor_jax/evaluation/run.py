@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from xactor_jax.clips import Encoder, ReadClip, TrueClip, read
 from xactor_jax.evaluation import actor, figures, motion, report, transfer, video
-from xactor_jax.evaluation.clips import Encoder, ReadClip, TrueClip, read
 from xactor_jax.evaluation.emotion import EmotionProbe, fit_emotion
 from xactor_jax.evaluation.identity import fit_identity
 from xactor_jax.evaluation.motion_report import NAMES, SEGMENT, Ruler, Truth, over_time
 from xactor_jax.evaluation.probes import RidgeProbe
+from xactor_jax.motion.pictures import fit_size, frame_encoder, to_float
 from xactor_jax.sampling.load import Models
-from xactor_jax.sampling.pictures import fit_size, frame_encoder, to_float
 from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.timing import SAMPLES_PER_FRAME
 

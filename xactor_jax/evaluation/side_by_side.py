@@ -10,14 +10,14 @@ import jax
 import numpy as np
 from etils import epath
 
+from xactor_jax.checkpoints.exports import load_variables
+from xactor_jax.clips import ReadClip, TrueClip
 from xactor_jax.errors import UserError
 from xactor_jax.evaluation import metrics
-from xactor_jax.evaluation.clips import ReadClip, TrueClip
 from xactor_jax.evaluation.identity import IdentityProbe
 from xactor_jax.evaluation.transfer import Cases, transfer, transfer_scores
 from xactor_jax.evaluation.video import Render, Videos, scores_against
 from xactor_jax.layers.perceptual import PerceptualModel
-from xactor_jax.training.checkpoints import load_variables
 
 
 class Scene(NamedTuple):

@@ -9,21 +9,18 @@ xactor_jax/sampling/driving.py. Both ways are measured on such portraits: the tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from xactor_jax.clips import Encoder, ReadClip, TrueClip
 from xactor_jax.evaluation.actor import other_speakers
-from xactor_jax.evaluation.clips import Encoder, ReadClip, TrueClip
 from xactor_jax.evaluation.identity import IdentityProbe
 from xactor_jax.evaluation.video import Render, Videos, scores_against
+from xactor_jax.motion.pictures import fit_size
 from xactor_jax.sampling.driving import relative_motion
-from xactor_jax.sampling.pictures import fit_size
-
-Draw = Callable[[TrueClip, TrueClip], UInt8[np.ndarray, "t h w 3"]]
-"""Frames of the person of the first clip, moving as the person of the second does."""
 
 
 class Cases(NamedTuple):

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from xactor_jax.clips import ReadClip, TrueClip
 from xactor_jax.evaluation import metrics
-from xactor_jax.evaluation.clips import ReadClip, TrueClip
 from xactor_jax.evaluation.detail import detail_scores
 
 Videos = UInt8[np.ndarray, "b t h w 3"]

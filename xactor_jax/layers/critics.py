@@ -7,7 +7,6 @@ same side (component discriminators, GFPGAN, arXiv 2101.04061).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +15,8 @@ from jaxtyping import Array, Float
 from xactor_jax.layers.adversarial import check_kind, discriminator_loss, generator_loss
 from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import Images, crop_parts, feature_matching
+from xactor_jax.variables import Tree
 
-Tree = Any
 Terms = dict[str, Float[Array, ""]]
 WHOLE, PARTS = "discriminator", "part_discriminator"
 """Names of the two in a stage's parameters."""

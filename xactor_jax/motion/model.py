@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.exports import variables_hash
 from xactor_jax.errors import UserError
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
@@ -21,8 +22,7 @@ from xactor_jax.motion.settings import DECODERS, ENCODERS
 from xactor_jax.motion.style_decoder import StyleDecoder
 from xactor_jax.motion.trunk import NORM_GROUPS
 from xactor_jax.settings import check_divides, check_value, choice
-from xactor_jax.training.checkpoints import variables_hash
-from xactor_jax.training.task import Tree, Variables
+from xactor_jax.variables import Tree, Variables
 
 Encoder = MotionEncoder | HourglassEncoder
 Decoder = MotionDecoder | StyleDecoder

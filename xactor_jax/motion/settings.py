@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xactor_jax.run_settings import RunSettings
 from xactor_jax.settings import Flag, Several, choice, setting, whole
-from xactor_jax.training.settings import RunSettings
 
 ENCODERS = ("convolutional", "xnemo")
 DECODERS = ("warp", "style")

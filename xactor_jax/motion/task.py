@@ -13,6 +13,8 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.perceptual import KINDS as DISTANCES
+from xactor_jax.checkpoints.perceptual import PerceptualTerm
 from xactor_jax.labels import CONTROLS, UNITS
 from xactor_jax.layers.adversarial import KINDS, now_and_then, r1_penalty
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics
@@ -23,9 +25,7 @@ from xactor_jax.motion import losses
 from xactor_jax.motion.model import MotionModel, initial_statistics, latent_statistics, update_statistics
 from xactor_jax.parallel.partition import path_name
 from xactor_jax.settings import check_fields, choice, real, setting
-from xactor_jax.training.perceptual import KINDS as DISTANCES
-from xactor_jax.training.perceptual import PerceptualTerm
-from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

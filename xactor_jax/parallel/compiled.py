@@ -18,8 +18,7 @@ import jax
 
 from xactor_jax.parallel.chips import Chip
 from xactor_jax.parallel.collectives import Collective, collectives
-
-Tree = Any
+from xactor_jax.variables import Tree
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SIZE = r"([\d.]+)([KMGT]?)"

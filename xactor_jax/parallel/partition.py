@@ -13,7 +13,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-Tree = Any
+from xactor_jax.variables import Tree
+
 Rules = Sequence[tuple[str, PartitionSpec]]
 
 MIN_ELEMENTS = 4096

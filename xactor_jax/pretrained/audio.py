@@ -12,10 +12,10 @@ from etils import epath
 from xactor_jax.audio.features import AudioFeatures, LogMelFeatures, Settings
 from xactor_jax.audio.wav2vec2 import Wav2Vec2Settings
 from xactor_jax.audio.wav2vec2_features import Wav2Vec2Features
+from xactor_jax.checkpoints.config_file import FILE
+from xactor_jax.checkpoints.exports import load_variables, variables_hash
 from xactor_jax.errors import UserError
 from xactor_jax.paths import absolute
-from xactor_jax.training.checkpoints import load_variables, variables_hash
-from xactor_jax.training.experiment import FILE
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.name_map import Rule, Shapes, Table, layer, norm
 from xactor_jax.pretrained.transforms import conv_kernel, time_kernel
-from xactor_jax.training.trees import shapes
 from xactor_jax.video.autoencoder import AutoencoderModel, AutoencoderSettings
 
 STAGE = "autoencoder"

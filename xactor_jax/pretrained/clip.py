@@ -10,11 +10,11 @@ import jax
 from etils import epath
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.exports import load_variables
+from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.name_map import Rule, Shapes, Table, layer, norm
 from xactor_jax.pretrained.transforms import conv_kernel, linear_kernel
-from xactor_jax.training.checkpoints import load_variables
-from xactor_jax.training.trees import shapes
 from xactor_jax.video.clip import MEAN, STD, ClipModel, ClipSettings
 
 STAGE = "clip"

@@ -14,14 +14,14 @@ from etils import epath
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.exports import check_target, load_variables, narrow, write_export
 from xactor_jax.errors import UserError
 from xactor_jax.paths import REPOSITORY, absolute
 from xactor_jax.pretrained import autoencoder, clip, perceptual, wav2vec2, xnemo_motion, xnemo_video
 from xactor_jax.pretrained.files import Weights, check_new, open_weights, write_weights
 from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, exported
-from xactor_jax.training.checkpoints import check_target, load_variables, narrow, write_export
 from xactor_jax.training.experiment import load_config
-from xactor_jax.training.task import Tree, Variables
+from xactor_jax.variables import Tree, Variables
 
 BUFFERS = "buffers"
 """Targets below it are buffers; all others are parameters."""

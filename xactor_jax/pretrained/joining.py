@@ -17,12 +17,12 @@ from etils import epath
 from flax.core import unfreeze
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.config_file import FILE
+from xactor_jax.checkpoints.exports import check_target, load_variables, write_export
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import latent_statistics, motion_hash
 from xactor_jax.pretrained.importing import Source, read_weights
-from xactor_jax.training.checkpoints import check_target, load_variables, write_export
-from xactor_jax.training.experiment import FILE
-from xactor_jax.training.task import Tree, Variables
+from xactor_jax.variables import Tree, Variables
 from xactor_jax.video.autoencoder import statistics
 from xactor_jax.video.model import own_motion
 

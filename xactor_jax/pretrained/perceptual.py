@@ -13,10 +13,10 @@ import jax
 from etils import epath
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
 from xactor_jax.pretrained.name_map import Rule, Shapes, Table, in_file, joined, layer
 from xactor_jax.pretrained.transforms import conv_kernel, pointwise_kernel
-from xactor_jax.training.trees import shapes
 
 STAGE = "perceptual"
 FILES: Mapping[str, str] = {"vgg": "vgg16.safetensors", "lin": "lpips_vgg.safetensors"}

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
+from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.pretrained.name_map import Rule, Shapes, Table, layer, norm
 from xactor_jax.pretrained.transforms import conv_kernel, weight_normed_conv_kernel
-from xactor_jax.training.trees import shapes
 
 STAGE = "wav2vec2"
 

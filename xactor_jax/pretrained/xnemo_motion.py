@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import encoder_size, initial_statistics, make_encoder
 from xactor_jax.pretrained.name_map import Constant, Rule, Shapes, Table, batch_norm, counter, layer, norm
 from xactor_jax.pretrained.transforms import conv_kernel, linear_kernel, pointwise_kernel
-from xactor_jax.training.trees import shapes
 
 STAGE = "motion"
 PRESET = "configs/motion.py:base"

@@ -21,10 +21,10 @@ import numpy as np
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.layers.spatial_attention import sinusoidal_table
 from xactor_jax.pretrained.name_map import Constant, Rule, Shape, Shapes, Table, in_file, joined, layer, norm
 from xactor_jax.pretrained.transforms import Transform, conv_kernel, linear_kernel, pointwise_kernel
-from xactor_jax.training.trees import shapes
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
 
 STAGE = "video"

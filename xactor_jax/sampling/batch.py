@@ -21,14 +21,14 @@ from xactor_jax.actor.model import ActorModel
 from xactor_jax.audio.features import AudioFeatures
 from xactor_jax.emotion import Emotion
 from xactor_jax.motion.model import MotionModel
+from xactor_jax.motion.pictures import to_float
 from xactor_jax.sampling import pipeline
 from xactor_jax.sampling.jobs import Failure, Job, attempted
 from xactor_jax.sampling.load import Models
-from xactor_jax.sampling.pictures import to_float
 from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.sampling.portrait import Portrait
 from xactor_jax.timing import FRAME_RATE, num_frames
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 from xactor_jax.video.model import VideoModel
 
 BUCKET = 2 * FRAME_RATE

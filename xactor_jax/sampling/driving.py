@@ -29,8 +29,8 @@ from xactor_jax.media.crop import SquareBox, crop_square
 from xactor_jax.media.faces import DETECTOR, FaceDetector, make_detector
 from xactor_jax.media.scan import extent, finder, main_stretch, scan
 from xactor_jax.media.video_io import read_at_frame_rate
+from xactor_jax.motion.pictures import Encoder
 from xactor_jax.sampling.output import Latents
-from xactor_jax.sampling.pictures import Encoder
 from xactor_jax.sampling.portrait import middle_square
 from xactor_jax.timing import FRAME_RATE
 

@@ -12,11 +12,11 @@ from ml_collections import ConfigDict
 
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.audio.features import AudioFeatures
+from xactor_jax.checkpoints.exports import load_variables, variables_hash
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel, motion_hash
 from xactor_jax.pretrained.audio import load_audio_features
-from xactor_jax.training.checkpoints import load_variables, variables_hash
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 from xactor_jax.video.model import VideoModel, own_motion
 
 log = logging.getLogger(__name__)

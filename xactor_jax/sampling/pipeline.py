@@ -25,6 +25,7 @@ from xactor_jax.labels import EMOTIONS
 from xactor_jax.media.audio_io import is_silent, read_audio
 from xactor_jax.media.faces import make_detector
 from xactor_jax.media.sound_track import SoundFile
+from xactor_jax.motion.pictures import frame_encoder, to_float
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import (
@@ -36,7 +37,6 @@ from xactor_jax.sampling.output import (
     write_motion,
     write_video,
 )
-from xactor_jax.sampling.pictures import frame_encoder, to_float
 from xactor_jax.sampling.portrait import Portrait, read_portrait
 from xactor_jax.sampling.request import Request, Wanted
 from xactor_jax.timing import SAMPLE_RATE, num_frames

@@ -19,6 +19,7 @@ from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import has_audio, read_blocks
 from xactor_jax.media.faces import make_detector
 from xactor_jax.media.sound_track import SoundFile
+from xactor_jax.motion.pictures import frame_encoder
 from xactor_jax.sampling import pipeline, provenance
 from xactor_jax.sampling.driving import (
     BATCH,
@@ -31,7 +32,6 @@ from xactor_jax.sampling.driving import (
 )
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import Latents, Progress, Stopwatch, origin_of, write_motion, write_video
-from xactor_jax.sampling.pictures import frame_encoder
 from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.sampling.request import RenderRequest
 from xactor_jax.timing import FRAME_RATE, num_frames

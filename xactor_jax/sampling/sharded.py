@@ -16,7 +16,7 @@ from xactor_jax.parallel.partition import tree_shardings
 from xactor_jax.sampling.batch import Conditions, Networks, Result, generate, networks_of, on_all
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pipeline import Settings
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 
 
 def local_mesh() -> Mesh:

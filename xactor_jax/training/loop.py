@@ -19,24 +19,25 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.config_file import write_config
+from xactor_jax.checkpoints.trees import FOLDER, all_finite, saved_steps
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.operations import model_operations
 from xactor_jax.paths import absolute
+from xactor_jax.run_settings import SECTIONS
 from xactor_jax.settings import check_config
 from xactor_jax.training import metrics as m
-from xactor_jax.training.experiment import write_config
 from xactor_jax.training.interruption import interruption
 from xactor_jax.training.journal import DivergedError, Journal
 from xactor_jax.training.profiling import profiler
 from xactor_jax.training.programs import Programs, check_layout, make_programs
 from xactor_jax.training.progress import progress
 from xactor_jax.training.saving import Checkpoints, check_workdir, sole_use
-from xactor_jax.training.settings import SECTIONS
 from xactor_jax.training.state import TrainState
-from xactor_jax.training.task import Task, Variables
+from xactor_jax.training.task import Task
 from xactor_jax.training.throughput import Clock, carried, work_of
-from xactor_jax.training.trees import FOLDER, all_finite, saved_steps
+from xactor_jax.variables import Variables
 
 MakeIterator = Callable[[str, int, int], grain.DatasetIterator | None]
 """None: there is no such split, which may be said of "validation" alone."""

@@ -14,11 +14,10 @@ import optax
 from ml_collections import ConfigDict
 
 from xactor_jax.parallel.partition import path_name
+from xactor_jax.run_settings import OptimizerSettings
 from xactor_jax.settings import check_config
-from xactor_jax.training.settings import OptimizerSettings
 from xactor_jax.training.task import Task
-
-Tree = Any
+from xactor_jax.variables import Tree
 
 LABELS = ("default", "discriminator", "frozen")
 NOT_DECAYED = ("bias", "scale")

@@ -25,14 +25,13 @@ from etils import epath
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints import config_file
+from xactor_jax.checkpoints.trees import FOLDER, cut_off, fingerprint, saved_tree, shapes
 from xactor_jax.errors import UserError, first_line
 from xactor_jax.locks import try_to_lock
 from xactor_jax.paths import is_remote, readable
-from xactor_jax.training import experiment
 from xactor_jax.training.state import TrainState
-from xactor_jax.training.trees import FOLDER, cut_off, fingerprint, saved_tree, shapes
-
-Tree = Any
+from xactor_jax.variables import Tree
 
 LOCK = ".lock"
 """File in a run's folder, locked as long as the run lasts."""
@@ -48,12 +47,12 @@ log = logging.getLogger(__name__)
 
 def check_workdir(workdir: epath.Path, config: ConfigDict) -> None:
     """Raises `UserError` when the folder holds a run of another stage; warns of settings that have changed."""
-    old = experiment.read_config(workdir)
+    old = config_file.read_config(workdir)
     if old is None:
         return
     if old.get("stage") != config.stage:
         raise UserError(f"{workdir} holds a run of the stage {old.get('stage')}, not {config.stage}: give another --workdir.")
-    for key, (before, now) in experiment.differences(old, config).items():
+    for key, (before, now) in config_file.differences(old, config).items():
         log.warning("%s was %s in this workdir and is %s now", key, before, now)
 
 

@@ -13,15 +13,14 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.start import read_start
+from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import replicated
 from xactor_jax.parallel.partition import follow_params, path_name, tree_shardings
 from xactor_jax.training.randomness import stream_key
-from xactor_jax.training.start import read_start
-from xactor_jax.training.task import Task, Variables
-from xactor_jax.training.trees import shapes
-
-Tree = Any
+from xactor_jax.training.task import Task
+from xactor_jax.variables import Tree, Variables
 
 
 class TrainState(flax.struct.PyTreeNode):

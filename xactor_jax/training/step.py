@@ -23,9 +23,9 @@ from xactor_jax.parallel.rows import rows_kept
 from xactor_jax.training.optimizer import freeze, learning_rate
 from xactor_jax.training.randomness import stream_key
 from xactor_jax.training.state import TrainState
-from xactor_jax.training.task import Batch, LossOutput, Task, Variables
+from xactor_jax.training.task import Task
+from xactor_jax.variables import Batch, LossOutput, Tree, Variables
 
-Tree = Any
 Metrics = Mapping[str, jax.Array]
 
 

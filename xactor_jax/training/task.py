@@ -7,36 +7,11 @@ beyond this protocol.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
-from jax.sharding import PartitionSpec
 
-Tree = Any
-Batch = Mapping[str, jax.Array]
-Rules = tuple[tuple[str, PartitionSpec], ...]
-
-FROM_START = "init_from"
-"""In place of a frozen network's folder: the network is that of the checkpoint in `config.init_from`."""
-
-
-class Variables(NamedTuple):
-    """All arrays of a stage: `params` learned by gradients, `buffers` come by otherwise.
-
-    Buffers are running statistics (latent mean and deviation) and frozen networks (an autoencoder inside a denoiser's
-    checkpoint); no gradient and no optimiser state belongs to them, and they are saved with every checkpoint.
-    """
-
-    params: Tree
-    buffers: Tree
-
-
-class LossOutput(NamedTuple):
-    """The scalar to minimise, scalars to report (means over the batch), and the buffers after this step."""
-
-    loss: jax.Array
-    metrics: Mapping[str, jax.Array]
-    buffers: Tree
+from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
 
 
 @runtime_checkable

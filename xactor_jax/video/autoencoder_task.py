@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.perceptual import KINDS as DISTANCES
+from xactor_jax.checkpoints.perceptual import PerceptualTerm
 from xactor_jax.layers.adversarial import KINDS, discriminator_loss, generator_loss
 from xactor_jax.layers.convolution import PatchDiscriminator
 from xactor_jax.settings import SHARE, check_fields, choice, real, setting, whole
-from xactor_jax.training.perceptual import KINDS as DISTANCES
-from xactor_jax.training.perceptual import PerceptualTerm
-from xactor_jax.training.task import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video import losses
 from xactor_jax.video.autoencoder import AutoencoderModel, initial_statistics, update_statistics
 from xactor_jax.video.partition import ATTENTION_RULES

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel, initial_statistics, kept_statistics
-from xactor_jax.training.task import Tree, Variables
+from xactor_jax.variables import Tree, Variables
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Draft:
 
     def load(self, path: str) -> dict[str, Tree]:
         """The variables of a motion checkpoint. Raises `UserError` where it has no decoder, as those of released encoders."""
-        from xactor_jax.training.checkpoints import load_variables
+        from xactor_jax.checkpoints.exports import load_variables
 
         variables = load_variables(path, "motion")[1]
         if "decoder" not in variables.params["generator"]:

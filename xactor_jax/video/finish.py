@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.perceptual import KINDS as DISTANCES
+from xactor_jax.checkpoints.perceptual import PerceptualTerm
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.steppers import ddim_step
 from xactor_jax.layers.adversarial import KINDS
@@ -27,9 +29,7 @@ from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, weighted_l1
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.settings import Several, check_fields, choice, real, setting, whole
-from xactor_jax.training.perceptual import KINDS as DISTANCES
-from xactor_jax.training.perceptual import PerceptualTerm
-from xactor_jax.training.task import Tree, Variables
+from xactor_jax.variables import Tree, Variables
 
 Clips = Float[Array, "b t h w c"]
 Pictures = Float[Array, "n h w 3"]

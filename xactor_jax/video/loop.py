@@ -8,7 +8,7 @@ Windows join at other frames at every step, so that joins do not show. No frame 
 the clip. Segments (`windows`) are finished one after the other, at memory that does not grow.
 
 Measured on 2026-11-24, the renderer of puppets, 48 frames of one moved by another: the two ways have a PSNR of 40.9 dB to each
-other and of 17.1 dB to the truth (the reference repeated: 15.1 dB). `launch/compare_video.py` measures other renderers.
+other and of 17.1 dB to the truth (the reference repeated: 15.1 dB). `launch/study/compare_video.py` measures other renderers.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from xactor_jax.diffusion.guidance import classifier_free
 from xactor_jax.errors import UserError
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
-from xactor_jax.training.task import Variables
+from xactor_jax.variables import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jax.sharding import PartitionSpec
 
-from xactor_jax.training.task import Rules
+from xactor_jax.variables import Rules
 
 ATTENTION_RULES: Rules = (
     (r"attention\d*/(query|key|value)/kernel", PartitionSpec("fsdp", "tensor")),

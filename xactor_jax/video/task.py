@@ -26,14 +26,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
+from xactor_jax.checkpoints.start import FROM_START
 from xactor_jax.diffusion.weighting import WEIGHTINGS, loss_weight
 from xactor_jax.errors import UserError
 from xactor_jax.layers.critics import PARTS, WHOLE
 from xactor_jax.motion.model import MotionModel, initial_statistics, kept_statistics
 from xactor_jax.parallel.partition import path_name
+from xactor_jax.run_settings import RunSettings
 from xactor_jax.settings import SHARE, Flag, check_fields, check_value, choice, real, setting
-from xactor_jax.training.settings import RunSettings
-from xactor_jax.training.task import FROM_START, Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise, disturb
@@ -173,14 +174,14 @@ class VideoTask:
         return {**frozen, **(self.finish.perceptual.pretrained() if self.finish else {})}
 
     def _motion_statistics(self) -> dict[str, Tree]:
-        from xactor_jax.training.checkpoints import load_variables
+        from xactor_jax.checkpoints.exports import load_variables
 
         if not self.motion:
             return {}
         return {"motion": kept_statistics(load_variables(self.motion_path, "motion")[1].buffers)}
 
     def _autoencoder(self) -> dict[str, Tree]:
-        from xactor_jax.training.checkpoints import load_variables
+        from xactor_jax.checkpoints.exports import load_variables
 
         if self.autoencoder_path in LEFT:
             return {}
@@ -195,7 +196,7 @@ class VideoTask:
         return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": statistics(variables.buffers)}}
 
     def _clip(self) -> dict[str, Tree]:
-        from xactor_jax.training.checkpoints import load_variables
+        from xactor_jax.checkpoints.exports import load_variables
 
         if self.model.clip is None or self.clip_path in LEFT:
             return {}

@@ -18,8 +18,8 @@ from data.performers.redraw import redrawer
 from data.performers.tapes import BETWEEN, HIGH
 from data.performers.voice import FACE, person_rng
 from tests.tiny import tiny_config
+from xactor_jax.clips import TrueClip
 from xactor_jax.errors import UserError
-from xactor_jax.evaluation.clips import TrueClip
 from xactor_jax.labels import CONTROLS, UNITS
 
 SIZE = 32

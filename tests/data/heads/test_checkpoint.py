@@ -10,11 +10,11 @@ import pytest
 from data.embedded import embedded_checkpoint
 from data.heads import body
 from data.performers.bodies import perform
-from xactor_jax.evaluation.clips import TrueClip
+from xactor_jax.clips import TrueClip
 from xactor_jax.evaluation.decoder import decode_clips, decoder_scores, frame_decoder
 from xactor_jax.evaluation.video import Rendered, video_scores
+from xactor_jax.motion.pictures import frame_encoder, to_float
 from xactor_jax.sampling.load import Models, check_fit, load_stage
-from xactor_jax.sampling.pictures import frame_encoder, to_float
 
 SEED = 2_000
 

@@ -1,0 +1,155 @@
+"""Measures how fast one core makes training examples, by stage and size of the pictures, and what its time goes to.
+
+    python launch/benchmark/data.py --sizes 64,256,512
+    python launch/benchmark/data.py --data DIR                          # clips of one's own, made by launch/prepare.py
+
+Clips are records read, of which a stage makes data.examples_per_clip examples. Seconds are the processor's, in one thread, with
+the files in the page cache: what disks and other threads cost comes on top. The puppets of --sizes compress better than people,
+and there are 64 clips of them: shuffling costs the less, the more there are.
+Latents and audio features are random numbers of the size that the stage's config gives them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import dataclasses
+import pathlib
+import pstats
+import sys
+import tempfile
+import time
+from typing import Any
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from launch import _root  # noqa: F401
+from launch._numbers import check_numbers
+from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import real
+
+STAGES = ("motion", "autoencoder", "actor", "video")
+PARTS = {
+    "read": ("records.py", "__getitem__"),
+    "decode": ("records.py", "decode_frame"),
+    "augment": ("augment.py", "augment_driving"),
+    "to floats": ("pipelines.py", "to_unit"),
+    "shuffle": ("~", "index_shuffle"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = about.add_argument
+    add("--stages", default=",".join(STAGES), help="with commas")
+    add("--sizes", default="64,256,512", help="pixels a side of puppets made for this, with commas")
+    add("--data", default="", metavar="DIR", help="measure these clips instead")
+    add("--clip_seconds", type=float, default=5.0, help="length of a puppet's clip")
+    add("--seconds", type=float, default=5.0, help="at least so long is each measured")
+    add("--json", default="", metavar="FILE", help="write the numbers there as well")
+    return about
+
+
+def make_puppets(folder: pathlib.Path, size: int, seconds: float) -> None:
+    """64 clips, of four people; a second is drawn of each person and repeated."""
+    import numpy as np
+
+    from data.performers.clips import make_clip
+    from data.puppets import body
+    from data.records import write_clips
+    from xactor_jax.timing import FRAME_RATE
+
+    times = max(1, round(seconds))
+    repeat = lambda x: list(x) * times if isinstance(x, list) else np.concatenate([x] * times)
+    names = ("frames", "audio", "emotion", "emotion_intensity", "controls", "component_boxes")
+    clips = [make_clip(body, 0, person, 0, FRAME_RATE, size) for person in range(4)]
+    longer = [dataclasses.replace(clip, **{name: repeat(getattr(clip, name)) for name in names}) for clip in clips]
+    write_clips(folder, {"train": (dataclasses.replace(clip, clip=f"{i:02d}") for i in range(16) for clip in longer)})
+
+
+def make_latents(folder: pathlib.Path, clips: str, latent_dim: int, audio_dim: int) -> None:
+    """Random numbers for every clip of the training split."""
+    import numpy as np
+
+    from data.encoded import EncodedClip, write_encoded
+    from data.records import open_clips
+
+    def encoded(clip: dict[str, Any]) -> EncodedClip:
+        kept = {name: clip[name] for name in ("person", "clip", "emotion", "emotion_intensity", "controls")}
+        numbers = lambda size: np.random.default_rng(0).normal(size=(len(clip["frames"]), size)).astype(np.float32)
+        return EncodedClip(**kept, motion_latents=numbers(latent_dim), audio_features=numbers(audio_dim))
+
+    write_encoded(folder, {"train": map(encoded, open_clips(clips, "train"))}, metadata={})
+
+
+def measure(config: Any, seconds: float) -> dict[str, Any]:
+    """Clips and examples a second of processor time, and the share of every part, from a second round under the profiler."""
+    from data.pipelines import training_iterator
+
+    config.data.threads, config.batch_size = 0, 4 * config.data.examples_per_clip
+    batches = training_iterator(config, "train")
+    next(batches)
+    count, start = 0, time.process_time()
+    while count < 3 or time.process_time() - start < seconds:
+        next(batches)
+        count += 1
+    rate = 4 * count / (time.process_time() - start)
+    with cProfile.Profile(time.process_time) as profile:
+        for _ in range(count):
+            next(batches)
+    return {"clips/s": rate, "examples/s": rate * config.data.examples_per_clip, **shares(pstats.Stats(profile))}
+
+
+def shares(stats: pstats.Stats) -> dict[str, float]:
+    """Percent of the time inside each of `PARTS`, and of what is left: choosing, stacking, batching."""
+    inside = {
+        part: sum(t[3] for (path, _, name), t in stats.stats.items() if path.split("/")[-1] == file and function in name)
+        for part, (file, function) in PARTS.items()
+    }
+    percent = {f"% {part}": 100 * seconds / stats.total_tt for part, seconds in inside.items()}
+    return {**percent, "% rest": 100 - sum(percent.values())}
+
+
+def rows_of(stages: list[str], clips: str, label: str, seconds: float) -> list[dict[str, Any]]:
+    """One row a stage."""
+    from xactor_jax.training.experiment import load_config
+
+    sizes = load_config("configs/actor.py").network
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        encoded = pathlib.Path(temporary) / "encoded"
+        make_latents(encoded, clips, sizes.latent_dim, sizes.audio_dim)
+        for stage in stages:
+            config = load_config(f"configs/{stage}.py")
+            config.data.path, config.data.encoded_path = clips, str(encoded)
+            rows.append({"stage": stage, "pictures": label, **measure(config, seconds)})
+    return rows
+
+
+def main() -> None:
+    """Ends with status 2 and one sentence on what a person can put right."""
+    arguments = parser().parse_args()
+    stages = arguments.stages.split(",")
+    with exit_on_user_error(), tempfile.TemporaryDirectory() as temporary:
+        if unknown := [stage for stage in stages if stage not in STAGES]:
+            raise UserError(f"there is no stage {unknown[0]!r}: use {', '.join(STAGES)}.")
+        if not all(size.isdecimal() and int(size) >= 16 for size in arguments.sizes.split(",")):
+            raise UserError(f"--sizes {arguments.sizes} must be whole numbers of at least 16, with commas.")
+        check_numbers(arguments, dict.fromkeys(("seconds", "clip_seconds"), real(0.0, 36_000.0, above=True)))
+        import cv2
+
+        from launch.benchmark import _table
+
+        cv2.setNumThreads(1)
+        rows = rows_of(stages, arguments.data, "given", arguments.seconds) if arguments.data else []
+        for size in [] if arguments.data else arguments.sizes.split(","):
+            folder = pathlib.Path(temporary) / size
+            make_puppets(folder, int(size), arguments.clip_seconds)
+            rows += rows_of(stages, str(folder), f"{size} px", arguments.seconds)
+        _table.show(rows)
+        _table.write(arguments.json, rows)
+
+
+if __name__ == "__main__":
+    main()

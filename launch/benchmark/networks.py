@@ -1,0 +1,185 @@
+"""Measures a forward pass of the networks of stages 1 and 3 at full size on this machine: time, memory, operations.
+
+    python launch/benchmark/networks.py                                # of base, one frame, float32
+    python launch/benchmark/networks.py --networks reference,diffusers --json sizes.json
+    .venv-parity/bin/python launch/benchmark/networks.py --torch       # beside diffusers' network of the same trunk
+
+encoder: the motion encoder of configs/motion.py, a picture of its size. reference: the reference network. denoiser: the
+denoiser without reference features. denoiser+bank: with those of every self-attention. diffusers: UNet2DConditionModel of
+Stable Diffusion 1.5, the size of the reference network, in PyTorch. Each runs in a process of its own, whose largest memory is
+reported; weights are all alike, since time does not depend on them. Operations are those of products of matrices and of
+convolutions, two to a multiplication; the end of the reference network's last layer, which nothing reads, is counted among
+them and not computed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from launch import _root  # noqa: F401
+from launch._numbers import check_numbers
+from launch.benchmark import _table
+from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import whole
+
+OURS = ("encoder", "reference", "denoiser", "denoiser+bank")
+THEIRS = "diffusers"
+Network = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function, and the shapes of its arguments, parameters first."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = about.add_argument
+    add("--preset", default="base", help="of configs/video.py and configs/motion.py")
+    add("--networks", default=",".join(OURS), help=f"of {', '.join((*OURS, THEIRS))}, with commas")
+    add("--torch", action="store_true", help="PyTorch's as well, where it is installed")
+    add("--side", type=int, default=64, help="rows and columns of the latent")
+    add("--frames", type=int, default=1)
+    add("--precision", default="float32", choices=("float32", "bfloat16", "bf16"), help="of activations")
+    add("--repeats", type=int, default=1, help="calls that are measured, after one that is not")
+    add("--json", default="", metavar="FILE", help="write the numbers there as well")
+    add("--inside", default="", help=argparse.SUPPRESS)  # the network that this process measures
+    return about
+
+
+def seconds_of(call: Callable[[], Any], repeats: int) -> float:
+    """Wall seconds of one call, the best of `repeats` after one that warms up."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def ours(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is measured of a network of the preset."""
+    import jax
+    import jax.numpy as jnp
+
+    from xactor_jax.parallel.operations import operations
+
+    function, shapes = (encoder if name == "encoder" else partial(unet, name))(arguments)
+    size = sum(x.size for x in jax.tree.leaves(shapes[0]))
+    compiled = jax.jit(function).lower(*shapes).compile()
+    values = jax.tree.map(lambda x: jnp.full(x.shape, 0.01, x.dtype), shapes)
+    seconds = seconds_of(lambda: jax.block_until_ready(compiled(*values)), arguments.repeats)
+    flops = operations(jax.make_jaxpr(function)(*shapes).jaxpr)
+    return row(name, size, seconds, flops) | {"temporary GiB": compiled.memory_analysis().temp_size_in_bytes / 2**30}
+
+
+def encoder(arguments: argparse.Namespace) -> Network:
+    """Of (parameters, pictures)."""
+    import jax
+    import jax.numpy as jnp
+
+    from configs.motion import get_config
+    from xactor_jax.motion.model import encoder_size, make_encoder
+
+    config = get_config(arguments.preset)
+    config.precision, side = arguments.precision, encoder_size(config)
+    module, pictures = make_encoder(config), jax.ShapeDtypeStruct((arguments.frames, side, side, 3), jnp.float32)
+    variables = jax.eval_shape(module.init, jax.random.key(0), pictures)
+    return module.apply, (variables, pictures)
+
+
+def unet(name: str, arguments: argparse.Namespace) -> Network:
+    """Of (parameters, latents, times, conditions)."""
+    import jax
+    import jax.numpy as jnp
+
+    from configs.video import get_config
+    from xactor_jax.video.denoiser import DenoiserSettings
+    from xactor_jax.video.unet import Conditions, UNet
+
+    config = get_config(arguments.preset)
+    settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
+    dtype = None if arguments.precision == "float32" else jnp.bfloat16
+    reference = UNet(settings.unet.for_reference(not settings.full_reference), dtype)
+    module = reference if name == "reference" else UNet(settings.unet, dtype)
+    frames = 1 if name == "reference" else arguments.frames
+    array = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
+    x, t = array(1, frames, arguments.side, arguments.side, settings.unet.out_channels), array(1)
+    motion = array(1, frames, settings.motion_tokens, settings.motion_token_width) if settings.unet.motion else None
+    told = Conditions(motion=motion, embedding=array(1, settings.unet.context_width))
+    if name == "denoiser+bank":
+        still = jax.eval_shape(reference.init_with_output, jax.random.key(0), array(1, 1, *x.shape[2:]), t, told)
+        told = told._replace(bank=still[0][1])
+    params = jax.eval_shape(module.init, jax.random.key(0), x, t, told)["params"]
+    asked = 1 if name == "reference" else 0
+    return lambda params, x, t, told: module.apply({"params": params}, x, t, told)[asked], (params, x, t, told)
+
+
+def theirs(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is measured of PyTorch. Raises `UserError` where it is not installed."""
+    try:
+        import diffusers
+        import torch
+        from torch.utils.flop_counter import FlopCounterMode
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed: `make parity` makes an environment that has it.") from None
+    model = diffusers.UNet2DConditionModel(sample_size=arguments.side, cross_attention_dim=768).eval()
+    dtype = torch.float32 if arguments.precision == "float32" else torch.bfloat16
+    model = model.to(dtype)
+    x = torch.ones(arguments.frames, 4, arguments.side, arguments.side, dtype=dtype)
+    shown = torch.ones(arguments.frames, 1, 768, dtype=dtype)
+    with torch.no_grad():
+        seconds = seconds_of(lambda: model(x, 0, shown), arguments.repeats)
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            model.to("meta")(x.to("meta"), 0, shown.to("meta"))
+    return row(THEIRS, sum(p.numel() for p in model.parameters()), seconds, counter.get_total_flops())
+
+
+def row(name: str, size: int, seconds: float, flops: float) -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {
+        "network": name,
+        "parameters": size,
+        "s": seconds,
+        "GFLOP": 1e-9 * flops,
+        "GFLOP/s": 1e-9 * flops / seconds,
+        "largest GiB": peak,
+    }
+
+
+def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """A row, from a process of its own. Raises `UserError` with what it said last where it failed."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--inside", name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}; has the machine enough memory?"]
+        raise UserError(f"{name} could not be measured: {said[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Ends with status 2 and one sentence on what a person can put right."""
+    arguments = parser().parse_args()
+    names = [*arguments.networks.split(","), *([THEIRS] if arguments.torch else [])]
+    with exit_on_user_error():
+        if unknown := [name for name in names if name not in (*OURS, THEIRS)]:
+            raise UserError(f"there is no network {unknown[0]!r}: use {', '.join((*OURS, THEIRS))}.")
+        check_numbers(arguments, dict.fromkeys(("repeats", "frames", "side"), whole(1)))
+        if name := arguments.inside:
+            print(json.dumps(theirs(arguments) if name == THEIRS else ours(name, arguments)))
+            return
+        rows = [measured(name, arguments) for name in dict.fromkeys(names)]
+        _table.show(rows)
+        _table.write(arguments.json, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Measures several renderers side by side on people that none has seen: variants of training, or of sampling.
+
+    python launch/study/compare_video.py --out DIR --video masked= --video unmasked=runs/unmasked
+    python launch/study/compare_video.py --out DIR --video segments= --video loop=,offline=true --video guided=,guidance_scale=2
+    python launch/study/compare_video.py --out DIR --data CLIPS --split train --video draft=,steps=1,first_time=1e-4
+
+A renderer is NAME=CKPT,field=value,…: a run or an export of the video stage (empty: the embedded one) and settings of its
+sampler that are changed; from a first_time near 0 it shows the drafts as they are. DIR/comparison.html and DIR/comparison.json
+say how close each comes to the truth from a person's own motion and, where the clips are performers, from another's, whom its
+frames are told to show, and how far it is from the first. DIR/NAME.png shows true frames above those that it makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the project
+
+from launch import _root  # noqa: F401
+from launch._numbers import check_numbers
+from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.settings import SEED, whole
+from xactor_jax.unfinished import write_whole
+
+EMBEDDED = "embedded="
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = about.add_argument
+    add("--video", action="append", metavar="NAME=CKPT,…", help="a renderer; may be repeated; default: the embedded one")
+    add("--motion", default="", metavar="CKPT", help="run or export of the motion stage; default: the embedded one")
+    add(
+        "--data",
+        default="",
+        metavar="CLIPS",
+        help="folder of clip records; default: heads made on first use, see evaluate.py",
+    )
+    add("--split", default="test", help="of --data: people that the renderers have not seen")
+    add("--lpips", default="", metavar="FOLDER", help="network of launch/import_weights.py --what lpips; default: no LPIPS")
+    add("--out", required=True, help="folder for the report, made if it is missing")
+    add("--persons", type=int, default=400, help="people in the data set that is made; a tenth of them are tested on")
+    add("--clips_per_person", type=int, default=1, help="clips of 5 s of each")
+    add("--clips", type=int, default=8, help="test clips that are rendered")
+    add("--frames", type=int, default=75, help="frames of each")
+    add("--seed", type=int, default=0)
+    return about
+
+
+def check_usage(arguments: argparse.Namespace) -> None:
+    """Sizes that make sense."""
+    least = dict(persons=3, clips_per_person=1, clips=1, frames=2)
+    check_numbers(arguments, {**{name: whole(low, 1_000_000) for name, low in least.items()}, "seed": whole(0, SEED)})
+
+
+def load(arguments: argparse.Namespace):
+    """Name → (models, settings) of each renderer."""
+    from data.embedded import embedded_checkpoint
+    from xactor_jax.evaluation.variants import parse_variants
+    from xactor_jax.sampling.load import Models, check_fit, load_stage
+    from xactor_jax.sampling.pipeline import make_settings
+
+    variants = parse_variants(arguments.video or [EMBEDDED], "video")
+    motion = load_stage("motion", arguments.motion or embedded_checkpoint("motion"))
+    stages = {path: load_stage("video", path or embedded_checkpoint("video")) for path in {v.path for v in variants}}
+    if len({stage.model.image_size for stage in stages.values()}) > 1:
+        raise UserError("the renderers' frames differ in size: compare renderers of one size.")
+    loaded = {v.name: Models(motion, video=stages[v.path]) for v in variants}
+    for models in loaded.values():
+        check_fit(models)
+    return {v.name: (loaded[v.name], make_settings(loaded[v.name], {}, v.changed)) for v in variants}
+
+
+def make_scene(arguments: argparse.Namespace, path, models):
+    """Test clips with their latents, the cases across people, and who is who."""
+    from data.performers.redraw import redrawer
+    from launch.evaluate import true_clips
+    from xactor_jax.clips import read
+    from xactor_jax.evaluation.identity import fit_identity
+    from xactor_jax.evaluation.run import cut_alike, fitted, spread
+    from xactor_jax.evaluation.side_by_side import Scene
+    from xactor_jax.evaluation.transfer import make_cases
+    from xactor_jax.motion.pictures import frame_encoder
+
+    encode, test = frame_encoder(models.motion.model, models.motion.variables), true_clips(path, arguments.split, 0)
+    clips = cut_alike([test[i] for i in spread(len(test), arguments.clips)], arguments.frames)
+    clips, latents = fitted(clips, [read(encode, clip) for clip in clips], models.sides[1], arguments.frames)
+    draw = redrawer(path)
+    cases = make_cases(clips, latents, encode, draw) if draw else None
+    return Scene(clips, latents, cases, fit_identity(test, step=5) if cases else None)
+
+
+def write_sheet(path, scene, frames) -> None:
+    """True frames of every clip above rendered ones."""
+    import numpy as np
+
+    from xactor_jax.evaluation.decoder import decoder_sheet
+    from xactor_jax.evaluation.video import Rendered
+    from xactor_jax.media.image_io import write_image
+
+    true = np.stack([clip.frames for clip in scene.clips])
+    write_image(path, decoder_sheet(Rendered(true, frames, frames)))
+
+
+def note(message: str) -> None:
+    print(f"{message} …", file=sys.stderr)
+
+
+def compare_to(arguments: argparse.Namespace) -> dict:
+    """Writes the report; returns what is in its JSON."""
+    from launch.evaluate import data_path, make_folder
+    from xactor_jax.evaluation import side_by_side
+    from xactor_jax.evaluation.report import finite, page, table
+    from xactor_jax.evaluation.run import renderer
+    from xactor_jax.sampling import provenance
+
+    distance = side_by_side.perceptual_distance(arguments.lpips) if arguments.lpips else None
+    loaded = load(arguments)
+    first, _ = next(iter(loaded.values()))
+    folder, path = make_folder(arguments.out), data_path(arguments, first)
+    scene = make_scene(arguments, path, first)
+    measured = {}
+    for name, (models, settings) in loaded.items():
+        note(f"rendering with {name}")
+        measured[name] = side_by_side.measure(renderer(models, settings, arguments.seed), scene, distance)
+        write_sheet(folder / f"{name}.png", scene, measured[name].frames)
+    scores = side_by_side.compare(measured)
+    described = {n: {"checkpoints": m.origins, "settings": s.to_dict()["render"], **scores[n]} for n, (m, s) in loaded.items()}
+    content = finite({"renderers": described, "data": str(path), "versions": provenance.versions()})
+    write_whole(folder / "comparison.json", json.dumps(content, indent=2) + "\n")
+    cells = side_by_side.rows(scores)
+    write_whole(folder / "comparison.html", page("xactor_jax: renderers", table(side_by_side.HEAD, cells)))
+    for line in (side_by_side.HEAD, *cells):
+        print(" | ".join(line))
+    return content
+
+
+def main() -> None:
+    """Ends with status 2 and one sentence on what a person can put right."""
+    arguments = parser().parse_args()
+    with exit_on_user_error():
+        check_usage(arguments)
+        compare_to(arguments)
+        print(f"{arguments.out}/comparison.html")
+
+
+if __name__ == "__main__":
+    main()

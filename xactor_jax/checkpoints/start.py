@@ -1,0 +1,127 @@
+"""Where a run starts: parameters of imported or earlier checkpoints, by part; all others stay fresh.
+
+`config.init_from` is a list of folders with commas between them; of what several hold, the last counts:
+    runs/imported                 all of it: parameters, running statistics, frozen networks
+    trunk=runs/imported           parameters below trunk alone
+    runs/sd,runs/animatediff      the parameters of both
+A task may have `start_copies`, pairs (from, to): of a checkpoint with parameters below `from` and none below `to`, the first
+start the second as well (Stable Diffusion's trunk starts the denoiser and its reference network); and `start_stages`, PART →
+(another stage, its part), of what PART=FOLDER takes from that stage's checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from xactor_jax.checkpoints.exports import load_variables, peek
+from xactor_jax.checkpoints.trees import flat
+from xactor_jax.errors import UserError
+from xactor_jax.variables import Variables
+
+FROM_START = "init_from"
+"""In place of a frozen network's folder: the network is that of the checkpoint in `config.init_from`."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+log = logging.getLogger(__name__)
+
+
+class Startable(Protocol):
+    """What is read of a task; `start_stages` and `start_copies`, where it has them, too."""
+
+    stage: str
+
+
+class Source(NamedTuple):
+    """An entry of `config.init_from`; no part: all of the folder."""
+
+    part: str
+    folder: str
+
+
+class Start(NamedTuple):
+    """What a run starts from."""
+
+    params: dict[str, np.ndarray]
+    """Path → array."""
+    buffers: dict[str, Tree]
+    """Top-level entry → tree."""
+
+
+def sources(init_from: str) -> list[Source]:
+    """The entries of `config.init_from`."""
+    entries = (entry.strip() for entry in init_from.split(",") if entry.strip())
+    split = (entry.split("=", 1) if "=" in entry else ("", entry) for entry in entries)
+    return [Source(part.strip("/"), folder) for part, folder in split]
+
+
+def whole_with(init_from: str, stage: str, buffer: str) -> tuple[str, ConfigDict] | None:
+    """(folder, config) of the last checkpoint in `config.init_from` whose buffers have an entry; None where none has."""
+    for source in reversed([s for s in sources(init_from) if not s.part]):
+        config, tree = peek(source.folder, stage)
+        if buffer in (tree.get("buffers") or {}):
+            return source.folder, config
+    return None
+
+
+def read_start(config: ConfigDict, task: Startable, wanted: Shapes) -> Start:
+    """What `config.init_from` holds of the parameters `wanted`, as host arrays; says in the log what came from where.
+
+    Raises:
+        UserError: a folder holds no checkpoint of the stage, has nothing of a part, or something that does not fit.
+    """
+    start = Start({}, {})
+    for source in sources(config.get("init_from", "")):
+        stage, inside = getattr(task, "start_stages", {}).get(source.part, (task.stage, source.part))
+        saved, variables = load_variables(source.folder, stage)
+        _warn_of_motion(config, saved, source)
+        found = _parameters(source, inside, variables, wanted, getattr(task, "start_copies", ()))
+        _check(source, found, wanted)
+        start.params.update(found)
+        start.buffers.update({} if source.part else variables.buffers)
+        log.warning("%s: %s start from there", source.folder, _counted(found, wanted))
+    if start.params and len(start.params) < len(wanted):
+        log.warning("%s start afresh", _counted(wanted.keys() - start.params.keys(), wanted))
+    return start
+
+
+def _parameters(
+    source: Source, inside: str, variables: Variables, wanted: Shapes, copies: tuple[tuple[str, str], ...]
+) -> dict[str, np.ndarray]:
+    """Those of a source, which lie below `inside` there, with their copies."""
+    below = lambda path, part: not part or path == part or path.startswith(f"{part}/")
+    taken = {path: array for path, array in flat(variables.params).items() if below(path, inside)}
+    found = {source.part + path.removeprefix(inside): array for path, array in taken.items()}
+    for before, after in copies:
+        if not source.part and not any(below(path, after) for path in found):
+            moved = {after + path.removeprefix(before): array for path, array in found.items() if below(path, before)}
+            found |= {path: array for path, array in moved.items() if path in wanted}
+    return found
+
+
+def _check(source: Source, found: Mapping[str, np.ndarray], wanted: Shapes) -> None:
+    if not found:
+        raise UserError(f"{source.folder} has no parameters below {source.part}: name another part, or none.")
+    odd = sorted(path for path, array in found.items() if wanted.get(path) != array.shape)
+    if odd:
+        there, here = found[odd[0]].shape, wanted.get(odd[0], "absent")
+        hint = "give the settings it was made with, or name the part that fits by init_from=PART=FOLDER"
+        raise UserError(f"{source.folder} does not fit this config ({odd[0]} is {there} there and {here} here): {hint}.")
+
+
+def _counted(paths: Any, wanted: Shapes) -> str:
+    """Such as "12 of 40 arrays of trunk, 3 of 3 arrays of reference"."""
+    counts, totals = (Counter(path.split("/")[0] for path in names) for names in (paths, wanted))
+    return ", ".join(f"{n} of {totals[part]} arrays of {part}" for part, n in sorted(counts.items()))
+
+
+def _warn_of_motion(config: ConfigDict, saved: ConfigDict, source: Source) -> None:
+    here, there = (c.get("pretrained", ConfigDict()).get("motion_hash", "") for c in (config, saved))
+    if here and there and here != there:
+        log.warning("%s was made for another motion stage than the encoded records; expect to train for longer", source.folder)

@@ -1,0 +1,106 @@
+"""Trees of arrays as they lie in checkpoints: what is there, what shape it has, and whether its numbers are still the same."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+
+from xactor_jax.parallel.partition import path_name
+from xactor_jax.variables import Tree
+
+FOLDER = "checkpoints"
+"""Where in a run's folder its checkpoints lie."""
+
+
+def shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
+    """Path → shape of every leaf that has one."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {path_name(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}
+
+
+def flat(tree: Tree) -> dict[str, Any]:
+    """Path → leaf."""
+    return {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def saved_steps(folder: epath.Path) -> list[int]:
+    """Steps with a complete checkpoint in a folder of Orbax's, newest first; none where there is no folder."""
+    return sorted(ocp.utils.checkpoint_steps(folder), reverse=True) if folder.exists() else []
+
+
+def cut_off(folder: epath.Path) -> list[int]:
+    """Steps with a checkpoint that is not complete and no complete one: the run was ended while it was written."""
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    begun = {int(found.group()) for name in names if (found := re.match(r"\d+", name))}
+    return sorted(begun - set(saved_steps(folder)))
+
+
+def saved_tree(folder: epath.Path) -> Tree:
+    """Nested dicts with the shape and dtype of every array in a saved tree, without reading the arrays."""
+    metadata = ocp.PyTreeCheckpointHandler().metadata(folder)
+    return getattr(metadata, "tree", metadata)
+
+
+def read_arrays(folder: epath.Path, wanted: Tree) -> Tree:
+    """Host arrays of a part of a saved tree; `wanted` is that part of what `saved_tree` gave."""
+    item = jax.tree.map(lambda leaf: np.zeros((), leaf.dtype), wanted)
+    restore_args = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+    args = ocp.args.PyTreeRestore(item=item, restore_args=restore_args, partial_restore=True)
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        return checkpointer.restore(folder, args=args)
+
+
+def write_arrays(folder: epath.Path, tree: Tree) -> None:
+    """Saves a tree of host arrays into a folder that does not exist yet."""
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        checkpointer.save(folder, args=ocp.args.PyTreeSave(tree))
+
+
+def _bits(array: jax.Array) -> jax.Array:
+    if array.dtype == bool:
+        return array.astype(jnp.uint32)
+    return jax.lax.bitcast_convert_type(array, jnp.dtype(f"uint{8 * array.dtype.itemsize}")).astype(jnp.uint32)
+
+
+@jax.jit
+def bit_sum(array: jax.Array) -> jax.Array:
+    """uint32 that changes when a bit of the array changes, the same on every mesh: Σ bits · (2 · position + 1) mod 2³².
+
+    Sums of integers do not depend on their order, so devices add up their own parts and no array is gathered. Arrays of one
+    shape share one small program: one program for a whole state takes longer to compile than a step of training.
+    """
+    position = jnp.zeros((), jnp.uint32)
+    for axis, size in enumerate(array.shape):
+        position = position * jnp.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis)
+    return jnp.sum(_bits(array) * (2 * position + 1), dtype=jnp.uint32)
+
+
+def fingerprint(tree: Tree) -> int:
+    """The `bit_sum` of every array in one number below 2³², which changes with their order, too."""
+    sums = jax.device_get([bit_sum(array) for array in jax.tree.leaves(tree)])
+    return functools.reduce(lambda total, one: (31 * total + int(one)) % 2**32, sums, 0)
+
+
+_finite = jax.jit(lambda array: jnp.isfinite(array).all())
+
+
+def all_finite(tree: Tree) -> bool:
+    """Whether every number is finite."""
+    return all(jax.device_get([_finite(x) for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]))
+
+
+def digest(tree: Tree) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of names, shapes, types and bytes of host arrays."""
+    sha = hashlib.sha256()
+    for path, leaf in sorted(((path_name(p), np.asarray(x)) for p, x in jax.tree_util.tree_leaves_with_path(tree))):
+        sha.update(f"{path}{leaf.shape}{leaf.dtype}".encode())
+        sha.update(np.ascontiguousarray(leaf).tobytes())
+    return sha.hexdigest()[:12]

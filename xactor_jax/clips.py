@@ -1,0 +1,74 @@
+"""Clips as evaluations take them: decoded, with their truth and the motion latents read from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+Encoder = Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, "n d"]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrueClip:
+    """A clip of T frames with its sound, its true controls, and the emotion and expression units of each frame where known."""
+
+    person: str
+    clip: str
+    frames: UInt8[np.ndarray, "t h w 3"]
+    waveform: Float[np.ndarray, "samples"]
+    controls: Float[np.ndarray, "t controls"]
+    emotion: Int[np.ndarray, "t"] | None = None
+    units: Float[np.ndarray, "_ units"] | None = None  # no rows where they are not known
+    component_boxes: Float[np.ndarray, "t 2 4"] | None = None
+    """Of the eyes with the brows and of the mouth: (y0, x0, y1, x1), fractions of the picture."""
+
+    def cut(self, frames: int, samples_per_frame: int) -> TrueClip:
+        """Its first `frames` frames."""
+        return dataclasses.replace(
+            self,
+            frames=self.frames[:frames],
+            waveform=self.waveform[: frames * samples_per_frame],
+            controls=self.controls[:frames],
+            emotion=None if self.emotion is None else self.emotion[:frames],
+            units=None if self.units is None else self.units[:frames],
+            component_boxes=None if self.component_boxes is None else self.component_boxes[:frames],
+        )
+
+    def every(self, step: int) -> TrueClip:
+        """Every `step`-th frame, for probes, which take frames one by one; without the sound."""
+        emotion = None if self.emotion is None else self.emotion[::step]
+        units = None if self.units is None else self.units[::step]
+        boxes = None if self.component_boxes is None else self.component_boxes[::step]
+        thinned = dict(frames=self.frames[::step], controls=self.controls[::step], emotion=emotion, units=units)
+        thinned |= dict(component_boxes=boxes)
+        return dataclasses.replace(self, waveform=self.waveform[:0], **thinned)
+
+
+Draw = Callable[[TrueClip, TrueClip], UInt8[np.ndarray, "t h w 3"]]
+"""Frames of the person of the first clip, moving as the person of the second does."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadClip:
+    """What the probes need of a clip."""
+
+    person: str
+    clip: str
+    latents: Float[np.ndarray, "t d"]
+    controls: Float[np.ndarray, "t controls"]
+    emotion: Int[np.ndarray, "t"] | None = None
+    units: Float[np.ndarray, "_ units"] | None = None  # no rows where they are not known
+
+
+def read(encode: Encoder, clip: TrueClip) -> ReadClip:
+    """The clip with its motion latents in place of its frames."""
+    same = {name: getattr(clip, name) for name in ("person", "clip", "controls", "emotion", "units")}
+    return ReadClip(latents=encode(clip.frames), **same)
+
+
+def stacked(clips: Sequence[ReadClip]) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n controls"]]:
+    """Latents and controls of all frames of all clips."""
+    return np.concatenate([c.latents for c in clips]), np.concatenate([c.controls for c in clips])

@@ -1,0 +1,54 @@
+"""Pictures as networks take them, and motion latents of many pictures through one compiled shape."""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import jax
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from xactor_jax.clips import Encoder
+from xactor_jax.motion.model import MotionModel
+from xactor_jax.variables import Variables
+
+
+def to_float(pixels: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """0 … 255 to [-1, 1]."""
+    return pixels.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def fit_size(images: UInt8[np.ndarray, "n h w 3"], size: int) -> UInt8[np.ndarray, "n size size 3"]:
+    """Square pictures at another side; unchanged where they have it."""
+    if images.shape[1:3] == (size, size):
+        return images
+    method = cv2.INTER_AREA if images.shape[1] > size else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(image, (size, size), interpolation=method) for image in images])
+
+
+def frame_encoder(model: MotionModel, variables: Variables, batch_size: int = 32) -> Encoder:
+    """A function from square pictures, any number and size of them, to standardised motion latents.
+
+    Pictures go through in batches of `batch_size`, the last one filled up, so that one program is compiled.
+    """
+    held = jax.device_put(variables)
+
+    def encode_frames(images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
+        some = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
+        parts = [_encode(model, held, _batch(few, model.image_size, batch_size)) for few in some]
+        return np.concatenate([np.asarray(part) for part in parts])[: len(images)]
+
+    return encode_frames
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _encode(model: MotionModel, variables: Variables, images: Float[Array, "b side side 3"]) -> Float[Array, "b d"]:
+    """Compiled once for all encoders of one model."""
+    return model.encode(variables, images)
+
+
+def _batch(images: UInt8[np.ndarray, "n h w 3"], side: int, batch_size: int) -> Float[np.ndarray, "b side side 3"]:
+    """`batch_size` pictures for the network, the last one repeated where there are fewer."""
+    fitted = to_float(fit_size(images, side))
+    return np.concatenate([fitted, np.repeat(fitted[-1:], batch_size - len(fitted), axis=0)])
