@@ -13,6 +13,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the project
 
+from launch import _root  # noqa: F401
+
+# isort: split
 import numpy as np
 
 from data.heads.framing import frame_clip
@@ -20,7 +23,6 @@ from data.heads.model import Model, make_model
 from data.heads.painter import Painter
 from data.heads.scene import Scene, make_scene
 from data.heads.shape import Shape, express, make_shape
-from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
 from launch.benchmark._cpu import cpu_seconds
 from xactor_jax.errors import exit_on_user_error

@@ -11,11 +11,13 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the project
 
+from launch import _root  # noqa: F401
+
+# isort: split
 from data.performers.clips import make_clip
 from data.performers.performance import make_performance
 from data.puppets import body, face
 from data.puppets.identity import make_identity
-from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
 from launch.benchmark._cpu import cpu_seconds
 from xactor_jax.errors import exit_on_user_error

@@ -16,8 +16,9 @@ import sys
 import tempfile
 from typing import Any, NamedTuple
 
-import _root
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the project
 
+from launch import _root
 from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import real

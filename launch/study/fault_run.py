@@ -28,9 +28,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import _root
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the project
+
 import numpy as np
 
+from launch import _root
 from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel.processes import on_loopback
