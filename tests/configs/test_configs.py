@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data.augment import DrivingAugmentation, augment_driving
-from launch.stages import SETTINGS, TASKS, build, check
+from launch.stages import STAGES, build, check, default_config, make_task
 from xactor_jax.checkpoints.config_file import flatten
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
@@ -30,17 +30,17 @@ MORE = [
     ("actor", "demo"),
     ("actor", "large"),
 ]
-CASES = [*((s, p) for s in TASKS for p in (*PRESETS, "heads")), *MORE]
+CASES = [*((s, p) for s in STAGES for p in (*PRESETS, "heads")), *MORE]
 
 
 @cache
 def built(stage: str, preset: str):
     config = load_config(f"configs/{stage}.py:{preset}")
-    task = TASKS[stage].from_config(config)
+    task = make_task(config)
     return config, task, jax.eval_shape(task.init, jax.random.key(0))
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_every_rule_of_the_table_finds_parameters(stage):
     trees = [built(stage, preset)[2].params for preset in PRESETS]
     names = [path_name(path) for tree in trees for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
@@ -76,7 +76,7 @@ def test_loss_traces_on_the_example_batch(stage, preset):
     assert all(metric.shape == () for metric in output.metrics.values())
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_labels_name_an_optimiser_for_every_parameter(stage):
     _, task, variables = built(stage, "default")
     labels = task.param_labels(variables.params)
@@ -84,7 +84,7 @@ def test_labels_name_an_optimiser_for_every_parameter(stage):
     assert set(jax.tree.leaves(labels)) <= {"default", "discriminator", "frozen"}
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_an_unknown_preset_is_refused_with_the_known_ones(stage):
     with pytest.raises(UserError, match=r"no preset 'huge': choose one of default, .*puppets, .*base"):
         load_config(f"configs/{stage}.py:huge")
@@ -114,7 +114,7 @@ def test_reference_masking_is_on_in_every_preset_and_turned_off_by_one_setting(p
     flag, entry = f"--config=configs/video.py:{preset}", jnp.zeros((1, 40, 2))
 
     def seen(*arguments: str) -> int:
-        settings = TASKS["video"].from_config(from_command_line(flag, *arguments)).settings
+        settings = make_task(from_command_line(flag, *arguments)).settings
         return mask_bank(key, (entry,), settings.reference_masked)[0].shape[1]
 
     assert seen() == 28 and seen("--config.loss.reference_masked=0") == 40
@@ -210,12 +210,12 @@ def test_settings_that_do_not_fit_each_other_are_refused(stage, changed, said):
         build(config)
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_both_names_of_half_precision_are_one(stage):
     def task(precision: str):
         config = load_config(f"configs/{stage}.py")
         config.precision = precision
-        return TASKS[stage].from_config(config)
+        return make_task(config)
 
     assert task("bf16") == task("bfloat16") != task("float32")
 

@@ -11,7 +11,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
-from launch.stages import TASKS
+from launch.stages import STAGES
 from tests.configs.test_configs import built
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
@@ -29,7 +29,7 @@ def presets(stage: str) -> list[str]:
     return str(caught.value).rpartition("choose one of ")[2].split(", ")
 
 
-CASES = [(stage, preset) for stage in TASKS for preset in presets(stage)]
+CASES = [(stage, preset) for stage in STAGES for preset in presets(stage)]
 
 
 def placed(stage: str, preset: str, **sizes: int) -> dict[str, tuple[tuple[int, ...], Any]]:
@@ -48,7 +48,7 @@ def test_no_large_parameter_is_whole_on_a_device(stage: str, preset: str) -> Non
         assert held == math.prod(shape) // 8 or held <= SMALL, f"{name} {shape} lies as {sharding.spec}"
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_nothing_is_split_over_devices_that_split_the_batch_alone(stage: str) -> None:
     assert all(sharding.is_fully_replicated for _, sharding in placed(stage, "base").values())
 

@@ -8,8 +8,8 @@ from ml_collections import ConfigDict
 
 from configs.motion import get_config
 from data.encoded import EncodedClip, write_encoded
-from data.pipelines import training_iterator
 from data.records import Clip, encode_frames, write_clips
+from launch.stages import training_iterator
 from xactor_jax.errors import UserError
 from xactor_jax.training.saving import restore_iterator
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from launch.stages import TASKS
+from launch.stages import make_task
 from tests.tiny import CHUNK, tiny_config, tiny_variables
 from xactor_jax.parallel.collectives import Collective, collectives
 from xactor_jax.parallel.constrain import split_over
@@ -43,7 +43,7 @@ def small_config(stage: str) -> ConfigDict:
 def stage_on(stage: str) -> tuple[Any, Variables]:
     """(task, variables) of a stage."""
     config = small_config(stage)
-    return TASKS[stage].from_config(config), tiny_variables(config)
+    return make_task(config), tiny_variables(config)
 
 
 def random_batch(task: Any, size: int) -> dict[str, np.ndarray]:

@@ -77,7 +77,7 @@ def read_start(config: ConfigDict, task: Startable, wanted: Shapes) -> Start:
         UserError: a folder holds no checkpoint of the stage, has nothing of a part, or something that does not fit.
     """
     start = Start({}, {})
-    for source in sources(config.get("init_from", "")):
+    for source in sources(config.init_from):
         stage, inside = getattr(task, "start_stages", {}).get(source.part, (task.stage, source.part))
         saved, variables = load_variables(source.folder, stage)
         _warn_of_motion(config, saved, source)
@@ -122,6 +122,6 @@ def _counted(paths: Any, wanted: Shapes) -> str:
 
 
 def _warn_of_motion(config: ConfigDict, saved: ConfigDict, source: Source) -> None:
-    here, there = (c.get("pretrained", ConfigDict()).get("motion_hash", "") for c in (config, saved))
+    here, there = (c.pretrained.motion_hash for c in (config, saved))
     if here and there and here != there:
         log.warning("%s was made for another motion stage than the encoded records; expect to train for longer", source.folder)
