@@ -12,9 +12,10 @@ from data.encoded import KIND as ENCODED
 from data.fit import check_truth
 from data.pipelines import FramePairs, Frames, FrameWindows, LatentWindows, OtherClips
 from data.records import KIND as CLIPS
-from data.settings import AudioSettings, DataSettings, LatentData, WindowData
+from data.settings import REFERENCES, AudioSettings, DataSettings, LatentData, WindowData
 from data.stage_data import StageData
 from xactor_jax.errors import UserError
+from xactor_jax.settings import check_value, choice
 
 
 def frame_pairs(config: ConfigDict, source: Any, train: bool) -> FramePairs:
@@ -31,6 +32,7 @@ def frames(config: ConfigDict, source: Any, train: bool) -> Frames:
 def latent_windows(config: ConfigDict, source: Any, train: bool) -> LatentWindows:
     """Of the actor."""
     d = config.data
+    check_value("data.reference", d.reference, choice(REFERENCES))
     others = OtherClips(source) if d.reference == "other_clip" else None
     sound = sound_augmentation(config) if train else None
     return LatentWindows(d.examples_per_clip, d.window, others, config.network.emotions, sound)

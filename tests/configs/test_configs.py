@@ -1,7 +1,9 @@
 """Every preset of every stage: it builds, its table covers its parameters, its data fits its network."""
 
+import dataclasses
 import math
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -13,12 +15,13 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data.augment import DrivingAugmentation, augment_driving
-from launch.stages import STAGES, build, check, default_config, make_task
+from data.fit import check_side
+from launch.stages import STAGES, build, check, make_task
 from xactor_jax.checkpoints.config_file import flatten
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
-from xactor_jax.settings import ranges
+from xactor_jax.settings import docs, fields
 from xactor_jax.training.experiment import load_config, parse_flags
 from xactor_jax.video.reference import mask_bank
 
@@ -120,13 +123,49 @@ def test_reference_masking_is_on_in_every_preset_and_turned_off_by_one_setting(p
     assert seen() == 28 and seen("--config.loss.reference_masked=0") == 40
 
 
+def settings_of(config: ConfigDict) -> dict[str, Any]:
+    """Dotted name → value; without those of another stage, which a checkpoint brings."""
+    return {key: value for key, value in flatten(config) if not key.startswith("motion.")}
+
+
 @pytest.mark.parametrize(("stage", "preset"), CASES)
-def test_every_setting_has_a_range_and_every_preset_lies_inside(stage, preset):
-    config = load_config(f"configs/{stage}.py:{preset}")
-    known = {f"{section}.{name}".strip(".") for section, cls in SETTINGS[stage].items() for name in ranges(cls)}
-    settings = {key for key, _ in flatten(config) if not key.startswith("motion.")}  # which a checkpoint brings
-    assert settings - known == {"stage"}
+def test_a_preset_has_the_settings_that_dataclasses_declare_and_lies_inside_their_ranges(stage, preset):
+    config, sections = load_config(f"configs/{stage}.py:{preset}"), STAGES[stage].sections
+    declared = [f"{section}.{field.name}".strip(".") for section, cls in sections.items() for field in fields(cls).values()]
+    assert len(declared) == len({*declared}) and settings_of(config).keys() == {*declared, "stage"}
     check(config)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_setting_has_one_default(stage):
+    """That of the field; of a class that other stages share, a stage's own. The config file adds none."""
+    sections, config = STAGES[stage].sections, settings_of(load_config(f"configs/{stage}.py"))
+    others = {cls for name, other in STAGES.items() if name != stage for cls in mro_of(other.sections.values())}
+    for section, settings in sections.items():
+        for name, field in fields(settings).items():
+            own = getattr(settings, name)
+            assert config[f"{section}.{name}".strip(".")] == own
+            declared = [cls for cls in mro_of([settings]) if name in cls.__annotations__]
+            assert len(declared) == 1, f"{section}.{name} is declared by {declared}"
+            assert own == field.default or declared[0] in others, f"{section}.{name}: {field.default} and {own}"
+
+
+def mro_of(sections: Iterable[Any]) -> list[type]:
+    """The dataclasses of sections, and those that they inherit from."""
+    classes = [settings if isinstance(settings, type) else type(settings) for settings in sections]
+    return [base for cls in classes for base in cls.__mro__ if dataclasses.is_dataclass(base)]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_setting_says_what_it_means(stage):
+    meanings = docs(STAGES[stage].sections)
+    assert all(len(text) > 10 and text[-1] not in ".;," for text in meanings.values()), meanings
+
+
+@pytest.mark.parametrize(("stage", "preset"), [(s, p) for s in STAGES for p in ("default", "puppets", "heads")])
+def test_embedded_data_fit_the_networks(stage, preset):
+    config, data = load_config(f"configs/{stage}.py:{preset}"), STAGES[stage].data
+    check_side(config, data.side, config.data.image_size, "the embedded data")
 
 
 WRONG = {
