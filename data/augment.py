@@ -21,8 +21,8 @@ class DrivingAugmentation:
     """How strongly the driving frame is changed; all of it uniform within the bounds."""
 
     probability: float = setting(0.9, SHARE, "of changing a frame at all")
-    brightness: float = setting(0.15, SHARE, "± of the full range")
-    contrast: float = setting(0.25, SHARE, "± factor")
+    brightness: float = setting(0.15, SHARE, "± of the brightness, of the full range")
+    contrast: float = setting(0.25, SHARE, "± factor of the contrast")
     channel_gain: float = setting(0.4, SHARE, "± factor of each colour channel")
     grayscale: float = setting(0.2, SHARE, "probability of dropping colour")
     scale: float = setting(0.3, real(0.0, 1.0, below=True), "± factor about the centre")

@@ -46,21 +46,18 @@ class ActorNetworkSettings:
     sink_chunk: bool = setting(False, Flag(), "whether the first chunk is seen for ever, when the context has left it behind")
 
 
-def _often(default: float, doc: str) -> float:
-    """How often a clip's noise levels are drawn in one way."""
-    return setting(default, real(0.0), doc)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoiseLevelWeights:
     """`config.objective.noise_levels`: how often levels are drawn in each way of `SAMPLERS`, relative to one another."""
 
-    independent_per_chunk: float = _often(1.0, "how often every chunk has a noise level of its own, over the other ways")
-    monotone_per_chunk: float = _often(0.0, "the same, sorted: never falling from chunk to chunk")
-    monotone_from_anchor: float = _often(0.0, "never falling, crowded towards 0 before a chunk and 1 after it")
-    independent_per_token: float = _often(0.0, "every frame has its own")
-    shared: float = _often(0.0, "one for the clip")
-    teacher_forcing: float = _often(0.0, "one chunk noisy, all others clean: the ablation of diffusion forcing")
+    independent_per_chunk: float = setting(
+        1.0, real(0.0), "how often every chunk has a noise level of its own, over the other ways"
+    )
+    monotone_per_chunk: float = setting(0.0, real(0.0), "the same, sorted: never falling from chunk to chunk")
+    monotone_from_anchor: float = setting(0.0, real(0.0), "never falling, crowded towards 0 before a chunk and 1 after it")
+    independent_per_token: float = setting(0.0, real(0.0), "every frame has its own")
+    shared: float = setting(0.0, real(0.0), "one for the clip")
+    teacher_forcing: float = setting(0.0, real(0.0), "one chunk noisy, all others clean: the ablation of diffusion forcing")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 from xactor_jax.checkpoints.exports import load_variables, peek
 from xactor_jax.checkpoints.trees import flat
 from xactor_jax.errors import UserError
-from xactor_jax.variables import Variables
+from xactor_jax.variables import Tree, Variables
 
 FROM_START = "init_from"
 """In place of a frozen network's folder: the network is that of the checkpoint in `config.init_from`."""
