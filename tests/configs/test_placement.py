@@ -16,6 +16,7 @@ from tests.configs.test_configs import built
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
+from xactor_jax.run_settings import MeshSettings
 from xactor_jax.training.experiment import load_config
 
 SMALL = 2**15
@@ -35,7 +36,7 @@ CASES = [(stage, preset) for stage in STAGES for preset in presets(stage)]
 def placed(stage: str, preset: str, **sizes: int) -> dict[str, tuple[tuple[int, ...], Any]]:
     """Path → (shape, sharding) of every parameter."""
     _, task, variables = built(stage, preset)
-    mesh = make_mesh(ConfigDict({"data": -1, "fsdp": 1, "tensor": 1} | sizes))
+    mesh = make_mesh(MeshSettings(**sizes))
     shardings = tree_shardings(variables.params, task.partition_rules, mesh)
     paths = jax.tree_util.tree_leaves_with_path(variables.params)
     return {path_name(path): (x.shape, s) for (path, x), s in zip(paths, jax.tree.leaves(shardings), strict=True)}
