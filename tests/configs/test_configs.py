@@ -1,7 +1,9 @@
 """Every preset of every stage: it builds, its table covers its parameters, its data fits its network."""
 
 import dataclasses
+import importlib
 import math
+import pkgutil
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -21,6 +23,7 @@ from xactor_jax.checkpoints.config_file import flatten
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
+from xactor_jax.run_settings import RunSettings
 from xactor_jax.settings import docs, fields
 from xactor_jax.training.experiment import load_config, parse_flags
 from xactor_jax.video.reference import mask_bank
@@ -154,6 +157,27 @@ def mro_of(sections: Iterable[Any]) -> list[type]:
     """The dataclasses of sections, and those that they inherit from."""
     classes = [settings if isinstance(settings, type) else type(settings) for settings in sections]
     return [base for cls in classes for base in cls.__mro__ if dataclasses.is_dataclass(base)]
+
+
+@pytest.mark.parametrize("stage", ["motion", "actor", "video"])
+def test_no_network_has_a_default_for_a_setting(stage):
+    """A class that is built from settings, and is none of them, must be given them."""
+    settings = {
+        name: field.type
+        for section, declared in STAGES[stage].sections.items()
+        for name, field in fields(declared).items()
+        if section.startswith("network") or (section == "" and name not in fields(RunSettings))
+    }
+    for cls in classes_of(importlib.import_module(f"xactor_jax.{stage}")):
+        for field in dataclasses.fields(cls):
+            again = field.name in settings and field.type == settings[field.name] and field.name not in fields(cls)
+            assert not again or field.default is dataclasses.MISSING, f"{cls.__name__}.{field.name} = {field.default}"
+
+
+def classes_of(package: Any) -> list[type]:
+    """The dataclasses of its modules, flax's among them."""
+    modules = [importlib.import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)]
+    return [x for m in modules for x in vars(m).values() if dataclasses.is_dataclass(x) and x.__module__ == m.__name__]
 
 
 @pytest.mark.parametrize("stage", STAGES)

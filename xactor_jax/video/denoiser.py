@@ -74,9 +74,9 @@ class MotionTokens(nn.Module):
 
     tokens: int
     width: int
-    hidden: int = 0
-    box_width: int = 0
-    position_halves: bool = False
+    hidden: int
+    box_width: int
+    position_halves: bool
     dtype: Dtype = None
 
     @nn.compact

@@ -77,14 +77,14 @@ class VideoModel:
     window: int
     """Frames that the denoiser sees at once."""
     predict_residual: bool
+    keep_draft: bool
+    """Equation 3 instead of A(z) alone; needs a draft."""
     render_settings: RenderSettings
     """The config's own, used where a caller gives none."""
     clip: ClipModel | None = None
     """What makes the embedding of a reference picture; its parameters are the buffers "clip"."""
     draft: Draft | None = None
     """What draws each frame's draft; its variables are the buffers "draft"."""
-    keep_draft: bool = False
-    """Equation 3 instead of A(z) alone; needs a draft."""
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoModel:

@@ -118,8 +118,8 @@ class VideoTask:
     settings: VideoLossSettings
     noise: MotionNoise
     autoencoder_path: str
-    clip_path: str = ""
-    phase: str = "all"
+    clip_path: str
+    phase: str
     motion: MotionModel | None = None
     """Whose encoder is trained too: the parameters "motion_encoder", the statistics "motion" among the buffers."""
     motion_path: str = ""
