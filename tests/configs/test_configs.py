@@ -19,7 +19,9 @@ from ml_collections import ConfigDict, config_flags
 from data.augment import DrivingAugmentation, augment_driving
 from data.fit import check_side
 from launch.stages import STAGES, build, check, make_task
+from xactor_jax.actor.settings import NoiseLevelWeights
 from xactor_jax.checkpoints.config_file import flatten
+from xactor_jax.diffusion.noise_levels import SAMPLERS
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
@@ -178,6 +180,10 @@ def classes_of(package: Any) -> list[type]:
     """The dataclasses of its modules, flax's among them."""
     modules = [importlib.import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)]
     return [x for m in modules for x in vars(m).values() if dataclasses.is_dataclass(x) and x.__module__ == m.__name__]
+
+
+def test_every_way_to_draw_noise_levels_has_its_weight():
+    assert fields(NoiseLevelWeights).keys() == SAMPLERS.keys()
 
 
 @pytest.mark.parametrize("stage", STAGES)
