@@ -39,7 +39,7 @@ def tiny_config(stage: str) -> ConfigDict:
         c.network.update(latent_dim=LATENT_DIM, width=16, depth=1, heads=2, chunk=CHUNK, context=2 * CHUNK, mlp_ratio=1)
         c.network.emotions, c.rollout.steps = 5, 2
     if stage in ("autoencoder", "video"):
-        (c.network if stage == "autoencoder" else c.autoencoder).update(image_size=SIZE, patch=8, channels=(8,))
+        (c.network if stage == "autoencoder" else c.autoencoder).update(image_size=SIZE, patch=8, channels=(8,), linear=True)
     if stage == "video":
         c.motion = tiny_config("motion")
         c.data.window = 4

@@ -41,6 +41,10 @@ def test_a_config_gets_what_it_lacks_and_keeps_what_it_has(stage):
     assert completed(default_config(stage)).to_dict() == default_config(stage).to_dict()
 
 
+def test_a_damaged_config_is_left_to_those_who_read_it():
+    assert completed(ConfigDict({"stage": "motion", "network": 3, "loss": "truth"})).network == 3
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_there_is_such_a_setting_today(stage):
     """One that was given up needs no value."""

@@ -5,6 +5,7 @@ These are not today's defaults, and stay as they are when those change.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -53,11 +54,12 @@ MISSING: dict[str, dict[str, Any]] = {
 def completed(config: ConfigDict) -> ConfigDict:
     """The config of a checkpoint with every setting that it lacks; that of its motion stage, where it has one, too."""
     whole = ConfigDict(config.to_dict())
-    for key, value in MISSING.get(whole.get("stage", ""), {}).items():
+    for key, value in MISSING.get(str(whole.get("stage", "")), {}).items():
         section, _, name = key.rpartition(".")
-        inner = section_of(whole, section)
-        if name not in inner:
-            inner[name] = value
+        with contextlib.suppress(TypeError):  # of a damaged config, in whose place of a section is something else
+            inner = section_of(whole, section)
+            if name not in inner:
+                inner[name] = value
     if isinstance(motion := whole.get("motion"), ConfigDict):
         whole.motion = completed(motion)
     return whole
