@@ -20,14 +20,16 @@ from xactor_jax.settings import SHARE, check_fields, real, setting, whole
 class DrivingAugmentation:
     """How strongly the driving frame is changed; all of it uniform within the bounds."""
 
-    probability: float = setting(0.8, SHARE)  # of changing a frame at all
-    brightness: float = setting(0.15, SHARE)  # ± of the full range
-    contrast: float = setting(0.25, SHARE)  # ± factor
-    channel_gain: float = setting(0.2, SHARE)  # ± factor of each colour channel
-    grayscale: float = setting(0.1, SHARE)  # probability of dropping colour
-    scale: float = setting(0.3, real(0.0, 1.0, below=True))  # ± factor about the centre
-    warp: float = setting(0.03, real(0.0, 0.5))  # ± displacement of the warp's control points, fraction of the side
-    warp_points: int = setting(4, whole(2, 100))  # control points a side
+    probability: float = setting(0.9, SHARE, "of changing a frame at all")
+    brightness: float = setting(0.15, SHARE, "± of the brightness, of the full range")
+    contrast: float = setting(0.25, SHARE, "± factor of the contrast")
+    channel_gain: float = setting(0.4, SHARE, "± factor of each colour channel")
+    grayscale: float = setting(0.2, SHARE, "probability of dropping colour")
+    scale: float = setting(0.3, real(0.0, 1.0, below=True), "± factor about the centre")
+    warp: float = setting(
+        0.01, real(0.0, 0.5), "± displacement of the warp's control points, fraction of the side; brows move by 0.06"
+    )
+    warp_points: int = setting(4, whole(2, 100), "control points of the warp a side")
 
     def __post_init__(self) -> None:
         check_fields(self, "data.augmentation")

@@ -32,15 +32,15 @@ NOISE_DEVIATION = 0.5  # of the natural logarithm of noise in one band and colum
 class SoundAugmentation:
     """How strongly a clip's sound is changed; all of it uniform within the bounds."""
 
-    probability: float = setting(0.0, SHARE)  # of each of the four changes; 0: the sound stays as it is
-    tract: float = setting(0.15, real(0.0, 1.0, below=True))  # ± factor of the frequency axis
-    gain: float = setting(0.6, real())  # ± of the logarithm of power; 1 is 10 dB
-    equaliser: float = setting(0.6, real())  # ± the same at each of `equaliser_points` bands, linear between them
-    equaliser_points: int = setting(5, whole(2))
-    reverberation: float = setting(0.6, real())  # longest time in which a room's power falls by 60 dB, seconds
-    reverberation_share: float = setting(0.6, SHARE)  # most of the power that comes from the room
-    noise_lowest: float = setting(0.0, real(-200.0, 200.0))  # signal over noise at the most noise, dB
-    noise_highest: float = setting(40.0, real(-200.0, 200.0))  # … at the least
+    probability: float = setting(0.0, SHARE, "of each of the four changes; 0: the sound stays as it is")
+    tract: float = setting(0.15, real(0.0, 1.0, below=True), "± factor of the frequency axis: shorter and longer vocal tracts")
+    gain: float = setting(0.6, real(), "± of the base-10 logarithm of power; 1 is 10 dB")
+    equaliser: float = setting(0.6, real(), "± the same at each of the equaliser's points, linear between them")
+    equaliser_points: int = setting(5, whole(2), "of the equaliser, over the bands")
+    reverberation: float = setting(0.6, real(), "longest time in which a room's power falls by 60 dB, seconds")
+    reverberation_share: float = setting(0.6, SHARE, "largest share of the power that comes from the room")
+    noise_lowest: float = setting(0.0, real(-200.0, 200.0), "signal over noise where there is most noise, dB")
+    noise_highest: float = setting(40.0, real(-200.0, 200.0), "signal over noise where there is least noise, dB")
 
     def __post_init__(self) -> None:
         check_fields(self, "data.sound_augmentation")

@@ -9,11 +9,14 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from data.encode import encode_dataset
+from data.encoded import KIND as ENCODED
 from data.encoded import encoded_metadata
-from data.fit import check_side
+from data.fit import check_side, value_of
 from data.performers.bodies import load_body
 from data.performers.build import build
+from data.records import KIND as CLIPS
 from data.settings import AudioSettings
+from data.stage_data import StageData
 from data.storage import is_prepared
 from xactor_jax.checkpoints.config_file import tuples
 from xactor_jax.checkpoints.exports import load_variables, peek
@@ -23,8 +26,6 @@ from xactor_jax.motion.model import motion_hash
 from xactor_jax.pretrained.audio import audio_hash, load_audio_features
 
 ASSETS = epath.Path(__file__).parent / "assets"
-NEEDS_ENCODED = ("actor", "video")
-NEEDS_CLIPS = ("motion", "autoencoder", "video")
 
 
 def embedded_checkpoint(stage: str) -> epath.Path:
@@ -84,8 +85,11 @@ def asked_of_audio(config: ConfigDict) -> dict[str, object]:
     return {n: tuples(asked[n]) for n in names if n in asked and tuples(asked[n]) != getattr(default, n)}
 
 
-def fill_in_audio(config: ConfigDict) -> None:
+def fill_in_audio(config: ConfigDict, features: str) -> None:
     """What the encoded records say of their audio features replaces what the config asks for.
+
+    Args:
+        features: the setting that says how many a frame has; "": the network takes none.
 
     Raises:
         UserError: the config asks for another kind, or the network takes another number of features.
@@ -97,14 +101,14 @@ def fill_in_audio(config: ConfigDict) -> None:
                 f"{config.data.encoded_path} has audio features of {name} {recorded[name]}, not {asked}: give "
                 f"--config.data.audio.{name}={recorded[name]}, or encode the clips again with launch/encode.py --audio."
             )
-    size, given = config.network.get("audio_dim"), recorded.get("num_features")
-    if config.stage == "actor" and size and given and size != given:
-        raise UserError(f"the records have {given} audio features a frame, not {size}: add --config.network.audio_dim={given}.")
+    given = recorded.get("num_features")
+    if features and given and (size := value_of(config, features)) != given:
+        raise UserError(f"the records have {given} audio features a frame, not {size}: add --config.{features}={given}.")
     config.data.audio = ConfigDict(tuples(recorded))
 
 
 def fill_in_frozen(config: ConfigDict) -> None:
-    """Frozen networks of the video stage that are not named come from the checkpoint in `init_from`, where it has them.
+    """Frozen networks of a renderer that are not named come from the checkpoint in `init_from`, where it has them.
 
     Their sizes, and those of CLIP in `pretrained.clip`, replace what the config says. Raises `UserError` for a wrong folder.
     """
@@ -137,12 +141,12 @@ def fill_in_networks(config: ConfigDict) -> None:
     Raises:
         UserError: a folder holds no such checkpoint.
     """
-    if config.stage == "video":
+    if "autoencoder" in config:
         fill_in_frozen(config)
     for stage in ("motion", "autoencoder"):
         if not config.pretrained[stage]:
             config.pretrained[stage] = str(embedded_checkpoint(stage))
-    if config.stage == "video" and (config.train_motion or config.network.draft):
+    if "motion" in config and (config.train_motion or config.network.draft):
         fill_in_motion(config)
 
 
@@ -150,7 +154,7 @@ def check_motion(config: ConfigDict) -> None:
     """Raises `UserError` where records of one's own were encoded with another motion stage than the config names or needs."""
     path, recorded = config.pretrained.motion, encoded_metadata(config.data.encoded_path)
     named = path != str(embedded_checkpoint("motion"))
-    drafts = config.stage == "video" and config.network.draft
+    drafts = "motion" in config and config.network.draft
     if not (named or drafts) or (own := motion_hash(load_variables(path, "motion")[1])) == recorded["motion_hash"]:
         return
     maker = recorded.get("motion_checkpoint", "another")
@@ -161,23 +165,25 @@ def check_motion(config: ConfigDict) -> None:
     )
 
 
-def ensure_data(config: ConfigDict) -> ConfigDict:
+def ensure_data(config: ConfigDict, data: StageData) -> ConfigDict:
     """Fills in the paths that a config leaves to the project, building what they name where it is missing; returns it.
 
     Raises:
         UserError: the data that is there was made for something else than the config asks for.
     """
     fill_in_networks(config)
-    if config.data.encoded_path and config.stage == "video" and not config.data.path:
-        raise UserError("data.encoded_path is set without data.path: the video stage needs the clips that were encoded, too")
-    if not config.data.path and config.stage in NEEDS_CLIPS:
-        check_side(config, config.data.image_size, "the embedded data")
-    if config.stage in NEEDS_ENCODED:
+    if config.data.encoded_path and not config.data.path and {CLIPS, ENCODED} <= {*data.needs}:
+        raise UserError(
+            f"data.encoded_path is set without data.path: the {config.stage} stage needs the clips that were encoded, too"
+        )
+    if not config.data.path and CLIPS in data.needs:
+        check_side(config, data.side, config.data.image_size, "the embedded data")
+    if ENCODED in data.needs:
         if config.data.encoded_path:
             check_motion(config)
         config.data.encoded_path = str(ensure_encoded(config))
         config.pretrained.motion_hash = encoded_metadata(config.data.encoded_path)["motion_hash"]
-        fill_in_audio(config)
-    if config.stage in NEEDS_CLIPS:
+        fill_in_audio(config, data.features)
+    if CLIPS in data.needs:
         config.data.path = str(ensure_clips(config))
     return config

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import grain
@@ -26,16 +24,11 @@ from data.encoded import open_encoded
 from data.fit import check_fit
 from data.records import KIND as CLIPS
 from data.records import decode_frame, open_clips
-from data.settings import REFERENCES
+from data.stage_data import Examples, Record, StageData
 from data.staging import Staging
 from data.storage import splits_of
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS, EMOTIONS, UNITS, UNKNOWN_EMOTION
-from xactor_jax.settings import check_value, choice
-
-Record = Mapping[str, Any]
-Examples = dict[str, np.ndarray]
-MakeExamples = Callable[[Record, np.random.Generator], Examples]
 
 
 def to_unit(image: UInt8[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -218,58 +211,33 @@ def _pad_to(x: np.ndarray, length: int) -> np.ndarray:
     return np.pad(x, [(0, length - len(x))] + [(0, 0)] * (x.ndim - 1))
 
 
-def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
-    """The records that a stage reads, and what it makes of one."""
+def stage_source(config: ConfigDict, data: StageData, split: str) -> Any:
+    """The records that a stage reads: clips, encoded clips, or both side by side."""
     d = config.data
-    staging = Staging(d.get("stage_dir", ""), d.get("stage_gib", Staging.gib))
-    clips, latents = partial(open_clips, d.path, split, staging), partial(open_encoded, d.encoded_path, split, staging)
-    if config.stage == "motion":
-        augmentation = DrivingAugmentation(**d.augmentation) if split == "train" else None
-        return clips(), FramePairs(d.examples_per_clip, augmentation, config.loss.get("truth", 0.0) > 0)
-    if config.stage == "autoencoder":
-        return clips(), Frames(d.examples_per_clip)
-    if config.stage == "actor":
-        source = latents()
-        check_value("data.reference", d.reference, choice(REFERENCES))
-        others = OtherClips(source) if d.reference == "other_clip" else None
-        sound = _sound_augmentation(config) if split == "train" else None
-        return source, LatentWindows(d.examples_per_clip, d.window, others, config.network.emotions, sound)
-    if config.stage == "video":
-        paired = PairedSource(clips(), latents())
-        apart = {"spatial": 1.0, "temporal": 0.0}.get(config.get("phase"), d.apart)
-        train, driving = split == "train", bool(config.get("train_motion"))
-        augmentation = DrivingAugmentation(**d.augmentation) if train and driving else None
-        return paired, FrameWindows(d.examples_per_clip, d.window, apart if train else 0.0, driving, augmentation)
-    raise UserError(f"there is no stage {config.stage!r}: choose motion, actor, autoencoder or video")
+    staging = Staging(d.stage_dir, d.stage_gib)
+    read = {CLIPS: (open_clips, d.path), ENCODED: (open_encoded, d.encoded_path)}
+    sources = [open_records(path, split, staging) for open_records, path in (read[kind] for kind in data.needs)]
+    return PairedSource(*sources) if len(sources) > 1 else sources[0]
 
 
-def _sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
-    """Raises `UserError` where the features are none that it knows how to change."""
-    settings = SoundAugmentation(**config.data.get("sound_augmentation", {}))
-    if settings.probability and config.data.audio.kind != "log_mel":
-        raise UserError("data.sound_augmentation is of log_mel features: give --config.data.sound_augmentation.probability=0.")
-    return settings if settings.probability else None
-
-
-def has_split(config: ConfigDict, split: str) -> bool:
+def has_split(config: ConfigDict, data: StageData, split: str) -> bool:
     """Whether all that a stage reads has records of a split. Raises `UserError` where the data set is missing."""
-    clips, latents = (config.data.path, CLIPS), (config.data.encoded_path, ENCODED)
-    needed = {"actor": [latents], "video": [clips, latents]}.get(config.stage, [clips])
-    return all(split in splits_of(path, kind) for path, kind in needed)
+    paths = {CLIPS: config.data.path, ENCODED: config.data.encoded_path}
+    return all(split in splits_of(paths[kind], kind) for kind in data.needs)
 
 
 def stage_iterator(
-    config: ConfigDict, split: str, process_index: int = 0, process_count: int = 1
+    config: ConfigDict, data: StageData, split: str, process_index: int = 0, process_count: int = 1
 ) -> grain.DatasetIterator | None:
     """`training_iterator` of records that fit the config; None where there is no validation split, which may be lacking.
 
     Raises:
       UserError: as `training_iterator` and `check_fit`.
     """
-    if split == "validation" and not has_split(config, split):
+    if split == "validation" and not has_split(config, data, split):
         return None
-    check_fit(config, _stage_source(config, split)[0])
-    return training_iterator(config, split, process_index, process_count)
+    check_fit(config, data, stage_source(config, data, split))
+    return training_iterator(config, data, split, process_index, process_count)
 
 
 def _merge_examples(batch: Examples) -> Examples:
@@ -278,7 +246,9 @@ def _merge_examples(batch: Examples) -> Examples:
     return {name: to_unit(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
 
 
-def training_iterator(config: ConfigDict, split: str, process_index: int = 0, process_count: int = 1) -> grain.DatasetIterator:
+def training_iterator(
+    config: ConfigDict, data: StageData, split: str, process_index: int = 0, process_count: int = 1
+) -> grain.DatasetIterator:
     """Endless batches of `config.batch_size / process_count` examples; the iterator's state can be saved and restored.
 
     Raises:
@@ -290,7 +260,8 @@ def training_iterator(config: ConfigDict, split: str, process_index: int = 0, pr
             f"batch_size {config.batch_size} is not a multiple of data.examples_per_clip × processes "
             f"= {per_record} × {process_count}: change one of them"
         )
-    source, make_examples = _stage_source(config, split)
+    source = stage_source(config, data, split)
+    make_examples = data.examples(config, source, split == "train")
     dataset = grain.MapDataset.source(source).seed(config.seed).shuffle().repeat().random_map(make_examples)
     parts = dataset.batch(config.batch_size // (per_record * process_count), drop_remainder=True)
     return iter(parts[process_index::process_count].map(_merge_examples).to_iter_dataset(_read_options(config.data.threads)))

@@ -85,7 +85,7 @@ def make_latents(folder: pathlib.Path, clips: str, latent_dim: int, audio_dim: i
 
 def measure(config: Any, seconds: float) -> dict[str, Any]:
     """Clips and examples a second of processor time, and the share of every part, from a second round under the profiler."""
-    from data.pipelines import training_iterator
+    from launch.stages import training_iterator
 
     config.data.threads, config.batch_size = 0, 4 * config.data.examples_per_clip
     batches = training_iterator(config, "train")

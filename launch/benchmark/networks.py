@@ -87,7 +87,7 @@ def encoder(arguments: argparse.Namespace) -> Network:
     import jax.numpy as jnp
 
     from configs.motion import get_config
-    from xactor_jax.motion.model import encoder_size, make_encoder
+    from xactor_jax.motion.networks import encoder_size, make_encoder
 
     config = get_config(arguments.preset)
     config.precision, side = arguments.precision, encoder_size(config)

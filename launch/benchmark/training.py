@@ -41,9 +41,9 @@ def run(arguments: list[str]) -> None:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
     check_value("--steps", STEPS.value, whole(1))
     processes.initialize()
-    from data.embedded import ensure_data, fill_in_networks
+    from data.embedded import fill_in_networks
     from launch.benchmark import _table
-    from launch.stages import build
+    from launch.stages import build, ensure_data
     from xactor_jax.training.benchmark import Bench
 
     config = CONFIG.value

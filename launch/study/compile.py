@@ -49,7 +49,7 @@ def the_devices() -> list[Any]:
 
 def steps(config: Any, task: Any, devices: list[Any], chip: Any) -> list[Any]:
     """Reports of the asked settings and, where they do not fit, of others up to one that does."""
-    from launch.stages import TASKS
+    from launch.stages import make_task
     from xactor_jax.parallel.mesh import make_mesh
     from xactor_jax.training.compiling import alternatives, changed, compile_step
 
@@ -59,7 +59,7 @@ def steps(config: Any, task: Any, devices: list[Any], chip: Any) -> list[Any]:
     limit = reports[0].refused[1] if reports[0].refused else chip.memory
     for changes, _ in zip(alternatives(config, task, devices, limit), range(TRIES.value), strict=False):
         trial = changed(config, changes)
-        reports.append(compile_step(trial, TASKS[trial.stage].from_config(trial), make_mesh(trial.mesh, devices), changes))
+        reports.append(compile_step(trial, make_task(trial), make_mesh(trial.mesh, devices), changes))
         if reports[-1].fits(chip):
             break
     return reports
@@ -71,11 +71,11 @@ def sampling(config: Any, task: Any, device: Any) -> dict[str, Any]:
     import numpy as np
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-    from launch.study._samplers import sampler
+    from launch.stages import make_sampler
     from xactor_jax.parallel.compiled import DoesNotFitError, compile_program, cost_of
     from xactor_jax.parallel.operations import operations
 
-    one = sampler(config, task)
+    one = make_sampler(config, task)
     here = NamedSharding(Mesh(np.asarray([device], object), ("one",)), PartitionSpec())
     traced = jax.jit(one.function, in_shardings=here, out_shardings=here).trace(*one.arguments)
     try:
@@ -94,13 +94,13 @@ def run(arguments: list[str]) -> None:
     if not -1 <= EFFORT.value <= 1:
         raise UserError("--effort must lie in [-1, 1].")
     devices = the_devices()
-    from launch.stages import TASKS, check
+    from launch.stages import check, make_task
     from launch.study import _compile_report as report
     from xactor_jax.parallel.chips import chip_of
 
     config, chip = CONFIG.value, chip_of(devices[0].device_kind)
     check(config)
-    task = TASKS[config.stage].from_config(config)
+    task = make_task(config)
     reports = steps(config, task, devices, chip)
     sampled = sampling(config, task, devices[0]) if SAMPLER.value else None
     machine = report.Machine(TOPOLOGY.value, len(devices), devices[0].device_kind, chip, EFFICIENCY.value, EFFORT.value)

@@ -124,7 +124,7 @@ def load(arguments: argparse.Namespace) -> Work:
 
     variants = parse_variants(arguments.actor or [EMBEDDED])
     motion = load_stage("motion", arguments.motion or embedded_checkpoint("motion"))
-    body = load_body(motion.config.data.get("kind", "puppets"))  # before there were heads, stage 1 had no kind
+    body = load_body(motion.config.data.kind)
     actor = functools.cache(lambda path: load_stage("actor", path or embedded_checkpoint("actor")))
     pairs = [Models(motion, actor(variant.path)) for variant in variants]
     for pair in pairs:

@@ -20,7 +20,8 @@ from xactor_jax.errors import UserError
 
 
 def objective(**changes) -> Objective:
-    return Objective(**{"process": GaussianProcess(), **changes})
+    settings = {"noise_levels": (("independent_per_chunk", 1.0),), "weighting": "min_snr", "drop_emotion": 0.1}
+    return Objective(**{"process": GaussianProcess(), **settings, **changes})
 
 
 def test_noise_is_one_level_a_chunk_and_the_target_is_v(key: jax.Array) -> None:

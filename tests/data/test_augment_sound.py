@@ -7,7 +7,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from data.augment_sound import SoundAugmentation, augment_sound
-from data.pipelines import LatentWindows, _sound_augmentation
+from data.pipelines import LatentWindows
+from data.stages import sound_augmentation
 from xactor_jax.audio.log_mel import LogMelSettings, hertz_of_mel, log_mel_features, mel_of_hertz
 from xactor_jax.errors import UserError
 
@@ -98,4 +99,4 @@ def test_only_the_part_that_is_heard_changes_and_padding_stays(rng):
 def test_features_without_bands_are_refused():
     config = ConfigDict({"data": {"audio": {"kind": "wav2vec2"}, "sound_augmentation": {"probability": 0.5}}})
     with pytest.raises(UserError, match=r"data\.sound_augmentation is of log_mel features"):
-        _sound_augmentation(config)
+        sound_augmentation(config)

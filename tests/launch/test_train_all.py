@@ -90,7 +90,7 @@ def test_every_step_is_trained_with_settings_that_it_has_and_exported(train_all,
         assert (config.batch_size, config.precision, config.data.image_size) == (4, "bfloat16", 32)
         assert all(config.pretrained[stage] == str(out / stage) for stage in train_all.PRETRAINED.get(step.config, ()))
         assert config.init_from == ",".join(train_all.started(text, out) for text in step.start)
-        stages.TASKS[config.stage].from_config(config)
+        stages.make_task(config)
     for stage, (_, options) in zip(train_all.EXPORTED, calls[len(steps) :], strict=True):
         assert options == (f"--from={out / stage}", f"--to={out / 'export' / stage}", "--dtype=float16")
 
@@ -166,7 +166,7 @@ def test_the_embedded_checkpoint_fits_the_preset_that_goes_on_from_it(repository
     config.pretrained.update(motion="data/assets/motion", autoencoder="data/assets/autoencoder")
     if stage == "video":
         fill_in_motion(config)
-    task = stages.TASKS[stage].from_config(config)
+    task = stages.make_task(config)
     wanted = shapes(jax.eval_shape(task.init, jax.random.key(0)).params)
     assert read_start(config, task, wanted).params.keys() == wanted.keys()
 

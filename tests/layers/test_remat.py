@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs.common import get_common
-from launch.stages import TASKS
+from launch.stages import STAGES, default_config, make_task
 from tests.layers.test_convolution import randomise
 from tests.tiny import tiny_config, tiny_variables
 from xactor_jax.actor.network import ActorNetwork, Conditions, Keep
 from xactor_jax.emotion import frames_of
 from xactor_jax.errors import UserError
-from xactor_jax.layers.remat import CHOICES
 from xactor_jax.motion.hourglass import Hourglass
+from xactor_jax.run_settings import REMAT
 from xactor_jax.video.unet import UNet, UNetSettings
 
 Network = tuple[Any, tuple[Any, ...]]
@@ -27,6 +26,7 @@ Network = tuple[Any, tuple[Any, ...]]
 
 def actor(remat: str, **more: Any) -> Network:
     frames, sizes = 48, dict(latent_dim=8, width=64, depth=2, heads=4, chunk=8, context=48, emotions=3, mlp_ratio=2)
+    sizes |= dict(audio_radius=2, audio_memory=0, look_ahead=-1, sink_chunk=False, scan_layers=False)
     ones = jnp.ones(4, bool)
     told = Conditions(jnp.ones((4, frames + 4, 8)), jnp.ones((4, 8)), frames_of(None, 4, 0, frames))
     arguments = jnp.ones((4, frames, 8)), jnp.full((4, frames), 0.5), told, Keep(ones, ones, ones), jnp.ones((4, frames), bool)
@@ -70,7 +70,7 @@ def test_the_same_numbers_from_less_that_is_kept(make: Callable[[str], Network],
     numbers = lambda x: jax.random.normal(key, x.shape) if x.ndim > 2 else x
     inputs = jax.tree.map(numbers, make("none")[1])
     shapes, values, kept = {}, {}, {}
-    for remat in CHOICES:
+    for remat in REMAT:
         module, _ = make(remat)
         shapes[remat] = jax.eval_shape(module.init, key, *inputs)["params"]
         params = jax.tree_util.tree_map_with_path(alike, randomise(shapes["none"], key, 0.2))
@@ -86,7 +86,7 @@ def test_the_same_numbers_from_less_that_is_kept(make: Callable[[str], Network],
     assert kept["full"] < 0.7 * kept["none"], kept
 
 
-@pytest.mark.parametrize("remat", [pytest.param(name, marks=[] if name == "full" else pytest.mark.slow) for name in CHOICES])
+@pytest.mark.parametrize("remat", [pytest.param(name, marks=[] if name == "full" else pytest.mark.slow) for name in REMAT])
 def test_one_loop_of_layers_says_what_layers_in_a_row_say(remat: str, key: jax.Array) -> None:
     inputs = jax.tree.map(lambda x: jax.random.normal(key, x.shape) if x.ndim > 2 else x, actor("none")[1])
     row, loop = actor(remat)[0], actor(remat, scan_layers=True)[0]
@@ -110,7 +110,7 @@ def test_one_loop_is_no_longer_a_program_with_more_layers(key: jax.Array) -> Non
     assert lines(2, True) == lines(6, True)
     (module, inputs), kept = actor("none", scan_layers=True), {}
     params = jax.eval_shape(module.init, key, *inputs)["params"]
-    for remat in CHOICES:
+    for remat in REMAT:
         kept[remat] = kept_bytes(loss_of((actor(remat, scan_layers=True)[0], inputs)), params)
     assert kept["full"] < kept["dots"] < kept["none"], kept
 
@@ -132,7 +132,7 @@ def with_remat(stage: str, remat: str, network: str = "") -> ConfigDict:
 
 def kept_by(config: ConfigDict, key: jax.Array) -> int:
     """Bytes that the backward pass of a stage's loss needs."""
-    task, variables = TASKS[config.stage].from_config(config), jax.tree.map(jnp.asarray, tiny_variables(config))
+    task, variables = make_task(config), jax.tree.map(jnp.asarray, tiny_variables(config))
     batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), task.example_batch(4))
     loss = lambda params: task.loss(variables._replace(params=params), batch, key, True).loss
     return kept_bytes(loss, variables.params)
@@ -151,13 +151,13 @@ def test_every_network_and_every_phase_of_training_keeps_less(trained: str, key:
     assert kept < 0.8, kept
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_config_chooses(stage: str) -> None:
-    assert get_common(stage).remat == "none"
+    assert default_config(stage).remat == "none"
     c = with_remat(stage, "full")
-    model = TASKS[stage].from_config(c).model
+    model = make_task(c).model
     networks = {"motion": ("encoder", "decoder"), "actor": ("network",), "autoencoder": ("module",), "video": ("denoiser",)}
     assert {getattr(model, network).remat for network in networks[stage]} == {"full"}
     c.remat = "some"
     with pytest.raises(UserError, match=r"remat=some is not possible: use none, dots or full\."):
-        TASKS[stage].from_config(c)
+        make_task(c)

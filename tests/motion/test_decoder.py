@@ -31,7 +31,9 @@ def params(inputs):
 
 
 def decoder(**changed) -> MotionDecoder:
-    return MotionDecoder(**{"patch": PATCH, "widths": (8, 8), "blocks": 1, "fine_flow": True, "gate": True, **changed})
+    return MotionDecoder(
+        **{"patch": PATCH, "widths": (8, 8), "blocks": 1, "fine_flow": True, "gate": True, "cubic": False, **changed}
+    )
 
 
 def biased(params, name, value):

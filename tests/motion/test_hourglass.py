@@ -127,7 +127,7 @@ def layer_normed(x: np.ndarray, p: Tree) -> np.ndarray:
 
 
 def encoder(**settings) -> HourglassEncoder:
-    return HourglassEncoder(**{"latent_dim": 6, "widths": (8, 32, 32), "attention_width": 64, **settings})
+    return HourglassEncoder(**{"latent_dim": 6, "widths": (8, 32, 32), "attention_width": 64, "variance": True, **settings})
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.tiny import tiny_config, tiny_variables, write_checkpoint
 from xactor_jax.checkpoints.exports import export
 from xactor_jax.errors import UserError
 from xactor_jax.motion.decoder import MotionDecoder
-from xactor_jax.motion.model import make_decoder
+from xactor_jax.motion.networks import make_decoder
 from xactor_jax.motion.style_decoder import StyleDecoder
 from xactor_jax.motion.task import MotionTask
 from xactor_jax.motion.trunk import Trunk

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from launch.stages import TASKS
+from launch.stages import make_task
 from tests.tiny import drawn, tiny_config, write_checkpoint
 from tests.video import tiny
 from xactor_jax.errors import UserError
@@ -111,9 +111,9 @@ def test_what_is_left_to_the_truth_is_diffused(task, variables):
 
 def test_drafts_come_from_the_motion_checkpoint(tmp_path):
     config = tiny_config("motion")
-    variables = drawn(TASKS["motion"].from_config(config))
+    variables = drawn(make_task(config))
     whole = write_checkpoint(tmp_path / "whole", config, variables)
-    draft = Draft(TASKS["motion"].from_config(config).model)
+    draft = Draft(make_task(config).model)
     found = draft.load(str(whole))
     jax.tree.map(
         np.testing.assert_array_equal, found["params"]["generator"]["decoder"], variables.params["generator"]["decoder"]

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from tests.layers.test_convolution import randomise
+from xactor_jax.training.experiment import load_config
+from xactor_jax.video.denoiser import DenoiserSettings
 from xactor_jax.video.unet import Conditions, NoiseLevel, UNet, UNetSettings, with_coordinates
 
 SETTINGS = UNetSettings(
     channels=(8, 8), attention=(False, True), blocks=1, heads=2, groups=4, feed_forward=1, module_feed_forward=0,
-    module_attentions=1, time_width=8, out_channels=3,
+    module_attentions=1, time_width=8, out_channels=3, coordinates=False,
 )  # fmt: skip
 X = jax.random.normal(jax.random.key(1), (2, 3, 4, 4, 3))
 T = jnp.array([0.2, 0.9])
@@ -87,7 +89,9 @@ def test_coordinates_run_from_minus_one_to_one():
 
 def test_full_size_is_stable_diffusion_s_trunk_without_its_text(key):
     """859,520,964: the parameters of SD 1.5's UNet; 454.4 M: of X-NeMo's temporal modules, fixed positions counted."""
-    settings = UNetSettings().for_reference(features_only=False)
+    config = load_config("configs/video.py:base")
+    settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels).unet
+    settings = replace(settings, context_width=0, discrete_steps=0).for_reference(features_only=False)
     x = jnp.zeros((1, 1, 64, 64, 4))
     params = jax.eval_shape(UNet(settings).init, key, x, jnp.zeros(1))["params"]
     count = sum(p.size for p in jax.tree.leaves(params))

@@ -46,9 +46,14 @@ class ActorModel:
             raise UserError(f"a context of {n.context} frames is not a whole number of chunks of {n.chunk}: make it a multiple")
         if n.width % (4 * n.heads):
             raise UserError(f"a width of {n.width} does not give {n.heads} heads a multiple of 4 features each: change either")
-        dtype, remat = compute_dtype(config.precision), checked_remat(config.get("remat", "none"))
+        dtype, remat = compute_dtype(config.precision), checked_remat(config.remat)
         network = ActorNetwork(dtype=dtype, remat=remat, **{name: value for name, value in n.items() if name != "audio_dim"})
         return cls(network=network, process=GaussianProcess(**config.diffusion), audio_dim=n.audio_dim)
+
+    @property
+    def motion_dim(self) -> int:
+        """D, as every stage that has motion latents calls it."""
+        return self.network.latent_dim
 
     def window(self, settings: RolloutSettings) -> Window:
         """What slides along a rollout. Raises `UserError` for a context that the network was not made for."""

@@ -167,18 +167,18 @@ class ActorNetwork(nn.Module):
     chunk: int
     context: int
     emotions: int
-    audio_radius: int = 2
-    audio_memory: int = 0
+    audio_radius: int
+    audio_memory: int
     """P of (7), in frames; 0: there is no (7)."""
-    mlp_ratio: int = 4
-    look_ahead: int = -1
+    mlp_ratio: int
+    look_ahead: int
     """Frames of its own chunk after itself that a frame sees; -1: the whole chunk."""
-    sink_chunk: bool = False
+    scan_layers: bool
+    """Whether the blocks are one loop of the compiled program, or one after the other."""
+    sink_chunk: bool
     """Whether the first chunk is a sink."""
     remat: str = "none"
     """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
-    scan_layers: bool = False
-    """Whether the blocks are one loop of the compiled program, or one after the other."""
     dtype: Dtype = None
 
     def setup(self) -> None:

@@ -56,25 +56,24 @@ class Objective:
     """(1) to (5)."""
 
     process: GaussianProcess
-    noise_levels: tuple[tuple[str, float], ...] = (("independent_per_chunk", 1.0),)
-    """Samplers of noise levels and how often a clip gets each."""
-    discrete_steps: int = setting(0, whole(0, 1_000_000))
-    """Noise levels above 0 that there are, evenly spaced; 0: all in (0, 1]."""
-    weighting: str = setting("min_snr", choice(WEIGHTINGS))
-    """w of (2), one of `WEIGHTINGS`."""
-    gamma: float = setting(5.0, real(0.0, above=True))
-    """Of min_snr and fused_snr."""
-    fused_decay: float = setting(0.98, SHARE)
-    """Of fused_snr, per frame."""
-    sigmoid_bias: float = setting(-1.0, real(-math.inf))
-    """Of sigmoid."""
-    velocity: float = setting(0.0, real(0.0))
-    """Of (5)."""
-    heard: float = setting(0.0, real(0.0))
-    """Of (5)."""
-    drop_audio: float = setting(0.1, SHARE)
-    drop_reference: float = setting(0.1, SHARE)
-    drop_emotion: float = setting(0.1, SHARE)
+    noise_levels: tuple[tuple[str, float], ...]
+    """Samplers of noise levels and how often a clip gets each (`NoiseLevelWeights`)."""
+    discrete_steps: int = setting(0, whole(0, 1_000_000), "noise levels above 0 that there are, evenly spaced; 0: all")
+    weighting: str = setting("none", choice(WEIGHTINGS), "of the loss by noise level, w of (2)")
+    gamma: float = setting(5.0, real(0.0, above=True), "bound of the signal-to-noise ratio in min_snr and fused_snr")
+    fused_decay: float = setting(0.98, SHARE, "fused_snr: factor per frame by which a token's past fades")
+    sigmoid_bias: float = setting(
+        -1.0, real(-math.inf), "sigmoid: log signal-to-noise ratio at which the weight of noise's error is a half"
+    )
+    velocity: float = setting(0.0, real(0.0), "weight of the error in motion's velocity, the difference from frame to frame")
+    heard: float = setting(
+        0.0,
+        real(0.0),
+        "weight of recognising the labelled emotion from the summary of the audio; needs network.audio_memory",
+    )
+    drop_audio: float = setting(0.1, SHARE, "probability that a clip is shown without its audio")
+    drop_reference: float = setting(0.1, SHARE, "probability that a clip is shown without its reference motion")
+    drop_emotion: float = setting(0.3, SHARE, "probability that a clip is shown without its emotion label")
 
     def __post_init__(self) -> None:
         check_fields(self, "objective")

@@ -48,11 +48,15 @@ Params = Any
 class PieceSettings:
     """Which hidden states, and how long the windows are."""
 
-    layers: str = setting("all", Text())  # all, last, or numbers such as "8" or "1,4,-1": 0 is what enters the first block
-    combine: str = setting("concat", choice(("concat", "sum")))  # concat, or sum with the weights
-    weights: tuple[float, ...] = setting((), Several(real(-math.inf), least=0))  # of the sum, one a layer; none: their mean
-    piece: float = setting(5.0, real(1 / FRAME_RATE, 600.0))  # P in seconds
-    context: float = setting(2.0, real(0.0, 600.0))  # C in seconds
+    layers: str = setting(
+        "all", Text(), 'hidden states: all, last, or numbers such as "8" or "1,4,-1"; 0: what enters the first block'
+    )
+    combine: str = setting("concat", choice(("concat", "sum")), "what becomes of several hidden states")
+    weights: tuple[float, ...] = setting(
+        (), Several(real(-math.inf), least=0), "of the sum, one for each hidden state; none: their mean"
+    )
+    piece: float = setting(5.0, real(1 / FRAME_RATE, 600.0), "P, sound that is computed at a time, seconds")
+    context: float = setting(2.0, real(0.0, 600.0), "C, sound that is seen on either side of a piece, seconds")
 
     def __post_init__(self) -> None:
         check_fields(self, "data.audio")

@@ -59,16 +59,18 @@ def expand_like(t: Float[ArrayLike, "..."], x: Float[Array, "..."]) -> Float[Arr
 class GaussianProcess:
     """The process (1) with its schedule, and what a network predicts of it. Times lead the arrays they belong to."""
 
-    schedule: str = setting("cosine", choice(NOISE_SCHEDULES))
-    """One of `NOISE_SCHEDULES`."""
-    prediction: str = setting("v", choice(PREDICTIONS))
-    """One of `PREDICTIONS`."""
-    beta_start: float = setting(0.00085, real(0.0, 1.0, above=True, below=True))
-    beta_end: float = setting(0.012, real(0.0, 1.0, above=True, below=True))
-    steps: int = setting(1000, whole(2, 1_000_000))
-    """N of (6); the three of them are unused by the other schedules."""
-    shift: float = setting(1.0, real(0.0, above=True))
-    """s of (9)."""
+    schedule: str = setting(
+        "cosine", choice(NOISE_SCHEDULES), "of noise; scaled_linear is that of Stable Diffusion, flow a straight line"
+    )
+    prediction: str = setting("v", choice(PREDICTIONS), "what the network predicts")
+    beta_start: float = setting(
+        0.00085, real(0.0, 1.0, above=True, below=True), "scaled_linear: variance that the first of its steps adds"
+    )
+    beta_end: float = setting(
+        0.012, real(0.0, 1.0, above=True, below=True), "scaled_linear: variance that the last of its steps adds"
+    )
+    steps: int = setting(1000, whole(2, 1_000_000), "scaled_linear: N of (6), steps of its table")
+    shift: float = setting(1.0, real(0.0, above=True), "s of (9), factor on noise over signal")
 
     def __post_init__(self) -> None:
         check_fields(self, "diffusion")

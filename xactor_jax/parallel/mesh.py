@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.slices import device_grid, in_slices
+from xactor_jax.run_settings import MeshSettings
 
 AXES = ("data", "fsdp", "context", "tensor")
 BATCH_AXES = ("data", "fsdp")
@@ -42,14 +43,14 @@ def mesh_shape(sizes: Sequence[int], num_devices: int) -> tuple[int, ...]:
     return tuple(num_devices // given if size == -1 else size for size in sizes)
 
 
-def make_mesh(config: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(config: MeshSettings | ConfigDict, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Mesh of all devices (or those given) from `config.mesh`; of several slices, `data` alone spans them.
 
-    An axis that is not in the config is 1. The axes are `Auto`: the compiler propagates shardings.
+    The axes are `Auto`: the compiler propagates shardings.
     """
     devices = jax.devices() if devices is None else devices
-    shape = mesh_shape([config.get(name, 1) for name in AXES], len(devices))
-    grid = device_grid(shape, in_slices(devices, config.get("slices", 0)))
+    shape = mesh_shape([getattr(config, name) for name in AXES], len(devices))
+    grid = device_grid(shape, in_slices(devices, config.slices))
     return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 

@@ -34,7 +34,7 @@ AUTOENCODERS = {"AutoencoderKL": "sd_vae", "AutoencoderKLTemporalDecoder": "svd_
 def import_renderer(
     source: Source,
     target: epath.PathLike,
-    config: epath.PathLike | ConfigDict = "",
+    config: ConfigDict,
     dtype: str = "float32",
     autoencoder: epath.PathLike = "",
     clip: epath.PathLike = "",

@@ -42,26 +42,32 @@ Latents = Float[Array, "n h w c"]
 class AutoencoderSettings:
     """Sizes of the autoencoder. Pixels per latent cell: patch × 2^(levels − 1)."""
 
-    image_size: int = setting(512, whole(1))
-    """Side of a frame in pixels."""
-    patch: int = setting(1, whole(1))
-    """Side of the squares of pixels folded into channels before the first and unfolded after the last convolution."""
-    channels: tuple[int, ...] = setting((128, 256, 512, 512), Several(whole(1)))
-    """Width of each level, finest first."""
-    blocks: int = setting(2, whole(1))
-    """Residual blocks per level of the encoder; the decoder has one more."""
-    middle: bool = setting(True, Flag())
-    """Residual block, self-attention and residual block at the coarsest level."""
-    latent_channels: int = setting(4, whole(1))
-    groups: int = setting(32, whole(1))
-    """Of group normalisation."""
-    linear: bool = setting(False, Flag())
-    """A linear map beside each network, from the pixels of a latent cell to its mean and back: a principal component analysis
-    learned on the way, from which the networks only have to differ."""
-    temporal: bool = setting(False, Flag())
-    """Whether every block of the decoder also looks at the frames before and after (temporal_decoder.py)."""
-    piece: int = setting(25, whole(1))
-    """Frames that a temporal decoder is given at once, of a longer clip."""
+    image_size: int = setting(64, whole(1), "side of a frame, pixels")
+    patch: int = setting(
+        4,
+        whole(1),
+        "pixels along the side of the squares folded into channels before the first convolution and unfolded after the last",
+    )
+    channels: tuple[int, ...] = setting((64,), Several(whole(1)), "width of each level, finest first")
+    blocks: int = setting(1, whole(1), "residual blocks per level of the encoder; the decoder has one more")
+    middle: bool = setting(False, Flag(), "residual block, self-attention and residual block at the coarsest level")
+    latent_channels: int = setting(
+        16, whole(1), "numbers in one latent cell; with 4, what the autoencoder loses bounds the video of puppets"
+    )
+    groups: int = setting(8, whole(1), "of group normalisation")
+    linear: bool = setting(
+        True,
+        Flag(),
+        "a linear map beside each network, from the pixels of a latent cell to its mean and back: a principal component "
+        "analysis, learned in hundreds of steps, from which the networks only have to differ",
+    )
+    temporal: bool = setting(
+        False,
+        Flag(),
+        "a decoder of clips, whose blocks also look at the frames before and after: Stable Video Diffusion's, imported by "
+        "launch/import_weights.py --what svd_vae",
+    )
+    piece: int = setting(25, whole(1), "frames that such a decoder is given at once, of a longer clip")
 
     def __post_init__(self) -> None:
         check_fields(self, "autoencoder")
@@ -200,6 +206,11 @@ class AutoencoderModel:
     """
 
     module: Autoencoder
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> AutoencoderModel:
+        """From configs/autoencoder.py."""
+        return cls.from_network(config.network, config.precision, config.remat)
 
     @classmethod
     def from_network(cls, network: ConfigDict, precision: str = "float32", remat: str = "none") -> AutoencoderModel:

@@ -33,16 +33,18 @@ PIXEL_LOSSES = ("l1", "mse")
 class AutoencoderLossSettings:
     """`config.loss` of configs/autoencoder.py: what is minimised, equation 1 of losses.py."""
 
-    pixels: str = setting("l1", choice(PIXEL_LOSSES))
-    gradients: float = setting(1.0, real(0.0))
-    gradient_scales: int = setting(3, whole(0, 10))
-    perceptual: float = setting(0.0, real(0.0))
-    perceptual_kind: str = setting("vgg16", choice(DISTANCES))
-    kl: float = setting(1e-6, real(0.0))
-    adversarial: float = setting(0.0, real(0.0))
-    adversarial_kind: str = setting("hinge", choice(KINDS))
-    discriminator_channels: int = setting(64, whole(1))
-    statistics_decay: float = setting(0.99, SHARE)
+    pixels: str = setting("mse", choice(PIXEL_LOSSES), "mean difference of pixels, of a range from -1 to 1")
+    gradients: float = setting(0.1, real(0.0), "weight of the differences between neighbouring pixels")
+    gradient_scales: int = setting(3, whole(0, 10), "sizes at which they are compared: 1, 1/2, 1/4 …")
+    perceptual: float = setting(
+        0.0, real(0.0), "weight of the distance by a network in pretrained.perceptual; 0: there is none"
+    )
+    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "which network that is")
+    kl: float = setting(1e-4, real(0.0), "weight of the divergence of the latent from a standard normal")
+    adversarial: float = setting(0.0, real(0.0), "weight of fooling a patch discriminator; 0: there is none")
+    adversarial_kind: str = setting("hinge", choice(KINDS), "the loss of the discriminator")
+    discriminator_channels: int = setting(64, whole(1), "the discriminator's width")
+    statistics_decay: float = setting(0.99, SHARE, "of the running mean and deviation of the latents, per step")
 
     def __post_init__(self) -> None:
         check_fields(self, "loss")
@@ -62,8 +64,8 @@ class AutoencoderTask:
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> AutoencoderTask:
-        model = AutoencoderModel.from_network(config.network, config.precision, config.get("remat", "none"))
-        settings, path = AutoencoderLossSettings(**config.loss.to_dict()), config.pretrained.get("perceptual", "")
+        model = AutoencoderModel.from_config(config)
+        settings, path = AutoencoderLossSettings(**config.loss.to_dict()), config.pretrained.perceptual
         perceptual = PerceptualTerm(weight=settings.perceptual, kind=settings.perceptual_kind, path=path)
         return cls(model, settings, perceptual)
 

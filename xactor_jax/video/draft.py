@@ -31,7 +31,7 @@ class Draft:
     @classmethod
     def from_config(cls, config: ConfigDict) -> Draft | None:
         """Of configs/video.py; None where `network.draft` is off."""
-        return cls(MotionModel.from_config(config.motion)) if config.network.get("draft", False) else None
+        return cls(MotionModel.from_config(config.motion)) if config.network.draft else None
 
     def init(self, key: jax.Array) -> dict[str, Tree]:
         """Untrained variables, which `load` replaces."""

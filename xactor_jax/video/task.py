@@ -59,33 +59,52 @@ TEMPORAL = "_attention/temporal/"
 class VideoRunSettings(RunSettings):
     """The config's top."""
 
-    phase: str = setting(allowed=choice(PHASES))
-    train_motion: bool = setting(allowed=Flag())
-    predict_residual: bool = setting(allowed=Flag())
-    keep_draft: bool = setting(allowed=Flag())
+    phase: str = setting(
+        "all",
+        choice(PHASES),
+        "what is trained: all; spatial, all but temporal modules, on single frames; temporal, these alone; finish, all on the "
+        "pictures that are sampled",
+    )
+    train_motion: bool = setting(
+        False,
+        Flag(),
+        "in the spatial phase or all at once: train the encoder of pretrained.motion too, by the renderer's error",
+    )
+    predict_residual: bool = setting(
+        True, Flag(), "diffuse the difference from the draft's latent, or without one the reference's; not the latent"
+    )
+    keep_draft: bool = setting(
+        True, Flag(), "add to pictures what the autoencoder loses of the draft: what is not corrected stays as sharp"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoLossSettings:
     """`config.loss` of configs/video.py."""
 
-    time_shift: float = setting(1.0, real(0.0, above=True))
-    """Of the noise levels that are drawn, equation 1; 1: uniform, above 1: more of the high ones."""
-    weighting: str = setting("min_snr", choice(LEVEL_WEIGHTINGS))
-    gamma: float = setting(5.0, real(0.0, above=True))
-    weight_floor: float = setting(0.0, real(0.0))
-    """Smallest weight of any noise level; above 0, the start of sampling is trained too."""
-    box_weight: float = setting(0.0, real(0.0))
-    change_weight: float = setting(0.0, real(0.0))
-    reference_masked: float = setting(0.3, real(0.0, 1.0, below=True))
-    """Share of the bank's pixels hidden in training."""
-    reference_drop: float = setting(0.1, SHARE)
-    """Probability that an example sees no reference at all."""
-    motion_drop: float = setting(0.0, SHARE)
-    """Probability that an example is told the reference's motion in every frame."""
-    statistics_decay: float = setting(0.99, SHARE)
-    sampled_levels: bool = setting(False, Flag())
-    """Noise levels are those at which sampling calls the network; else all, by equation 1."""
+    time_shift: float = setting(
+        3.0,
+        real(0.0, above=True),
+        "of the noise levels drawn, equation 1; 1: uniform; above 1, more of the high ones, where it is motion that decides",
+    )
+    weighting: str = setting("none", choice(LEVEL_WEIGHTINGS), "of noise levels")
+    gamma: float = setting(5.0, real(0.0, above=True), "signal-to-noise ratio at which min_snr clips")
+    weight_floor: float = setting(
+        0.0, real(0.0), "smallest weight of any noise level; above 0, the start of sampling is trained too"
+    )
+    box_weight: float = setting(2.0, real(0.0), "extra weight of cells inside the eyes' and the mouth's boxes")
+    change_weight: float = setting(
+        1.0, real(0.0), "extra weight of cells that differ from the reference, by how much over the mean"
+    )
+    reference_masked: float = setting(
+        0.3, real(0.0, 1.0, below=True), "share of the reference features' pixels hidden in training"
+    )
+    reference_drop: float = setting(0.0, SHARE, "probability that an example sees no reference features")
+    motion_drop: float = setting(0.05, SHARE, "probability that an example is given the reference's motion in every frame")
+    statistics_decay: float = setting(0.99, SHARE, "of the running size of the difference from the reference, per step")
+    sampled_levels: bool = setting(
+        True, Flag(), "noise levels are those at which render calls the network; else all, by time_shift"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self, "loss")
@@ -99,8 +118,8 @@ class VideoTask:
     settings: VideoLossSettings
     noise: MotionNoise
     autoencoder_path: str
-    clip_path: str = ""
-    phase: str = "all"
+    clip_path: str
+    phase: str
     motion: MotionModel | None = None
     """Whose encoder is trained too: the parameters "motion_encoder", the statistics "motion" among the buffers."""
     motion_path: str = ""
@@ -123,13 +142,13 @@ class VideoTask:
     def from_config(cls, config: ConfigDict) -> VideoTask:
         return cls(
             model=VideoModel.from_config(config),
-            finish=Finish.from_config(config) if config.get("phase") == "finish" else None,
+            finish=Finish.from_config(config) if config.phase == "finish" else None,
             settings=VideoLossSettings(**config.loss.to_dict()),
             noise=MotionNoise(**config.motion_noise.to_dict()),
             autoencoder_path=config.pretrained.autoencoder,
-            clip_path=config.pretrained.get("clip", ""),
-            phase=config.get("phase", "all"),
-            motion=MotionModel.from_config(config.motion) if config.get("train_motion") else None,
+            clip_path=config.pretrained.clip,
+            phase=config.phase,
+            motion=MotionModel.from_config(config.motion) if config.train_motion else None,
             motion_path=config.pretrained.motion,
         )
 

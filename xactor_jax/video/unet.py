@@ -33,30 +33,29 @@ Bank = tuple[jax.Array, ...]
 class UNetSettings:
     """Sizes of a trunk."""
 
-    channels: tuple[int, ...] = setting((320, 640, 1280, 1280), Several(whole(1)))
-    """Width of each level, finest first."""
-    attention: tuple[bool, ...] = setting((True, True, True, False), Several(Flag()))
-    """Levels where pixels attend to each other and to the reference; the middle always does."""
-    blocks: int = setting(2, whole(1))
-    heads: int = setting(8, whole(1))
-    groups: int = setting(32, whole(1))
-    module_groups: int = setting(0, whole(0))
-    """Groups of the group normalisation in motion and temporal modules; 0: `groups`."""
-    context_width: int = setting(0, whole(0))
-    """Features of the reference picture's embedding; 0: there is none."""
-    discrete_steps: int = setting(0, whole(0, 1_000_000))
-    """N: noise levels are told as steps N t − 1 of a table of N, counted from 0; 0: as 1000 t."""
-    feed_forward: int = setting(4, whole(0))
-    """Width inside the feed-forward part of each spatial module over that outside; 0: none."""
-    module_feed_forward: int = setting(4, whole(0))
-    """The same of motion and temporal modules."""
-    module_attentions: int = setting(2, whole(1))
-    """Attentions in a row in each motion and each temporal module."""
-    time_width: int = setting(1280, whole(1))
-    """Width of the noise level's embedding."""
-    out_channels: int = setting(4, whole(1))
-    coordinates: bool = setting(False, Flag())
-    """Two more input channels: the row and column of each cell, from -1 to 1."""
+    channels: tuple[int, ...] = setting((64, 96), Several(whole(1)), "width of each level, finest first")
+    attention: tuple[bool, ...] = setting(
+        (True, True),
+        Several(Flag()),
+        "levels where pixels attend to each other and to the reference; the middle always does",
+    )
+    blocks: int = setting(1, whole(1), "layers per level on the way down; one more on the way up")
+    heads: int = setting(4, whole(1), "of every attention")
+    groups: int = setting(8, whole(1), "of group normalisation")
+    module_groups: int = setting(0, whole(0), "the same in motion and temporal modules; 0: as many")
+    context_width: int = setting(0, whole(0), "features of the reference picture's embedding (CLIP's: 768); 0: there is none")
+    discrete_steps: int = setting(
+        0,
+        whole(0, 1_000_000),
+        "N: a noise level t is given as step N t - 1 of a table of N, counted from 0 (Stable Diffusion: 1000); 0: as 1000 t",
+    )
+    feed_forward: int = setting(2, whole(0), "width inside the feed-forward part of spatial modules over that outside; 0: none")
+    module_feed_forward: int = setting(0, whole(0), "the same of motion and temporal modules")
+    module_attentions: int = setting(1, whole(1), "attentions in a row in each motion and temporal module")
+    time_width: int = setting(128, whole(1), "features of the noise level's embedding")
+    coordinates: bool = setting(True, Flag(), "two more input channels: the row and column of each cell, from -1 to 1")
+    out_channels: int = 4
+    """Those of the autoencoder's latents; no setting of its own."""
     motion: bool = True
     temporal: bool = True
     features_only: bool = False

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import pytest
 
 from configs.motion import get_config
-from xactor_jax.motion.model import make_encoder
+from xactor_jax.motion.networks import make_encoder
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
