@@ -16,7 +16,7 @@ import _root  # noqa: F401  (puts the project on the path)
 
 from launch._numbers import check_numbers
 from xactor_jax.errors import exit_on_user_error
-from xactor_jax.media.faces import DETECTOR, DETECTORS
+from xactor_jax.faces.choice import DETECTOR, DETECTORS
 from xactor_jax.settings import ranges
 
 STAGES = ("motion", "video")

@@ -19,8 +19,8 @@ import _root  # noqa: F401  (puts the project on the path)
 
 from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.faces.choice import DETECTOR, DETECTORS
 from xactor_jax.labels import EMOTIONS
-from xactor_jax.media.faces import DETECTOR, DETECTORS
 from xactor_jax.parallel import processes, supervision
 from xactor_jax.settings import Range, ranges
 

@@ -21,9 +21,9 @@ from jaxtyping import Array, Float, Key
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion, EmotionTrack
 from xactor_jax.errors import UserError
+from xactor_jax.faces.choice import make_detector
 from xactor_jax.labels import EMOTIONS
 from xactor_jax.media.audio_io import is_silent, read_audio
-from xactor_jax.media.faces import make_detector
 from xactor_jax.media.sound_track import SoundFile
 from xactor_jax.motion.pictures import frame_encoder, to_float
 from xactor_jax.sampling import provenance

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xactor_jax.errors import UserError
+from xactor_jax.faces.choice import make_detector
 from xactor_jax.media.audio_io import has_audio, read_blocks
-from xactor_jax.media.faces import make_detector
 from xactor_jax.media.sound_track import SoundFile
 from xactor_jax.motion.pictures import frame_encoder
 from xactor_jax.sampling import pipeline, provenance

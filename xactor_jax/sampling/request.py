@@ -9,7 +9,7 @@ from etils import epath
 
 from xactor_jax.emotion import EmotionTrack, parse_emotion
 from xactor_jax.errors import UserError, first_line
-from xactor_jax.media.faces import DETECTOR, make_detector
+from xactor_jax.faces.choice import DETECTOR, make_detector
 from xactor_jax.paths import is_remote, same_file
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.portrait import CROPS
