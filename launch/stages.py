@@ -26,8 +26,9 @@ from xactor_jax.video.clip import ClipSettings
 from xactor_jax.video.denoiser import DenoiserSettings
 from xactor_jax.video.disturbance import MotionNoise
 from xactor_jax.video.finish import FinishSettings
+from xactor_jax.video.objective import VideoLossSettings
 from xactor_jax.video.sampler import RenderSettings
-from xactor_jax.video.task import VideoLossSettings, VideoRunSettings, VideoTask
+from xactor_jax.video.task import VideoRunSettings, VideoTask
 from xactor_jax.video.unet import UNetSettings
 
 TASKS = {"motion": MotionTask, "actor": ActorTask, "autoencoder": AutoencoderTask, "video": VideoTask}

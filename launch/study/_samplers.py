@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,9 @@ from xactor_jax.actor.model import make_guide
 from xactor_jax.emotion import frames_of
 from xactor_jax.training.task import Task
 from xactor_jax.variables import Variables
-from xactor_jax.video.model import Told
+from xactor_jax.video.conditions import Told
+from xactor_jax.video.prediction import predictor
+from xactor_jax.video.preparation import prepare
 
 
 class Sampler(NamedTuple):
@@ -59,9 +62,9 @@ def _video(task: Any, variables: Variables) -> Sampler:
     model = task.model
     settings, shape = model.render_settings, model.latent_shape
     picture = _array(1, model.image_size, model.image_size, 3), _array(1, model.motion_dim)
-    portrait = jax.eval_shape(model.prepare, variables, *picture)
+    portrait = jax.eval_shape(partial(prepare, model), variables, *picture)
     windows = settings.windows_per_segment
-    call = lambda v, portrait, *rest: model.predictor(v, portrait, settings)(*rest)
+    call = lambda v, portrait, *rest: predictor(model, v, portrait, settings)(*rest)
     x, motion = _array(1, windows, model.window, *shape), _array(1, windows, model.window, model.motion_dim)
     arguments = x, _array(), Told(motion, x if model.draft else None)
     return Sampler(f"one denoising step of {windows} × {model.window} frames", call, (variables, portrait, *arguments))

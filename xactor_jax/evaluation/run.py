@@ -21,6 +21,7 @@ from xactor_jax.motion.pictures import fit_size, frame_encoder, to_float
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.timing import SAMPLES_PER_FRAME
+from xactor_jax.video.rendering import draw_batch
 
 Note = Callable[[str], None]
 """Told what is being done."""
@@ -72,7 +73,7 @@ def generator(models: Models, settings: Settings, seed: int) -> actor.Generate:
 def renderer(models: Models, settings: Settings, seed: int) -> video.Render:
     """The video stage as a function of reference pictures, their motion and motion latents; one program for all calls."""
     stage = models.video
-    compiled = jax.jit(lambda *arguments: stage.model.render_batch(*arguments, settings.render))
+    compiled = jax.jit(lambda *arguments: draw_batch(stage.model, *arguments, settings.render).frames)
 
     def render(
         images: UInt8[np.ndarray, "b h w 3"], reference: Float[np.ndarray, "b d"], latents: Float[np.ndarray, "b t d"]
