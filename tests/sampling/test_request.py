@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from xactor_jax.errors import UserError
-from xactor_jax.sampling.request import RenderRequest, Request, check_render_request, check_request, check_target
+from xactor_jax.sampling.request import RenderRequest, Request, check_render_request, check_request
+from xactor_jax.targets import check_target
 
 
 def request_for(tmp_path, **changes) -> Request:

@@ -8,11 +8,12 @@ import os
 from etils import epath
 
 from xactor_jax.emotion import EmotionTrack, parse_emotion
-from xactor_jax.errors import UserError, first_line
+from xactor_jax.errors import UserError
 from xactor_jax.faces.choice import DETECTOR, make_detector
-from xactor_jax.paths import is_remote, same_file
+from xactor_jax.paths import same_file
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.portrait import CROPS
+from xactor_jax.targets import check_target
 
 READ = ("image", "audio", "motion_latents", "driving")
 """Fields of requests that name files to read."""
@@ -138,21 +139,3 @@ def check_crop(crop: str) -> None:
     """Raises `UserError` unless it is one of `CROPS`."""
     if crop not in CROPS:
         raise UserError(f"there is no crop {crop!r}: choose one of {', '.join(CROPS)}.")
-
-
-def check_target(path: epath.PathLike, suffix: str) -> None:
-    """Raises `UserError` unless a file of that suffix can be written at `path`, which is tried with an empty file."""
-    target = epath.Path(path)
-    remote = is_remote(path)
-    if target.suffix.lower() != suffix:
-        raise UserError(f"{path} does not end in {suffix}: give the file a name that does.")
-    if not remote and not target.parent.is_dir():
-        raise UserError(f"the folder {target.parent} does not exist: make it, or name another place for {target.name}.")
-    if not remote and target.is_dir():
-        raise UserError(f"{path} is a folder: name a file.")
-    probe = target.with_name(f".{target.name}.{os.getpid()}.probe")
-    try:
-        probe.write_bytes(b"")
-        probe.unlink()
-    except Exception as error:  # remote stores raise what they like
-        raise UserError(f"{target.parent} cannot be written to ({first_line(error)}): name another folder.") from None
