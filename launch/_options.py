@@ -20,11 +20,16 @@ def add_stages(about: argparse.ArgumentParser, stages: Sequence[str] = STAGES) -
         about.add_argument(f"--{stage}", default="", metavar="CKPT", help=what)
 
 
-def checkpoints(arguments: argparse.Namespace, stages: Sequence[str] = STAGES) -> dict[str, object]:
-    """Stage → its checkpoint, the embedded one where none was given."""
+def checkpoint(stage: str, path: str = "") -> object:
+    """The one that was named, else the embedded one."""
     from data.embedded import embedded_checkpoint
 
-    return {stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in stages}
+    return path or embedded_checkpoint(stage)
+
+
+def checkpoints(arguments: argparse.Namespace, stages: Sequence[str] = STAGES) -> dict[str, object]:
+    """Stage → its checkpoint."""
+    return {stage: checkpoint(stage, getattr(arguments, stage)) for stage in stages}
 
 
 def add_portrait(about: argparse.ArgumentParser) -> None:

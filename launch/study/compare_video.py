@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from launch._options import add_stages, checkpoints
+from launch._options import add_stages, checkpoint
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import SEED, whole
 from xactor_jax.targets import make_folder
@@ -61,14 +61,13 @@ def check_usage(arguments: argparse.Namespace) -> None:
 
 def load(arguments: argparse.Namespace):
     """Name → (models, settings) of each renderer."""
-    from data.embedded import embedded_checkpoint
     from xactor_jax.evaluation.variants import parse_variants
     from xactor_jax.sampling.load import Models, check_fit, load_stage
     from xactor_jax.sampling.pipeline import make_settings
 
     variants = parse_variants(arguments.video or [EMBEDDED], "video")
-    motion = load_stage("motion", checkpoints(arguments, ("motion",))["motion"])
-    stages = {path: load_stage("video", path or embedded_checkpoint("video")) for path in {v.path for v in variants}}
+    motion = load_stage("motion", checkpoint("motion", arguments.motion))
+    stages = {path: load_stage("video", checkpoint("video", path)) for path in {v.path for v in variants}}
     if len({stage.model.image_size for stage in stages.values()}) > 1:
         raise UserError("the renderers' frames differ in size: compare renderers of one size.")
     loaded = {v.name: Models(motion, video=stages[v.path]) for v in variants}
