@@ -30,7 +30,7 @@ from data.sources import Source, find_sounds, list_files
 from data.told import Rules, Told, Warn, told_of
 from xactor_jax.emotion import parse_emotion
 from xactor_jax.errors import UserError, first_line, is_full
-from xactor_jax.media import faces
+from xactor_jax.faces import choice
 from xactor_jax.paths import is_remote
 from xactor_jax.settings import check_value, real, whole
 from xactor_jax.timing import FRAME_RATE
@@ -83,7 +83,7 @@ class PrepareSettings:
             raise UserError("--validation and --test are shares of the persons and must leave some to train on.")
         check_value("--processes", self.processes, whole(0, 1_000))
         check_value("--timeout", self.timeout, real(0.0, 1e7, above=True))
-        faces.make_detector(video.detector)
+        choice.make_detector(video.detector)
         if self.layout:
             layout_of(self.layout)
 

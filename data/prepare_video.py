@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from data.records import encode_frames
 from xactor_jax.errors import UserError, is_full
-from xactor_jax.faces import components
+from xactor_jax.faces import choice, components
 from xactor_jax.labels import CONTROLS
 from xactor_jax.media import audio_io, faces, track, video_io
 from xactor_jax.media.audio_io import cut_sound
@@ -35,7 +35,7 @@ class VideoSettings:
     """What a prepared clip depends on, beside the file."""
 
     size: int = 256  # side of a frame, pixels
-    detector: str = faces.DETECTOR  # see `faces.make_detector`
+    detector: str = choice.DETECTOR  # see `choice.make_detector`
     detections: float = 5.0  # a second
     min_seconds: float = 2.0
     max_seconds: float = 20.0  # of one record
@@ -60,7 +60,7 @@ class Rejected(Exception):
 
 @functools.lru_cache(maxsize=1)
 def _detector(text: str) -> faces.FaceDetector:
-    return faces.make_detector(text)
+    return choice.make_detector(text)
 
 
 def look(job: VideoJob) -> Scan:

@@ -22,7 +22,7 @@ from data.prepare import PrepareSettings, Row, prepare
 from data.prepare_video import VideoSettings
 from launch._progress import counting
 from xactor_jax.errors import exit_on_user_error
-from xactor_jax.media.faces import DETECTORS
+from xactor_jax.faces.choice import DETECTORS
 
 
 def parse() -> PrepareSettings:

@@ -90,7 +90,7 @@ def write_picture(arguments: argparse.Namespace, matrix) -> None:
     from etils import epath
 
     from xactor_jax.evaluation.schedule_figure import schedule_picture
-    from xactor_jax.sampling.request import check_target
+    from xactor_jax.targets import check_target
     from xactor_jax.unfinished import write_whole
 
     check_target(arguments.out, ".png")

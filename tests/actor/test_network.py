@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tests.actor.toy import AUDIO, CHUNK, CONTEXT, DIM, random_variables, toy_actor, toy_config
-from xactor_jax.actor.network import AudioSummary, Conditions, Keep
+from xactor_jax.actor.blocks import AudioSummary
+from xactor_jax.actor.network import Conditions, Keep
 from xactor_jax.actor.objective import keep_all, surrounded_audio
 from xactor_jax.actor.task import ActorTask
 from xactor_jax.emotion import Emotion, frames_of
@@ -37,7 +38,7 @@ def parts():
 
 def apply(network, variables, i, keep):
     conditions = Conditions(i["audio"], i["reference"], Emotion(i["emotion"], i["intensity"]))
-    return network.apply({"params": variables.params}, i["x"], i["t"], conditions, keep, i["valid"])
+    return network.apply({"params": variables.params}, i["x"], i["t"], conditions, keep, i["valid"]).prediction
 
 
 def changed_frames(name: str, where, value=None, keep: Keep | None = None, base: dict | None = None) -> list[int]:
@@ -129,7 +130,7 @@ def test_the_emotion_of_a_voice_stands_in_for_an_unknown_one_and_is_hidden_with_
     @jax.jit
     def said(params, label, keep):
         conditions = Conditions(i["audio"], i["reference"], Emotion(label, jnp.ones(label.shape)))
-        return task.model.network.apply({"params": params}, i["x"], i["t"], conditions, keep, i["valid"])
+        return task.model.network.apply({"params": params}, i["x"], i["t"], conditions, keep, i["valid"]).prediction
 
     unknown, shown = jnp.full((1, FRAMES), -1), keep_all(1)
     hidden = shown._replace(emotion=jnp.zeros(1, bool))

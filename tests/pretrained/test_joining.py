@@ -34,6 +34,7 @@ from xactor_jax.pretrained.joining import import_renderer, standardised
 from xactor_jax.sampling import reenactment
 from xactor_jax.sampling.load import load_models
 from xactor_jax.sampling.portrait import middle_square
+from xactor_jax.video import rendering
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
@@ -152,7 +153,7 @@ def test_the_embedding_is_computed_once_for_a_portrait(imported, monkeypatch):
     settings = dataclasses.replace(video.model.render_settings, offline=False, windows_per_segment=1)
     model = dataclasses.replace(video.model, window=5)  # no other test's, whose compiled program would be used
     image, motion = np.zeros((SIDE, SIDE, 3), np.float32), np.ones((6, LATENT_DIM), np.float32)
-    frames = list(model.render(video.variables, jax.random.key(0), image, motion[0], [motion], settings))
+    frames = list(rendering.render(model, video.variables, jax.random.key(0), image, motion[0], [motion], settings))
     jax.effects_barrier()
     assert [len(piece) for piece in frames] == [3, 3] and seen == [(1, SIDE, SIDE, 3)]
 
@@ -160,8 +161,8 @@ def test_the_embedding_is_computed_once_for_a_portrait(imported, monkeypatch):
 def test_the_embedding_shows_in_the_frames(imported):
     video = load_models(imported).video
     image, motion = np.zeros((SIDE, SIDE, 3), np.float32), np.ones((4, LATENT_DIM), np.float32)
-    run = lambda *embedding: video.model.render(
-        video.variables, jax.random.key(0), image, motion[0], [motion], None, *embedding
+    run = lambda *embedding: rendering.render(
+        video.model, video.variables, jax.random.key(0), image, motion[0], [motion], None, *embedding
     )
     shown, told_of_none = (np.concatenate(list(run(*given))) for given in ((), (np.zeros(5, np.float32),)))
     assert np.abs(shown.astype(int) - told_of_none).max() > 3

@@ -12,8 +12,11 @@ from tests.tiny import drawn, tiny_config, write_checkpoint
 from tests.video import tiny
 from xactor_jax.errors import UserError
 from xactor_jax.variables import Variables
+from xactor_jax.video import rendering
+from xactor_jax.video.conditions import Told, still
 from xactor_jax.video.draft import Draft
-from xactor_jax.video.model import Told, still
+from xactor_jax.video.prediction import predictor
+from xactor_jax.video.preparation import prepare
 from xactor_jax.video.task import VideoTask
 
 
@@ -47,7 +50,8 @@ def drafts(task, variables, clip):
 def render(task, variables, clip, **changed):
     settings = replace(task.model.render_settings, **changed)
     keys = jax.random.key(7)[None]
-    return np.asarray(jax.jit(lambda v, *rest: task.model.render_batch(v, keys, *rest, settings))(variables, *clip)[0], int)
+    draw = jax.jit(lambda v, *rest: rendering.draw_batch(task.model, v, keys, *rest, settings).frames)
+    return np.asarray(draw(variables, *clip)[0], int)
 
 
 @pytest.mark.parametrize(("offline", "keep"), [(False, False), (False, True), (True, True)])
@@ -67,7 +71,7 @@ def test_streams_and_batches_are_one(task, variables, clip, offline):
     batch = render(task, variables, clip, offline=offline)
     image, reference, motion = clip
     pieces = [np.asarray(motion[0, part]) for part in (slice(2), slice(2, 7), slice(7, 9))]
-    stream = list(task.model.render(variables, jax.random.key(7), image[0], reference[0], pieces, settings))
+    stream = list(rendering.render(task.model, variables, jax.random.key(7), image[0], reference[0], pieces, settings))
     assert np.abs(np.concatenate(stream).astype(int) - batch).max() <= 1
 
 
@@ -78,8 +82,8 @@ def test_the_denoiser_sees_each_frame_s_draft(task, variables, clip):
 
     @jax.jit
     def run(variables, draft):
-        portrait = task.model.prepare(variables, image, reference)
-        return task.model.predictor(variables, portrait, task.model.render_settings)(x, t, Told(motion[:, None, :4], draft))
+        portrait = prepare(task.model, variables, image, reference)
+        return predictor(task.model, variables, portrait, task.model.render_settings)(x, t, Told(motion[:, None, :4], draft))
 
     before, after = (run(variables, draft) for draft in (x, x.at[:, :, 2].add(1.0)))
     assert np.abs(after - before)[0, 0, 2].max() > 1e-2

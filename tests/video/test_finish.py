@@ -11,6 +11,8 @@ from tests.video import tiny
 from xactor_jax.diffusion.steppers import ddim_step
 from xactor_jax.layers.critics import PARTS, WHOLE
 from xactor_jax.video.finish import roll_out
+from xactor_jax.video.prediction import predictor
+from xactor_jax.video.preparation import base_of, prepare, told_of
 from xactor_jax.video.sampler import denoise_segment
 from xactor_jax.video.task import VideoTask
 from xactor_jax.video.windows import SegmentPlan
@@ -81,11 +83,11 @@ def test_pictures_are_compared_as_they_are_rendered(task, variables):
 
     @jax.jit
     def pictures(v):
-        portrait = m.prepare(v, batch["reference"], batch["reference_motion"])
-        base = m.base(v, portrait, batch["motion_latents"])
+        portrait = prepare(m, v, batch["reference"], batch["reference_motion"])
+        base = base_of(m, v, portrait, batch["motion_latents"])
         noise = jax.random.normal(jax.random.split(key, 3)[1], (2, 4, *m.latent_shape))
-        told = jax.tree.map(lambda a: a[:, None], m.told(batch["motion_latents"], base))
-        predict = m.predictor(v, portrait, m.render_settings)
+        told = jax.tree.map(lambda a: a[:, None], told_of(m, batch["motion_latents"], base))
+        predict = predictor(m, v, portrait, m.render_settings)
         x = noise
         for t, s in ((1.0, 0.5), (0.5, 0.0)):
             x = ddim_step(m.process, x, predict(x[:, None], jnp.float32(t), told)[:, 0], jnp.float32(t), jnp.float32(s))

@@ -9,8 +9,10 @@ import pytest
 
 from tests.video import tiny
 from xactor_jax.errors import UserError
-from xactor_jax.video import model as video_model
-from xactor_jax.video.model import Told
+from xactor_jax.video import denoising, preparation, rendering
+from xactor_jax.video.conditions import Told
+from xactor_jax.video.prediction import predictor
+from xactor_jax.video.rendering import draw_batch, render
 from xactor_jax.video.task import VideoTask
 
 
@@ -35,7 +37,7 @@ def clip(task):
 def stream(task, variables, clip, frames, chunk, settings=None):
     image, reference, motion = clip
     pieces = (motion[i : min(i + chunk, frames)] for i in range(0, frames, chunk))
-    return np.concatenate(list(task.model.render(variables, jax.random.key(7), image, reference, pieces, settings)))
+    return np.concatenate(list(render(task.model, variables, jax.random.key(7), image, reference, pieces, settings)))
 
 
 @pytest.mark.parametrize("frames", [1, 7, 8, 9, 23])
@@ -51,8 +53,8 @@ def test_batches_are_the_streamed_clips(task, variables, clip, frames):
     image, reference, motion = (jnp.asarray(x) for x in clip)
     keys = jnp.stack([jax.random.key(7), jax.random.key(8)])
     twice = lambda x: jnp.stack([x, x])
-    render = jax.jit(task.model.render_batch)
-    batch = np.asarray(render(variables, keys, twice(image), twice(reference), twice(motion[:frames])), int)
+    draw = jax.jit(lambda *inputs: draw_batch(task.model, *inputs).frames)
+    batch = np.asarray(draw(variables, keys, twice(image), twice(reference), twice(motion[:frames])), int)
     assert batch.shape == (2, frames, 16, 16, 3)
     assert np.abs(batch[0] - stream(task, variables, clip, frames, 4)).max() <= 1
     assert np.abs(batch[1] - batch[0]).max() > 3
@@ -72,12 +74,12 @@ def test_segments_take_over_the_last_frames_of_the_one_before(task, variables, c
     model, settings = task.model, task.model.render_settings
     image, reference, motion = (jnp.asarray(x)[None] for x in clip)
     plan = settings.plan(model.window)
-    portrait = jax.jit(model.prepare)(variables, image, reference)
+    portrait = rendering.prepare(model, variables, image, reference)
 
     @jax.jit
     def segment(index, known):
         key = jax.random.key(0)[None]
-        return model.segment(settings, variables, portrait, key, index, motion[:, : plan.length], known)[0].frames
+        return denoising.segment(model, settings, variables, portrait, key, index, motion[:, : plan.length], known)[0].frames
 
     zeros, ones = jnp.zeros((1, plan.known, *model.latent_shape)), jnp.ones((1, plan.known, *model.latent_shape))
     np.testing.assert_array_equal(segment(0, zeros), segment(0, ones))
@@ -91,7 +93,7 @@ def test_rendering_stops_at_the_first_frame_that_is_not_finite(task, variables, 
     settings, new = replace(task.model.render_settings, offline=offline), task.model.render_settings.plan(task.model.window).new
     motion = np.array(motion)
     motion[new + 1] = np.nan
-    frames, pieces = task.model.render(variables, jax.random.key(7), image, reference, [motion], settings), []
+    frames, pieces = render(task.model, variables, jax.random.key(7), image, reference, [motion], settings), []
     with pytest.raises(UserError, match=r"the picture of frame \d+ is not finite: lower the guidance"):
         for piece in frames:
             pieces.append(piece)
@@ -103,8 +105,11 @@ def predicted(task, variables, clip):
     """Prediction on two windows under settings, of motion or, where there is none, of the reference's own."""
     image, reference, motion = (jnp.asarray(x)[None] for x in clip)
     x, t = jax.random.normal(jax.random.key(2), (1, 2, 4, *task.model.latent_shape)), jnp.float32(0.6)
-    moving, portrait = motion[:, :8].reshape(1, 2, 4, 6), jax.jit(task.model.prepare)(variables, image, reference)
-    run = jax.jit(lambda settings, motion: task.model.predictor(variables, portrait, settings)(x, t, Told(motion)))
+    moving, portrait = (
+        motion[:, :8].reshape(1, 2, 4, 6),
+        rendering.prepare(task.model, variables, image, reference),
+    )
+    run = jax.jit(lambda settings, motion: predictor(task.model, variables, portrait, settings)(x, t, Told(motion)))
     return lambda settings, still=False: run(settings, jnp.broadcast_to(reference, moving.shape) if still else moving)
 
 
@@ -118,7 +123,7 @@ def test_guidance_leads_away_from_the_reference_s_own_motion(task, predicted):
 
 def test_other_numbers_compile_nothing_anew_and_are_heeded(task, variables, clip):
     base = replace(task.model.render_settings, guidance_scale=2.0)
-    programs = lambda: (video_model._segment._cache_size(), video_model._whole._cache_size())
+    programs = lambda: (rendering.segment._cache_size(), rendering.whole._cache_size())
     numbers = {"guidance_scale": 3.0}, {"first_time": 0.7}
     for settings, changes in (
         (replace(base, offline=True), numbers),
@@ -138,10 +143,10 @@ def test_negative_branch_can_go_without_the_reference(task, predicted):
 
 def test_an_embedding_of_the_reference_goes_into_the_pictures(task, variables, clip):
     image, reference, motion = clip
-    render = lambda **shown: next(task.model.render(variables, jax.random.key(7), image, reference, [motion[:3]], **shown))
-    without, embedding = render(), np.linspace(-2, 2, 5, dtype=np.float32)
-    assert not np.array_equal(render(embedding=embedding), without)
-    np.testing.assert_array_equal(render(embedding=0 * embedding), without)
+    drawn = lambda **shown: next(render(task.model, variables, jax.random.key(7), image, reference, [motion[:3]], **shown))
+    without, embedding = drawn(), np.linspace(-2, 2, 5, dtype=np.float32)
+    assert not np.array_equal(drawn(embedding=embedding), without)
+    np.testing.assert_array_equal(drawn(embedding=0 * embedding), without)
 
 
 def test_residual_of_the_reference_itself_is_nothing(task, variables):
@@ -181,7 +186,7 @@ def test_whole_clips_are_the_same_however_motion_comes_and_devices_share(task, v
     np.testing.assert_array_equal(stream(task, variables, clip, 9, 4, settings), frames)
     image, reference, motion = (jnp.asarray(x)[None] for x in clip)
     arguments = (variables, jax.random.key(7)[None], image, reference, motion[:, :9])
-    batch = np.asarray(jax.jit(lambda *a: task.model.render_batch(*a, settings))(*arguments), int)
+    batch = np.asarray(jax.jit(lambda *a: draw_batch(task.model, *a, settings).frames)(*arguments), int)
     assert np.abs(batch[0] - frames).max() <= 1
 
 
@@ -197,20 +202,20 @@ def test_no_motion_gives_no_whole_clip(task, variables, clip):
     image, reference, _ = clip
     settings = replace(task.model.render_settings, offline=True)
     none = [np.zeros((0, 6), np.float32)]
-    assert not list(task.model.render(variables, jax.random.key(0), image, reference, none, settings))
+    assert not list(render(task.model, variables, jax.random.key(0), image, reference, none, settings))
 
 
 def test_denoising_may_start_from_the_blurred_reference(task, variables, clip):
     """In the coordinates that are diffused; without a blur the reference itself, which is zero there."""
     model = task.model
     image, reference, _ = (jnp.asarray(x)[None] for x in clip)
-    portrait = jax.jit(model.prepare)(variables, image, reference)
-    base = model.base(variables, portrait, jnp.zeros((1, 3, 6))).latent
-    plain = model.start(model.render_settings, variables, base)
+    portrait = rendering.prepare(model, variables, image, reference)
+    base = preparation.base_of(model, variables, portrait, jnp.zeros((1, 3, 6))).latent
+    plain = denoising.start_of(model, model.render_settings, variables, base)
     assert not plain.any()
     settings = replace(model.render_settings, blur_size=3, blur_sigma=1e6)
     z = np.pad(np.asarray(portrait.latent[0], np.float64), ((1, 1), (1, 1), (0, 0)), mode="reflect")
     rows, columns, _ = portrait.latent.shape[1:]
     mean = sum(z[i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
     expected = (mean - np.asarray(portrait.latent[0])) / np.asarray(variables.buffers["residual_std"])
-    np.testing.assert_allclose(model.start(settings, variables, base)[0, 0], expected, atol=1e-4)
+    np.testing.assert_allclose(denoising.start_of(model, settings, variables, base)[0, 0], expected, atol=1e-4)

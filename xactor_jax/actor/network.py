@@ -24,12 +24,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from xactor_jax.actor.blocks import AudioProjection, AudioSummary, Block, ReferenceProjection, Summary
 from xactor_jax.actor.masks import block_causal, left_behind, without_padding
 from xactor_jax.emotion import Emotion, frames_of
-from xactor_jax.layers.attention import KeyValue, SelfAttention, WindowedCrossAttention, cut, joined
+from xactor_jax.layers.attention import KeyValue, cut, joined
 from xactor_jax.layers.convolution import Dtype
-from xactor_jax.layers.embeddings import LabelEmbedding, NoiseLevelEmbedding, OptionalFeatures
-from xactor_jax.layers.modulation import ModulationTable, SharedModulation, layer_norm, modulate
+from xactor_jax.layers.embeddings import LabelEmbedding, NoiseLevelEmbedding
+from xactor_jax.layers.modulation import SharedModulation, modulate
 from xactor_jax.layers.remat import rematerialised, scan_layers
 
 
@@ -64,97 +65,13 @@ class Memory(NamedTuple):
     """Of the frames just before, oldest first."""
 
 
-class MLP(nn.Module):
-    """Linear → GELU → linear, `ratio` times as wide inside."""
+class Answer(NamedTuple):
+    """What the network says of frames."""
 
-    ratio: int
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*lead width"]) -> Float[Array, "*lead width"]:
-        h = nn.gelu(nn.Dense(self.ratio * x.shape[-1], dtype=self.dtype, name="inner")(x), approximate=True)
-        return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(h)
-
-
-class AudioProjection(nn.Module):
-    """Audio features to the network's width, normalised; a learned vector where audio is dropped."""
-
-    width: int
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(
-        self, features: Float[Array, "batch wide features"], keep: Bool[Array, "batch"]
-    ) -> Float[Array, "batch wide width"]:
-        h = nn.silu(nn.Dense(self.width, dtype=self.dtype, name="inner")(features))
-        h = layer_norm(nn.Dense(self.width, dtype=self.dtype, name="outer")(h))
-        return OptionalFeatures(dtype=self.dtype, name="optional")(h, keep[:, None])
-
-
-class Summary(NamedTuple):
-    """What comes of (7) for every frame."""
-
-    told: Float[Array, "batch frames width"]
-    """M(m_i)."""
-    logits: Float[Array, "batch frames emotions"]
-    """Of (8)."""
-
-
-class AudioSummary(nn.Module):
-    """(7) and (8), from features and which of them count for which token."""
-
-    emotions: int
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(self, audio: Float[Array, "batch wide width"], counted: Bool[Array, "frames wide"]) -> Summary:
-        a, dense = audio.astype(jnp.float32), lambda size, name: nn.Dense(size, dtype=self.dtype, name=name)
-        w = nn.softmax(jnp.where(counted, dense(1, "score")(audio).astype(jnp.float32)[:, None, :, 0], -jnp.inf))
-        mean = w @ a
-        deviation = jnp.sqrt(jnp.maximum(w @ a**2 - mean**2, 0.0) + 1e-6)
-        m = nn.silu(dense(audio.shape[-1], "inner")(layer_norm(jnp.concatenate([mean, deviation], axis=-1))))
-        return Summary(dense(audio.shape[-1], "outer")(m), dense(self.emotions, "emotion")(m).astype(jnp.float32))
-
-
-class ReferenceProjection(nn.Module):
-    """The reference motion at the network's width; a learned vector where it is dropped."""
-
-    width: int
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(self, reference: Float[Array, "batch dim"], keep: Bool[Array, "batch"]) -> Float[Array, "batch width"]:
-        return OptionalFeatures(name="optional")(nn.Dense(self.width, dtype=self.dtype, name="linear")(reference), keep)
-
-
-class Block(nn.Module):
-    """(3) to (5); (4) only where there is audio, which the reference token has none of."""
-
-    heads: int
-    audio_radius: int
-    mlp_ratio: int
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(
-        self,
-        h: Float[Array, "batch tokens width"],
-        modulation: Float[Array, "batch tokens 6 width"],
-        audio: Float[Array, "batch wide width"] | None,
-        mask: Bool[Array, "b tokens keys"],
-        sinks: KeyValue | None = None,
-        past: KeyValue | None = None,
-        first: int = 0,
-    ) -> tuple[Float[Array, "batch tokens width"], KeyValue]:
-        """The tokens after the block, and the keys and values that later tokens see them by."""
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = ModulationTable(name="modulation")(modulation)
-        attention = SelfAttention(self.heads, dtype=self.dtype, name="attention")
-        attended, own = attention(modulate(h, shift_a, scale_a), mask, sinks, past, first)
-        h = h + gate_a * attended
-        if audio is not None:
-            cross = WindowedCrossAttention(self.heads, self.audio_radius, dtype=self.dtype, name="audio_attention")
-            h = h + cross(layer_norm(h), audio)
-        return h + gate_m * MLP(self.mlp_ratio, dtype=self.dtype, name="mlp")(modulate(h, shift_m, scale_m)), own
+    prediction: Float[Array, "batch frames dim"]
+    """(6)"""
+    emotion_logits: Float[Array, "batch frames emotions"] | None
+    """Of (8); None where the network has no (7)."""
 
 
 class ActorNetwork(nn.Module):
@@ -214,8 +131,8 @@ class ActorNetwork(nn.Module):
         conditions: Conditions,
         keep: Keep,
         valid: Bool[Array, "batch frames"],
-    ) -> Float[Array, "batch frames dim"]:
-        """Prediction of the process for the frames `x` from the beginning at noise levels `t`. None sees one not `valid`."""
+    ) -> Answer:
+        """Of the frames `x` from the beginning at noise levels `t`. None sees one not `valid`."""
         memory = self.remembered(conditions.reference, keep.reference)
         frames = jnp.arange(x.shape[1])
         mask = without_padding(self.seen(frames, frames), valid)
@@ -240,7 +157,8 @@ class ActorNetwork(nn.Module):
         frames = start + jnp.arange(x.shape[1])
         seen = self.seen(frames, start - past + jnp.arange(past + x.shape[1]))
         mask = jnp.concatenate([jnp.ones_like(seen[:, :1]), self.left_first(frames), seen], axis=-1)
-        return self.run(x, t, conditions, keep, frames, mask[None], memory, 0)
+        answer, own = self.run(x, t, conditions, keep, frames, mask[None], memory, 0)
+        return answer.prediction, own
 
     def remembered(self, reference: Float[Array, "batch dim"], keep: Bool[Array, "batch"]) -> Memory:
         """The memory before the first frame: of the reference token alone. It is clean and of no emotion."""
@@ -259,7 +177,7 @@ class ActorNetwork(nn.Module):
         mask: Bool[Array, "b frames keys"],
         memory: Memory,
         first: int,
-    ) -> tuple[Float[Array, "batch frames dim"], KeyValue]:
+    ) -> tuple[Answer, KeyValue]:
         """(1) to (8) for frames of these numbers that see what the mask says of (reference, first chunk, past, themselves)."""
         h = self.token(x.astype(self.dtype or x.dtype))
         audio = self.audio(conditions.audio, keep.audio)
@@ -267,7 +185,7 @@ class ActorNetwork(nn.Module):
         c = self.condition(t, conditions.reference, conditions.emotion, keep.reference, keep.emotion, summary)
         audio, modulation = audio[:, audio.shape[1] - x.shape[1] - 2 * self.audio_radius :], self.modulation(c)
         h, own = self.blocks(h, modulation, audio, mask, joined(memory.reference, memory.first), memory.past, first)
-        return self.predicted(h, c), own
+        return Answer(self.predicted(h, c), summary and summary.logits), own
 
     def blocks(
         self,
@@ -318,12 +236,11 @@ class ActorNetwork(nn.Module):
         keep_emotion: Bool[Array, "batch"],
         summary: Summary | None,
     ) -> Float[Array, "batch tokens width"]:
-        """(2); sows the logits of (8) as "emotion_logits"."""
+        """(2)."""
         kept = jnp.broadcast_to(keep_emotion[:, None], t.shape)
         known = self.level(t) + self.reference(reference, keep_reference)[:, None]
         if summary is None:
             return known + self.emotion(emotion.label, kept, emotion.intensity)
-        self.sow("intermediates", "emotion_logits", summary.logits)
         guess = jnp.where(kept[..., None], nn.softmax(summary.logits), 1.0 / self.emotions)
         return known + self.emotion(emotion.label, kept, emotion.intensity, guess) + summary.told
 

@@ -85,8 +85,8 @@ def _anew(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
 
     def call(guide: Guide, x: jax.Array, conditions: Conditions) -> jax.Array:
         def predict(x: jax.Array, t: jax.Array) -> jax.Array:
-            out = window.network.apply({"params": guide.params}, *window.tiled((x, t)), conditions, keep, valid)
-            return weighted(jnp.split(out, len(weights)), weights)
+            answer = window.network.apply({"params": guide.params}, *window.tiled((x, t)), conditions, keep, valid)
+            return weighted(jnp.split(answer.prediction, len(weights)), weights)
 
         def row(x: jax.Array, m: jax.Array) -> tuple[jax.Array, None]:
             t, s = (jnp.full(x.shape[:2], levels[m + i]) for i in (0, 1))

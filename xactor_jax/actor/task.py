@@ -89,11 +89,10 @@ class ActorTask:
         keep = self.objective.keep(keep_key, size) if train else keep_all(size)
         conditions, keep = untold(self.conditions(batch), keep)
         arguments = noised.x_t, noised.t, conditions, keep, mask > 0
-        prediction, sown = self.model.network.apply({"params": variables.params}, *arguments, mutable="intermediates")
-        loss, metrics = self.objective.loss(prediction, noised, mask)
+        answer = self.model.network.apply({"params": variables.params}, *arguments)
+        loss, metrics = self.objective.loss(answer.prediction, noised, mask)
         if self.objective.heard:
-            (logits,) = sown["intermediates"]["emotion_logits"]
-            error, metrics["heard_accuracy"] = heard_error(logits, self.conditions(batch).emotion, mask)
+            error, metrics["heard_accuracy"] = heard_error(answer.emotion_logits, self.conditions(batch).emotion, mask)
             loss, metrics = loss + self.objective.heard * error, {**metrics, "heard_error": error}
         return LossOutput(loss, metrics, variables.buffers)
 

@@ -18,9 +18,11 @@ from xactor_jax.evaluation.identity import fit_identity
 from xactor_jax.evaluation.motion_report import NAMES, SEGMENT, Ruler, Truth, over_time
 from xactor_jax.evaluation.probes import RidgeProbe
 from xactor_jax.motion.pictures import fit_size, frame_encoder, to_float
+from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.timing import SAMPLES_PER_FRAME
+from xactor_jax.video.rendering import draw_batch
 
 Note = Callable[[str], None]
 """Told what is being done."""
@@ -40,6 +42,11 @@ class EvaluationSettings:
     sheets: int = 3  # contact sheets
     seed: int = 0
     batch_size: int = 32  # frames encoded at once
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> EvaluationSettings:
+        """From values by name, of which others are passed over."""
+        return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values})
 
 
 class Splits(NamedTuple):
@@ -72,7 +79,7 @@ def generator(models: Models, settings: Settings, seed: int) -> actor.Generate:
 def renderer(models: Models, settings: Settings, seed: int) -> video.Render:
     """The video stage as a function of reference pictures, their motion and motion latents; one program for all calls."""
     stage = models.video
-    compiled = jax.jit(lambda *arguments: stage.model.render_batch(*arguments, settings.render))
+    compiled = jax.jit(lambda *arguments: draw_batch(stage.model, *arguments, settings.render).frames)
 
     def render(
         images: UInt8[np.ndarray, "b h w 3"], reference: Float[np.ndarray, "b d"], latents: Float[np.ndarray, "b t d"]
@@ -124,6 +131,18 @@ def evaluate(
     probe = fit_identity(splits.test, how.probe_step)
     scores = transfer.transfer_scores(cases, moved_by_others, probe)
     return _joined(result, {"transfer": scores}, transfer_sheets(cases, moved_by_others, how.sheets))
+
+
+def content_of(models: Models, settings: Settings, splits: Splits, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report says: scores, what they were measured on, and what with."""
+    return {
+        "scores": scores,
+        "targets": report.check_targets(scores),
+        "people": {split: sorted({clip.person for clip in clips}) for split, clips in splits._asdict().items()},
+        "settings": settings.to_dict(),
+        "checkpoints": models.origins,
+        "versions": provenance.versions(),
+    }
 
 
 class Performed(NamedTuple):

@@ -11,13 +11,16 @@ import numpy as np
 from etils import epath
 
 from xactor_jax.checkpoints.exports import load_variables
-from xactor_jax.clips import ReadClip, TrueClip
+from xactor_jax.clips import ReadClip, TrueClip, read
 from xactor_jax.errors import UserError
 from xactor_jax.evaluation import metrics
-from xactor_jax.evaluation.identity import IdentityProbe
-from xactor_jax.evaluation.transfer import Cases, transfer, transfer_scores
+from xactor_jax.evaluation.identity import IdentityProbe, fit_identity
+from xactor_jax.evaluation.run import cut_alike, fitted, spread
+from xactor_jax.evaluation.transfer import Cases, Draw, make_cases, transfer, transfer_scores
 from xactor_jax.evaluation.video import Render, Videos, scores_against
 from xactor_jax.layers.perceptual import PerceptualModel
+from xactor_jax.motion.pictures import frame_encoder
+from xactor_jax.sampling.load import Models
 
 
 class Scene(NamedTuple):
@@ -27,6 +30,15 @@ class Scene(NamedTuple):
     latents: Sequence[ReadClip]
     cases: Cases | None
     probe: IdentityProbe | None
+
+
+def make_scene(models: Models, test: Sequence[TrueClip], most: int, frames: int, draw: Draw | None) -> Scene:
+    """At most `most` of the clips, cut to `frames`; `draw` as `transfer.make_cases` takes it, None: no cases across people."""
+    encode = frame_encoder(models.motion.model, models.motion.variables)
+    clips = cut_alike([test[i] for i in spread(len(test), most)], frames)
+    clips, latents = fitted(clips, [read(encode, clip) for clip in clips], models.sides[1], frames)
+    cases = make_cases(clips, latents, encode, draw) if draw else None
+    return Scene(clips, latents, cases, fit_identity(test, step=5) if cases else None)
 
 
 class Measured(NamedTuple):

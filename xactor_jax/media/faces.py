@@ -21,12 +21,6 @@ from xactor_jax.errors import UserError
 from xactor_jax.media.containers import require_file
 from xactor_jax.media.tables import plain, read_table
 
-DETECTOR = "blazeface"
-"""What finds faces where nothing else is asked for."""
-
-DETECTORS = "blazeface, opencv (a cascade, for upright faces), yunet:MODEL.onnx or csv:BOXES.csv"
-"""What `make_detector` knows, for people."""
-
 OVERLAP = 0.4
 """Intersection over the smaller box above which two boxes are one face."""
 
@@ -198,19 +192,3 @@ class CsvDetector:
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
         return by_prominence([box for rows in self._rows.values() for _, box in rows])
-
-
-def make_detector(text: str) -> FaceDetector:
-    """The detector that `blazeface`, `opencv`, `yunet:FILE` or `csv:FILE` names; a `UserError` for anything else."""
-    kind, _, file = text.partition(":")
-    if kind == "opencv" and not file:
-        return HaarDetector()
-    if kind == "blazeface" and not file:
-        from xactor_jax.faces.detector import BlazeFaceDetector  # which takes what is above from here
-
-        return BlazeFaceDetector()
-    if kind == "yunet" and file:
-        return YuNetDetector(file)
-    if kind == "csv" and file:
-        return CsvDetector(file)
-    raise UserError(f"there is no face detector {text!r}: use {DETECTORS}.")

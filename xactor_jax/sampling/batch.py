@@ -30,6 +30,7 @@ from xactor_jax.sampling.portrait import Portrait
 from xactor_jax.timing import FRAME_RATE, num_frames
 from xactor_jax.variables import Variables
 from xactor_jax.video.model import VideoModel
+from xactor_jax.video.rendering import draw_batch
 
 BUCKET = 2 * FRAME_RATE
 """Lengths are rounded up to a multiple of this many frames, so that few programs are compiled."""
@@ -80,7 +81,7 @@ def generate(networks: Networks, settings: Settings, variables: tuple[Variables,
     felt = Emotion(one.emotion[None], one.intensity[None])
     motion = actor.rollout(actor_variables, actor_key, one.audio[None], reference, felt, settings.rollout)
     held = motion[:, jnp.minimum(jnp.arange(motion.shape[1]), one.frames - 1)]
-    drawn = video.draw_batch(video_variables, video_key[None], one.for_video[None], reference, held, settings.render)
+    drawn = draw_batch(video, video_variables, video_key[None], one.for_video[None], reference, held, settings.render)
     return Result(reference[0], motion[0], drawn.frames[0], drawn.finite[0])
 
 

@@ -23,10 +23,11 @@ from etils import epath
 from jaxtyping import Float, UInt8
 
 from xactor_jax.errors import UserError, first_line
+from xactor_jax.faces.choice import DETECTOR, make_detector
 from xactor_jax.media import track
 from xactor_jax.media.containers import require_file
 from xactor_jax.media.crop import SquareBox, crop_square
-from xactor_jax.media.faces import DETECTOR, FaceDetector, make_detector
+from xactor_jax.media.faces import FaceDetector
 from xactor_jax.media.scan import extent, finder, main_stretch, scan
 from xactor_jax.media.video_io import read_at_frame_rate
 from xactor_jax.motion.pictures import Encoder

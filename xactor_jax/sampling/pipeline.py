@@ -21,9 +21,9 @@ from jaxtyping import Array, Float, Key
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion, EmotionTrack
 from xactor_jax.errors import UserError
+from xactor_jax.faces.choice import make_detector
 from xactor_jax.labels import EMOTIONS
 from xactor_jax.media.audio_io import is_silent, read_audio
-from xactor_jax.media.faces import make_detector
 from xactor_jax.media.sound_track import SoundFile
 from xactor_jax.motion.pictures import frame_encoder, to_float
 from xactor_jax.sampling import provenance
@@ -41,6 +41,7 @@ from xactor_jax.sampling.portrait import Portrait, read_portrait
 from xactor_jax.sampling.request import Request, Wanted
 from xactor_jax.timing import SAMPLE_RATE, num_frames
 from xactor_jax.unfinished import removed_on_error
+from xactor_jax.video.rendering import render
 from xactor_jax.video.sampler import RenderSettings
 
 
@@ -164,7 +165,7 @@ def animate(
     """Frames of the portrait moved by motion latents, as they become ready."""
     video, (_, key) = models.video, sampling_keys(seed)
     image = to_float(portrait.for_video)
-    return video.model.render(video.variables, key, image, reference_motion, motion, settings.render)
+    return render(video.model, video.variables, key, image, reference_motion, motion, settings.render)
 
 
 def keeping(chunks: Iterable[Latents], kept: list[Latents]) -> Iterator[Latents]:

@@ -9,6 +9,7 @@ from etils import epath
 from jaxtyping import UInt8
 
 from xactor_jax.errors import UserError
+from xactor_jax.faces.choice import DETECTOR, make_detector
 from xactor_jax.media.crop import (
     RELEASED_MOTION,
     RELEASED_REFERENCE,
@@ -19,7 +20,7 @@ from xactor_jax.media.crop import (
     portrait_box,
     square_at,
 )
-from xactor_jax.media.faces import DETECTOR, FaceBox, FaceDetector, make_detector
+from xactor_jax.media.faces import FaceBox, FaceDetector
 from xactor_jax.media.image_io import read_image
 from xactor_jax.media.scan import finder
 

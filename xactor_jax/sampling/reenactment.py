@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xactor_jax.errors import UserError
+from xactor_jax.faces.choice import make_detector
 from xactor_jax.media.audio_io import has_audio, read_blocks
-from xactor_jax.media.faces import make_detector
 from xactor_jax.media.sound_track import SoundFile
 from xactor_jax.motion.pictures import frame_encoder
 from xactor_jax.sampling import pipeline, provenance
@@ -55,10 +55,10 @@ def read_drive(models: Models, request: RenderRequest, warn: Warn) -> Drive:
         UserError: as `read_motion` and `find_driving`.
     """
     stage = models.motion
-    if request.motion:
-        saved = read_motion(request.motion, stage.model.latent_dim)
+    if request.motion_latents:
+        saved = read_motion(request.motion_latents, stage.model.latent_dim)
         if saved.motion_hash not in ("", stage.latents):
-            warn(f"{request.motion} comes from another motion stage than {stage.path}; expect wrong motion")
+            warn(f"{request.motion_latents} comes from another motion stage than {stage.path}; expect wrong motion")
         return Drive(len(saved.latents), motion_pieces(saved.latents))
     driving = find_driving(request.driving, request.driving_crop or request.crop, warn, make_detector(request.detector))
     encode, side = frame_encoder(stage.model, stage.variables, batch_size=BATCH), models.sides[0]
@@ -114,7 +114,7 @@ def origin(
     models: Models, request: RenderRequest, settings: Settings, drive: Drive, timings: dict[str, float]
 ) -> dict[str, Any]:
     """What the JSON says: `output.origin_of`, and from which second on the driving video is used."""
-    files = {name: getattr(request, name) for name in ("image", "motion", "driving", "audio")}
+    files = {name: getattr(request, name) for name in ("image", "motion_latents", "driving", "audio")}
     inputs = {name: path for name, path in files.items() if path}
     more = {} if drive.video is None else {"driving_start": drive.video.start}
     return {**origin_of(models, request, settings.to_dict(), drive.frames, inputs, timings), **more}

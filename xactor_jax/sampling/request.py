@@ -8,13 +8,14 @@ import os
 from etils import epath
 
 from xactor_jax.emotion import EmotionTrack, parse_emotion
-from xactor_jax.errors import UserError, first_line
-from xactor_jax.media.faces import DETECTOR, make_detector
-from xactor_jax.paths import is_remote, same_file
+from xactor_jax.errors import UserError
+from xactor_jax.faces.choice import DETECTOR, make_detector
+from xactor_jax.paths import same_file
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.portrait import CROPS
+from xactor_jax.targets import check_target
 
-READ = ("image", "audio", "motion", "driving")
+READ = ("image", "audio", "motion_latents", "driving")
 """Fields of requests that name files to read."""
 
 
@@ -69,7 +70,7 @@ class Request(Wanted):
 class RenderRequest(Wanted):
     """One portrait that is to move as saved motion or as a person in a video: one of the two."""
 
-    motion: str = ""  # .npz, as `save_motion` writes it
+    motion_latents: str = ""  # .npz, as `save_motion` writes it
     driving: str = ""  # a video of one person
     driving_crop: str = ""  # of its pictures; empty: as `crop`
     relative: bool = False  # begin at the portrait's own motion and take the changes alone
@@ -79,7 +80,7 @@ class RenderRequest(Wanted):
 def check_paths(request: Wanted) -> None:
     """Raises `UserError` where what is to be the path of a file cannot be one."""
     needed = ("image", "out", *(("audio",) if isinstance(request, Request) else ()))
-    for name in (*needed, "save_motion", "audio", "driving", "motion"):
+    for name in (*needed, "save_motion", "audio", "driving", "motion_latents"):
         if (path := getattr(request, name, "")) or name in needed:
             _check_path(path, name)
 
@@ -103,10 +104,10 @@ def check_request(request: Request) -> None:
 
 def check_render_request(request: RenderRequest) -> None:
     """Raises `UserError` for whatever is wrong with a request apart from the files that it names."""
-    if bool(request.motion) == bool(request.driving):
-        raise UserError("give either --motion, saved motion, or --driving, a video that the portrait is to move like.")
-    if request.motion and request.driving_crop:
-        raise UserError("--driving_crop means nothing to --motion: leave it out.")
+    if bool(request.motion_latents) == bool(request.driving):
+        raise UserError("give either --motion_latents, saved motion, or --driving, a video that the portrait is to move like.")
+    if request.motion_latents and request.driving_crop:
+        raise UserError("--driving_crop means nothing to --motion_latents: leave it out.")
     check_wanted(request)
     if request.driving_crop:
         check_crop(request.driving_crop)
@@ -138,21 +139,3 @@ def check_crop(crop: str) -> None:
     """Raises `UserError` unless it is one of `CROPS`."""
     if crop not in CROPS:
         raise UserError(f"there is no crop {crop!r}: choose one of {', '.join(CROPS)}.")
-
-
-def check_target(path: epath.PathLike, suffix: str) -> None:
-    """Raises `UserError` unless a file of that suffix can be written at `path`, which is tried with an empty file."""
-    target = epath.Path(path)
-    remote = is_remote(path)
-    if target.suffix.lower() != suffix:
-        raise UserError(f"{path} does not end in {suffix}: give the file a name that does.")
-    if not remote and not target.parent.is_dir():
-        raise UserError(f"the folder {target.parent} does not exist: make it, or name another place for {target.name}.")
-    if not remote and target.is_dir():
-        raise UserError(f"{path} is a folder: name a file.")
-    probe = target.with_name(f".{target.name}.{os.getpid()}.probe")
-    try:
-        probe.write_bytes(b"")
-        probe.unlink()
-    except Exception as error:  # remote stores raise what they like
-        raise UserError(f"{target.parent} cannot be written to ({first_line(error)}): name another folder.") from None

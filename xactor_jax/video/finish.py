@@ -29,7 +29,12 @@ from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, weighted_l1
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.settings import Several, check_fields, choice, real, setting, whole
-from xactor_jax.variables import Tree, Variables
+from xactor_jax.variables import Batch, LossOutput, Tree, Variables
+from xactor_jax.video.conditions import Base
+from xactor_jax.video.denoising import start_of
+from xactor_jax.video.losses import psnr
+from xactor_jax.video.model import VideoModel
+from xactor_jax.video.objective import sampled_times
 
 Clips = Float[Array, "b t h w c"]
 Pictures = Float[Array, "n h w 3"]
@@ -118,3 +123,27 @@ def roll_out(
     for i in range(len(times) - 2):
         x = jax.lax.stop_gradient(step(x, times[i], times[i + 1]))
     return step(x, times[-2], times[-1])
+
+
+def picture_loss(
+    finish: Finish,
+    model: VideoModel,
+    variables: Variables,
+    key: jax.Array,
+    predict: Callable[[Clips, Float[Array, "b"]], Clips],
+    batch: Batch,
+    base: Base,
+) -> LossOutput:
+    """Equation 3, and how near pictures and drafts come to the truth."""
+    frames = batch["frames"]
+    noise = jax.random.normal(key, (*frames.shape[:2], *model.latent_shape))
+    start = start_of(model, model.render_settings, variables, base.latent)
+    x = roll_out(model.process, predict, start, noise, sampled_times(model))
+    images = model.pictures(variables, model.from_diffused(variables, x, base.latent), base)
+    flat = lambda a: a.reshape(-1, *a.shape[2:])
+    reference = flat(jnp.broadcast_to(batch["reference"][:, None], frames.shape))
+    images, target, boxes = flat(images), flat(frames), flat(batch["component_boxes"])
+    terms = finish.terms(variables, images, target, reference, boxes)
+    loss, reports = finish.total(terms), {"psnr": psnr(images, target), "reference_psnr": psnr(reference, target)}
+    reports |= {"draft_psnr": psnr(flat(base.picture), target)} if base.picture is not None else {}
+    return LossOutput(loss, {"loss": loss, **terms, **reports}, variables.buffers)

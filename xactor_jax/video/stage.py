@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 
 from xactor_jax import run_settings
@@ -10,12 +12,16 @@ from xactor_jax.stage_entry import Program, StageEntry, array
 from xactor_jax.variables import Variables
 from xactor_jax.video.autoencoder import AutoencoderSettings
 from xactor_jax.video.clip import ClipSettings
+from xactor_jax.video.conditions import Told
 from xactor_jax.video.denoiser import DenoiserSettings
 from xactor_jax.video.disturbance import MotionNoise
 from xactor_jax.video.finish import FinishSettings
-from xactor_jax.video.model import Told, VideoModel
+from xactor_jax.video.model import VideoModel
+from xactor_jax.video.objective import VideoLossSettings
+from xactor_jax.video.prediction import predictor
+from xactor_jax.video.preparation import prepare
 from xactor_jax.video.sampler import RenderSettings
-from xactor_jax.video.task import VideoLossSettings, VideoRunSettings, VideoTask
+from xactor_jax.video.task import VideoRunSettings, VideoTask
 from xactor_jax.video.unet import UNetSettings
 
 SECTIONS = run_settings.SECTIONS | {
@@ -39,9 +45,9 @@ def sampler(task: VideoTask, variables: Variables) -> Program:
     model = task.model
     settings, shape = model.render_settings, model.latent_shape
     picture = array(1, model.image_size, model.image_size, 3), array(1, model.motion_dim)
-    portrait = jax.eval_shape(model.prepare, variables, *picture)
+    portrait = jax.eval_shape(partial(prepare, model), variables, *picture)
     windows = settings.windows_per_segment
-    call = lambda v, portrait, *rest: model.predictor(v, portrait, settings)(*rest)
+    call = lambda v, portrait, *rest: predictor(model, v, portrait, settings)(*rest)
     x, motion = array(1, windows, model.window, *shape), array(1, windows, model.window, model.motion_dim)
     arguments = x, array(), Told(motion, x if model.draft else None)
     return Program(f"one denoising step of {windows} × {model.window} frames", call, (variables, portrait, *arguments))

@@ -9,7 +9,7 @@ with the matching skip concatenated. The reference network has neither motion no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,6 +27,8 @@ from xactor_jax.settings import Flag, Several, check_divides, check_fields, sett
 
 Video = Float[Array, "b t h w c"]
 Bank = tuple[jax.Array, ...]
+Layer = Callable[[str, jax.Array], tuple[jax.Array, jax.Array | None]]
+"""(name, input) → output, and what the layer's self-attention saw."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +76,29 @@ class UNetSettings:
         return replace(self, motion=False, temporal=False, features_only=features_only)
 
     @property
-    def num_features(self) -> int:
-        """Self-attentions, which is entries of the bank."""
-        return sum(self.attention) * (2 * self.blocks + 1) + 1
-
-    @property
     def layers(self) -> tuple[tuple[str, int], ...]:
         """(name, level) of every layer in the order of computation; the middle has the last level's width, as -1."""
         down = tuple((f"down{level}_{i}", level) for level in range(len(self.channels)) for i in range(self.blocks))
         up = tuple((f"up{level}_{i}", level) for level in reversed(range(len(self.channels))) for i in range(self.blocks + 1))
         return (*down, ("middle", -1), *up)
+
+    @property
+    def bank_entries(self) -> dict[str, int]:
+        """Layers with a self-attention, in the order of computation: which entry of the bank is theirs."""
+        attended = (name for name, level in self.layers if level < 0 or self.attention[level])
+        return {name: index for index, name in enumerate(attended)}
+
+    @property
+    def num_features(self) -> int:
+        """Self-attentions, which is entries of the bank."""
+        return len(self.bank_entries)
+
+    @property
+    def up_layers(self) -> tuple[tuple[str, int], ...]:
+        """`layers` behind the middle; where features alone are asked for, up to the last with a self-attention."""
+        first = len(self.channels) * self.blocks + 1
+        last = [name for name, _ in self.layers].index([*self.bank_entries][-1])
+        return self.layers[first : last + 1] if self.features_only else self.layers[first:]
 
 
 class Conditions(NamedTuple):
@@ -167,9 +182,9 @@ class UNet(nn.Module):
         self.noise_level = NoiseLevel(s.channels[0], s.time_width, s.discrete_steps, self.dtype)
         self.conv_in = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype)
         self.residual = {name: block(name, level) for name, level in s.layers}
+        shared = (self.dtype, self.remat)
         self.attentions = {
-            name: Attentions(s, level < 0 or s.attention[level], self.dtype, self.remat, name=f"{name}_attention")
-            for name, level in s.layers
+            name: Attentions(s, name in s.bank_entries, *shared, name=f"{name}_attention") for name, _ in s.layers
         }
         self.middle_out = block("middle_out", -1)
         self.down = [Downsample(c, dtype=self.dtype) for c in s.channels[:-1]]
@@ -181,43 +196,46 @@ class UNet(nn.Module):
         self, x: Video, t: Float[Array, "b"], conditions: Conditions = NO_CONDITIONS
     ) -> tuple[Float[Array, "b t h w d"] | None, Bank]:
         """The prediction in float32 (None when only features are asked for), and the features of every self-attention."""
-        s, features = self.settings, []
+        s = self.settings
         if s.context_width and conditions.embedding is None:
             conditions = conditions._replace(embedding=jnp.zeros((x.shape[0], s.context_width), x.dtype))
         embedding = self.noise_level(t)
-        h = self.conv_in(with_coordinates(x) if s.coordinates else x)
-        h, skips = self._descend(h, embedding, conditions, features)
-        h = self._layer("middle", h, embedding, conditions, features)
-        if s.features_only and len(features) == s.num_features:
-            return None, tuple(features)
-        h = self.middle_out(h, embedding)
-        for name, level in s.layers[len(s.channels) * s.blocks + 1 :]:
-            h = self._layer(name, jnp.concatenate([h, skips.pop()], axis=-1), embedding, conditions, features)
-            if s.features_only and len(features) == s.num_features:
-                return None, tuple(features)
-            if level > 0 and name.endswith(f"_{s.blocks}"):
-                h = self.up[level - 1](h)
-        return self.conv_out(jax.nn.silu(self.norm_out(h))).astype(jnp.float32), tuple(features)
+        layer = lambda name, h: self._layer(name, h, embedding, conditions)
+        h, skips, below = self._descend(self.conv_in(with_coordinates(x) if s.coordinates else x), layer)
+        h, feature = layer("middle", h)
+        h, above = self._ascend(self.middle_out(h, embedding), skips, layer) if s.up_layers else (h, [])
+        bank = tuple(seen for seen in (*below, feature, *above) if seen is not None)
+        if s.features_only:
+            return None, bank
+        return self.conv_out(jax.nn.silu(self.norm_out(h))).astype(jnp.float32), bank
 
-    def _descend(self, h: jax.Array, embedding: jax.Array, conditions: Conditions, features: list) -> tuple[jax.Array, list]:
-        skips = [h]
+    def _descend(self, h: jax.Array, layer: Layer) -> tuple[jax.Array, list[jax.Array], list[jax.Array | None]]:
+        """The last level's output, the outputs that `_ascend` takes up again, and what each layer's self-attention saw."""
+        skips, seen = [h], []
         for level in range(len(self.settings.channels)):
             for i in range(self.settings.blocks):
-                h = self._layer(f"down{level}_{i}", h, embedding, conditions, features)
+                h, feature = layer(f"down{level}_{i}", h)
                 skips.append(h)
+                seen.append(feature)
             if level + 1 < len(self.settings.channels):
                 h = self.down[level](h)
                 skips.append(h)
-        return h, skips
+        return h, skips, seen
 
-    def _layer(self, name: str, h: jax.Array, embedding: jax.Array, conditions: Conditions, features: list) -> jax.Array:
-        left = (conditions.bank or ())[len(features) :]  # none for layers after the last self-attention
-        bank = left[0] if left else None
-        h, feature = self.attentions[name](self.residual[name](h, embedding), conditions, bank)
-        features += [] if feature is None else [feature]
-        return h
+    def _ascend(self, h: jax.Array, skips: list[jax.Array], layer: Layer) -> tuple[jax.Array, list[jax.Array | None]]:
+        """The first level's output, and what each layer's self-attention saw."""
+        seen = []
+        for (name, level), skip in zip(self.settings.up_layers, reversed(skips), strict=not self.settings.features_only):
+            if name == f"up{level}_0" and level + 1 < len(self.settings.channels):
+                h = self.up[level](h)
+            h, feature = layer(name, jnp.concatenate([h, skip], axis=-1))
+            seen.append(feature)
+        return h, seen
 
-
-def fold_windows(bank: Sequence[jax.Array], repeats: int) -> Bank:
-    """The bank of each example repeated for each of its windows."""
-    return tuple(jnp.repeat(entry, repeats, axis=0) for entry in bank)
+    def _layer(
+        self, name: str, h: jax.Array, embedding: jax.Array, conditions: Conditions
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """One layer, with the entry of the bank that is its own; also what its self-attention saw, if it has one."""
+        entry = self.settings.bank_entries.get(name)
+        bank = conditions.bank[entry] if conditions.bank and entry is not None else None
+        return self.attentions[name](self.residual[name](h, embedding), conditions, bank)

@@ -15,7 +15,7 @@ SECONDS, PEOPLE = 6, 2
 
 
 def run(repository, *arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(repository / "launch" / "drift.py"), *map(str, arguments)]
+    command = [sys.executable, str(repository / "launch" / "study" / "drift.py"), *map(str, arguments)]
     return subprocess.run(command, cwd=repository, capture_output=True, text=True)
 
 
