@@ -26,14 +26,11 @@ NOT_DECAYED = ("bias", "scale")
 def learning_rate(config: ConfigDict) -> optax.Schedule:
     """Equation 3: step → learning rate, from a whole experiment's config."""
     c = config.optimizer
-    warmup = min(c.warmup_steps, max(config.steps - 1, 0))
+    warmup, peak = min(c.warmup_steps, max(config.steps - 1, 0)), c.learning_rate
+    start = 0.0 if warmup else peak  # without a warm-up Optax stays at the value from which it would have begun
     if c.schedule == "constant":
-        after = optax.constant_schedule(c.learning_rate)
-    else:
-        after = optax.cosine_decay_schedule(c.learning_rate, max(config.steps - warmup, 1), alpha=c.final_fraction)
-    if warmup == 0:
-        return after
-    return optax.join_schedules([optax.linear_schedule(0.0, c.learning_rate, warmup), after], [warmup])
+        return optax.warmup_constant_schedule(start, peak, warmup)
+    return optax.warmup_cosine_decay_schedule(start, peak, warmup, max(config.steps, warmup + 1), c.final_fraction * peak)
 
 
 def decayed(params: Tree) -> Tree:
