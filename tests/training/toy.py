@@ -18,6 +18,9 @@ from configs.common import get_common
 from xactor_jax.variables import LossOutput, Variables
 
 DIM, HIDDEN = 8, 64
+_KERNELS = DIM * HIDDEN + HIDDEN * HIDDEN + HIDDEN * DIM + DIM
+OPERATIONS = 2 * (2 * _KERNELS + HIDDEN * HIDDEN + HIDDEN * DIM)
+"""Of one example: forward; gradients of every kernel; gradients of what they see, but for data and what is frozen."""
 
 
 def toy_config(**overrides: Any) -> ConfigDict:
