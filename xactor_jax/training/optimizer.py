@@ -7,6 +7,7 @@ g ← g · min(1, clip_norm / ‖g‖)                         over the paramete
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -45,13 +46,8 @@ def decayed(params: Tree) -> Tree:
 def _chain(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
     """Equations 1 and 2 for the parameters of one label."""
     c = config.optimizer
-    decay = optax.add_decayed_weights(c.weight_decay, mask=decayed) if c.name == "adamw" else optax.identity()
-    return optax.chain(
-        optax.clip_by_global_norm(c.clip_norm),
-        optax.scale_by_adam(b1=c.b1, b2=c.b2, eps=c.eps),
-        decay,
-        optax.scale_by_learning_rate(schedule),
-    )
+    adam = functools.partial(optax.adamw, weight_decay=c.weight_decay, mask=decayed) if c.name == "adamw" else optax.adam
+    return optax.chain(optax.clip_by_global_norm(c.clip_norm), adam(schedule, b1=c.b1, b2=c.b2, eps=c.eps))
 
 
 def make_optimizer(config: ConfigDict, task: Task) -> optax.GradientTransformation:
