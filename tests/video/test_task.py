@@ -156,7 +156,7 @@ def test_the_autoencoder_comes_from_its_checkpoint(monkeypatch):
     from xactor_jax.checkpoints import exports
 
     saved, params = tiny.autoencoder_config(), {"autoencoder": {"w": np.ones(1)}, "discriminator": {}}
-    monkeypatch.setattr(checkpoints, "load_variables", lambda path, stage: (saved, Variables(params, {"latent_std": 3})))
+    monkeypatch.setattr(exports, "load_variables", lambda path, stage: (saved, Variables(params, {"latent_std": 3})))
     config = tiny.video_config()
     config.pretrained.autoencoder = "somewhere"
     loaded = VideoTask.from_config(config).pretrained_buffers()
