@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import lfilter
 
-from xactor_jax.audio.log_mel import LogMelSettings, hertz_of_mel, mel_of_hertz
+from xactor_jax.audio.log_mel import LogMelSettings
 from xactor_jax.settings import SHARE, check_fields, real, setting, whole
 from xactor_jax.timing import SAMPLE_RATE
 
@@ -63,9 +63,10 @@ def augment_sound(
 
 def _change_tract(levels: Levels, rng: np.random.Generator, settings: SoundAugmentation, mel: LogMelSettings) -> Levels:
     """Equation (1): band m reads the level at its centre frequency times a factor."""
-    ends = mel_of_hertz(np.array([mel.fmin, mel.fmax]))
-    centres = np.linspace(*ends, mel.num_mels + 2)[1:-1]
-    read = mel_of_hertz(hertz_of_mel(centres) * (1.0 + rng.uniform(-settings.tract, settings.tract)))
+    from librosa import hz_to_mel, mel_to_hz  # here, since importing them takes more than a second
+
+    centres = np.linspace(*hz_to_mel([mel.fmin, mel.fmax]), mel.num_mels + 2)[1:-1]
+    read = hz_to_mel(mel_to_hz(centres) * (1.0 + rng.uniform(-settings.tract, settings.tract)))
     places = np.clip(np.interp(read, centres, np.arange(mel.num_mels)), 0, mel.num_mels - 1)
     below = np.minimum(places.astype(int), mel.num_mels - 2)
     return levels[:, below] + (places - below) * (levels[:, below + 1] - levels[:, below])

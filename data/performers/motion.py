@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 
-def _kernel(deviation: float) -> np.ndarray:
-    reach = max(1, int(np.ceil(3.0 * deviation)))
-    return np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(deviation, 1e-3)) ** 2)
+def _reach(deviation: float) -> int:
+    """Steps beyond which a Gaussian counts as zero."""
+    return max(1, int(np.ceil(3.0 * deviation)))
 
 
 def smooth(values: np.ndarray, deviation: float) -> np.ndarray:
     """Values [t] or [t, k] blurred over time by a Gaussian of `deviation` steps; ends are held."""
-    kernel = _kernel(deviation)
-    kernel /= kernel.sum()
-    reach = kernel.size // 2
-    columns = np.pad(values.reshape(len(values), -1), ((reach, reach), (0, 0)), mode="edge").T
-    return np.stack([np.convolve(column, kernel, mode="valid") for column in columns], axis=1).reshape(values.shape)
+    sigma, reach = max(deviation, 1e-3), _reach(deviation)
+    return gaussian_filter1d(values, sigma, axis=0, output=np.float64, mode="nearest", radius=reach)
 
 
 def wander(rng: np.random.Generator, steps: int, deviation: float) -> np.ndarray:
     """Gaussian noise [steps] of zero mean and unit variance, white noise blurred by a Gaussian of `deviation` steps."""
-    kernel = _kernel(deviation)
+    reach = _reach(deviation)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(deviation, 1e-3)) ** 2)
     kernel /= np.sqrt(np.sum(kernel**2))
     return np.convolve(rng.normal(size=steps + kernel.size - 1), kernel, mode="valid")

@@ -28,7 +28,6 @@ from xactor_jax.media.image_io import read_image
 from xactor_jax.media.video_io import read_frames
 from xactor_jax.motion.model import MotionModel
 from xactor_jax.pretrained import xnemo_video
-from xactor_jax.pretrained.clip import load_clip
 from xactor_jax.pretrained.importing import import_weights
 from xactor_jax.pretrained.joining import import_renderer, standardised
 from xactor_jax.sampling import reenactment
@@ -95,8 +94,8 @@ def by_hand(released, inputs, folder: pathlib.Path) -> np.ndarray:
     config, variables = load_variables(folder / "motion", "motion")
     latents = jax.jit(MotionModel.from_config(config).posterior)(variables.params, jnp.asarray(np.stack(faces))).mean
     still, motion = jnp.broadcast_to(latents[:1], (1, FRAMES, LATENT_DIM)), latents[None, 1:]
-    clip, clip_params = load_clip(folder / "clip")
-    shown = jax.jit(clip.embed)(clip_params, reference)
+    config, clip = load_variables(folder / "clip", "clip")
+    shown = jax.jit(ClipModel.from_network(config.network).embed)(clip.params, reference)
     config, vae = load_variables(folder / "svd_vae", "autoencoder")
     autoencoder = AutoencoderModel.from_network(config.network)
     frozen = {"params": vae.params["autoencoder"], "buffers": vae.buffers}

@@ -17,12 +17,13 @@ from safetensors.numpy import load_file, save_file
 
 from tests.golden import golden, inputs, read_keys, relative_error, values  # noqa: F401
 from tests.pretrained.archives import called, dictionary, named, text, write_archive, write_tensors
+from tests.pretrained.keys import check_keys
 from tests.tiny import tiny_checkpoints, tiny_variables, write_checkpoint
 from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel
 from xactor_jax.pretrained.importing import KINDS, export_weights, import_weights
-from xactor_jax.pretrained.name_map import check_keys, exported
+from xactor_jax.pretrained.name_map import exported
 from xactor_jax.training.experiment import load_config
 
 WHAT = "xnemo_motion"

@@ -15,10 +15,11 @@ from safetensors.numpy import load_file, save_file
 from configs import video
 from tests import golden as rule
 from tests.golden import golden
+from tests.pretrained.keys import check_keys
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.pretrained import xnemo_video
 from xactor_jax.pretrained.importing import export_weights, import_weights
-from xactor_jax.pretrained.name_map import check_keys, convert, exported
+from xactor_jax.pretrained.name_map import convert, exported
 from xactor_jax.video.denoiser import DenoiserSettings, MotionTokens
 from xactor_jax.video.unet import Conditions, UNet
 
@@ -138,7 +139,7 @@ def test_modules_named_as_animatediff_s_are_the_temporal_ones(golden):
     renamed = lambda key: f"temporal:{key.replace('temporal_modules', 'motion_modules')}"
     modules = {renamed(key): shape for key, shape in denoiser.items() if "temporal_modules" in key}
     shapes = xnemo_video.temporal_shapes(video.get_config("base"))
-    assert set(check_keys(modules, xnemo_video.ANIMATEDIFF_TABLE, shapes).values()) == set(shapes)
+    assert set(check_keys(modules, xnemo_video.animatediff_table(), shapes).values()) == set(shapes)
 
 
 def test_released_noise_schedule_is_the_table_of_a_thousand_steps():

@@ -19,6 +19,9 @@ from xactor_jax.settings import to_config
 from xactor_jax.variables import LossOutput, Variables
 
 DIM, HIDDEN = 8, 64
+_KERNELS = DIM * HIDDEN + HIDDEN * HIDDEN + HIDDEN * DIM + DIM
+OPERATIONS = 2 * (2 * _KERNELS + HIDDEN * HIDDEN + HIDDEN * DIM)
+"""Of one example: forward; gradients of every kernel; gradients of what they see, but for data and what is frozen."""
 
 
 def toy_config(**overrides: Any) -> ConfigDict:

@@ -1,4 +1,4 @@
-"""A config's entries are of any type: which one is said by the settings that declare them, and checked where configs are read."""
+"""Type stub: entries of a config may have any type. The settings classes declare the types, and configs are checked when read."""
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping
 from contextlib import AbstractContextManager

@@ -7,8 +7,8 @@ Frame t of 25 a second stands for the samples [640 t, 640 t + 640) and is descri
     (3)  L_c[m] = log10 max(floor, Σ_k M[m, k] P_c[k])
     (4)  feature_t = concat_{c = 4t … 4t+3} (L_c - offset) / scale
 
-M are triangles on Slaney's mel scale with unit area per Hz (Slaney, Auditory Toolbox, 1998; `librosa.filters.mel` computes
-the same). Window, hop and number of bands are those of Whisper (arXiv 2212.04356, section 2.2); the window of a column is
+M are triangles on Slaney's mel scale with unit area per Hz (Slaney, Auditory Toolbox, 1998), by `librosa.filters.mel`.
+Window, hop and number of bands are those of Whisper (arXiv 2212.04356, section 2.2); the window of a column is
 centred on its 10 ms. Unlike Whisper's, the scale (4) does not depend on the recording, so the features of a piece
 are the features of the whole, away from the piece's two ends (7.5 ms).
 """
@@ -57,35 +57,15 @@ def num_features(settings: LogMelSettings = LogMelSettings()) -> int:
     return settings.columns * settings.num_mels
 
 
-def mel_of_hertz(hertz: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Slaney's mel scale: linear (15 mel a kHz) below 1 kHz, 27 mel for a factor of 6.4 above."""
-    above = 15 + np.log(np.maximum(hertz, 1000.0) / 1000.0) * 27 / np.log(6.4)
-    return np.where(hertz < 1000.0, hertz * 15 / 1000.0, above)
-
-
-def hertz_of_mel(mel: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Inverse of `mel_of_hertz`."""
-    return np.where(mel < 15, mel * 1000.0 / 15, 1000.0 * np.exp((mel - 15) * np.log(6.4) / 27))
-
-
-@functools.lru_cache(maxsize=8)
-def mel_filters(settings: LogMelSettings = LogMelSettings()) -> Float[np.ndarray, "bins mels"]:
-    """The matrix Mᵀ of equation (3): column m is a triangle over three neighbouring corners, of area 1 Hz."""
-    low, high = mel_of_hertz(np.array([settings.fmin, settings.fmax], np.float64))
-    corners = hertz_of_mel(np.linspace(low, high, settings.num_mels + 2))
-    bins = np.arange(settings.window // 2 + 1)[:, None] * SAMPLE_RATE / settings.window
-    left, middle, right = corners[:-2], corners[1:-1], corners[2:]
-    triangles = np.minimum((bins - left) / (middle - left), (right - bins) / (right - middle))
-    return (np.maximum(triangles, 0.0) * 2.0 / (right - left)).astype(np.float32)
-
-
 @functools.lru_cache(maxsize=8)
 def _sparse_filters(settings: LogMelSettings) -> tuple[Int[np.ndarray, "mels width"], Float[np.ndarray, "mels width"]]:
-    """The few bins that each triangle covers, and its weights there.
+    """Of M in equation (3): the few bins that each triangle covers, and its weights there.
 
     A matrix product would wake all threads of the linear algebra library for a very small task.
     """
-    filters = mel_filters(settings).T
+    from librosa.filters import mel  # here, since importing it takes more than a second
+
+    filters = mel(sr=SAMPLE_RATE, n_fft=settings.window, n_mels=settings.num_mels, fmin=settings.fmin, fmax=settings.fmax)
     first = np.argmax(filters > 0, axis=1)
     bins = first[:, None] + np.arange(np.count_nonzero(filters, axis=1).max())
     bins = np.minimum(bins, filters.shape[1] - 1)

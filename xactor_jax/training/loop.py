@@ -160,9 +160,17 @@ def run_loop(run: Run, state: TrainState, iterator: grain.DatasetIterator) -> Tr
             break
         run.profile(step, state)
         batch = take(run, iterator, step)
-        state, metrics = first_step(run, state, batch) if step == start else run.programs.train_step(state, batch)
+        with marked_step(step):
+            state, metrics = first_step(run, state, batch) if step == start else run.programs.train_step(state, batch)
         run.journal.add(step + 1, metrics)
     return state
+
+
+@contextlib.contextmanager
+def marked_step(step: int) -> Iterator[None]:
+    """A profile shows the step by its number; a transfer that nobody asked for is an error, since it would slow every step."""
+    with jax.profiler.StepTraceAnnotation("train", step_num=step), jax.transfer_guard("disallow"):
+        yield
 
 
 def first_step(run: Run, state: TrainState, batch: Mapping[str, jax.Array]) -> tuple[TrainState, Mapping[str, jax.Array]]:
