@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import html
 import json
+import pathlib
 import sys
 import wave
 from pathlib import Path
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import check_value, real
 from xactor_jax.unfinished import write_whole
