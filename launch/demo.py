@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
 import sys
 import wave
 from pathlib import Path
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._options import STAGES, add_stages
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import check_value, real

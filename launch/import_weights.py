@@ -16,10 +16,13 @@ Without the last three options it serves to start training alone (--config.init_
 from __future__ import annotations
 
 import argparse
+import pathlib
+import sys
 from typing import Any
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from xactor_jax.errors import UserError, exit_on_user_error
 
 MOTION = "xnemo_motion"

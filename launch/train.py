@@ -16,12 +16,15 @@ Several processes: JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES and JAX_
 
 from __future__ import annotations
 
+import pathlib
 import sys
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
+
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from launch import _root  # noqa: F401
 from launch._flags import CONFIG, parse
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel import processes, supervision

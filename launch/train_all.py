@@ -16,14 +16,16 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import pathlib
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel.supervision import RESTART, run_child, status_of

@@ -13,11 +13,9 @@ from xactor_jax.sampling.portrait import read_portrait
 
 
 @pytest.fixture(scope="module")
-def demo(repository):
+def demo():
     """The program as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "launch"))
-        return importlib.import_module("launch.demo")
+    return importlib.import_module("launch.demo")
 
 
 def test_two_pictures_and_a_voice_of_the_asked_length(demo, tmp_path):

@@ -65,7 +65,6 @@ def program(repository, tiny, monkeypatch, capfd):
     def run(name: str = "render.py", **arguments) -> tuple[int, str, str]:
         checkpoints = stages(tiny) if name == "render.py" else tiny
         monkeypatch.setattr(sys, "argv", [name, *options(**{**checkpoints, "crop": "none", **arguments})])
-        monkeypatch.syspath_prepend(str(repository / "launch"))
         status = 0
         try:
             runpy.run_path(str(repository / "launch" / name), run_name="__main__")

@@ -60,11 +60,9 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def train_all(repository):
+def train_all():
     """The program as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "launch"))
-        return importlib.import_module("launch.train_all")
+    return importlib.import_module("launch.train_all")
 
 
 def run(repository: pathlib.Path, *options: str) -> subprocess.CompletedProcess:

@@ -73,7 +73,6 @@ def render(repository, inputs, tmp_path, monkeypatch):
         options = [f"--{name}={value}" for name, value in files.items()]
         options += ["--crop=none", "--no-relative", f"--steps={STEPS}", "--seed=3", *more]
         monkeypatch.setattr(sys, "argv", ["render.py", *options])
-        monkeypatch.syspath_prepend(str(repository / "launch"))
         runpy.run_path(str(repository / "launch" / "render.py"), run_name="__main__")
         return np.concatenate(kept)
 

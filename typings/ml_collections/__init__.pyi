@@ -1,4 +1,4 @@
-"""Type stub: entries of a config may have any type. The settings classes declare the types, and configs are checked when read."""
+"""Type stub: entries of a config may have any type. The settings classes declare the types."""
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping
 from contextlib import AbstractContextManager

@@ -162,6 +162,11 @@ def bounds(target: Mapping[str, Any]) -> str:
     return f"at least {least}" if target["at_most"] is None else f"{least} to {target['at_most']:.2f}"
 
 
+def share(value: float | None) -> str:
+    """As a percentage; a dash for what is not known, which is None in the JSON of a report."""
+    return "–" if value is None or math.isnan(value) else f"{value:.0%}"
+
+
 def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
     """Further numbers for people: name and value, with what they stand beside."""
     rows: list[tuple[str, str]] = []
@@ -170,7 +175,7 @@ def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
         rows.append(("R² of the head's shift in the picture (mean)", f"{m['r2_shift']:.2f}"))
         if "r2_units" in m:
             rows.append((f"R² of the {len(m['r2_unit'])} expression units that are used (mean)", f"{m['r2_units']:.2f}"))
-        told = f"{identity['frames']:.0%} of frames, {identity['clips']:.0%} of clips"
+        told = f"{share(identity['frames'])} of frames, {share(identity['clips'])} of clips"
         rows.append((f"who it is, told from the latents of clips not fitted on, of {identity['people']:.0f} people", told))
         rows.append(("the same by chance", f"{identity['chance']:.0%}"))
     if a := scores.get("actor"):
