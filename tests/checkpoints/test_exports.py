@@ -94,14 +94,14 @@ def test_of_two_exports_at_once_the_last_stays_whole(
     trained: tuple[pathlib.Path, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second process writes to the same place all the time while the first one writes."""
-    write, target = checkpoints._write_export, tmp_path / "export"
+    write, target = exports._write_export, tmp_path / "export"
 
     def write_with_company(*arguments: Any) -> None:
-        monkeypatch.setattr(checkpoints, "_write_export", write)
+        monkeypatch.setattr(exports, "_write_export", write)
         write(*arguments)
         export(trained[0], target)
 
-    monkeypatch.setattr(checkpoints, "_write_export", write_with_company)
+    monkeypatch.setattr(exports, "_write_export", write_with_company)
     export(trained[0], target)
     assert checkpoint_hash(target) == checkpoint_hash(trained[0])
     assert [path.name for path in tmp_path.iterdir()] == ["export"]

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.launch.programs import run_here
 from xactor_jax.media.image_io import read_image
 from xactor_jax.media.video_io import read_frames
 
@@ -25,9 +26,9 @@ def test_heads_are_shown_at_rest_and_speaking(repository, tmp_path):
     assert b"synthetic" in clip.read_bytes()
 
 
-def test_puppets_show_their_expressions(repository, tmp_path):
+def test_puppets_show_their_expressions(tmp_path):
     sheet = tmp_path / "s.png"
-    done = run(repository, "puppets", "--contact_sheet", sheet, "--persons", 2, "--size", 16)
+    done = run_here("puppets.py", "--contact_sheet", sheet, "--persons", 2, "--size", 16)
     assert done.returncode == 0, done.stderr
     assert read_image(sheet).shape == (32, 256, 3)
 
@@ -42,6 +43,6 @@ def test_puppets_show_their_expressions(repository, tmp_path):
         (["--sheet=s.png", "--size=8"], "--size=8 is not possible: use a whole number from 16"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(repository, options, message):
-    done = run(repository, "heads", *options)
+def test_what_is_wrong_is_one_sentence(options, message):
+    done = run_here("heads.py", *options)
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1

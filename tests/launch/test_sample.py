@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.gcs import gcs_bucket  # noqa: F401
+from tests.launch.programs import run_here
 from tests.sampling.conftest import make_image, make_sound
 from tests.tiny import tiny  # noqa: F401
 from xactor_jax.media.image_io import write_image
@@ -189,19 +190,18 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(program, inputs, out, 
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_a_bad_emotion_track_ends_the_program_before_anything_is_read(repository, out, several):
+def test_a_bad_emotion_track_ends_the_program_before_anything_is_read(out, several):
     inputs = {"jobs": "none.jsonl"} if several else {"image": "none.png", "audio": "none.wav", "out": out / "v.mp4"}
-    process = run_process(repository, options(**inputs, emotion="happy:0-20,sad:10-30"))
-    output, errors = process.communicate()
-    assert process.returncode == 2 and not output and not list(out.iterdir())
-    assert errors.splitlines() == [
+    done = run_here("sample.py", *options(**inputs, emotion="happy:0-20,sad:10-30"))
+    assert done.returncode == 2 and not done.stdout and not list(out.iterdir())
+    assert done.stderr.splitlines() == [
         "error: happy:0-20 and sad:10-30 overlap in the emotion track: "
         "give each its own time, as in happy:0-20,sad:20-40 (seconds)."
     ]
 
 
-def test_the_help_says_how_a_track_is_written(repository):
-    output, _ = run_process(repository, ["--help"]).communicate()
+def test_the_help_says_how_a_track_is_written():
+    output = run_here("sample.py", "--help").stdout
     assert "happy@0.5:0-20,sad:20-" in output and "surprised" in output and "--emotion_guidance" in output
 
 

@@ -7,6 +7,8 @@ import pathlib
 import subprocess
 import sys
 
+from tests.launch.programs import run_here
+
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "launch/benchmark/data.py", *arguments]
@@ -28,5 +30,5 @@ def test_every_stage_is_measured_and_its_parts_add_up(tmp_path: pathlib.Path) ->
 def test_mistakes_end_in_one_sentence() -> None:
     wrongs = ((["--stages", "lips"], "'lips'"), (["--sizes", "64,big"], "big"), (["--data", "/nowhere"], "prepare.py"))
     for wrong, said in wrongs:
-        done = run(*wrong)
+        done = run_here("benchmark/data.py", *wrong)
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import pytest
 
 from configs.motion import get_config
+from tests.launch.programs import run_here
 from xactor_jax.motion.model import make_encoder
 
 
@@ -45,5 +46,5 @@ def test_networks_are_measured_and_written(tmp_path: pathlib.Path) -> None:
     ],
 )
 def test_mistakes_end_in_one_sentence(wrong: list[str], said: str) -> None:
-    done = run(*wrong)
+    done = run_here("benchmark/networks.py", *wrong)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
