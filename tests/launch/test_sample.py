@@ -68,17 +68,16 @@ def run_process(repository, arguments: list[str], **environment: str) -> subproc
     return subprocess.Popen(command, cwd=repository, env={**os.environ, **environment}, **streams)
 
 
-def test_a_portrait_speaks_and_says_the_same_again(repository, tiny, inputs, out):
-    def made(name: str) -> bytes:
-        files = {"out": out / name, "save_motion": out / "m.npz"}
-        arguments = options(**inputs, **tiny, **files, crop="none", seed=3, emotion="sad@0.6:0-0.2,happy:0.2-")
-        process = run_process(repository, arguments)
-        output, errors = process.communicate()
-        assert process.returncode == 0, errors
-        assert output.strip() == str(out / name)
-        return (out / name).read_bytes()
-
-    assert made("a.mp4") == made("b.mp4")
+def test_a_portrait_speaks_and_says_the_same_again(repository, program, tiny, inputs, out):
+    """In a process of its own, and here."""
+    asked = dict(**inputs, seed=3, emotion="sad@0.6:0-0.2,happy:0.2-", save_motion=out / "m.npz")
+    process = run_process(repository, options(**asked, **tiny, crop="none", out=out / "a.mp4"))
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert output.strip() == str(out / "a.mp4")
+    status, _, errors = program(**asked, out=out / "b.mp4")
+    assert status == 0, errors
+    assert (out / "a.mp4").read_bytes() == (out / "b.mp4").read_bytes()
     assert sum(1 for _ in read_frames(out / "a.mp4")) == 13
     assert sorted(p.name for p in out.iterdir()) == ["a.json", "a.mp4", "b.json", "b.mp4", "m.npz"]
     assert json.loads((out / "a.json").read_text())["arguments"]["seed"] == 3
@@ -252,6 +251,7 @@ def test_jobs_end_with_status_two_if_one_is_bad(program, inputs, out, tmp_path):
     assert json.loads((out / "0.json").read_text())["seed"] == 5
 
 
+@pytest.mark.slow  # quick: tests/sampling/test_many.py
 def test_two_processes_share_a_list_of_jobs(repository, tiny, inputs, out, tmp_path):
     jobs = [{**inputs, "out": str(out / f"{i}.mp4"), "seed": i} for i in range(5)]
     arguments = options(**tiny, crop="none", jobs=write_jobs(tmp_path / "jobs.jsonl", jobs))

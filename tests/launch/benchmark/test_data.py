@@ -10,13 +10,8 @@ import sys
 from tests.launch.programs import run_here
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "launch/benchmark/data.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280)
-
-
 def test_every_stage_is_measured_and_its_parts_add_up(tmp_path: pathlib.Path) -> None:
-    done = run("--sizes=32", "--clip_seconds=1", "--seconds=0.01", f"--json={tmp_path / 'data.json'}")
+    done = run_here("benchmark/data.py", "--sizes=32", "--clip_seconds=1", "--seconds=0.01", f"--json={tmp_path / 'data.json'}")
     assert done.returncode == 0, done.stderr
     rows = {row["stage"]: row for row in json.loads((tmp_path / "data.json").read_text())}
     assert rows.keys() == {"motion", "autoencoder", "actor", "video"}
