@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.gcs import gcs_bucket  # noqa: F401
+from tests.launch.programs import run_here
 from tests.sampling.conftest import make_image, make_sound
 from tests.tiny import tiny  # noqa: F401
 from xactor_jax.media.image_io import write_image
@@ -66,17 +67,16 @@ def run_process(repository, arguments: list[str], **environment: str) -> subproc
     return subprocess.Popen(command, cwd=repository, env={**os.environ, **environment}, **streams)
 
 
-def test_a_portrait_speaks_and_says_the_same_again(repository, tiny, inputs, out):
-    def made(name: str) -> bytes:
-        files = {"out": out / name, "save_motion": out / "m.npz"}
-        arguments = options(**inputs, **tiny, **files, crop="none", seed=3, emotion="sad@0.6:0-0.2,happy:0.2-")
-        process = run_process(repository, arguments)
-        output, errors = process.communicate()
-        assert process.returncode == 0, errors
-        assert output.strip() == str(out / name)
-        return (out / name).read_bytes()
-
-    assert made("a.mp4") == made("b.mp4")
+def test_a_portrait_speaks_and_says_the_same_again(repository, program, tiny, inputs, out):
+    """In a process of its own, and here."""
+    asked = dict(**inputs, seed=3, emotion="sad@0.6:0-0.2,happy:0.2-", save_motion=out / "m.npz")
+    process = run_process(repository, options(**asked, **tiny, crop="none", out=out / "a.mp4"))
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert output.strip() == str(out / "a.mp4")
+    status, _, errors = program(**asked, out=out / "b.mp4")
+    assert status == 0, errors
+    assert (out / "a.mp4").read_bytes() == (out / "b.mp4").read_bytes()
     assert sum(1 for _ in read_frames(out / "a.mp4")) == 13
     assert sorted(p.name for p in out.iterdir()) == ["a.json", "a.mp4", "b.json", "b.mp4", "m.npz"]
     assert json.loads((out / "a.json").read_text())["arguments"]["seed"] == 3
@@ -188,19 +188,18 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(program, inputs, out, 
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_a_bad_emotion_track_ends_the_program_before_anything_is_read(repository, out, several):
+def test_a_bad_emotion_track_ends_the_program_before_anything_is_read(out, several):
     inputs = {"jobs": "none.jsonl"} if several else {"image": "none.png", "audio": "none.wav", "out": out / "v.mp4"}
-    process = run_process(repository, options(**inputs, emotion="happy:0-20,sad:10-30"))
-    output, errors = process.communicate()
-    assert process.returncode == 2 and not output and not list(out.iterdir())
-    assert errors.splitlines() == [
+    done = run_here("sample.py", *options(**inputs, emotion="happy:0-20,sad:10-30"))
+    assert done.returncode == 2 and not done.stdout and not list(out.iterdir())
+    assert done.stderr.splitlines() == [
         "error: happy:0-20 and sad:10-30 overlap in the emotion track: "
         "give each its own time, as in happy:0-20,sad:20-40 (seconds)."
     ]
 
 
-def test_the_help_says_how_a_track_is_written(repository):
-    output, _ = run_process(repository, ["--help"]).communicate()
+def test_the_help_says_how_a_track_is_written():
+    output = run_here("sample.py", "--help").stdout
     assert "happy@0.5:0-20,sad:20-" in output and "surprised" in output and "--emotion_guidance" in output
 
 
@@ -251,6 +250,7 @@ def test_jobs_end_with_status_two_if_one_is_bad(program, inputs, out, tmp_path):
     assert json.loads((out / "0.json").read_text())["seed"] == 5
 
 
+@pytest.mark.slow  # quick: tests/sampling/test_many.py
 def test_two_processes_share_a_list_of_jobs(repository, tiny, inputs, out, tmp_path):
     jobs = [{**inputs, "out": str(out / f"{i}.mp4"), "seed": i} for i in range(5)]
     arguments = options(**tiny, crop="none", jobs=write_jobs(tmp_path / "jobs.jsonl", jobs))

@@ -41,9 +41,12 @@ def small_config(stage: str) -> ConfigDict:
     return c
 
 
-def stage_on(stage: str) -> tuple[Any, Variables]:
-    """(task, variables) of a stage."""
+def stage_on(name: str) -> tuple[Any, Variables]:
+    """(task, variables) of a stage, or of STAGE:PHASE, without the draft, which takes long to compile."""
+    stage, _, phase = name.partition(":")
     config = small_config(stage)
+    if phase:
+        config.phase, config.network.draft = phase, False
     return make_task(config), tiny_variables(config)
 
 

@@ -97,10 +97,13 @@ def assert_same_state(left: Any, right: Any) -> None:
         np.testing.assert_allclose(left[name], right[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-def test_two_processes_equal_one(tmp_path: pathlib.Path) -> None:
-    with started(2, [CONFIG, "--config.mesh.fsdp=2"], tmp_path / "two") as processes:
+@pytest.mark.parametrize("evaluates", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_two_processes_equal_one(tmp_path: pathlib.Path, evaluates: bool) -> None:
+    quiet = {} if evaluates else {"eval_every": 0, "preview_every": 0}
+    options = (f"--config.{name}={value}" for name, value in quiet.items())
+    with started(2, [CONFIG, "--config.mesh.fsdp=2", *options], tmp_path / "two") as processes:
         finish(processes)
-    train_here(tmp_path / "one", mesh__fsdp=4)
+    train_here(tmp_path / "one", mesh__fsdp=4, **quiet)
     assert_same_state(tmp_path / "two", tmp_path / "one")
     assert [line["step"] for line in checks.curve(tmp_path / "two")] == [2, 4, 6, 8]
 
@@ -165,6 +168,7 @@ def test_two_processes_save_into_a_bucket_and_one_goes_on(gcs_bucket: str, tmp_p
     assert_same_state(run, tmp_path)
 
 
+@pytest.mark.slow  # quick: the same mistake of one process, below
 def test_a_mistake_is_told_by_every_process(tmp_path: pathlib.Path) -> None:
     with started(2, [CONFIG, "--config.mesh.fsdp=3"], tmp_path / "run") as processes:
         errors = finish(processes, 2)

@@ -16,12 +16,12 @@ def first_update(params: Any, gradients: Any, **overrides: Any) -> Any:
     """The update of the first step at the peak learning rate."""
     config = toy_config(optimizer__warmup_steps=0, **overrides)
     optimizer = make_optimizer(config, ToyTask())
-    return optimizer.update(gradients, optimizer.init(params), params)[0]
+    return jax.jit(lambda g, p: optimizer.update(g, optimizer.init(p), p)[0])(gradients, params)
 
 
 def params_and_gradients(scale: float) -> tuple[Any, Any]:
-    params = {"hidden": {"kernel": jnp.full((2, 2), 3.0), "bias": jnp.full(2, 3.0)}}
-    return params, jax.tree.map(lambda x: jnp.full_like(x, scale), params)
+    params = {"hidden": {"kernel": np.full((2, 2), 3.0, np.float32), "bias": np.full(2, 3.0, np.float32)}}
+    return params, jax.tree.map(lambda x: np.full_like(x, scale), params)
 
 
 def test_adam_and_decay_by_hand() -> None:

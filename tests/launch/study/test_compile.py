@@ -13,6 +13,7 @@ import jax
 import pytest
 
 from launch.stages import make_task
+from tests.launch.programs import run_here
 from xactor_jax.training.experiment import load_config
 
 SMALL = ("--config=configs/actor.py", "--config.network.depth=1", "--config.data.window=20", "--config.batch_size=4")
@@ -78,6 +79,6 @@ def test_rematerialisation_adds_operations_that_the_model_has_not(tmp_path: path
     ],
 )
 def test_mistakes_end_in_one_sentence(wrong: tuple[str, ...], said: str) -> None:
-    done = compiled(*wrong)
+    done = run_here("study/compile.py", *wrong)
     assert done.returncode == 2 and said in done.stderr, done.stderr
     assert done.stderr.count("error: ") == 1 and not done.stdout
