@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -57,8 +57,13 @@ def tiny_variables(config: ConfigDict, seed: int = 0) -> Variables:
 def drawn(task: Any, seed: int = 0) -> Variables:
     """The same for a task."""
     rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(task.init, jax.random.key(0))
-    return Variables(*(jax.tree_util.tree_map_with_path(partial(_draw, rng), part) for part in shapes))
+    return Variables(*(jax.tree_util.tree_map_with_path(partial(_draw, rng), part) for part in shapes_of(task)))
+
+
+@cache
+def shapes_of(task: Any) -> Variables:
+    """What a task initialises, as shapes; tracing it takes seconds."""
+    return jax.eval_shape(task.init, jax.random.key(0))
 
 
 def _draw(rng: np.random.Generator, path: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray:

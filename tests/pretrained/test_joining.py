@@ -6,7 +6,6 @@ import dataclasses
 import json
 import pathlib
 import runpy
-import subprocess
 import sys
 
 import jax
@@ -233,15 +232,12 @@ def test_a_motion_stage_without_decoder_says_so(imported):
         stage.model.decode(stage.variables, jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, LATENT_DIM)))
 
 
-def test_the_program_makes_a_whole_renderer(repository, released, imported, tmp_path):
+def test_the_program_makes_a_whole_renderer(launched, released, imported, tmp_path):
     sizes = "from tests.pretrained.released_renderer import video_config\ndef get_config(): return video_config()\n"
     (tmp_path / "sizes.py").write_text(sizes)
-    command = [sys.executable, "launch/import_weights.py", "--what", "xnemo_video", "--to", str(tmp_path / "video")]
-    command += [f"--config={tmp_path / 'sizes.py'}", f"--autoencoder={released.autoencoder}", f"--clip={released.clip}"]
-    command += ["--motion", str(imported["motion"]), "--from", *(f"{role}={file}" for role, file in released.renderer.items())]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{tmp_path / 'video'}: {checkpoint_hash(imported['video'])}\n"
-    wrong = ["--what", "clip", "--from", str(released.clip), "--to", str(tmp_path / "x"), "--motion", "m"]
-    done = subprocess.run([*command[:2], *wrong], cwd=repository, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr == ("error: --motion means nothing to clip: leave it out.\n")
+    given = ["--what", "xnemo_video", "--to", tmp_path / "video", f"--config={tmp_path / 'sizes.py'}"]
+    given += ["--autoencoder", released.autoencoder, "--clip", released.clip, "--motion", imported["motion"]]
+    done = launched("import_weights.py", *given, "--from", *(f"{role}={file}" for role, file in released.renderer.items()))
+    assert done[:2] == (0, f"{tmp_path / 'video'}: {checkpoint_hash(imported['video'])}\n"), done[2]
+    wrong = ["--what", "clip", "--from", released.clip, "--to", tmp_path / "x", "--motion", "m"]
+    assert launched("import_weights.py", *wrong) == (2, "", "error: --motion means nothing to clip: leave it out.\n")
