@@ -1,4 +1,4 @@
-"""What the settings that every stage has may be: the sections of `configs.common.get_common` that the trainer reads."""
+"""Allowed values of the settings that all stages share: the sections of `configs.common.get_common` that the trainer reads."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from xactor_jax.settings import SEED, SHARE, Text, choice, real, setting, whole
 
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("cosine", "constant")
-"""Of the learning rate, after the warm-up."""
+"""Learning-rate schedules after the warm-up."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """The config's top."""
+    """Settings at the top level of the config."""
 
     seed: int = setting(allowed=whole(0, SEED))
     init_from: str = setting(allowed=Text())
@@ -50,7 +50,7 @@ class OptimizerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshSettings:
-    """`config.mesh`; whether they fit the devices is for `xactor_jax.parallel.mesh` to say."""
+    """`config.mesh`. `xactor_jax.parallel.mesh` checks that they fit the devices."""
 
     data: int = setting(allowed=whole(1, besides=(-1,)))
     fsdp: int = setting(allowed=whole(1, besides=(-1,)))
@@ -77,7 +77,7 @@ class ProfileSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainedSettings:
-    """`config.pretrained`: folders."""
+    """`config.pretrained`: folders of pretrained networks."""
 
     motion: str = setting(allowed=Text())
     motion_hash: str = setting(allowed=Text())
@@ -94,4 +94,4 @@ SECTIONS = {
     "profile": ProfileSettings,
     "pretrained": PretrainedSettings,
 }
-"""As `xactor_jax.settings.check_config` takes them."""
+"""Sections for `xactor_jax.settings.check_config`."""

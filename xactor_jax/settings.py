@@ -1,4 +1,4 @@
-"""What a setting may be: said once, where the setting is declared, and checked wherever settings are read.
+"""Allowed values of settings: declared once, with the setting, and checked wherever settings are read.
 
     @dataclasses.dataclass(frozen=True)
     class RolloutSettings:
@@ -8,9 +8,9 @@
         def __post_init__(self) -> None:
             check_fields(self, "rollout")
 
-The range lies in the field's metadata. `check_fields` holds an instance against its class, `check_config` the sections of a
-ConfigDict against the classes that declare them, before anything is computed. Both end in one sentence that names the setting,
-its value and what it may be. What depends on several settings at once is left to the `__post_init__` of a class.
+The range is in the field's metadata. `check_fields` checks an instance against its class. `check_config` checks the sections of
+a ConfigDict against the classes that declare them, before any computation. Both raise an error of one sentence that names the
+setting, its value and the allowed values. The `__post_init__` of a class checks rules that involve several settings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 from xactor_jax.errors import UserError
 
 RANGE = "range"
-"""Key of a field's metadata."""
+"""Key of the range in a field's metadata."""
 
 SEED = 2**32 - 1
 """The largest seed."""
@@ -34,14 +34,14 @@ SEED = 2**32 - 1
 
 @runtime_checkable
 class Range(Protocol):
-    """Values that a setting may have; as text it says which, to follow "use"."""
+    """The allowed values of a setting. Its text completes the sentence "use …"."""
 
     def __contains__(self, value: Any) -> bool: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of some names."""
+    """One of the given names."""
 
     names: tuple[str, ...]
 
@@ -55,15 +55,15 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """Finite numbers between two bounds, and a few `besides` that stand for something else."""
+    """Finite numbers between two bounds, and the numbers `besides`, which have a special meaning (such as -1 for "all")."""
 
     low: int | float = -math.inf
     high: int | float = math.inf
     integral: bool = False
     above: bool = False
-    """Whether `low` itself is left out."""
+    """Whether `low` itself is excluded."""
     below: bool = False
-    """Whether `high` itself is left out."""
+    """Whether `high` itself is excluded."""
     besides: tuple[int | float, ...] = ()
 
     def __contains__(self, value: Any) -> bool:
@@ -83,7 +83,7 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Several:
-    """A tuple of values of one range, at least so many."""
+    """A tuple of at least `least` values, all of one range."""
 
     each: Range
     least: int = 1
@@ -97,7 +97,7 @@ class Several:
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """A switch."""
+    """True or False."""
 
     def __contains__(self, value: Any) -> bool:
         return isinstance(value, bool)
@@ -108,7 +108,7 @@ class Flag:
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """Any text: a path, or what is read elsewhere."""
+    """Any text, such as a path or a value that is checked elsewhere."""
 
     def __contains__(self, value: Any) -> bool:
         return isinstance(value, str)
@@ -118,26 +118,26 @@ class Text:
 
 
 def choice(names: Iterable[str]) -> Choice:
-    """One of the names, or of the keys of a table."""
+    """One of the given names, or of the keys of a table."""
     return Choice(tuple(names))
 
 
 def whole(low: int, high: int | float = math.inf, *, besides: tuple[int, ...] = ()) -> Interval:
-    """Whole numbers from `low` to `high`."""
+    """Whole numbers from `low` to `high`, and the numbers `besides`."""
     return Interval(low, high, integral=True, besides=besides)
 
 
 def real(low: float = 0.0, high: int | float = math.inf, *, above: bool = False, below: bool = False) -> Interval:
-    """Finite numbers from `low` to `high`; with `above` or `below` without that bound itself."""
+    """Finite numbers from `low` to `high`; `above` excludes `low` itself and `below` excludes `high` itself."""
     return Interval(low, high, above=above, below=below)
 
 
 SHARE = real(0.0, 1.0)
-"""Of a probability or a fraction."""
+"""Range of a probability or a fraction."""
 
 
 def setting(default: Any = dataclasses.MISSING, allowed: Range | None = None) -> Any:
-    """A field of a settings dataclass with the range of its values."""
+    """A field of a settings dataclass, with the range of its values."""
     return dataclasses.field(default=default, metadata={RANGE: allowed} if allowed is not None else {})
 
 
@@ -160,7 +160,7 @@ def check_divides(name: str, sizes: Iterable[int], divisor_name: str, divisor: i
 
 
 def check_fields(settings: Any, section: str) -> None:
-    """Raises `UserError` for the first field outside its range; `section` is what the config calls these settings."""
+    """Raises `UserError` for the first field outside its range. `section` is the name of these settings in the config."""
     for name, allowed in ranges(type(settings)).items():
         check_value(f"{section}.{name}", getattr(settings, name), allowed)
 
@@ -169,8 +169,8 @@ def check_config(config: ConfigDict, sections: Mapping[str, type], prefix: str =
     """Raises `UserError` for the first setting outside its range.
 
     Args:
-        sections: "network.unet", or "" for the config's top → the dataclass that declares its fields. A section or a setting
-            that the config does not have, as one written by an older version, is passed over.
+        sections: Name of a section, such as "network.unet" or "" for the top level → the dataclass that declares its fields.
+            Sections and settings that the config does not have are ignored, because older versions may not have written them.
     """
     for section, cls in sections.items():
         values: Any = config
