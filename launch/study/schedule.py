@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from xactor_jax.diffusion.scheduling import HISTORY_LAWS, SCHEDULES, history_levels, shown_levels, window_schedule
+from xactor_jax.diffusion.scheduling import HISTORY_SCHEDULES, SCHEDULES, history_levels, shown_levels, window_schedule
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import SHARE, real, whole
 
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add("--together", type=int, default=0, help="full_sequence: chunks denoised together; 0: all of them")
     add("--chunks", type=int, default=8, help="chunks of the sequence")
     add("--context", type=int, default=0, help="finished chunks that the window holds; 0: all of them")
-    add("--history", default="geometric", choices=HISTORY_LAWS, help="how the level of finished chunks depends on their age")
+    add("--history", default="geometric", choices=HISTORY_SCHEDULES, help="how the level of a finished chunk depends on its age")
     add("--history_level", type=float, default=0.05, help="noise level in [0, 1) of the youngest finished chunk")
     add("--history_decay", type=float, default=0.5, help="geometric: factor by which it falls with every chunk of age")
     add("--history_span", type=int, default=4, help="linear: chunks of age after which it is 0")

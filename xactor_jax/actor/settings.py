@@ -9,7 +9,7 @@ from typing import Any
 from xactor_jax.actor.branches import Branch, weighted_branches
 from xactor_jax.diffusion.guidance import GUIDANCE
 from xactor_jax.diffusion.noise_levels import SAMPLERS
-from xactor_jax.diffusion.scheduling import HISTORY_LAWS, SCHEDULES
+from xactor_jax.diffusion.scheduling import HISTORY_SCHEDULES, SCHEDULES
 from xactor_jax.diffusion.steppers import STEPPERS
 from xactor_jax.errors import UserError
 from xactor_jax.labels import EMOTIONS
@@ -79,7 +79,7 @@ class RolloutSettings:
     history_guidance: float = setting(1.0, GUIDANCE)
     history_fraction: float = setting(0.0, LEVEL)
     """0: vanilla history guidance; else the noise level of the history that guides."""
-    history: str = setting("geometric", choice(HISTORY_LAWS))
+    history: str = setting("geometric", choice(HISTORY_SCHEDULES))
     """How the noise level of finished history goes with its age: constant, geometric, linear or none."""
     history_level: float = setting(0.05, LEVEL)
     """Noise level (time in [0, 1]) at which the youngest finished chunk is presented; 0 presents history as clean."""
