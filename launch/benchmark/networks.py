@@ -70,14 +70,14 @@ def ours(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    from xactor_jax.parallel.operations import operations
+    from xactor_jax.parallel.flops import count_flops
 
     function, shapes = (encoder if name == "encoder" else partial(unet, name))(arguments)
     size = sum(x.size for x in jax.tree.leaves(shapes[0]))
     compiled = jax.jit(function).lower(*shapes).compile()
     values = jax.tree.map(lambda x: jnp.full(x.shape, 0.01, x.dtype), shapes)
     seconds = seconds_of(lambda: jax.block_until_ready(compiled(*values)), arguments.repeats)
-    flops = operations(jax.make_jaxpr(function)(*shapes).jaxpr)
+    flops = count_flops(jax.make_jaxpr(function)(*shapes).jaxpr)
     return row(name, size, seconds, flops) | {"temporary GiB": compiled.memory_analysis().temp_size_in_bytes / 2**30}
 
 

@@ -73,7 +73,7 @@ def sampling(config: Any, task: Any, device: Any) -> dict[str, Any]:
 
     from launch.study._samplers import sampler
     from xactor_jax.parallel.compiled import DoesNotFitError, compile_program, cost_of
-    from xactor_jax.parallel.operations import operations
+    from xactor_jax.parallel.flops import count_flops
 
     one = sampler(config, task)
     here = NamedSharding(Mesh(np.asarray([device], object), ("one",)), PartitionSpec())
@@ -82,7 +82,7 @@ def sampling(config: Any, task: Any, device: Any) -> dict[str, Any]:
         cost, refused = cost_of(compile_program(traced.lower()), 1), None
     except DoesNotFitError as error:
         cost, refused = None, (error.used, error.limit)
-    return {"what": one.what, "cost": cost, "refused": refused, "executed": operations(traced.jaxpr.jaxpr)}
+    return {"what": one.what, "cost": cost, "refused": refused, "executed": count_flops(traced.jaxpr.jaxpr)}
 
 
 def run(arguments: list[str]) -> None:

@@ -16,7 +16,7 @@ from etils import epath
 
 from tests.training import checks
 from tests.training.toy import DIM, HIDDEN, ToyTask, make_iterator_of, toy_config
-from xactor_jax.parallel.operations import operations
+from xactor_jax.parallel.flops import count_flops
 from xactor_jax.training import metrics as m
 from xactor_jax.training import throughput
 from xactor_jax.training.journal import Journal
@@ -152,4 +152,4 @@ def test_a_step_counts_what_it_traced(tmp_path: pathlib.Path) -> None:
     """With microbatches too, where the count is of a loop in the step itself."""
     train(config := toy_config(steps=2, grad_accumulation=2), ToyTask(), make_iterator_of(config), tmp_path)
     assert lines_of(tmp_path)[-1]["train/operations"] == operations_of_step(ToyTask(), 16, 2) / jax.device_count()
-    assert operations(jax.make_jaxpr(jnp.dot)(jnp.ones((2, 3)), jnp.ones((3, 4))).jaxpr) == 48
+    assert count_flops(jax.make_jaxpr(jnp.dot)(jnp.ones((2, 3)), jnp.ones((3, 4))).jaxpr) == 48
