@@ -34,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
     add("--together", type=int, default=0, help="full_sequence: chunks denoised together; 0: all of them")
     add("--chunks", type=int, default=8, help="chunks of the sequence")
     add("--context", type=int, default=0, help="finished chunks that the window holds; 0: all of them")
-    add("--history", default="geometric", choices=HISTORY_SCHEDULES, help="how the level of a finished chunk depends on its age")
+    add(
+        "--history", default="geometric", choices=HISTORY_SCHEDULES, help="how the level of a finished chunk depends on its age"
+    )
     add("--history_level", type=float, default=0.05, help="noise level in [0, 1) of the youngest finished chunk")
     add("--history_decay", type=float, default=0.5, help="geometric: factor by which it falls with every chunk of age")
     add("--history_span", type=int, default=4, help="linear: chunks of age after which it is 0")
