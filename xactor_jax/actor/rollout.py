@@ -178,7 +178,7 @@ class Window:
     def initial_state(
         self, guide: Guide, audio: Float[Array, "batch radius features"], first: Float[Array, "batch features"]
     ) -> RolloutState:
-        """State before the first call. `audio`: the first `audio_radius` frames; `first`: the first frame, for all before it."""
+        """State before the first call. `audio`: the first `audio_radius` frames; `first`: the first, for all before it."""
         batch, _, features = audio.shape
         count = self.recent + self.structure.active * self.network.chunk
         before = jnp.broadcast_to(first[:, None], (batch, self.network.audio_before + count, features))
