@@ -41,7 +41,7 @@ def user_error_of(error: BaseException) -> UserError | None:
     if isinstance(error, UserError):
         return error
     if type(error).__module__.partition(".")[0] in STORES:
-        problem = f"the object store does not do what it is asked ({first_line(error)})"
+        problem = f"the object store refuses the request or cannot be reached ({first_line(error)})"
         return UserError(f"{problem}: check the address, the network and your credentials.")
     return None
 

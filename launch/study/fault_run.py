@@ -163,7 +163,7 @@ def log_of(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def last_line(workdir: pathlib.Path) -> str:
-    return (log_of(workdir).read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+    return (log_of(workdir).read_text(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
 
 
 def last_step(workdir: pathlib.Path) -> int:

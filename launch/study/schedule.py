@@ -76,7 +76,7 @@ def table(matrix) -> str:
 
 
 def title(arguments: argparse.Namespace) -> str:
-    """What is drawn, in words."""
+    """Title of the figure, with the settings."""
     a, offset = arguments, f", offset {arguments.offset}" if arguments.schedule == "pyramid" else ""
     fall = {"geometric": f" × {a.history_decay:g} per chunk", "linear": f" to 0 in {a.history_span} chunks"}
     history = f"{a.history} history from {a.history_level:g}{fall.get(a.history, '')}"

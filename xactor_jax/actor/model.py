@@ -79,7 +79,7 @@ class ActorModel:
         if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(arguments)):
             return self._scanned(*arguments, settings or RolloutSettings())
         if not audio_features.shape[1]:
-            raise UserError("there are no audio features to perform: give at least one frame (40 ms)")
+            raise UserError("there are no audio features: give at least one frame (40 ms)")
         pieces = list(self.stream(variables, key, [audio_features], *arguments[3:], settings))
         return jnp.asarray(np.concatenate(pieces, axis=1))  # on the host: nothing is compiled for the number of pieces
 

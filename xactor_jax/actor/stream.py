@@ -87,7 +87,7 @@ class Stream:
         piece = np.asarray(features, np.float32)
         if piece.shape[-1] != self.audio_dim:
             raise UserError(
-                f"audio features of {piece.shape[-1]} numbers do not fit an actor trained on {self.audio_dim}: encode anew"
+                f"audio features of {piece.shape[-1]} numbers do not fit an actor trained on {self.audio_dim}: encode again"
             )
         self.state = self.state._replace(buffer=self.state.buffer.appended(piece))
         ahead = self.window.network.audio_radius + self.window.stride
@@ -129,7 +129,7 @@ class Stream:
         try:
             state = serialization.from_bytes(self.state, unwrapped(data))
         except Exception as error:  # damaged bytes can cause any error in the deserialiser
-            raise UserError(f"the state is no stream's of this actor, or damaged ({error}): start anew.") from None
+            raise UserError(f"the state is not from a stream of this actor, or it is damaged ({error}): start anew.") from None
         shapes = lambda tree: [(np.shape(x), np.asarray(x).dtype) for x in jax.tree.leaves(tree)]
         if shapes(state.rollout) != shapes(self.state.rollout):
             raise UserError(

@@ -170,8 +170,8 @@ def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
         rows.append(("R² of the head's shift in the image (mean)", f"{m['r2_shift']:.2f}"))
         if "r2_units" in m:
             rows.append((f"R² of the {len(m['r2_unit'])} expression units that are used (mean)", f"{m['r2_units']:.2f}"))
-        told = f"{identity['frames']:.0%} of frames, {identity['clips']:.0%} of clips"
-        rows.append((f"identity read from the latents of other clips, of {identity['people']:.0f} people (accuracy)", told))
+        accuracy = f"{identity['frames']:.0%} of frames, {identity['clips']:.0%} of clips"
+        rows.append((f"identity read from the latents of other clips, of {identity['people']:.0f} people", accuracy))
         rows.append(("the same by chance", f"{identity['chance']:.0%}"))
     if a := scores.get("actor"):
         rows += actor_facts(a)
@@ -182,8 +182,8 @@ def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
         known = {name: v["true_motion"][name] for name in ratios if v["true_motion"].get(name) is not None}
         rows += [(f"{ratios[name]}, video from true motion / truth", f"{value:.2f}") for name, value in known.items()]
     if t := scores.get("transfer"):
-        told = ", ".join(f"{t[name]['ssim']:.3f}" for name in ("cross", "same", "repeated"))
-        rows.append(("SSIM with another person's motion, with one's own, and of the repeated reference", told))
+        ssim = ", ".join(f"{t[name]['ssim']:.3f}" for name in ("cross", "same", "repeated"))
+        rows.append(("SSIM with another person's motion, with one's own, and of the repeated reference", ssim))
     return rows
 
 

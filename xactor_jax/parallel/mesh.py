@@ -31,7 +31,7 @@ def mesh_shape(sizes: Sequence[int], num_devices: int) -> tuple[int, ...]:
     sizes = tuple(int(size) for size in sizes)
     wish = ", ".join(f"mesh.{name}={size}" for name, size in zip(AXES, sizes, strict=True))
     if any(size < 1 and size != -1 for size in sizes) or sizes.count(-1) > 1:
-        raise UserError(f"{wish} is not a mesh: give every axis a positive number, or -1 for one axis alone.")
+        raise UserError(f"{wish} is not a mesh: give every axis a positive number, or -1 for only one axis.")
     given = math.prod(size for size in sizes if size > 0)
     if num_devices % given or (-1 not in sizes and given != num_devices):
         divisors = ", ".join(str(n) for n in range(1, num_devices + 1) if num_devices % n == 0)

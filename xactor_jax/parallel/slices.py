@@ -47,8 +47,8 @@ def device_grid(shape: Sequence[int], slices: Sequence[Sequence[Device]]) -> np.
     first, *rest = shape
     if first % len(slices):
         raise UserError(
-            f"mesh.data={first} does not divide over {len(slices)} slices, which it alone may span: let the product of the "
-            f"other axes divide the {len(slices[0])} devices of a slice, or set mesh.slices=1 to let all axes span them."
+            f"mesh.data={first} does not divide over {len(slices)} slices, and no other axis may span them: let the product of "
+            f"the other axes divide the {len(slices[0])} devices of a slice, or set mesh.slices=1 to let all axes span them."
         )
     return np.concatenate([_grid((first // len(slices), *rest), devices) for devices in slices])
 

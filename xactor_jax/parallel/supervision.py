@@ -126,7 +126,7 @@ def _report(error: BaseException) -> tuple[int, str]:
     if is_loss(error):
         return RESTART, LOST
     sys.excepthook(type(error), error, error.__traceback__)
-    return 1, "error: this process of the run failed as told above, and the others end with it."
+    return 1, "error: this process of the run failed with the error above, and the others end with it."
 
 
 def _leave(status: int, seconds: float) -> None:
