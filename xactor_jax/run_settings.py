@@ -17,7 +17,7 @@ REMAT = ("none", "dots", "full")
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """The config's top."""
+    """Settings at the top level of the config."""
 
     seed: int = setting(0, whole(0, SEED), "of initialisation, data order and every random draw")
     init_from: str = setting("", Text(), "checkpoints whose parameters a run starts with, with commas (checkpoints/start.py)")
@@ -60,7 +60,7 @@ class OptimizerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshSettings:
-    """`config.mesh`; whether they fit the devices is for `xactor_jax.parallel.mesh` to say."""
+    """`config.mesh`. `xactor_jax.parallel.mesh` checks that they fit the devices."""
 
     data: int = setting(-1, whole(1, besides=(-1,)), "devices that split the batch alone; -1: all that the other axes leave")
     fsdp: int = setting(1, whole(1, besides=(-1,)), "devices that split the batch and every large parameter")
@@ -91,7 +91,7 @@ class ProfileSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainedSettings:
-    """`config.pretrained`: folders."""
+    """`config.pretrained`: folders of pretrained networks."""
 
     motion: str = setting("", Text(), "run or export folder of the motion stage; empty: the embedded checkpoint")
     motion_hash: str = setting("", Text(), "filled in: of the motion stage that the encoded records were made with")

@@ -40,14 +40,14 @@ SEED = 2**32 - 1
 
 @runtime_checkable
 class Range(Protocol):
-    """Values that a setting may have; as text it says which, to follow "use"."""
+    """The allowed values of a setting. Its text completes the sentence "use …"."""
 
     def __contains__(self, value: Any) -> bool: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of some names."""
+    """One of the given names."""
 
     names: tuple[str, ...]
 
@@ -61,15 +61,15 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """Finite numbers between two bounds, and a few `besides` that stand for something else."""
+    """Finite numbers between two bounds, and the numbers `besides`, which have a special meaning (such as -1 for "all")."""
 
     low: int | float = -math.inf
     high: int | float = math.inf
     integral: bool = False
     above: bool = False
-    """Whether `low` itself is left out."""
+    """Whether `low` itself is excluded."""
     below: bool = False
-    """Whether `high` itself is left out."""
+    """Whether `high` itself is excluded."""
     besides: tuple[int | float, ...] = ()
 
     def __contains__(self, value: Any) -> bool:
@@ -89,7 +89,7 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Several:
-    """A tuple of values of one range, at least so many."""
+    """A tuple of at least `least` values, all of one range."""
 
     each: Range
     least: int = 1
@@ -103,7 +103,7 @@ class Several:
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """A switch."""
+    """True or False."""
 
     def __contains__(self, value: Any) -> bool:
         return isinstance(value, bool)
@@ -114,7 +114,7 @@ class Flag:
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """Any text: a path, or what is read elsewhere."""
+    """Any text, such as a path or a value that is checked elsewhere."""
 
     def __contains__(self, value: Any) -> bool:
         return isinstance(value, str)
@@ -124,22 +124,22 @@ class Text:
 
 
 def choice(names: Iterable[str]) -> Choice:
-    """One of the names, or of the keys of a table."""
+    """One of the given names, or of the keys of a table."""
     return Choice(tuple(names))
 
 
 def whole(low: int, high: int | float = math.inf, *, besides: tuple[int, ...] = ()) -> Interval:
-    """Whole numbers from `low` to `high`."""
+    """Whole numbers from `low` to `high`, and the numbers `besides`."""
     return Interval(low, high, integral=True, besides=besides)
 
 
 def real(low: float = 0.0, high: int | float = math.inf, *, above: bool = False, below: bool = False) -> Interval:
-    """Finite numbers from `low` to `high`; with `above` or `below` without that bound itself."""
+    """Finite numbers from `low` to `high`; `above` excludes `low` itself and `below` excludes `high` itself."""
     return Interval(low, high, above=above, below=below)
 
 
 SHARE = real(0.0, 1.0)
-"""Of a probability or a fraction."""
+"""Range of a probability or a fraction."""
 
 
 def setting(default: Any, allowed: Range, doc: str) -> Any:

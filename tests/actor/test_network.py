@@ -113,7 +113,7 @@ def test_summary_is_mean_and_deviation_weighted_by_the_scores_of_what_counts() -
     m = (m - m.mean(-1, keepdims=True)) / np.sqrt(m.var(-1, keepdims=True) + 1e-6)
     h = m @ params["inner"]["kernel"] + params["inner"]["bias"]
     h = h / (1 + np.exp(-h))
-    for name, values in (("outer", found.told), ("emotion", found.logits)):
+    for name, values in (("outer", found.embedding), ("emotion", found.logits)):
         np.testing.assert_allclose(values, h @ params[name]["kernel"] + params[name]["bias"], atol=1e-3)
 
 

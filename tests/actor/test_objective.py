@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from configs.actor import get_config
-from xactor_jax.actor.objective import Noised, Objective, heard_error
+from xactor_jax.actor.objective import Noised, Objective, emotion_error
 from xactor_jax.actor.task import ActorTask
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.noise_levels import SAMPLERS
@@ -67,7 +67,7 @@ def test_what_is_heard_is_held_against_labels_that_are_known(rng: np.random.Gene
     counted = [(i, j) for i in range(2) for j in range(5) if mask[i, j] and label[i, j] >= 0]
     weight = np.array([intensity[place] for place in counted])
     surprise = np.array([-np.log(p[place][label[place]]) for place in counted])
-    error, accuracy = heard_error(jnp.float32(logits), Emotion(jnp.int32(label), jnp.float32(intensity)), jnp.float32(mask))
+    error, accuracy = emotion_error(jnp.float32(logits), Emotion(jnp.int32(label), jnp.float32(intensity)), jnp.float32(mask))
     np.testing.assert_allclose(error, (weight * surprise).sum() / weight.sum(), rtol=1e-5)
     np.testing.assert_allclose(accuracy, np.mean([p[place].argmax() == label[place] for place in counted]), rtol=1e-6)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from xactor_jax.diffusion.gaussian import GaussianProcess
-from xactor_jax.diffusion.steppers import STEPPERS, ancestral_deviation, ddim_step, is_stochastic, take_step
+from xactor_jax.diffusion.steppers import STEPPERS, ancestral_std, ddim_step, is_stochastic, take_step
 
 MEAN, DEVIATION = 0.7, 0.4
 PREDICTIONS = ("v", "eps", "x0", "flow")
@@ -76,14 +76,14 @@ def test_ancestral_steps_reach_the_data_distribution(schedule: str, key: jax.Arr
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "flow"])
-def test_ancestral_deviation_is_that_of_the_posterior(schedule: str) -> None:
+def test_ancestral_std_is_that_of_the_posterior(schedule: str) -> None:
     """1 / var = 1 / sigma_s² + (alpha_t / alpha_s)² / var(x_t | x_s): the product of two Gaussians, in float64."""
     t, s = np.array([0.5, 0.9, 0.2]), np.array([0.3, 0.89, 0.01])
     curves = {"cosine": lambda u: (np.cos(np.pi * u / 2), np.sin(np.pi * u / 2)), "flow": lambda u: (1 - u, u)}
     (at, st), (as_, ss) = curves[schedule](t), curves[schedule](s)
     ratio = at / as_
     want = 1 / np.sqrt(1 / ss**2 + ratio**2 / (st**2 - ratio**2 * ss**2))
-    got = ancestral_deviation(GaussianProcess(schedule=schedule), jnp.float32(t), jnp.float32(s))
+    got = ancestral_std(GaussianProcess(schedule=schedule), jnp.float32(t), jnp.float32(s))
     np.testing.assert_allclose(got, want, rtol=1e-3)
 
 

@@ -42,7 +42,7 @@ def test_sizes_that_do_not_fit(sizes: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("sizes", [(-1, -1, 1, 1), (0, 1, 1, 1), (1, 1, -2, 1)])
 def test_sizes_that_are_none(sizes: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="is not a mesh: give every axis a positive number, or -1 for one axis alone"):
+    with pytest.raises(UserError, match="is not a mesh: give every axis a positive number, or -1 for only one axis"):
         m.mesh_shape(sizes, 8)
 
 

@@ -17,7 +17,7 @@ from etils import epath
 
 from tests.training import checks
 from tests.training.toy import OPERATIONS, ToyTask, make_iterator_of, toy_config
-from xactor_jax.parallel.operations import model_operations, operations
+from xactor_jax.parallel.flops import count_flops, model_flops
 from xactor_jax.training import metrics as m
 from xactor_jax.training import throughput
 from xactor_jax.training.journal import Journal
@@ -43,7 +43,7 @@ class Rematerialising(ToyTask):
 def test_operations_of_the_toy_without_what_is_computed_again(task: ToyTask) -> None:
     arguments = jax.eval_shape(task.init, jax.random.key(0)), task.example_batch(16), jax.random.key(0)
     traced = jax.make_jaxpr(functools.partial(loss_and_gradients, task))(*arguments)
-    assert model_operations(traced.jaxpr) == 16 * OPERATIONS
+    assert model_flops(traced.jaxpr) == 16 * OPERATIONS
 
 
 def test_every_moment_belongs_to_one_kind() -> None:
@@ -148,4 +148,4 @@ def test_a_step_counts_what_it_traced(tmp_path: pathlib.Path) -> None:
     """With microbatches too, where the count is of a loop in the step itself."""
     train(config := toy_config(steps=2, grad_accumulation=2), ToyTask(), make_iterator_of(config), tmp_path)
     assert lines_of(tmp_path)[-1]["train/operations"] == 16 * OPERATIONS / jax.device_count()
-    assert operations(jax.make_jaxpr(jnp.dot)(jnp.ones((2, 3)), jnp.ones((3, 4))).jaxpr) == 48
+    assert count_flops(jax.make_jaxpr(jnp.dot)(jnp.ones((2, 3)), jnp.ones((3, 4))).jaxpr) == 48

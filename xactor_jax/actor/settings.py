@@ -8,7 +8,7 @@ from typing import Any
 
 from xactor_jax.actor.branches import Branch, weighted_branches
 from xactor_jax.diffusion.guidance import GUIDANCE
-from xactor_jax.diffusion.scheduling import HISTORY_LAWS, SCHEDULES
+from xactor_jax.diffusion.scheduling import HISTORY_SCHEDULES, SCHEDULES
 from xactor_jax.diffusion.steppers import STEPPERS
 from xactor_jax.errors import UserError
 from xactor_jax.labels import EMOTIONS
@@ -85,7 +85,7 @@ class RolloutSettings:
     )
     history_guidance: float = setting(1.0, GUIDANCE, "guidance scale away from the prediction without history; 1: none")
     history_fraction: float = setting(0.0, LEVEL, "noise level of the history that guides; 0: it guides as it is")
-    history: str = setting("geometric", choice(HISTORY_LAWS), "how the noise of finished history falls with its age")
+    history: str = setting("geometric", choice(HISTORY_SCHEDULES), "how the noise of finished history falls with its age")
     history_level: float = setting(
         0.05, LEVEL, "noise level in [0, 1] of the youngest finished chunk as the network sees it; 0: clean"
     )

@@ -1,6 +1,7 @@
-"""Networks too large for one device: every large array of their parameters is split over the devices of this process.
+"""Sampling with networks that are too large for one device: large parameters are split over the devices of this process.
 
-The compiler gathers what a layer needs when it needs it. Samples of a batch are split over the same devices, one on each.
+The compiler gathers the parameters of a layer when they are needed. The samples of a batch are split over the same devices, one
+on each.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from xactor_jax.variables import Variables
 
 
 def local_mesh() -> Mesh:
-    """The devices of this process along one axis, `fsdp`: processes need not keep step."""
+    """Mesh of this process's devices with one axis, `fsdp`. It is local, so processes need no synchronisation."""
     return Mesh(np.array(jax.local_devices()), ("fsdp",))
 
 
 def place_sharded(variables: Variables) -> Variables:
-    """Host arrays onto the devices, each array split over them along its largest dimension that can be split."""
+    """Places host arrays on the devices. Each array is split along its largest axis that can be split."""
     return jax.device_put(variables, tree_shardings(variables, (), local_mesh()))
 
 
 def sharded_generator(models: Models, settings: Settings) -> Callable[[Conditions], Result]:
-    """`batch.generate` of up to as many samples as there are local devices, whose variables `place_sharded` has placed."""
+    """`batch.generate` for up to as many samples as there are local devices, on variables placed by `place_sharded`."""
     rows = NamedSharding(local_mesh(), PartitionSpec("fsdp"))
     variables = tuple(stage.variables for stage in models)
     mapped = split_over(rows, networks_of(models), settings)
@@ -39,5 +40,5 @@ def sharded_generator(models: Models, settings: Settings) -> Callable[[Condition
 
 @functools.lru_cache(maxsize=4)
 def split_over(rows: NamedSharding, networks: Networks, settings: Settings) -> Callable[..., Result]:
-    """Of variables and conditions as they lie; kept, so that another list of jobs compiles nothing anew."""
+    """The compiled function. It is cached, so that another list of jobs with the same settings needs no compilation."""
     return jax.jit(jax.vmap(functools.partial(generate, networks, settings), (None, 0)), out_shardings=rows)

@@ -5,7 +5,7 @@
 (3)  data wait = s / (s + seconds in steps),  s: seconds in which the devices had nothing to do since the data was late
 
 The seconds of a run are those in which it ran, since it was first begun; steps that were done and lost, as after a kill, count
-against goodput. The operations are those of `xactor_jax.parallel.operations` (3), without
+against goodput. The operations are those of `xactor_jax.parallel.flops` (3), without
 rematerialisation; the peak is that in bfloat16, whatever the run computes in.
 """
 
