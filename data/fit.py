@@ -1,4 +1,4 @@
-"""Whether records are what a config expects: said in one sentence before anything is computed from them."""
+"""Checks that records fit a config before anything is computed from them; a mismatch is reported in one sentence."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from data.stage_data import Record, StageData
 from xactor_jax.errors import UserError
 
 PROBED = 8
-"""Records in which the truth is looked for."""
+"""Number of records, evenly spaced over the data set, in which ground truth is looked for."""
 
 
 def value_of(config: ConfigDict, name: str) -> Any:
-    """The setting of a dotted name."""
+    """The value of a setting with a dotted name."""
     for part in name.split("."):
         config = config[part]
     return config
@@ -52,7 +52,7 @@ def check_truth(config: ConfigDict, source: Any) -> None:
     probed = np.unique(np.linspace(0, len(source) - 1, PROBED).astype(int))
     if not any(len(source[int(i)][name]) for i in probed for name in ("controls", "units")):
         raise UserError(
-            f"the clips of {config.data.path} know no controls and no units, which loss.truth={weight:g} reads: give "
+            f"the clips of {config.data.path} have no controls and no units, which loss.truth={weight:g} needs: give "
             "--config.loss.truth=0, or clips of puppets or heads."
         )
 
@@ -61,7 +61,7 @@ def check_fit(config: ConfigDict, data: StageData, source: Any) -> None:
     """Holds the first record of a split against the config, and a few where that is not enough.
 
     Raises:
-        UserError: pictures, latents or features have other sizes than the network, or no clip knows what a loss reads.
+        UserError: pictures, latents or features do not have the network's sizes, or a loss needs ground truth that no clip has.
     """
     check_record(config, data, source[0])
     data.check(config, source)

@@ -16,7 +16,7 @@ REFERENCES = ("other_clip", "same_clip")
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """`config.data` of a stage of single pictures."""
+    """`config.data` of the stages that train on single pictures."""
 
     path: str = setting(
         "", Text(), "folder of clip records (launch/prepare.py); empty: the embedded data set, built on first use"
@@ -46,7 +46,7 @@ class DataSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LatentData(DataSettings):
-    """Of the actor."""
+    """`config.data` of the actor."""
 
     window: int = setting(80, whole(1, 100_000), "frames of a training example; shorter clips are padded and masked")
     reference: str = setting(
@@ -56,7 +56,7 @@ class LatentData(DataSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class WindowData(DataSettings):
-    """Of the renderer."""
+    """`config.data` of the renderer."""
 
     window: int = setting(8, whole(1, 100_000), "frames that the denoiser sees at once")
     apart: float = setting(
