@@ -16,7 +16,7 @@ from typing import Any
 
 import grain
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from data.augment import DrivingAugmentation, augment_driving
@@ -31,19 +31,12 @@ from data.staging import Staging
 from data.storage import splits_of
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS, EMOTIONS, UNITS, UNKNOWN_EMOTION
+from xactor_jax.pictures import to_float
 from xactor_jax.settings import check_value, choice
 
 Record = Mapping[str, Any]
 Examples = dict[str, np.ndarray]
 MakeExamples = Callable[[Record, np.random.Generator], Examples]
-
-
-def to_unit(image: UInt8[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Bytes to floats in [-1, 1], with one pass over memory to make them and two in place."""
-    x = image.astype(np.float32)
-    x /= 127.5
-    x -= 1.0
-    return x
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,7 +268,7 @@ def stage_iterator(
 def _merge_examples(batch: Examples) -> Examples:
     """[records, examples, ...] → [records × examples, ...]; pictures, bytes until here, become floats."""
     merged = {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
-    return {name: to_unit(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
+    return {name: to_float(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
 
 
 def training_iterator(config: ConfigDict, split: str, process_index: int = 0, process_count: int = 1) -> grain.DatasetIterator:

@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
+from xactor_jax.actor.liveliness import std_ratio, velocity_ratio
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.actor.network import Conditions, Keep
 from xactor_jax.actor.objective import Objective, heard_error, keep_all, surrounded_audio
@@ -98,14 +99,15 @@ class ActorTask:
         return LossOutput(loss, metrics, variables.buffers)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        """Curves of the first latents of two clips, generated from the audio in colour, true in grey; and `liveliness`."""
+        """Curves of the first latents of two clips, generated from the audio in colour, true in grey; and Std-R and VC-R."""
         true, audio, reference, mask = (
             batch[name][:PREVIEWED] for name in ("motion_latents", "audio_features", "reference_motion", "mask")
         )
         felt = Emotion(batch["emotion"][:PREVIEWED], batch["emotion_intensity"][:PREVIEWED])
         generated = self.model.rollout(variables, key, audio, reference, felt, self.preview_settings)
         panels = [motion_curves(true[i], generated[i]) for i in range(min(2, len(true)))]
-        return {"motion": jnp.concatenate(panels, axis=1), **liveliness(generated, true, mask)}
+        ratios = {ratio.__name__: ratio(generated, true, mask) for ratio in (std_ratio, velocity_ratio)}
+        return {"motion": jnp.concatenate(panels, axis=1), **ratios}
 
 
 def untold(conditions: Conditions, keep: Keep) -> tuple[Conditions, Keep]:
@@ -113,25 +115,6 @@ def untold(conditions: Conditions, keep: Keep) -> tuple[Conditions, Keep]:
     label = jnp.where(keep.emotion[:, None], conditions.emotion.label, UNKNOWN_EMOTION)
     felt = conditions.emotion._replace(label=label)
     return conditions._replace(emotion=felt), keep._replace(emotion=jnp.ones_like(keep.emotion))
-
-
-def liveliness(
-    generated: Float[Array, "batch frames dim"], true: Float[Array, "batch frames dim"], mask: Float[Array, "batch frames"]
-) -> dict[str, Float[Array, ""]]:
-    """Std-R and VC-R of `xactor_jax.evaluation.metrics` over the frames that the mask counts: 1 is as lively as the truth."""
-    moving = mask[:, 1:] * mask[:, :-1]
-    speed = lambda x: jnp.diff(x, axis=1)
-    return {
-        "std_ratio": deviation(generated, mask) / deviation(true, mask),
-        "velocity_ratio": deviation(speed(generated), moving) / deviation(speed(true), moving),
-    }
-
-
-def deviation(x: Float[Array, "batch frames dim"], mask: Float[Array, "batch frames"]) -> Float[Array, ""]:
-    """Deviation over time of the frames that the mask counts, the mean over clips and channels."""
-    share = (mask / jnp.maximum(mask.sum(axis=1, keepdims=True), 1.0))[..., None]
-    mean = (share * x).sum(axis=1, keepdims=True)
-    return jnp.sqrt((share * (x - mean) ** 2).sum(axis=1)).mean()
 
 
 def curve(values: Float[Array, "frames"], height: int, stretch: int) -> Float[Array, "{height} columns"]:

@@ -18,6 +18,7 @@ from xactor_jax.evaluation.identity import IdentityProbe
 from xactor_jax.evaluation.transfer import Cases, transfer, transfer_scores
 from xactor_jax.evaluation.video import Render, Videos, scores_against
 from xactor_jax.layers.perceptual import PerceptualModel
+from xactor_jax.pictures import to_float
 
 
 class Scene(NamedTuple):
@@ -52,7 +53,7 @@ def perceptual_distance(path: epath.PathLike, batch: int = 16) -> Distance:
     distance = jax.jit(PerceptualModel.from_network(saved.network).distance)
 
     def of_videos(videos: Videos, true: Videos) -> float:
-        pairs = [v[:, 1:].reshape(-1, *v.shape[2:]) / np.float32(127.5) - 1 for v in (videos, true)]
+        pairs = [to_float(v[:, 1:].reshape(-1, *v.shape[2:])) for v in (videos, true)]
         starts = range(0, len(pairs[0]), batch)
         return float(np.concatenate([distance(variables.params, *(p[i : i + batch] for p in pairs)) for i in starts]).mean())
 

@@ -27,13 +27,14 @@ from xactor_jax.diffusion.guidance import classifier_free
 from xactor_jax.errors import UserError
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
+from xactor_jax.pictures import to_uint8
 from xactor_jax.variables import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
 from xactor_jax.video.draft import Draft
 from xactor_jax.video.loop import LoopPlan, denoise_loop, group_size, in_groups, spread_over
-from xactor_jax.video.pictures import Drawn, checked, to_uint8
+from xactor_jax.video.pictures import Drawn, checked
 from xactor_jax.video.sampler import RenderSettings, blur, denoise_segment, frame_noise
 from xactor_jax.video.unet import Bank, fold_windows
 from xactor_jax.video.windows import iter_segments, stack_segments

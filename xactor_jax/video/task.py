@@ -30,19 +30,21 @@ from xactor_jax.checkpoints.start import FROM_START
 from xactor_jax.diffusion.weighting import WEIGHTINGS, loss_weight
 from xactor_jax.errors import UserError
 from xactor_jax.layers.critics import PARTS, WHOLE
-from xactor_jax.motion.model import MotionModel, initial_statistics, kept_statistics
+from xactor_jax.layers.latents import kept_statistics, running_moment
+from xactor_jax.layers.picture_losses import psnr
+from xactor_jax.motion.model import MotionModel, initial_statistics
 from xactor_jax.parallel.partition import path_name
+from xactor_jax.pictures import picture_grid
 from xactor_jax.run_settings import RunSettings
 from xactor_jax.settings import SHARE, Flag, check_fields, check_value, choice, real, setting
 from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
-from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
+from xactor_jax.video.autoencoder import AutoencoderSettings
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise, disturb
 from xactor_jax.video.finish import Finish, roll_out
-from xactor_jax.video.losses import movement_weights, psnr
+from xactor_jax.video.losses import movement_weights
 from xactor_jax.video.model import Base, Told, VideoModel, own_motion
 from xactor_jax.video.partition import TRANSFORMER_RULES
-from xactor_jax.video.pictures import side_by_side
 from xactor_jax.video.reference import mask_bank
 
 LEFT = ("random", FROM_START)
@@ -193,7 +195,7 @@ class VideoTask:
                 f"The autoencoder in {self.autoencoder_path} has other sizes than this config's `autoencoder`: "
                 "train one with the same preset or change the config."
             )
-        return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": statistics(variables.buffers)}}
+        return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": kept_statistics(variables.buffers)}}
 
     def _clip(self) -> dict[str, Tree]:
         from xactor_jax.checkpoints.exports import load_variables
@@ -283,11 +285,11 @@ class VideoTask:
         motion, still = self._motion(variables, few)
         arguments = (few["reference"], still, motion)
         rendered = self.model.render_batch(variables, jax.random.split(key, len(few["frames"])), *arguments)
-        rendered = rendered.astype(jnp.float32) / 127.5 - 1.0
+        rendered = rendered / 127.5 - 1.0
         rows = []
         for i, reference in enumerate(few["reference"]):
             rows += [jnp.concatenate([reference[None], clip[i, ::2]]) for clip in (few["frames"], rendered)]
-        return {"reference_true_above_rendered": side_by_side(rows)}
+        return {"reference_true_above_rendered": picture_grid(rows)}
 
     def _latents(self, variables: Variables, batch: Batch) -> tuple[jax.Array, jax.Array]:
         """Of the frames and of the reference, apart: together, frames and one more could not be split evenly over devices."""
@@ -297,10 +299,9 @@ class VideoTask:
 
     def _with_statistics(self, buffers: Tree, residual: Float[Array, "b t h w c"]) -> Tree:
         """Running root mean square per channel of z − b."""
-        count = buffers["residual_count"]
-        d = jnp.minimum(self.settings.statistics_decay, count / (count + 1.0))
-        square = jnp.mean(residual**2, axis=(0, 1, 2, 3))
-        std = jnp.sqrt(jnp.maximum(d * buffers["residual_std"] ** 2 + (1 - d) * square, 1e-6))
+        count, square = buffers["residual_count"], jnp.mean(residual**2, axis=(0, 1, 2, 3))
+        square = running_moment(buffers["residual_std"] ** 2, square, count, self.settings.statistics_decay)
+        std = jnp.sqrt(jnp.maximum(square, 1e-6))
         return {**buffers, "residual_std": std, "residual_count": count + 1}
 
     def _told(self, variables: Variables, key: jax.Array, batch: Batch, z_ref: jax.Array, train: bool) -> tuple[Told, Base]:
