@@ -15,7 +15,7 @@ from typing import Any
 
 import grain
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from data.augment import DrivingAugmentation, augment_driving
@@ -30,14 +30,7 @@ from data.staging import Staging
 from data.storage import splits_of
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS, EMOTIONS, UNITS, UNKNOWN_EMOTION
-
-
-def to_unit(image: UInt8[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Bytes to floats in [-1, 1]. The last two operations are in place, to pass over memory as rarely as possible."""
-    x = image.astype(np.float32)
-    x /= 127.5
-    x -= 1.0
-    return x
+from xactor_jax.pictures import to_float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,7 +238,7 @@ def stage_iterator(
 def _merge_examples(batch: Examples) -> Examples:
     """[records, examples, ...] → [records × examples, ...]; pictures become floats here, late, to save memory."""
     merged = {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
-    return {name: to_unit(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
+    return {name: to_float(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
 
 
 def training_iterator(

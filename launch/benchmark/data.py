@@ -33,7 +33,7 @@ PARTS = {
     "read": ("records.py", "__getitem__"),
     "decode": ("records.py", "decode_frame"),
     "augment": ("augment.py", "augment_driving"),
-    "to floats": ("pipelines.py", "to_unit"),
+    "to floats": ("pictures.py", "to_float"),
     "shuffle": ("~", "index_shuffle"),
 }
 

@@ -12,8 +12,9 @@ from tests.tiny import drawn
 from xactor_jax.checkpoints import perceptual
 from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualSettings
+from xactor_jax.layers.picture_losses import psnr
 from xactor_jax.motion.model import MotionModel, latent_statistics, motion_hash, update_statistics
-from xactor_jax.motion.task import TRUTHS, MotionTask, psnr
+from xactor_jax.motion.task import TRUTHS, MotionTask
 from xactor_jax.variables import Variables
 
 

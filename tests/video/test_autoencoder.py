@@ -118,7 +118,7 @@ def test_adversarial_parts_learn_from_their_own_losses(key):
     task, frames = AutoencoderTask.from_config(config), smooth_pictures(2, 16)
     variables = jax.jit(task.init)(key)
     assert set(jax.tree.leaves(task.param_labels(variables.params)["discriminator"])) == {"discriminator"}
-    names = ("fool", "discriminator")
+    names = ("adversarial", "discriminator")
 
     @jax.jit
     def gradients(params):
@@ -127,7 +127,7 @@ def test_adversarial_parts_learn_from_their_own_losses(key):
 
     size = lambda tree: float(sum(jnp.sum(jnp.abs(x)) for x in jax.tree.leaves(tree)))
     g = gradients(variables.params)
-    assert size(g["fool"]["discriminator"]) == 0.0 < size(g["fool"]["autoencoder"])
+    assert size(g["adversarial"]["discriminator"]) == 0.0 < size(g["adversarial"]["autoencoder"])
     assert size(g["discriminator"]["autoencoder"]) == 0.0 < size(g["discriminator"]["discriminator"])
 
 

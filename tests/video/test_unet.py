@@ -10,7 +10,7 @@ import pytest
 from tests.layers.test_convolution import randomise
 from xactor_jax.training.experiment import load_config
 from xactor_jax.video.denoiser import DenoiserSettings
-from xactor_jax.video.unet import Conditions, NoiseLevel, UNet, UNetSettings, with_coordinates
+from xactor_jax.video.unet import Conditions, UNet, UNetSettings, with_coordinates
 
 SETTINGS = UNetSettings(
     channels=(8, 8), attention=(False, True), blocks=1, heads=2, groups=4, feed_forward=1, module_feed_forward=0,
@@ -46,19 +46,6 @@ def test_reference_trunk_sees_each_frame_alone_and_gives_a_feature_per_attention
 def test_noise_level_matters(reference):
     _, run = reference
     assert not np.allclose(run(X, T, Conditions())[0], run(X, T + 0.05, Conditions())[0], atol=1e-3)
-
-
-def test_noise_levels_are_told_as_steps_of_a_table(key):
-    """Time (n + 1) / 1000 is step n; its cosines come before its sines, as Stable Diffusion has them."""
-    network = NoiseLevel(base=6, width=4, steps=1000)
-    params = jax.tree.map(np.asarray, randomise(jax.eval_shape(network.init, key, jnp.zeros(1))["params"], key))
-    steps = np.array([0, 1, 421, 999])
-    angles = steps[:, None] * 10_000.0 ** (-np.arange(3) / 3)
-    h = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) @ params["in"]["kernel"] + params["in"]["bias"]
-    expected = h / (1 + np.exp(-h)) @ params["out"]["kernel"] + params["out"]["bias"]
-    run = lambda t: network.apply({"params": params}, jnp.asarray(t, jnp.float32))
-    np.testing.assert_allclose(run((steps + 1) / 1000), expected, atol=1e-3)
-    np.testing.assert_allclose(run([0.0]), expected[:1], atol=1e-5)  # what is clean counts as the first step
 
 
 def test_features_alone_are_those_of_the_whole_trunk(reference):

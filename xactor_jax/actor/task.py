@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
+from xactor_jax.actor.liveliness import std_ratio, velocity_ratio
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.actor.network import Conditions, Keep
 from xactor_jax.actor.objective import Objective, emotion_error, keep_all, surrounded_audio
@@ -99,14 +100,15 @@ class ActorTask:
         return LossOutput(loss, metrics, variables.buffers)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        """Curves of the first latents of two clips (generated in colour, true in grey), and `liveliness`."""
+        """Curves of the first latents of two clips (generated in colour, true in grey), Std-R and VC-R."""
         true, audio, reference, mask = (
             batch[name][:PREVIEWED] for name in ("motion_latents", "audio_features", "reference_motion", "mask")
         )
         emotion = Emotion(batch["emotion"][:PREVIEWED], batch["emotion_intensity"][:PREVIEWED])
         generated = self.model.rollout(variables, key, audio, reference, emotion, self.preview_settings)
         panels = [motion_curves(true[i], generated[i]) for i in range(min(2, len(true)))]
-        return {"motion": jnp.concatenate(panels, axis=1), **liveliness(generated, true, mask)}
+        ratios = {ratio.__name__: ratio(generated, true, mask) for ratio in (std_ratio, velocity_ratio)}
+        return {"motion": jnp.concatenate(panels, axis=1), **ratios}
 
 
 def drop_labels(conditions: Conditions, keep: Keep) -> tuple[Conditions, Keep]:
@@ -114,25 +116,6 @@ def drop_labels(conditions: Conditions, keep: Keep) -> tuple[Conditions, Keep]:
     label = jnp.where(keep.emotion[:, None], conditions.emotion.label, UNKNOWN_EMOTION)
     emotion = conditions.emotion._replace(label=label)
     return conditions._replace(emotion=emotion), keep._replace(emotion=jnp.ones_like(keep.emotion))
-
-
-def liveliness(
-    generated: Float[Array, "batch frames dim"], true: Float[Array, "batch frames dim"], mask: Float[Array, "batch frames"]
-) -> dict[str, Float[Array, ""]]:
-    """Std-R and VC-R of `xactor_jax.evaluation.metrics` over the real frames; 1 is as lively as true motion."""
-    moving = mask[:, 1:] * mask[:, :-1]
-    speed = lambda x: jnp.diff(x, axis=1)
-    return {
-        "std_ratio": std_over_time(generated, mask) / std_over_time(true, mask),
-        "velocity_ratio": std_over_time(speed(generated), moving) / std_over_time(speed(true), moving),
-    }
-
-
-def std_over_time(x: Float[Array, "batch frames dim"], mask: Float[Array, "batch frames"]) -> Float[Array, ""]:
-    """Standard deviation over the real frames of each clip and channel; the mean over clips and channels."""
-    share = (mask / jnp.maximum(mask.sum(axis=1, keepdims=True), 1.0))[..., None]
-    mean = (share * x).sum(axis=1, keepdims=True)
-    return jnp.sqrt((share * (x - mean) ** 2).sum(axis=1)).mean()
 
 
 def curve(values: Float[Array, "frames"], height: int, frame_width: int) -> Float[Array, "{height} columns"]:

@@ -15,11 +15,11 @@ from jaxtyping import Float, Shaped, UInt8
 
 from xactor_jax.clips import Encoder, TrueClip
 from xactor_jax.evaluation.video import Rendered, video_scores
+from xactor_jax.layers.picture_losses import box_maps
 from xactor_jax.motion.model import MotionModel
-from xactor_jax.motion.pictures import to_float
+from xactor_jax.padding import filled
+from xactor_jax.pictures import to_float, to_uint8
 from xactor_jax.variables import Variables
-from xactor_jax.video.losses import inside_boxes
-from xactor_jax.video.pictures import to_uint8
 
 Frames = UInt8[np.ndarray, "t h w 3"]
 Decode = Callable[[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "t d"]], Frames]
@@ -34,14 +34,10 @@ def frame_decoder(model: MotionModel, variables: Variables, batch_size: int = 32
     def decode_frames(reference: UInt8[np.ndarray, "h w 3"], latents: Float[np.ndarray, "t d"]) -> Frames:
         references = np.repeat(to_float(reference)[None], batch_size, axis=0)
         starts = range(0, len(latents), batch_size)
-        parts = [decode(held, references, _filled(latents[start : start + batch_size], batch_size)) for start in starts]
+        parts = [decode(held, references, filled(latents[start : start + batch_size], batch_size)) for start in starts]
         return np.concatenate([np.asarray(part) for part in parts])[: len(latents)]
 
     return decode_frames
-
-
-def _filled(latents: Float[np.ndarray, "n d"], count: int) -> Float[np.ndarray, "count d"]:
-    return np.concatenate([latents, np.repeat(latents[-1:], count - len(latents), axis=0)])
 
 
 def decode_clips(decode: Decode, encode: Encoder, clips: Sequence[TrueClip]) -> Rendered:
@@ -58,7 +54,7 @@ def decoder_scores(decoded: Rendered, clips: Sequence[TrueClip]) -> dict[str, An
     """
     shape = decoded.true.shape[:4]
     known = all(clip.component_boxes is not None for clip in clips)
-    mouths = known and np.asarray(inside_boxes(jnp.stack([clip.component_boxes[:, 1:] for clip in clips]), *shape[2:]))
+    mouths = known and np.asarray(box_maps(jnp.stack([clip.component_boxes[:, 1] for clip in clips]), *shape[2:]))
     shares = {"better": _better(decoded, np.ones(shape)), "better_mouth": _better(decoded, mouths) if known else None}
     return {**video_scores(decoded), **shares}
 

@@ -17,7 +17,8 @@ from xactor_jax.evaluation.emotion import EmotionProbe, fit_emotion
 from xactor_jax.evaluation.identity import fit_identity
 from xactor_jax.evaluation.motion_report import NAMES, SEGMENT, Ruler, Truth, over_time
 from xactor_jax.evaluation.probes import RidgeProbe
-from xactor_jax.motion.pictures import fit_size, frame_encoder, to_float
+from xactor_jax.motion.pictures import fit_size, frame_encoder
+from xactor_jax.pictures import to_float
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pipeline import Settings

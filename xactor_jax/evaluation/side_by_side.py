@@ -20,6 +20,7 @@ from xactor_jax.evaluation.transfer import Cases, Draw, make_cases, transfer, tr
 from xactor_jax.evaluation.video import Render, Videos, scores_against
 from xactor_jax.layers.perceptual import PerceptualModel
 from xactor_jax.motion.pictures import frame_encoder
+from xactor_jax.pictures import to_float
 from xactor_jax.sampling.load import Models
 
 
@@ -64,7 +65,7 @@ def perceptual_distance(path: epath.PathLike, batch: int = 16) -> Distance:
     distance = jax.jit(PerceptualModel.from_network(saved.network).distance)
 
     def of_videos(videos: Videos, true: Videos) -> float:
-        pairs = [v[:, 1:].reshape(-1, *v.shape[2:]) / np.float32(127.5) - 1 for v in (videos, true)]
+        pairs = [to_float(v[:, 1:].reshape(-1, *v.shape[2:])) for v in (videos, true)]
         starts = range(0, len(pairs[0]), batch)
         return float(np.concatenate([distance(variables.params, *(p[i : i + batch] for p in pairs)) for i in starts]).mean())
 

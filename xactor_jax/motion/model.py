@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.exports import variables_hash
 from xactor_jax.errors import UserError
+from xactor_jax.layers.latents import running_moment
 from xactor_jax.motion.networks import encoder_size, make_decoder, make_encoder
 from xactor_jax.motion.posterior import Posterior
 from xactor_jax.variables import Tree, Variables
@@ -127,11 +128,6 @@ def motion_hash(variables: Variables) -> str:
     return variables_hash(Variables(encoder, kept_statistics(variables.buffers)))
 
 
-def kept_statistics(buffers: Tree) -> Tree:
-    """The moments of latents, of the buffers of a checkpoint: all that is more than a help in training."""
-    return {name: value for name, value in buffers.items() if name.startswith("latent_")}
-
-
 def update_statistics(
     buffers: Tree,
     vectors: Float[Array, "n d"],
@@ -139,16 +135,15 @@ def update_statistics(
     name: str = "latent",
     known: Float[Array, "n d"] | None = None,
 ) -> Tree:
-    """Running first and second moments, of what is `known`; the decay ramps up so that the first steps do not linger.
+    """Running first and second moments of what is `known`, by equation 2 of `xactor_jax.layers.latents`.
 
     A column of which nothing is known in a batch keeps its moments.
     """
     count = buffers[f"{name}_count"]
     known = jnp.ones_like(vectors) if known is None else known
-    rate = (1.0 - jnp.minimum(decay, count / (count + 1.0))) * known.any(0)
     average = lambda x: (known * x).sum(0) / jnp.maximum(known.sum(0), 1.0)
-    mean = buffers[f"{name}_mean"] + rate * (average(vectors) - buffers[f"{name}_mean"])
-    square = buffers[f"{name}_square"] + rate * (average(vectors**2) - buffers[f"{name}_square"])
+    moved = lambda old, x: jnp.where(known.any(0), running_moment(old, average(x), count, decay), old)
+    mean, square = (moved(buffers[f"{name}_{kind}"], x) for kind, x in (("mean", vectors), ("square", vectors**2)))
     return {f"{name}_mean": mean, f"{name}_square": square, f"{name}_count": count + 1.0}
 
 

@@ -10,7 +10,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.perceptual import PerceptualTerm
@@ -18,12 +17,13 @@ from xactor_jax.labels import CONTROLS, UNITS
 from xactor_jax.layers.adversarial import now_and_then, r1_penalty
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics
 from xactor_jax.layers.discriminator import PatchDiscriminator
-from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, weighted_l1
+from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, psnr, weighted_l1
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.motion import losses
 from xactor_jax.motion.model import MotionModel, initial_statistics, latent_statistics, update_statistics
 from xactor_jax.motion.settings import LossWeights
 from xactor_jax.parallel.partition import path_name
+from xactor_jax.pictures import picture_grid
 from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
 
 TRUTHS = len(CONTROLS) + len(UNITS)
@@ -147,7 +147,7 @@ class MotionTask:
         if self.weights.part_adversarial:
             parts = (batch["target"], batch["component_boxes"])
             terms |= self.critics.part_terms(variables.params[PARTS], images, *parts)
-        return terms | {"psnr": psnr(images, batch["target"])}
+        return terms | {"psnr": jax.vmap(psnr)(jnp.clip(images, -1.0, 1.0), batch["target"]).mean()}
 
     def _reconstruction_terms(self, images: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         w, target = self.weights, batch["target"]
@@ -170,15 +170,3 @@ class MotionTask:
         rebuilt = self.model.decode(variables, rows["reference"], latents)
         other = self.model.decode(variables, jnp.roll(rows["reference"], 4, axis=0), latents)
         return {"reconstruction": picture_grid([*rows.values(), rebuilt, other])}
-
-
-def psnr(x: Float[Array, "batch h w 3"], y: Float[Array, "batch h w 3"]) -> Float[Array, ""]:
-    """Mean peak signal to noise ratio of pictures in [-1, 1], dB."""
-    error = jnp.clip(x, -1, 1) - y
-    return (10.0 * jnp.log10(4.0 / jnp.maximum((error**2).mean((1, 2, 3)), 1e-10))).mean()
-
-
-def picture_grid(rows: list[Float[Array, "n h w 3"]]) -> jax.Array:
-    """uint8 picture with one row of images for each entry."""
-    stacked = jnp.concatenate([jnp.concatenate(list(row), axis=1) for row in rows], axis=0)
-    return jnp.clip((stacked + 1.0) * 127.5, 0, 255).astype(jnp.uint8)

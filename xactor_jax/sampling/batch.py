@@ -1,5 +1,7 @@
 """Batched sampling: one sample on each local device, with `jax.pmap` on replicated parameters, outside any mesh context.
 
+Networks that do not fit on one device are split over all devices (sharded.py), and so are the samples.
+
 All samples of a batch get one length T by repeating the last audio feature and emotion. After a sample's own end its last
 motion latent is repeated, as the streams of `pipeline` do. So the pixels of a sample do not depend on the rest of its batch.
 (They would depend on it in offline rendering, which processes a clip as a whole, so offline samples are not batched.)
@@ -15,18 +17,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import jax_utils
-from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.audio.features import AudioFeatures
 from xactor_jax.emotion import Emotion
 from xactor_jax.motion.model import MotionModel
-from xactor_jax.motion.pictures import to_float
+from xactor_jax.padding import filled
+from xactor_jax.pictures import to_float
 from xactor_jax.sampling import pipeline
 from xactor_jax.sampling.jobs import Failure, Job, attempted
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pipeline import Settings
 from xactor_jax.sampling.portrait import Portrait
+from xactor_jax.sampling.sharded import local_mesh
 from xactor_jax.timing import FRAME_RATE, num_frames
 from xactor_jax.variables import Variables
 from xactor_jax.video.model import VideoModel
@@ -85,26 +90,29 @@ def generate(networks: Networks, settings: Settings, variables: tuple[Variables,
     return Result(reference[0], motion[0], drawn.frames[0], drawn.finite[0])
 
 
-def pmapped_generator(models: Models, settings: Settings) -> Callable[[Conditions], Result]:
+def generator(models: Models, settings: Settings, sharded: bool = False) -> Callable[[Conditions], Result]:
     """`generate` for up to as many samples as there are local devices; each device has all parameters.
 
-    The devices are given explicitly: each process maps only over its own devices, so processes need no synchronisation.
+    `sharded`: the parameters are split over the devices by `sharded.place_sharded`. The devices are given explicitly: each
+    process maps only over its own devices, so processes need no synchronisation.
     """
-    devices = jax.local_devices()
-    replicated = jax_utils.replicate(tuple(stage.variables for stage in models), devices)
-    mapped = mapped_over(tuple(devices), networks_of(models), settings)
-    return on_all(lambda conditions: mapped(replicated, conditions), len(devices))
-
-
-def networks_of(models: Models) -> Networks:
-    """The networks of all stages. They are hashable (variables are not), so they can be a key of a cache."""
-    return tuple(stage.model for stage in models)
+    devices, variables = tuple(jax.local_devices()), tuple(stage.variables for stage in models)
+    networks = tuple(stage.model for stage in models)  # hashable (variables are not), so they can be a key of a cache
+    mapped = mapped_over(devices, networks, settings, sharded)
+    held = variables if sharded else jax_utils.replicate(variables, devices)
+    return on_all(lambda conditions: mapped(held, conditions), len(devices))
 
 
 @functools.lru_cache(maxsize=4)
-def mapped_over(devices: tuple[jax.Device, ...], networks: Networks, settings: Settings) -> Callable[..., Result]:
-    """The mapped function. It is cached, so that another list of jobs with the same settings needs no compilation."""
-    return jax.pmap(functools.partial(generate, networks, settings), devices=devices)
+def mapped_over(
+    devices: tuple[jax.Device, ...], networks: Networks, settings: Settings, sharded: bool
+) -> Callable[..., Result]:
+    """The compiled function. It is cached, so that another list of jobs with the same settings needs no compilation."""
+    one = functools.partial(generate, networks, settings)
+    if not sharded:
+        return jax.pmap(one, devices=devices)
+    rows = NamedSharding(local_mesh(), PartitionSpec("fsdp"))
+    return jax.jit(jax.vmap(one, (None, 0)), in_shardings=(None, rows), out_shardings=rows)
 
 
 def on_all(mapped: Callable[[Conditions], Result], size: int) -> Callable[[Conditions], Result]:
@@ -112,15 +120,10 @@ def on_all(mapped: Callable[[Conditions], Result], size: int) -> Callable[[Condi
 
     def run(conditions: Conditions) -> Result:
         count = len(conditions.seed)
-        filled = Conditions(*(_filled(x, size) for x in conditions))
-        return Result(*(np.asarray(x)[:count] for x in mapped(filled)))
+        whole = Conditions(*(filled(x, size) for x in conditions))
+        return Result(*(np.asarray(x)[:count] for x in mapped(whole)))
 
     return run
-
-
-def _filled(x: np.ndarray, count: int) -> np.ndarray:
-    """Repeats the last example until there are `count`."""
-    return np.concatenate([x, np.repeat(x[-1:], count - len(x), axis=0)])
 
 
 def prepared(jobs: Sequence[Job], models: Models, warn: Callable[[str], None]) -> tuple[list[Ready], list[Failure]]:
@@ -159,7 +162,7 @@ def conditions_of(batch: Sequence[Ready], waveforms: Sequence[Float[np.ndarray, 
         seed=np.array([r.seed for r in requests], np.uint32),
         for_motion=np.stack([to_float(item.portrait.for_motion) for item in batch]),
         for_video=np.stack([to_float(item.portrait.for_video) for item in batch]),
-        audio=np.stack([_lengthened(audio.whole(waveform), length) for waveform in waveforms]),
+        audio=np.stack([filled(audio.whole(waveform), length) for waveform in waveforms]),
         frames=np.array([item.frames for item in batch], np.int32),
         emotion=emotion,
         intensity=intensity,
@@ -169,8 +172,4 @@ def conditions_of(batch: Sequence[Ready], waveforms: Sequence[Float[np.ndarray, 
 def _emotion(item: Ready, length: int) -> Emotion:
     """Emotion of every frame; that of the sample's last frame is repeated."""
     track = item.job.request.emotion_track
-    return Emotion(*(_lengthened(x, length) for x in track.frames(0, item.frames)))
-
-
-def _lengthened(x: Shaped[np.ndarray, "t *rest"], length: int) -> Shaped[np.ndarray, "{length} *rest"]:
-    return np.concatenate([x, np.repeat(x[-1:], length - len(x), axis=0)])
+    return Emotion(*(filled(x, length) for x in track.frames(0, item.frames)))

@@ -13,17 +13,17 @@ from xactor_jax.finite import check_frames, finite_frames
 from xactor_jax.media.audio_io import seconds_of
 from xactor_jax.sampling import jobs as job_list
 from xactor_jax.sampling import output, pipeline
-from xactor_jax.sampling.batch import Conditions, Ready, Result, batches, conditions_of, long_ones, pmapped_generator, prepared
+from xactor_jax.sampling.batch import Conditions, Ready, Result, batches, conditions_of, generator, long_ones, prepared
 from xactor_jax.sampling.jobs import Failure, Job, attempted
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import Stopwatch
 from xactor_jax.sampling.pipeline import Settings
-from xactor_jax.sampling.sharded import sharded_generator
 from xactor_jax.timing import num_frames
 from xactor_jax.unfinished import removed_on_error
 
 Progress = Callable[[int, int], None]
 """Called with (finished or failed jobs, all jobs) of this process."""
+Generate = Callable[[Conditions], Result]
 
 
 def sample_many(
@@ -46,11 +46,11 @@ def sample_many(
     failures = [*(unreadable if jax.process_index() == 0 else []), *refused, *unprepared]
     done = len(mine) - len(ready)
     progress(done, len(mine))
-    generator = (sharded_generator if sharded else pmapped_generator)(models, settings)
+    generate = generator(models, settings, sharded)
     whole = settings.render.offline  # then frames would depend on the common length of a batch
     together, single = ([], ready) if whole else (ready, long_ones(ready))
     for batch in [*batches(together, jax.local_device_count()), *([item] for item in single)]:
-        failures += _sample_batch(models, settings, generator, batch)
+        failures += _sample_batch(models, settings, generate, batch)
         progress(done := done + len(batch), len(mine))
     return failures
 
@@ -79,18 +79,18 @@ def split(jobs: Sequence[Job], count: int) -> list[int]:
 def _sample_batch(
     models: Models,
     settings: Settings,
-    generator: Callable[[Conditions], Result],
+    generate: Generate,
     batch: Sequence[Ready],
 ) -> list[Failure]:
     if settings.render.offline or long_ones(batch):
         sample = lambda item: pipeline.sample(models, item.job.request, settings, lambda *_: None, lambda _: None)
         return attempted(batch, sample, _name)[1]
     read, failures = attempted(batch, lambda item: (item, pipeline.read_speech(item.job.request.audio)), _name)
-    return failures + _sample_read(models, settings, generator, read)
+    return failures + _sample_read(models, settings, generate, read)
 
 
 def _sample_read(
-    models: Models, settings: Settings, generator: Callable[[Conditions], Result], read: Sequence[tuple[Ready, np.ndarray]]
+    models: Models, settings: Settings, generate: Generate, read: Sequence[tuple[Ready, np.ndarray]]
 ) -> list[Failure]:
     """Samples a batch. If that fails, samples each job alone, so that one bad job does not stop the others."""
     if not read:
@@ -98,11 +98,11 @@ def _sample_read(
     clock = Stopwatch()
     items, waveforms = zip(*read, strict=True)
     try:
-        result = generator(conditions_of(items, waveforms, models.actor.audio))
+        result = generate(conditions_of(items, waveforms, models.actor.audio))
     except Exception as error:
         if len(read) == 1:
             return [Failure(_name(items[0]), job_list.reason(error))]
-        return [failure for one in read for failure in _sample_read(models, settings, generator, [one])]
+        return [failure for one in read for failure in _sample_read(models, settings, generate, [one])]
     clock.lap("batch")
     timings = {**clock.laps, "batch_size": len(read)}
 

@@ -25,7 +25,8 @@ from xactor_jax.faces.choice import make_detector
 from xactor_jax.labels import EMOTIONS
 from xactor_jax.media.audio_io import is_silent, read_audio
 from xactor_jax.media.sound_track import SoundFile
-from xactor_jax.motion.pictures import frame_encoder, to_float
+from xactor_jax.motion.pictures import frame_encoder
+from xactor_jax.pictures import to_float
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import (

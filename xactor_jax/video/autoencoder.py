@@ -28,6 +28,7 @@ from xactor_jax.layers.convolution import (
     group_norm,
     space_to_depth,
 )
+from xactor_jax.layers.latents import running_moment
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat, rematerialised
 from xactor_jax.layers.spatial_attention import BankAttention
@@ -255,17 +256,10 @@ def initial_statistics(channels: int) -> dict[str, jax.Array]:
     return {"latent_mean": jnp.zeros(channels), "latent_std": jnp.ones(channels), "latent_count": jnp.zeros((), jnp.int32)}
 
 
-def statistics(buffers: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the buffers of a checkpoint that are more than a help in training."""
-    return {name: value for name, value in buffers.items() if name.startswith("latent_")}
-
-
 def update_statistics(buffers: Mapping[str, jax.Array], z: Latents, decay: float) -> dict[str, jax.Array]:
-    """Exponential average of the first two moments per channel, with decay min(decay, n / (n + 1)) after n batches."""
-    count = buffers["latent_count"]
-    d = jnp.minimum(decay, count / (count + 1.0))
-    z = jax.lax.stop_gradient(z)
-    mean = d * buffers["latent_mean"] + (1 - d) * jnp.mean(z, axis=(0, 1, 2))
-    square = d * (buffers["latent_std"] ** 2 + buffers["latent_mean"] ** 2) + (1 - d) * jnp.mean(z**2, axis=(0, 1, 2))
+    """Running moments per channel, by equation 2 of `xactor_jax.layers.latents`."""
+    count, old, z = buffers["latent_count"], buffers["latent_mean"], jax.lax.stop_gradient(z)
+    mean = running_moment(old, z.mean((0, 1, 2)), count, decay)
+    square = running_moment(buffers["latent_std"] ** 2 + old**2, (z**2).mean((0, 1, 2)), count, decay)
     std = jnp.sqrt(jnp.maximum(square - mean**2, 1e-6))
     return {"latent_mean": mean, "latent_std": std, "latent_count": count + 1}

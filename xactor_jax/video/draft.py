@@ -18,7 +18,8 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import MotionModel, initial_statistics, kept_statistics
+from xactor_jax.layers.latents import kept_statistics
+from xactor_jax.motion.model import MotionModel, initial_statistics
 from xactor_jax.variables import Tree, Variables
 
 

@@ -26,13 +26,12 @@ from xactor_jax.diffusion.steppers import ddim_step
 from xactor_jax.layers.adversarial import KINDS
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics, Terms
 from xactor_jax.layers.discriminator import PatchDiscriminator
-from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, weighted_l1
+from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, psnr, weighted_l1
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.settings import Several, check_fields, choice, real, setting, whole
 from xactor_jax.variables import Batch, LossOutput, Tree, Variables
 from xactor_jax.video.conditions import Base
 from xactor_jax.video.denoising import start_of
-from xactor_jax.video.losses import psnr
 from xactor_jax.video.model import VideoModel
 from xactor_jax.video.objective import sampled_times
 

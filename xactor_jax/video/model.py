@@ -25,13 +25,14 @@ from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.errors import UserError
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
+from xactor_jax.pictures import to_uint8
 from xactor_jax.variables import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.conditions import Base
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
 from xactor_jax.video.draft import Draft
-from xactor_jax.video.pictures import Drawn, to_uint8
+from xactor_jax.video.pictures import Drawn
 from xactor_jax.video.sampler import RenderSettings
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.weighting import WEIGHTINGS, loss_weight
+from xactor_jax.layers.latents import running_moment
 from xactor_jax.settings import SHARE, Flag, check_fields, choice, real, setting
 from xactor_jax.variables import Batch, Tree
 from xactor_jax.video.losses import movement_weights
@@ -112,8 +113,7 @@ def reports(
 
 def with_statistics(buffers: Tree, residual: Latents, decay: float) -> Tree:
     """Running root mean square per channel of z − b."""
-    count = buffers["residual_count"]
-    d = jnp.minimum(decay, count / (count + 1.0))
-    square = jnp.mean(residual**2, axis=(0, 1, 2, 3))
-    std = jnp.sqrt(jnp.maximum(d * buffers["residual_std"] ** 2 + (1 - d) * square, 1e-6))
+    count, square = buffers["residual_count"], jnp.mean(residual**2, axis=(0, 1, 2, 3))
+    square = running_moment(buffers["residual_std"] ** 2, square, count, decay)
+    std = jnp.sqrt(jnp.maximum(square, 1e-6))
     return {**buffers, "residual_std": std, "residual_count": count + 1}

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel, initial_statistics
+from xactor_jax.pictures import picture_grid
 from xactor_jax.run_settings import RunSettings
 from xactor_jax.settings import Flag, check_value, choice, setting
 from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
@@ -41,7 +42,6 @@ from xactor_jax.video.objective import (
 )
 from xactor_jax.video.partition import TRANSFORMER_RULES
 from xactor_jax.video.phases import PHASES, labels, trained_denoiser
-from xactor_jax.video.pictures import side_by_side
 from xactor_jax.video.rendering import draw_batch
 
 
@@ -173,8 +173,8 @@ class VideoTask:
         motion, still = examples.motion_of(self.motion, variables, few)
         keys = jax.random.split(key, len(few["frames"]))
         drawn = draw_batch(self.model, variables, keys, few["reference"], still, motion)
-        rendered = drawn.frames.astype(jnp.float32) / 127.5 - 1.0
+        rendered = drawn.frames / 127.5 - 1.0
         rows = []
         for i, reference in enumerate(few["reference"]):
             rows += [jnp.concatenate([reference[None], clip[i, ::2]]) for clip in (few["frames"], rendered)]
-        return {"reference_true_above_rendered": side_by_side(rows)}
+        return {"reference_true_above_rendered": picture_grid(rows)}

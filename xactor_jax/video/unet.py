@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float
 
 from xactor_jax.errors import UserError
 from xactor_jax.layers.convolution import Downsample, Dtype, ResidualBlock, Upsample, group_norm, zero_conv
-from xactor_jax.layers.embeddings import sinusoidal
+from xactor_jax.layers.embeddings import NoiseLevelEmbedding
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.spatial_attention import AttentionModule
 from xactor_jax.settings import Flag, Several, check_divides, check_fields, setting, whole
@@ -117,22 +117,6 @@ class Conditions(NamedTuple):
 NO_CONDITIONS = Conditions()
 
 
-class NoiseLevel(nn.Module):
-    """linear → SiLU → linear over `base` cosines and sines of t, or of its step in a table of `steps`."""
-
-    base: int
-    width: int
-    steps: int = 0
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(self, t: Float[Array, "b"]) -> Float[Array, "b e"]:
-        if self.steps:
-            t = jnp.maximum(self.steps * t - 1.0, 0.0) / 1000.0
-        h = nn.Dense(self.width, dtype=self.dtype, name="in")(sinusoidal(t, self.base))
-        return nn.Dense(self.width, dtype=self.dtype, name="out")(jax.nn.silu(h))
-
-
 def with_coordinates(x: Video) -> Float[Array, "b t h w c+2"]:
     """Appends each cell's row and column as channels."""
     rows = jnp.linspace(-1.0, 1.0, x.shape[2])[:, None, None]
@@ -179,7 +163,8 @@ class UNet(nn.Module):
         s = self.settings
         block_class = rematerialised(ResidualBlock, self.remat)
         block = lambda name, level: block_class(s.channels[level], s.groups, dtype=self.dtype, name=f"{name}_block")
-        self.noise_level = NoiseLevel(s.channels[0], s.time_width, s.discrete_steps, self.dtype)
+        names = ("in", "out")
+        self.noise_level = NoiseLevelEmbedding(s.time_width, s.channels[0], s.discrete_steps, names, self.dtype)
         self.conv_in = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype)
         self.residual = {name: block(name, level) for name, level in s.layers}
         shared = (self.dtype, self.remat)

@@ -13,7 +13,8 @@ from data.performers.bodies import perform
 from xactor_jax.clips import TrueClip
 from xactor_jax.evaluation.decoder import decode_clips, decoder_scores, frame_decoder
 from xactor_jax.evaluation.video import Rendered, video_scores
-from xactor_jax.motion.pictures import frame_encoder, to_float
+from xactor_jax.motion.pictures import frame_encoder
+from xactor_jax.pictures import to_float
 from xactor_jax.sampling.load import Models, check_fit, load_stage
 from xactor_jax.video.rendering import draw_batch
 
