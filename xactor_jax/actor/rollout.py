@@ -19,8 +19,9 @@ training had them. Everything has one shape for every length, so it is compiled 
 guidance and of levels, share a program. Chunks before the beginning are seen by none. All randomness of chunk n is
 fold_in(example's key, n), whatever call it is drawn in.
 
-Matrices and levels: `xactor_jax.diffusion.scheduling`; (2): Chen et al. 2024 (2407.01392), stabilisation, and X-Actor
-(2508.02944), monotonically decreasing noise over the historical motion context.
+What the settings come to for a network is in program.py; matrices and levels are in `xactor_jax.diffusion.scheduling`.
+(2): Chen et al. 2024 (2407.01392), stabilisation, and X-Actor (2508.02944), monotonically decreasing noise over the
+historical motion context.
 """
 
 from __future__ import annotations
@@ -31,18 +32,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from xactor_jax.actor.network import ActorNetwork, Conditions, Keep, Memory
+from xactor_jax.actor.program import Numbers, Structure, planned
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.guidance import weighted
-from xactor_jax.diffusion.scheduling import WindowSchedule, ages_that_change, history_levels, per_frame, window_schedule
-from xactor_jax.diffusion.steppers import is_stochastic, take_step
+from xactor_jax.diffusion.steppers import take_step
 from xactor_jax.emotion import Emotion, frames_of
-from xactor_jax.errors import UserError
 from xactor_jax.layers.attention import KeyValue, cut, joined
 from xactor_jax.variables import Tree
 
@@ -78,38 +76,6 @@ class Guide(NamedTuple):
     reference: Float[Array, "batch dim"]
 
 
-class Numbers(NamedTuple):
-    """What a compiled window takes as arguments."""
-
-    levels: Float[ArrayLike, "rows_and_one active"]
-    """K: the level of each frame in flight before and after every step."""
-    history: Float[ArrayLike, "branches young"]
-    """The level of each frame of young history, in each branch."""
-    shown: Keep
-    """Which conditions each branch is shown: [branches]."""
-    weights: Float[ArrayLike, "branches"]
-    """Of the branches' predictions."""
-    eta: Float[ArrayLike, ""]
-
-
-@dataclasses.dataclass(frozen=True)
-class Structure:
-    """What decides which program is compiled, and the sizes in `Numbers`. Lengths in chunks."""
-
-    active: int
-    """A: in flight."""
-    advance: int
-    """d: taken in and given out by a call."""
-    read: int
-    """n + d: of history that each call reads."""
-    branches: int
-    """Of guidance."""
-    history_noise: bool
-    """Whether history carries the noise of its level."""
-    stepper: str
-    stochastic: bool
-
-
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["numbers"], meta_fields=["network", "process", "structure"])
 @dataclasses.dataclass(frozen=True)
 class Window:
@@ -123,26 +89,7 @@ class Window:
     @classmethod
     def of(cls, network: ActorNetwork, process: GaussianProcess, settings: RolloutSettings) -> Window:
         """Under the given settings. Raises `UserError` where they do not fit the network."""
-        schedule, branches, chunk = schedule_of(settings, network), settings.branches, network.chunk
-        ages = ages_that_change(settings.history, settings.history_level, settings.history_decay, settings.history_span)
-        structure = Structure(
-            active=schedule.active,
-            advance=schedule.advance,
-            read=schedule.advance + ages,
-            branches=len(branches),
-            history_noise=settings.history_noise == "noise",
-            stepper=settings.stepper,
-            stochastic=is_stochastic(settings.stepper, settings.eta),
-        )
-        _check_sink(network, structure)
-        numbers = Numbers(
-            levels=np.float32(per_frame(schedule.levels, chunk)),
-            history=np.float32(per_frame(_history(settings, structure.read), chunk)),
-            shown=Keep(*map(np.array, zip(*((b.audio, settings.use_reference, b.emotion) for b in branches), strict=True))),
-            weights=np.float32([*branches.values()]),
-            eta=np.float32(settings.eta),
-        )
-        return cls(network, process, structure, numbers)
+        return cls(network, process, *planned(network, settings))
 
     @property
     def context(self) -> int:
@@ -310,25 +257,3 @@ class Window:
         one = lambda key, chunk, use: jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, chunk), use), shape)
         drawn = jax.vmap(jax.vmap(one, (None, 0, 0)), (0, None, None))(keys, chunks, uses)
         return drawn.reshape(len(keys), -1, self.network.latent_dim)
-
-
-def schedule_of(settings: RolloutSettings, network: ActorNetwork) -> WindowSchedule:
-    """Of the chunks in flight."""
-    chunks = settings.chunks or max(1, network.context // network.chunk)
-    return window_schedule(settings.schedule, settings.steps, offset=settings.offset, chunks=chunks)
-
-
-def _history(s: RolloutSettings, read: int) -> Float[np.ndarray, "branches read"]:
-    """The level of each chunk of young history, in each branch."""
-    law = history_levels(s.history, read, s.history_level, s.history_decay, s.history_span)
-    return np.stack([law if b.history is None else np.full(read, b.history) for b in s.branches])
-
-
-def _check_sink(network: ActorNetwork, structure: Structure) -> None:
-    """Raises `UserError` for more chunks at once than fit beside a first one that stays."""
-    together, context = max(structure.active, structure.read), network.context // network.chunk
-    if network.sink_chunk and together > context + 1:
-        raise UserError(
-            f"{together} chunks at once do not fit a context of {context} whose first chunk stays: "
-            "take fewer chunks, a larger offset or a history whose noise ends earlier"
-        )

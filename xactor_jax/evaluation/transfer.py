@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from xactor_jax.clips import Encoder, ReadClip, TrueClip
+from xactor_jax.clips import Draw, Encoder, ReadClip, TrueClip
 from xactor_jax.evaluation.actor import other_speakers
 from xactor_jax.evaluation.identity import IdentityProbe
 from xactor_jax.evaluation.video import Render, Videos, scores_against
