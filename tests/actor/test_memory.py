@@ -17,7 +17,8 @@ from tests.actor.toy import AUDIO, DIM, random_variables, toy_config
 from xactor_jax.actor.model import ActorModel, make_guide
 from xactor_jax.actor.network import Conditions
 from xactor_jax.actor.objective import keep_all
-from xactor_jax.actor.rollout import HISTORY, INITIAL, schedule_of
+from xactor_jax.actor.program import schedule_of
+from xactor_jax.actor.rollout import HISTORY, INITIAL
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.actor.stream import _advance, _start
 from xactor_jax.actor.task import ActorTask

@@ -20,8 +20,9 @@ the range of training. All shapes are independent of the length, so there is one
 (guidance scales, levels) share a compiled program. Chunks before the beginning are masked out. All randomness of chunk n comes
 from fold_in(key of the example, n), in whichever call it is drawn.
 
-Matrices and levels: `xactor_jax.diffusion.scheduling`; (2): Chen et al. 2024 (2407.01392), stabilisation, and X-Actor
-(2508.02944), monotonically decreasing noise over the historical motion context.
+What the settings come to for a network is in program.py; matrices and levels are in `xactor_jax.diffusion.scheduling`.
+(2): Chen et al. 2024 (2407.01392), stabilisation, and X-Actor (2508.02944), monotonically decreasing noise over the
+historical motion context.
 """
 
 from __future__ import annotations
@@ -32,18 +33,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from xactor_jax.actor.network import ActorNetwork, Conditions, Keep, Memory
+from xactor_jax.actor.program import Numbers, Structure, planned
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.guidance import weighted
-from xactor_jax.diffusion.scheduling import WindowSchedule, ages_that_change, history_levels, per_frame, window_schedule
-from xactor_jax.diffusion.steppers import is_stochastic, take_step
+from xactor_jax.diffusion.steppers import take_step
 from xactor_jax.emotion import Emotion, frames_of
-from xactor_jax.errors import UserError
 from xactor_jax.layers.attention import KeyValue, cut, joined
 from xactor_jax.variables import Tree
 
@@ -79,38 +77,6 @@ class Guide(NamedTuple):
     reference: Float[Array, "batch dim"]
 
 
-class Numbers(NamedTuple):
-    """Numbers that a compiled window takes as arguments, so that changing them needs no compilation."""
-
-    levels: Float[ArrayLike, "rows_and_one active"]
-    """K: the level of each frame in flight before and after every step."""
-    history: Float[ArrayLike, "branches recent"]
-    """The level of each frame of recent history, in each branch."""
-    shown: Keep
-    """Which conditions each branch uses: [branches]."""
-    weights: Float[ArrayLike, "branches"]
-    """Weights of the branches' predictions."""
-    eta: Float[ArrayLike, ""]
-
-
-@dataclasses.dataclass(frozen=True)
-class Structure:
-    """Settings that determine the compiled program and the sizes in `Numbers`. Lengths are in chunks."""
-
-    active: int
-    """A: chunks in flight."""
-    advance: int
-    """d: chunks that enter and leave the window in each call."""
-    read: int
-    """n + d: chunks of recent history that each call reads."""
-    branches: int
-    """Number of branches of guidance."""
-    history_noise: bool
-    """Whether noise is added to history; if not, it is only scaled."""
-    stepper: str
-    stochastic: bool
-
-
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["numbers"], meta_fields=["network", "process", "structure"])
 @dataclasses.dataclass(frozen=True)
 class Window:
@@ -123,27 +89,8 @@ class Window:
 
     @classmethod
     def of(cls, network: ActorNetwork, process: GaussianProcess, settings: RolloutSettings) -> Window:
-        """The window for the given settings. Raises `UserError` if they do not fit the network."""
-        schedule, branches, chunk = schedule_of(settings, network), settings.branches, network.chunk
-        ages = ages_that_change(settings.history, settings.history_level, settings.history_decay, settings.history_span)
-        structure = Structure(
-            active=schedule.active,
-            advance=schedule.advance,
-            read=schedule.advance + ages,
-            branches=len(branches),
-            history_noise=settings.history_noise == "noise",
-            stepper=settings.stepper,
-            stochastic=is_stochastic(settings.stepper, settings.eta),
-        )
-        _check_sink(network, structure)
-        numbers = Numbers(
-            levels=np.float32(per_frame(schedule.levels, chunk)),
-            history=np.float32(per_frame(_history(settings, structure.read), chunk)),
-            shown=Keep(*map(np.array, zip(*((b.audio, settings.use_reference, b.emotion) for b in branches), strict=True))),
-            weights=np.float32([*branches.values()]),
-            eta=np.float32(settings.eta),
-        )
-        return cls(network, process, structure, numbers)
+        """Under the given settings. Raises `UserError` where they do not fit the network."""
+        return cls(network, process, *planned(network, settings))
 
     @property
     def context(self) -> int:
@@ -311,25 +258,3 @@ class Window:
         one = lambda key, chunk, use: jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, chunk), use), shape)
         drawn = jax.vmap(jax.vmap(one, (None, 0, 0)), (0, None, None))(keys, chunks, uses)
         return drawn.reshape(len(keys), -1, self.network.latent_dim)
-
-
-def schedule_of(settings: RolloutSettings, network: ActorNetwork) -> WindowSchedule:
-    """The schedule of the chunks in flight."""
-    chunks = settings.chunks or max(1, network.context // network.chunk)
-    return window_schedule(settings.schedule, settings.steps, offset=settings.offset, chunks=chunks)
-
-
-def _history(s: RolloutSettings, read: int) -> Float[np.ndarray, "branches read"]:
-    """The level of each chunk of recent history, in each branch."""
-    levels = history_levels(s.history, read, s.history_level, s.history_decay, s.history_span)
-    return np.stack([levels if b.history is None else np.full(read, b.history) for b in s.branches])
-
-
-def _check_sink(network: ActorNetwork, structure: Structure) -> None:
-    """Raises `UserError` if the first chunk is a sink and more chunks are processed at once than the context allows."""
-    together, context = max(structure.active, structure.read), network.context // network.chunk
-    if network.sink_chunk and together > context + 1:
-        raise UserError(
-            f"{together} chunks at once do not fit a context of {context} whose first chunk stays: "
-            "take fewer chunks, a larger offset or a history whose noise ends earlier"
-        )

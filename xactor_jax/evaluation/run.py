@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from xactor_jax.clips import Encoder, ReadClip, TrueClip, read
+from xactor_jax.clips import Draw, Encoder, ReadClip, TrueClip, read
 from xactor_jax.evaluation import actor, figures, motion, report, transfer, video
 from xactor_jax.evaluation.emotion import EmotionProbe, fit_emotion
 from xactor_jax.evaluation.identity import fit_identity
@@ -97,7 +97,7 @@ def evaluate(
     settings: Settings,
     how: EvaluationSettings,
     note: Note = print,
-    draw: transfer.Draw | None = None,
+    draw: Draw | None = None,
 ) -> Evaluation:
     """Evaluates the stages that are present, on clips with true controls; with `draw`, also reenactment across people."""
     encode = frame_encoder(models.motion.model, models.motion.variables, how.batch_size)

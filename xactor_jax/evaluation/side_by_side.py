@@ -11,12 +11,12 @@ import numpy as np
 from etils import epath
 
 from xactor_jax.checkpoints.exports import load_variables
-from xactor_jax.clips import ReadClip, TrueClip, read
+from xactor_jax.clips import Draw, ReadClip, TrueClip, read
 from xactor_jax.errors import UserError
 from xactor_jax.evaluation import metrics
 from xactor_jax.evaluation.identity import IdentityProbe, fit_identity
 from xactor_jax.evaluation.run import cut_alike, fitted, spread
-from xactor_jax.evaluation.transfer import Cases, Draw, make_cases, transfer, transfer_scores
+from xactor_jax.evaluation.transfer import Cases, make_cases, transfer, transfer_scores
 from xactor_jax.evaluation.video import Render, Videos, scores_against
 from xactor_jax.layers.perceptual import PerceptualModel
 from xactor_jax.motion.pictures import frame_encoder
