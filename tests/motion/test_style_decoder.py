@@ -72,8 +72,6 @@ def test_the_config_chooses_the_decoder():
     assert isinstance(make_decoder(config), MotionDecoder)
     config.network.decoder = "style"
     assert isinstance(make_decoder(config), StyleDecoder)
-    del config.network.decoder  # of a checkpoint from before there was a choice
-    assert isinstance(make_decoder(config), MotionDecoder)
     config.network.decoder = "paint"
     with pytest.raises(UserError, match="use warp or style"):
         make_decoder(config)
