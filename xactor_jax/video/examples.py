@@ -31,6 +31,15 @@ class Shown(NamedTuple):
     draft: Float[Array, "b t h w c"] | None
 
 
+class Example(NamedTuple):
+    """A batch, ready for the loss: latents of frames and reference, what frames are corrected from, and what is shown."""
+
+    latents: Float[Array, "b t h w c"]
+    reference: Float[Array, "b h w c"]
+    base: Base
+    shown: Shown
+
+
 def shapes(model: VideoModel, batch_size: int, with_driving: bool) -> dict[str, jax.ShapeDtypeStruct]:
     """Of a batch (task.py)."""
     size, window, dim = model.image_size, model.window, model.motion_dim

@@ -29,11 +29,10 @@ from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
 from xactor_jax.video import examples, frozen
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise
-from xactor_jax.video.examples import Shown
+from xactor_jax.video.examples import Example
 from xactor_jax.video.finish import Finish, picture_loss
 from xactor_jax.video.model import VideoModel
 from xactor_jax.video.objective import (
-    Predict,
     VideoLossSettings,
     diffusion_loss,
     draw_times,
@@ -138,27 +137,30 @@ class VideoTask:
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """Weighted squared error of the prediction, or of pictures; `train=False` disturbs and hides nothing."""
-        m, s = self.model, self.settings
-        key_time, key_noise, key_conditions = jax.random.split(key, 3)
-        key_mask, key_motion, key_reference = jax.random.split(key_conditions, 3)
-        z, z_ref = examples.latents_of(m, variables, batch)
-        motion, still = examples.motion_of(self.motion, variables, batch)
-        motion = examples.disturbed(key_motion, motion, still, self.noise, s.motion_drop) if train else motion
-        told, base = examples.told_and_base(m, variables, batch, motion, still, z_ref)
-        shown = examples.shown(m, self._denoiser, variables, batch, told, z_ref)
+        key_time, key_noise, key_example = jax.random.split(key, 3)
+        example = self._example(variables, batch, key_example, train)
+        predict = lambda x_t, t: self._denoiser.apply({"params": variables.params}, x_t, t, *example.shown)
         if self.finish:
-            return picture_loss(self.finish, m, variables, key_noise, self._predict(variables, shown), batch, base)
-        if train:
-            shown = examples.partly_hidden((key_mask, key_reference), shown, s.reference_masked, s.reference_drop)
-        buffers = with_statistics(variables.buffers, z - base.latent, s.statistics_decay) if train else variables.buffers
-        x0, t = m.to_diffused(variables._replace(buffers=buffers), z, base.latent), draw_times(m, s, key_time, len(z))
-        predict, where = self._predict(variables, shown), where_it_matters(s, batch, z, z_ref)
-        loss, reports = diffusion_loss(m.process, s, predict, x0, t, key_noise, where)
+            return picture_loss(self.finish, self.model, variables, key_noise, predict, batch, example.base)
+        m, s, residual = self.model, self.settings, example.latents - example.base.latent
+        buffers = with_statistics(variables.buffers, residual, s.statistics_decay) if train else variables.buffers
+        x0 = m.to_diffused(variables._replace(buffers=buffers), example.latents, example.base.latent)
+        where = where_it_matters(s, batch, example.latents, example.reference)
+        loss, reports = diffusion_loss(m.process, s, predict, x0, draw_times(m, s, key_time, len(x0)), key_noise, where)
         return LossOutput(loss, {"loss": loss, **reports}, buffers)
 
-    def _predict(self, variables: Variables, shown: Shown) -> Predict:
-        """The denoiser as a function of noisy latents and their noise levels."""
-        return lambda x_t, t: self._denoiser.apply({"params": variables.params}, x_t, t, *shown)
+    def _example(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> Example:
+        """A batch as the loss needs it; the last phase hides nothing of the reference, as sampling does not."""
+        m, s = self.model, self.settings
+        key_mask, key_motion, key_reference = jax.random.split(key, 3)
+        latents, reference = examples.latents_of(m, variables, batch)
+        motion, still = examples.motion_of(self.motion, variables, batch)
+        motion = examples.disturbed(key_motion, motion, still, self.noise, s.motion_drop) if train else motion
+        told, base = examples.told_and_base(m, variables, batch, motion, still, reference)
+        shown = examples.shown(m, self._denoiser, variables, batch, told, reference)
+        if train and not self.finish:
+            shown = examples.partly_hidden((key_mask, key_reference), shown, s.reference_masked, s.reference_drop)
+        return Example(latents, reference, base, shown)
 
     @property
     def _denoiser(self) -> Denoiser:
