@@ -41,6 +41,14 @@ MORE = [
 CASES = [*((s, p) for s in STAGES for p in (*PRESETS, "heads")), *MORE]
 
 
+def traced(stage: str, preset: str, quick: tuple[str, ...] = ("default", "base")) -> Any:
+    """The first and the largest preset of each stage always, for networks take long to trace."""
+    return pytest.param(stage, preset, marks=[] if preset in quick else [pytest.mark.slow])
+
+
+TRACED = [traced(*case) for case in CASES]
+
+
 @cache
 def built(stage: str, preset: str):
     config = load_config(f"configs/{stage}.py:{preset}")
@@ -50,13 +58,13 @@ def built(stage: str, preset: str):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_rule_of_the_table_finds_parameters(stage):
-    trees = [built(stage, preset)[2].params for preset in PRESETS]
+    trees = [built(stage, preset)[2].params for preset in ("default", "base")]
     names = [path_name(path) for tree in trees for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
     for pattern, _ in built(stage, "base")[1].partition_rules:
         assert any(re.search(pattern, name) for name in names), f"no parameter matches {pattern}"
 
 
-@pytest.mark.parametrize(("stage", "preset"), CASES)
+@pytest.mark.parametrize(("stage", "preset"), TRACED)
 def test_every_parameter_can_be_sharded_by_the_table(stage, preset):
     config, task, variables = built(stage, preset)
     assert config.stage == task.stage == stage
@@ -70,12 +78,7 @@ def test_every_parameter_can_be_sharded_by_the_table(stage, preset):
         assert local < 0.3 * whole
 
 
-def traced(stage: str, preset: str) -> Any:
-    """One preset of each stage always, for the losses of large networks take long to trace."""
-    return pytest.param(stage, preset, marks=[] if preset == "default" else [pytest.mark.slow])
-
-
-@pytest.mark.parametrize(("stage", "preset"), [traced(*case) for case in CASES])
+@pytest.mark.parametrize(("stage", "preset"), [traced(*case, quick=("default",)) for case in CASES])
 def test_loss_traces_on_the_example_batch(stage, preset):
     _, task, variables = built(stage, preset)
     output = jax.eval_shape(lambda v, b, k: task.loss(v, b, k, True), variables, task.example_batch(8), jax.random.key(0))

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
 from launch.stages import STAGES
-from tests.configs.test_configs import built
+from tests.configs.test_configs import built, traced
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
@@ -30,7 +30,7 @@ def presets(stage: str) -> list[str]:
     return str(caught.value).rpartition("choose one of ")[2].split(", ")
 
 
-CASES = [(stage, preset) for stage in STAGES for preset in presets(stage)]
+CASES = [traced(stage, preset) for stage in STAGES for preset in presets(stage)]
 
 
 def placed(stage: str, preset: str, **sizes: int) -> dict[str, tuple[tuple[int, ...], Any]]:

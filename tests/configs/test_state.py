@@ -9,7 +9,7 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from tests.configs.test_configs import CASES, built
+from tests.configs.test_configs import TRACED, built
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name
 from xactor_jax.run_settings import MeshSettings
@@ -35,7 +35,7 @@ def named(tree: Any) -> dict[str, Any]:
     return {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-@pytest.mark.parametrize(("stage", "preset"), CASES)
+@pytest.mark.parametrize(("stage", "preset"), TRACED)
 def test_averages_and_moments_lie_as_their_parameters(stage: str, preset: str) -> None:
     variables, state, shardings = layout(stage, preset, fsdp=2, tensor=2)
     params, ema, moments = named(shardings.params), named(shardings.ema), named(shardings.opt_state)

@@ -7,6 +7,7 @@ import io
 import logging as python_logging
 import pathlib
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,11 +35,21 @@ def run_here(program: str, *arguments: object) -> subprocess.CompletedProcess[st
 @contextlib.contextmanager
 def _as_before(command: list[str]) -> Iterator[None]:
     """Gives a program its command line, folder and path, and takes away afterwards what it has left in this process."""
-    with pytest.MonkeyPatch.context() as patch, _no_flags_left():
+    with pytest.MonkeyPatch.context() as patch, _no_flags_left(), _signals_as_before():
         patch.setattr(sys, "argv", command)
         patch.setattr(sys, "path", [str(pathlib.Path(command[0]).parent), *sys.path])
         patch.chdir(REPOSITORY)
         yield
+
+
+@contextlib.contextmanager
+def _signals_as_before() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -19,18 +19,18 @@ def test_people_are_shown_at_rest(tmp_path, program):
     assert read_image(tmp_path / "s.png").shape == (64, 64, 3)
 
 
-def test_heads_are_shown_speaking(repository, tmp_path):
+def test_heads_are_shown_speaking(tmp_path):
     clip = tmp_path / "c.mp4"
-    command = [sys.executable, "launch/heads.py", "--clip", clip, "--seconds", "0.4", "--size", "32"]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    done = run_here("heads.py", "--clip", clip, "--seconds", 0.4, "--size", 32)
     assert done.returncode == 0, done.stderr
     assert len(list(read_frames(clip))) == 10
     assert b"synthetic" in clip.read_bytes()
 
 
-def test_puppets_show_their_expressions(tmp_path):
+def test_puppets_show_their_expressions(repository, tmp_path):
     sheet = tmp_path / "s.png"
-    done = run_here("puppets.py", "--contact_sheet", sheet, "--persons", 2, "--size", 16)
+    command = [sys.executable, "launch/puppets.py", "--contact_sheet", sheet, "--persons", "2", "--size", "16"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert read_image(sheet).shape == (32, 256, 3)
 

@@ -22,6 +22,7 @@ from tests.tiny import tiny  # noqa: F401
 from xactor_jax.media.image_io import write_image
 from xactor_jax.media.video_io import read_frames
 from xactor_jax.parallel.processes import on_loopback
+from xactor_jax.sampling import pipeline
 
 
 @pytest.fixture
@@ -82,16 +83,24 @@ def test_a_portrait_speaks_and_says_the_same_again(repository, program, tiny, in
     assert json.loads((out / "a.json").read_text())["arguments"]["seed"] == 3
 
 
-def test_options_reach_the_samplers(program, inputs, out):
+def test_options_that_do_not_fit_each_other(program, inputs, out):
     status, _, errors = program(
         **inputs, out=out / "v.mp4", steps=1, guidance_scale=2.0, actor_steps=3, audio_guidance=1.0, schedule="pyramid", seed=9
     )
     assert status == 2 and "pyramid offset of 4 does not fit 3 steps" in errors
+
+
+@pytest.mark.parametrize("made", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_options_reach_the_samplers(program, inputs, out, monkeypatch, made):
+    """The settings of what is sampled, and where it is made the record beside it: other settings are other programs."""
+    seen = []
+    if not made:
+        monkeypatch.setattr(pipeline, "sample", lambda models, request, settings, *_: seen.append(settings.to_dict()))
     guidance = dict(guidance_scale=2.0, audio_guidance=1.0, emotion_guidance=3.0)
     others = "history_guidance=1.5,offset=2,nested_guidance=true"
     status, *_ = program(**inputs, **guidance, out=out / "v.mp4", steps=1, actor_steps=4, schedule="pyramid", rollout=others)
-    said = json.loads((out / "v.json").read_text())["arguments"]
     assert status == 0
+    said = json.loads((out / "v.json").read_text())["arguments"] if made else seen[0]
     assert (said["render"]["steps"], said["render"]["guidance_scale"]) == (1, 2.0)
     assert (said["rollout"]["steps"], said["rollout"]["audio_guidance"], said["rollout"]["schedule"]) == (4, 1.0, "pyramid")
     assert said["rollout"]["emotion_guidance"] == 3.0
@@ -117,7 +126,7 @@ def written(path: pathlib.Path, content: bytes) -> pathlib.Path:
 def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
     """Options that are wrong in one way."""
     cases = {
-        "no face": lambda: {"crop": "auto"},
+        "no face": lambda: {"crop": "auto", "detector": "opencv"},
         "no image": lambda: {"image": folder / "none.png"},
         "no picture": lambda: {"image": written(folder / "x.png", b"x")},
         "no audio": lambda: {"audio": folder / "none.wav"},
@@ -203,9 +212,14 @@ def test_the_help_says_how_a_track_is_written():
     assert "happy@0.5:0-20,sad:20-" in output and "surprised" in output and "--emotion_guidance" in output
 
 
-def test_one_of_several_faces_is_chosen_by_its_index(program, inputs, out, tmp_path, repository):
+@pytest.mark.parametrize("detector", ["csv", pytest.param("blazeface", marks=pytest.mark.slow)])
+def test_one_of_several_faces_is_chosen_by_its_index(program, inputs, out, tmp_path, repository, detector):
     image = faces_picture(tmp_path / "faces.png", repository, 2)
-    arguments = dict(image=image, audio=inputs["audio"], out=out / "v.mp4", crop="auto")
+    if detector == "csv":
+        detector = f"csv:{tmp_path / 'boxes.csv'}"
+        rows = [f"faces.png,0,{left},80,{left + 120},200" for left in (90, 386)]
+        (tmp_path / "boxes.csv").write_text("\n".join(["file,frame,x0,y0,x1,y1", *rows]))
+    arguments = dict(image=image, audio=inputs["audio"], out=out / "v.mp4", crop="auto", detector=detector)
     status, _, errors = program(**arguments)
     assert status == 2 and "2 faces were found" in errors and not list(out.iterdir())
     status, _, errors = program(**arguments, face_index=2)

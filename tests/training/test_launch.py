@@ -13,6 +13,7 @@ import pytest
 from etils import epath
 
 from tests.gcs import gcs_bucket  # noqa: F401
+from tests.launch.programs import run_here
 from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
 from xactor_jax.checkpoints.trees import FOLDER, saved_steps
@@ -97,13 +98,11 @@ def assert_same_state(left: Any, right: Any) -> None:
         np.testing.assert_allclose(left[name], right[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("evaluates", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_two_processes_equal_one(tmp_path: pathlib.Path, evaluates: bool) -> None:
-    quiet = {} if evaluates else {"eval_every": 0, "preview_every": 0}
-    options = (f"--config.{name}={value}" for name, value in quiet.items())
-    with started(2, [CONFIG, "--config.mesh.fsdp=2", *options], tmp_path / "two") as processes:
+@pytest.mark.slow  # quick: what two processes save is gone on with by one, below; what they read: tests/parallel
+def test_two_processes_equal_one(tmp_path: pathlib.Path) -> None:
+    with started(2, [CONFIG, "--config.mesh.fsdp=2"], tmp_path / "two") as processes:
         finish(processes)
-    train_here(tmp_path / "one", mesh__fsdp=4, **quiet)
+    train_here(tmp_path / "one", mesh__fsdp=4)
     assert_same_state(tmp_path / "two", tmp_path / "one")
     assert [line["step"] for line in checks.curve(tmp_path / "two")] == [2, 4, 6, 8]
 
@@ -176,17 +175,13 @@ def test_a_mistake_is_told_by_every_process(tmp_path: pathlib.Path) -> None:
     assert not any("Traceback" in error or "lost" in error for error in errors)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--config.stepz=3"], "error: the config has no setting stepz: did you mean --config.steps?\n"),
-        (
-            ["--config.mesh.fsdp=3"],
-            "error: mesh.data=-1, mesh.fsdp=3, mesh.context=1, mesh.tensor=1 does not fit the 2 devices",
-        ),
-    ],
-)
-def test_mistakes_on_the_command_line(tmp_path: pathlib.Path, arguments: list[str], message: str) -> None:
-    errors = checks.run(PROGRAM, [CONFIG, *arguments], tmp_path / "run", status=2)
-    assert message in errors and len(errors.splitlines()) == 1
+def test_a_setting_that_there_is_not(tmp_path: pathlib.Path) -> None:
+    done = run_here("train.py", "--config=configs/motion.py", "--config.stepz=3", f"--workdir={tmp_path / 'run'}")
+    assert (done.returncode, done.stderr) == (2, "error: the config has no setting stepz: did you mean --config.steps?\n")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_on_the_command_line(tmp_path: pathlib.Path) -> None:
+    errors = checks.run(PROGRAM, [CONFIG, "--config.mesh.fsdp=3"], tmp_path / "run", status=2)
+    assert "error: mesh.data=-1, mesh.fsdp=3, mesh.context=1, mesh.tensor=1 does not fit the 2 devices" in errors
+    assert len(errors.splitlines()) == 1 and not (tmp_path / "run").exists()

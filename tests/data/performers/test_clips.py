@@ -16,6 +16,7 @@ from data.performers.controls import LIMITS
 from data.performers.emotion import ACTED_EMOTIONS
 from data.performers.performance import make_performance
 from data.puppets import body
+from tests.launch.programs import run_here
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS
 
@@ -119,7 +120,7 @@ def test_program_with_two_processes_makes_the_same_data_set(tmp_path, repository
     for split in ("train", "validation", "test"):
         a, b = (records.open_clips(tmp_path / folder, split)[0] for folder in "de")
         assert a["frames"] == b["frames"] and a["person"] == b["person"]
-    again = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=120)
+    again = run_here("puppets.py", *command[2:])
     assert again.returncode == 2
     assert again.stderr.strip().count("\n") == 0 and "already" in again.stderr
 

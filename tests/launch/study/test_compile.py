@@ -17,11 +17,10 @@ from tests.launch.programs import run_here
 from xactor_jax.training.experiment import load_config
 
 SMALL = ("--config=configs/actor.py", "--config.network.depth=1", "--config.data.window=20", "--config.batch_size=4")
-SLOW = "--xla_backend_optimization_level=0"
 
 
 def compiled(*arguments: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "4", "XLA_FLAGS": SLOW}
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "4"}
     command = [sys.executable, "launch/study/compile.py", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
 
