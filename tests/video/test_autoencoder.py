@@ -97,9 +97,9 @@ def test_evaluation_is_deterministic_and_keeps_the_statistics(key):
 
 def test_clips_are_encoded_frame_by_frame(key):
     model = AutoencoderModel.from_network(autoencoder_config().network)
-    shapes, frames = jax.eval_shape(model.init, key), smooth_pictures(6, 16)
-    frozen = {"params": randomise(shapes["params"], key), "buffers": shapes["buffers"]}
-    frozen["buffers"] |= {"latent_mean": jnp.arange(4.0), "latent_std": jnp.arange(1.0, 5.0)}
+    params, frames = randomise(jax.eval_shape(model.init, key)["params"], key), smooth_pictures(6, 16)
+    statistics = {"latent_mean": jnp.arange(4.0), "latent_std": jnp.arange(1.0, 5.0), "latent_count": jnp.array(1)}
+    frozen = {"params": params, "buffers": statistics}
     encode = jax.jit(model.encode)
     flat, clips = encode(frozen, frames), encode(frozen, frames.reshape(2, 3, 16, 16, 3))
     np.testing.assert_allclose(clips.reshape(flat.shape), flat, atol=1e-6)
