@@ -65,8 +65,13 @@ def alike(path: Any, x: jax.Array) -> jax.Array:
     return 1 + jnp.abs(x) if "variance" in str(path[-1]) else x
 
 
-@pytest.mark.parametrize("make", [actor, *(pytest.param(make, marks=pytest.mark.slow) for make in (video, motion))])
-def test_the_same_numbers_from_less_that_is_kept(make: Callable[[str], Network], key: jax.Array) -> None:
+SLOW = [pytest.param(make, CHOICES, marks=pytest.mark.slow) for make in (actor, video, motion)]
+
+
+@pytest.mark.parametrize(("make", "computed"), [(actor, ("none", "full")), *SLOW])
+def test_the_same_numbers_from_less_that_is_kept(
+    make: Callable[[str], Network], computed: tuple[str, ...], key: jax.Array
+) -> None:
     """What that saves when compiled shows on a TPU (tests/parity/test_topology.py): the CPU's compiler undoes it."""
     numbers = lambda x: jax.random.normal(key, x.shape) if x.ndim > 2 else x
     inputs = jax.tree.map(numbers, make("none")[1])
@@ -76,11 +81,13 @@ def test_the_same_numbers_from_less_that_is_kept(make: Callable[[str], Network],
         shapes[remat] = jax.eval_shape(module.init, key, *inputs)["params"]
         params = jax.tree_util.tree_map_with_path(alike, randomise(shapes["none"], key, 0.2))
         loss = loss_of((module, inputs))
-        kept[remat], values[remat] = kept_bytes(loss, params), jax.jit(jax.value_and_grad(loss))(params)
+        kept[remat] = kept_bytes(loss, params)
+        if remat in computed:
+            values[remat] = jax.jit(jax.value_and_grad(loss))(params)
     assert shapes["none"] == shapes["dots"] == shapes["full"]
-    (loss, gradient) = values["none"]
-    largest = max(float(jnp.abs(x).max()) for x in jax.tree.leaves(gradient))
-    for other, again in (values["dots"], values["full"]):
+    (loss, gradient) = values.pop("none")
+    largest = max(float(np.abs(x).max()) for x in jax.tree.leaves(gradient))
+    for other, again in values.values():
         assert float(other) == pytest.approx(float(loss), rel=1e-6)
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6 * largest), again, gradient)
     assert kept["full"] <= kept["dots"] < kept["none"], kept  # convolutions alone have no products to keep
@@ -95,7 +102,7 @@ def test_one_loop_of_layers_says_what_layers_in_a_row_say(remat: str, key: jax.A
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, jax.eval_shape(loop.init, key, *inputs)["params"])
     (one, true), (other, found) = (jax.jit(jax.value_and_grad(loss_of((net, inputs))))(params) for net in (row, loop))
     assert float(other) == pytest.approx(float(one), rel=1e-6)
-    largest = max(float(jnp.abs(x).max()) for x in jax.tree.leaves(true))
+    largest = max(float(np.abs(x).max()) for x in jax.tree.leaves(true))
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6 * largest), found, true)
 
 
@@ -107,8 +114,8 @@ def test_one_loop_is_no_longer_a_program_with_more_layers(key: jax.Array) -> Non
         params = jax.eval_shape(module.init, key, *inputs)["params"]
         return jax.jit(loss_of((module, inputs))).trace(params).lower().as_text().count(" = stablehlo.dot_general")
 
-    assert lines(2, False) < lines(6, False)
-    assert lines(2, True) == lines(6, True)
+    assert lines(1, False) < lines(3, False)
+    assert lines(2, True) == lines(3, True)
     (module, inputs), kept = actor("none", scan_layers=True), {}
     params = jax.eval_shape(module.init, key, *inputs)["params"]
     for remat in REMAT:
@@ -120,7 +127,7 @@ def with_remat(stage: str, remat: str, network: str = "") -> ConfigDict:
     """The stage's config at tiny sizes."""
     c = tiny_config(stage)
     if network == "xnemo":
-        c.network.update(encoder="xnemo", encoder_size=128, encoder_widths=(8, 32, 32))
+        c.network.update(encoder="xnemo", encoder_size=64, encoder_widths=(8, 32, 32))
     if network == "style":
         c.network.update(decoder="style", patch=2, widths=(16, 16))
     if network == "warp":

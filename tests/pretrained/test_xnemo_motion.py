@@ -102,7 +102,10 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
+QUICK = ("a missing key", "another kernel")
+
+
+@pytest.mark.parametrize("what", [w if w in QUICK else pytest.param(w, marks=pytest.mark.slow) for w in BROKEN])
 def test_files_of_another_network_are_refused(tmp_path, config, weights, what):
     changes, reason = BROKEN[what]
     file = write_tensors(tmp_path / "x.pth", changed(weights, **changes))

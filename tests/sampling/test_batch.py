@@ -171,13 +171,25 @@ def test_each_process_does_its_own_share(models, settings, requests, tmp_path, m
     assert sorted(p.name for p in tmp_path.glob("*.mp4")) == ["0.mp4", "1.mp4"]
 
 
-def test_large_networks_may_be_split_over_the_devices(tiny, models, settings, requests):
-    """Each device holds an eighth of every large array, and the samples are those of whole networks."""
-    split = load_models(tiny, place=place_sharded)
+@pytest.fixture(scope="module")
+def split(tiny):
+    return load_models(tiny, place=place_sharded)
+
+
+def test_large_networks_are_split_over_the_devices(models, split):
+    """Each device holds an eighth of every large array, and a split network computes what a whole one does."""
     large = [
         x for stage in split for x in jax.tree.leaves(stage.variables) if x.size >= 4096 and any(n % 8 == 0 for n in x.shape)
     ]
     assert large and all(8 * x.addressable_shards[0].data.size == x.size for x in large)
+    picture = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
+    encode = jax.jit(models.motion.model.encode)
+    whole, parts = (encode(m.motion.variables, picture) for m in (models, split))
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
+
+
+@pytest.mark.slow  # quick: the one above
+def test_samples_of_split_networks_are_those_of_whole_ones(models, split, settings, requests):
     ready, _ = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
     conditions = batch.conditions_of(ready, [pipeline.read_speech(r.audio) for r in requests], models.actor.audio)
     whole, parts = (batch.generator(m, settings, m is split)(conditions) for m in (models, split))
@@ -185,7 +197,7 @@ def test_large_networks_may_be_split_over_the_devices(tiny, models, settings, re
     assert parts.frames.shape == whole.frames.shape and np.abs(parts.frames.astype(int) - whole.frames).max() <= 1
 
 
-def test_jobs_of_split_networks(tiny, settings, requests, tmp_path):
-    split = load_models(tiny, place=place_sharded)
+@pytest.mark.slow  # quick: test_large_networks_are_split_over_the_devices
+def test_jobs_of_split_networks(split, settings, requests, tmp_path):
     assert not many.sample_many(split, as_lines(requests)[:2], {}, settings, lambda *_: None, pytest.fail, sharded=True)
     assert [counted(tmp_path / f"{i}.mp4") for i in (0, 1)] == [10, 25]

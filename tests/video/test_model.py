@@ -98,10 +98,8 @@ def test_segments_take_over_the_last_frames_of_the_one_before(task, variables, c
 def test_rendering_stops_at_the_first_frame_that_is_not_finite(task, variables, clip, offline):
     """Which as bytes would be black."""
     image, reference, motion = clip
-    settings, new = (
-        WHOLE(task) if offline else task.model.render_settings,
-        task.model.render_settings.plan(task.model.window).new,
-    )
+    streamed = task.model.render_settings
+    settings, new = WHOLE(task) if offline else streamed, streamed.plan(task.model.window).new
     motion = np.array(motion[:9])
     motion[new + 1] = np.nan
     frames, pieces = render(task.model, variables, jax.random.key(7), image, reference, [motion], settings), []

@@ -74,6 +74,7 @@ def test_coordinates_run_from_minus_one_to_one():
     np.testing.assert_allclose(y[1, 2, 0, :, 4], np.linspace(-1, 1, 4), atol=1e-6)
 
 
+@pytest.mark.slow  # quick: names and shapes of a small released renderer, tests/pretrained/test_xnemo_video.py
 def test_full_size_is_stable_diffusion_s_trunk_without_its_text(key):
     """859,520,964: the parameters of SD 1.5's UNet; 454.4 M: of X-NeMo's temporal modules, fixed positions counted."""
     config = load_config("configs/video.py:base")
