@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -32,6 +32,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 log = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class Startable(Protocol):
     """What is read of a task; `start_stages` and `start_copies`, where it has them, too."""
 
