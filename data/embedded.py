@@ -1,4 +1,4 @@
-"""The embedded data set and checkpoints: what a program works on when it is told of nothing else."""
+"""The embedded data set and checkpoints: the defaults of a program where the config names no others."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NEEDS_CLIPS = ("motion", "autoencoder", "video")
 
 
 def embedded_checkpoint(stage: str) -> epath.Path:
-    """Folder of the small checkpoint of a stage that comes with the project: of heads, at 128 pixels a side."""
+    """Folder of the small checkpoint of a stage that comes with the project, trained on heads at 128 pixels a side."""
     return ASSETS / stage
 
 
 def ensure_clips(config: ConfigDict) -> epath.Path:
-    """Folder of clip records: the one that the config names, or the performers that it describes, built on first use."""
+    """Folder of clip records: the one that the config names, else the embedded data set it describes, built on first use."""
     d = config.data
     if d.path:
         return epath.Path(d.path)
@@ -44,7 +44,7 @@ def ensure_clips(config: ConfigDict) -> epath.Path:
 
 
 def _recipe_name(d: ConfigDict) -> str:
-    """Folder of the embedded data set that `config.data` describes; another recipe has another name."""
+    """Folder name of the embedded data set that `config.data` describes. Every recipe has a name of its own."""
     body = load_body(d.kind)
     voice = f"-{d.voice}" if d.voice not in ("", body.VOICE) else ""
     size = f"{d.persons}x{d.clips_per_person}x{d.clip_seconds:g}s-{d.image_size}px"
@@ -52,7 +52,7 @@ def _recipe_name(d: ConfigDict) -> str:
 
 
 def ensure_encoded(config: ConfigDict) -> epath.Path:
-    """Folder of motion latents and audio features: the one that the config names, or made from the clips on first use."""
+    """Folder of encoded records (latents, audio features): the one that the config names, else made from clips on first use."""
     if config.data.encoded_path:
         return epath.Path(config.data.encoded_path)
     clips = ensure_clips(config)
@@ -62,7 +62,7 @@ def ensure_encoded(config: ConfigDict) -> epath.Path:
 
 
 def _made(path: epath.Path, make: Callable[[], object]) -> epath.Path:
-    """Records that are made on first use; of several processes that make the same at once, the first one's stay."""
+    """Makes records on first use. Where several processes make the same records at once, those of the first one are kept."""
     if not is_prepared(path):
         try:
             make()
@@ -73,22 +73,22 @@ def _made(path: epath.Path, make: Callable[[], object]) -> epath.Path:
 
 
 def audio_suffix(config: ConfigDict) -> str:
-    """What tells records with other audio features than log-mel apart; empty for log-mel."""
+    """Suffix for records whose audio features are not log-mel, to tell them apart; empty for log-mel."""
     return "" if config.data.audio.kind == "log_mel" else f"-{audio_hash(load_audio_features(config.data.audio).to_dict())}"
 
 
 def asked_of_audio(config: ConfigDict) -> dict[str, object]:
-    """Settings of audio features that differ from the default, which stands for whatever there is; folders aside."""
+    """Settings of audio features that the config sets explicitly (no folders). A default accepts whatever was recorded."""
     default, asked = AudioSettings(), config.data.audio
     names = ("kind", "layers", "combine", "weights", "piece", "context")
     return {n: tuples(asked[n]) for n in names if n in asked and tuples(asked[n]) != getattr(default, n)}
 
 
 def fill_in_audio(config: ConfigDict) -> None:
-    """What the encoded records say of their audio features replaces what the config asks for.
+    """Replaces the config's audio settings by those that the encoded records were made with.
 
     Raises:
-        UserError: the config asks for another kind, or the network takes another number of features.
+        UserError: the config requests another kind, or the network takes another number of features.
     """
     recorded = {"kind": "log_mel", **encoded_metadata(config.data.encoded_path).get("audio", {})}
     for name, asked in asked_of_audio(config).items():
@@ -104,9 +104,9 @@ def fill_in_audio(config: ConfigDict) -> None:
 
 
 def fill_in_frozen(config: ConfigDict) -> None:
-    """Frozen networks of the video stage that are not named come from the checkpoint in `init_from`, where it has them.
+    """Takes frozen networks of the video stage that the config does not name from the checkpoint in `init_from`, where there.
 
-    Their sizes, and those of CLIP in `pretrained.clip`, replace what the config says. Raises `UserError` for a wrong folder.
+    Their sizes, and the size of the CLIP in `pretrained.clip`, replace the config's. Raises `UserError` for a wrong folder.
     """
     for name in ("autoencoder", "clip"):
         if not config.pretrained[name] and (found := whole_with(config.init_from, config.stage, name)):
@@ -119,9 +119,9 @@ def fill_in_frozen(config: ConfigDict) -> None:
 
 
 def fill_in_motion(config: ConfigDict) -> None:
-    """A motion stage of which a renderer uses a part has its own settings; an encoder that is trained starts as it is there.
+    """Takes the motion stage's settings from its checkpoint, and starts a trained encoder from that checkpoint's parameters.
 
-    What its backward pass computes again is as this run says: that changes memory and no numbers.
+    `remat` (recomputation in the backward pass) stays as in this run: it changes memory and no numbers.
     """
     with config.unlocked():
         config.motion = peek(config.pretrained.motion, "motion")[0]
@@ -132,7 +132,7 @@ def fill_in_motion(config: ConfigDict) -> None:
 
 
 def fill_in_networks(config: ConfigDict) -> None:
-    """Fills in the checkpoints that a config leaves to the project, and the settings that they bring. Makes nothing.
+    """Fills in the checkpoints that the config leaves empty, and the settings stored with them. Builds no data.
 
     Raises:
         UserError: a folder holds no such checkpoint.
@@ -147,7 +147,7 @@ def fill_in_networks(config: ConfigDict) -> None:
 
 
 def check_motion(config: ConfigDict) -> None:
-    """Raises `UserError` where records of one's own were encoded with another motion stage than the config names or needs."""
+    """Raises `UserError` where the user's records were encoded with another motion stage than the config names or needs."""
     path, recorded = config.pretrained.motion, encoded_metadata(config.data.encoded_path)
     named = path != str(embedded_checkpoint("motion"))
     drafts = config.stage == "video" and config.network.draft
@@ -162,10 +162,10 @@ def check_motion(config: ConfigDict) -> None:
 
 
 def ensure_data(config: ConfigDict) -> ConfigDict:
-    """Fills in the paths that a config leaves to the project, building what they name where it is missing; returns it.
+    """Fills in the paths that the config leaves empty, builds missing data there, and returns the config.
 
     Raises:
-        UserError: the data that is there was made for something else than the config asks for.
+        UserError: existing data does not fit the config.
     """
     fill_in_networks(config)
     if config.data.encoded_path and config.stage == "video" and not config.data.path:

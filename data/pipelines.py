@@ -1,9 +1,10 @@
 """Grain pipelines: from the records of a data set to the batches of a stage.
 
-One shape for all stages: an ordered source of records → shuffled, repeated without end → one record becomes a few training
-examples under a random generator that depends on the seed and the record's place alone → parts of batches → every n-th part
-for process i of n. The k-th parts of all processes, one after the other, are the k-th batch of one process alone, to the last
-bit; an iterator's state counts batches and is the same on every process. So a run may go on with another number of them.
+All stages have the same pipeline: an ordered source of records → shuffled and repeated without end → each record becomes a few
+training examples → parts of batches → process i of n takes every n-th part, starting at i. The random generator of a record
+depends only on the seed and the record's position. So the k-th parts of all processes, concatenated, equal the k-th batch of a
+run with one process, bit for bit. An iterator's state is a count of batches, the same on every process, so a run can be resumed
+with another number of processes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MakeExamples = Callable[[Record, np.random.Generator], Examples]
 
 
 def to_unit(image: UInt8[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Bytes to floats in [-1, 1], with one pass over memory to make them and two in place."""
+    """Bytes to floats in [-1, 1]. The last two operations are in place, to pass over memory as rarely as possible."""
     x = image.astype(np.float32)
     x /= 127.5
     x -= 1.0
@@ -48,9 +49,9 @@ def to_unit(image: UInt8[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 
 @dataclasses.dataclass(frozen=True)
 class FramePairs:
-    """Motion stage: `count` pairs of frames of one clip; the driving one also as the encoder sees it, augmented.
+    """Motion stage: `count` pairs of frames of one clip, target and reference, and the augmented target as driving frame.
 
-    With `truth` also what the driving frames were rendered from (`_truth_of`).
+    With `truth` the examples include the ground truth of the driving frames (`_truth_of`).
     """
 
     count: int
@@ -72,7 +73,7 @@ class FramePairs:
 
 
 def _truth_of(clip: Record, frames: list[int]) -> Examples:
-    """Controls and units of frames side by side, and which of them are known: 0 where the clip has none."""
+    """Controls and units of frames, concatenated, and a mask of known values: 0 where the clip has none."""
     parts = [clip[name][frames] if len(clip[name]) else None for name in ("controls", "units")]
     shapes = [(len(frames), len(names)) for names in (CONTROLS, UNITS)]
     truth = [np.zeros(shape) if part is None else part for part, shape in zip(parts, shapes, strict=True)]
@@ -92,10 +93,10 @@ class Frames:
 
 
 class OtherClips:
-    """A clip's person at another time: a record of another clip of theirs where there is one, else the clip itself.
+    """Draws a record of another clip of the same person; the clip itself where the person has only one.
 
-    A portrait shows who somebody is and how they hold their head, and not what they are about to feel. A frame of the clip
-    itself gives its emotion away, so that an actor that is shown one learns to look there instead of listening.
+    The actor's reference motion comes from it. A portrait shows who a person is and how they hold their head, but not the
+    emotion to come. A frame of the same clip would reveal that emotion, and the actor would read it there instead of listening.
     """
 
     def __init__(self, source: Any):
@@ -104,23 +105,23 @@ class OtherClips:
             self._of[person].append(index)
 
     def draw(self, record: Record, rng: np.random.Generator) -> Record:
-        """One of them."""
+        """A record of another clip of the person in `record`, or `record` itself."""
         others = [i for i in self._of[record["person"]] if self._source.clips[i] != record["clip"]]
         return self._source[int(rng.choice(others))] if others else record
 
 
 @dataclasses.dataclass(frozen=True)
 class LatentWindows:
-    """Actor stage: `count` windows of motion latents and audio features; short clips are padded and masked.
+    """Actor stage: `count` windows of motion latents and audio features. Short clips are padded and masked.
 
-    The reference motion is of any frame of the clip, or of another clip of the person where `others` knows them. Audio features
-    that are log-mel are heard as `sound` changes them.
+    The reference motion is that of a random frame of the clip, or of another clip of the person where `others` is given.
+    `sound` augments the audio features, which must then be log-mel.
     """
 
     count: int
     length: int
     others: OtherClips | None = None
-    emotions: int = len(EMOTIONS)  # that the network knows
+    emotions: int = len(EMOTIONS)  # number of emotion labels of the network
     sound: SoundAugmentation | None = None
 
     def __call__(self, encoded: Record, rng: np.random.Generator) -> Examples:
@@ -149,8 +150,9 @@ class LatentWindows:
 class FrameWindows:
     """Video stage: `count` windows of frames with their motion latents, and a reference frame from elsewhere in the clip.
 
-    A share `apart` of the windows holds frames from all over the clip: neighbours are nearly the same picture, and teach less.
-    With `driving` the frames come also as a motion encoder sees them, each augmented by itself.
+    A share `apart` of the windows has random frames of the clip instead of consecutive ones: neighbouring frames are nearly the
+    same picture, so a window of them teaches less. With `driving` the examples include the frames as the motion encoder sees
+    them, each with its own augmentation.
     """
 
     count: int
@@ -184,7 +186,7 @@ class FrameWindows:
 
 
 def check_labels(record: Record, known: int) -> None:
-    """Raises `UserError` where a clip has an emotion that the network has no place for."""
+    """Raises `UserError` where a clip has an emotion label that the network does not have."""
     label = int(np.max(record["emotion"], initial=UNKNOWN_EMOTION))
     if label >= known:
         raise UserError(
@@ -194,7 +196,7 @@ def check_labels(record: Record, known: int) -> None:
 
 
 class PairedSource:
-    """Clips and their encoded records side by side, matched by place and checked by name."""
+    """Clips and their encoded records side by side, paired by position; names are checked on access."""
 
     def __init__(self, clips: Any, encoded: Any):
         if len(clips) != len(encoded):
@@ -219,7 +221,7 @@ def _pad_to(x: np.ndarray, length: int) -> np.ndarray:
 
 
 def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
-    """The records that a stage reads, and what it makes of one."""
+    """The source of records of a stage, and the function that makes examples of a record."""
     d = config.data
     staging = Staging(d.get("stage_dir", ""), d.get("stage_gib", Staging.gib))
     clips, latents = partial(open_clips, d.path, split, staging), partial(open_encoded, d.encoded_path, split, staging)
@@ -244,7 +246,7 @@ def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
 
 
 def _sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
-    """Raises `UserError` where the features are none that it knows how to change."""
+    """The sound augmentation, or None. Raises `UserError` where the audio features are not log-mel."""
     settings = SoundAugmentation(**config.data.get("sound_augmentation", {}))
     if settings.probability and config.data.audio.kind != "log_mel":
         raise UserError("data.sound_augmentation is of log_mel features: give --config.data.sound_augmentation.probability=0.")
@@ -252,7 +254,7 @@ def _sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
 
 
 def has_split(config: ConfigDict, split: str) -> bool:
-    """Whether all that a stage reads has records of a split. Raises `UserError` where the data set is missing."""
+    """Whether every data set that the stage reads has the split. Raises `UserError` where a data set is missing."""
     clips, latents = (config.data.path, CLIPS), (config.data.encoded_path, ENCODED)
     needed = {"actor": [latents], "video": [clips, latents]}.get(config.stage, [clips])
     return all(split in splits_of(path, kind) for path, kind in needed)
@@ -261,7 +263,7 @@ def has_split(config: ConfigDict, split: str) -> bool:
 def stage_iterator(
     config: ConfigDict, split: str, process_index: int = 0, process_count: int = 1
 ) -> grain.DatasetIterator | None:
-    """`training_iterator` of records that fit the config; None where there is no validation split, which may be lacking.
+    """`training_iterator` after a check that the records fit the config; None where the optional validation split is missing.
 
     Raises:
       UserError: as `training_iterator` and `check_fit`.
@@ -273,13 +275,13 @@ def stage_iterator(
 
 
 def _merge_examples(batch: Examples) -> Examples:
-    """[records, examples, ...] → [records × examples, ...]; pictures, bytes until here, become floats."""
+    """[records, examples, ...] → [records × examples, ...]; pictures become floats here, late, to save memory."""
     merged = {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
     return {name: to_unit(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
 
 
 def training_iterator(config: ConfigDict, split: str, process_index: int = 0, process_count: int = 1) -> grain.DatasetIterator:
-    """Endless batches of `config.batch_size / process_count` examples; the iterator's state can be saved and restored.
+    """Endless batches of `config.batch_size / process_count` examples. The iterator's state can be saved and restored.
 
     Raises:
       UserError: the data set is missing, or the batch size does not divide into records and processes.

@@ -1,4 +1,4 @@
-"""What the settings of data may be: `config.data` of every stage."""
+"""Allowed values of `config.data` for every stage."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from xactor_jax.pretrained.audio import KINDS
 from xactor_jax.settings import SEED, SHARE, Text, choice, real, setting, whole
 
 REFERENCES = ("other_clip", "same_clip")
-"""Whence an actor's reference motion."""
+"""Where the actor's reference motion comes from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """`config.data` of a stage of single pictures."""
+    """`config.data` of the stages that train on single pictures."""
 
     path: str = setting(allowed=Text())
     kind: str = setting(allowed=choice(BODY_KINDS))
@@ -36,7 +36,7 @@ class DataSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LatentData(DataSettings):
-    """Of the actor."""
+    """`config.data` of the actor."""
 
     window: int = setting(allowed=whole(1, 100_000))
     reference: str = setting(allowed=choice(REFERENCES))
@@ -44,7 +44,7 @@ class LatentData(DataSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class WindowData(DataSettings):
-    """Of the renderer."""
+    """`config.data` of the renderer."""
 
     window: int = setting(allowed=whole(1, 100_000))
     apart: float = setting(allowed=SHARE)

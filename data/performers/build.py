@@ -17,7 +17,7 @@ from data.performers.bodies import load_body
 from data.performers.clips import make_clip
 from data.performers.voices import VoiceKind, check_voice
 from data.records import Clip, write_clips
-from data.worker_pool import deaf_to_interrupts
+from data.worker_pool import interrupts_blocked
 from xactor_jax.errors import UserError
 from xactor_jax.threads import use_one_thread
 from xactor_jax.timing import FRAME_RATE
@@ -55,7 +55,7 @@ def _mapper(processes: int) -> Iterator[Callable[[Callable, Iterable], Iterator]
     if processes <= 1:
         yield map
         return
-    with deaf_to_interrupts():
+    with interrupts_blocked():
         pool = multiprocessing.get_context("spawn").Pool(processes, initializer=use_one_thread)
     with pool:
         yield pool.imap
