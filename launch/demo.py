@@ -54,15 +54,15 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
     """
     from data.heads import body
     from data.performers.clips import make_demonstration
-    from data.performers.emotion import FELT
+    from data.performers.emotion import ACTED_EMOTIONS
     from xactor_jax.media.image_io import write_image
     from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
 
-    if emotion not in FELT:
-        raise UserError(f"heads do not feel {emotion!r}: choose one of {', '.join(FELT)}.")
+    if emotion not in ACTED_EMOTIONS:
+        raise UserError(f"heads do not feel {emotion!r}: choose one of {', '.join(ACTED_EMOTIONS)}.")
     check_value("--seconds", seconds, real(1.0, 3_600.0))
     frames = round(seconds * FRAME_RATE)
-    made = make_demonstration(body, SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, FELT.index(emotion))
+    made = make_demonstration(body, SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, ACTED_EMOTIONS.index(emotion))
     write_image(folder / "portrait.png", made.portrait)
     write_image(folder / "photograph.png", photograph())
     with wave.open(str(folder / "speech.wav"), "wb") as file:

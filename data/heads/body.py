@@ -20,7 +20,7 @@ from data.performers.voices import VoiceKind
 PERSON = "head"
 GENERATOR = 2
 VOICE: VoiceKind = "recorded"
-KNOWS_UNITS = True
+HAS_UNITS = True
 
 _PLACE = 2
 """Key of the streams of chance of a clip's light, lens and background, beside those of people (0) and of splits (1)."""

@@ -1,4 +1,4 @@
-"""The embedded data set: clips of many performers, split by person, and by voice where voices are recorded."""
+"""Builds the embedded data set: clips of many performers, split by person; recorded voices are split, too."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from xactor_jax.timing import FRAME_RATE
 
 
 def split_persons(persons: int, seed: int) -> dict[str, list[int]]:
-    """People of each split: a tenth for validation, a tenth for test, at least one each; the rest train.
+    """Persons of each split: a tenth for validation, a tenth for test, at least one each; the rest for training.
 
     Raises:
         UserError: fewer than three people.
@@ -51,7 +51,7 @@ def _make(job: Job, kind: str, voice: VoiceKind, seed: int, num_frames: int, siz
 
 @contextlib.contextmanager
 def _mapper(processes: int) -> Iterator[Callable[[Callable, Iterable], Iterator]]:
-    """A lazy, ordered `map`, over worker processes if more than one is asked for."""
+    """A lazy, ordered `map`, over worker processes if `processes` is more than one."""
     if processes <= 1:
         yield map
         return
@@ -82,14 +82,14 @@ def build(
     kind: str = "puppets",
     voice: str = "",
 ) -> None:
-    """Writes a data set of performers to `path`; the same records for the same arguments, however many processes.
+    """Writes a data set of performers to `path`. The same arguments give the same records, for any number of processes.
 
     Args:
-        kind: the body that they have, puppets or heads.
-        voice: formant or recorded; empty for what the body has.
+        kind: the body, puppets or heads.
+        voice: formant or recorded; empty: the body's default.
 
     Raises:
-        UserError: too few people or frames, an unknown kind or voice, or `path` holds something already.
+        UserError: too few people or frames, an unknown kind or voice, or `path` is not empty.
     """
     num_frames = round(seconds * FRAME_RATE)
     if num_frames < 1 or clips_per_person < 1 or size < 16:

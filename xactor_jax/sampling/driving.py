@@ -27,7 +27,7 @@ from xactor_jax.media import track
 from xactor_jax.media.containers import require_file
 from xactor_jax.media.crop import SquareBox, crop_square
 from xactor_jax.media.faces import DETECTOR, FaceDetector, make_detector
-from xactor_jax.media.scan import extent, finder, main_stretch, scan
+from xactor_jax.media.scan import extent, finder, main_segment, scan
 from xactor_jax.media.video_io import read_at_frame_rate
 from xactor_jax.motion.pictures import Encoder
 from xactor_jax.sampling.output import Latents
@@ -63,15 +63,15 @@ def find_driving(path: str, crop: str, warn: Callable[[str], None], detector: Fa
         found = scan(path, lambda frame, time, pixels: [])
         return Driving(path, 0.0, [middle_square(found.image_shape)] * _count(found.seconds))
     found = scan(path, finder(detector or make_detector(DETECTOR), epath.Path(path).name), 1 / DETECTIONS[crop])
-    stretch = main_stretch(found)
-    if stretch is None:
+    segment = main_segment(found)
+    if segment is None:
         raise UserError(f"no face was found in {path}: give a video of one person, or --driving_crop none if it is cropped.")
-    if stretch.several >= track.TrackSettings().second_share:
+    if segment.several >= track.TrackSettings().second_share:
         raise UserError(f"several faces were found in {path}: give a video of one person.")
-    start, end = extent(stretch, found)
+    start, end = extent(segment, found)
     if end - start < found.seconds - 0.5 / FRAME_RATE:
         warn(f"one face is seen in {path} from {start:.1f} s to {end:.1f} s of {found.seconds:.1f} s: that part is used")
-    return Driving(path, start, _squares(stretch, start, _count(end - start), found.image_shape, crop))
+    return Driving(path, start, _squares(segment, start, _count(end - start), found.image_shape, crop))
 
 
 def _count(seconds: float) -> int:
@@ -79,11 +79,11 @@ def _count(seconds: float) -> int:
     return max(1, math.floor(seconds * FRAME_RATE + 0.5))
 
 
-def _squares(stretch: track.Stretch, start: float, frames: int, image_shape: tuple[int, ...], crop: str) -> list[SquareBox]:
+def _squares(segment: track.Segment, start: float, frames: int, image_shape: tuple[int, ...], crop: str) -> list[SquareBox]:
     times = start + np.arange(frames) / FRAME_RATE
     if crop == "released":
-        return track.released_crop(track.boxes_at(stretch, times, track.TrackSettings(smooth=0.0)), image_shape)
-    return track.steady_crop(track.boxes_at(stretch, times), image_shape, 1 / FRAME_RATE).squares
+        return track.released_crop(track.boxes_at(segment, times, track.TrackSettings(smooth=0.0)), image_shape)
+    return track.steady_crop(track.boxes_at(segment, times), image_shape, 1 / FRAME_RATE).squares
 
 
 def driving_pictures(driving: Driving, side: int) -> Iterator[UInt8[np.ndarray, "side side 3"]]:
