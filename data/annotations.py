@@ -73,7 +73,7 @@ def _confused(pairs: Sequence[tuple[str, str]]) -> str:
     first, second = pairs[0]
     more = f" (and {len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
     names = f"{first} and {second} have one name and are taken for one person{more}"
-    return f"{names}: where the folders tell people apart, say --persons path:REGEX or --layout"
+    return f"{names}: where the folders tell people apart, give --persons path:REGEX or --layout"
 
 
 def namers(rules: Rules, paths: Mapping[str, str]) -> tuple[Namer, Namer]:

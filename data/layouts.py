@@ -142,7 +142,7 @@ LAYOUTS = {
 def layout_of(name: str) -> Layout:
     """The layout of a data set. Raises `UserError` for an unknown name."""
     if name not in LAYOUTS:
-        raise UserError(f"there is no layout {name!r}: choose one of {', '.join(LAYOUTS)}, or say --persons path:REGEX.")
+        raise UserError(f"there is no layout {name!r}: choose one of {', '.join(LAYOUTS)}, or give --persons path:REGEX.")
     return LAYOUTS[name]
 
 

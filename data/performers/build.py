@@ -30,7 +30,7 @@ def split_persons(persons: int, seed: int) -> dict[str, list[int]]:
         UserError: fewer than three people.
     """
     if persons < 3:
-        raise UserError(f"{persons} people cannot be split into train, validation and test: ask for 3 or more.")
+        raise UserError(f"{persons} people cannot be split into train, validation and test: give 3 or more.")
     order = np.random.default_rng(np.random.SeedSequence([seed], spawn_key=(1,))).permutation(persons)
     held = max(1, round(0.1 * persons))
     parts = {"validation": order[:held], "test": order[held : 2 * held], "train": order[2 * held :]}

@@ -24,7 +24,7 @@ RECIPE = {"persons", "clips_per_person", "num_frames", "size", "seed"}
 
 
 def redrawer(path: epath.PathLike) -> Draw | None:
-    """A function that draws the people of a data set; None if they are no performers, or were made by another version."""
+    """A function that draws the people of a data set; None if they are no performers, or do not look like the records."""
     metadata = clips_metadata(path)
     kind = metadata.get("kind", "puppets")
     if not set(metadata) >= RECIPE or kind not in BODY_KINDS:

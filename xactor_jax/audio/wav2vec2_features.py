@@ -177,7 +177,7 @@ class Wav2Vec2Features(AudioFeatures):
     def __post_init__(self) -> None:
         self.settings.mixture(self.network.depth)
         if SAMPLES_PER_FRAME % self.network.stride or self.settings.window < self.network.receptive_field:
-            steps = f"steps of {self.network.stride} samples and views of {self.network.receptive_field}"
+            steps = f"a stride of {self.network.stride} samples and a receptive field of {self.network.receptive_field}"
             raise UserError(f"a network with {steps} does not fit pieces of {self.settings.piece} s: use longer pieces.")
 
     @staticmethod
