@@ -8,7 +8,7 @@ a column. The changes are applied in this order:
     (3) L'_c[m] = L_c[m] + g + e(m)                                         gain, and an equaliser that is smooth over bands
     (4) P'_c = P_c + N ξ_c,  ln ξ normal                                    background noise with a spectrum of its own
 
-Why: synthetic and read voices are clean and sound alike. An actor trained on these alone fails on a real recording.
+Why: synthetic and read voices are clean and sound alike. An actor trained only on these fails on a real recording.
 """
 
 from __future__ import annotations

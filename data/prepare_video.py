@@ -76,7 +76,7 @@ def choose_segment(found: Scan, settings: VideoSettings) -> tuple[track.Segment,
     Raises:
         Rejected: there is none, or none that is long enough.
     """
-    if found.seconds < settings.min_seconds - 0.5 / FRAME_RATE:
+    if found.seconds < settings.min_seconds - 0.5 / FRAME_RATE:  # half a frame of tolerance
         raise Rejected(TOO_SHORT, f"lasts {found.seconds:.2f} s")
     segment = main_segment(found)
     if segment is None:

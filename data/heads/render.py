@@ -31,7 +31,7 @@ from data.heads.shape import Shape, express
 from data.heads.stage import Stage
 from xactor_jax.media.faces import FaceDetector, HaarDetector
 
-LOOKED_AT = 9
+DETECTED_FRAMES = 9
 """Number of frames of a clip in which the face is detected."""
 
 _WIDE, _WIDE_SIZE = 0.3, 180
@@ -72,7 +72,7 @@ def find_frame(
     framing, frames, middles, sides = predict(shape, scene.lens, controls, units)
     painter = Painter(model, shape, scene, framing, _WIDE_SIZE, _WIDE, stage, points=1)
     detector = HaarDetector(smallest=_SMALLEST)
-    chosen, off = some_of(len(frames), LOOKED_AT), []
+    chosen, off = some_of(len(frames), DETECTED_FRAMES), []
     looks = np.resize(chosen, max(len(chosen), len(_SCALES)))
     for place, scale in zip(looks, itertools.cycle(_SCALES), strict=False):
         t = frames[place]

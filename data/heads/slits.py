@@ -64,7 +64,7 @@ class Slit:
     above: Float[np.ndarray, "n m"]
     """The reverse: for each place of the lower edge, weights of the upper places above it; other rows are zero."""
     fade: Float[np.ndarray, "k n"]
-    """f of equation (2)."""
+    """The weights f of equation (2)."""
     share: float
     lashes: Int[np.ndarray, "q"]
     """Vertices of lashes, none for the mouth."""

@@ -33,8 +33,8 @@ class Identity:
     eye_x: float  # from the middle to an eye
     eye_y: float
     eye_width: float  # half width
-    eye_height: float  # of the open eye above its middle; below it is 0.7 of this
-    eye_slant: float  # outer corner above the inner one
+    eye_height: float  # height of the open eye above its middle; below the middle 0.7 of it
+    eye_slant: float  # height of the outer corner above the inner one
     iris: float  # radius
     brow_y: float
     brow_width: float  # half width

@@ -14,8 +14,8 @@ same video (data/heads/framing.py).
 
 Of 42 portraits, all of which the cascade finds upright, BlazeFace finds all, upright or rotated (by 15, 25 and 30 degrees
 either way, by 45 and 60 anticlockwise), 40 rotated by 90, and 41 where the face is 5 % as wide as the picture. The cascade
-finds 34 to 36 rotated by 15 degrees, 7 to 12 by 25, 1 by 30, and none of the small ones. On one core, a picture of 512 pixels
-takes 9 ms and the cascade 46; where no face is found, 56 and 85.
+finds 34 to 36 rotated by 15 degrees, 7 to 12 by 25, 1 by 30, and none of the small ones. On one core it
+takes 9 ms for a picture of 512 pixels, the cascade 46; where no face is found, 56 and 85.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def open_container(path: epath.PathLike, what: str) -> Iterator[InputContainer]:
         with contextlib.ExitStack() as stack:
             # FFmpeg takes text before a colon for a protocol, unless there is a / before it; so the path is absolute.
             source = stack.enter_context(path.open("rb")) if is_remote(path) else str(absolute(path))
-            yield stack.enter_context(av.open(source, metadata_errors="replace"))  # tags of any encoding
+            yield stack.enter_context(av.open(source, metadata_errors="replace"))  # tags may have any encoding
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"the {what} {path} cannot be read ({error}): it is damaged or of an unknown format.") from error
 
