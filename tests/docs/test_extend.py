@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -41,7 +42,8 @@ def follow(repository: pathlib.Path, project: pathlib.Path, heading: str, *more:
             subprocess.run(["git", "apply", "-"], input=block["text"], cwd=project, text=True, check=True)
         else:
             command = [sys.executable, *block["text"].split()[1:], *(f"--config.{setting}" for setting in more)]
-            done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+            environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "1"}
+            done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
             outputs.append(done.stdout)
     return outputs
