@@ -61,7 +61,7 @@ def write_clip(args: argparse.Namespace, kind: str) -> None:
 def check_usage(args: argparse.Namespace) -> None:
     """Raises `UserError` for what cannot be made, before anything is."""
     from data.performers.voices import check_voice
-    from xactor_jax.sampling.request import check_target
+    from xactor_jax.targets import check_target
 
     targets = {args.sheet: ".png", args.contact_sheet: ".png", args.clip: ".mp4"}
     if not (args.out or any(targets)):

@@ -8,27 +8,27 @@ videos, what the motion does and the report.
 from __future__ import annotations
 
 import argparse
-import html
 import json
+import pathlib
 import sys
 import wave
 from pathlib import Path
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
+from launch._options import STAGES, add_stages
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import check_value, real
+from xactor_jax.targets import make_local_folder
 from xactor_jax.unfinished import write_whole
 
 SEED, PERSON, CLIP = 250_802_944, 3, 0  # a seed that no data set is made with
 PHOTOGRAPHED, PLACE = 0, 1  # the person in the photograph, and the clip whose light and lens it has
 PORTRAIT_SIDE, PHOTOGRAPH_SIDE = 256, 512  # pixels
 WIDER = 1.4  # side of the photograph over that of a portrait
-SHOWN_SIDE = 384  # of a video on the page, pixels
 VIDEOS = {"talking": ("portrait.png", "none"), "photographed": ("photograph.png", "auto")}
 """Name → picture and --crop; a portrait is drawn as its clips are, so there is nothing to crop."""
-CURVES = ("jaw", "lip_width", "brow_raise", "yaw")
-STAGES = ("motion", "actor", "video")
 QUICK = ("--persons=40", "--clips_per_person=1", "--probe_clips=32", "--actor_clips=4", "--video_clips=2", "--video_frames=25")
 """Options of launch/evaluate.py with which it takes little time."""
 
@@ -41,8 +41,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=6.0, help="length of the speech")
     add("--emotion", default="happy", help="of the voice; what the actor makes of it, it hears")
     add("--report", choices=("quick", "none"), default="quick", help="whether to measure, too")
-    for stage in STAGES:
-        add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
+    add_stages(about)
     return about
 
 
@@ -54,15 +53,15 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
     """
     from data.heads import body
     from data.performers.clips import make_demonstration
-    from data.performers.emotion import FELT
+    from data.performers.emotion import ACTED_EMOTIONS
     from xactor_jax.media.image_io import write_image
     from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
 
-    if emotion not in FELT:
-        raise UserError(f"heads do not feel {emotion!r}: choose one of {', '.join(FELT)}.")
+    if emotion not in ACTED_EMOTIONS:
+        raise UserError(f"heads do not feel {emotion!r}: choose one of {', '.join(ACTED_EMOTIONS)}.")
     check_value("--seconds", seconds, real(1.0, 3_600.0))
     frames = round(seconds * FRAME_RATE)
-    made = make_demonstration(body, SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, FELT.index(emotion))
+    made = make_demonstration(body, SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, ACTED_EMOTIONS.index(emotion))
     write_image(folder / "portrait.png", made.portrait)
     write_image(folder / "photograph.png", photograph())
     with wave.open(str(folder / "speech.wav"), "wb") as file:
@@ -112,88 +111,36 @@ def measure(folder: Path, checkpoints: dict[str, str]):
     return evaluate.evaluate_to(evaluate.parser().parse_args(options), note)
 
 
-def curves_of(folder: Path, made, probe):
-    """(read from the generated motion, true), each name → curve."""
-    import numpy as np
-
-    from xactor_jax.evaluation.motion import column
-
-    read = probe(np.load(folder / "motion.npz")["motion_latents"])
-    return {name: column(read, name) for name in CURVES}, {"jaw": column(made.performance.controls, "jaw")}
-
-
-def write_picture(folder: Path, made, read: dict, true: dict) -> None:
-    """demo.png: the portrait, frames and the jaw."""
-    import numpy as np
-
-    from xactor_jax.evaluation.figures import film_strip
-    from xactor_jax.media.video_io import read_frames
-
-    frames = np.stack([frame for _, frame in read_frames(folder / "talking.mp4")])
-    write_whole(folder / "demo.png", film_strip(made.portrait, frames, {"jaw": read["jaw"]}, true))
-
-
-def write_page(folder: Path, emotion: str, sections: str) -> None:
-    """index.html; everything that it shows lies beside it or in it."""
-    from xactor_jax.evaluation.report import page
-
-    about = (
-        "Two people who do not exist, and that nothing was trained on, speak with a voice never heard: each video is made from "
-        f'one picture and the <a href="speech.wav">speech</a> ({html.escape(emotion)}) alone, by three small networks.'
-    )
-    videos = "".join(row(name, image) for name, (image, _) in VIDEOS.items())
-    style = (
-        "<style>.row { display: flex; gap: 2rem; align-items: end; flex-wrap: wrap } video { image-rendering: auto }</style>"
-    )
-    content = f"{style}<p>{about}</p>{videos}{sections}"
-    write_whole(folder / "index.html", page("xactor_jax: a portrait speaks", content))
-
-
-def row(name: str, image: str) -> str:
-    """A picture beside the video that was made from it."""
-    kind = Path(image).stem
-    given = f'<figure><img src="{image}" width="256" alt="{kind}"><figcaption>the {kind}</figcaption></figure>'
-    video = f'<video src="{name}.mp4" width="{SHOWN_SIDE}" controls loop></video>'
-    return f'<div class="row">{given}<figure>{video}<figcaption>generated</figcaption></figure></div>'
-
-
 def measured_sections(folder: Path, made, checkpoints: dict[str, str]) -> str:
     """Measures, writes demo.png, and returns the page's part about the motion and the report."""
-    from xactor_jax.evaluation import figures
-    from xactor_jax.evaluation.report import body, inlined
+    import numpy as np
+
+    from xactor_jax.evaluation import demo_page
 
     content, evaluation = measure(folder, checkpoints)
-    read, true = curves_of(folder, made, evaluation.probe)
-    write_picture(folder, made, read, true)
-    curves = inlined(figures.curve_plot(read, true), "Controls read from the generated motion latents by a linear map")
-    quick = "<h2>Report</h2><p>On few clips; <code>python launch/evaluate.py --out DIR</code> takes more of them.</p>"
-    return f"<h2>Motion</h2>{curves}{quick}{body(content, evaluation.pictures)}"
+    motion = np.load(folder / "motion.npz")["motion_latents"]
+    read, true = demo_page.curves_of(motion, made.performance.controls, evaluation.probe)
+    write_whole(folder / "demo.png", demo_page.strip_of(made.portrait, folder / "talking.mp4", read, true))
+    return demo_page.sections_of(content, evaluation.pictures, read, true)
 
 
 def note(message: str) -> None:
     print(f"{message} …", file=sys.stderr)
 
 
-def make_folder(path: str) -> Path:
-    """Raises `UserError` if the folder cannot be made."""
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder {path} cannot be made ({error}): name another one with --out.") from None
-    return folder
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Everything, in order."""
-    folder = make_folder(arguments.out)
+    from xactor_jax.evaluation.demo_page import page_of
+
+    folder = make_local_folder(arguments.out)
     checkpoints = {stage: getattr(arguments, stage) for stage in STAGES if getattr(arguments, stage)}
     note("making two pictures and a voice")
     made = write_inputs(folder, arguments.seconds, arguments.emotion)
     note("making them speak")
     speak(folder, checkpoints)
     sections = measured_sections(folder, made, checkpoints) if arguments.report == "quick" else ""
-    write_page(folder, arguments.emotion, sections)
+    shown = {name: image for name, (image, _) in VIDEOS.items()}
+    write_whole(folder / "index.html", page_of(arguments.emotion, shown, sections))
     print(folder / "index.html")
 
 

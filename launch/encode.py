@@ -7,10 +7,14 @@ python launch/encode.py --data CLIPS --out DIR --audio wav2vec2 --audio_checkpoi
 from __future__ import annotations
 
 import argparse
+import pathlib
+import sys
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
+from launch._options import add_stages, checkpoint
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import whole
 
@@ -19,7 +23,7 @@ def parse() -> argparse.Namespace:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--data", required=True, help="folder of clip records, made by launch/prepare.py")
-    add("--motion", default="", metavar="CKPT", help="run or export of the motion stage; default: the embedded one")
+    add_stages(about, ("motion",))
     add("--out", required=True, help="folder to write, local or gs://; new")
     add("--batch_size", type=int, default=64, help="frames encoded at once")
     add("--audio", default="log_mel", choices=("log_mel", "wav2vec2"), help="kind of audio features")
@@ -57,10 +61,9 @@ def main() -> None:
     with exit_on_user_error():
         check_numbers(arguments, {"batch_size": whole(1, 65_536)})
         audio = audio_settings(arguments)
-        from data.embedded import embedded_checkpoint
         from data.encode import encode_dataset
 
-        motion = arguments.motion or embedded_checkpoint("motion")
+        motion = checkpoint("motion", arguments.motion)
         encode_dataset(arguments.data, motion, arguments.out, arguments.batch_size, audio=audio)
         print(arguments.out)
 

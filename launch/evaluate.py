@@ -10,18 +10,19 @@ own motion drives and, of performers, where another's does. DIR/report.html has 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import pathlib
 import sys
 import time
 from collections.abc import Callable
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from xactor_jax.errors import UserError, exit_on_user_error
+from launch._options import STAGES, add_stages, checkpoints
+from xactor_jax.errors import exit_on_user_error
 from xactor_jax.settings import SEED, whole
-
-STAGES = ("motion", "actor", "video")
+from xactor_jax.targets import make_folder
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,8 +30,7 @@ def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--data", default="", metavar="CLIPS", help="records with true controls; default: performers made on first use")
-    for stage in STAGES:
-        add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
+    add_stages(about)
     add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec 2.0 that the actor hears; default: as in its training")
     add("--until", choices=STAGES, default="video", help="the last stage to measure; those after it need not exist")
     add("--out", required=True, help="folder for the report, made if it is missing")
@@ -59,84 +59,19 @@ def check_usage(arguments: argparse.Namespace) -> None:
     check_numbers(arguments, {**{name: whole(low, 1_000_000) for name, low in least.items()}, **steps, "seed": whole(0, SEED)})
 
 
-def true_clips(path, split: str, most: int, known: bool = False):
-    """At most `most` clips of a split (0: all), evenly spaced over its people, decoded; of real people with no controls.
-
-    Raises:
-        UserError: there is no such split, or controls must be known and are not.
-    """
-    from data.encode import clip_frames, clip_waveform
-    from data.records import open_clips
-    from xactor_jax.clips import TrueClip
-    from xactor_jax.evaluation.run import spread
-
-    source = open_clips(path, split)
-    records = [source[i] for i in spread(len(source), most or len(source))]
-    if known and any(len(record["controls"]) == 0 for record in records):
-        raise UserError(f"{path} has no true controls: evaluate on puppets or heads, or leave --data out.")
-    names = ("person", "clip", "controls", "emotion", "units", "component_boxes")
-    named = [{name: r[name] for name in names} for r in records]
-    return [
-        TrueClip(frames=clip_frames(r), waveform=clip_waveform(r["audio"]), **n) for r, n in zip(records, named, strict=True)
-    ]
-
-
-def evaluation_settings(arguments: argparse.Namespace):
-    """`EvaluationSettings` of the options."""
-    from xactor_jax.evaluation.run import EvaluationSettings
-
-    fields = {field.name for field in dataclasses.fields(EvaluationSettings)}
-    return EvaluationSettings(**{name: value for name, value in vars(arguments).items() if name in fields})
-
-
-def make_folder(path: str):
-    """The folder for the report.
-
-    Raises:
-        UserError: it cannot be made or written to.
-    """
-    from etils import epath
-
-    from xactor_jax.sampling.request import check_target
-
-    folder = epath.Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder {path} cannot be made ({error}): name another one.") from None
-    check_target(folder / "report.json", ".json")
-    return folder
-
-
-def data_path(arguments: argparse.Namespace, models):
-    """The records that were named; else performers, of the kind that stage 1 was trained on, of a seed that is new to all."""
-    from configs.common import get_common
-    from data.embedded import ensure_clips
-
-    if arguments.data:
-        return arguments.data
-    config = get_common("motion")
-    config.data.update(persons=arguments.persons, clips_per_person=arguments.clips_per_person, image_size=max(models.sides))
-    config.data.seed = 1 + max(stage.config.data.seed for stage in models.present.values())
-    trained_on = models.motion.config.data
-    config.data.update(kind=trained_on.get("kind", config.data.kind), voice=trained_on.get("voice", config.data.voice))
-    return ensure_clips(config)
-
-
 def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
     """Writes the report; returns what is in its JSON, and the `Evaluation`."""
-    from data.embedded import embedded_checkpoint
     from data.performers.redraw import redrawer
+    from launch._clips import data_path, true_clips
     from xactor_jax.evaluation.report import write_report
-    from xactor_jax.evaluation.run import Splits, evaluate
+    from xactor_jax.evaluation.run import EvaluationSettings, Splits, content_of, evaluate
     from xactor_jax.sampling.load import load_models
     from xactor_jax.sampling.pipeline import make_settings
 
-    start = time.perf_counter()
+    start, given = time.perf_counter(), vars(arguments)
     measured = STAGES[: STAGES.index(arguments.until) + 1]
-    paths = {stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in measured}
-    models = load_models(paths, arguments.audio_checkpoint)
-    changed = lambda name: {"steps": getattr(arguments, name)} if getattr(arguments, name) else {}
+    models = load_models(checkpoints(arguments, measured), arguments.audio_checkpoint)
+    changed = lambda name: {"steps": given[name]} if given[name] else {}
     settings = make_settings(models, changed("actor_steps"), changed("steps"))
     path = data_path(arguments, models)
     note("reading clips")
@@ -144,27 +79,11 @@ def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
     splits = Splits(**{split: true_clips(path, split, most, known=True) for split, most in sizes.items()})
     folder = make_folder(arguments.out)
     draw = redrawer(path) if models.video else None
-    evaluation = evaluate(models, splits, settings, evaluation_settings(arguments), note, draw)
-    content = report_content(arguments, models, settings, splits, evaluation.scores)
-    content |= {"data": str(path), "seconds": round(time.perf_counter() - start, 1)}
+    evaluation = evaluate(models, splits, settings, EvaluationSettings.of(given), note, draw)
+    content = content_of(models, settings, splits, evaluation.scores)
+    content |= {"arguments": given, "data": str(path), "seconds": round(time.perf_counter() - start, 1)}
     write_report(folder, content, evaluation.pictures)
     return content, evaluation
-
-
-def report_content(arguments: argparse.Namespace, models, settings, splits, scores: dict) -> dict:
-    """Scores, what they were measured on, and what with."""
-    from xactor_jax.evaluation.report import check_targets
-    from xactor_jax.sampling import provenance
-
-    return {
-        "scores": scores,
-        "targets": check_targets(scores),
-        "people": {split: sorted({clip.person for clip in clips}) for split, clips in splits._asdict().items()},
-        "arguments": vars(arguments),
-        "settings": settings.to_dict(),
-        "checkpoints": models.origins,
-        "versions": provenance.versions(),
-    }
 
 
 def show(content: dict) -> None:

@@ -2,15 +2,19 @@
 
 With --released KIND into a .safetensors file with the names that the released network of that kind has:
 python launch/export.py --from DIR --to FILE.safetensors --released xnemo_motion; of a network in several files into a folder.
-With --motion the motion stage, an encoder alone, that a renderer was trained together with (--config.train_motion).
+With --motion_encoder the motion stage, an encoder alone, that a renderer was trained together with (--config.train_motion).
 """
 
 from __future__ import annotations
 
 import argparse
+import pathlib
+import sys
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
+from launch._options import add_renamed
 from xactor_jax.errors import UserError, exit_on_user_error
 
 
@@ -20,7 +24,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--to", dest="target", required=True, help="folder to write (or file, see above), local or gs://")
     parser.add_argument("--dtype", default="float32", choices=("float32", "float16"), help="of the numbers written")
     parser.add_argument("--released", default="", metavar="KIND", help="as --what of launch/import_weights.py")
-    parser.add_argument("--motion", action="store_true", help="of a renderer: the motion encoder trained with it")
+    parser.add_argument("--motion_encoder", action="store_true", help="of a renderer: the motion encoder trained with it")
+    add_renamed(parser, "--motion", "--motion_encoder")
     return parser.parse_args()
 
 
@@ -28,8 +33,8 @@ def main() -> None:
     """Ends with status 2 and one sentence on what a person can put right."""
     arguments = parse()
     with exit_on_user_error():
-        if arguments.released and arguments.motion:
-            raise UserError("--motion writes a stage of our own: leave out --released, and export what it writes.")
+        if arguments.released and arguments.motion_encoder:
+            raise UserError("--motion_encoder writes a stage of our own: leave out --released, and export what it writes.")
         if arguments.released:
             from xactor_jax.pretrained.importing import export_weights
 
@@ -39,7 +44,7 @@ def main() -> None:
         from xactor_jax.checkpoints.exports import checkpoint_hash, export
         from xactor_jax.pretrained.joining import export_motion
 
-        (export_motion if arguments.motion else export)(arguments.source, arguments.target, arguments.dtype)
+        (export_motion if arguments.motion_encoder else export)(arguments.source, arguments.target, arguments.dtype)
         print(f"{arguments.target}: {checkpoint_hash(arguments.target)}")
 
 

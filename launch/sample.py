@@ -13,18 +13,18 @@ does what is left.
 from __future__ import annotations
 
 import argparse
+import pathlib
 import sys
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
+from launch._options import RENDER, add_portrait, add_renderer, add_stages, checkpoints, given, warn
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.labels import EMOTIONS
-from xactor_jax.media.faces import DETECTOR, DETECTORS
 from xactor_jax.parallel import processes, supervision
 from xactor_jax.settings import Range, ranges
-
-STAGES = ("motion", "actor", "video")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,12 +35,9 @@ def parser() -> argparse.ArgumentParser:
     add("--audio", help="the recording: any sound or video file")
     add("--out", help="the video to write, .mp4")
     add("--jobs", help="a list of jobs, JSON lines, instead of the three above")
-    for stage in STAGES:
-        add(f"--{stage}", default="", metavar="CKPT", help=f"run or export of the {stage} stage; default: the embedded one")
+    add_stages(about)
     add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec 2.0 that the actor hears; default: as in its training")
-    add("--crop", default="auto", help="auto: the square around the face; released: as X-NeMo's weights know it; none: cropped")
-    add("--detector", default=DETECTOR, help=f"what finds faces: {DETECTORS}")
-    add("--face_index", type=int, help="which face, if there are several, from 0")
+    add_portrait(about)
     add(
         "--emotion",
         default="",
@@ -49,23 +46,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--audio_guidance", type=float, help="how strongly motion follows the speech; 1: no guidance")
     add("--emotion_guidance", type=float, help="how strongly motion follows the emotion; 1: no guidance")
-    add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
-    mode = argparse.BooleanOptionalAction
-    add("--offline", action=mode, default=None, help="render all frames at once, in a closed loop, or segment by segment")
-    add("--seed", type=int, default=0)
-    add("--steps", type=int, help="denoising steps of the renderer")
+    add_renderer(about)
     add("--actor_steps", type=int, help="denoising steps of the actor")
     add("--schedule", help="of the actor: autoregressive, pyramid or full_sequence")
     add("--rollout", default="", metavar="KEY=VALUE,…", help="other settings of the actor, as its config.rollout names them")
     add("--shard", action="store_true", help="split the networks over this process's devices: for those too large for one")
-    add("--save_motion", default="", metavar="FILE.npz", help="write the motion latents too")
     return about
-
-
-def given(arguments: argparse.Namespace, **names: str) -> dict[str, object]:
-    """Settings (field=option) whose option was given."""
-    values = {field: getattr(arguments, option) for field, option in names.items()}
-    return {field: value for field, value in values.items() if value is not None}
 
 
 def check_usage(arguments: argparse.Namespace) -> None:
@@ -98,23 +84,19 @@ def load(arguments: argparse.Namespace):
     """(models, settings)"""
     import jax
 
-    from data.embedded import embedded_checkpoint
     from xactor_jax.actor.settings import parse_changes
     from xactor_jax.sampling.load import load_models
     from xactor_jax.sampling.pipeline import make_settings
     from xactor_jax.sampling.sharded import place_sharded
 
     changes = parse_changes(filter(None, arguments.rollout.split(",")))
-    paths = {stage: getattr(arguments, stage) or embedded_checkpoint(stage) for stage in STAGES}
-    models = load_models(paths, arguments.audio_checkpoint, place_sharded if arguments.shard else jax.device_put)
+    models = load_models(
+        checkpoints(arguments), arguments.audio_checkpoint, place_sharded if arguments.shard else jax.device_put
+    )
     same = {name: name for name in ("audio_guidance", "emotion_guidance", "schedule")}
     rollout = {**changes, **given(arguments, steps="actor_steps", **same)}
-    render = given(arguments, **{name: name for name in ("steps", "guidance_scale", "offline")})
+    render = given(arguments, **{name: name for name in RENDER})
     return models, make_settings(models, rollout, render)
-
-
-def warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr)
 
 
 def run_one(arguments: argparse.Namespace) -> None:

@@ -17,8 +17,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
+from launch._options import checkpoint
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import whole
+from xactor_jax.targets import make_folder
 
 EMBEDDED = "embedded="
 
@@ -42,7 +44,7 @@ def make_clips(arguments: argparse.Namespace, side: int):
     """Test clips of one length, at the side of the network."""
     import dataclasses
 
-    from launch.evaluate import true_clips
+    from launch._clips import true_clips
     from xactor_jax.evaluation.run import cut_alike
     from xactor_jax.motion.pictures import fit_size
 
@@ -71,8 +73,6 @@ def measure(arguments: argparse.Namespace, name: str, path: str, folder) -> dict
 
 def compare_to(arguments: argparse.Namespace) -> dict:
     """Writes the report; returns what is in its JSON."""
-    from data.embedded import embedded_checkpoint
-    from launch.evaluate import make_folder
     from xactor_jax.evaluation.variants import parse_variants
     from xactor_jax.sampling import provenance
 
@@ -81,7 +81,7 @@ def compare_to(arguments: argparse.Namespace) -> dict:
     scores = {}
     for variant in variants:
         print(f"decoding with {variant.name} …", file=sys.stderr)
-        scores[variant.name] = measure(arguments, variant.name, variant.path or str(embedded_checkpoint("motion")), folder)
+        scores[variant.name] = measure(arguments, variant.name, str(checkpoint("motion", variant.path)), folder)
     content = {"scores": scores, "arguments": vars(arguments), "versions": provenance.versions()}
     provenance.write_json(folder / "report.json", content)
     return content

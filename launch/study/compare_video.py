@@ -21,8 +21,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
+from launch._options import add_stages, checkpoint
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import SEED, whole
+from xactor_jax.targets import make_folder
 from xactor_jax.unfinished import write_whole
 
 EMBEDDED = "embedded="
@@ -33,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--video", action="append", metavar="NAME=CKPT,…", help="a renderer; may be repeated; default: the embedded one")
-    add("--motion", default="", metavar="CKPT", help="run or export of the motion stage; default: the embedded one")
+    add_stages(about, ("motion",))
     add(
         "--data",
         default="",
@@ -59,39 +61,19 @@ def check_usage(arguments: argparse.Namespace) -> None:
 
 def load(arguments: argparse.Namespace):
     """Name → (models, settings) of each renderer."""
-    from data.embedded import embedded_checkpoint
     from xactor_jax.evaluation.variants import parse_variants
     from xactor_jax.sampling.load import Models, check_fit, load_stage
     from xactor_jax.sampling.pipeline import make_settings
 
     variants = parse_variants(arguments.video or [EMBEDDED], "video")
-    motion = load_stage("motion", arguments.motion or embedded_checkpoint("motion"))
-    stages = {path: load_stage("video", path or embedded_checkpoint("video")) for path in {v.path for v in variants}}
+    motion = load_stage("motion", checkpoint("motion", arguments.motion))
+    stages = {path: load_stage("video", checkpoint("video", path)) for path in {v.path for v in variants}}
     if len({stage.model.image_size for stage in stages.values()}) > 1:
         raise UserError("the renderers' frames differ in size: compare renderers of one size.")
     loaded = {v.name: Models(motion, video=stages[v.path]) for v in variants}
     for models in loaded.values():
         check_fit(models)
     return {v.name: (loaded[v.name], make_settings(loaded[v.name], {}, v.changed)) for v in variants}
-
-
-def make_scene(arguments: argparse.Namespace, path, models):
-    """Test clips with their latents, the cases across people, and who is who."""
-    from data.performers.redraw import redrawer
-    from launch.evaluate import true_clips
-    from xactor_jax.clips import read
-    from xactor_jax.evaluation.identity import fit_identity
-    from xactor_jax.evaluation.run import cut_alike, fitted, spread
-    from xactor_jax.evaluation.side_by_side import Scene
-    from xactor_jax.evaluation.transfer import make_cases
-    from xactor_jax.motion.pictures import frame_encoder
-
-    encode, test = frame_encoder(models.motion.model, models.motion.variables), true_clips(path, arguments.split, 0)
-    clips = cut_alike([test[i] for i in spread(len(test), arguments.clips)], arguments.frames)
-    clips, latents = fitted(clips, [read(encode, clip) for clip in clips], models.sides[1], arguments.frames)
-    draw = redrawer(path)
-    cases = make_cases(clips, latents, encode, draw) if draw else None
-    return Scene(clips, latents, cases, fit_identity(test, step=5) if cases else None)
 
 
 def write_sheet(path, scene, frames) -> None:
@@ -112,7 +94,8 @@ def note(message: str) -> None:
 
 def compare_to(arguments: argparse.Namespace) -> dict:
     """Writes the report; returns what is in its JSON."""
-    from launch.evaluate import data_path, make_folder
+    from data.performers.redraw import redrawer
+    from launch._clips import data_path, true_clips
     from xactor_jax.evaluation import side_by_side
     from xactor_jax.evaluation.report import finite, page, table
     from xactor_jax.evaluation.run import renderer
@@ -122,7 +105,8 @@ def compare_to(arguments: argparse.Namespace) -> dict:
     loaded = load(arguments)
     first, _ = next(iter(loaded.values()))
     folder, path = make_folder(arguments.out), data_path(arguments, first)
-    scene = make_scene(arguments, path, first)
+    test = true_clips(path, arguments.split, 0)
+    scene = side_by_side.make_scene(first, test, arguments.clips, arguments.frames, redrawer(path))
     measured = {}
     for name, (models, settings) in loaded.items():
         note(f"rendering with {name}")

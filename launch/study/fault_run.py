@@ -1,52 +1,33 @@
-"""Shows that nothing is lost when training is killed.
+"""Tests that a killed training run loses nothing: it resumes and ends with the same bits as a run without interruption.
 
     python launch/study/fault_run.py --kills=30 --steps=300 --config=configs/motion.py --config.checkpoint.every=10
 
-Trains twice. One run is left alone; the other is killed again and again, in turns while it starts and compiles, in the midst of
-its steps, and while it writes a checkpoint, by SIGTERM or SIGKILL as a coin falls, and is started again each time. Then the two
-are compared: every bit of parameters, averages, optimiser state and buffers, the position in the data, and the curves of all
-metrics. Ends with status 0 if all are the same, else 1. What else is given (--config.KEY=VALUE) goes to launch/train.py; there
-should be several checkpoints.
+It trains twice. The first run is not interrupted. The second run is killed several times and started again each time: in turn
+while it starts and compiles, during its steps, and while it writes a checkpoint; by SIGTERM or SIGKILL, chosen at random. Then
+the two runs are compared: every bit of parameters, averages, optimiser state and buffers, the position in the data, and the
+curves of all metrics. The exit status is 0 if all are the same, else 1. Other options (--config.KEY=VALUE) go to
+launch/train.py; choose them so that there are several checkpoints.
 
-With --processes=N both runs are made by N processes joined over the loopback, and a signal is sent to one of them. The others
-have a minute to end by themselves; then they are sent SIGTERM, as a scheduler does where one is killed before it has joined.
+With --processes=N, both runs have N processes joined over the loopback interface, and one of them gets the signal. The others
+have a minute to end by themselves. Then they get SIGTERM, as from a scheduler; this is needed if the killed process had not
+joined yet.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import os
 import pathlib
-import random
-import signal
-import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the project
 
-import numpy as np
-
 from launch import _root
 from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
-from xactor_jax.parallel.processes import on_loopback
-from xactor_jax.parallel.supervision import RESTART
 from xactor_jax.settings import SEED, whole
-
-MOMENTS = ("start", "step", "save")
-SIGNALS = (signal.SIGTERM, signal.SIGKILL)
-
-GRACE_SECONDS = 60.0
-"""In which the processes of a run have to end after one of them has."""
-
-MAX_STEPS = 20
-"""After a signal; several processes have to agree on one at which they stop."""
+from xactor_jax.training.faults import Job, Trial, differences, finish, last_step, log_of
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,185 +35,32 @@ def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--config", required=True, help="as for launch/train.py")
-    add("--steps", type=int, default=300, help="of each of the two runs")
+    add("--steps", type=int, default=300, help="steps of each of the two runs")
     add("--kills", type=int, default=30)
-    add("--processes", type=int, default=1, help="that train together, of which one is killed")
-    add("--seed", type=int, default=0, help="of the moments and the signals")
+    add("--processes", type=int, default=1, help="processes that train together; one of them is killed")
+    add("--seed", type=int, default=0, help="seed of the moments and the signals")
     add("--workdir", default="runs/fault", help="a new local folder for both runs")
     add("--program", default="launch/train.py", help=argparse.SUPPRESS)
     return about
 
 
-class Job:
-    """The processes of one run, started; what they say is added to a file."""
-
-    def __init__(self, command: Sequence[str], log: pathlib.Path, count: int):
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as stream:
-            place = {"cwd": _root.ROOT, "stdout": stream, "stderr": stream}
-            self.processes = [subprocess.Popen(command, env={**os.environ, **e}, **place) for e in on_loopback(count)]
-
-    def statuses(self) -> list[int]:
-        """Of those that have ended."""
-        return [process.returncode for process in self.processes if process.poll() is not None]
-
-    def wait(self) -> list[int]:
-        """The status of every process, once all have ended."""
-        while not self.statuses():
-            time.sleep(0.01)
-        deadline = time.monotonic() + GRACE_SECONDS
-        for process in self.processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-            process.terminate()
-        return [process.wait() for process in self.processes]
-
-
-class Trial:
-    """A run that is killed and started again; `told` is called with a line about every kill."""
-
-    def __init__(self, start: Callable[[], Job], workdir: pathlib.Path, steps: int, seed: int, told: Callable[[str], None]):
-        self._start, self._workdir, self._steps, self._told = start, workdir, steps, told
-        self._rng = random.Random(seed)
-        self._startup = 5.0  # seconds from start to first step, as measured at the last start that got so far
-        self.kills: Counter[tuple[str, str]] = Counter()
-
-    def run(self, kills: int) -> None:
-        """Kills the run so many times, then lets it end. Raises `UserError` when it ends sooner or by itself."""
-        for index in range(kills):
-            self._live(MOMENTS[index % len(MOMENTS)], self._rng.choice(SIGNALS), kills - index)
-        finish(self._start(), self._workdir)
-
-    def _live(self, moment: str, number: signal.Signals, kills_left: int) -> None:
-        """One life of the run."""
-        begun, before = time.monotonic(), last_step(self._workdir)
-        target = before + self._rng.randint(1, max(1, 2 * (self._steps - before) // (kills_left + 1)))
-        delay = self._rng.uniform(0.0, self._startup)
-        job = self._start()
-        while not self._reached(moment, begun, delay, before, target):
-            if job.statuses():
-                finish(job, self._workdir)
-                raise UserError("the run was done before all kills: give more --steps or fewer --kills.")
-            time.sleep(0.001)
-        victim = self._rng.randrange(len(job.processes))
-        job.processes[victim].send_signal(number)
-        after, step = time.monotonic() - begun, last_step(self._workdir)
-        self._check(job.wait(), victim, number, step)
-        self.kills[moment, number.name] += 1
-        whom = f" to process {victim}" if len(job.processes) > 1 else ""
-        self._told(f"{number.name}{whom} at {moment}, {after:.1f} s after the start, step {last_step(self._workdir)}")
-
-    def _reached(self, moment: str, begun: float, delay: float, before: int, target: int) -> bool:
-        """Whether the moment to kill has come. A start that is quicker than the last one ends with its first step."""
-        now, step = time.monotonic() - begun, last_step(self._workdir)
-        if moment == "start":
-            return now >= delay or step > before
-        if step <= before:
-            self._startup = now
-            return False
-        return step >= target if moment == "step" else writing(self._workdir)
-
-    def _check(self, statuses: Sequence[int], victim: int, number: signal.Signals, step: int) -> None:
-        """A process that saves before it ends, or that lost another, says so by its status; else the signal ends the victim.
-
-        One that was told at one of its last steps ends as if it was not.
-        """
-        last = last_step(self._workdir)
-        if last - step > MAX_STEPS:
-            raise UserError(f"{last - step} more steps after {number.name}: {last_line(self._workdir)}")
-        done = {0} if last == self._steps else set()
-        may_restart = {RESTART, -signal.SIGTERM} | done
-        for index, status in enumerate(statuses):
-            expected = may_restart if index != victim or number == signal.SIGTERM else {-number} | done
-            if status not in expected:
-                raise UserError(f"process {index}: status {status} after {number.name}: {last_line(self._workdir)}")
-
-
-def finish(job: Job, workdir: pathlib.Path) -> None:
-    """Waits for a run that nobody kills. Raises `UserError` when it does not end well, with the status that says why."""
-    if failed := [status for status in job.wait() if status]:
-        status = min(failed, key=lambda status: status == RESTART)  # the others say only that they lost it
-        raise UserError(f"the run {workdir.name} failed by itself (status {status}): {last_line(workdir)}")
-
-
-def log_of(workdir: pathlib.Path) -> pathlib.Path:
-    """What the processes of a run say."""
-    return workdir.with_suffix(".log")
-
-
-def last_line(workdir: pathlib.Path) -> str:
-    return (log_of(workdir).read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-
-
-def last_step(workdir: pathlib.Path) -> int:
-    """Of the last whole line of metrics."""
-    log = workdir / "metrics.jsonl"
-    lines = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
-    return json.loads(lines[-1])["step"] if lines else 0
-
-
-def writing(workdir: pathlib.Path) -> bool:
-    """Whether a checkpoint is being written."""
-    return any((workdir / "checkpoints").glob("*.orbax-checkpoint-tmp*"))
-
-
-def differences(one: pathlib.Path, other: pathlib.Path) -> list[str]:
-    """What the two runs end with and is not the same; nothing, it is hoped."""
-    from etils import epath
-
-    from xactor_jax.checkpoints.trees import FOLDER, saved_steps
-
-    steps = [saved_steps(epath.Path(folder) / FOLDER)[0] for folder in (one, other)]
-    if steps[0] != steps[1]:
-        return [f"the last step: {steps[0]} and {steps[1]}"]
-    last = [folder / FOLDER / str(step) for folder, step in zip((one, other), steps, strict=True)]
-    left, right = (state_of(folder / "state") for folder in last)
-    odd = [name for name in left.keys() | right.keys() if left.get(name) != right.get(name)]
-    odd += ["the position in the data"] if position(last[0]) != position(last[1]) else []
-    return odd + (["the curves of the metrics"] if curve(one) != curve(other) else [])
-
-
-def state_of(folder: pathlib.Path) -> dict[str, bytes]:
-    """Name → bits of every array of a checkpoint."""
-    import jax
-    from etils import epath
-
-    from xactor_jax.checkpoints.trees import read_arrays, saved_tree
-
-    leaves = jax.tree_util.tree_leaves_with_path(read_arrays(epath.Path(folder), saved_tree(epath.Path(folder))))
-    return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
-
-
-def position(folder: pathlib.Path) -> list[str]:
-    """Of the data iterators."""
-    return [path.read_text() for path in sorted((folder / "data").glob("process_*.json"))]
-
-
-def curve(workdir: pathlib.Path) -> list[dict[str, float]]:
-    """Every line of metrics, without what depends on the clock."""
-    from xactor_jax.training.throughput import is_timing
-
-    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-    return [{name: value for name, value in line.items() if not is_timing(name)} for line in lines]
-
-
 def starter(arguments: argparse.Namespace, rest: Sequence[str], workdir: pathlib.Path) -> Callable[[], Job]:
-    """Starts a run; every step is logged, so that it can be aimed at."""
+    """Returns a function that starts a run. Every step is logged, so that kills can target a step."""
     settings = [f"--config={arguments.config}", f"--config.steps={arguments.steps}", "--config.log_every=1", *rest]
     command = [sys.executable, arguments.program, *settings, f"--workdir={workdir}"]
-    return lambda: Job(command, log_of(workdir), arguments.processes)
+    return lambda: Job(command, _root.ROOT, log_of(workdir), arguments.processes)
 
 
 def run(arguments: argparse.Namespace, rest: Sequence[str]) -> list[str]:
-    """Both runs; what differs at their ends."""
+    """Makes both runs and returns the differences at their ends."""
     folder = pathlib.Path(arguments.workdir).absolute()
     if folder.exists():
         raise UserError(f"{folder} exists: give another --workdir, or delete it.")
     whole, broken = folder / "whole", folder / "broken"
     finish(starter(arguments, rest, whole)(), whole)
-    print(f"the run that is left alone did {last_step(whole)} steps", flush=True)
-    told = partial(print, flush=True)
-    trial = Trial(starter(arguments, rest, broken), broken, arguments.steps, arguments.seed, told)
+    print(f"the run without interruption did {last_step(whole)} steps", flush=True)
+    note = partial(print, flush=True)
+    trial = Trial(starter(arguments, rest, broken), broken, arguments.steps, arguments.seed, note)
     trial.run(arguments.kills)
     for (moment, number), count in sorted(trial.kills.items()):
         print(f"{count:3d} × {number} at {moment}")
@@ -240,7 +68,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Ends with status 1 when the runs differ, 2 with one sentence on what a person can put right."""
+    """Ends with exit status 1 if the runs differ, and 2 with one sentence for an error that the user can fix."""
     arguments, rest = parser().parse_known_args()
     with exit_on_user_error():
         check_numbers(arguments, {"steps": whole(1), "kills": whole(0), "processes": whole(1, 1_000), "seed": whole(0, SEED)})

@@ -17,7 +17,8 @@ from tests.actor.toy import AUDIO, DIM, random_variables, toy_config
 from xactor_jax.actor.model import ActorModel, make_guide
 from xactor_jax.actor.network import Conditions
 from xactor_jax.actor.objective import keep_all
-from xactor_jax.actor.rollout import HISTORY, INITIAL, schedule_of
+from xactor_jax.actor.program import schedule_of
+from xactor_jax.actor.rollout import HISTORY, INITIAL
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.actor.stream import _advance, _start
 from xactor_jax.actor.task import ActorTask
@@ -95,8 +96,8 @@ class Anew:
             t, s = row
             shown = jax.lax.dynamic_update_slice_in_dim(x, flying, place, axis=1)
             told = jnp.broadcast_to(jax.lax.dynamic_update_slice_in_dim(levels, t, place, axis=0), x.shape[:2])
-            said = model.network.apply({"params": params}, shown, told, conditions, keep_all(BATCH), valid)
-            said = jax.lax.dynamic_slice_in_dim(said, place, flying.shape[1], axis=1)
+            answer = model.network.apply({"params": params}, shown, told, conditions, keep_all(BATCH), valid)
+            said = jax.lax.dynamic_slice_in_dim(answer.prediction, place, flying.shape[1], axis=1)
             tokens = [jnp.broadcast_to(v, flying.shape[:2]) for v in (t, s)]
             return jnp.where((t != s)[:, None], ddim_step(model.process, flying, said, *tokens), flying), None
 
@@ -121,9 +122,9 @@ def largest_difference(frames: int, settings: dict, network: dict, oldest: int |
         position = (call + 1) * schedule.advance - schedule.active
         fresh = jnp.arange(schedule.advance) + position + schedule.active - schedule.advance
         entering = np.asarray(anew.noise(guide.keys, fresh, INITIAL))
-        flying = np.concatenate([np.asarray(state.frames.latents)[:, window.young + window.stride :], entering], axis=1)
+        flying = np.concatenate([np.asarray(state.frames.latents)[:, window.recent + window.stride :], entering], axis=1)
         state, out = _advance(window, guide, state, piece, unknown)
-        after = np.asarray(state.frames.latents)[:, window.young :]
+        after = np.asarray(state.frames.latents)[:, window.recent :]
         known = max(0, -position) * CHUNK
         worst = max(worst, np.abs(after - anew.call(finished, flying, position))[:, known:].max(initial=0.0))
         finished = np.concatenate([finished, out], axis=1) if position >= 0 else finished

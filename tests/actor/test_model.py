@@ -267,7 +267,8 @@ def third_chunk(finished, noise, keep, level):
     t = jnp.broadcast_to(jnp.where(jnp.arange(3 * CHUNK) < 2 * CHUNK, level, 1.0), (BATCH, 3 * CHUNK))
     x = model.process.add_noise(jnp.pad(finished, [(0, 0), (0, CHUNK), (0, 0)]), noise, t)
     flags, valid = (jnp.full((BATCH,), flag, bool) for flag in keep), jnp.ones(t.shape, bool)
-    return model.network.apply({"params": variables.params}, x, t, conditions, Keep(*flags), valid)[:, 2 * CHUNK :]
+    answer = model.network.apply({"params": variables.params}, x, t, conditions, Keep(*flags), valid)
+    return answer.prediction[:, 2 * CHUNK :]
 
 
 @pytest.mark.parametrize("name", GUIDANCE)

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from tests.configs.test_configs import TRACED, built
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name
+from xactor_jax.run_settings import MeshSettings
 from xactor_jax.training.optimizer import make_optimizer
 from xactor_jax.training.state import TrainState, state_shardings
 from xactor_jax.variables import Variables
@@ -23,7 +24,7 @@ COPIES = 2
 def layout(stage: str, preset: str, fsdp: int, tensor: int) -> tuple[Variables, TrainState, TrainState]:
     """(shapes of the variables, shapes of the state, shardings of the state), with nothing allocated."""
     config, task, variables = built(stage, preset)
-    mesh = make_mesh(ConfigDict({"data": -1, "fsdp": fsdp, "tensor": tensor}))
+    mesh = make_mesh(MeshSettings(fsdp=fsdp, tensor=tensor))
     opt_state = jax.eval_shape(make_optimizer(config, task).init, variables.params)
     step = jax.ShapeDtypeStruct((), "int32")
     state = TrainState(step, variables.params, variables.params, opt_state, variables.buffers)

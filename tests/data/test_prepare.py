@@ -20,7 +20,7 @@ from data import prepare, prepare_video, records
 from data.naming import emotion_namer, person_namer
 from data.prepare import PrepareSettings, assign_splits, clip_names
 from data.prepare import prepare as prepare_clips
-from data.prepare_video import Rejected, Scan, VideoSettings, choose_stretch, cut_sound, record_lengths
+from data.prepare_video import Rejected, Scan, VideoSettings, choose_segment, cut_sound, record_lengths
 from tests.gcs import gcs_bucket  # noqa: F401
 from tests.launch.programs import run_here
 from tests.media import builders
@@ -299,10 +299,10 @@ def test_sound_beside_the_video(tmp_path, beside):
 def test_a_face_that_leaves_the_picture():
     face = FaceBox(10, 10, 50, 50)
     samples = [Sample(k / 5, [face] if 10 <= k <= 30 else []) for k in range(50)]
-    stretch, start, frames = choose_stretch(Scan(samples, 250, 10.0, (100, 100, 3), 0.2), VideoSettings())
-    assert start == pytest.approx(2.0) and frames == 100 and stretch.several == 0
+    segment, start, frames = choose_segment(Scan(samples, 250, 10.0, (100, 100, 3), 0.2), VideoSettings())
+    assert start == pytest.approx(2.0) and frames == 100 and segment.several == 0
     with pytest.raises(Rejected, match="too short"):
-        choose_stretch(Scan(samples, 250, 10.0, (100, 100, 3), 0.2), VideoSettings(min_seconds=5.0))
+        choose_segment(Scan(samples, 250, 10.0, (100, 100, 3), 0.2), VideoSettings(min_seconds=5.0))
 
 
 def test_lengths_and_sound_of_records():

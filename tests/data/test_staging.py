@@ -14,8 +14,8 @@ import pytest
 from etils import epath
 
 from data import records, staging, storage
-from data.pipelines import training_iterator
 from data.staging import GIB, StagedFolder, Staging
+from launch.stages import training_iterator
 from tests.data.copied import read_all
 from tests.data.test_records import assert_same, make_clip
 from tests.gcs import gcs_bucket  # noqa: F401

@@ -9,9 +9,10 @@ import pytest
 from data.prepare_video import VideoSettings
 from tests.faces.conftest import turn
 from xactor_jax.errors import UserError
+from xactor_jax.faces.choice import DETECTOR, make_detector
 from xactor_jax.faces.detection import Found, anchors, in_square, merged
 from xactor_jax.faces.detector import BlazeFaceDetector
-from xactor_jax.media.faces import DETECTOR, FaceBox, FaceDetector, HaarDetector, make_detector
+from xactor_jax.media.faces import FaceBox, FaceDetector, HaarDetector
 from xactor_jax.media.image_io import read_image
 from xactor_jax.sampling.request import RenderRequest
 

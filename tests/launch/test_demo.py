@@ -13,11 +13,9 @@ from xactor_jax.sampling.portrait import read_portrait
 
 
 @pytest.fixture(scope="module")
-def demo(repository):
+def demo():
     """The program as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "launch"))
-        return importlib.import_module("launch.demo")
+    return importlib.import_module("launch.demo")
 
 
 @pytest.fixture(scope="module")

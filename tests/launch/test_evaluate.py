@@ -53,7 +53,7 @@ def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
     assert len(report["targets"]) == 15 and report["checkpoints"]["motion"]["hash"]
     page = (tmp_path / "report" / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 6
-    assert "slope a minute" in page
+    assert "slope per minute" in page
     assert done.stdout.count("missed") + done.stdout.count("reached") == 15
 
 

@@ -46,7 +46,7 @@ def inputs(tmp_path) -> dict[str, str]:
     return {
         "image": make_image(folder / "p.png"),
         "driving": str(write_media(folder / "d.mp4", frames, audio=sound)),
-        "motion": str(folder / "m.npz"),
+        "motion_latents": str(folder / "m.npz"),
     }
 
 
@@ -55,7 +55,7 @@ def options(**values) -> list[str]:
 
 
 def stages(tiny) -> dict[str, str]:
-    return {f"{stage}_checkpoint": tiny[stage] for stage in ("motion", "video")}
+    return {stage: tiny[stage] for stage in ("motion", "video")}
 
 
 @pytest.fixture
@@ -65,7 +65,6 @@ def program(repository, tiny, monkeypatch, capfd):
     def run(name: str = "render.py", **arguments) -> tuple[int, str, str]:
         checkpoints = stages(tiny) if name == "render.py" else tiny
         monkeypatch.setattr(sys, "argv", [name, *options(**{**checkpoints, "crop": "none", **arguments})])
-        monkeypatch.syspath_prepend(str(repository / "launch"))
         status = 0
         try:
             runpy.run_path(str(repository / "launch" / name), run_name="__main__")
@@ -123,7 +122,7 @@ def test_saved_motion_gives_the_video_again_that_it_came_from(program, inputs, o
     sound = make_sound(tmp_path / "a.wav", 0.5)
     sampled = dict(image=inputs["image"], audio=sound, out=out / "a.mp4", save_motion=out / "m.npz", seed=4)
     assert program("sample.py", **sampled)[0] == 0
-    again = dict(image=inputs["image"], audio=sound, motion=out / "m.npz", out=out / "b.mp4", seed=4)
+    again = dict(image=inputs["image"], audio=sound, motion_latents=out / "m.npz", out=out / "b.mp4", seed=4)
     status, _, errors = program(**again, save_motion=out / "n.npz")
     assert status == 0, errors
     assert (out / "a.mp4").read_bytes() == (out / "b.mp4").read_bytes()
@@ -132,10 +131,10 @@ def test_saved_motion_gives_the_video_again_that_it_came_from(program, inputs, o
 
 
 def test_relative_motion_begins_as_the_portrait_is(program, inputs, out):
-    shared = dict(image=inputs["image"], motion=inputs["motion"], out=out / "a.mp4", save_motion=out / "m.npz")
+    shared = dict(image=inputs["image"], motion_latents=inputs["motion_latents"], out=out / "a.mp4", save_motion=out / "m.npz")
     status, _, errors = program(**shared, relative=True)
     assert status == 0, errors
-    made, given = np.load(out / "m.npz"), np.load(inputs["motion"])
+    made, given = np.load(out / "m.npz"), np.load(inputs["motion_latents"])
     np.testing.assert_allclose(made["motion_latents"][0], made["reference_motion"], atol=1e-6)
     assert np.abs(made["motion_latents"] - given["motion_latents"]).max() > 0.01
     assert json.loads((out / "a.json").read_text())["arguments"]["relative"] is True
@@ -152,14 +151,14 @@ def test_the_motion_of_a_video_is_relative_unless_said_otherwise(program, inputs
 
 
 def test_sound_is_that_of_the_video_or_the_one_named_or_none(program, inputs, out, tmp_path):
-    image, driving, motion = inputs["image"], inputs["driving"], inputs["motion"]
+    image, driving, motion = inputs["image"], inputs["driving"], inputs["motion_latents"]
     assert program(image=image, driving=driving, out=out / "a.mp4")[0] == 0
     heard = read_audio(out / "a.mp4")
     assert has_audio(out / "a.mp4") and np.corrcoef(heard[:8000], read_audio(driving)[:8000])[0, 1] > 0.8
-    assert program(image=image, motion=motion, out=out / "b.mp4")[0] == 0
+    assert program(image=image, motion_latents=motion, out=out / "b.mp4")[0] == 0
     assert not has_audio(out / "b.mp4") and len(pictures(out / "b.mp4")) == FRAMES
     longer = make_sound(tmp_path / "long.wav", 2.0)
-    status, _, errors = program(image=image, motion=motion, audio=longer, out=out / "c.mp4")
+    status, _, errors = program(image=image, motion_latents=motion, audio=longer, out=out / "c.mp4")
     assert status == 0 and "warning: " in errors and "lasts 50 frames, the motion 13" in errors
     assert len(pictures(out / "c.mp4")) == FRAMES and len(read_audio(out / "c.mp4")) == pytest.approx(640 * FRAMES, abs=1100)
 
@@ -177,11 +176,11 @@ def test_the_detector_finds_the_face_of_portrait_and_video(program, inputs, out,
 def test_options_reach_the_renderer_and_the_json(program, inputs, out):
     import av
 
-    arguments = dict(image=inputs["image"], motion=inputs["motion"], steps=1, guidance_scale=2.0)
+    arguments = dict(image=inputs["image"], motion_latents=inputs["motion_latents"], steps=1, guidance_scale=2.0)
     assert program(**arguments, out=out / "a.mp4")[0] == 0
     said = json.loads((out / "a.json").read_text())["arguments"]
     assert (said["render"]["steps"], said["render"]["guidance_scale"], said["render"]["offline"]) == (1, 2.0, False)
-    assert "rollout" not in said and said["motion"] == inputs["motion"]
+    assert "rollout" not in said and said["motion_latents"] == inputs["motion_latents"]
     with av.open(str(out / "a.mp4")) as container:
         assert container.metadata["comment"] == SYNTHETIC and container.streams.video[0].average_rate == 25
 
@@ -199,18 +198,18 @@ def saved(path: pathlib.Path, shape: tuple[int, ...]) -> pathlib.Path:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (lambda folder: {"motion": saved(folder / "x.npz", (3, 9))}, "have 9 numbers, not 8"),
-        (lambda folder: {"motion": written(folder / "x.npz", b"x")}, "x.npz holds no motion latents"),
-        (lambda folder: {"motion": folder / "none.npz"}, "no file of motion latents at .*none.npz"),
-        (lambda folder: {"motion": None}, "give either --motion, saved motion, or --driving"),
-        (lambda folder: {"driving": folder / "d.mp4"}, "give either --motion, saved motion, or --driving"),
-        (lambda folder: {"motion": None, "driving": folder / "none.mp4"}, "none.mp4"),
-        (lambda folder: {"motion": None, "driving": written(folder / "x.mp4", b"x")}, "x.mp4 cannot be read"),
+        (lambda folder: {"motion_latents": saved(folder / "x.npz", (3, 9))}, "have 9 numbers, not 8"),
+        (lambda folder: {"motion_latents": written(folder / "x.npz", b"x")}, "x.npz holds no motion latents"),
+        (lambda folder: {"motion_latents": folder / "none.npz"}, "no file of motion latents at .*none.npz"),
+        (lambda folder: {"motion_latents": None}, "give either --motion_latents, saved motion, or --driving"),
+        (lambda folder: {"driving": folder / "d.mp4"}, "give either --motion_latents, saved motion, or --driving"),
+        (lambda folder: {"motion_latents": None, "driving": folder / "none.mp4"}, "none.mp4"),
+        (lambda folder: {"motion_latents": None, "driving": written(folder / "x.mp4", b"x")}, "x.mp4 cannot be read"),
         (
-            lambda folder: {"motion": None, "driving": folder / "d.mp4", "driving_crop": "auto", "detector": "opencv"},
+            lambda folder: {"motion_latents": None, "driving": folder / "d.mp4", "driving_crop": "auto", "detector": "opencv"},
             "no face was found in .*d.mp4",
         ),
-        (lambda folder: {"driving_crop": "auto"}, "--driving_crop means nothing to --motion"),
+        (lambda folder: {"driving_crop": "auto"}, "--driving_crop means nothing to --motion_latents"),
         (lambda folder: {"crop": "auto", "detector": "opencv"}, "no face was found in .*p.png"),
         (lambda folder: {"crop": "face"}, "no crop 'face'"),
         (lambda folder: {"detector": "haar"}, "there is no face detector 'haar': use blazeface, opencv"),
@@ -219,12 +218,14 @@ def saved(path: pathlib.Path, shape: tuple[int, ...]) -> pathlib.Path:
         (lambda folder: {"steps": 0}, "--steps=0 is not possible: use a whole number from 1"),
         (lambda folder: {"guidance_scale": "nan"}, "--guidance_scale=nan is not possible: use a number from -100.0"),
         (lambda folder: {"out": folder / "none" / "v.mp4"}, "none does not exist"),
-        (lambda folder: {"video_checkpoint": folder / "none"}, "no checkpoint in .*none"),
+        (lambda folder: {"video": folder / "none"}, "no checkpoint in .*none"),
+        (lambda folder: {"video_checkpoint": folder}, "--video_checkpoint has another name now: write --video"),
+        (lambda folder: {"motion": "old.npz"}, "--motion names a checkpoint: give saved motion by --motion_latents old.npz"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_leaves_nothing(program, inputs, out, changed, message):
     folder = pathlib.Path(inputs["image"]).parent
-    arguments = {"image": inputs["image"], "motion": inputs["motion"], "out": out / "v.mp4", **changed(folder)}
+    arguments = {"image": inputs["image"], "motion_latents": inputs["motion_latents"], "out": out / "v.mp4", **changed(folder)}
     before = sorted(folder.iterdir())
     status, output, errors = program(**arguments)
     lines = errors.strip().splitlines()
@@ -246,5 +247,5 @@ def test_everything_may_be_in_a_bucket(program, gcs_bucket, inputs, out):
     assert status == 0, errors
     (out / "v.mp4").write_bytes((remote / "v.mp4").read_bytes())
     assert len(pictures(out / "v.mp4")) == FRAMES and has_audio(out / "v.mp4")
-    assert program(image=remote / "image.png", motion=remote / "n.npz", out=remote / "w.mp4")[0] == 0
-    assert json.loads((remote / "w.json").read_text())["inputs"]["motion"]["path"] == f"{remote}/n.npz"
+    assert program(image=remote / "image.png", motion_latents=remote / "n.npz", out=remote / "w.mp4")[0] == 0
+    assert json.loads((remote / "w.json").read_text())["inputs"]["motion_latents"]["path"] == f"{remote}/n.npz"

@@ -52,7 +52,6 @@ def program(repository, tiny, monkeypatch, capfd):
     def run(**arguments) -> tuple[int, str, str]:
         arguments = {**tiny, "crop": "none", **arguments}
         monkeypatch.setattr(sys, "argv", ["sample.py", *options(**arguments)])
-        monkeypatch.syspath_prepend(str(repository / "launch"))
         status = 0
         try:
             runpy.run_path(str(repository / "launch" / "sample.py"), run_name="__main__")

@@ -24,6 +24,7 @@ from xactor_jax.checkpoints.start import read_start
 from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
+from xactor_jax.training import plan
 from xactor_jax.training.experiment import load_config
 
 TINY = {
@@ -60,11 +61,9 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def train_all(repository):
+def train_all():
     """The program as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "launch"))
-        return importlib.import_module("launch.train_all")
+    return importlib.import_module("launch.train_all")
 
 
 def run(repository: pathlib.Path, *options: str) -> subprocess.CompletedProcess:
@@ -89,8 +88,8 @@ def test_every_step_is_trained_with_settings_that_it_has_and_exported(train_all,
         assert f"--workdir={out / step.name}" in options and config.stage == step.config
         assert (config.batch_size, config.precision, config.data.image_size) == (4, "bfloat16", 32)
         assert all(config.pretrained[stage] == str(out / stage) for stage in train_all.PRETRAINED.get(step.config, ()))
-        assert config.init_from == ",".join(train_all.started(text, out) for text in step.start)
-        stages.TASKS[config.stage].from_config(config)
+        assert config.init_from == ",".join(plan.started(text, out) for text in step.start)
+        stages.make_task(config)
     for stage, (_, options) in zip(train_all.EXPORTED, calls[len(steps) :], strict=True):
         assert options == (f"--from={out / stage}", f"--to={out / 'export' / stage}", "--dtype=float16")
 
@@ -122,23 +121,22 @@ def test_shares_are_of_the_whole_and_stages_start_from_earlier_ones(train_all, p
         assert needed - embedded <= earlier
 
 
-def test_steps_fit_into_the_time_that_is_left(train_all, tmp_path, monkeypatch):
+def test_steps_fit_into_the_time_that_is_left(tmp_path, monkeypatch):
     """A stage that starts in 6 s and makes 2 steps a second, with a half of 100 s: 50 − (6 + 15) − 6 s are left for steps."""
     clock, calls = [0.0], []
-    steps = (train_all.Step("a", "motion", "heads", 0.25), train_all.Step("b", "motion", "heads", 0.25))
+    steps = (plan.Step("a", "motion", "heads", 0.25), plan.Step("b", "motion", "heads", 0.25))
 
-    def call(program, *options):
+    def call(*options):
         calls.append(options)
-        clock[0] += 6.0 + train_all.PROBE_STEPS / 2.0
+        clock[0] += 6.0 + plan.PROBE_STEPS / 2.0
 
-    monkeypatch.setattr(train_all.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(train_all, "call", call)
+    monkeypatch.setattr(plan.time, "monotonic", lambda: clock[0])
     (tmp_path / "metrics.jsonl").write_text('{"train/steps_per_second": 9}\n{"train/steps_per_second": 2}\n{"x": 1}\n')
-    budget = train_all.Budget(100 / 60, tmp_path)
-    assert budget.choose(steps[0], steps, ["--config=c"], tmp_path) == train_all.PROBE_STEPS + 46
-    assert f"--config.steps={train_all.PROBE_STEPS}" in calls[0] and calls[0][0] == "--config=c"
-    assert train_all.Budget(100 / 60, tmp_path).choose(steps[0], steps, [], tmp_path) == train_all.PROBE_STEPS + 46
-    assert len(calls) == 1 and json.loads((tmp_path / "plan.json").read_text()) == {"a": train_all.PROBE_STEPS + 46}
+    budget = plan.Budget(100 / 60, tmp_path, call)
+    assert budget.choose(steps[0], steps, ["--config=c"], tmp_path) == plan.PROBE_STEPS + 46
+    assert f"--config.steps={plan.PROBE_STEPS}" in calls[0] and calls[0][0] == "--config=c"
+    assert plan.Budget(100 / 60, tmp_path, call).choose(steps[0], steps, [], tmp_path) == plan.PROBE_STEPS + 46
+    assert len(calls) == 1 and json.loads((tmp_path / "plan.json").read_text()) == {"a": plan.PROBE_STEPS + 46}
 
 
 def commands(train_all, monkeypatch, *options: str) -> list[tuple[str, ...]]:
@@ -166,7 +164,7 @@ def test_the_embedded_checkpoint_fits_the_preset_that_goes_on_from_it(repository
     config.pretrained.update(motion="data/assets/motion", autoencoder="data/assets/autoencoder")
     if stage == "video":
         fill_in_motion(config)
-    task = stages.TASKS[stage].from_config(config)
+    task = stages.make_task(config)
     wanted = shapes(jax.eval_shape(task.init, jax.random.key(0)).params)
     assert read_start(config, task, wanted).params.keys() == wanted.keys()
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from xactor_jax.errors import UserError
-from xactor_jax.media.faces import CsvDetector, FaceBox, HaarDetector, YuNetDetector, by_prominence, make_detector, overlap
+from xactor_jax.faces.choice import make_detector
+from xactor_jax.media.faces import CsvDetector, FaceBox, HaarDetector, YuNetDetector, by_prominence, overlap
 from xactor_jax.media.image_io import read_image
 
 

@@ -13,7 +13,7 @@ from tests.tiny import tiny_config, tiny_variables, write_checkpoint
 from xactor_jax.checkpoints.exports import export
 from xactor_jax.errors import UserError
 from xactor_jax.motion.decoder import MotionDecoder
-from xactor_jax.motion.model import make_decoder
+from xactor_jax.motion.networks import make_decoder
 from xactor_jax.motion.style_decoder import StyleDecoder
 from xactor_jax.motion.task import MotionTask
 from xactor_jax.motion.trunk import Trunk
@@ -72,8 +72,6 @@ def test_the_config_chooses_the_decoder():
     assert isinstance(make_decoder(config), MotionDecoder)
     config.network.decoder = "style"
     assert isinstance(make_decoder(config), StyleDecoder)
-    del config.network.decoder  # of a checkpoint from before there was a choice
-    assert isinstance(make_decoder(config), MotionDecoder)
     config.network.decoder = "paint"
     with pytest.raises(UserError, match="use warp or style"):
         make_decoder(config)

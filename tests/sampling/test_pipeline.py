@@ -21,6 +21,7 @@ from xactor_jax.media.video_io import SYNTHETIC
 from xactor_jax.sampling import pipeline
 from xactor_jax.sampling.portrait import read_portrait
 from xactor_jax.sampling.request import Request
+from xactor_jax.video.rendering import draw_batch
 
 
 def request_for(tmp_path, image, sound, **changes) -> Request:
@@ -89,6 +90,7 @@ def test_the_seed_decides_the_bytes(models, settings, tmp_path, image, sound):
     assert made("a.mp4", 1) == made("b.mp4", 1) != made("c.mp4", 2)
 
 
+@pytest.mark.slow  # quick: test_a_sample_does_not_depend_on_its_batch, whose batches are whole rollouts and renderings
 def test_the_stream_is_the_rollout_and_the_rendering_of_the_whole(models, settings, tmp_path, image, sound):
     request = request_for(tmp_path, image, sound, emotion="happy:0-0.4,sad:0.4-0.8", save_motion=str(tmp_path / "m.npz"))
     portrait, waveform = read_portrait(image, models.sides, "none"), read_audio(sound)
@@ -101,7 +103,7 @@ def test_the_stream_is_the_rollout_and_the_rendering_of_the_whole(models, settin
     motion = models.actor.model.rollout(models.actor.variables, keys[0], features, reference, emotion, settings.rollout)
     np.testing.assert_allclose(np.concatenate(performance.motion), motion[0], atol=1e-4)
     arguments = (keys[1][None], as_float(portrait.for_video), reference, motion)
-    render = jax.jit(lambda *arrays: models.video.model.render_batch(*arrays, settings.render))
+    render = jax.jit(lambda *arrays: draw_batch(models.video.model, *arrays, settings.render).frames)
     expected = render(models.video.variables, *arguments)
     assert np.abs(frames.astype(int) - np.asarray(expected[0], int)).max() <= 1
 
@@ -188,14 +190,12 @@ def test_a_damaged_stage_ends_in_a_sentence_and_not_in_black_frames(models, sett
 
 
 def test_nothing_is_left_when_the_rendering_fails(models, settings, tmp_path, image, sound, monkeypatch):
-    class Breaks:
-        render_settings, image_size = None, 32
+    def breaks(*arguments):
+        yield np.zeros((5, models.sides[1], models.sides[1], 3), np.uint8)
+        raise KeyboardInterrupt
 
-        def render(self, *arguments):
-            yield np.zeros((5, 32, 32, 3), np.uint8)
-            raise KeyboardInterrupt
-
+    monkeypatch.setattr(pipeline, "render", breaks)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(KeyboardInterrupt):
-        run(models._replace(video=models.video._replace(model=Breaks())), settings, request_for(tmp_path, image, sound))
+        run(models, settings, request_for(tmp_path, image, sound))
     assert sorted(tmp_path.iterdir()) == before

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from xactor_jax.errors import UserError
-from xactor_jax.sampling.request import RenderRequest, Request, check_render_request, check_request, check_target
+from xactor_jax.sampling.request import RenderRequest, Request, check_render_request, check_request
+from xactor_jax.targets import check_target
 
 
 def request_for(tmp_path, **changes) -> Request:
@@ -61,11 +62,11 @@ def test_it_is_finished_when_the_json_is_there_too(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "give either --motion, saved motion, or --driving"),
-        ({"motion": "m.npz", "driving": "d.mp4"}, "give either --motion, saved motion, or --driving"),
-        ({"motion": "m.npz", "driving_crop": "auto"}, "means nothing to --motion"),
+        ({}, "give either --motion_latents, saved motion, or --driving"),
+        ({"motion_latents": "m.npz", "driving": "d.mp4"}, "give either --motion_latents, saved motion, or --driving"),
+        ({"motion_latents": "m.npz", "driving_crop": "auto"}, "means nothing to --motion_latents"),
         ({"driving": "d.mp4", "driving_crop": "face"}, "no crop 'face'"),
-        ({"motion": "m.npz", "seed": 2**32}, "is out of range"),
+        ({"motion_latents": "m.npz", "seed": 2**32}, "is out of range"),
     ],
 )
 def test_what_is_wrong_with_reenactment_is_said(tmp_path, changes, message):
@@ -80,7 +81,11 @@ def test_nothing_is_written_over_what_is_read(tmp_path, monkeypatch, spelling):
     (tmp_path / "v.mp4").write_bytes(b"a recording")
     (tmp_path / "hard.mp4").hardlink_to(tmp_path / "v.mp4")
     (tmp_path / "link").symlink_to(tmp_path)
-    for changes in ({"driving": spelling}, {"motion": "m.npz", "audio": spelling}, {"motion": "m.npz", "image": spelling}):
+    for changes in (
+        {"driving": spelling},
+        {"motion_latents": "m.npz", "audio": spelling},
+        {"motion_latents": "m.npz", "image": spelling},
+    ):
         with pytest.raises(UserError, match="would be written over"):
             check_render_request(RenderRequest(**{"image": "p.png", "out": str(tmp_path / "v.mp4"), **changes}))
     with pytest.raises(UserError, match="would be written over"):
@@ -91,7 +96,7 @@ def test_nothing_is_written_over_what_is_read(tmp_path, monkeypatch, spelling):
 def test_motion_and_the_json_are_not_written_over_what_is_read(tmp_path):
     place, motion = str(tmp_path / "v.mp4"), str(tmp_path / "m.npz")
     with pytest.raises(UserError, match="would be written over"):
-        check_render_request(RenderRequest(image="p.png", out=place, motion=motion, save_motion=motion))
+        check_render_request(RenderRequest(image="p.png", out=place, motion_latents=motion, save_motion=motion))
     with pytest.raises(UserError, match=r"v\.json would be written over"):
         check_request(request_for(tmp_path, image=str(tmp_path / "v.json")))
 
@@ -99,7 +104,7 @@ def test_motion_and_the_json_are_not_written_over_what_is_read(tmp_path):
 @pytest.mark.parametrize("content", ["", "[1]", '{"image": "p.png"}'])
 def test_a_json_of_another_origin_is_not_replaced(tmp_path, content):
     (tmp_path / "v.json").write_text(content)
-    with pytest.raises(UserError, match=r"v\.json is there and is not what is written beside a video"):
+    with pytest.raises(UserError, match=r"v\.json exists and is not the JSON file of a generated video"):
         check_request(request_for(tmp_path))
     (tmp_path / "v.json").write_text('{"synthetic": true}')
     check_request(request_for(tmp_path))

@@ -8,7 +8,7 @@ from functools import cache
 import jax
 import pytest
 
-from launch.stages import TASKS
+from launch.stages import make_task
 from xactor_jax.parallel.collectives import totals
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training.compiling import StepReport, compile_step
@@ -23,7 +23,7 @@ def step(stage: str, **sizes: int) -> tuple[StepReport, list[int]]:
     if stage == "actor":
         config.network.depth = 2
     config.mesh.update(sizes)
-    task = TASKS[stage].from_config(config)
+    task = make_task(config)
     params = jax.eval_shape(task.init, jax.random.key(0)).params
     return compile_step(config, task, make_mesh(config.mesh)), [x.size for x in jax.tree.leaves(params)]
 

@@ -85,6 +85,14 @@ def test_cosine_schedule_ends_at_its_fraction() -> None:
     assert float(schedule(100)) == pytest.approx(0.003)
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_without_a_warm_up_the_first_step_has_the_peak(schedule: str) -> None:
+    rate = learning_rate(toy_config(steps=100, optimizer__schedule=schedule, optimizer__warmup_steps=0))
+    assert float(rate(0)) == pytest.approx(0.03) and float(rate(50)) == pytest.approx(
+        {"constant": 0.03, "cosine": 0.03 * 0.525}[schedule]
+    )
+
+
 def test_warm_up_longer_than_the_run() -> None:
     schedule = learning_rate(toy_config(steps=3, optimizer__warmup_steps=100))
     assert np.isfinite([float(schedule(n)) for n in range(4)]).all() and float(schedule(2)) == pytest.approx(0.03)

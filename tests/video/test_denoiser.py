@@ -89,7 +89,7 @@ def test_an_embedding_reaches_its_own_example_unless_the_reference_is_not_shown(
 def test_tokens_with_a_box(rng, key):
     """linear(motion, linear(relu(linear(box)))) and positions; without a box, where and as large as the reference's."""
     motion, box = rng.normal(size=(2, 5)).astype(np.float32), rng.normal(size=(2, 3)).astype(np.float32)
-    network = MotionTokens(tokens=3, width=4, box_width=7)
+    network = MotionTokens(tokens=3, width=4, hidden=0, box_width=7, position_halves=False)
     params = jax.tree.map(np.asarray, randomise(jax.eval_shape(network.init, key, jnp.asarray(motion))["params"], key))
     run = lambda *given: network.apply({"params": params}, *map(jnp.asarray, given))
     linear = lambda name, x: x @ params[name]["kernel"] + params[name]["bias"]

@@ -16,8 +16,10 @@ from xactor_jax.diffusion.weighting import min_snr_weight
 from xactor_jax.errors import UserError
 from xactor_jax.variables import Variables
 from xactor_jax.video.disturbance import MotionNoise, disturb
+from xactor_jax.video.examples import disturbed, latents_of
+from xactor_jax.video.objective import draw_times, stratified_times
 from xactor_jax.video.sampler import RenderSettings
-from xactor_jax.video.task import VideoTask, stratified_times
+from xactor_jax.video.task import VideoTask
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +38,13 @@ def moving_batch(task):
 
 def test_levels_are_drawn_from_all_or_from_those_that_sampling_passes(task):
     """Two steps from 1 to 0 call the network at 1 and 0.5; the real draw of all levels hits neither."""
-    sampled = replace(task, settings=replace(task.settings, sampled_levels=True))
-    assert set(np.asarray(sampled._levels(jax.random.key(0), 64)).tolist()) == {1.0, 0.5}
-    assert len(set(np.asarray(task._levels(jax.random.key(0), 64)).tolist())) == 64
+    sampled = replace(task.settings, sampled_levels=True)
+    drawn = lambda settings: set(np.asarray(draw_times(task.model, settings, jax.random.key(0), 64)).tolist())
+    assert drawn(sampled) == {1.0, 0.5}
+    assert len(drawn(task.settings)) == 64
 
 
+@pytest.mark.slow  # quick: test_loss_is_the_weighted_error_of_v, and the gradients of tests/video/test_phases.py
 def test_overfits_a_moving_batch(task):
     batch, optimizer = moving_batch(task), optax.adam(5e-3)
     variables = jax.jit(task.init)(jax.random.key(0))
@@ -61,7 +65,7 @@ def test_overfits_a_moving_batch(task):
         errors.append(float(metrics["clean_mse"] / metrics["clean_power"]))
     assert np.mean(errors[-20:]) < 0.5 * np.mean(errors[:20])
     assert variables.buffers["residual_count"] == 150
-    z, z_ref = task._latents(variables, batch)
+    z, z_ref = latents_of(task.model, variables, batch)
     np.testing.assert_allclose(
         variables.buffers["residual_std"], np.sqrt(np.mean((z - z_ref[:, None]) ** 2, (0, 1, 2, 3))), rtol=1e-3
     )
@@ -73,7 +77,7 @@ def test_loss_is_the_weighted_error_of_v(task):
     out = jax.jit(task.loss, static_argnums=3)(variables, batch, key, False)
     m, s = task.model, task.settings
     key_time, key_noise, _ = jax.random.split(key, 3)
-    z, z_ref = task._latents(variables, batch)
+    z, z_ref = latents_of(task.model, variables, batch)
     x0 = (np.asarray(z) - np.asarray(z_ref)[:, None]) / 0.5
     u, eps = np.asarray(stratified_times(key_time, 2)), np.asarray(jax.random.normal(key_noise, x0.shape))
     t = 2 * u / (1 + u)  # time_shift of 2
@@ -101,10 +105,7 @@ def test_training_is_disturbed_and_evaluation_is_not(task):
 
 
 def test_motion_is_replaced_by_the_reference_s_as_often_as_asked():
-    config = tiny.video_config()
-    config.loss.motion_drop = 0.25
-    task = VideoTask.from_config(config)
-    told = task._told_motion(jax.random.key(0), jnp.ones((2000, 4, 6)), jnp.full((2000, 6), -7.0))
+    told = disturbed(jax.random.key(0), jnp.ones((2000, 4, 6)), jnp.full((2000, 6), -7.0), MotionNoise(), 0.25)
     replaced = np.all(np.asarray(told) == -7.0, axis=(1, 2))
     assert replaced.mean() == pytest.approx(0.25, abs=0.04)
     assert not np.any(np.asarray(told)[~replaced] == -7.0)
@@ -156,7 +157,7 @@ def test_the_autoencoder_comes_from_its_checkpoint(monkeypatch):
     from xactor_jax.checkpoints import exports
 
     saved, params = tiny.autoencoder_config(), {"autoencoder": {"w": np.ones(1)}, "discriminator": {}}
-    monkeypatch.setattr(checkpoints, "load_variables", lambda path, stage: (saved, Variables(params, {"latent_std": 3})))
+    monkeypatch.setattr(exports, "load_variables", lambda path, stage: (saved, Variables(params, {"latent_std": 3})))
     config = tiny.video_config()
     config.pretrained.autoencoder = "somewhere"
     loaded = VideoTask.from_config(config).pretrained_buffers()
@@ -166,7 +167,7 @@ def test_the_autoencoder_comes_from_its_checkpoint(monkeypatch):
         VideoTask.from_config(config).pretrained_buffers()
 
 
-@pytest.mark.parametrize("preset", ["default", "base"])
+@pytest.mark.parametrize("preset", ["default", pytest.param("base", marks=pytest.mark.slow)])
 def test_every_preset_makes_a_task_whose_loss_has_shapes(preset):
     task = VideoTask.from_config(video.get_config(preset))
     variables = jax.eval_shape(task.init, jax.random.key(0))

@@ -1,4 +1,4 @@
-"""What one video is made of, and the checks that need no computing."""
+"""Requests for one video, and the checks that need no computation."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import os
 from etils import epath
 
 from xactor_jax.emotion import EmotionTrack, parse_emotion
-from xactor_jax.errors import UserError, first_line
-from xactor_jax.media.faces import DETECTOR, make_detector
-from xactor_jax.paths import is_remote, same_file
+from xactor_jax.errors import UserError
+from xactor_jax.faces.choice import DETECTOR, make_detector
+from xactor_jax.paths import same_file
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.portrait import CROPS
+from xactor_jax.targets import check_target
 
-READ = ("image", "audio", "motion", "driving")
+READ = ("image", "audio", "motion_latents", "driving")
 """Fields of requests that name files to read."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A portrait, and what is to be written of it. Paths are local or gs://."""
+    """The common fields of requests: a portrait and the output files. Paths are local or gs://."""
 
     image: str
-    out: str  # .mp4; a .json of the same name is written beside it
+    out: str  # .mp4; a .json file of the same name is written beside it
     seed: int = 0
     crop: str = "auto"
     face_index: int | None = None
     detector: str = DETECTOR
-    save_motion: str = ""  # .npz for the motion latents; empty: not written
+    save_motion: str = ""  # .npz file for the motion latents; empty: not written
 
     @property
     def sidecar(self) -> epath.Path:
@@ -37,39 +38,39 @@ class Wanted:
 
     @property
     def finished(self) -> bool:
-        """Whether the video is there and whole: its JSON is written last."""
+        """Whether the video exists and is complete. Its JSON file shows this, because it is written last."""
         return provenance.is_ours(self.sidecar) and epath.Path(self.out).exists()
 
     @property
     def written(self) -> tuple[str, ...]:
-        """Every file that is written."""
+        """All output files."""
         return tuple(filter(None, (self.out, str(self.sidecar), self.save_motion)))
 
     @property
     def read(self) -> tuple[str, ...]:
-        """Every file that is read, beside the checkpoints."""
+        """All input files except the checkpoints."""
         named = (getattr(self, field.name) for field in dataclasses.fields(self) if field.name in READ)
         return tuple(filter(None, named))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request(Wanted):
-    """One portrait that is to speak one recording."""
+    """Request for a portrait that speaks a recording."""
 
     audio: str
     emotion: str = ""  # a track as in `xactor_jax.emotion`; empty: unknown
 
     @property
     def emotion_track(self) -> EmotionTrack:
-        """What `emotion` says; `UserError` where it is no track."""
+        """The parsed `emotion`. Raises `UserError` if it is not a track."""
         return parse_emotion(self.emotion)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RenderRequest(Wanted):
-    """One portrait that is to move as saved motion or as a person in a video: one of the two."""
+    """Request for a portrait that moves with saved motion or with that of a person in a video; exactly one of the two."""
 
-    motion: str = ""  # .npz, as `save_motion` writes it
+    motion_latents: str = ""  # .npz, as `save_motion` writes it
     driving: str = ""  # a video of one person
     driving_crop: str = ""  # of its pictures; empty: as `crop`
     relative: bool = False  # begin at the portrait's own motion and take the changes alone
@@ -77,9 +78,9 @@ class RenderRequest(Wanted):
 
 
 def check_paths(request: Wanted) -> None:
-    """Raises `UserError` where what is to be the path of a file cannot be one."""
+    """Raises `UserError` if a path of the request cannot be the path of a file."""
     needed = ("image", "out", *(("audio",) if isinstance(request, Request) else ()))
-    for name in (*needed, "save_motion", "audio", "driving", "motion"):
+    for name in (*needed, "save_motion", "audio", "driving", "motion_latents"):
         if (path := getattr(request, name, "")) or name in needed:
             _check_path(path, name)
 
@@ -96,24 +97,24 @@ def _check_path(path: str, what: str) -> None:
 
 
 def check_request(request: Request) -> None:
-    """Raises `UserError` for whatever is wrong with a request apart from its image and audio."""
+    """Raises `UserError` for an invalid request. It does not check the content of its image and audio."""
     parse_emotion(request.emotion)
     check_wanted(request)
 
 
 def check_render_request(request: RenderRequest) -> None:
     """Raises `UserError` for whatever is wrong with a request apart from the files that it names."""
-    if bool(request.motion) == bool(request.driving):
-        raise UserError("give either --motion, saved motion, or --driving, a video that the portrait is to move like.")
-    if request.motion and request.driving_crop:
-        raise UserError("--driving_crop means nothing to --motion: leave it out.")
+    if bool(request.motion_latents) == bool(request.driving):
+        raise UserError("give either --motion_latents, saved motion, or --driving, a video that the portrait is to move like.")
+    if request.motion_latents and request.driving_crop:
+        raise UserError("--driving_crop means nothing to --motion_latents: leave it out.")
     check_wanted(request)
     if request.driving_crop:
         check_crop(request.driving_crop)
 
 
 def check_wanted(request: Wanted) -> None:
-    """Raises `UserError` for a crop, a detector or a seed that there is not, or a place that cannot be written to."""
+    """Raises `UserError` for an impossible path, crop, detector or seed, or an output file that cannot be written."""
     check_paths(request)
     check_crop(request.crop)
     make_detector(request.detector)
@@ -124,35 +125,19 @@ def check_wanted(request: Wanted) -> None:
             check_target(path, suffix)
     check_distinct(request)
     if (there := request.sidecar).exists() and not provenance.is_ours(there):
-        raise UserError(f"{there} is there and is not what is written beside a video: name another place than {request.out}.")
+        raise UserError(
+            f"{there} exists and is not the JSON file of a generated video: choose another path than {request.out}."
+        )
 
 
 def check_distinct(request: Wanted) -> None:
-    """Raises `UserError` where a file would be written over one that is read."""
+    """Raises `UserError` if an output file is also an input file."""
     for written in request.written:
         if any(same_file(written, read) for read in request.read):
             raise UserError(f"{written} would be written over what is read from it: name another file to write.")
 
 
 def check_crop(crop: str) -> None:
-    """Raises `UserError` unless it is one of `CROPS`."""
+    """Raises `UserError` unless `crop` is one of `CROPS`."""
     if crop not in CROPS:
         raise UserError(f"there is no crop {crop!r}: choose one of {', '.join(CROPS)}.")
-
-
-def check_target(path: epath.PathLike, suffix: str) -> None:
-    """Raises `UserError` unless a file of that suffix can be written at `path`, which is tried with an empty file."""
-    target = epath.Path(path)
-    remote = is_remote(path)
-    if target.suffix.lower() != suffix:
-        raise UserError(f"{path} does not end in {suffix}: give the file a name that does.")
-    if not remote and not target.parent.is_dir():
-        raise UserError(f"the folder {target.parent} does not exist: make it, or name another place for {target.name}.")
-    if not remote and target.is_dir():
-        raise UserError(f"{path} is a folder: name a file.")
-    probe = target.with_name(f".{target.name}.{os.getpid()}.probe")
-    try:
-        probe.write_bytes(b"")
-        probe.unlink()
-    except Exception as error:  # remote stores raise what they like
-        raise UserError(f"{target.parent} cannot be written to ({first_line(error)}): name another folder.") from None

@@ -9,7 +9,7 @@ with the matching skip concatenated. The reference network has neither motion no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,43 +20,44 @@ from jaxtyping import Array, Bool, Float
 
 from xactor_jax.errors import UserError
 from xactor_jax.layers.convolution import Downsample, Dtype, ResidualBlock, Upsample, group_norm, zero_conv
-from xactor_jax.layers.embeddings import sinusoidal
+from xactor_jax.layers.embeddings import NoiseLevelEmbedding
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.spatial_attention import AttentionModule
 from xactor_jax.settings import Flag, Several, check_divides, check_fields, setting, whole
 
 Video = Float[Array, "b t h w c"]
 Bank = tuple[jax.Array, ...]
+Layer = Callable[[str, jax.Array], tuple[jax.Array, jax.Array | None]]
+"""(name, input) → output, and what the layer's self-attention saw."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSettings:
     """Sizes of a trunk."""
 
-    channels: tuple[int, ...] = setting((320, 640, 1280, 1280), Several(whole(1)))
-    """Width of each level, finest first."""
-    attention: tuple[bool, ...] = setting((True, True, True, False), Several(Flag()))
-    """Levels where pixels attend to each other and to the reference; the middle always does."""
-    blocks: int = setting(2, whole(1))
-    heads: int = setting(8, whole(1))
-    groups: int = setting(32, whole(1))
-    module_groups: int = setting(0, whole(0))
-    """Groups of the group normalisation in motion and temporal modules; 0: `groups`."""
-    context_width: int = setting(0, whole(0))
-    """Features of the reference picture's embedding; 0: there is none."""
-    discrete_steps: int = setting(0, whole(0, 1_000_000))
-    """N: noise levels are told as steps N t − 1 of a table of N, counted from 0; 0: as 1000 t."""
-    feed_forward: int = setting(4, whole(0))
-    """Width inside the feed-forward part of each spatial module over that outside; 0: none."""
-    module_feed_forward: int = setting(4, whole(0))
-    """The same of motion and temporal modules."""
-    module_attentions: int = setting(2, whole(1))
-    """Attentions in a row in each motion and each temporal module."""
-    time_width: int = setting(1280, whole(1))
-    """Width of the noise level's embedding."""
-    out_channels: int = setting(4, whole(1))
-    coordinates: bool = setting(False, Flag())
-    """Two more input channels: the row and column of each cell, from -1 to 1."""
+    channels: tuple[int, ...] = setting((64, 96), Several(whole(1)), "width of each level, finest first")
+    attention: tuple[bool, ...] = setting(
+        (True, True),
+        Several(Flag()),
+        "levels where pixels attend to each other and to the reference; the middle always does",
+    )
+    blocks: int = setting(1, whole(1), "layers per level on the way down; one more on the way up")
+    heads: int = setting(4, whole(1), "of every attention")
+    groups: int = setting(8, whole(1), "of group normalisation")
+    module_groups: int = setting(0, whole(0), "the same in motion and temporal modules; 0: as many")
+    context_width: int = setting(0, whole(0), "features of the reference picture's embedding (CLIP's: 768); 0: there is none")
+    discrete_steps: int = setting(
+        0,
+        whole(0, 1_000_000),
+        "N: a noise level t is given as step N t - 1 of a table of N, counted from 0 (Stable Diffusion: 1000); 0: as 1000 t",
+    )
+    feed_forward: int = setting(2, whole(0), "width inside the feed-forward part of spatial modules over that outside; 0: none")
+    module_feed_forward: int = setting(0, whole(0), "the same of motion and temporal modules")
+    module_attentions: int = setting(1, whole(1), "attentions in a row in each motion and temporal module")
+    time_width: int = setting(128, whole(1), "features of the noise level's embedding")
+    coordinates: bool = setting(True, Flag(), "two more input channels: the row and column of each cell, from -1 to 1")
+    out_channels: int = 4
+    """Those of the autoencoder's latents; no setting of its own."""
     motion: bool = True
     temporal: bool = True
     features_only: bool = False
@@ -75,16 +76,29 @@ class UNetSettings:
         return replace(self, motion=False, temporal=False, features_only=features_only)
 
     @property
-    def num_features(self) -> int:
-        """Self-attentions, which is entries of the bank."""
-        return sum(self.attention) * (2 * self.blocks + 1) + 1
-
-    @property
     def layers(self) -> tuple[tuple[str, int], ...]:
         """(name, level) of every layer in the order of computation; the middle has the last level's width, as -1."""
         down = tuple((f"down{level}_{i}", level) for level in range(len(self.channels)) for i in range(self.blocks))
         up = tuple((f"up{level}_{i}", level) for level in reversed(range(len(self.channels))) for i in range(self.blocks + 1))
         return (*down, ("middle", -1), *up)
+
+    @property
+    def bank_entries(self) -> dict[str, int]:
+        """Layers with a self-attention, in the order of computation: which entry of the bank is theirs."""
+        attended = (name for name, level in self.layers if level < 0 or self.attention[level])
+        return {name: index for index, name in enumerate(attended)}
+
+    @property
+    def num_features(self) -> int:
+        """Self-attentions, which is entries of the bank."""
+        return len(self.bank_entries)
+
+    @property
+    def up_layers(self) -> tuple[tuple[str, int], ...]:
+        """`layers` behind the middle; where features alone are asked for, up to the last with a self-attention."""
+        first = len(self.channels) * self.blocks + 1
+        last = [name for name, _ in self.layers].index([*self.bank_entries][-1])
+        return self.layers[first : last + 1] if self.features_only else self.layers[first:]
 
 
 class Conditions(NamedTuple):
@@ -101,22 +115,6 @@ class Conditions(NamedTuple):
 
 
 NO_CONDITIONS = Conditions()
-
-
-class NoiseLevel(nn.Module):
-    """linear → SiLU → linear over `base` cosines and sines of t, or of its step in a table of `steps`."""
-
-    base: int
-    width: int
-    steps: int = 0
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(self, t: Float[Array, "b"]) -> Float[Array, "b e"]:
-        if self.steps:
-            t = jnp.maximum(self.steps * t - 1.0, 0.0) / 1000.0
-        h = nn.Dense(self.width, dtype=self.dtype, name="in")(sinusoidal(t, self.base))
-        return nn.Dense(self.width, dtype=self.dtype, name="out")(jax.nn.silu(h))
 
 
 def with_coordinates(x: Video) -> Float[Array, "b t h w c+2"]:
@@ -165,12 +163,13 @@ class UNet(nn.Module):
         s = self.settings
         block_class = rematerialised(ResidualBlock, self.remat)
         block = lambda name, level: block_class(s.channels[level], s.groups, dtype=self.dtype, name=f"{name}_block")
-        self.noise_level = NoiseLevel(s.channels[0], s.time_width, s.discrete_steps, self.dtype)
+        names = ("in", "out")
+        self.noise_level = NoiseLevelEmbedding(s.time_width, s.channels[0], s.discrete_steps, names, self.dtype)
         self.conv_in = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype)
         self.residual = {name: block(name, level) for name, level in s.layers}
+        shared = (self.dtype, self.remat)
         self.attentions = {
-            name: Attentions(s, level < 0 or s.attention[level], self.dtype, self.remat, name=f"{name}_attention")
-            for name, level in s.layers
+            name: Attentions(s, name in s.bank_entries, *shared, name=f"{name}_attention") for name, _ in s.layers
         }
         self.middle_out = block("middle_out", -1)
         self.down = [Downsample(c, dtype=self.dtype) for c in s.channels[:-1]]
@@ -182,43 +181,46 @@ class UNet(nn.Module):
         self, x: Video, t: Float[Array, "b"], conditions: Conditions = NO_CONDITIONS
     ) -> tuple[Float[Array, "b t h w d"] | None, Bank]:
         """The prediction in float32 (None when only features are asked for), and the features of every self-attention."""
-        s, features = self.settings, []
+        s = self.settings
         if s.context_width and conditions.embedding is None:
             conditions = conditions._replace(embedding=jnp.zeros((x.shape[0], s.context_width), x.dtype))
         embedding = self.noise_level(t)
-        h = self.conv_in(with_coordinates(x) if s.coordinates else x)
-        h, skips = self._descend(h, embedding, conditions, features)
-        h = self._layer("middle", h, embedding, conditions, features)
-        if s.features_only and len(features) == s.num_features:
-            return None, tuple(features)
-        h = self.middle_out(h, embedding)
-        for name, level in s.layers[len(s.channels) * s.blocks + 1 :]:
-            h = self._layer(name, jnp.concatenate([h, skips.pop()], axis=-1), embedding, conditions, features)
-            if s.features_only and len(features) == s.num_features:
-                return None, tuple(features)
-            if level > 0 and name.endswith(f"_{s.blocks}"):
-                h = self.up[level - 1](h)
-        return self.conv_out(jax.nn.silu(self.norm_out(h))).astype(jnp.float32), tuple(features)
+        layer = lambda name, h: self._layer(name, h, embedding, conditions)
+        h, skips, below = self._descend(self.conv_in(with_coordinates(x) if s.coordinates else x), layer)
+        h, feature = layer("middle", h)
+        h, above = self._ascend(self.middle_out(h, embedding), skips, layer) if s.up_layers else (h, [])
+        bank = tuple(seen for seen in (*below, feature, *above) if seen is not None)
+        if s.features_only:
+            return None, bank
+        return self.conv_out(jax.nn.silu(self.norm_out(h))).astype(jnp.float32), bank
 
-    def _descend(self, h: jax.Array, embedding: jax.Array, conditions: Conditions, features: list) -> tuple[jax.Array, list]:
-        skips = [h]
+    def _descend(self, h: jax.Array, layer: Layer) -> tuple[jax.Array, list[jax.Array], list[jax.Array | None]]:
+        """The last level's output, the outputs that `_ascend` takes up again, and what each layer's self-attention saw."""
+        skips, seen = [h], []
         for level in range(len(self.settings.channels)):
             for i in range(self.settings.blocks):
-                h = self._layer(f"down{level}_{i}", h, embedding, conditions, features)
+                h, feature = layer(f"down{level}_{i}", h)
                 skips.append(h)
+                seen.append(feature)
             if level + 1 < len(self.settings.channels):
                 h = self.down[level](h)
                 skips.append(h)
-        return h, skips
+        return h, skips, seen
 
-    def _layer(self, name: str, h: jax.Array, embedding: jax.Array, conditions: Conditions, features: list) -> jax.Array:
-        left = (conditions.bank or ())[len(features) :]  # none for layers after the last self-attention
-        bank = left[0] if left else None
-        h, feature = self.attentions[name](self.residual[name](h, embedding), conditions, bank)
-        features += [] if feature is None else [feature]
-        return h
+    def _ascend(self, h: jax.Array, skips: list[jax.Array], layer: Layer) -> tuple[jax.Array, list[jax.Array | None]]:
+        """The first level's output, and what each layer's self-attention saw."""
+        seen = []
+        for (name, level), skip in zip(self.settings.up_layers, reversed(skips), strict=not self.settings.features_only):
+            if name == f"up{level}_0" and level + 1 < len(self.settings.channels):
+                h = self.up[level](h)
+            h, feature = layer(name, jnp.concatenate([h, skip], axis=-1))
+            seen.append(feature)
+        return h, seen
 
-
-def fold_windows(bank: Sequence[jax.Array], repeats: int) -> Bank:
-    """The bank of each example repeated for each of its windows."""
-    return tuple(jnp.repeat(entry, repeats, axis=0) for entry in bank)
+    def _layer(
+        self, name: str, h: jax.Array, embedding: jax.Array, conditions: Conditions
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """One layer, with the entry of the bank that is its own; also what its self-attention saw, if it has one."""
+        entry = self.settings.bank_entries.get(name)
+        bank = conditions.bank[entry] if conditions.bank and entry is not None else None
+        return self.attentions[name](self.residual[name](h, embedding), conditions, bank)

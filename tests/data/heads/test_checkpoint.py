@@ -13,8 +13,10 @@ from data.performers.bodies import perform
 from xactor_jax.clips import TrueClip
 from xactor_jax.evaluation.decoder import decode_clips, decoder_scores, frame_decoder
 from xactor_jax.evaluation.video import Rendered, video_scores
-from xactor_jax.motion.pictures import frame_encoder, to_float
+from xactor_jax.motion.pictures import frame_encoder
+from xactor_jax.pictures import to_float
 from xactor_jax.sampling.load import Models, check_fit, load_stage
+from xactor_jax.video.rendering import draw_batch
 
 SEED = 2_000
 
@@ -56,7 +58,7 @@ def test_the_embedded_renderer_beats_it_too(stage, encode):
     check_fit(Models(stage, video=video))
     motion = np.stack([encode(one.frames) for one in clips])
     pictures = jnp.asarray(to_float(np.stack([one.frames[0] for one in clips])))
-    render = jax.jit(lambda variables, *inputs: video.model.render_batch(variables, *inputs))
+    render = jax.jit(lambda variables, *inputs: draw_batch(video.model, variables, *inputs).frames)
     frames = np.asarray(render(video.variables, jax.random.split(jax.random.key(0), 4), pictures, motion[:, 0], motion))
     true = np.stack([one.frames for one in clips])
     scores = video_scores(Rendered(true, frames, frames))

@@ -13,7 +13,7 @@ from data import records
 from data.performers.build import build, split_persons
 from data.performers.clips import make_clip, make_demonstration, make_portrait
 from data.performers.controls import LIMITS
-from data.performers.emotion import FELT
+from data.performers.emotion import ACTED_EMOTIONS
 from data.performers.performance import make_performance
 from data.puppets import body
 from tests.launch.programs import run_here
@@ -43,7 +43,7 @@ def test_clip_fits_together():
     clip.validate()
     assert records.decode_frame(clip.frames[0]).shape == (64, 64, 3)
     assert clip.controls.shape == (13, 14)
-    assert set(clip.emotion) <= set(range(len(FELT)))
+    assert set(clip.emotion) <= set(range(len(ACTED_EMOTIONS)))
     assert clip.emotion_intensity.dtype == np.float32
     np.testing.assert_array_equal(clip.emotion_intensity, make_performance(0, 1, 2, 13).mood.intensity)
     assert 0 <= clip.component_boxes.min() <= clip.component_boxes.max() <= 1
@@ -65,15 +65,15 @@ def test_controls_move_within_limits_and_apart():
 
 def test_emotion_shows_in_the_controls():
     def means(emotion: str) -> dict[str, float]:
-        rows = [make_performance(0, p, 0, 150, emotion=FELT.index(emotion)).controls for p in range(4)]
+        rows = [make_performance(0, p, 0, 150, emotion=ACTED_EMOTIONS.index(emotion)).controls for p in range(4)]
         return dict(zip(CONTROLS, np.concatenate(rows).mean(0), strict=True))
 
-    mean = {emotion: means(emotion) for emotion in FELT}
-    assert max(FELT, key=lambda e: mean[e]["smile"]) == "happy"
-    assert max(FELT, key=lambda e: mean[e]["brow_raise"]) == "surprised"
-    assert max(FELT, key=lambda e: mean[e]["brow_tilt"]) == "sad"
-    assert min(FELT, key=lambda e: mean[e]["brow_tilt"]) == "angry"
-    assert max(FELT, key=lambda e: mean[e]["lids"]) == "surprised"
+    mean = {emotion: means(emotion) for emotion in ACTED_EMOTIONS}
+    assert max(ACTED_EMOTIONS, key=lambda e: mean[e]["smile"]) == "happy"
+    assert max(ACTED_EMOTIONS, key=lambda e: mean[e]["brow_raise"]) == "surprised"
+    assert max(ACTED_EMOTIONS, key=lambda e: mean[e]["brow_tilt"]) == "sad"
+    assert min(ACTED_EMOTIONS, key=lambda e: mean[e]["brow_tilt"]) == "angry"
+    assert max(ACTED_EMOTIONS, key=lambda e: mean[e]["lids"]) == "surprised"
     assert mean["angry"]["jaw"] > mean["sad"]["jaw"] + 0.05
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from configs.motion import get_config
 from tests.launch.programs import run_here
-from xactor_jax.motion.model import make_encoder
+from xactor_jax.motion.networks import make_encoder
 
 SMALL = ("--preset", "puppets", "--side", "8")
 

@@ -12,7 +12,7 @@ import sys
 import jax
 import pytest
 
-from launch.stages import TASKS
+from launch.stages import make_task
 from tests.launch.programs import run_here
 from xactor_jax.training.experiment import load_config
 
@@ -33,7 +33,7 @@ def test_a_report_of_this_machine(tmp_path: pathlib.Path) -> None:
     (step,) = told["steps"]
     config = load_config("configs/actor.py")
     config.network.depth = 1
-    params = jax.eval_shape(TASKS["actor"].from_config(config).init, jax.random.key(0)).params
+    params = jax.eval_shape(make_task(config).init, jax.random.key(0)).params
     whole = sum(4 * x.size for x in jax.tree.leaves(params))
     assert told["devices"] == 4 and step["mesh"]["fsdp"] == 4 and step["fits"]
     assert whole / 4 <= step["held"]["parameters"] < 0.35 * whole  # small ones are held whole

@@ -21,6 +21,7 @@ from xactor_jax.checkpoints.trees import write_arrays
 from xactor_jax.errors import UserError
 from xactor_jax.parallel import supervision
 from xactor_jax.parallel.supervision import RESTART
+from xactor_jax.training import faults
 
 TOY = ["--program=tests/training/train_toy.py", "--config=tests/training/toy_experiment.py:slow", "--config.checkpoint.every=5"]
 TOY += ["--config.eval_every=10", "--config.preview_every=0"]
@@ -50,9 +51,9 @@ def program(repository: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> types.
     return importlib.import_module("launch.study.fault_run")
 
 
-def test_a_start_quicker_than_the_last_is_killed_in_its_first_steps(program: types.ModuleType, tmp_path: pathlib.Path) -> None:
+def test_a_start_quicker_than_the_last_is_killed_in_its_first_steps(tmp_path: pathlib.Path) -> None:
     """Else it could be done before the moment that was drawn for it."""
-    trial = program.Trial(None, tmp_path, 40, 0, print)
+    trial = faults.Trial(lambda: None, tmp_path, 40, 0, print)
     assert not trial._reached("start", time.monotonic(), delay=60.0, before=0, target=0)
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
     assert trial._reached("start", time.monotonic(), delay=60.0, before=0, target=0)
@@ -81,14 +82,14 @@ def test_one_of_two_processes_is_killed(
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
     arguments, rest = program.parser().parse_known_args([*TOY, "--processes=2", "--steps=20"])
     whole, broken = (program.starter(arguments, rest, tmp_path / name) for name in ("whole", "broken"))
-    program.finish(whole(), tmp_path / "whole")
+    faults.finish(whole(), tmp_path / "whole")
     lines: list[str] = []
-    trial = program.Trial(broken, tmp_path / "broken", 20, 0, lines.append)
+    trial = faults.Trial(broken, tmp_path / "broken", 20, 0, lines.append)
     trial._live("step", signal.SIGKILL, 1)
     trial.run(0)
     assert re.match(r"SIGKILL to process [01] at step, .* s after the start, step \d+", lines[0])
     assert supervision.LOST in (tmp_path / "broken.log").read_text()
-    assert program.differences(tmp_path / "whole", tmp_path / "broken") == []
+    assert faults.differences(tmp_path / "whole", tmp_path / "broken") == []
 
 
 @pytest.mark.parametrize(
@@ -104,31 +105,32 @@ def test_one_of_two_processes_is_killed(
     ],
 )
 def test_how_the_processes_may_end_when_the_first_is_killed(
-    program: types.ModuleType, tmp_path: pathlib.Path, step: int, statuses: list[int], number: signal.Signals, wrong: str
+    tmp_path: pathlib.Path, step: int, statuses: list[int], number: signal.Signals, wrong: str
 ) -> None:
     (tmp_path / "metrics.jsonl").write_text(f'{{"step": {step}}}\n')
     tmp_path.with_suffix(".log").write_text("one\nthe last line\n")
-    trial = program.Trial(None, tmp_path, 40, 0, print)
+    trial = faults.Trial(lambda: None, tmp_path, 40, 0, print)
     with pytest.raises(UserError, match=wrong) if wrong else contextlib.nullcontext():
         trial._check(statuses, 0, number, step - 1)
 
 
 @pytest.mark.parametrize(("statuses", "named"), [([0, 0], None), ([RESTART, 1], 1), ([2, RESTART], 2), ([RESTART], RESTART)])
 def test_of_a_run_that_fails_by_itself_the_cause_is_named(
-    program: types.ModuleType, tmp_path: pathlib.Path, statuses: list[int], named: int | None
+    tmp_path: pathlib.Path, statuses: list[int], named: int | None
 ) -> None:
     tmp_path.with_suffix(".log").write_text("why\n")
-    job = types.SimpleNamespace(wait=lambda: statuses)
+    job = object.__new__(faults.Job)
+    job.wait = lambda: statuses
     said = rf"failed by itself \(status {named}\): why"
     with contextlib.nullcontext() if named is None else pytest.raises(UserError, match=said):
-        program.finish(job, tmp_path)
+        faults.finish(job, tmp_path)
 
 
-def test_a_run_that_goes_on_for_long_after_a_signal_has_not_heard_it(program: types.ModuleType, tmp_path: pathlib.Path) -> None:
+def test_a_run_that_goes_on_for_long_after_a_signal_has_not_heard_it(tmp_path: pathlib.Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 40}\n')
     tmp_path.with_suffix(".log").write_text("done\n")
     with pytest.raises(UserError, match="30 more steps after SIGTERM: done"):
-        program.Trial(None, tmp_path, 40, 0, print)._check([0], 0, signal.SIGTERM, step=10)
+        faults.Trial(lambda: None, tmp_path, 40, 0, print)._check([0], 0, signal.SIGTERM, step=10)
 
 
 def small_run(folder: pathlib.Path, number: float, loss: float) -> pathlib.Path:
@@ -138,8 +140,8 @@ def small_run(folder: pathlib.Path, number: float, loss: float) -> pathlib.Path:
     return folder
 
 
-def test_what_differs_is_named(program: types.ModuleType, tmp_path: pathlib.Path) -> None:
-    differences = program.differences
+def test_what_differs_is_named(tmp_path: pathlib.Path) -> None:
+    differences = faults.differences
     one = small_run(tmp_path / "one", 2.0, 0.5)
     assert differences(one, one) == []
     assert differences(one, small_run(tmp_path / "two", np.nextafter(np.float32(2), np.float32(3)), 0.5)) == ["['w']"]
