@@ -16,6 +16,8 @@ import pytest
 from absl import flags, logging
 from absl.testing import flagsaver
 
+from launch import _flags  # noqa: F401  (defines --config once, which is no flag that a program leaves behind)
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 

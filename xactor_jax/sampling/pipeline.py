@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, Shaped
 
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion, EmotionTrack
@@ -80,7 +80,7 @@ def sampling_keys(seed: int) -> tuple[Key[Array, ""], Key[Array, ""]]:
     return jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
 
 
-def pieces(waveform: Float[np.ndarray, "samples"], size: int = SAMPLE_RATE) -> Iterator[Float[np.ndarray, "_"]]:
+def pieces(waveform: Shaped[np.ndarray, "samples"], size: int = SAMPLE_RATE) -> Iterator[Shaped[np.ndarray, "_"]]:
     """The waveform in pieces of `size` samples."""
     return (waveform[start : start + size] for start in range(0, len(waveform), size))
 

@@ -48,7 +48,7 @@ def test_the_compiler_is_told_what_effort_to_make(repository: pathlib.Path) -> N
     """By the program itself, whose name is that of a builtin; what it then does shows on a TPU's compiler alone."""
     parsed = "program.flags.FLAGS(['compile', '--config=configs/actor.py', '--effort=-0.5']); program.the_devices()"
     told = f"import compile as program, jax; {parsed}; print(jax.config.jax_exec_time_optimization_effort)"
-    environment = {**os.environ, "PYTHONPATH": "launch"}
+    environment = {**os.environ, "PYTHONPATH": "launch/study"}
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, env=environment, cwd=repository)
     assert done.stdout.strip() == "-0.5", done.stderr
 
