@@ -33,7 +33,7 @@ def parts():
         "intensity": jnp.full((1, FRAMES), 0.5),
         "valid": jnp.ones((1, FRAMES), bool),
     }
-    return jax.jit(lambda i, keep: apply(model.network, variables, i, keep)), jax.tree.map(np.asarray, inputs)
+    return jax.jit(lambda i, keep: apply(model.network, variables, i, keep)), inputs
 
 
 def apply(network, variables, i, keep):
@@ -45,7 +45,7 @@ def changed_frames(name: str, where, value=None, keep: Keep | None = None, base:
     """Frames whose prediction is different after one input is changed at one place."""
     predict, inputs = parts()
     inputs, keep = {**inputs, **(base or {})}, keep or keep_all(1)
-    new = inputs[name].copy()
+    new = np.array(inputs[name])
     new[where] = new[where] + 1 if value is None else value
     difference = np.asarray(predict(inputs, keep)) != np.asarray(predict({**inputs, name: new}, keep))
     return np.flatnonzero(np.asarray(difference).any(-1)[0]).tolist()
@@ -62,7 +62,7 @@ def test_one_layer_looks_back_its_context_and_no_further() -> None:
     model, variables = toy_actor()
     _, inputs = parts()
     predict = jax.jit(lambda x: apply(model.network, variables, {**inputs, "x": x}, keep_all(1)))
-    moved = inputs["x"].copy()
+    moved = np.array(inputs["x"])
     moved[0, 1] += 1.0
     difference = np.asarray(predict(inputs["x"])) != np.asarray(predict(moved))
     assert np.flatnonzero(np.asarray(difference).any(-1)[0]).tolist() == list(range(9))

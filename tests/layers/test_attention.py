@@ -55,7 +55,7 @@ def test_self_attention_is_the_loop_over_sinks_past_and_tokens(key: jax.Array, r
     sinks, past, mask = kept(2), kept(3), rng.random((1, 4, 10)) < 0.6
     mask[..., 6:] |= np.eye(4, dtype=bool)
     arguments = jnp.asarray(x), jnp.asarray(mask), sinks, past, 1
-    variables = jax.jit(layer.init)(key, *arguments)
+    variables = jax.jit(layer.init, static_argnums=5)(key, *arguments)
     weights = {name: np.float64(p["kernel"]) for name, p in variables["params"].items()}
     q, k, v = ((np.float64(x[0]) @ weights[name]).reshape(4, 2, 8) for name in ("query", "key", "value"))
 
