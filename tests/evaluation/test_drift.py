@@ -91,6 +91,6 @@ def test_the_table_has_a_column_for_each_and_says_what_is_missing():
     assert table["FMD, slope per minute"] == ["–", "–"]
     assert table["Std-R, slope per minute"] == ["+0.5 ± 0.1"] * 2
     assert table["speech needed before the first frame, seconds"] == ["–", "0.48"]
-    assert table["seconds a chunk, first / last minute"] == ["–", "0.25 / 0.5"]
+    assert table["seconds per chunk, first / last minute"] == ["–", "0.25 / 0.5"]
     assert table["memory of the process, MB, first / last minute"] == ["–", "900 / 1234"]
     assert drift_page.body(both).count("data:image/png") == 3

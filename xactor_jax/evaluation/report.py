@@ -145,7 +145,7 @@ TARGETS = (
         value=lambda s: s["identity"]["cross"],
         least=lambda s: IDENTITY,
         beside="true frames {identity[true_frames]:.2f}, classified as the driver {identity[cross_is_driver]:.2f}; "
-        "{identity[people]} people",
+        "of {identity[people]} people",
     ),
 )
 
