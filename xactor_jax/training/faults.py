@@ -169,7 +169,7 @@ def position(folder: pathlib.Path) -> list[str]:
     return [path.read_text() for path in sorted((folder / "data").glob("process_*.json"))]
 
 
-def curve(workdir: pathlib.Path) -> list[dict[str, float]]:
+def curve(workdir: pathlib.Path) -> list[dict[str, float | int]]:
     """Every line of metrics, without what depends on the clock."""
     lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
     return [{name: value for name, value in line.items() if not is_timing(name)} for line in lines]

@@ -145,4 +145,4 @@ class Budget:
 def steps_per_second(workdir: pathlib.Path) -> float:
     """As the run's last line of metrics says."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [line["train/steps_per_second"] for line in lines if "train/steps_per_second" in line][-1]
+    return float([line["train/steps_per_second"] for line in lines if "train/steps_per_second" in line][-1])
