@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.exports import variables_hash
 from xactor_jax.errors import UserError
-from xactor_jax.layers.latents import running_moment
+from xactor_jax.layers.latents import kept_statistics, running_moment
 from xactor_jax.motion.networks import encoder_size, make_decoder, make_encoder
 from xactor_jax.motion.posterior import Posterior
 from xactor_jax.variables import Tree, Variables

@@ -27,7 +27,7 @@ from xactor_jax.media import track
 from xactor_jax.media.containers import require_file
 from xactor_jax.media.crop import SquareBox, crop_square
 from xactor_jax.media.faces import FaceDetector
-from xactor_jax.media.scan import extent, finder, scan
+from xactor_jax.media.scan import extent, finder, main_segment, scan
 from xactor_jax.media.video_io import read_at_frame_rate
 from xactor_jax.motion.pictures import Encoder
 from xactor_jax.sampling.output import Latents
