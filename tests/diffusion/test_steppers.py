@@ -140,7 +140,7 @@ def test_heun_ends_without_asking_what_clean_data_would_be_denoised_to(predictio
     t, s = jnp.array([0.3, 0.3, 0.0]), jnp.array([0.0, 0.1, 0.0])
     take = jax.jit(take_step, static_argnums=(0, 1, 2))
     heun, euler = (np.asarray(take(name, process, predict, x, t, s)) for name in ("heun", "euler"))
-    np.testing.assert_array_equal(heun[0], euler[0])
+    np.testing.assert_allclose(heun[0], euler[0], rtol=1e-6)  # two programs round differently
     np.testing.assert_array_equal(heun[2], x[2])
     assert np.isfinite(heun).all() and np.abs(heun[1] - euler[1]).max() > 1e-4
 

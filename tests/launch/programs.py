@@ -57,14 +57,24 @@ def _signals_as_before() -> Iterator[None]:
 @contextlib.contextmanager
 def _no_flags_left() -> Iterator[None]:
     """absl keeps flags, their values and its handler of logs for a process: the next program defines them again."""
-    root, known = python_logging.getLogger(), set(flags.FLAGS)
-    level = root.level
+    root, level, imported = python_logging.getLogger(), python_logging.getLogger().level, _flags_of_imported_programs()
+    for name in imported:
+        delattr(flags.FLAGS, name)
+    known = set(flags.FLAGS)
     try:
         with flagsaver.flagsaver():
             yield
     finally:
         for name in set(flags.FLAGS) - known:
             delattr(flags.FLAGS, name)
+        for name, flag in imported.items():
+            flags.FLAGS[name] = flag
         flags.FLAGS.unparse_flags()
         root.removeHandler(logging.get_absl_handler())
         root.setLevel(level)
+
+
+def _flags_of_imported_programs() -> dict[str, flags.Flag]:
+    """Flags of programs that another test has imported, which the program itself would define a second time."""
+    module = {name: flags.FLAGS.find_module_defining_flag(name) or "" for name in flags.FLAGS}
+    return {name: flags.FLAGS[name] for name, of in module.items() if of.startswith("launch.") and of != _flags.__name__}

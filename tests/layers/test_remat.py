@@ -65,7 +65,7 @@ def alike(path: Any, x: jax.Array) -> jax.Array:
     return 1 + jnp.abs(x) if "variance" in str(path[-1]) else x
 
 
-SLOW = [pytest.param(make, CHOICES, marks=pytest.mark.slow) for make in (actor, video, motion)]
+SLOW = [pytest.param(make, REMAT, marks=pytest.mark.slow) for make in (actor, video, motion)]
 
 
 @pytest.mark.parametrize(("make", "computed"), [(actor, ("none", "full")), *SLOW])
@@ -154,7 +154,7 @@ def test_every_network_and_every_phase_of_training_keeps_less(trained: str, key:
     stage, _, which = trained.partition(":")
     plain, less = (with_remat(stage, remat, which if trained in NETWORKS else "") for remat in ("none", "full"))
     plain.phase = less.phase = which
-    variables = jax.eval_shape(TASKS[stage].from_config(plain).init, key)
+    variables = jax.eval_shape(make_task(plain).init, key)
     kept = kept_by(less, variables, key) / kept_by(plain, variables, key)
     assert kept < 0.8, kept
 

@@ -6,15 +6,13 @@ import json
 import pathlib
 import sys
 
-from xactor_jax.run_settings import MeshSettings
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from xactor_jax.parallel import mesh as m
 from xactor_jax.parallel import processes
+from xactor_jax.run_settings import MeshSettings
 
 ENTRIES = ("framed",)
 

@@ -146,7 +146,7 @@ def test_the_embedding_is_computed_where_a_portrait_is_prepared_alone(imported, 
     _, variables, *_ = stage = load_models(imported).video
     model, settings, key = stage.model, stage.model.render_settings, jax.random.key(0)[None]
     image, motion = np.zeros((1, SIDE, SIDE, 3), np.float32), np.zeros((1, 6, LATENT_DIM), np.float32)
-    portrait = jax.eval_shape(model.prepare, variables, image, motion[:, 0])
+    portrait = jax.eval_shape(partial(prepare, model), variables, image, motion[:, 0])
     assert len(traced) == 1
     whole = partial(model.whole, settings)
     z = jax.eval_shape(whole, variables, portrait, key, motion)
@@ -209,7 +209,7 @@ def test_frozen_networks_may_be_folders_of_earlier_imports(released, imported, t
     assert checkpoint_hash(tmp_path / "video") == checkpoint_hash(imported["video"])
     assert (tmp_path / "video/config.json").read_bytes() == (imported["video"] / "config.json").read_bytes()
     buffers, vae = load_variables(imported["video"], "video")[1].buffers, load_variables(tmp_path / "vae", "autoencoder")[1]
-    jax.tree.map(np.testing.assert_array_equal, buffers["clip"], load_clip(tmp_path / "clip")[1])
+    jax.tree.map(np.testing.assert_array_equal, buffers["clip"], load_variables(tmp_path / "clip", "clip")[1].params)
     own = {"params": vae.params["autoencoder"], "buffers": vae.buffers}
     jax.tree.map(np.testing.assert_array_equal, buffers["autoencoder"], own)
 

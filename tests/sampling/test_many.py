@@ -60,7 +60,7 @@ def test_two_processes_share_what_is_not_finished(
     monkeypatch.setattr(many.jax, "process_count", lambda: 2)
     monkeypatch.setattr(many.jax, "process_index", lambda: process)
     monkeypatch.setattr(many.multihost_utils, "broadcast_one_to_all", lambda shares: shares)
-    monkeypatch.setattr(many, "pmapped_generator", lambda *_: None)
+    monkeypatch.setattr(many, "generator", lambda *_: None)
     monkeypatch.setattr(many, "_sample_batch", lambda *rest: made.extend(item.job.request.out for item in rest[-1]) or [])
     settings = Settings(render=types.SimpleNamespace(offline=False))
     count = lambda done, of: counts.append((done, of))

@@ -127,4 +127,4 @@ class AutoencoderTask:
         """Of regions 8 pixels apart, as Isola et al. (2017) have them, three convolutions deep."""
         width = self.settings.discriminator_channels
         network = PatchDiscriminator(patch=2, widths=(width, 2 * width, 4 * width))
-        return Critics(network=network, kind=self.settings.adversarial_kind)
+        return Critics(network=network, kind=self.settings.adversarial_kind, part_side=0)  # whole pictures only
