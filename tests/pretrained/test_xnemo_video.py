@@ -121,7 +121,7 @@ def test_every_released_name_is_used_once_and_exported_again(golden):
     released = in_files(*(rule.read_keys(golden / f"{name}.keys.json") for name in names))
     config = video.get_config("base")
     shapes = xnemo_video.parameter_shapes(config)
-    used = check_keys(released, xnemo_video.TABLE, shapes)
+    used = check_keys(released, xnemo_video.table(), shapes)
     fixed = {key for key in released if key.endswith("pe")}
     elsewhere = {key for key in released if key.startswith("motion:model.")}
     assert used.keys() == released.keys() - fixed - elsewhere
@@ -164,7 +164,7 @@ def small() -> ConfigDict:
 
 
 def test_files_go_in_and_come_out_again(tmp_path, rng, small):
-    shapes, table = xnemo_video.parameter_shapes(small), xnemo_video.TABLE
+    shapes, table = xnemo_video.parameter_shapes(small), xnemo_video.table()
     tree = {path: rng.normal(size=shape).astype(np.float32) for path, shape in shapes.items()}
     released = exported(unflatten_dict(tree, sep="/"), table)
     files = {role: (tmp_path / name).with_suffix(".safetensors") for role, name in xnemo_video.FILES.items()}
