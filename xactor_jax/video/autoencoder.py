@@ -256,7 +256,7 @@ def initial_statistics(channels: int) -> dict[str, jax.Array]:
     return {"latent_mean": jnp.zeros(channels), "latent_std": jnp.ones(channels), "latent_count": jnp.zeros((), jnp.int32)}
 
 
-def update_statistics(buffers: Mapping[str, jax.Array], z: Latents, decay: float) -> dict[str, jax.Array]:
+def update_statistics(buffers: Tree, z: Latents, decay: float) -> dict[str, jax.Array]:
     """Running moments per channel, by equation 2 of `xactor_jax.layers.latents`."""
     count, old, z = buffers["latent_count"], buffers["latent_mean"], jax.lax.stop_gradient(z)
     mean = running_moment(old, z.mean((0, 1, 2)), count, decay)
