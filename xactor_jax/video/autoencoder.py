@@ -33,6 +33,7 @@ from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat, rematerialised
 from xactor_jax.layers.spatial_attention import BankAttention
 from xactor_jax.settings import Flag, Several, check_divides, check_fields, setting, whole
+from xactor_jax.variables import Tree
 from xactor_jax.video.temporal_decoder import TemporalBlock, TimeConv, in_pieces
 
 Images = Float[Array, "n height width 3"]
