@@ -173,7 +173,7 @@ def test_the_embedding_is_computed_once_for_a_portrait(imported, monkeypatch):
     assert [len(piece) for piece in frames] == [3, 3] and seen == [(1, SIDE, SIDE, 3)]
 
 
-@pytest.mark.slow  # quick: the one before the last, and test_an_embedding_of_the_reference_goes_into_the_pictures
+@pytest.mark.slow  # quick: test_an_embedding_of_the_reference_goes_into_the_pictures, and where it is computed, above
 def test_the_embedding_shows_in_the_frames(imported):
     video = load_models(imported).video
     image, motion = np.zeros((SIDE, SIDE, 3), np.float32), np.ones((4, LATENT_DIM), np.float32)
