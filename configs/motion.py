@@ -27,69 +27,16 @@ operations. Perceptual features are off until there are weights for them (launch
 Ablation: --config.data.augmentation.probability=0 lets the encoder see the driving frame as it is.
 """
 
+from __future__ import annotations
+
 from ml_collections import ConfigDict
 
-from configs.common import apply_preset, get_common
+from configs.common import preset_config
 
 
 def get_config(preset: str = "default") -> ConfigDict:
-    c = get_common("motion")
-    c.steps = 1_500
-    c.batch_size = 16  # pairs
-    c.optimizer.learning_rate = 1.5e-3
-    c.optimizer.discriminator_scale = 0.3
-
-    c.train_encoder = True  # False: latents stay as they are, and with them actor and renderer; the decoder alone learns
-
-    c.network = ConfigDict()
-    c.network.image_size = 64  # side of the face crop, pixels
-    c.network.encoder = "convolutional"  # or xnemo, the released one
-    c.network.encoder_size = 0  # side at which the encoder sees a face crop, pixels (released: 224); 0: image_size
-    c.network.variance = True  # a variational encoder; off: latents without noise, and no loss.kl
-    c.network.latent_dim = 512  # D, size of a motion latent, as in X-NeMo
-    c.network.decoder = "warp"  # moves the reference's pixels and retouches them, or style: paints anew from its features
-    c.network.fine_flow = False  # of the warping decoder: a flow for every pixel, not for every patch
-    c.network.gate = False  # the same: what stands still keeps the reference's own pixels (equation 3 of its module)
-    c.network.cubic = False  # the same: cubic, not linear, interpolation between the reference's pixels
-    c.network.relative = False  # tell the decoder the reference's own latent too
-    c.network.patch = 4  # pixels a side that one first token covers: convolve after patching
-    c.network.widths = (32, 64)  # the decoder's channels at image_size/patch, and at every halving after it
-    c.network.encoder_widths = (64, 96)  # the same of the encoder, which costs a fraction of what the decoder does
-    c.network.attention_width = 1024  # of the xnemo encoder's attention, whose encoder_widths are of its three stages
-    c.network.part_side = 32  # side at which a discriminator of their own judges eyes and mouth, pixels
-    c.network.discriminator_widths = ()  # the same of the discriminator; none: half of the decoder's
-    c.network.blocks = 1  # residual blocks at each resolution, and in the style decoder modulated convolutions but one
-
-    c.loss = ConfigDict()
-    c.loss.pixel = 1.0  # mean absolute error
-    c.loss.gradient = 1.0  # mean absolute error of image differences at three scales
-    c.loss.component = 2.0  # extra weight of the eyes and of the mouth: each counts as much as this many whole pictures
-    c.loss.motion = 0.5  # extra weight of pixels that differ from the reference
-    c.loss.kl = 1e-4  # nats of one latent, to the unit Gaussian
-    c.loss.truth = 0.0  # reading controls and units from a latent by a linear map, where the clips know them; 0: not read
-    c.loss.gate = 0.0  # the gate's mean: what a picture's every changed pixel costs
-    c.loss.adversarial = 0.01  # weight of fooling the patch discriminator
-    c.loss.adversarial_kind = "hinge"  # hinge or non_saturating
-    c.loss.feature_matching = 0.1  # distance of the discriminator's features
-    c.loss.part_adversarial = 0.0  # fooling a discriminator of eyes and mouth alone, and its features' distance; 0: none
-    c.loss.r1 = 0.0  # gradient penalty of the discriminator at true pictures; 0: there is none
-    c.loss.r1_share = 1.0  # share of the steps, drawn at random, that pay it, then so much more
-    c.loss.perceptual = 0.0  # distance by a network in pretrained.perceptual; 0: there is none, gradients take its place
-    c.loss.perceptual_kind = "vgg16"  # which one that is: vgg16 or lpips
-
-    c.data.augmentation = ConfigDict()  # of the driving frame alone
-    c.data.augmentation.probability = 0.9  # of changing a frame at all
-    c.data.augmentation.brightness = 0.15  # ± of the full range
-    c.data.augmentation.contrast = 0.25  # ± factor
-    c.data.augmentation.channel_gain = 0.4  # ± factor of each colour channel
-    c.data.augmentation.grayscale = 0.2  # probability of dropping colour
-    c.data.augmentation.scale = 0.3  # ± factor about the centre
-    c.data.augmentation.warp = 0.01  # ± displacement of the warp's control points, fraction of the side; brows move by 0.06
-    c.data.augmentation.warp_points = 4  # control points a side
-    heads = {"heads_encoder": _heads_encoder, "heads": _heads, "heads_sharpen": _heads_sharpen}
-    tune = {"tune": _tune, "tune_sharpen": _tune_sharpen}
-    presets = {"puppets": _puppets, **heads, **tune, "base": _base}
-    return apply_preset(c, presets, preset)
+    """The defaults of the stage as one of `PRESETS` changes them."""
+    return preset_config("motion", PRESETS, preset)
 
 
 def _puppets(c: ConfigDict) -> ConfigDict:
@@ -179,3 +126,14 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.network.discriminator_widths = (64, 128, 256, 512, 512)  # logits of 16 × 16 regions
     c.checkpoint.every = c.eval_every = c.preview_every = 5_000
     return c
+
+
+PRESETS = {
+    "puppets": _puppets,
+    "heads_encoder": _heads_encoder,
+    "heads": _heads,
+    "heads_sharpen": _heads_sharpen,
+    "tune": _tune,
+    "tune_sharpen": _tune_sharpen,
+    "base": _base,
+}

@@ -1,7 +1,7 @@
-"""Augmentation of the driving frame alone, so that identity cannot pass through the motion latent.
+"""Augmentation of the driving frame, so that identity cannot pass through the motion latent.
 
-The encoder sees a driving frame whose colours, size and proportions have been changed, while the decoder must rebuild the
-unchanged frame: whatever the encoder says of skin, size or facial proportions is useless, so it learns not to say it
+The encoder sees a driving frame with changed colours, size and proportions. The decoder must rebuild the unchanged frame.
+What the latent carries about skin, size or facial proportions is then of no use, so the encoder learns to leave it out
 (X-NeMo, arXiv 2507.23143: colour jitter, ±30 % scale, piecewise-affine warp).
 """
 
@@ -18,16 +18,18 @@ from xactor_jax.settings import SHARE, check_fields, real, setting, whole
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DrivingAugmentation:
-    """How strongly the driving frame is changed; all of it uniform within the bounds."""
+    """How strongly the driving frame is changed. Every change is drawn uniformly within its bounds."""
 
-    probability: float = setting(0.8, SHARE)  # of changing a frame at all
-    brightness: float = setting(0.15, SHARE)  # ± of the full range
-    contrast: float = setting(0.25, SHARE)  # ± factor
-    channel_gain: float = setting(0.2, SHARE)  # ± factor of each colour channel
-    grayscale: float = setting(0.1, SHARE)  # probability of dropping colour
-    scale: float = setting(0.3, real(0.0, 1.0, below=True))  # ± factor about the centre
-    warp: float = setting(0.03, real(0.0, 0.5))  # ± displacement of the warp's control points, fraction of the side
-    warp_points: int = setting(4, whole(2, 100))  # control points a side
+    probability: float = setting(0.9, SHARE, "of changing a frame at all")
+    brightness: float = setting(0.15, SHARE, "± of the brightness, of the full range")
+    contrast: float = setting(0.25, SHARE, "± factor of the contrast")
+    channel_gain: float = setting(0.4, SHARE, "± factor of each colour channel")
+    grayscale: float = setting(0.2, SHARE, "probability of dropping colour")
+    scale: float = setting(0.3, real(0.0, 1.0, below=True), "± factor about the centre")
+    warp: float = setting(
+        0.01, real(0.0, 0.5), "± displacement of the warp's control points, fraction of the side; brows move by 0.06"
+    )
+    warp_points: int = setting(4, whole(2, 100), "control points of the warp a side")
 
     def __post_init__(self) -> None:
         check_fields(self, "data.augmentation")
@@ -36,7 +38,7 @@ class DrivingAugmentation:
 def augment_driving(
     image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, settings: DrivingAugmentation
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The driving frame as the encoder sees it in training."""
+    """The augmented driving frame, as the encoder sees it in training."""
     if rng.random() >= settings.probability:
         return image
     warped = cv2.remap(image, *_warp_maps(image.shape[0], rng, settings), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -46,7 +48,7 @@ def augment_driving(
 def _warp_maps(
     size: int, rng: np.random.Generator, settings: DrivingAugmentation
 ) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
-    """Where each pixel is read: scaled about the centre, then moved by a warp that is affine between its control points."""
+    """Source position of each pixel: scaled about the centre, then moved by a warp that is linear between control points."""
     n = settings.warp_points
     factor = 1.0 / (1.0 + rng.uniform(-settings.scale, settings.scale))
     offsets = rng.uniform(-settings.warp, settings.warp, (2, n, n)).astype(np.float32) * size

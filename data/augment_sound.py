@@ -1,13 +1,14 @@
-"""Augmentation of log-mel features in the actor's training: other voices, rooms and microphones say the same.
+"""Augmentation of log-mel features in the actor's training: the same speech with another voice, room and microphone.
 
-With L the base-10 logarithm of a band's power in a column of 10 ms (equation 3 of xactor_jax/audio/log_mel.py), in this order:
+L is the base-10 logarithm of a band's power P in a column of 10 ms (equation 3 of xactor_jax/audio/log_mel.py). m is a band, c
+a column. The changes are applied in this order:
 
     (1) L'_c[m] = L_c[φ(m)],  φ scales the frequency axis by a factor       vocal tract length (VTLP; Jaitly and Hinton, 2013)
     (2) P'_c = (1 - w) P_c + w (1 - a) Σ_{k ≥ 0} aᵏ P_{c-k}                 a room, whose power falls by 60 dB in T seconds
     (3) L'_c[m] = L_c[m] + g + e(m)                                         gain, and an equaliser that is smooth over bands
     (4) P'_c = P_c + N ξ_c,  ln ξ normal                                    background noise with a spectrum of its own
 
-Synthetic and read voices are clean and alike. An actor that has heard nothing else does not understand a real recording.
+Why: synthetic and read voices are clean and sound alike. An actor trained only on these fails on a real recording.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import lfilter
 
-from xactor_jax.audio.log_mel import LogMelSettings, hertz_of_mel, mel_of_hertz
+from xactor_jax.audio.log_mel import LogMelSettings
 from xactor_jax.settings import SHARE, check_fields, real, setting, whole
 from xactor_jax.timing import SAMPLE_RATE
 
 Levels = Float[np.ndarray, "columns mels"]
 
 LOG_MEL = LogMelSettings()
-NOISE_DEVIATION = 0.5  # of the natural logarithm of noise in one band and column: about what a few FFT bins' mean has
+NOISE_STD = 0.5  # std of the natural logarithm of noise power in a band and column: about that of a mean over a few FFT bins
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SoundAugmentation:
-    """How strongly a clip's sound is changed; all of it uniform within the bounds."""
+    """How strongly a clip's sound is changed. Every change is drawn uniformly within its bounds."""
 
-    probability: float = setting(0.0, SHARE)  # of each of the four changes; 0: the sound stays as it is
-    tract: float = setting(0.15, real(0.0, 1.0, below=True))  # ± factor of the frequency axis
-    gain: float = setting(0.6, real())  # ± of the logarithm of power; 1 is 10 dB
-    equaliser: float = setting(0.6, real())  # ± the same at each of `equaliser_points` bands, linear between them
-    equaliser_points: int = setting(5, whole(2))
-    reverberation: float = setting(0.6, real())  # longest time in which a room's power falls by 60 dB, seconds
-    reverberation_share: float = setting(0.6, SHARE)  # most of the power that comes from the room
-    noise_lowest: float = setting(0.0, real(-200.0, 200.0))  # signal over noise at the most noise, dB
-    noise_highest: float = setting(40.0, real(-200.0, 200.0))  # … at the least
+    probability: float = setting(0.0, SHARE, "of each of the four changes; 0: the sound stays as it is")
+    tract: float = setting(0.15, real(0.0, 1.0, below=True), "± factor of the frequency axis: shorter and longer vocal tracts")
+    gain: float = setting(0.6, real(), "± of the base-10 logarithm of power; 1 is 10 dB")
+    equaliser: float = setting(0.6, real(), "± the same at each of the equaliser's points, linear between them")
+    equaliser_points: int = setting(5, whole(2), "of the equaliser, over the bands")
+    reverberation: float = setting(0.6, real(), "longest time in which a room's power falls by 60 dB, seconds")
+    reverberation_share: float = setting(0.6, SHARE, "largest share of the power that comes from the room")
+    noise_lowest: float = setting(0.0, real(-200.0, 200.0), "signal over noise where there is most noise, dB")
+    noise_highest: float = setting(40.0, real(-200.0, 200.0), "signal over noise where there is least noise, dB")
 
     def __post_init__(self) -> None:
         check_fields(self, "data.sound_augmentation")
@@ -52,7 +53,7 @@ def augment_sound(
     settings: SoundAugmentation,
     mel: LogMelSettings = LOG_MEL,
 ) -> Float[np.ndarray, "frames features"]:
-    """Log-mel features as another voice, room and microphone would have them: equations (1) to (4)."""
+    """Log-mel features as another voice, room and microphone would give them: equations (1) to (4)."""
     levels = (features.reshape(-1, mel.num_mels) * mel.scale + mel.offset).astype(np.float64)
     for change in (_change_tract, _add_room, _equalise, _add_noise):
         if rng.random() < settings.probability:
@@ -63,16 +64,17 @@ def augment_sound(
 
 def _change_tract(levels: Levels, rng: np.random.Generator, settings: SoundAugmentation, mel: LogMelSettings) -> Levels:
     """Equation (1): band m reads the level at its centre frequency times a factor."""
-    ends = mel_of_hertz(np.array([mel.fmin, mel.fmax]))
-    centres = np.linspace(*ends, mel.num_mels + 2)[1:-1]
-    read = mel_of_hertz(hertz_of_mel(centres) * (1.0 + rng.uniform(-settings.tract, settings.tract)))
+    from librosa import hz_to_mel, mel_to_hz  # here, since importing them takes more than a second
+
+    centres = np.linspace(*hz_to_mel([mel.fmin, mel.fmax]), mel.num_mels + 2)[1:-1]
+    read = hz_to_mel(mel_to_hz(centres) * (1.0 + rng.uniform(-settings.tract, settings.tract)))
     places = np.clip(np.interp(read, centres, np.arange(mel.num_mels)), 0, mel.num_mels - 1)
     below = np.minimum(places.astype(int), mel.num_mels - 2)
     return levels[:, below] + (places - below) * (levels[:, below + 1] - levels[:, below])
 
 
 def _add_room(levels: Levels, rng: np.random.Generator, settings: SoundAugmentation, mel: LogMelSettings) -> Levels:
-    """Equation (2)."""
+    """Adds reverberation: power decays exponentially over columns (equation 2)."""
     seconds, share = rng.uniform(0.0, settings.reverberation), rng.uniform(0.0, settings.reverberation_share)
     decay = 10.0 ** (-6.0 * mel.hop / max(seconds * SAMPLE_RATE, 1.0))
     power = 10.0**levels
@@ -80,20 +82,20 @@ def _add_room(levels: Levels, rng: np.random.Generator, settings: SoundAugmentat
 
 
 def _equalise(levels: Levels, rng: np.random.Generator, settings: SoundAugmentation, mel: LogMelSettings) -> Levels:
-    """Equation (3)."""
+    """Adds a gain and a smooth equaliser curve (equation 3)."""
     return levels + rng.uniform(-settings.gain, settings.gain) + _curve(rng, settings, mel)
 
 
 def _add_noise(levels: Levels, rng: np.random.Generator, settings: SoundAugmentation, mel: LogMelSettings) -> Levels:
-    """Equation (4), in which the bands' mean power is the signal."""
+    """Adds background noise at a random signal-to-noise ratio; the signal is the bands' mean power (equation 4)."""
     ratio = rng.uniform(settings.noise_lowest, settings.noise_highest)
     power = 10.0**levels
     spectrum = 10.0 ** (2.0 * _curve(rng, settings, mel))
     mean = power.mean() * 10.0 ** (-ratio / 10.0) * spectrum / spectrum.mean()
-    return np.log10(power + mean * np.exp(NOISE_DEVIATION * rng.standard_normal(levels.shape)))
+    return np.log10(power + mean * np.exp(NOISE_STD * rng.standard_normal(levels.shape)))
 
 
 def _curve(rng: np.random.Generator, settings: SoundAugmentation, mel: LogMelSettings) -> Float[np.ndarray, "mels"]:
-    """A smooth curve over bands."""
+    """A random smooth curve over bands, linear between `equaliser_points` points."""
     points = rng.uniform(-settings.equaliser, settings.equaliser, settings.equaliser_points)
     return np.interp(np.linspace(0, 1, mel.num_mels), np.linspace(0, 1, len(points)), points)

@@ -1,4 +1,4 @@
-"""The embedded data set and checkpoints: what a program works on when it is told of nothing else."""
+"""The embedded data set and checkpoints: the defaults of a program where the config names no others."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from data.encode import encode_dataset
+from data.encoded import KIND as ENCODED
 from data.encoded import encoded_metadata
-from data.fit import check_side
+from data.fit import check_side, value_of
 from data.performers.bodies import load_body
 from data.performers.build import build
+from data.records import KIND as CLIPS
 from data.settings import AudioSettings
+from data.stage_data import StageData
 from data.storage import is_prepared
 from xactor_jax.checkpoints.config_file import tuples
 from xactor_jax.checkpoints.exports import load_variables, peek
@@ -23,17 +26,15 @@ from xactor_jax.motion.model import motion_hash
 from xactor_jax.pretrained.audio import audio_hash, load_audio_features
 
 ASSETS = epath.Path(__file__).parent / "assets"
-NEEDS_ENCODED = ("actor", "video")
-NEEDS_CLIPS = ("motion", "autoencoder", "video")
 
 
 def embedded_checkpoint(stage: str) -> epath.Path:
-    """Folder of the small checkpoint of a stage that comes with the project: of heads, at 128 pixels a side."""
+    """Folder of the small checkpoint of a stage that comes with the project, trained on heads at 128 pixels a side."""
     return ASSETS / stage
 
 
 def ensure_clips(config: ConfigDict) -> epath.Path:
-    """Folder of clip records: the one that the config names, or the performers that it describes, built on first use."""
+    """Folder of clip records: the one that the config names, else the embedded data set it describes, built on first use."""
     d = config.data
     if d.path:
         return epath.Path(d.path)
@@ -44,7 +45,7 @@ def ensure_clips(config: ConfigDict) -> epath.Path:
 
 
 def _recipe_name(d: ConfigDict) -> str:
-    """Folder of the embedded data set that `config.data` describes; another recipe has another name."""
+    """Folder name of the embedded data set that `config.data` describes. Every recipe has a name of its own."""
     body = load_body(d.kind)
     voice = f"-{d.voice}" if d.voice not in ("", body.VOICE) else ""
     size = f"{d.persons}x{d.clips_per_person}x{d.clip_seconds:g}s-{d.image_size}px"
@@ -52,7 +53,7 @@ def _recipe_name(d: ConfigDict) -> str:
 
 
 def ensure_encoded(config: ConfigDict) -> epath.Path:
-    """Folder of motion latents and audio features: the one that the config names, or made from the clips on first use."""
+    """Folder of encoded records (latents, audio features): the one that the config names, else made from clips on first use."""
     if config.data.encoded_path:
         return epath.Path(config.data.encoded_path)
     clips = ensure_clips(config)
@@ -62,7 +63,7 @@ def ensure_encoded(config: ConfigDict) -> epath.Path:
 
 
 def _made(path: epath.Path, make: Callable[[], object]) -> epath.Path:
-    """Records that are made on first use; of several processes that make the same at once, the first one's stay."""
+    """Makes records on first use. Where several processes make the same records at once, those of the first one are kept."""
     if not is_prepared(path):
         try:
             make()
@@ -73,22 +74,25 @@ def _made(path: epath.Path, make: Callable[[], object]) -> epath.Path:
 
 
 def audio_suffix(config: ConfigDict) -> str:
-    """What tells records with other audio features than log-mel apart; empty for log-mel."""
+    """Suffix for records whose audio features are not log-mel, to tell them apart; empty for log-mel."""
     return "" if config.data.audio.kind == "log_mel" else f"-{audio_hash(load_audio_features(config.data.audio).to_dict())}"
 
 
 def asked_of_audio(config: ConfigDict) -> dict[str, object]:
-    """Settings of audio features that differ from the default, which stands for whatever there is; folders aside."""
+    """Settings of audio features that the config sets explicitly (no folders). A default accepts whatever was recorded."""
     default, asked = AudioSettings(), config.data.audio
     names = ("kind", "layers", "combine", "weights", "piece", "context")
     return {n: tuples(asked[n]) for n in names if n in asked and tuples(asked[n]) != getattr(default, n)}
 
 
-def fill_in_audio(config: ConfigDict) -> None:
+def fill_in_audio(config: ConfigDict, features: str) -> None:
     """What the encoded records say of their audio features replaces what the config asks for.
 
+    Args:
+        features: the setting that says how many a frame has; "": the network takes none.
+
     Raises:
-        UserError: the config asks for another kind, or the network takes another number of features.
+        UserError: the config requests another kind, or the network takes another number of features.
     """
     recorded = {"kind": "log_mel", **encoded_metadata(config.data.encoded_path).get("audio", {})}
     for name, asked in asked_of_audio(config).items():
@@ -97,16 +101,16 @@ def fill_in_audio(config: ConfigDict) -> None:
                 f"{config.data.encoded_path} has audio features of {name} {recorded[name]}, not {asked}: give "
                 f"--config.data.audio.{name}={recorded[name]}, or encode the clips again with launch/encode.py --audio."
             )
-    size, given = config.network.get("audio_dim"), recorded.get("num_features")
-    if config.stage == "actor" and size and given and size != given:
-        raise UserError(f"the records have {given} audio features a frame, not {size}: add --config.network.audio_dim={given}.")
+    given = recorded.get("num_features")
+    if features and given and (size := value_of(config, features)) != given:
+        raise UserError(f"the records have {given} audio features a frame, not {size}: add --config.{features}={given}.")
     config.data.audio = ConfigDict(tuples(recorded))
 
 
 def fill_in_frozen(config: ConfigDict) -> None:
-    """Frozen networks of the video stage that are not named come from the checkpoint in `init_from`, where it has them.
+    """Frozen networks of a renderer that are not named come from the checkpoint in `init_from`, where it has them.
 
-    Their sizes, and those of CLIP in `pretrained.clip`, replace what the config says. Raises `UserError` for a wrong folder.
+    Their sizes, and the size of the CLIP in `pretrained.clip`, replace the config's. Raises `UserError` for a wrong folder.
     """
     for name in ("autoencoder", "clip"):
         if not config.pretrained[name] and (found := whole_with(config.init_from, config.stage, name)):
@@ -119,9 +123,9 @@ def fill_in_frozen(config: ConfigDict) -> None:
 
 
 def fill_in_motion(config: ConfigDict) -> None:
-    """A motion stage of which a renderer uses a part has its own settings; an encoder that is trained starts as it is there.
+    """Takes the motion stage's settings from its checkpoint, and starts a trained encoder from that checkpoint's parameters.
 
-    What its backward pass computes again is as this run says: that changes memory and no numbers.
+    `remat` (recomputation in the backward pass) stays as in this run: it changes memory and no numbers.
     """
     with config.unlocked():
         config.motion = peek(config.pretrained.motion, "motion")[0]
@@ -132,25 +136,25 @@ def fill_in_motion(config: ConfigDict) -> None:
 
 
 def fill_in_networks(config: ConfigDict) -> None:
-    """Fills in the checkpoints that a config leaves to the project, and the settings that they bring. Makes nothing.
+    """Fills in the checkpoints that the config leaves empty, and the settings stored with them. Builds no data.
 
     Raises:
         UserError: a folder holds no such checkpoint.
     """
-    if config.stage == "video":
+    if "autoencoder" in config:
         fill_in_frozen(config)
     for stage in ("motion", "autoencoder"):
         if not config.pretrained[stage]:
             config.pretrained[stage] = str(embedded_checkpoint(stage))
-    if config.stage == "video" and (config.train_motion or config.network.draft):
+    if "motion" in config and (config.train_motion or config.network.draft):
         fill_in_motion(config)
 
 
 def check_motion(config: ConfigDict) -> None:
-    """Raises `UserError` where records of one's own were encoded with another motion stage than the config names or needs."""
+    """Raises `UserError` where the user's records were encoded with another motion stage than the config names or needs."""
     path, recorded = config.pretrained.motion, encoded_metadata(config.data.encoded_path)
     named = path != str(embedded_checkpoint("motion"))
-    drafts = config.stage == "video" and config.network.draft
+    drafts = "motion" in config and config.network.draft
     if not (named or drafts) or (own := motion_hash(load_variables(path, "motion")[1])) == recorded["motion_hash"]:
         return
     maker = recorded.get("motion_checkpoint", "another")
@@ -161,23 +165,25 @@ def check_motion(config: ConfigDict) -> None:
     )
 
 
-def ensure_data(config: ConfigDict) -> ConfigDict:
+def ensure_data(config: ConfigDict, data: StageData) -> ConfigDict:
     """Fills in the paths that a config leaves to the project, building what they name where it is missing; returns it.
 
     Raises:
-        UserError: the data that is there was made for something else than the config asks for.
+        UserError: existing data does not fit the config.
     """
     fill_in_networks(config)
-    if config.data.encoded_path and config.stage == "video" and not config.data.path:
-        raise UserError("data.encoded_path is set without data.path: the video stage needs the clips that were encoded, too")
-    if not config.data.path and config.stage in NEEDS_CLIPS:
-        check_side(config, config.data.image_size, "the embedded data")
-    if config.stage in NEEDS_ENCODED:
+    if config.data.encoded_path and not config.data.path and {CLIPS, ENCODED} <= {*data.needs}:
+        raise UserError(
+            f"data.encoded_path is set without data.path: the {config.stage} stage needs the clips that were encoded, too"
+        )
+    if not config.data.path and CLIPS in data.needs:
+        check_side(config, data.side, config.data.image_size, "the embedded data")
+    if ENCODED in data.needs:
         if config.data.encoded_path:
             check_motion(config)
         config.data.encoded_path = str(ensure_encoded(config))
         config.pretrained.motion_hash = encoded_metadata(config.data.encoded_path)["motion_hash"]
-        fill_in_audio(config)
-    if config.stage in NEEDS_CLIPS:
+        fill_in_audio(config, data.features)
+    if CLIPS in data.needs:
         config.data.path = str(ensure_clips(config))
     return config

@@ -1,4 +1,4 @@
-"""From clips to what the actor learns from: motion latents and audio features of every frame."""
+"""Encodes clips into the training data of the actor: motion latents and audio features of every frame."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def clip_waveform(audio: Int16[np.ndarray, "samples"]) -> Float[np.ndarray, "sam
 
 
 def encode_clip(encode: Encoder, audio: AudioFeatures, clip: Mapping[str, Any]) -> EncodedClip:
-    """The encoded record of a clip record."""
+    """Encodes one clip record; labels are copied."""
     features = audio.whole(clip_waveform(clip["audio"]))
     labels = {name: clip[name] for name in ("person", "clip", "emotion", "emotion_intensity", "controls")}
     return EncodedClip(motion_latents=encode(clip_frames(clip)), audio_features=features, **labels)
@@ -44,16 +44,16 @@ def encode_clip(encode: Encoder, audio: AudioFeatures, clip: Mapping[str, Any]) 
 def encode_split(
     encode: Encoder, audio: AudioFeatures, source: storage.RecordSource, done: Callable[[], None]
 ) -> Iterator[EncodedClip]:
-    """Encoded records of a split, one at a time, in its order."""
+    """Encoded records of a split, one at a time, in the order of the split. `done` is called after each."""
     for index in range(len(source)):
         yield encode_clip(encode, audio, source[index])
         done()
 
 
 def measured_statistics(clips_path: epath.PathLike, model: MotionModel, variables: Variables) -> dict[str, np.ndarray]:
-    """Buffers with which a motion stage standardises its latents by their mean and deviation over all training frames.
+    """Buffers that standardise motion latents, measured: mean and standard deviation over all frames of the training split.
 
-    Released encoders come without, and an actor diffuses latents that have about unit deviation.
+    Released encoders come without them, but the actor's diffusion expects latents with a standard deviation of about 1.
     """
     source = records.open_clips(clips_path, "train")
     encode = frame_encoder(model, variables._replace(buffers=initial_statistics(model.latent_dim)), 64)
@@ -73,16 +73,16 @@ def encode_dataset(
     progress: bool = True,
     audio: Settings = LOG_MEL,
 ) -> None:
-    """Writes the encoded records of every clip of every split to `out_path`, whole or not at all.
+    """Writes the encoded records of every clip of every split to `out_path`. If it fails, nothing is left there.
 
     Args:
         motion_checkpoint: run or export of the motion stage; its hash becomes part of the metadata.
-        batch_size: frames that go through the encoder at once.
-        progress: whether a bar is shown on stderr.
-        audio: settings of the audio features, see `load_audio_features`; whole, they become part of the metadata.
+        batch_size: frames per call of the encoder.
+        progress: whether a progress bar is shown on stderr.
+        audio: settings of the audio features, see `load_audio_features`; all of them are stored in the metadata.
 
     Raises:
-        UserError: no clips or no checkpoint there, or `out_path` holds something already.
+        UserError: there are no clips or no checkpoint, or `out_path` is not empty.
     """
     if batch_size < 1:
         raise UserError(f"a batch size of {batch_size} is too small: take at least 1.")

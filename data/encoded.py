@@ -22,7 +22,7 @@ KIND = storage.Kind("motion latents and audio features", "motion_latents", "pyth
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodedClip:
-    """One clip of T frames: standardised motion latents, audio features, and the labels of the clip they come from."""
+    """One clip of T frames: standardised motion latents, audio features, and the labels of the original clip."""
 
     person: str
     clip: str
@@ -68,13 +68,13 @@ def _record(clip: EncodedClip) -> dict[str, Any]:
 def write_encoded(
     path: epath.PathLike, splits: Mapping[str, Iterable[EncodedClip]], *, metadata: Mapping[str, Any], name: str = "encoded"
 ) -> None:
-    """Writes encoded clips, read lazily, as one data set folder.
+    """Writes encoded clips as one data set folder. Clips are read lazily.
 
     Args:
-        metadata: provenance, readable by `encoded_metadata`: the motion checkpoint's hash, the audio feature settings.
+        metadata: where the records come from: the motion checkpoint's hash, audio settings; see `encoded_metadata`.
 
     Raises:
-        UserError: `path` holds something already, cannot be written to, or there is no clip at all.
+        UserError: `path` is not empty, cannot be written to, or there is no clip.
         ValueError: a clip's fields do not fit together.
     """
     records = {split: map(_record, clips) for split, clips in splits.items()}
@@ -82,14 +82,14 @@ def write_encoded(
 
 
 def open_encoded(path: epath.PathLike, split: str, staging: Staging = DEFAULT_STAGING) -> LabelledSource:
-    """Random access to a split, sorted by (person, clip) as its clips are, each a dict of the fields of `EncodedClip`.
+    """Random access to a split, sorted by (person, clip) like the clips; each record is a dict of the fields of `EncodedClip`.
 
     Raises:
-        UserError: nothing is encoded at `path`, it is damaged, or there is no such split.
+        UserError: `path` holds no encoded records, they are damaged, or there is no such split.
     """
     return LabelledSource(path, split, KIND, staging)
 
 
 def encoded_metadata(path: epath.PathLike) -> dict[str, Any]:
-    """What was given as `metadata` to `write_encoded`."""
+    """The `metadata` that `write_encoded` stored."""
     return storage.read_index(path, KIND)["metadata"]

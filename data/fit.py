@@ -1,36 +1,29 @@
-"""Whether records are what a config expects: said in one sentence before anything is computed from them."""
+"""Checks that records fit a config before anything is computed from them; a mismatch is reported in one sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from data.records import decode_frame
+from data.stage_data import Record, StageData
 from xactor_jax.errors import UserError
 
-SIDES = {"motion": "network.image_size", "autoencoder": "network.image_size", "video": "autoencoder.image_size"}
-"""Stage → the setting that says how large its pictures are."""
-LATENTS = {"actor": "network.latent_dim", "video": "network.motion_dim"}
-"""Stage → the setting that says how many numbers a motion latent has."""
-FEATURES = {"actor": "network.audio_dim"}
-"""The same of the audio features of a frame."""
 PROBED = 8
-"""Records in which the truth is looked for."""
+"""Number of records, evenly spaced over the data set, in which ground truth is looked for."""
 
 
 def value_of(config: ConfigDict, name: str) -> Any:
-    """The setting of a dotted name."""
+    """The value of a setting with a dotted name."""
     for part in name.split("."):
         config = config[part]
     return config
 
 
-def check_side(config: ConfigDict, side: int, where: str) -> None:
-    """Raises `UserError` where frames have another side than the stage's pictures."""
-    name = SIDES.get(config.stage, "")
+def check_side(config: ConfigDict, name: str, side: int, where: str) -> None:
+    """Raises `UserError` where frames have another side than the stage's pictures, of which the setting `name` says it."""
     if name and side != (wanted := value_of(config, name)):
         ways = f"--config.data.image_size={wanted} for embedded data or launch/prepare.py --size {wanted} for your own"
         raise UserError(
@@ -39,12 +32,11 @@ def check_side(config: ConfigDict, side: int, where: str) -> None:
         )
 
 
-def check_record(config: ConfigDict, record: Mapping[str, Any]) -> None:
+def check_record(config: ConfigDict, data: StageData, record: Record) -> None:
     """Raises `UserError` where a record has other sizes than the stage's network."""
     if "frames" in record and len(record["frames"]):
-        check_side(config, len(decode_frame(record["frames"][0])), config.data.path)
-    sizes = {"motion_latents": LATENTS.get(config.stage, ""), "audio_features": FEATURES.get(config.stage, "")}
-    for entry, name in sizes.items():
+        check_side(config, data.side, len(decode_frame(record["frames"][0])), config.data.path)
+    for entry, name in {"motion_latents": data.latents, "audio_features": data.features}.items():
         if name and entry in record and (given := record[entry].shape[-1]) != (wanted := value_of(config, name)):
             raise UserError(
                 f"the {entry.replace('_', ' ')} in {config.data.encoded_path} have {given} numbers a frame, not the {wanted} "
@@ -54,22 +46,22 @@ def check_record(config: ConfigDict, record: Mapping[str, Any]) -> None:
 
 def check_truth(config: ConfigDict, source: Any) -> None:
     """Raises `UserError` where a loss reads controls and units from clips that know neither."""
-    weight = config.loss.get("truth", 0.0) if config.stage == "motion" else 0.0
+    weight = config.loss.truth
     if not weight:
         return
     probed = np.unique(np.linspace(0, len(source) - 1, PROBED).astype(int))
     if not any(len(source[int(i)][name]) for i in probed for name in ("controls", "units")):
         raise UserError(
-            f"the clips of {config.data.path} know no controls and no units, which loss.truth={weight:g} reads: give "
+            f"the clips of {config.data.path} have no controls and no units, which loss.truth={weight:g} needs: give "
             "--config.loss.truth=0, or clips of puppets or heads."
         )
 
 
-def check_fit(config: ConfigDict, source: Any) -> None:
+def check_fit(config: ConfigDict, data: StageData, source: Any) -> None:
     """Holds the first record of a split against the config, and a few where that is not enough.
 
     Raises:
-        UserError: pictures, latents or features have other sizes than the network, or no clip knows what a loss reads.
+        UserError: pictures, latents or features do not have the network's sizes, or a loss needs ground truth that no clip has.
     """
-    check_record(config, source[0])
-    check_truth(config, source)
+    check_record(config, data, source[0])
+    data.check(config, source)

@@ -1,7 +1,7 @@
-"""How published data sets of people are laid out: what a file's path says of who is seen and what is felt.
+"""File layouts of published data sets: how a file's path gives the person and the emotion.
 
-A path is looked at from its end, so it does not matter at which depth of a data set preparing begins. What does not look like a
-clip of the data set (videos that its clips were cut from, other views, recordings without pictures) is passed over.
+Only the end of a path is matched, so any folder inside a data set can be prepared. Files that do not match the layout (source
+videos, other camera views, recordings without pictures) are skipped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from etils import epath
 
-from data.naming import ours
+from data.naming import standard_name
 from xactor_jax.errors import UserError
 
 YOUTUBE = r"[\w-]{11}"
@@ -26,54 +26,54 @@ def _nothing(match: re.Match) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """One data set's paths."""
+    """The layout of one data set's paths."""
 
     clip: str
-    """Matches the end of a clip's path without the suffix; its group `person` is who is seen."""
+    """Regular expression for the end of a clip's path without the suffix; its group `person` is the person."""
     example: str
-    felt: Callable[[re.Match], str] = _nothing
-    """The emotion as a track, of the match."""
+    label_of: Callable[[re.Match], str] = _nothing
+    """Gives the emotion, as the text of a track, for a match of `clip`."""
     sound: tuple[str, str] = ("", "")
-    """What is replaced in a clip's path, and by what, to get the recording of a clip that has none in itself."""
+    """(pattern, replacement) that turns a clip's path into that of its recording, for data sets with separate sound files."""
     info: str = ""
-    """A JSON file beside the clips, or above them, that says what is felt: see `_celebv_hq`."""
+    """Name of a JSON file with emotion labels, beside the clips or in a folder above: see `_celebv_hq`."""
 
     def match(self, path: str) -> re.Match | None:
-        """Of a path with /."""
+        """Matches a path with `/` as separator."""
         return re.search(rf"(?:^|/){self.clip}\.[^./]+$", path)
 
     def person(self, path: str) -> str | None:
-        """Who is seen; None where the file is none of the data set's clips."""
+        """The person of a clip; None where the file is no clip of the data set."""
         match = self.match(path)
         return match and match["person"].replace("/", "_")
 
     def emotion(self, path: str, info: Mapping[str, Any]) -> str:
-        """What is felt, as a track in words; `info` is what the file `info` holds."""
+        """The emotion of a clip, as the text of a track; `info` is the content of the file `info`."""
         match = self.match(path)
         if match is None:
             return ""
-        return _celebv_hq(match, info) if self.info else self.felt(match)
+        return _celebv_hq(match, info) if self.info else self.label_of(match)
 
     def sound_of(self, path: str) -> str:
-        """Where the recording of a clip may be, but for the suffix; the clip's own path where nowhere else."""
+        """Path, up to its suffix, of the recording of a clip; the clip's own path where there is no separate one."""
         old, new = self.sound
         return re.sub(old, new, path) if old else path
 
 
 def _named(match: re.Match, intensities: Mapping[str, float]) -> str:
-    """happy@0.67 of the groups `emotion` and `level`."""
-    label = ours(match["emotion"])
+    """Text of an emotion with intensity, such as happy@0.67, from the groups `emotion` and `level`."""
+    label = standard_name(match["emotion"])
     intensity = intensities.get(match["level"], 1.0)
     return label if label == "neutral" or intensity == 1.0 else f"{label}@{intensity:g}"
 
 
 def _mead(match: re.Match) -> str:
-    """Three levels: weak, medium and strong."""
+    """MEAD has three levels: weak, medium and strong."""
     return _named(match, {"1": 0.33, "2": 0.67})
 
 
 def _crema_d(match: re.Match) -> str:
-    """Low, medium, high, and X where none was asked for."""
+    """CREMA-D has levels low, medium and high, and X where none was requested."""
     return _named(match, {"LO": 0.33, "MD": 0.67})
 
 
@@ -81,21 +81,21 @@ RAVDESS_EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disg
 
 
 def _ravdess(match: re.Match) -> str:
-    """Two intensities: normal and strong."""
-    label = ours(RAVDESS_EMOTIONS[int(match["emotion"]) - 1])
+    """RAVDESS has two intensities: normal and strong."""
+    label = standard_name(RAVDESS_EMOTIONS[int(match["emotion"]) - 1])
     return label if label == "neutral" or match["level"] == "2" else f"{label}@0.5"
 
 
 def _celebv_hq(match: re.Match, info: Mapping[str, Any]) -> str:
-    """One emotion, or several with their seconds, of which one that another overlaps begins when that one ends."""
+    """CelebV-HQ has one emotion per clip, or several with seconds; where two overlap, the later starts at the earlier's end."""
     labels = info.get("clips", {}).get(match["clip"], {}).get("attributes", {}).get("emotion", {}).get("labels", "")
     if isinstance(labels, str):
-        return ours(labels) or ""
+        return standard_name(labels) or ""
     parts, last = [], 0.0
     for part in sorted(labels, key=lambda part: part["start_sec"]):
         start, end = max(last, float(part["start_sec"])), float(part["end_sec"])
         if end > start:
-            parts.append(f"{ours(part['emotion'])}:{start:g}-{end:g}")
+            parts.append(f"{standard_name(part['emotion'])}:{start:g}-{end:g}")
             last = end
     return ",".join(parts)
 
@@ -107,18 +107,18 @@ LAYOUTS = {
     "mead": Layout(
         clip=r"(?P<person>[MW]\d{3})/video/front/(?P<emotion>[a-z]+)[/_]level_(?P<level>\d)/\d+",
         example="M003/video/front/angry/level_1/001.mp4",
-        felt=_mead,
+        label_of=_mead,
         sound=(r"/video/front/", "/audio/"),
     ),
     "ravdess": Layout(
         clip=r"01-0[12]-0(?P<emotion>[1-8])-0(?P<level>[12])-0\d-0\d-(?P<person>\d\d)",
         example="Actor_01/01-01-03-01-01-01-01.mp4",
-        felt=_ravdess,
+        label_of=_ravdess,
     ),
     "crema-d": Layout(
         clip=r"(?P<person>1\d{3})_[A-Z]{3}_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_(?P<level>LO|MD|HI|XX?)",
         example="VideoFlash/1001_DFA_ANG_XX.flv",
-        felt=_crema_d,
+        label_of=_crema_d,
         sound=(r"(^|/)VideoFlash/", r"\1AudioWAV/"),
     ),
     "vfhq": Layout(
@@ -136,21 +136,21 @@ LAYOUTS = {
     ),
     "hallo3": Layout(clip=r"(?P<person>(?:[^/]+/)?videos/[^/]+)", example="NAME/videos/0001.mp4"),
 }
-"""Their names → their paths. Hallo3's data does not tell who is seen: every clip is a person of its own."""
+"""Name of a data set → its layout. Hallo3's paths do not identify persons, so every clip counts as a person of its own."""
 
 
 def layout_of(name: str) -> Layout:
-    """Raises `UserError` where there is no such layout."""
+    """The layout of a data set. Raises `UserError` for an unknown name."""
     if name not in LAYOUTS:
-        raise UserError(f"there is no layout {name!r}: choose one of {', '.join(LAYOUTS)}, or say --persons path:REGEX.")
+        raise UserError(f"there is no layout {name!r}: choose one of {', '.join(LAYOUTS)}, or give --persons path:REGEX.")
     return LAYOUTS[name]
 
 
 def read_info(layout: Layout, files: Sequence[str], roots: Sequence[str]) -> dict[str, Any]:
-    """What the layout's file `info` holds: one among `files` or above the folders `roots`; nothing where there is none.
+    """Content of the layout's file `info`, found among `files` or above the folders `roots`; empty where there is none.
 
     Raises:
-        UserError: it is no JSON object.
+        UserError: the file is no JSON object.
     """
     beside = [file for file in files if file.rpartition("/")[2] == layout.info]
     above = [parent / layout.info for root in roots for parent in (epath.Path(root), *epath.Path(root).parents[:2])]

@@ -1,22 +1,21 @@
 """Grain pipelines: from the records of a data set to the batches of a stage.
 
-One shape for all stages: an ordered source of records → shuffled, repeated without end → one record becomes a few training
-examples under a random generator that depends on the seed and the record's place alone → parts of batches → every n-th part
-for process i of n. The k-th parts of all processes, one after the other, are the k-th batch of one process alone, to the last
-bit; an iterator's state counts batches and is the same on every process. So a run may go on with another number of them.
+All stages have the same pipeline: an ordered source of records → shuffled and repeated without end → each record becomes a few
+training examples → parts of batches → process i of n takes every n-th part, starting at i. The random generator of a record
+depends only on the seed and the record's position. So the k-th parts of all processes, concatenated, equal the k-th batch of a
+run with one process, bit for bit. An iterator's state is a count of batches, the same on every process, so a run can be resumed
+with another number of processes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import grain
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from data.augment import DrivingAugmentation, augment_driving
@@ -26,31 +25,19 @@ from data.encoded import open_encoded
 from data.fit import check_fit
 from data.records import KIND as CLIPS
 from data.records import decode_frame, open_clips
-from data.settings import REFERENCES
+from data.stage_data import Examples, Record, StageData
 from data.staging import Staging
 from data.storage import splits_of
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS, EMOTIONS, UNITS, UNKNOWN_EMOTION
-from xactor_jax.settings import check_value, choice
-
-Record = Mapping[str, Any]
-Examples = dict[str, np.ndarray]
-MakeExamples = Callable[[Record, np.random.Generator], Examples]
-
-
-def to_unit(image: UInt8[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Bytes to floats in [-1, 1], with one pass over memory to make them and two in place."""
-    x = image.astype(np.float32)
-    x /= 127.5
-    x -= 1.0
-    return x
+from xactor_jax.pictures import to_float
 
 
 @dataclasses.dataclass(frozen=True)
 class FramePairs:
-    """Motion stage: `count` pairs of frames of one clip; the driving one also as the encoder sees it, augmented.
+    """Motion stage: `count` pairs of frames of one clip, target and reference, and the augmented target as driving frame.
 
-    With `truth` also what the driving frames were rendered from (`_truth_of`).
+    With `truth` the examples include the ground truth of the driving frames (`_truth_of`).
     """
 
     count: int
@@ -72,7 +59,7 @@ class FramePairs:
 
 
 def _truth_of(clip: Record, frames: list[int]) -> Examples:
-    """Controls and units of frames side by side, and which of them are known: 0 where the clip has none."""
+    """Controls and units of frames, concatenated, and a mask of known values: 0 where the clip has none."""
     parts = [clip[name][frames] if len(clip[name]) else None for name in ("controls", "units")]
     shapes = [(len(frames), len(names)) for names in (CONTROLS, UNITS)]
     truth = [np.zeros(shape) if part is None else part for part, shape in zip(parts, shapes, strict=True)]
@@ -92,10 +79,10 @@ class Frames:
 
 
 class OtherClips:
-    """A clip's person at another time: a record of another clip of theirs where there is one, else the clip itself.
+    """Draws a record of another clip of the same person; the clip itself where the person has only one.
 
-    A portrait shows who somebody is and how they hold their head, and not what they are about to feel. A frame of the clip
-    itself gives its emotion away, so that an actor that is shown one learns to look there instead of listening.
+    The actor's reference motion comes from it. A portrait shows who a person is and how they hold their head, but not the
+    emotion to come. A frame of the same clip would reveal that emotion, and the actor would read it there instead of listening.
     """
 
     def __init__(self, source: Any):
@@ -104,23 +91,23 @@ class OtherClips:
             self._of[person].append(index)
 
     def draw(self, record: Record, rng: np.random.Generator) -> Record:
-        """One of them."""
+        """A record of another clip of the person in `record`, or `record` itself."""
         others = [i for i in self._of[record["person"]] if self._source.clips[i] != record["clip"]]
         return self._source[int(rng.choice(others))] if others else record
 
 
 @dataclasses.dataclass(frozen=True)
 class LatentWindows:
-    """Actor stage: `count` windows of motion latents and audio features; short clips are padded and masked.
+    """Actor stage: `count` windows of motion latents and audio features. Short clips are padded and masked.
 
-    The reference motion is of any frame of the clip, or of another clip of the person where `others` knows them. Audio features
-    that are log-mel are heard as `sound` changes them.
+    The reference motion is that of a random frame of the clip, or of another clip of the person where `others` is given.
+    `sound` augments the audio features, which must then be log-mel.
     """
 
     count: int
     length: int
     others: OtherClips | None = None
-    emotions: int = len(EMOTIONS)  # that the network knows
+    emotions: int = len(EMOTIONS)  # number of emotion labels of the network
     sound: SoundAugmentation | None = None
 
     def __call__(self, encoded: Record, rng: np.random.Generator) -> Examples:
@@ -149,8 +136,9 @@ class LatentWindows:
 class FrameWindows:
     """Video stage: `count` windows of frames with their motion latents, and a reference frame from elsewhere in the clip.
 
-    A share `apart` of the windows holds frames from all over the clip: neighbours are nearly the same picture, and teach less.
-    With `driving` the frames come also as a motion encoder sees them, each augmented by itself.
+    A share `apart` of the windows has random frames of the clip instead of consecutive ones: neighbouring frames are nearly the
+    same picture, so a window of them teaches less. With `driving` the examples include the frames as the motion encoder sees
+    them, each with its own augmentation.
     """
 
     count: int
@@ -184,7 +172,7 @@ class FrameWindows:
 
 
 def check_labels(record: Record, known: int) -> None:
-    """Raises `UserError` where a clip has an emotion that the network has no place for."""
+    """Raises `UserError` where a clip has an emotion label that the network does not have."""
     label = int(np.max(record["emotion"], initial=UNKNOWN_EMOTION))
     if label >= known:
         raise UserError(
@@ -194,7 +182,7 @@ def check_labels(record: Record, known: int) -> None:
 
 
 class PairedSource:
-    """Clips and their encoded records side by side, matched by place and checked by name."""
+    """Clips and their encoded records side by side, paired by position; names are checked on access."""
 
     def __init__(self, clips: Any, encoded: Any):
         if len(clips) != len(encoded):
@@ -218,67 +206,44 @@ def _pad_to(x: np.ndarray, length: int) -> np.ndarray:
     return np.pad(x, [(0, length - len(x))] + [(0, 0)] * (x.ndim - 1))
 
 
-def _stage_source(config: ConfigDict, split: str) -> tuple[Any, MakeExamples]:
-    """The records that a stage reads, and what it makes of one."""
+def stage_source(config: ConfigDict, data: StageData, split: str) -> Any:
+    """The records that a stage reads: clips, encoded clips, or both side by side."""
     d = config.data
-    staging = Staging(d.get("stage_dir", ""), d.get("stage_gib", Staging.gib))
-    clips, latents = partial(open_clips, d.path, split, staging), partial(open_encoded, d.encoded_path, split, staging)
-    if config.stage == "motion":
-        augmentation = DrivingAugmentation(**d.augmentation) if split == "train" else None
-        return clips(), FramePairs(d.examples_per_clip, augmentation, config.loss.get("truth", 0.0) > 0)
-    if config.stage == "autoencoder":
-        return clips(), Frames(d.examples_per_clip)
-    if config.stage == "actor":
-        source = latents()
-        check_value("data.reference", d.reference, choice(REFERENCES))
-        others = OtherClips(source) if d.reference == "other_clip" else None
-        sound = _sound_augmentation(config) if split == "train" else None
-        return source, LatentWindows(d.examples_per_clip, d.window, others, config.network.emotions, sound)
-    if config.stage == "video":
-        paired = PairedSource(clips(), latents())
-        apart = {"spatial": 1.0, "temporal": 0.0}.get(config.get("phase"), d.apart)
-        train, driving = split == "train", bool(config.get("train_motion"))
-        augmentation = DrivingAugmentation(**d.augmentation) if train and driving else None
-        return paired, FrameWindows(d.examples_per_clip, d.window, apart if train else 0.0, driving, augmentation)
-    raise UserError(f"there is no stage {config.stage!r}: choose motion, actor, autoencoder or video")
+    staging = Staging(d.stage_dir, d.stage_gib)
+    read = {CLIPS: (open_clips, d.path), ENCODED: (open_encoded, d.encoded_path)}
+    sources = [open_records(path, split, staging) for open_records, path in (read[kind] for kind in data.needs)]
+    return PairedSource(*sources) if len(sources) > 1 else sources[0]
 
 
-def _sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
-    """Raises `UserError` where the features are none that it knows how to change."""
-    settings = SoundAugmentation(**config.data.get("sound_augmentation", {}))
-    if settings.probability and config.data.audio.kind != "log_mel":
-        raise UserError("data.sound_augmentation is of log_mel features: give --config.data.sound_augmentation.probability=0.")
-    return settings if settings.probability else None
-
-
-def has_split(config: ConfigDict, split: str) -> bool:
+def has_split(config: ConfigDict, data: StageData, split: str) -> bool:
     """Whether all that a stage reads has records of a split. Raises `UserError` where the data set is missing."""
-    clips, latents = (config.data.path, CLIPS), (config.data.encoded_path, ENCODED)
-    needed = {"actor": [latents], "video": [clips, latents]}.get(config.stage, [clips])
-    return all(split in splits_of(path, kind) for path, kind in needed)
+    paths = {CLIPS: config.data.path, ENCODED: config.data.encoded_path}
+    return all(split in splits_of(paths[kind], kind) for kind in data.needs)
 
 
 def stage_iterator(
-    config: ConfigDict, split: str, process_index: int = 0, process_count: int = 1
+    config: ConfigDict, data: StageData, split: str, process_index: int = 0, process_count: int = 1
 ) -> grain.DatasetIterator | None:
-    """`training_iterator` of records that fit the config; None where there is no validation split, which may be lacking.
+    """`training_iterator` after a check that the records fit the config; None where the optional validation split is missing.
 
     Raises:
       UserError: as `training_iterator` and `check_fit`.
     """
-    if split == "validation" and not has_split(config, split):
+    if split == "validation" and not has_split(config, data, split):
         return None
-    check_fit(config, _stage_source(config, split)[0])
-    return training_iterator(config, split, process_index, process_count)
+    check_fit(config, data, stage_source(config, data, split))
+    return training_iterator(config, data, split, process_index, process_count)
 
 
 def _merge_examples(batch: Examples) -> Examples:
-    """[records, examples, ...] → [records × examples, ...]; pictures, bytes until here, become floats."""
+    """[records, examples, ...] → [records × examples, ...]; pictures become floats here, late, to save memory."""
     merged = {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
-    return {name: to_unit(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
+    return {name: to_float(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
 
 
-def training_iterator(config: ConfigDict, split: str, process_index: int = 0, process_count: int = 1) -> grain.DatasetIterator:
+def training_iterator(
+    config: ConfigDict, data: StageData, split: str, process_index: int = 0, process_count: int = 1
+) -> grain.DatasetIterator:
     """Endless batches of `config.batch_size / process_count` examples; the iterator's state can be saved and restored.
 
     Raises:
@@ -290,7 +255,8 @@ def training_iterator(config: ConfigDict, split: str, process_index: int = 0, pr
             f"batch_size {config.batch_size} is not a multiple of data.examples_per_clip × processes "
             f"= {per_record} × {process_count}: change one of them"
         )
-    source, make_examples = _stage_source(config, split)
+    source = stage_source(config, data, split)
+    make_examples = data.examples(config, source, split == "train")
     dataset = grain.MapDataset.source(source).seed(config.seed).shuffle().repeat().random_map(make_examples)
     parts = dataset.batch(config.batch_size // (per_record * process_count), drop_remainder=True)
     return iter(parts[process_index::process_count].map(_merge_examples).to_iter_dataset(_read_options(config.data.threads)))

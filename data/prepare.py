@@ -1,8 +1,9 @@
-"""From a folder of videos to a data set of clip records, with an account of every file.
+"""Turns a folder of videos into a data set of clip records, with a manifest of all files.
 
-Every file is worked on in its own process (`worker_pool`) and its clips are staged in a hidden folder beside the output, under
-a key made of its path, size, time of change and the settings. A run that was stopped goes on with what is not staged. When all
-files have been seen, the staged clips become one data set, and a manifest says of every file what became of it.
+Every file is processed in its own process (`worker_pool`). Its clips are staged in a hidden folder beside the output, under a
+key made of the file's path, size, modification time and the settings. A stopped run can therefore continue with the files that
+are not staged. When all files are done, the staged clips become one data set, and the manifest has a row with the outcome for
+every file.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ import numpy as np
 from etils import epath
 
 from data import prepare_video, records, storage, worker_pool
+from data.annotations import Annotations, Rules, Warn, annotate
 from data.layouts import layout_of
 from data.prepare_video import VideoJob, VideoSettings
 from data.sources import Source, find_sounds, list_files
-from data.told import Rules, Told, Warn, told_of
 from xactor_jax.emotion import parse_emotion
 from xactor_jax.errors import UserError, first_line, is_full
 from xactor_jax.faces import choice
@@ -51,7 +52,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrepareSettings:
-    """What a run is asked to do."""
+    """Settings of one run of prepare.py."""
 
     videos: tuple[str, ...]
     out: str
@@ -66,11 +67,11 @@ class PrepareSettings:
 
     @property
     def rules(self) -> Rules:
-        """By what persons and emotions are known."""
+        """The options that give persons and emotions."""
         return Rules(videos=self.videos, layout=self.layout, persons=self.persons, emotions=self.emotions)
 
     def validate(self) -> None:
-        """Raises `UserError` for values that make no sense."""
+        """Raises `UserError` for impossible values."""
         video = self.video
         if video.size < 16 or video.size % 2:
             raise UserError(f"--size {video.size} is not possible: give an even number from 16 on.")
@@ -89,9 +90,9 @@ class PrepareSettings:
 
 
 def assign_splits(persons: Sequence[str], validation: float, test: float) -> dict[str, str]:
-    """Split of every person, drawn by the hash of the name, so that it hardly changes as persons are added.
+    """Split of every person, drawn by the hash of the name, so that it hardly changes when persons are added.
 
-    Each split asked for gets at least one person; with fewer than three persons, all are trained on.
+    Each split with a share above 0 gets at least one person. With fewer than three persons, all are in the training split.
     """
     order = sorted(set(persons), key=lambda person: hashlib.sha256(person.encode()).hexdigest())
     counts = {"test": test, "validation": validation}
@@ -104,7 +105,7 @@ def assign_splits(persons: Sequence[str], validation: float, test: float) -> dic
 
 
 def staging_folder(out: str) -> pathlib.Path:
-    """Where clips wait until the data set is whole: beside a local output, else in the system's temporary folder."""
+    """Where clips are kept until the data set is complete: beside a local output, else in the system's temporary folder."""
     if is_remote(out):
         return pathlib.Path(tempfile.gettempdir()) / "xactor_jax_prepare" / hashlib.sha256(out.encode()).hexdigest()[:16]
     path = pathlib.Path(out).absolute()
@@ -112,16 +113,16 @@ def staging_folder(out: str) -> pathlib.Path:
 
 
 def source_key(source: Source, settings: VideoSettings, sound: Source | None = None) -> str:
-    """Changes with the file, with its sound file, with the settings and with the files that the settings name."""
+    """A key that changes with the file, its sound file, the settings, and the files that the settings name."""
     _, _, file = settings.detector.partition(":")
     stamp = str(epath.Path(file).stat().mtime) if file else ""
-    heard = [sound.relative, sound.stamp] if sound else []
-    text = json.dumps([source.relative, source.stamp, dataclasses.asdict(settings), stamp, *heard])
+    sound_key = [sound.relative, sound.stamp] if sound else []
+    text = json.dumps([source.relative, source.stamp, dataclasses.asdict(settings), stamp, *sound_key])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 class Staging:
-    """Results of finished files: KEY.json, written last, and KEY.0000.npz …, one per record."""
+    """Results of finished files: KEY.0000.npz …, one per record, and KEY.json, written last to mark them complete."""
 
     def __init__(self, out: str):
         self.folder = staging_folder(out)
@@ -149,11 +150,11 @@ class Staging:
 
 
 Report = Callable[[int, int, Row], None]
-"""Told after each file: files done, files in all, the file's row."""
+"""Called after each file with (number of finished files, number of all files, the file's row)."""
 
 
 def process_files(jobs: Mapping[str, VideoJob], staging: Staging, settings: PrepareSettings, report: Report) -> dict[str, Row]:
-    """Rows of all jobs by key: those that are staged already, and those worked on now."""
+    """Rows of all jobs by key. Jobs that are staged already are not run again."""
     rows = {key: row for key in jobs if (row := staging.find(key))}
     for done, row in enumerate(rows.values(), start=1):
         report(done, len(jobs), row)
@@ -168,14 +169,14 @@ def process_files(jobs: Mapping[str, VideoJob], staging: Staging, settings: Prep
             unwritten = f"the clips of {outcome.job.relative} cannot be written to {staging.folder} ({outcome.failure})"
             raise UserError(f"{unwritten}: make room and start the same command again.")
         rows[key] = outcome.result or {"status": "rejected", "reason": prepare_video.UNREADABLE, "detail": outcome.failure}
-        if not outcome.failure:  # a crash or a time-out is tried again by the next run
+        if not outcome.failure:  # not staged, so that the next run tries a crash or a time-out again
             staging.put(key, rows[key])
         report(len(rows), len(jobs), rows[key])
     return rows
 
 
 def clip_names(files: Sequence[str]) -> dict[str, str]:
-    """A name per file without folders: path and stem; the suffix too, and last a number, where two are called the same."""
+    """A unique name per file, without folders: path and stem; where two are equal also the suffix, and last a number."""
     stems = {file: str(pathlib.PurePosixPath(file).with_suffix("")).replace("/", "__") for file in files}
     names = {file: stem if number == 1 else file.replace("/", "__") for (file, stem), number in _counted(stems)}
     seen: Counter[str] = Counter()
@@ -186,7 +187,7 @@ def clip_names(files: Sequence[str]) -> dict[str, str]:
 
 
 def _counted(names: Mapping[str, str]) -> list[tuple[tuple[str, str], int]]:
-    """((file, name), how many files have that name)"""
+    """((file, name), number of files with that name)"""
     counts = Counter(names.values())
     return [((file, name), counts[name]) for file, name in names.items()]
 
@@ -196,33 +197,33 @@ def _clips(rows: Sequence[Row], staging: Staging, split: str) -> Iterator[Any]:
     for row in sorted((r for r in rows if r["split"] == split), key=lambda r: (r["person"], names[r["file"]])):
         first = 0
         for i, fields in enumerate(staging.records(row["key"], row["records"])):
-            felt = _felt(row, first, len(fields["frames"]))
+            labels = _emotion_labels(row, first, len(fields["frames"]))
             first += len(fields["frames"])
-            yield records.Clip(person=row["person"], clip=f"{names[row['file']]}_{i:04d}", **fields, **felt)
+            yield records.Clip(person=row["person"], clip=f"{names[row['file']]}_{i:04d}", **fields, **labels)
 
 
-def _felt(row: Row, first: int, count: int) -> dict[str, np.ndarray]:
-    """Labels of frames that begin `first` frames after the row's start in its video."""
+def _emotion_labels(row: Row, first: int, count: int) -> dict[str, np.ndarray]:
+    """Emotion labels of `count` frames, of which the first is `first` frames after the row's start in its video."""
     label, intensity = parse_emotion(row["emotion"]).frames(round(row["start"] * FRAME_RATE) + first, count)
     return {"emotion": label, "emotion_intensity": intensity}
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-"""What a cell begins with that a spreadsheet takes for a formula, and runs; an apostrophe before it says that it is text."""
+"""First characters that make a spreadsheet run a cell as a formula. An apostrophe before them marks the cell as text."""
 
 
 def _guarded(cell: Any) -> Any:
-    """Text that is shown as it is."""
+    """The cell, marked as text where a spreadsheet would run it."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _unguarded(cell: str) -> str:
-    """What `_guarded` was given."""
+    """The inverse of `_guarded`."""
     return cell[1:] if isinstance(cell, str) and cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
 def write_manifest(path: epath.Path, rows: Sequence[Row]) -> None:
-    """One line a file, sorted by file; columns `COLUMNS`."""
+    """Writes one row per file, sorted by file, with the columns `COLUMNS`."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -231,16 +232,16 @@ def write_manifest(path: epath.Path, rows: Sequence[Row]) -> None:
     write_whole(path, text.getvalue())
 
 
-def _row_unopened(source: Source, told: Told, rules: Rules, sounds: Collection[str]) -> Row | None:
-    """Rows of files that need not be opened."""
+def _row_unopened(source: Source, annotations: Annotations, rules: Rules, sounds: Collection[str]) -> Row | None:
+    """Row of a file that is decided without opening it; None for files that must be processed."""
     if source.path in sounds:
         return {"file": source.relative, "status": "used", "detail": "the sound of a video"}
     if source.problem:
         return _rejected(source, prepare_video.UNREADABLE, source.problem)
     if not source.is_video:
         return _rejected(source, prepare_video.NOT_A_VIDEO, "its suffix is none of a video")
-    if told.person[source.relative] is None:
-        return _rejected(source, NO_PERSON, f"{rules.asked} does not name it")
+    if annotations.person[source.relative] is None:
+        return _rejected(source, NO_PERSON, f"{rules.option} does not name it")
     return None
 
 
@@ -248,16 +249,16 @@ def _rejected(source: Source, reason: str, detail: str) -> Row:
     return {"file": source.relative, "status": "rejected", "reason": reason, "detail": detail}
 
 
-def fingerprint(sources: Sequence[Source], settings: PrepareSettings, told: Told) -> str:
-    """Changes with anything that the data set depends on."""
+def fingerprint(sources: Sequence[Source], settings: PrepareSettings, annotations: Annotations) -> str:
+    """A hash that changes with anything that the data set depends on."""
     keys = [source_key(source, settings.video) for source in sources]
-    said = [(told.person[s.relative], told.emotion[s.relative]) for s in sources]
-    text = json.dumps([keys, said, settings.validation, settings.test, *filter(None, [settings.layout])])
+    labels = [(annotations.person[s.relative], annotations.emotion[s.relative]) for s in sources]
+    text = json.dumps([keys, labels, settings.validation, settings.test, *filter(None, [settings.layout])])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def already_prepared(settings: PrepareSettings, mark: str) -> bool:
-    """Whether this very data set is there.
+    """Whether exactly this data set is there already.
 
     Raises:
         UserError: something else is there.
@@ -272,7 +273,7 @@ def already_prepared(settings: PrepareSettings, mark: str) -> bool:
 
 
 def read_manifest(out: epath.PathLike) -> list[Row]:
-    """The rows of a prepared data set's manifest, all values as text."""
+    """The rows of a prepared data set's manifest. All values are text."""
     try:
         rows = list(csv.DictReader(io.StringIO((epath.Path(out) / MANIFEST).read_text())))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -283,30 +284,30 @@ def read_manifest(out: epath.PathLike) -> list[Row]:
 def prepare(
     settings: PrepareSettings, report: Report = lambda done, total, row: None, warn: Warn = log.warning
 ) -> tuple[list[Row], bool]:
-    """Prepares the data set: (rows of the manifest, whether there was anything to do).
+    """Prepares the data set and returns (rows of the manifest, whether any work was needed).
 
     Raises:
         UserError: see `PrepareSettings.validate`, `list_files`, `data.naming`; no file could be used.
     """
     settings.validate()
     sources = list_files(settings.videos, settings.out)
-    told = told_of(sources, settings.rules, warn)
-    mark = fingerprint(sources, settings, told)
+    annotations = annotate(sources, settings.rules, warn)
+    mark = fingerprint(sources, settings, annotations)
     staging = staging_folder(settings.out) / MANIFEST
     if already_prepared(settings, mark):
         _deliver_manifest(staging, settings)
         return read_manifest(settings.out), False
-    rows = _rows(sources, told, settings, report)
+    rows = _rows(sources, annotations, settings, report)
     _finish(rows, settings, mark)
     return rows, True
 
 
-def _rows(sources: Sequence[Source], told: Told, settings: PrepareSettings, report: Report) -> list[Row]:
-    """A row for every file, with its clips staged."""
+def _rows(sources: Sequence[Source], annotations: Annotations, settings: PrepareSettings, report: Report) -> list[Row]:
+    """Processes all files, stages their clips, and returns a row for every file."""
     staging = Staging(settings.out)
     sounds = find_sounds(sources, settings.video.sidecar_audio, settings.layout)
     used = {sound.path for sound in sounds.values()}
-    early = {s.relative: row for s in sources if (row := _row_unopened(s, told, settings.rules, used))}
+    early = {s.relative: row for s in sources if (row := _row_unopened(s, annotations, settings.rules, used))}
     jobs = {}
     for source in (s for s in sources if s.relative not in early):
         sound = sounds.get(source.path)
@@ -315,27 +316,27 @@ def _rows(sources: Sequence[Source], told: Told, settings: PrepareSettings, repo
         jobs[key] = VideoJob(**place, settings=settings.video, sound=sound.path if sound else "")
     done = process_files(jobs, staging, settings, report)
     worked = [{**row, "key": key, "file": jobs[key].relative} for key, row in done.items()]
-    kept = [told.person[row["file"]] for row in worked if row["status"] == "kept"]
+    kept = [annotations.person[row["file"]] for row in worked if row["status"] == "kept"]
     splits = assign_splits(kept, settings.validation, settings.test)
-    return [*early.values(), *(_complete(row, told, splits) for row in worked)]
+    return [*early.values(), *(_complete(row, annotations, splits) for row in worked)]
 
 
-def _complete(row: Row, told: Told, splits: Mapping[str, str]) -> Row:
-    row = {**row, "person": (person := told.person[row["file"]]), "emotion": told.emotion[row["file"]]}
+def _complete(row: Row, annotations: Annotations, splits: Mapping[str, str]) -> Row:
+    row = {**row, "person": (person := annotations.person[row["file"]]), "emotion": annotations.emotion[row["file"]]}
     if row["status"] != "kept":
         return row
     return {**row, "split": splits[person], "seconds": row["frames"] / FRAME_RATE}
 
 
 def _finish(rows: Sequence[Row], settings: PrepareSettings, mark: str) -> None:
-    """Turns staged clips into the data set; the manifest is there first, so that a stop in between can be mended."""
+    """Makes the data set of the staged clips. The manifest is staged first, so that a stopped run can be completed."""
     staging = Staging(settings.out)
     kept = [row for row in rows if row["status"] == "kept"]
     if not kept:
         staging.remove()
         reasons = Counter(row["reason"] for row in rows if row["status"] == "rejected")
-        told = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
-        raise UserError(f"none of {len(rows)} files can be used ({told}): see the options of prepare.py.")
+        counts = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+        raise UserError(f"none of {len(rows)} files can be used ({counts}): see the options of prepare.py.")
     write_manifest(epath.Path(staging.folder / MANIFEST), rows)
     splits = {split: _clips(kept, staging, split) for split in SPLITS}
     metadata = {"fingerprint": mark, "size": settings.video.size, "settings": dataclasses.asdict(settings.video)}
@@ -344,7 +345,7 @@ def _finish(rows: Sequence[Row], settings: PrepareSettings, mark: str) -> None:
 
 
 def _deliver_manifest(staged: pathlib.Path, settings: PrepareSettings) -> None:
-    """Last step: the manifest goes into the data set's folder and the staging folder goes."""
+    """Last step: moves the manifest into the data set's folder and removes the staging folder."""
     if staged.exists():
         write_whole(epath.Path(settings.out) / MANIFEST, staged.read_text())
     shutil.rmtree(staged.parent, ignore_errors=True)

@@ -1,6 +1,7 @@
-"""One video file to staged clips: find the face, follow it, crop, resample, encode.
+"""Turns one video file into staged clips: finds and tracks the face, crops, resamples, encodes.
 
-Two passes over the file: the first finds faces a few times a second, the second takes the pictures nearest to 25 a second.
+There are two passes over the file. The first detects faces a few times a second; the second reads the pictures nearest to 25 a
+second.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from xactor_jax.labels import CONTROLS
 from xactor_jax.media import audio_io, faces, track, video_io
 from xactor_jax.media.audio_io import cut_sound
 from xactor_jax.media.crop import crop_square, within
-from xactor_jax.media.scan import Scan, extent, finder, main_stretch, scan
+from xactor_jax.media.scan import Scan, extent, finder, main_segment, scan
 from xactor_jax.timing import FRAME_RATE, SAMPLES_PER_FRAME
 from xactor_jax.unfinished import removed_on_error
 
@@ -32,7 +33,7 @@ UNREADABLE, NO_SOUND, NOT_A_VIDEO = "unreadable", "no sound", "not a video"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoSettings:
-    """What a prepared clip depends on, beside the file."""
+    """Settings on which a prepared clip depends, in addition to the file itself."""
 
     size: int = 256  # side of a frame, pixels
     detector: str = choice.DETECTOR  # see `choice.make_detector`
@@ -40,22 +41,22 @@ class VideoSettings:
     min_seconds: float = 2.0
     max_seconds: float = 20.0  # of one record
     need_sound: bool = False
-    sidecar_audio: bool = False  # a sound file beside the video goes before the video's own sound
+    sidecar_audio: bool = False  # a sound file beside the video replaces the video's own sound
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoJob:
-    """One file: where it is, its path inside the folder of videos, where its clips are staged."""
+    """One file: its path, its path inside the folder of videos, and where its clips are staged."""
 
     path: str
     relative: str
     staged: str  # prefix of the staged files
     settings: VideoSettings
-    sound: str = ""  # a sound file that belongs to it
+    sound: str = ""  # path of a sound file that belongs to it
 
 
 class Rejected(Exception):
-    """The file gives no clip: (reason, detail)."""
+    """The file gives no clip. Arguments: (reason, detail)."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -64,34 +65,34 @@ def _detector(text: str) -> faces.FaceDetector:
 
 
 def look(job: VideoJob) -> Scan:
-    """The first pass: faces at `detections` a second, and how long the video is."""
+    """First pass: detects faces `detections` times a second, and measures the video's length."""
     find = finder(_detector(job.settings.detector), job.relative)
     return scan(job.path, find, 1 / job.settings.detections)
 
 
-def choose_stretch(found: Scan, settings: VideoSettings) -> tuple[track.Stretch, float, int]:
-    """The longest stretch with one face: (stretch, start in seconds, frames at 25 fps).
+def choose_segment(found: Scan, settings: VideoSettings) -> tuple[track.Segment, float, int]:
+    """The longest segment with one face: (segment, start in seconds, frames at 25 fps).
 
     Raises:
         Rejected: there is none, or none that is long enough.
     """
-    if found.seconds < settings.min_seconds - 0.5 / FRAME_RATE:
+    if found.seconds < settings.min_seconds - 0.5 / FRAME_RATE:  # half a frame of tolerance
         raise Rejected(TOO_SHORT, f"lasts {found.seconds:.2f} s")
-    stretch = main_stretch(found)
-    if stretch is None:
+    segment = main_segment(found)
+    if segment is None:
         raise Rejected(NO_FACE, f"in {len(found.samples)} pictures looked at")
-    if stretch.several >= track.TrackSettings().second_share:
-        raise Rejected(SEVERAL_FACES, f"in {stretch.several:.0%} of the pictures looked at")
-    start, end = extent(stretch, found)
+    if segment.several >= track.TrackSettings().second_share:
+        raise Rejected(SEVERAL_FACES, f"in {segment.several:.0%} of the pictures looked at")
+    start, end = extent(segment, found)
     frames = int((end - start) * FRAME_RATE + 0.5)
     if frames < round(settings.min_seconds * FRAME_RATE):
-        reason = NO_FACE if len(stretch.times) < 0.2 * len(found.samples) else TOO_SHORT
+        reason = NO_FACE if len(segment.times) < 0.2 * len(found.samples) else TOO_SHORT
         raise Rejected(reason, f"one face is seen for {end - start:.2f} s at a time")
-    return stretch, start, frames
+    return segment, start, frames
 
 
 def read_sound(job: VideoJob) -> Float[np.ndarray, "samples"] | None:
-    """The sound of the file, or of the sound file that belongs to it, from time 0 on; None where there is none."""
+    """Sound of the file, or of the sound file that belongs to it, from time 0 on; None where there is none."""
     paths = (job.sound, job.path) if job.settings.sidecar_audio else (job.path, job.sound)
     path = next((path for path in paths if path and audio_io.has_audio(path)), None)
     return None if path is None else audio_io.read_audio(path)
@@ -110,9 +111,9 @@ def record_lengths(frames: int, settings: VideoSettings) -> list[int]:
     return [len(part) for part in np.array_split(np.arange(frames), count)]
 
 
-def _crops(stretch: track.Stretch, start: float, lengths: Sequence[int], shape: tuple[int, ...]) -> list[track.SteadyCrop]:
+def _crops(segment: track.Segment, start: float, lengths: Sequence[int], shape: tuple[int, ...]) -> list[track.SteadyCrop]:
     times = start + np.arange(sum(lengths)) / FRAME_RATE
-    boxes = track.boxes_at(stretch, times)
+    boxes = track.boxes_at(segment, times)
     pieces = np.split(boxes, np.cumsum(lengths)[:-1])
     return [track.steady_crop(piece, shape, 1 / FRAME_RATE) for piece in pieces]
 
@@ -130,7 +131,7 @@ def _write_record(file: str, pictures: Sequence[bytes], audio: np.ndarray, boxes
 
 
 def read_record(file: epath.PathLike) -> dict[str, Any]:
-    """The fields of a `data.records.Clip` that a video tells by itself."""
+    """The fields of a `data.records.Clip` that come from the video (all but names and emotion)."""
     with np.load(file) as staged:
         pictures, lengths = staged["pictures"].tobytes(), staged["lengths"]
         ends = np.cumsum(lengths)
@@ -143,11 +144,11 @@ def read_record(file: epath.PathLike) -> dict[str, Any]:
 
 
 Pictures = tuple[list[bytes], Float[np.ndarray, "t 2 4"]]
-"""JPEGs of a record, and the boxes of eyes and mouth in each."""
+"""JPEGs of a record, and the boxes of eyes and mouth in each frame."""
 
 
 def _encode(job: VideoJob, start: float, crops: Sequence[track.SteadyCrop]) -> Iterator[Pictures]:
-    """Second pass: one record after another."""
+    """Second pass: reads the pictures and gives one record after another."""
     count = sum(len(crop.squares) for crop in crops)
     with contextlib.closing(video_io.read_at_frame_rate(job.path, start, count)) as pictures:
         for crop in crops:
@@ -155,7 +156,7 @@ def _encode(job: VideoJob, start: float, crops: Sequence[track.SteadyCrop]) -> I
 
 
 def _encode_record(pictures: Iterator[np.ndarray], crop: track.SteadyCrop, size: int) -> Pictures:
-    """Cuts the next pictures; the mesh says where eyes and mouth are, the face's proportions do where it sees no face."""
+    """Crops the next pictures and locates eyes and mouth by the face mesh, or by average proportions where no mesh is found."""
     encoded, looks = [], []
     for i, (square, face) in enumerate(zip(crop.squares, crop.faces, strict=True)):
         picture = crop_square(next(pictures), square, size)
@@ -167,12 +168,12 @@ def _encode_record(pictures: Iterator[np.ndarray], crop: track.SteadyCrop, size:
 
 def _stage(job: VideoJob) -> dict[str, Any]:
     found = look(job)
-    stretch, start, frames = choose_stretch(found, job.settings)
+    segment, start, frames = choose_segment(found, job.settings)
     waveform = read_sound(job)
     cut = cut_sound(waveform, start, frames)
     sound = _describe_sound(waveform, cut, job.settings)
     lengths = record_lengths(frames, job.settings)
-    crops = _crops(stretch, start, lengths, found.image_shape)
+    crops = _crops(segment, start, lengths, found.image_shape)
     audio = np.split(cut, np.cumsum(lengths)[:-1] * SAMPLES_PER_FRAME)
     for i, (pictures, boxes) in enumerate(_encode(job, start, crops)):
         _write_record(f"{job.staged}.{i:04d}.npz", pictures, audio[i], boxes)
@@ -184,14 +185,14 @@ def _stage(job: VideoJob) -> dict[str, Any]:
         "width_in": found.image_shape[1],
         "height_in": found.image_shape[0],
         "start": round(start, 3),
-        "face_pixels": round(track.median_face(stretch.boxes).size),
+        "face_pixels": round(track.median_face(segment.boxes).size),
         "crop": "follows" if any(crop.follows for crop in crops) else "still",
         "sound": sound,
     }
 
 
 def prepare_video(job: VideoJob) -> dict[str, Any]:
-    """Stages the clips of one file; the row of the manifest that says what became of it."""
+    """Stages the clips of one file, and returns the file's row of the manifest."""
     try:
         return {"status": "kept", **_stage(job)}
     except Rejected as rejected:

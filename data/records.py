@@ -33,10 +33,10 @@ NO_UNITS = np.zeros((0, len(UNITS)), np.float32)
 class Clip:
     """One clip of T frames.
 
-    `controls` has no rows where the truth is unknown (real people), and `units` none where the picture is not drawn from
-    expression units (puppets, real people); an `emotion` of -1 is unknown, and an
-    `emotion_intensity` lies in [0, 1], 1 where nothing is known of it (`xactor_jax.emotion`).
-    `component_boxes` are the eyes with the brows, and the mouth, as (y0, x0, y1, x1) fractions of the crop.
+    `controls` has no rows where the ground truth is unknown (real people). `units` has no rows where the picture is not made
+    from expression units (puppets, real people). An `emotion` of -1 is unknown. `emotion_intensity` lies in [0, 1]; it is 1
+    where it is not known (`xactor_jax.emotion`). `component_boxes` are (y0, x0, y1, x1) in fractions of the crop: first the
+    eyes with the brows, then the mouth.
     """
 
     person: str
@@ -66,13 +66,13 @@ class Clip:
 
 
 def check_intensity(name: str, intensity: Float[np.ndarray, "frames"], frames: int) -> None:
-    """Raises `ValueError` unless there is one intensity in [0, 1] for every frame."""
+    """Raises `ValueError` unless every frame has an intensity in [0, 1]."""
     if intensity.shape != (frames,) or not np.all((intensity >= 0.0) & (intensity <= 1.0)):
         raise ValueError(f"{name}: intensities are not one per frame in [0, 1]")
 
 
 def encode_frames(frames: UInt8[np.ndarray, "t h w 3"]) -> list[bytes]:
-    """RGB frames as JPEG bytes, one each."""
+    """RGB frames as JPEG bytes, one per frame."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     return [cv2.imencode(".jpg", frame[..., ::-1], flags)[1].tobytes() for frame in frames]
 
@@ -86,7 +86,7 @@ def decode_frame(frame: bytes) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def array_feature(shape: tuple[int | None, ...], dtype: Any) -> tfds.features.Tensor:
-    """An array stored as raw bytes (plain TFDS tensors store every integer in up to ten)."""
+    """An array stored as raw bytes. (Plain TFDS tensors need up to ten bytes for every integer.)"""
     return tfds.features.Tensor(shape=shape, dtype=dtype, encoding=tfds.features.Encoding.BYTES)
 
 
@@ -126,10 +126,10 @@ def write_clips(
     name: str = "clips",
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes clips, read lazily and in any order, as one data set folder. A split without clips is left out.
+    """Writes clips as one data set folder. Clips are read lazily, in any order. A split without clips is left out.
 
     Raises:
-        UserError: `path` holds something already, cannot be written to, or there is no clip at all.
+        UserError: `path` is not empty, cannot be written to, or there is no clip.
         ValueError: a clip's fields do not fit together.
     """
     records = {split: map(_record, clips) for split, clips in splits.items()}
@@ -137,35 +137,36 @@ def write_clips(
 
 
 class LabelledSource(storage.RecordSource):
-    """Records with an emotion; those written before there were intensities have intensity 1."""
+    """Records with an emotion. Old records without an intensity get intensity 1."""
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         record = super().__getitem__(index)
         return {**self._absent(record), **record}
 
     def _absent(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """What a record may lack."""
+        """Default values of fields that old records lack."""
         return {"emotion_intensity": np.ones(len(record["emotion"]), np.float32)}
 
 
 class ClipSource(LabelledSource):
-    """Clips; those written before there were expression units have none."""
+    """Clips. Old records without expression units get none."""
 
     def _absent(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {"units": NO_UNITS, **super()._absent(record)}
 
 
 def open_clips(path: epath.PathLike, split: str, staging: Staging = DEFAULT_STAGING) -> ClipSource:
-    """Random access to the clips of a split, sorted by (person, clip), each a dict of the fields of `Clip`.
+    """Random access to the clips of a split, sorted by (person, clip); each is a dict of the fields of `Clip`.
 
-    staging: where clips at a remote path are copied to while they are read.
+    Args:
+        staging: where clips at a remote path are copied to while they are read.
 
     Raises:
-        UserError: no clips are prepared at `path`, they are damaged, or there is no such split.
+        UserError: `path` holds no prepared clips, they are damaged, or there is no such split.
     """
     return ClipSource(path, split, KIND, staging)
 
 
 def clips_metadata(path: epath.PathLike) -> dict[str, Any]:
-    """What was given as `metadata` to `write_clips`."""
+    """The `metadata` that `write_clips` stored."""
     return storage.read_index(path, KIND)["metadata"]

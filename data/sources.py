@@ -1,4 +1,4 @@
-"""The files of folders of videos: found at any depth, named by their paths inside the tree, with the sounds of each."""
+"""Finds the files of folders of videos at any depth, and the sound file of each video; names are paths inside the tree."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SOUNDS = (
     *(".flac", ".wav", ".aiff", ".aif", ".aifc", ".caf", ".m4a", ".aac", ".mp3", ".ogg", ".oga", ".opus", ".wma", ".mka"),
     *(".ac3", ".amr"),
 )
-"""Endings of sound files, in small letters; of several beside a video the first is taken, so what has lost nothing before."""
+"""Suffixes of sound files, in small letters. Where a video has several, the first wins, so lossless formats come first."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
-    """A file of the tree: its path, its path inside the tree, what changes when it does, and why it cannot be opened."""
+    """A file: its path, its path inside the tree, a stamp that changes with its content, and why it cannot be opened."""
 
     path: str
     relative: str
@@ -36,10 +36,10 @@ class Source:
 
 
 def list_files(videos: Sequence[str], out: str) -> list[Source]:
-    """Every file below the folders `videos`, sorted; the data set to be made, `out`, and what is left beside it, do not count.
+    """All files below the folders `videos`, sorted. The output folder `out` and the hidden folders beside it are skipped.
 
     Raises:
-        UserError: a folder is missing or named twice, or there is no video in any.
+        UserError: a folder is missing or named twice, or no folder has a video.
     """
     sources = []
     for root, prefix in roots_of(videos).items():
@@ -51,10 +51,10 @@ def list_files(videos: Sequence[str], out: str) -> list[Source]:
 
 
 def roots_of(videos: Sequence[str]) -> dict[str, str]:
-    """Folders of videos → what the paths inside begin with: their names, or as much of their paths as tells them apart.
+    """Folder → prefix of the paths inside: the folder's name, or as much of its path as makes it unique; empty for one folder.
 
     Raises:
-        UserError: a folder is missing, or inside another one.
+        UserError: a folder is missing, or lies inside another one.
     """
     roots = [str(absolute(text)) for text in videos]
     for root in roots:
@@ -69,7 +69,7 @@ def roots_of(videos: Sequence[str]) -> dict[str, str]:
 
 
 def _walk(folder: epath.Path, out: epath.Path, above: Sequence[str]) -> Iterator[tuple[epath.Path, str]]:
-    """(path, why it cannot be opened) of every file below a folder, local or remote, which lies in the folders `above`."""
+    """(path, why it cannot be opened) of every file below a local or remote folder; `above` are the folders that it lies in."""
     trail = (*above, place_of(folder))
     try:
         inside = list(folder.iterdir())
@@ -85,7 +85,7 @@ def _walk(folder: epath.Path, out: epath.Path, above: Sequence[str]) -> Iterator
 
 
 def _is_output(path: epath.Path, out: epath.Path) -> bool:
-    """Whether a folder is the data set to be made, or of those hidden beside it while it is made."""
+    """Whether a folder is the output, or one of the hidden folders beside it that are used while it is made."""
     beside = place_of(path.parent) == place_of(out.parent) and path.name.startswith(f".{out.name}.")
     return beside or place_of(path) == place_of(out)
 
@@ -102,7 +102,7 @@ def _source(path: epath.Path, problem: str, root: str, prefix: str) -> Source:
 
 
 def find_sounds(sources: Sequence[Source], sidecars: bool, layout: str) -> dict[str, Source]:
-    """Path of a video → its sound file: beside it (`sidecars`), or where the layout has it; the first of `SOUNDS`."""
+    """Path of a video → its sound file: beside it (`sidecars`), or where the layout has it. Of several, `SOUNDS`' first."""
     there: dict[str, list[Source]] = {}
     for source in sources:
         if _suffix(source) in SOUNDS:

@@ -1,11 +1,12 @@
-"""Local copies of remote record folders, shard by shard, ahead of the reader, in a bounded folder on the local disk.
+"""Local copies of remote record folders, made shard by shard ahead of the reader, in a local folder of bounded size.
 
-ArrayRecord cannot read gs://. Whoever reads a record first makes its shard be there; meanwhile a thread copies the others. The
-order of records is that of the whole split shuffled by the seed, with copies or without, so a split must fit into the folder:
-a smaller one would be copied again and again. Shards of data sets that no process has open give way, longest unused first.
+ArrayRecord cannot read gs://. A reader of a record copies its shard first, if it is missing; meanwhile a thread copies the
+other shards. The whole split is shuffled by the seed, with or without copies, so records come from all shards in turn. A split
+must therefore fit into the folder: in a smaller one, shards would be copied again and again. To make room, shards of data sets
+that no process has open are removed, the longest unused first.
 
-Several processes may share the folder. A shard is copied under a lock of its own, to another name, and moved into place when
-its size is right; locks are the kernel's, so none outlives its process.
+Several processes may share the folder. A shard is copied under its own lock, to a temporary name, and renamed when its
+size is right. The locks are the kernel's, so none outlives its process.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ IN_USE, LOCK, PART = ".in_use", ".lock", ".part"
 
 @dataclasses.dataclass(frozen=True)
 class Staging:
-    """Where copies are kept, and how much of them."""
+    """Where local copies are kept, and how much space they may use."""
 
     folder: str = ""
-    """On the local disk; empty: `xactor_jax_records` in the system's folder for temporary files."""
+    """A folder on the local disk; empty: `xactor_jax_records` in the system's folder for temporary files."""
     gib: float = 100.0
-    """At most, over all data sets."""
+    """Largest size of all data sets together, GiB."""
 
     @property
     def root(self) -> pathlib.Path:
@@ -46,7 +47,7 @@ class Staging:
 
 
 def sizes_of(folder: epath.Path) -> dict[str, int]:
-    """Name → bytes of every file of a folder, in one request."""
+    """Name → bytes of every file of a folder, by one request."""
     files, path = fsspec.core.url_to_fs(str(folder))
     files.invalidate_cache(path)
     found = files.ls(path, detail=True)
@@ -54,15 +55,15 @@ def sizes_of(folder: epath.Path) -> dict[str, int]:
 
 
 def is_data(name: str) -> bool:
-    """Whether a file of a record folder is a shard, whole or in part, and none that says what the shards are."""
+    """Whether a file of a record folder is a shard, complete or partial (not an index, a lock or a marker)."""
     return not name.endswith((".json", IN_USE, LOCK))
 
 
 class StagedFolder:
-    """The local copy of one writing of a remote record folder; it is in use as long as this object lives."""
+    """The local copy of one version of a remote record folder. It counts as in use as long as this object lives."""
 
     def __init__(self, remote: epath.Path, version: bytes, staging: Staging) -> None:
-        """version: what tells this writing from others at the same address. Raises `UserError` where nothing can be written."""
+        """`version` identifies what is stored at the address. Raises `UserError` where the local folder cannot be written."""
         self.remote, self._staging, self._sizes = remote, staging, sizes_of(remote)
         self.path = staging.root / hashlib.sha256(str(remote).encode() + version).hexdigest()[:16]
         try:
@@ -76,7 +77,7 @@ class StagedFolder:
                 self.need(name)
 
     def use(self, shards: Sequence[str]) -> None:
-        """Notes that the shards of a split are used. Raises `UserError` unless they are all there and fit into the folder."""
+        """Marks the shards of a split as used. Raises `UserError` if one is missing, or if they do not fit into the folder."""
         missing = [name for name in shards if name not in self._sizes]
         if missing:
             raise UserError(f"{self.remote} lacks {missing[0]}: the data set is damaged, copy or make it again.")
@@ -94,7 +95,7 @@ class StagedFolder:
         )
 
     def need(self, name: str) -> pathlib.Path:
-        """The local file, once it is there and whole; copied now if need be."""
+        """Path of a complete local file. It is copied first where it is missing."""
         file = self.path / name
         if not self._is_whole(file):
             with locked(self.path / f"{name}{LOCK}"):
@@ -108,7 +109,7 @@ class StagedFolder:
         return False
 
     def _copy(self, name: str) -> None:
-        """Under the lock of the file."""
+        """Copies a file. The caller holds the file's lock."""
         part = self.path / f"{name}{PART}"
         try:
             if is_data(name):
@@ -125,7 +126,7 @@ class StagedFolder:
         part.replace(self.path / name)
 
     def _make_room(self, part: pathlib.Path, size: int) -> None:
-        """Reserves room for a shard: its file has its final size from now on. Raises `UserError` when there is not enough."""
+        """Reserves space for a shard by a file of its final size. Raises `UserError` when there is not enough."""
         root = self._staging.root
         with locked(root / LOCK):
             part.unlink(missing_ok=True)
@@ -137,7 +138,7 @@ class StagedFolder:
                 file.truncate(size)
 
     def ahead(self, names: Sequence[str]) -> None:
-        """Copies files in the background, every process beginning elsewhere. What fails fails again where it is needed."""
+        """Copies files in the background; each process starts at another one. An error here is raised again by `need`."""
         first = os.getpid() % len(names)
         threading.Thread(target=self._copy_all, args=([*names[first:], *names[:first]],), daemon=True).start()
 
@@ -148,7 +149,7 @@ class StagedFolder:
 
 
 def _shards(root: pathlib.Path) -> dict[pathlib.Path, tuple[float, int]]:
-    """Shard, whole or in part → (when it was copied or opened last, bytes), of all data sets."""
+    """Shard, complete or partial → (when it was last copied or opened, bytes), of all data sets."""
     found = {}
     for file in root.glob("*/*"):
         with contextlib.suppress(FileNotFoundError):
@@ -158,7 +159,7 @@ def _shards(root: pathlib.Path) -> dict[pathlib.Path, tuple[float, int]]:
 
 
 def _drop(files: Mapping[pathlib.Path, tuple[float, int]], wanted: int) -> int:
-    """Removes shards of data sets that nobody has open, longest unused first, until so many bytes are free; gives the bytes."""
+    """Removes shards of data sets not in use, longest unused first, until `wanted` bytes are free; returns the bytes freed."""
     freed = 0
     for file in sorted(files, key=lambda file: files[file][0]):
         if freed >= wanted:

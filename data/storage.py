@@ -1,11 +1,12 @@
-"""Record folders: a TFDS data set in ArrayRecord, written without TensorFlow, moved into place when whole, with an index.
+"""Record folders: TFDS data sets in ArrayRecord with an index, written without TensorFlow and moved into place when complete.
 
 A folder holds what TFDS writes (`dataset_info.json`, `features.json`, one or more ArrayRecord files per split) and
-`index.json`: an identifier of this writing, free metadata, and per split the person, clip and number of frames of every record,
-sorted by (person, clip), with its position in the files, where they are in the order in which they came.
+`index.json`. The index has an identifier of this version of the folder, free metadata, and for each split the person, clip and
+number of frames of every record, sorted by (person, clip), with the record's position in the files. Records lie in the files in
+the order in which they were written.
 
-ArrayRecord files have hashes of their own contents. The index has those of the small files and of itself; folders that were
-written before it had are read without.
+ArrayRecord files contain hashes of their content. The index has hashes of the small files and of itself. Folders from before
+these hashes were introduced are read without them.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ from xactor_jax.scratch import scratch
 
 INDEX = "index.json"
 MARKER = "dataset_info.json"
-"""Copied last, so that a remote folder that has it is whole."""
+"""Copied last, so that a remote folder that has it is complete."""
 FEATURES = "features.json"
 HASHES = "hashes"
-"""Entry of the index: file → SHA-256; "" for the index without this entry."""
+"""Entry of the index: file → SHA-256. The key "" stands for the index itself without this entry."""
 
 Record = Mapping[str, Any]
 
 
 class Kind(NamedTuple):
-    """A kind of records: what they are called, a field that no other kind has, and the command that makes them."""
+    """A kind of records: its name in messages, a field that no other kind has, and the command that makes it."""
 
     what: str
     field: str
@@ -51,7 +52,7 @@ DEFAULT_STAGING = Staging()
 
 
 def _without_empty(splits: Mapping[str, Iterable[Record]]) -> dict[str, Iterable[Record]]:
-    """TFDS refuses a split without records; such splits are left out. Nothing but the first record is read here."""
+    """The splits that have records, since TFDS refuses an empty one. Only the first record of each split is read here."""
     kept = {}
     for split, records in splits.items():
         iterator = iter(records)
@@ -62,7 +63,7 @@ def _without_empty(splits: Mapping[str, Iterable[Record]]) -> dict[str, Iterable
 
 
 def _rows(split: str, records: Iterable[Record], length_field: str, write: Callable[[Record], None]) -> dict[str, list]:
-    """Writes the records as they come; what the index says of them."""
+    """Writes the records as they come, and returns the index of the split."""
     rows: dict[tuple[str, str], tuple[int, int]] = {}
     for position, record in enumerate(records):
         key = record["person"], record["clip"]
@@ -78,7 +79,7 @@ def _rows(split: str, records: Iterable[Record], length_field: str, write: Calla
 def _write(
     folder: epath.Path, splits: Mapping[str, Iterable[Record]], features: tfds.features.FeaturesDict, name: str, length: str
 ) -> dict[str, dict[str, list]]:
-    """Writes record after record, holding one at a time; gives the index of each split."""
+    """Writes the records one at a time, so that only one is in memory; returns the index of each split."""
     version = tfds.core.Version("1.0.0")
     identity = DatasetIdentity(name=name, version=version, data_dir=str(folder), module_name="")
     info = tfds.core.DatasetInfo(builder=identity, features=features, description="Records of xactor_jax.")
@@ -91,7 +92,7 @@ def _write(
 
 
 def _move(source: epath.Path, target: epath.Path) -> None:
-    """Renames on a local disk; copies to a remote store, the marker last."""
+    """Renames a folder on a local disk; copies it to a remote store, the marker last."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not is_remote(target):
         try:
@@ -108,7 +109,7 @@ def _move(source: epath.Path, target: epath.Path) -> None:
 
 
 def is_prepared(path: epath.PathLike) -> bool:
-    """Whether `path` is a whole record folder."""
+    """Whether `path` is a complete record folder."""
     folder = epath.Path(path)
     return (folder / MARKER).exists() and (folder / INDEX).exists()
 
@@ -134,16 +135,16 @@ def write_records(
     metadata: Mapping[str, Any],
     length_field: str,
 ) -> None:
-    """Writes `splits` (lazily read, in any order) as one record folder at `path`, local or remote.
+    """Writes `splits` as one record folder at `path`, local or remote. Records are read lazily, in any order.
 
     Args:
-        features: TFDS feature of every field; `person` and `clip` are text and together unique within a split.
-        name: of the data set, in snake case; begins the names of its files.
+        features: TFDS feature of every field; `person` and `clip` are text, and the pair is unique within a split.
+        name: of the data set, in snake case; file names begin with it.
         metadata: free, JSON-serialisable.
         length_field: the field whose length is the number of frames.
 
     Raises:
-        UserError: `path` holds something already, cannot be written to, or no split has a record.
+        UserError: `path` is not empty, cannot be written to, or no split has a record.
     """
     target = epath.Path(path)
     require_free(target)
@@ -160,19 +161,19 @@ def write_records(
 
 
 def _hashes(folder: epath.Path, index: Mapping[str, Any]) -> dict[str, str]:
-    """Of the small files of a folder, and of its index."""
+    """SHA-256 of the small files of a folder, and of its index."""
     files = {name: (folder / name).read_bytes() for name in (MARKER, FEATURES)}
     files[""] = json.dumps(index, sort_keys=True).encode()
     return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
 def damaged(path: epath.PathLike, what: str) -> UserError:
-    """The error for a record folder that is not as it was written. what: which file or clip, and why."""
+    """The error for a damaged record folder. `what` says which file or clip is damaged, and why."""
     return UserError(f"{path} is damaged ({what}): prepare it anew.")
 
 
 def _json(path: epath.PathLike, name: str) -> Any:
-    """What a small file of a record folder says."""
+    """Content of a JSON file of a record folder."""
     try:
         return json.loads((epath.Path(path) / name).read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -180,7 +181,7 @@ def _json(path: epath.PathLike, name: str) -> Any:
 
 
 def read_index(path: epath.PathLike, kind: Kind) -> dict[str, Any]:
-    """The index of a record folder.
+    """Reads the index of a record folder.
 
     Raises:
         UserError: there is none, it or another small file is damaged, or the records are of another kind.
@@ -199,7 +200,7 @@ def read_index(path: epath.PathLike, kind: Kind) -> dict[str, Any]:
 
 
 def _check_index(path: epath.PathLike, index: dict[str, Any]) -> None:
-    """Raises `UserError` where a small file is not as it was written, as far as the index knows."""
+    """Raises `UserError` where a small file does not have the hash that the index has for it, or the index is inconsistent."""
     wanted = index.pop(HASHES, {})
     found = _hashes(epath.Path(path), index) if wanted else {}
     if odd := sorted(name for name in wanted.keys() | found.keys() if found.get(name) != wanted.get(name)):
@@ -210,14 +211,14 @@ def _check_index(path: epath.PathLike, index: dict[str, Any]) -> None:
 
 
 def splits_of(path: epath.PathLike, kind: Kind) -> list[str]:
-    """Names of the splits of a record folder. Raises `UserError` as `read_index`."""
+    """Names of the splits of a record folder. Raises `UserError` as `read_index` does."""
     return sorted(read_index(path, kind)["splits"])
 
 
 class RecordSource:
     """Random access to one split, sorted by (person, clip): `len(source)`, `source[i]` → dict. A Grain data source.
 
-    `persons`, `clips` and `num_frames` list what the index knows of every record, without reading any.
+    `persons`, `clips` and `num_frames` come from the index, so no record is read for them.
     """
 
     def __init__(self, path: epath.PathLike, split: str, kind: Kind, staging: Staging = DEFAULT_STAGING):
@@ -241,7 +242,7 @@ class RecordSource:
             return Shards(epath.Path(path), split, folder)
         except UserError:
             raise
-        except Exception as error:  # whatever the readers of damaged files come up with
+        except Exception as error:  # readers of damaged files can raise anything
             raise damaged(path, first_line(error)) from None
 
     def __len__(self) -> int:
@@ -252,7 +253,7 @@ class RecordSource:
         return {**record, "person": record["person"].decode(), "clip": record["clip"].decode()}
 
     def _read(self, index: int) -> dict[str, Any]:
-        """A record as it lies in its file. Raises `UserError` for one that cannot be read or is another than the index says."""
+        """A record as stored. Raises `UserError` where it cannot be read, or is not the one that the index names."""
         name, position = f"{self.persons[index]}/{self.clips[index]}", self._positions[index]
         try:
             record = self._source[position]
@@ -261,11 +262,12 @@ class RecordSource:
             return record
         except UserError:
             raise
-        except Exception as error:  # the same
+        except Exception as error:  # as above
             where = f"{self._source.file_of(position)}, clip {name}: {first_line(error)}"
             raise damaged(self._arguments[0], where) from None
 
     def __reduce__(self) -> tuple:
+        """Pickled by its arguments: an open file cannot be sent to another process."""
         return type(self), self._arguments
 
     def __repr__(self) -> str:
@@ -273,10 +275,10 @@ class RecordSource:
 
 
 class Shards:
-    """The records of a split in the order of its files; of a remote folder each is read when its shard is on the local disk."""
+    """The records of a split in file order. A remote record is read after its shard was copied to the local disk."""
 
     def __init__(self, path: epath.Path, split: str, staged: StagedFolder | None) -> None:
-        """staged: local copies of a remote folder. Raises `UserError` when the split does not fit into their place."""
+        """`staged` has the local copies of a remote folder. Raises `UserError` when the split does not fit into it."""
         builder = tfds.builder_from_directory(staged.path if staged else path)
         info = builder.info.splits[split]
         self._staged = staged
@@ -289,7 +291,7 @@ class Shards:
             staged.ahead(self._files)
 
     def file_of(self, position: int) -> str:
-        """Name of the file of a record."""
+        """Name of the file that a record is in."""
         return self._files[min(bisect.bisect_right(self._ends, position), len(self._files) - 1)]
 
     def __getitem__(self, position: int) -> dict[str, Any]:

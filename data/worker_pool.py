@@ -1,7 +1,8 @@
-"""Runs jobs in processes that may crash or hang without stopping the others.
+"""Runs jobs in processes, so that a job that crashes or hangs does not stop the others.
 
-`concurrent.futures` gives up all jobs when one process dies, and cannot end a job that hangs; here the job's own outcome says
-so and a fresh process takes the next one. Processes are spawned, not forked: decoders and accelerators hold threads.
+`concurrent.futures` gives up all jobs when one process dies, and cannot end a job that hangs. Here the failure becomes the
+outcome of that job, and a new process takes the next one. Processes are spawned, not forked, because decoders and
+accelerators hold threads.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _context = multiprocessing.get_context("spawn")
 
 
 class Outcome(NamedTuple):
-    """What became of a job: its result, or one line about its failure."""
+    """The outcome of a job: its result, or one line about its failure."""
 
     job: Any
     result: Any
@@ -26,8 +27,8 @@ class Outcome(NamedTuple):
 
 
 @contextlib.contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Processes started inside are not reached by Ctrl-C, which terminals send to all: who started them ends them."""
+def interrupts_blocked() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C, which a terminal sends to all processes: the parent ends its children itself."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -36,12 +37,12 @@ def deaf_to_interrupts() -> Iterator[None]:
 
 
 class _Worker:
-    """One process, its pipe and the job that it has."""
+    """One process, its pipe and its current job."""
 
     def __init__(self, function: Callable[[Any], Any]):
         self.pipe, theirs = _context.Pipe()
         self.process = _context.Process(target=_serve, args=(function, theirs), daemon=True)
-        with deaf_to_interrupts():
+        with interrupts_blocked():
             self.process.start()
         theirs.close()
         self.job, self.since = None, 0.0
@@ -63,7 +64,7 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
             job = pipe.recv()
             try:
                 answer = (function(job), "")
-            except Exception as error:  # whatever a damaged file sets off is that file's outcome
+            except Exception as error:  # a damaged file can raise anything; it becomes the outcome of that file
                 answer = (None, f"{type(error).__name__}: {error}")
             pipe.send(answer)
     except (EOFError, OSError, KeyboardInterrupt):
@@ -80,12 +81,12 @@ def _collect(worker: _Worker) -> Outcome:
 
 
 def run_jobs(function: Callable[[Any], Any], jobs: Sequence[Any], *, processes: int, timeout: float) -> Iterator[Outcome]:
-    """Outcomes in the order in which jobs end.
+    """Runs all jobs, and yields outcomes in the order in which jobs end.
 
     Args:
-        function: of one job; at the top level of a module that is cheap to import.
-        processes: how many; 0 runs the jobs here, without protection.
-        timeout: seconds after which a job is given up and its process killed.
+        function: takes one job; it must be at the top level of a module that is cheap to import.
+        processes: number of processes; 0 runs the jobs in this process, without protection.
+        timeout: seconds after which a job is given up and its process is killed.
     """
     if processes == 0:
         yield from (Outcome(job, function(job)) for job in jobs)
@@ -109,7 +110,7 @@ def run_jobs(function: Callable[[Any], Any], jobs: Sequence[Any], *, processes: 
 
 
 def _ended(workers: Sequence[_Worker], timeout: float) -> list[tuple[_Worker, Outcome]]:
-    """Waits until a job ends or its time is up."""
+    """Waits until a job ends or exceeds its time, at most a second; returns the ended workers with their outcomes."""
     ready = wait([worker.pipe for worker in workers], timeout=1.0)
     ended = [(worker, _collect(worker)) for worker in workers if worker.pipe in ready]
     for worker in workers:

@@ -31,14 +31,14 @@ def true_clips(path, split: str, most: int, known: bool = False):
 
 def data_path(arguments: argparse.Namespace, models):
     """The records that were named; else performers, of the kind that stage 1 was trained on, of a seed that is new to all."""
-    from configs.common import get_common
     from data.embedded import ensure_clips
+    from launch.stages import default_config
 
     if arguments.data:
         return arguments.data
-    config = get_common("motion")
+    config = default_config("motion")
     config.data.update(persons=arguments.persons, clips_per_person=arguments.clips_per_person, image_size=max(models.sides))
     config.data.seed = 1 + max(stage.config.data.seed for stage in models.present.values())
     trained_on = models.motion.config.data
-    config.data.update(kind=trained_on.get("kind", config.data.kind), voice=trained_on.get("voice", config.data.voice))
+    config.data.update(kind=trained_on.kind, voice=trained_on.voice)
     return ensure_clips(config)

@@ -1,7 +1,7 @@
-"""Imported first by every program here: it finds the project without installing it, and settles how JAX compiles.
+"""Imported first by every program: it chooses how JAX compiles, before JAX is imported.
 
-It also settles what is the same in all of them: ~ is the home folder wherever a path may stand, names of files that are no
-UTF-8 can be printed, and Ctrl-C ends the imports that follow without a traceback.
+It also does what all programs need: ~ is the home folder wherever a path may stand, file names that are not UTF-8 can be
+printed, and Ctrl-C during the imports that follow ends the program without a traceback.
 """
 
 import contextlib
@@ -10,8 +10,7 @@ import sys
 from types import TracebackType
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+"""The folder that holds configs/, data/, launch/ and xactor_jax/."""
 
 
 def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
 import sys
 import wave
 from pathlib import Path
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._options import STAGES, add_stages
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import check_value, real
@@ -51,15 +53,15 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
     """
     from data.heads import body
     from data.performers.clips import make_demonstration
-    from data.performers.emotion import FELT
+    from data.performers.emotion import ACTED_EMOTIONS
     from xactor_jax.media.image_io import write_image
     from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
 
-    if emotion not in FELT:
-        raise UserError(f"heads do not feel {emotion!r}: choose one of {', '.join(FELT)}.")
+    if emotion not in ACTED_EMOTIONS:
+        raise UserError(f"heads do not feel {emotion!r}: choose one of {', '.join(ACTED_EMOTIONS)}.")
     check_value("--seconds", seconds, real(1.0, 3_600.0))
     frames = round(seconds * FRAME_RATE)
-    made = make_demonstration(body, SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, FELT.index(emotion))
+    made = make_demonstration(body, SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, ACTED_EMOTIONS.index(emotion))
     write_image(folder / "portrait.png", made.portrait)
     write_image(folder / "photograph.png", photograph())
     with wave.open(str(folder / "speech.wav"), "wb") as file:

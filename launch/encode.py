@@ -7,9 +7,12 @@ python launch/encode.py --data CLIPS --out DIR --audio wav2vec2 --audio_checkpoi
 from __future__ import annotations
 
 import argparse
+import pathlib
+import sys
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
 from launch._options import add_stages, checkpoint
 from xactor_jax.errors import UserError, exit_on_user_error

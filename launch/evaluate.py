@@ -10,12 +10,14 @@ own motion drives and, of performers, where another's does. DIR/report.html has 
 from __future__ import annotations
 
 import argparse
+import pathlib
 import sys
 import time
 from collections.abc import Callable
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
 from launch._options import STAGES, add_stages, checkpoints
 from xactor_jax.errors import exit_on_user_error

@@ -8,9 +8,12 @@ With --motion_encoder the motion stage, an encoder alone, that a renderer was tr
 from __future__ import annotations
 
 import argparse
+import pathlib
+import sys
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._options import add_renamed
 from xactor_jax.errors import UserError, exit_on_user_error
 

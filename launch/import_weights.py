@@ -16,10 +16,13 @@ Without the last three options it serves to start training alone (--config.init_
 from __future__ import annotations
 
 import argparse
+import pathlib
+import sys
 from typing import Any
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from xactor_jax.errors import UserError, exit_on_user_error
 
 MOTION = "xnemo_motion"
@@ -50,6 +53,16 @@ def named(argument: str) -> tuple[str, str]:
     return role, file
 
 
+def config_of(what: str, given: str):
+    """The config of a network that comes without one, else the file that was named. Raises `UserError` for an unknown kind."""
+    from xactor_jax.paths import REPOSITORY
+    from xactor_jax.pretrained.importing import kind_of
+    from xactor_jax.training.experiment import load_config
+
+    preset = kind_of(what).preset
+    return load_config(given or str(REPOSITORY / preset)) if preset else given
+
+
 def write(arguments: argparse.Namespace, source: Any, given: dict[str, str]) -> None:
     """The checkpoint."""
     from data.encode import measured_statistics
@@ -58,15 +71,16 @@ def write(arguments: argparse.Namespace, source: Any, given: dict[str, str]) -> 
     from xactor_jax.pretrained.importing import import_weights, read_weights
     from xactor_jax.pretrained.joining import WHAT, import_renderer
 
+    config = config_of(arguments.what, arguments.config)
     if arguments.what == WHAT:
-        import_renderer(source, arguments.target, arguments.config, arguments.dtype, **given)
+        import_renderer(source, arguments.target, config, arguments.dtype, **given)
     elif clips := given.get("data"):
         check_target(arguments.target, "motion")
-        config, variables = read_weights(arguments.what, source, arguments.config)
+        config, variables = read_weights(arguments.what, source, config)
         buffers = measured_statistics(clips, MotionModel.from_config(config), variables)
         write_export(arguments.target, config, variables._replace(buffers=buffers), arguments.dtype)
     else:
-        import_weights(arguments.what, source, arguments.target, arguments.config, arguments.dtype)
+        import_weights(arguments.what, source, arguments.target, config, arguments.dtype)
 
 
 def main() -> None:

@@ -9,11 +9,15 @@ mono sound. OUT/manifest.csv says of every file what became of it. Run the same 
 
 import argparse
 import os
+import pathlib
 import sys
 from collections import Counter
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
+
 from rich import console, table
+
+from launch import _root  # noqa: F401
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # every process looks at one picture at a time
 
@@ -89,7 +93,7 @@ def warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def main() -> None:
+def run() -> None:
     """Prepares and reports."""
     settings, screen = parse(), console.Console()
     with counting("files") as count:
@@ -101,6 +105,11 @@ def main() -> None:
         screen.print(f"The data set is {settings.out}; {settings.out}/manifest.csv has a line for each file.")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Ends with status 2 and one sentence on what a person can put right."""
     with exit_on_user_error():
-        main()
+        run()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,9 +8,19 @@ python launch/puppets.py --clip FILE.mp4 --person 3 --seconds 10 --size 256
 
 from __future__ import annotations
 
-import _root  # noqa: F401  (puts the project on the path)
+import pathlib
+import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
+
+from launch import _root  # noqa: F401
 from launch._performers import run
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Ends with status 2 and one sentence on what a person can put right."""
     run(__doc__, "puppets")
+
+
+if __name__ == "__main__":
+    main()

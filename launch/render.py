@@ -10,9 +10,12 @@ says what it was made from. M.npz is what sample.py or this program writes with 
 from __future__ import annotations
 
 import argparse
+import pathlib
+import sys
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
 from launch._options import RENDER, add_portrait, add_renamed, add_renderer, add_stages, checkpoints, given, warn
 from xactor_jax.errors import UserError, exit_on_user_error

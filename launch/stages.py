@@ -1,64 +1,80 @@
-"""Which task, which data and which settings each stage trains with: the one place where stages and data sets meet."""
+"""The stages, each an entry: its networks and training from its folder in `xactor_jax`, and its data from `data.stages`.
+
+A new stage is a folder, a config file and an entry here (docs/extend.md).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any, NamedTuple
 
+import grain
+import jax
 from ml_collections import ConfigDict
 
-from data.augment import DrivingAugmentation
-from data.augment_sound import SoundAugmentation
-from data.pipelines import stage_iterator
-from data.settings import AudioSettings, DataSettings, LatentData, WindowData
-from xactor_jax import run_settings
-from xactor_jax.actor.objective import Objective
-from xactor_jax.actor.settings import ActorNetworkSettings, NoiseLevelWeights, RolloutSettings
-from xactor_jax.actor.task import ActorTask
-from xactor_jax.diffusion.gaussian import GaussianProcess
-from xactor_jax.motion.settings import MotionNetworkSettings, MotionRunSettings
-from xactor_jax.motion.task import LossWeights, MotionTask
-from xactor_jax.settings import check_config, check_value, choice
+from data import embedded, pipelines, stages
+from data.stage_data import StageData
+from xactor_jax.actor import stage as actor
+from xactor_jax.motion import stage as motion
+from xactor_jax.settings import Sections, check_config, check_value, choice, described, to_config
+from xactor_jax.stage_entry import Program, StageEntry
 from xactor_jax.training.loop import MakeIterator
 from xactor_jax.training.task import Task
-from xactor_jax.video.autoencoder import AutoencoderSettings
-from xactor_jax.video.autoencoder_task import AutoencoderLossSettings, AutoencoderTask
-from xactor_jax.video.clip import ClipSettings
-from xactor_jax.video.denoiser import DenoiserSettings
-from xactor_jax.video.disturbance import MotionNoise
-from xactor_jax.video.finish import FinishSettings
-from xactor_jax.video.objective import VideoLossSettings
-from xactor_jax.video.sampler import RenderSettings
-from xactor_jax.video.task import VideoRunSettings, VideoTask
-from xactor_jax.video.unet import UNetSettings
+from xactor_jax.video import autoencoder_stage as autoencoder
+from xactor_jax.video import stage as video
 
-TASKS = {"motion": MotionTask, "actor": ActorTask, "autoencoder": AutoencoderTask, "video": VideoTask}
 
-COMMON = run_settings.SECTIONS | {"data": DataSettings, "data.audio": AudioSettings}
-SETTINGS = {
-    "motion": COMMON
-    | {"": MotionRunSettings, "network": MotionNetworkSettings, "loss": LossWeights, "data.augmentation": DrivingAugmentation},
-    "autoencoder": COMMON | {"network": AutoencoderSettings, "loss": AutoencoderLossSettings},
-    "actor": COMMON
-    | {
-        "data": LatentData,
-        "data.sound_augmentation": SoundAugmentation,
-        "network": ActorNetworkSettings,
-        "diffusion": GaussianProcess,
-        "rollout": RolloutSettings,
-    }
-    | {"objective": Objective, "objective.noise_levels": NoiseLevelWeights},
-    "video": COMMON
-    | {"": VideoRunSettings, "data": WindowData, "data.augmentation": DrivingAugmentation, "motion_noise": MotionNoise}
-    | {"network": DenoiserSettings, "network.unet": UNetSettings, "autoencoder": AutoencoderSettings, "clip": ClipSettings}
-    | {"loss": VideoLossSettings, "finish": FinishSettings, "diffusion": GaussianProcess, "render": RenderSettings},
+class Stage(NamedTuple):
+    """An entry."""
+
+    of: StageEntry
+    data: StageData
+
+    @property
+    def sections(self) -> Sections:
+        """All of its settings."""
+        return {**self.of.sections, **self.data.sections}
+
+
+STAGES: Mapping[str, Stage] = {
+    "motion": Stage(motion.ENTRY, stages.MOTION),
+    "autoencoder": Stage(autoencoder.ENTRY, stages.AUTOENCODER),
+    "actor": Stage(actor.ENTRY, stages.ACTOR),
+    "video": Stage(video.ENTRY, stages.VIDEO),
 }
-"""Stage → section of its config → the class that says what its settings may be."""
+"""By the name that `config.stage` has."""
+
+
+def default_config(stage: str) -> ConfigDict:
+    """Every setting of a stage at its default: what presets change."""
+    config = to_config(STAGES[stage].sections)
+    config.stage = stage
+    for other in STAGES[stage].of.uses:
+        config[other] = default_config(other)
+    return config
+
+
+def describe(config: ConfigDict) -> Iterator[str]:
+    """A line for every setting of a config: name, value, meaning, and what it may be."""
+    return described(config, STAGES[config.stage].sections)
 
 
 def check(config: ConfigDict) -> None:
     """Raises `UserError` for the first setting of an experiment that is not possible."""
-    check_value("--config.stage", config.stage, choice(TASKS))
-    check_config(config, SETTINGS[config.stage])
+    check_value("--config.stage", config.stage, choice(STAGES))
+    check_config(config, STAGES[config.stage].sections)
+
+
+def make_task(config: ConfigDict) -> Task:
+    """The task of a config. Raises `UserError` for settings that do not fit each other."""
+    return STAGES[config.stage].of.task.from_config(config)
+
+
+def make_sampler(config: ConfigDict, task: Task) -> Program:
+    """What sampling runs again and again, of one example on one device."""
+    variables = jax.eval_shape(task.init, jax.eval_shape(lambda: jax.random.key(0)))
+    return STAGES[config.stage].of.sampler(task, variables)
 
 
 def build(config: ConfigDict) -> tuple[Task, MakeIterator]:
@@ -68,4 +84,19 @@ def build(config: ConfigDict) -> tuple[Task, MakeIterator]:
       UserError: a setting is not possible.
     """
     check(config)
-    return TASKS[config.stage].from_config(config), partial(stage_iterator, config)
+    return make_task(config), partial(stage_iterator, config)
+
+
+def ensure_data(config: ConfigDict) -> ConfigDict:
+    """`data.embedded.ensure_data` for the stage of a config."""
+    return embedded.ensure_data(config, STAGES[config.stage].data)
+
+
+def training_iterator(config: ConfigDict, *place: Any, **where: Any) -> grain.DatasetIterator:
+    """`data.pipelines.training_iterator` for the stage of a config."""
+    return pipelines.training_iterator(config, STAGES[config.stage].data, *place, **where)
+
+
+def stage_iterator(config: ConfigDict, *place: Any, **where: Any) -> grain.DatasetIterator | None:
+    """`data.pipelines.stage_iterator` for the stage of a config."""
+    return pipelines.stage_iterator(config, STAGES[config.stage].data, *place, **where)

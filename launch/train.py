@@ -1,5 +1,7 @@
 """Trains one stage: python launch/train.py --config=configs/motion.py[:preset] [--config.steps=200] [--workdir=DIR].
 
+Every setting with its value, its meaning and what it may be: the same with --settings, which trains nothing.
+
 The same command again goes on where the run stopped. SIGTERM and Ctrl-C save first. The exit status:
 
     0    the last step is done
@@ -14,17 +16,21 @@ Several processes: JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES and JAX_
 
 from __future__ import annotations
 
+import pathlib
 import sys
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
+
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from launch import _root  # noqa: F401
 from launch._flags import CONFIG, parse
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel import processes, supervision
 from xactor_jax.training import experiment
 
+SETTINGS = flags.DEFINE_bool("settings", False, "print every setting, its value, its meaning and what it may be, and end")
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, local or gs://; default: runs/NAME-PRESET")
 
 
@@ -32,10 +38,13 @@ def run(arguments: list[str]) -> None:
     """Trains what the flags say."""
     if len(arguments) > 1:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
-    from data.embedded import ensure_data, fill_in_networks
-    from launch.stages import build
+    from data.embedded import fill_in_networks
+    from launch.stages import build, describe, ensure_data
     from xactor_jax.training.loop import train
 
+    if SETTINGS.value:
+        print(*describe(CONFIG.value), sep="\n")
+        return
     processes.initialize(preemption=True)  # after the imports, which take some processes longer than others
     config = CONFIG.value
     workdir = WORKDIR.value or experiment.default_workdir(config_flags.get_config_filename(flags.FLAGS["config"]))

@@ -14,13 +14,15 @@ of its steps is fixed (OUT/plan.json) and its learning rate falls to the last of
 from __future__ import annotations
 
 import argparse
+import pathlib
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
-import _root  # noqa: F401  (puts the project on the path)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
 
+from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel.supervision import RESTART, run_child, status_of

@@ -15,6 +15,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # older code generator and one module for a program again as much less (which with optimisation would take far longer).
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 os.environ.setdefault("XLA_FLAGS", f"{QUICK} --xla_cpu_experimental_ynn_fusion_type=")
+# The products are small, and the cores have other tests to run.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from jaxtyping import install_import_hook
 
@@ -23,6 +25,10 @@ install_import_hook("xactor_jax", "beartype.beartype").__enter__()
 import jax
 import numpy as np
 import pytest
+
+from xactor_jax.threads import use_one_thread
+
+use_one_thread()
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 

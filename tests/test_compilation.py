@@ -13,8 +13,8 @@ from xactor_jax.compilation import FOLDER, KERNELS, SWITCH, choose_kernels, keep
 
 COMPILE = """
 import sys
-sys.path.insert(0, "launch")
-import _root
+sys.path.insert(0, ".")
+from launch import _root
 import jax, jax.numpy as jnp
 from jax._src import monitoring
 hits = []

@@ -103,10 +103,9 @@ def test_segments_made_by_hand_are_checked_too(wrong):
         Segment(**wrong)
 
 
-def truth(segments: list[tuple[int, float, str, str]], frame: int) -> tuple[int, float]:
-    """Label and intensity of a frame in exact arithmetic; times are decimal text, an empty end is open."""
-    time = Fraction(frame, 25)
-    inside = [(label, s) for label, s, start, end in segments if Fraction(start) <= time and (not end or time < Fraction(end))]
+def truth(segments: list[tuple[int, float, int, int]], frame: int) -> tuple[int, float]:
+    """Label and intensity of a frame in exact arithmetic: times are hundredths of a second, of which a frame lasts four."""
+    inside = [(label, s) for label, s, start, end in segments if start <= 4 * frame < end]
     return inside[0] if inside else (-1, 1.0)
 
 
@@ -116,7 +115,7 @@ def test_frames_belong_to_the_segment_they_begin_in():
     for k in range(200):
         cuts = np.sort(rng.choice(np.arange(1, 4000), 3, replace=False)) if k else np.array([28, 56, 116])
         a, b, c = (f"{cut / 100:.2f}" for cut in cuts)
-        segments = [(1, 0.5, "0", a), (2, 1.0, a, b), (4, 0.25, c, "")]
+        segments = [(1, 0.5, 0, cuts[0]), (2, 1.0, cuts[0], cuts[1]), (4, 0.25, cuts[2], 10_000)]
         track = parse_emotion(f"happy@0.5:0-{a},sad:{a}-{b},surprised@0.25:{c}-")
         labels, intensities = track.frames(0, 1010)
         want = [truth(segments, i) for i in range(1010)]

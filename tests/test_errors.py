@@ -28,7 +28,7 @@ def test_a_store_out_of_reach_is_one_line(capsys: pytest.CaptureFixture) -> None
         raise gcsfs.retry.HttpError({"code": 401, "message": "Invalid credentials\nsecond line"})
     told = capsys.readouterr().err
     assert ended.value.code == 2 and len(told.splitlines()) == 1
-    assert told.startswith("error: the object store does not do what it is asked (HttpError: Invalid credentials")
+    assert told.startswith("error: the object store refuses the request or cannot be reached (HttpError: Invalid credentials")
 
 
 def written_to_a_full_disk(how: str) -> None:

@@ -18,9 +18,11 @@ from xactor_jax.settings import (
     check_divides,
     check_fields,
     choice,
+    described,
     ranges,
     real,
     setting,
+    to_config,
     whole,
 )
 
@@ -51,7 +53,7 @@ def test_ranges(allowed: Range, inside: tuple[Any, ...], outside: tuple[Any, ...
 
 @dataclasses.dataclass(frozen=True)
 class Steps:
-    steps: int = setting(4, whole(1, 10))
+    steps: int = setting(4, whole(1, 10), "denoising steps")
     name: str = "free"
 
     def __post_init__(self) -> None:
@@ -78,3 +80,18 @@ def test_sizes_that_do_not_divide_are_both_named() -> None:
     check_divides("width", (8, 16), "heads", 4)
     with pytest.raises(UserError, match="width=6 is not a multiple of heads=4: change one of them"):
         check_divides("width", (8, 6), "heads", 4)
+
+
+def test_a_config_has_the_defaults_of_its_sections_or_those_of_a_stage() -> None:
+    config = to_config({"": Steps, "inner.render": Steps(7), "inner": Steps})
+    assert config.to_dict() == {"steps": 4, "inner": {"steps": 4, "render": {"steps": 7}}}
+    with pytest.raises(TypeError):
+        config.steps = "many"
+
+
+def test_a_setting_is_described_by_its_value_its_meaning_and_its_range() -> None:
+    config = ConfigDict({"steps": 3, "render": {"steps": 9}})
+    assert list(described(config, {"": Steps, "render": Steps})) == [
+        "steps=3: denoising steps (a whole number from 1 to 10)",
+        "render.steps=9: denoising steps (a whole number from 1 to 10)",
+    ]

@@ -66,7 +66,7 @@ def test_signals_leave_neither_files_nor_tracebacks(
 
 def test_ctrl_c_while_a_program_still_imports_is_no_traceback(repository: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """A name that is no UTF-8 can be printed, and ~ is the home folder after an option's =, too."""
-    program = f"import os, sys; sys.path[:0] = [{str(repository)!r}, {str(repository / 'launch')!r}]; import _root; "
+    program = f"import os, sys; sys.path.insert(0, {str(repository)!r}); from launch import _root; "
     program += "print(sys.argv[1:], os.fsdecode(b'caf\\xe9')); raise KeyboardInterrupt"
     command = [sys.executable, "-c", program, "--out=~/x", "--set=data.path=~/y", "gs://b/~"]
     ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HOME": "/home/me"}, timeout=120)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ import pytest
 from etils import epath
 from ml_collections import ConfigDict
 
-from launch.stages import TASKS
+from launch.stages import make_task
 from xactor_jax.checkpoints.config_file import FILE
 from xactor_jax.checkpoints.exports import ARRAYS
 from xactor_jax.checkpoints.trees import write_arrays
@@ -39,7 +39,7 @@ def tiny_config(stage: str) -> ConfigDict:
         c.network.update(latent_dim=LATENT_DIM, width=16, depth=1, heads=2, chunk=CHUNK, context=2 * CHUNK, mlp_ratio=1)
         c.network.emotions, c.rollout.steps = 5, 2
     if stage in ("autoencoder", "video"):
-        (c.network if stage == "autoencoder" else c.autoencoder).update(image_size=SIZE, patch=8, channels=(8,))
+        (c.network if stage == "autoencoder" else c.autoencoder).update(image_size=SIZE, patch=8, channels=(8,), linear=True)
     if stage == "video":
         c.motion = tiny_config("motion")
         c.data.window = 4
@@ -51,14 +51,19 @@ def tiny_config(stage: str) -> ConfigDict:
 
 def tiny_variables(config: ConfigDict, seed: int = 0) -> Variables:
     """Random variables of the stage of a config, drawn leaf by leaf: compiling the real initialisation takes long."""
-    return drawn(TASKS[config.stage].from_config(config), seed)
+    return drawn(make_task(config), seed)
 
 
 def drawn(task: Any, seed: int = 0) -> Variables:
     """The same for a task."""
     rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(task.init, jax.random.key(0))
-    return Variables(*(jax.tree_util.tree_map_with_path(partial(_draw, rng), part) for part in shapes))
+    return Variables(*(jax.tree_util.tree_map_with_path(partial(_draw, rng), part) for part in shapes_of(task)))
+
+
+@cache
+def shapes_of(task: Any) -> Variables:
+    """What a task initialises, as shapes; tracing it takes seconds."""
+    return jax.eval_shape(task.init, jax.random.key(0))
 
 
 def _draw(rng: np.random.Generator, path: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Clips as evaluations take them: decoded, with their truth and the motion latents read from them."""
+"""Decoded clips for evaluation: frames, sound, ground truth and the motion latents of their frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Encoder = Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, "n d"]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrueClip:
-    """A clip of T frames with its sound, its true controls, and the emotion and expression units of each frame where known."""
+    """A clip of T frames: its sound, its true controls and, where known, the emotion and expression units of each frame."""
 
     person: str
     clip: str
@@ -21,12 +21,12 @@ class TrueClip:
     waveform: Float[np.ndarray, "samples"]
     controls: Float[np.ndarray, "t controls"]
     emotion: Int[np.ndarray, "t"] | None = None
-    units: Float[np.ndarray, "_ units"] | None = None  # no rows where they are not known
+    units: Float[np.ndarray, "_ units"] | None = None  # no rows if the units are not known
     component_boxes: Float[np.ndarray, "t 2 4"] | None = None
-    """Of the eyes with the brows and of the mouth: (y0, x0, y1, x1), fractions of the picture."""
+    """Boxes (y0, x0, y1, x1) in fractions of the image: first the eyes with the brows, then the mouth."""
 
     def cut(self, frames: int, samples_per_frame: int) -> TrueClip:
-        """Its first `frames` frames."""
+        """The first `frames` frames of the clip."""
         return dataclasses.replace(
             self,
             frames=self.frames[:frames],
@@ -38,7 +38,7 @@ class TrueClip:
         )
 
     def every(self, step: int) -> TrueClip:
-        """Every `step`-th frame, for probes, which take frames one by one; without the sound."""
+        """Every `step`-th frame, without the sound. Probes use it because they read each frame independently."""
         emotion = None if self.emotion is None else self.emotion[::step]
         units = None if self.units is None else self.units[::step]
         boxes = None if self.component_boxes is None else self.component_boxes[::step]
@@ -48,27 +48,27 @@ class TrueClip:
 
 
 Draw = Callable[[TrueClip, TrueClip], UInt8[np.ndarray, "t h w 3"]]
-"""Frames of the person of the first clip, moving as the person of the second does."""
+"""Returns frames that show the person of the first clip with the motion of the second."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadClip:
-    """What the probes need of a clip."""
+    """The parts of a clip that the probes need."""
 
     person: str
     clip: str
     latents: Float[np.ndarray, "t d"]
     controls: Float[np.ndarray, "t controls"]
     emotion: Int[np.ndarray, "t"] | None = None
-    units: Float[np.ndarray, "_ units"] | None = None  # no rows where they are not known
+    units: Float[np.ndarray, "_ units"] | None = None  # no rows if the units are not known
 
 
 def read(encode: Encoder, clip: TrueClip) -> ReadClip:
-    """The clip with its motion latents in place of its frames."""
+    """Replaces the frames of the clip by their motion latents."""
     same = {name: getattr(clip, name) for name in ("person", "clip", "controls", "emotion", "units")}
     return ReadClip(latents=encode(clip.frames), **same)
 
 
 def stacked(clips: Sequence[ReadClip]) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n controls"]]:
-    """Latents and controls of all frames of all clips."""
+    """Concatenates the latents and the controls of all frames of all clips."""
     return np.concatenate([c.latents for c in clips]), np.concatenate([c.controls for c in clips])

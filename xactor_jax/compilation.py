@@ -1,13 +1,13 @@
-"""What is settled before JAX is imported: where compiled programs are kept, and which kernels a CPU computes with.
+"""Environment variables that must be set before JAX is imported: the compilation cache and the CPU kernels.
 
-JAX's persistent compilation cache is in the user's cache folder. JAX_COMPILATION_CACHE_DIR names another, local or gs://;
-JAX_ENABLE_COMPILATION_CACHE=false turns it off. What is read back is the very program that was compiled, so the same bits come
-out. The folder can be removed at any time.
+JAX's persistent compilation cache is in the user's cache folder. JAX_COMPILATION_CACHE_DIR names another folder, local or
+gs://; JAX_ENABLE_COMPILATION_CACHE=false turns the cache off. A cached program is the program that was compiled, so results are
+bit-identical. The folder can be removed at any time.
 
-XLA's CPU compiler of jaxlib 0.10 hands convolutions and products to the kernels of YNNPACK, which are slower at the sizes here
-than its own: on two cores (2026-11-28, `launch/benchmark/training.py --batches=synthetic` of each `puppets`) a training step
-of stage 1 took 290 ms with them and 192 without, of stage 2 446 and 420, of stage 3 980 and 909, of the autoencoder 476 and
-270. So they are turned off, unless XLA_FLAGS says which operations they should have
+XLA's CPU compiler of jaxlib 0.10 uses the kernels of YNNPACK for convolutions and matrix products. At the sizes used here they
+are slower than XLA's own: on two cores (2026-11-28, `launch/benchmark/training.py --batches=synthetic` of each `puppets`) a
+training step of stage 1 took 290 ms with them and 192 without, of stage 2 446 and 420, of stage 3 980 and 909, of the
+autoencoder 476 and 270. So they are turned off, unless XLA_FLAGS already names the operations that use them
 (`--xla_cpu_experimental_ynn_fusion_type=...`).
 """
 
@@ -28,13 +28,16 @@ KERNELS = "--xla_cpu_experimental_ynn_fusion_type"
 
 
 def user_cache(environ: MutableMapping[str, str]) -> pathlib.Path:
-    """Where this user's programs keep what can be made again."""
+    """The user's cache folder: XDG_CACHE_HOME, else ~/.cache."""
     named = environ.get("XDG_CACHE_HOME")
     return pathlib.Path(named) if named else pathlib.Path(environ.get("HOME") or pathlib.Path.home()) / ".cache"
 
 
 def processor(description: pathlib.Path = pathlib.Path("/proc/cpuinfo")) -> str:
-    """A short name of the processor's abilities: code for one may not run on another that has the same home."""
+    """A short hash of the processor's instruction sets.
+
+    Machines with different processors may share a home folder, and code compiled for one may not run on another.
+    """
     abilities = platform.machine() + platform.processor()
     with contextlib.suppress(OSError):
         lines = description.read_text().splitlines()
@@ -43,9 +46,9 @@ def processor(description: pathlib.Path = pathlib.Path("/proc/cpuinfo")) -> str:
 
 
 def keep_compiled(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Names the folder to JAX, before it is imported, and to every program started from here.
+    """Sets the cache folder for JAX, which must not be imported yet, and for every program started from this process.
 
-    Does nothing where the folder cannot be made.
+    Does nothing if the folder cannot be created.
     """
     if environ.get(FOLDER) or environ.get(SWITCH, "").lower() in ("0", "false", "off", "no"):
         return
@@ -57,11 +60,11 @@ def keep_compiled(environ: MutableMapping[str, str] = os.environ) -> None:
 
 
 def choose_kernels(environ: MutableMapping[str, str] = os.environ, version: str | None = None) -> None:
-    """Tells XLA, before JAX is imported, to compute with its own kernels on a CPU, unless XLA_FLAGS says which it should take.
+    """Makes XLA use its own kernels on a CPU, unless XLA_FLAGS already sets the flag. Call it before JAX is imported.
 
-    `version` is of jaxlib; by default, of the one that is installed. XLA ends the process at a flag that it does not know, so
-    only versions that know this one are told.
+    `version` is the version of jaxlib; by default, the installed one. XLA ends the process on an unknown flag, so the flag is
+    set only for versions that have it.
     """
-    told = environ.get("XLA_FLAGS", "")
-    if (version or metadata.version("jaxlib")).startswith("0.10.") and KERNELS not in told:
-        environ["XLA_FLAGS"] = f"{told} {KERNELS}=".strip()
+    flags = environ.get("XLA_FLAGS", "")
+    if (version or metadata.version("jaxlib")).startswith("0.10.") and KERNELS not in flags:
+        environ["XLA_FLAGS"] = f"{flags} {KERNELS}=".strip()

@@ -1,12 +1,13 @@
-"""Emotion over time: a label and an intensity for every frame, as arrays or as a track written by a person.
+"""Emotion over time: a label and an intensity for every frame, given as arrays or as a written track.
 
-(1)  e_i = (1 - s_i) E_neutral + s_i E_l(i)     frame i of known label l(i) and intensity s_i in [0, 1]
-(2)  e_i = U                                    frame of unknown label, l(i) = -1
-(3)  frame i belongs to the segment with start <= i / 25 s < end, and is unknown where there is none
+(1)  e_i = (1 - s_i) E_neutral + s_i E_l(i)     embedding of frame i with known label l(i) and intensity s_i in [0, 1]
+(2)  e_i = U                                    embedding of a frame with unknown label, l(i) = -1
+(3)  frame i belongs to the segment with start <= i / 25 s < end; its label is unknown if there is no such segment
 
-(1) and (2) are `xactor_jax.layers.embeddings.LabelEmbedding`. A track is a list of segments, TRACK = SEGMENT[,SEGMENT…] with
-SEGMENT = LABEL[@INTENSITY][:START-[END]] in seconds: `happy`, `happy@0.6`, `happy:0-20,sad:20-40`, `happy@0.5:0-20,sad:20-`.
-Without times a segment lasts for ever, without END to the end of time; without INTENSITY it is 1.
+`xactor_jax.layers.embeddings.LabelEmbedding` implements (1) and (2). A track is a list of segments: TRACK = SEGMENT[,SEGMENT…]
+with SEGMENT = LABEL[@INTENSITY][:START-[END]], times in seconds. Examples: `happy`, `happy@0.6`, `happy:0-20,sad:20-40`,
+`happy@0.5:0-20,sad:20-`. A segment without times covers the whole recording; without END it lasts to the end of the recording;
+without INTENSITY its intensity is 1.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
 
 
 class Emotion(NamedTuple):
-    """Labels, -1 unknown, and intensities of the same shape: of the examples [B], or of their frames [B, T]."""
+    """Labels (-1: unknown) and intensities of the same shape: one for each example [B] or for each frame [B, T]."""
 
     label: Labels
     intensity: Intensities
@@ -41,9 +42,9 @@ class Emotion(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Segment:
-    """One emotion from `start` to `end` (seconds; infinity: open). Raises `UserError` for what cannot be."""
+    """One emotion from `start` to `end` (seconds; infinity: no end). Raises `UserError` for values out of range."""
 
-    label: int  # of `EMOTIONS`
+    label: int  # index into `EMOTIONS`
     intensity: float = 1.0
     start: float = 0.0
     end: float = math.inf
@@ -62,7 +63,7 @@ class Segment:
 
     @property
     def name(self) -> str:
-        """Of the label."""
+        """Name of the emotion."""
         return EMOTIONS[self.label]
 
     def __str__(self) -> str:
@@ -74,7 +75,7 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True)
 class EmotionTrack:
-    """Segments in any order, kept sorted; of no length of its own. Without segments all is unknown.
+    """Emotion segments, given in any order and stored sorted by start. A track without segments is unknown everywhere.
 
     Raises:
         UserError: two segments overlap.
@@ -91,8 +92,8 @@ class EmotionTrack:
                 )
 
     def frames(self, start: int, count: int) -> tuple[Int[np.ndarray, "{count}"], Float[np.ndarray, "{count}"]]:
-        """(3): labels and intensities of `count` frames from frame `start` on; intensity 1 where unknown."""
-        seconds = (start + np.arange(count)) / FRAME_RATE  # correctly rounded, as START and END are: ties are exact
+        """Labels and intensities of `count` frames from frame `start` on (equation 3); intensity 1 where unknown."""
+        seconds = (start + np.arange(count)) / FRAME_RATE  # rounded like START and END, so comparisons at borders are exact
         labels, intensities = np.full(count, UNKNOWN_EMOTION, np.int32), np.ones(count, np.float32)
         for segment in self.segments:
             inside = (segment.start <= seconds) & (seconds < segment.end)
@@ -100,21 +101,21 @@ class EmotionTrack:
         return labels, intensities
 
     def __str__(self) -> str:
-        """As `parse_emotion` reads it."""
+        """The text that `parse_emotion` reads."""
         return ",".join(map(str, self.segments))
 
 
 def parse_emotion(text: str) -> EmotionTrack:
-    """The track that a text describes; an empty text is a track of nothing but unknown.
+    """Parses a track. An empty text gives a track that is unknown everywhere.
 
     Raises:
-        UserError: it is no track, names an unknown emotion, or holds a number or an order of times that cannot be.
+        UserError: the syntax is wrong, an emotion does not exist, or a number or the order of times is not possible.
     """
     return EmotionTrack(tuple(map(_parse_segment, text.split(","))) if text.strip() else ())
 
 
 def _parse_segment(text: str) -> Segment:
-    """LABEL[@INTENSITY][:START-[END]]"""
+    """Parses LABEL[@INTENSITY][:START-[END]]."""
     rest, timed, times = (part.strip() for part in text.partition(":"))
     name, graded, intensity = (part.strip() for part in rest.partition("@"))
     if name not in EMOTIONS:
@@ -125,7 +126,7 @@ def _parse_segment(text: str) -> Segment:
 
 
 def _parse_times(name: str, text: str) -> tuple[float, float]:
-    """START-[END]"""
+    """Parses START-[END] into seconds."""
     what, want = f"time of {name}", "seconds from 0 on, as in 0-20, or 20- for an open end"
     start, dash, end = (part.strip() for part in text.partition("-"))
     if not (start and dash):
@@ -140,7 +141,7 @@ def _number(text: str, what: str, want: str) -> float:
 
 
 def _text(value: float) -> str:
-    """The shortest decimal that is `value`, as `NUMBER`."""
+    """The shortest decimal text that `NUMBER` matches and that reads back as `value`."""
     return np.format_float_positional(value, trim="-")
 
 
@@ -149,11 +150,12 @@ def frames_of(
 ) -> Emotion:
     """Labels int32 and intensities float32 [batch, count] of `count` frames from frame `start` on.
 
-    Labels alone have intensity 1, None is unknown. [batch] holds for all frames; of [batch, frames] the last lasts beyond the
-    end. One track is that of every example, a sequence has one for each. Arrays may be traced; a track needs an int `start`.
+    Labels without intensities get intensity 1. None means unknown. Values [batch] hold for all frames; the last frame of
+    [batch, frames] is repeated beyond its end. One track serves every example; a sequence has one track for each. Arrays may be
+    traced; a track needs an int `start`.
 
     Raises:
-        ValueError: as many tracks as there are examples were not given.
+        ValueError: the number of tracks is not the batch size.
     """
     if emotion is None or isinstance(emotion, EmotionTrack):
         emotion = [emotion or EmotionTrack()] * batch
@@ -173,7 +175,7 @@ def _stacked(tracks: Sequence[EmotionTrack], batch: int, start: int, count: int)
 
 
 def _cut(x: Num[Array, "..."] | Num[np.ndarray, "..."], batch: int, start: int, count: int) -> Num[Array, "{batch} {count}"]:
-    """[batch] or [batch, frames] → [batch, count]. NumPy arrays are cut on the host: nothing is compiled for their length."""
+    """[batch] or [batch, frames] → [batch, count]. NumPy arrays are cut on the host, so that no length needs compiling."""
     x = x[:, None] if x.ndim == 1 else x
     index = np.clip(start + np.arange(count), 0, x.shape[1] - 1)
     return jnp.broadcast_to(x[:, index], (batch, count))

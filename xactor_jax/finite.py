@@ -1,4 +1,4 @@
-"""Numbers that are none are noticed at the first frame that has them, so that no video is made of them."""
+"""Checks for NaN and infinity. They stop sampling at the first bad frame, before it is written into a video."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xactor_jax.errors import UserError
 
 
 def check_frames(finite: Bool[np.ndarray, "frames"], first: int, what: str) -> None:
-    """Raises `UserError` unless all frames, of which `first` is the number of the first, are `finite`."""
+    """Raises `UserError` unless all frames are `finite`. `first` is the number of the first of these frames."""
     if not np.all(finite):
         frame = max(0, first + int(np.argmin(finite)))
         raise UserError(
@@ -18,5 +18,5 @@ def check_frames(finite: Bool[np.ndarray, "frames"], first: int, what: str) -> N
 
 
 def finite_frames(values: Float[np.ndarray, "batch frames dim"]) -> Bool[np.ndarray, "frames"]:
-    """Which frames have finite numbers alone, in all examples."""
+    """Which frames have only finite numbers, in every example."""
     return np.isfinite(values).all(axis=(0, 2))

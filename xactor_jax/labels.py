@@ -1,4 +1,4 @@
-"""Names of what a clip can be labelled with, in the order of their columns and indices."""
+"""Names of the labels of a clip, in the order of their columns or indices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTROLS = (
     "shift_x",
     "shift_y",
 )
-"""Ground-truth controls of a puppet, one column each."""
+"""Ground-truth controls of a performance, one column each."""
 
 UNITS = (
     "browDownLeft",
@@ -74,12 +74,12 @@ UNITS = (
     "noseSneerRight",
     "tongueOut",
 )
-"""ARKit's names of the 52 expression units of a face, in alphabetical order; 0 at rest and 1 at full strength."""
+"""ARKit's names of the 52 expression units of a face, in alphabetical order. A unit is 0 at rest and 1 at full strength."""
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "afraid", "disgusted", "contemptuous")
-"""Emotion labels, the neutral one first: intensities blend the others with it. An index of -1 means unknown.
+"""Emotion labels. Neutral is first because an intensity below 1 blends an emotion with it. An index of -1 means unknown.
 
-An actor knows as many of them, from the first on, as its `network.emotions` says.
+An actor uses the first `network.emotions` of them.
 """
 
 UNKNOWN_EMOTION = -1

@@ -1,4 +1,4 @@
-"""Locks among the threads and processes that share a file system. They are the kernel's, so none outlives its process."""
+"""File locks between threads and processes. The kernel holds them, so a lock is released when its process ends."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import IO
 
 @contextlib.contextmanager
 def locked(path: pathlib.Path, how: int = fcntl.LOCK_EX) -> Iterator[IO[bytes]]:
-    """Holds the lock of a file, which is made. Raises BlockingIOError where `how` says not to wait."""
+    """Holds the lock of a file, which is created if needed. Raises BlockingIOError if `how` says not to wait."""
     with path.open("ab") as file:
         fcntl.flock(file, how)
         yield file
 
 
 def try_to_lock(file: IO[bytes], seconds: float = 0.0) -> bool:
-    """Whether the open file is locked now, until it is closed. Raises OSError on file systems without locks.
+    """Tries to lock an open file until it is closed, and returns whether it did. Raises OSError on file systems without locks.
 
-    seconds: how long to wait for another process, which may have been killed and be about to end.
+    seconds: how long to wait for another process; one that was killed may need a moment to end.
     """
     end = time.monotonic() + seconds
     while True:

@@ -1,4 +1,4 @@
-"""Folders in which something is written before it is moved to its place whole."""
+"""Temporary folders: a result is written there and moved to its final place when it is complete."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from xactor_jax.paths import is_remote
 from xactor_jax.unfinished import removed_at_end
 
 LOCK = ".in_use"
-"""File in such a folder that is locked as long as its process lives."""
+"""File in a temporary folder that is locked as long as the process that uses the folder runs."""
 
 
 @contextlib.contextmanager
 def scratch(target: epath.PathLike) -> Iterator[epath.Path]:
-    """A new folder to write `target` in: beside a local one, from where it can be renamed, else in the system's place.
+    """A new temporary folder for writing `target`.
 
-    It is removed at the end; those that killed processes left for the same target are removed at the beginning. Raises
-    `UserError` where nothing can be written.
+    For a local target it is in the same parent folder, so that the result can be moved by a rename; for a remote target it is
+    in the system's folder for temporary files. It is removed at the end. Folders of killed processes for the same target are
+    removed at the start. Raises `UserError` if the parent folder cannot be written to.
     """
     place = epath.Path(target)
     parent, prefix = pathlib.Path(tempfile.gettempdir() if is_remote(place) else place.parent), f".{place.name}."
@@ -41,11 +42,11 @@ def scratch(target: epath.PathLike) -> Iterator[epath.Path]:
 
 
 def _claimed(parent: pathlib.Path, prefix: str) -> tuple[pathlib.Path, IO[bytes]]:
-    """A new folder and its lock. Until it is locked another process may take it for one that was left, and remove it."""
+    """A new folder and its lock. Tries again if another process removed the folder, as abandoned, before it was locked."""
     while True:
         folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         lock = (folder / LOCK).open("ab")
-        with contextlib.suppress(OSError):  # a file system without locks, where nothing is removed
+        with contextlib.suppress(OSError):  # a file system without locks; there `_remove_left` removes nothing
             fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / LOCK).exists():
             return folder, lock
@@ -53,7 +54,7 @@ def _claimed(parent: pathlib.Path, prefix: str) -> tuple[pathlib.Path, IO[bytes]
 
 
 def _remove_left(parent: pathlib.Path, prefix: str) -> None:
-    """Removes folders whose lock nobody holds. Those without a lock are not ours, or about to get it."""
+    """Removes folders whose lock no process holds. Folders without a lock file are not ours, or were only just created."""
     for lock in [path / LOCK for path in parent.iterdir() if path.name.startswith(prefix)]:
         with contextlib.suppress(OSError), lock.open("rb+") as file:
             if try_to_lock(file):

@@ -1,16 +1,19 @@
-"""What a setting may be: said once, where the setting is declared, and checked wherever settings are read.
+"""What a setting is: its default, the values that it may have and what it means, said once, by the field of a dataclass.
 
     @dataclasses.dataclass(frozen=True)
     class RolloutSettings:
-        steps: int = setting(16, whole(1, 10_000))
-        schedule: str = setting("autoregressive", choice(SCHEDULES))
+        steps: int = setting(12, whole(1, 10_000), "steps from noise to motion, for each chunk")
+        schedule: str = setting("autoregressive", choice(SCHEDULES), "order in which chunks are denoised")
 
         def __post_init__(self) -> None:
             check_fields(self, "rollout")
 
-The range lies in the field's metadata. `check_fields` holds an instance against its class, `check_config` the sections of a
-ConfigDict against the classes that declare them, before anything is computed. Both end in one sentence that names the setting,
-its value and what it may be. What depends on several settings at once is left to the `__post_init__` of a class.
+`to_config` makes a ConfigDict of such classes, section by section, and `described` a text of it. `check_fields` holds an
+instance against its class, `check_config` the sections of a ConfigDict against the classes that declare them, before anything
+is computed. Both end in one sentence that names the setting, its value and what it may be. What depends on several settings
+at once is left to the `__post_init__` of a class.
+
+Where several stages share a class, a stage may give an instance in its place: it holds the stage's own defaults.
 """
 
 from __future__ import annotations
@@ -18,15 +21,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 
-RANGE = "range"
-"""Key of a field's metadata."""
+RANGE, DOC = "range", "doc"
+"""Keys of a field's metadata."""
+
+Sections = Mapping[str, Any]
+"""Section of a config, such as "network.unet", or "" for its top → the dataclass of its settings, or an instance of it."""
 
 SEED = 2**32 - 1
 """The largest seed."""
@@ -34,14 +40,14 @@ SEED = 2**32 - 1
 
 @runtime_checkable
 class Range(Protocol):
-    """Values that a setting may have; as text it says which, to follow "use"."""
+    """The allowed values of a setting. Its text completes the sentence "use …"."""
 
     def __contains__(self, value: Any) -> bool: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of some names."""
+    """One of the given names."""
 
     names: tuple[str, ...]
 
@@ -55,15 +61,15 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """Finite numbers between two bounds, and a few `besides` that stand for something else."""
+    """Finite numbers between two bounds, and the numbers `besides`, which have a special meaning (such as -1 for "all")."""
 
     low: int | float = -math.inf
     high: int | float = math.inf
     integral: bool = False
     above: bool = False
-    """Whether `low` itself is left out."""
+    """Whether `low` itself is excluded."""
     below: bool = False
-    """Whether `high` itself is left out."""
+    """Whether `high` itself is excluded."""
     besides: tuple[int | float, ...] = ()
 
     def __contains__(self, value: Any) -> bool:
@@ -83,7 +89,7 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Several:
-    """A tuple of values of one range, at least so many."""
+    """A tuple of at least `least` values, all of one range."""
 
     each: Range
     least: int = 1
@@ -97,7 +103,7 @@ class Several:
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """A switch."""
+    """True or False."""
 
     def __contains__(self, value: Any) -> bool:
         return isinstance(value, bool)
@@ -108,7 +114,7 @@ class Flag:
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """Any text: a path, or what is read elsewhere."""
+    """Any text, such as a path or a value that is checked elsewhere."""
 
     def __contains__(self, value: Any) -> bool:
         return isinstance(value, str)
@@ -118,32 +124,71 @@ class Text:
 
 
 def choice(names: Iterable[str]) -> Choice:
-    """One of the names, or of the keys of a table."""
+    """One of the given names, or of the keys of a table."""
     return Choice(tuple(names))
 
 
 def whole(low: int, high: int | float = math.inf, *, besides: tuple[int, ...] = ()) -> Interval:
-    """Whole numbers from `low` to `high`."""
+    """Whole numbers from `low` to `high`, and the numbers `besides`."""
     return Interval(low, high, integral=True, besides=besides)
 
 
 def real(low: float = 0.0, high: int | float = math.inf, *, above: bool = False, below: bool = False) -> Interval:
-    """Finite numbers from `low` to `high`; with `above` or `below` without that bound itself."""
+    """Finite numbers from `low` to `high`; `above` excludes `low` itself and `below` excludes `high` itself."""
     return Interval(low, high, above=above, below=below)
 
 
 SHARE = real(0.0, 1.0)
-"""Of a probability or a fraction."""
+"""Range of a probability or a fraction."""
 
 
-def setting(default: Any = dataclasses.MISSING, allowed: Range | None = None) -> Any:
-    """A field of a settings dataclass with the range of its values."""
-    return dataclasses.field(default=default, metadata={RANGE: allowed} if allowed is not None else {})
+def setting(default: Any, allowed: Range, doc: str) -> Any:
+    """A field of a settings dataclass: its default, its range, and what it means, with the unit."""
+    return dataclasses.field(default=default, metadata={RANGE: allowed, DOC: doc})
 
 
-def ranges(cls: type) -> dict[str, Range]:
-    """Name → range of the fields of a settings dataclass that have one."""
-    return {field.name: field.metadata[RANGE] for field in dataclasses.fields(cls) if RANGE in field.metadata}
+def fields(settings: Any) -> dict[str, dataclasses.Field]:
+    """Name → field of everything that is a setting in a dataclass or an instance of one."""
+    return {field.name: field for field in dataclasses.fields(settings) if RANGE in field.metadata}
+
+
+def ranges(settings: Any) -> dict[str, Range]:
+    """Name → range of the settings of a dataclass."""
+    return {name: field.metadata[RANGE] for name, field in fields(settings).items()}
+
+
+def docs(sections: Sections) -> dict[str, str]:
+    """Dotted name → meaning of every setting."""
+    return {
+        f"{section}.{name}".strip("."): field.metadata[DOC]
+        for section, settings in sections.items()
+        for name, field in fields(settings).items()
+    }
+
+
+def section_of(config: ConfigDict, section: str) -> ConfigDict:
+    """The part of a config with a dotted name, made where there is none; "" is the config itself."""
+    for name in filter(None, section.split(".")):
+        if name not in config:
+            config[name] = ConfigDict()
+        config = config[name]
+    return config
+
+
+def to_config(sections: Sections) -> ConfigDict:
+    """A config of the defaults of all sections."""
+    config = ConfigDict()
+    for section, settings in sections.items():
+        section_of(config, section).update({name: getattr(settings, name) for name in fields(settings)})
+    return config
+
+
+def described(config: ConfigDict, sections: Sections) -> Iterator[str]:
+    """A line for every setting of a config: its name, its value, what it means and what it may be."""
+    for section, settings in sections.items():
+        for name, field in fields(settings).items():
+            key, value = f"{section}.{name}".strip("."), section_of(config, section)[name]
+            yield f"{key}={value}: {field.metadata[DOC]} ({field.metadata[RANGE]})"
 
 
 def check_value(name: str, value: Any, allowed: Range) -> None:
@@ -161,21 +206,19 @@ def check_divides(name: str, sizes: Iterable[int], divisor_name: str, divisor: i
 
 def check_fields(settings: Any, section: str) -> None:
     """Raises `UserError` for the first field outside its range; `section` is what the config calls these settings."""
-    for name, allowed in ranges(type(settings)).items():
+    for name, allowed in ranges(settings).items():
         check_value(f"{section}.{name}", getattr(settings, name), allowed)
 
 
-def check_config(config: ConfigDict, sections: Mapping[str, type], prefix: str = "--config.") -> None:
+def check_config(config: ConfigDict, sections: Sections, prefix: str = "--config.") -> None:
     """Raises `UserError` for the first setting outside its range.
 
-    Args:
-        sections: "network.unet", or "" for the config's top → the dataclass that declares its fields. A section or a setting
-            that the config does not have, as one written by an older version, is passed over.
+    A section or a setting that the config does not have, as one written by an older version, is passed over.
     """
-    for section, cls in sections.items():
+    for section, settings in sections.items():
         values: Any = config
         for name in filter(None, section.split(".")):
             values = values.get(name, {})
-        for name, allowed in ranges(cls).items():
+        for name, allowed in ranges(settings).items():
             if name in values:
                 check_value(f"{prefix}{section}{'.' if section else ''}{name}", values[name], allowed)

@@ -1,4 +1,4 @@
-"""Threads inside NumPy and OpenCV."""
+"""Number of threads inside NumPy and OpenCV."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from threadpoolctl import threadpool_limits
 
 
 def use_one_thread() -> None:
-    """Has NumPy's products and OpenCV stay in the calling thread, from now on and in this process.
+    """Limits NumPy's matrix products and OpenCV to the calling thread, for the rest of this process.
 
-    Where products are small, threads that wait for each other cost more than the work: heads are drawn with twice the processor
-    time. Where every core has a process of its own, there is nothing for them to do.
+    For small products, threads that wait for each other cost more than the work: drawing heads takes twice the processor time.
+    If every core has its own process, more threads have nothing to do.
     """
     cv2.setNumThreads(1)
     threadpool_limits(1, "blas")

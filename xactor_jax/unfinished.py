@@ -1,8 +1,8 @@
-"""Files and folders that are being written: whatever ends the program, nothing half-written stays.
+"""Removes half-written files and folders, however the program ends.
 
-An error or Ctrl-C unwinds the program, which removes them on its way. SIGTERM ends it at once, for an exception may come up in
-the midst of a library's native code and crash it; so its handler has to know what is being written, and a list of that is kept
-here for the whole process.
+An error or Ctrl-C raises an exception, and context managers remove the files. SIGTERM ends the process at once, because an
+exception raised inside a library's native code may crash it. Its handler needs to know which files are being written, so this
+module keeps a list of them for the whole process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WRITING: list[str] = []
 
 @contextlib.contextmanager
 def removed_on_error(*paths: epath.PathLike) -> Iterator[None]:
-    """Removes files and folders, where they have been written, if what is inside fails; what was there before stays."""
+    """Removes these files and folders if the body fails. Those that existed before stay."""
     new = [str(path) for path in paths if path and not epath.Path(path).exists()]
     _WRITING.extend(new)
     try:
@@ -43,7 +43,7 @@ def removed_on_error(*paths: epath.PathLike) -> Iterator[None]:
 
 @contextlib.contextmanager
 def removed_at_end(path: epath.PathLike) -> Iterator[None]:
-    """Removes a file or folder after what is inside, however that ends."""
+    """Removes a file or folder after the body, also if the body fails."""
     _WRITING.append(str(path))
     try:
         yield
@@ -63,7 +63,7 @@ def _remove(path: str) -> None:
 
 
 def write_whole(path: epath.PathLike, data: bytes | str) -> None:
-    """Writes a small file that is never seen half-written: moved into place locally, put in one piece on gs://."""
+    """Writes a small file so that readers never see half of it: by a rename locally, by a single upload on gs://."""
     path = epath.Path(path)
     data = data.encode() if isinstance(data, str) else data
     if is_remote(path):
@@ -76,7 +76,7 @@ def write_whole(path: epath.PathLike, data: bytes | str) -> None:
 
 
 def end_at_once(status: int) -> None:
-    """Ends this process and those that it started through `multiprocessing`; what they were writing is removed."""
+    """Ends this process and the processes that it started through `multiprocessing`, and removes their unfinished files."""
     for child in multiprocessing.active_children():
         child.kill()
     for path in [path for path in _WRITING if not is_remote(path)]:
@@ -87,7 +87,7 @@ def end_at_once(status: int) -> None:
 
 
 class _End:
-    """What is done on SIGTERM; the class tells it from what others do then."""
+    """The handler of SIGTERM. It is a class so that `_listen` can recognise it among other handlers."""
 
     def __init__(self, status: int) -> None:
         self._status = status
@@ -97,36 +97,36 @@ class _End:
 
 
 def end_on_sigterm(status: int) -> Any:
-    """From now on SIGTERM ends the program at once, with `status`; returns what was done until now."""
+    """Makes SIGTERM end the program at once with `status`. Returns the previous handler."""
     return signal.signal(signal.SIGTERM, _End(status))
 
 
 @contextlib.contextmanager
 def ended_by_sigterm(status: int = 128 + signal.SIGTERM) -> Iterator[None]:
-    """SIGTERM ends the program at once, with `status`, while it is inside and nothing else listens for the signal.
+    """Within the body, SIGTERM ends the program at once with `status`, unless other code sets another handler.
 
-    Python calls what listens between two lines of its own, which may be minutes away in a library that compiles or waits for
-    another process: so a thread hears of the signal, too.
+    Python calls a signal handler only between two of its own instructions. A library that compiles or waits for another process
+    may delay that by minutes. So a thread receives the signal, too.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard, told = socket.socketpair()
-    told.setblocking(False)
-    threading.Thread(target=_listen, args=(heard,), daemon=True).start()
-    woken, before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False), end_on_sigterm(status)
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    threading.Thread(target=_listen, args=(receiver,), daemon=True).start()
+    woken, before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False), end_on_sigterm(status)
     try:
         yield
     finally:
         signal.set_wakeup_fd(woken)
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-        told.close()
+        sender.close()
 
 
-def _listen(heard: socket.socket) -> None:
-    """Reads the numbers of signals until the other end is closed."""
-    with heard:
-        while numbers := heard.recv(64):
-            listener = signal.getsignal(signal.SIGTERM)
-            if signal.SIGTERM in numbers and isinstance(listener, _End):
-                listener()
+def _listen(receiver: socket.socket) -> None:
+    """Reads signal numbers until the other end is closed, and calls our handler on SIGTERM."""
+    with receiver:
+        while numbers := receiver.recv(64):
+            handler = signal.getsignal(signal.SIGTERM)
+            if signal.SIGTERM in numbers and isinstance(handler, _End):
+                handler()

@@ -1,4 +1,4 @@
-"""What every stage passes around: trees of arrays, batches, and how they are split over devices."""
+"""Types that all stages share: parameter trees, batches and partition rules."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from jax.sharding import PartitionSpec
 Tree = Any
 """Nested dicts of arrays."""
 Batch = Mapping[str, jax.Array]
-"""Name of an entry → array whose first dimension is the examples."""
+"""Name of an entry → array whose first axis is the examples."""
 Rules = tuple[tuple[str, PartitionSpec], ...]
-"""Ordered (regex over a parameter's path "a/b/kernel", how its dimensions lie on the mesh)."""
+"""Ordered pairs (regex for a parameter's path such as "a/b/kernel", mesh axes of its dimensions)."""
 
 
 class Variables(NamedTuple):
-    """All arrays of a stage: `params` learned by gradients, `buffers` come by otherwise.
+    """All arrays of a stage: `params` are learned by gradients, `buffers` are not.
 
-    Buffers are running statistics (latent mean and deviation) and frozen networks (an autoencoder inside a denoiser's
-    checkpoint); no gradient and no optimiser state belongs to them, and they are saved with every checkpoint.
+    Buffers are running statistics (mean and standard deviation of latents) and frozen networks (an autoencoder inside a
+    denoiser's checkpoint). They have no gradients and no optimiser state, and are saved with every checkpoint.
     """
 
     params: Tree

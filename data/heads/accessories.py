@@ -1,4 +1,4 @@
-"""Glasses and earrings: thin solid things that keep their form, fitted to a person's eyes, nose and ears."""
+"""Glasses and earrings: thin rigid objects, fitted to a person's eyes, nose and ears."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from data.heads.traits import Colour, Traits
 FRAME, METAL = Box(PLAIN.left, PLAIN.top, 180, 80), Box(PLAIN.left + 184, PLAIN.top, 60, 80)
 
 TEMPLE, EAR, LOBE, BRIDGE = (0.73, 7.37, 0.58), (0.80, 7.36, 0.46), (0.73, 6.83, 0.575), (0.0, 7.3, 1.51)
-"""Places of the base mesh, on the person's left: temple (which nothing moves), top of the ear, its lobe; root of the nose."""
+"""Places on the base mesh, on the person's left: temple (which no unit moves), top of the ear, ear lobe; root of the nose."""
 
 BOW = 0.3
-"""Curvature of spectacle fronts: they stand BOW x² farther back at x."""
+"""Curvature of the front of glasses: at x it is BOW x² farther back."""
 
 
 @dataclass(frozen=True)
 class Rim:
-    """One eye of a pair of spectacles; decimetres."""
+    """The rim around one eye; decimetres."""
 
-    width: float  # half
-    height: float  # half
-    power: float  # of the superellipse: 2 round, more is squarer
+    width: float  # half of it
+    height: float  # half of it
+    power: float  # of the superellipse: 2 is round, more is squarer
     thick: float
-    lower: float = 1.0  # share of the thickness below the eye; 0 for half-rims
+    lower: float = 1.0  # share of the thickness below the eye; nearly 0 for half-rims
 
 
 RIMS = {
@@ -55,7 +55,7 @@ METALS: tuple[Colour, ...] = ((0.78, 0.62, 0.3), (0.75, 0.75, 0.77), (0.9, 0.88,
 
 
 def nearest(place: tuple[float, float, float], side: int = 1) -> int:
-    """The vertex of the base mesh's skin that lies nearest to a place of the left (1) or right (-1) half."""
+    """The vertex of the base mesh's skin nearest to a place, on the person's left (1) or right (-1) side."""
     mesh = load_mesh()
     skin = vertices_of("skin")
     return int(skin[np.argmin(np.linalg.norm(mesh.vertices[skin] - np.array(place) * (side, 1, 1), axis=1))])
@@ -66,7 +66,7 @@ def _rigid(points: Float[np.ndarray, "r c 3"], box: Box, vertex: int, *, ring: b
 
 
 def _front(vertices: Float[np.ndarray, "v 3"], eye: Float[np.ndarray, "3"], rim: Rim) -> float:
-    """Depth of the spectacles' front at x = 0: just before brows, lids and cheeks, and before the nose's root."""
+    """Depth of the front of the glasses at x = 0: just in front of brows, lids, cheeks and the root of the nose."""
     skin = vertices[vertices_of("skin")]
     x, y = np.abs(skin[:, 0]), skin[:, 1] - eye[1]
     before = (x > 0.14) & (x < abs(eye[0]) + rim.width) & (y > -rim.height) & (y < rim.height)
@@ -74,7 +74,7 @@ def _front(vertices: Float[np.ndarray, "v 3"], eye: Float[np.ndarray, "3"], rim:
 
 
 def _rim(centre: np.ndarray, depth: float, rim: Rim, vertex: int) -> Piece:
-    """The ring about an eye: back and front of its outer, front and back of its inner edge."""
+    """The ring around an eye. Rows: back and front of the outer edge, front and back of the inner edge."""
     angle = np.linspace(0.0, 2 * np.pi, 29)
     cos, sin = np.cos(angle), np.sin(angle)
     form = lambda wide, high: (
@@ -102,7 +102,7 @@ def _bridge(vertices: np.ndarray, eye: np.ndarray, depth: float, rim: Rim, verte
 
 
 def _arm(vertices: np.ndarray, eye: np.ndarray, depth: float, rim: Rim, vertex: int, side: int) -> Piece:
-    """From the rim's outer edge over the ear."""
+    """The arm of the glasses, from the outer edge of the rim over the ear."""
     x = abs(eye[0]) + rim.width + 0.6 * rim.thick
     start = np.array([x, eye[1] + 0.45 * rim.height, depth - BOW * x**2])
     ear, temple = (vertices[nearest(place, side)] * (side, 1, 1) for place in (EAR, TEMPLE))
@@ -116,7 +116,7 @@ def _arm(vertices: np.ndarray, eye: np.ndarray, depth: float, rim: Rim, vertex: 
 
 
 def _eyes(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "2 3"]:
-    """Middles of the left and the right eyeball."""
+    """Centres of the left and the right eyeball."""
     return np.stack([vertices[vertices_of(name)].mean(0) for name in ("eye_left", "eye_right")])
 
 
@@ -134,7 +134,7 @@ def _glasses(traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> list[Piece]:
 
 
 def _earring(rng: np.random.Generator, vertices: np.ndarray, size: float, hoop: bool, side: int) -> Piece:
-    """A hoop, or a bead (a small ball)."""
+    """A hoop, or a bead."""
     vertex = nearest(LOBE, side)
     lobe = vertices[vertex] + np.array([0.02 * side, 0.015, 0.0])
     turn, up = np.linspace(0, 2 * np.pi, 13 if hoop else 9), np.linspace(0, 2 * np.pi, 4) if hoop else np.linspace(0, np.pi, 5)
@@ -152,7 +152,7 @@ def _earring(rng: np.random.Generator, vertices: np.ndarray, size: float, hoop: 
 def make_accessories(
     rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]
 ) -> tuple[list[Piece], list[Picture]]:
-    """Surfaces and pictures of glasses and earrings."""
+    """Surfaces and atlas pictures of glasses and earrings."""
     pieces = _glasses(traits, vertices) if traits.glasses else []
     size, hoop = rng.uniform(0.05, 0.16), bool(rng.uniform() < 0.5)
     if traits.earrings and traits.cut != "headscarf":

@@ -1,7 +1,7 @@
-"""One picture for all colours of a person: where each piece of the head's own texture lies in it, and what lies under a texel.
+"""The texture atlas: one picture with all colours of a person, and the place on the head of each of its texels.
 
-Every part of the mesh has a chart of its own and a box here; the other boxes are free for hair and clothes. Texels know
-where on the head at rest they lie, so that painting is done in space and fits every shape.
+Every part of the mesh has a chart of its own and a box in the atlas; other boxes are free for hair and clothes. For every used
+texel the place on the head at rest is known. Painting is therefore done in 3-D, and fits every shape.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from jaxtyping import Float, Float32, Int32
 from data.heads.mesh import PARTS, Mesh, load_mesh
 
 SIZE = 1024
-"""Texels along a side."""
+"""Side of the atlas in texels."""
 
 _MARGIN = 3
-"""Texels that an island is painted beyond its edge, so that lookups there find its own colours."""
+"""Texels that are painted beyond the edge of an island, so that interpolation at its edge finds colours of the island."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of the atlas in texels; row 0 is the uppermost."""
+    """A rectangle of the atlas in texels; row 0 is at the top."""
 
     left: int
     top: int
@@ -41,7 +41,7 @@ class Box:
         return slice(self.left, self.left + self.width)
 
     def uv(self, place: Float[np.ndarray, "k 2"]) -> Float32[np.ndarray, "k 2"]:
-        """Places in the box (0..1; right and down), kept half a texel from its border, as texture coordinates (v up)."""
+        """Places in the box (0..1; right and down) as texture coordinates (v up), at least half a texel inside the box."""
         inside = np.clip(place, 0.0, 1.0) * (self.width - 1, self.height - 1) + (self.left + 0.5, self.top + 0.5)
         return (np.stack([inside[:, 0], SIZE - inside[:, 1]], axis=1) / SIZE).astype(np.float32)
 
@@ -64,27 +64,27 @@ CLOTH = Box(642, 142, 382, 250)
 TRIM = Box(642, 394, 382, 118)
 BEARD = Box(642, 514, 382, 240)
 PLAIN = Box(642, 756, 382, 80)
-"""Free boxes: two closed layers of hair, ribbons of hair, clothes, collars, beards, and plain colours of small things."""
+"""Free boxes: two closed layers of hair, ribbons of hair, clothes, collars, beards, and plain colours of small objects."""
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """What lies under the texels that the head's own triangles use."""
+    """The place on the head of every texel that the mesh's triangles use."""
 
     uv: Float32[np.ndarray, "c 2"]
-    """Place of the mesh's corners, v up."""
+    """Texture coordinates of the mesh's corners, v up."""
     texel: Int32[np.ndarray, "n"]
     """Index of each used texel in the flattened picture."""
     part: Int32[np.ndarray, "n"]
     """Index into PARTS."""
     point: Float32[np.ndarray, "n 3"]
-    """Where it lies on the base mesh, decimetres."""
+    """Its place on the base mesh, decimetres."""
     masks: Mapping[str, Float32[np.ndarray, "n"]]
-    """The mesh's masks there, 0 to 1; 0 outside the skin."""
+    """The mesh's masks at the texels, 0 to 1; 0 outside the skin."""
 
 
 def _place(mesh: Mesh) -> Float32[np.ndarray, "c 2"]:
-    """Corners' places in the atlas."""
+    """Texture coordinates of the mesh's corners in the atlas."""
     out = np.zeros_like(mesh.uv)
     for index, name in enumerate(PARTS):
         mine = np.unique(mesh.triangles[mesh.part == index])
@@ -93,7 +93,7 @@ def _place(mesh: Mesh) -> Float32[np.ndarray, "c 2"]:
 
 
 def _owners(uv: Float32[np.ndarray, "c 2"], triangles: Int32[np.ndarray, "f 3"]) -> Int32[np.ndarray, "a a"]:
-    """Triangle over each texel, margins included; -1 where none is."""
+    """Triangle that covers each texel, margins included; -1 where there is none."""
     owner = np.full((SIZE, SIZE), -1, np.int32)
     corners = np.round((uv[triangles] * (SIZE, -SIZE) + (-0.5, SIZE - 0.5)) * 16).astype(np.int32)
     for index, points in enumerate(corners):
@@ -104,7 +104,7 @@ def _owners(uv: Float32[np.ndarray, "c 2"], triangles: Int32[np.ndarray, "f 3"])
 
 
 def _shares(uv: Float32[np.ndarray, "c 2"], triangles: np.ndarray, texel: np.ndarray) -> Float32[np.ndarray, "n 3"]:
-    """Barycentric coordinates of texels' middles in their triangles, those of the margins moved inside."""
+    """Barycentric coordinates of the centres of texels in their triangles. Those in the margins are moved inside."""
     a, b, c = np.moveaxis(uv[triangles].astype(np.float64), 1, 0)
     row, column = np.divmod(texel, SIZE)
     at = np.stack([column + 0.5, SIZE - row - 0.5], axis=1) / SIZE - a
@@ -118,7 +118,7 @@ def _shares(uv: Float32[np.ndarray, "c 2"], triangles: np.ndarray, texel: np.nda
 
 
 def _sample(mask: np.ndarray, uv: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n"]:
-    """Mask values at the source's texture coordinates, 0 to 1."""
+    """Values of a mask at texture coordinates of the mesh's own chart, 0 to 1."""
     side = mask.shape[0]
     x, y = uv[:, 0] * side - 0.5, (1.0 - uv[:, 1]) * side - 0.5
     rows = [cv2.remap(mask, p[None], q[None], cv2.INTER_LINEAR)[0] for p, q in zip(_split(x), _split(y), strict=True)]
@@ -130,7 +130,7 @@ def _split(values: np.ndarray) -> list[np.ndarray]:
 
 
 def _boxed_parts() -> Int32[np.ndarray, "a a"]:
-    """Part whose box a texel lies in, -1 elsewhere."""
+    """Part whose box a texel lies in; -1 elsewhere."""
     out = np.full((SIZE, SIZE), -1, np.int32)
     for index, name in enumerate(PARTS):
         out[BOXES[name].rows, BOXES[name].columns] = index
@@ -139,7 +139,7 @@ def _boxed_parts() -> Int32[np.ndarray, "a a"]:
 
 @functools.cache
 def load_atlas() -> Atlas:
-    """The atlas of the project's mesh; made once (about .3 s)."""
+    """The atlas of the project's mesh. It is computed once per process (about .3 s)."""
     mesh = load_mesh()
     uv = _place(mesh)
     owner = _owners(uv, mesh.triangles)

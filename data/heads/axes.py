@@ -1,7 +1,7 @@
-"""In what people's faces differ: the mesh's local shape targets as axes that have a direction.
+"""Axes along which people's faces differ, made from the mesh's local shape targets.
 
-Two targets that undo one another (`nose-hump-incr`, `nose-hump-decr`) are the two directions of one axis, and the targets of
-the two sides of a face (`l-eye-scale-incr`, `r-eye-scale-incr`) belong to one axis too.
+Two targets that undo each other (`nose-hump-incr`, `nose-hump-decr`) are the two directions of one axis. The targets of the
+two sides of a face (`l-eye-scale-incr`, `r-eye-scale-incr`) belong to one axis, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from data.heads.mesh import ASSETS, load_mesh
 
 LIMITS = "limits.json"
-"""File of the largest weights that leave the mesh whole, made by launch/assets/heads.py."""
+"""File of the largest weights that do not break the mesh, made by launch/assets/heads.py."""
 
 OPPOSITES = (
     ("incr", "decr"),
@@ -27,7 +27,7 @@ OPPOSITES = (
     ("uncompress", "compress"),
     ("l", "r"),
 )
-"""Ends of names of targets that undo one another, the positive direction first."""
+"""Endings of the names of two targets that undo each other; the positive direction comes first."""
 
 SPREAD = {
     "asym": 0.005,
@@ -42,16 +42,16 @@ SPREAD = {
     "neck": 0.03,
     "nose": 0.013,
 }
-"""Standard deviation among people of the place that an axis moves most, in decimetres, by what it changes."""
+"""Standard deviation among people, in decimetres, of the place that an axis moves most; by the part of the face."""
 
 STRONGEST = 0.6
-"""Standard deviation of a weight at most."""
+"""Largest standard deviation of a weight."""
 
-DEVIATIONS = 2.5
-"""A weight stays within so many standard deviations."""
+STD_LIMIT = 2.5
+"""A weight is clipped at this many standard deviations."""
 
 SIDES_DIFFER = 0.15
-"""Standard deviation of a side's own weight, as a fraction of the axis's."""
+"""Standard deviation of the difference of one side, as a fraction of the axis's standard deviation."""
 
 TENDENCIES = {
     "cheek/cheek-bones-incr-decr": (-0.3, -0.3),
@@ -82,14 +82,14 @@ TENDENCIES = {
     "nose/nose-scale-horiz-incr-decr": (0.4, 0.2),
     "nose/nose-volume-incr-decr": (0.5, 0.3),
 }
-"""Axis → how many standard deviations men are up it from the middle (women down), and the oldest (the youngest down)."""
+"""Axis → mean shift in standard deviations (of men, women the opposite; of the oldest, the youngest the opposite)."""
 
 EVERYONE = {
-    "eyebrows/eyebrows-trans-up-down": -2.0,  # or trackers take them for raised
-    "mouth/mouth-angles-up-down": 1.0,  # MakeHuman's people hang the corners of their mouths
-    "mouth/mouth-scale-horiz-incr-decr": 1.2,  # or trackers take narrow mouths for puckered
+    "eyebrows/eyebrows-trans-up-down": -2.0,  # else face trackers read the brows as raised
+    "mouth/mouth-angles-up-down": 1.0,  # the corners of MakeHuman's mouths point down
+    "mouth/mouth-scale-horiz-incr-decr": 1.2,  # else face trackers read narrow mouths as puckered
 }
-"""Axis → how many standard deviations everybody is up it."""
+"""Axis → mean shift of everybody, in standard deviations."""
 
 UNUSED = (
     "macrodetails/",
@@ -102,32 +102,32 @@ UNUSED = (
     "ears/l-ear-shape-triangle",
     "ears/r-ear-shape-triangle",
 )
-"""Beginnings of names of targets that are no local shape of a human face."""
+"""Prefixes of the names of targets that are no local shape of a human face."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Targets of either direction for each side of the face, one side for what lies in the middle."""
+    """Targets of both directions of an axis, for each side of the face; one side for targets in the middle."""
 
     name: str
     up: tuple[str, ...]
     down: tuple[str, ...]
-    """Empty where nothing undoes `up` but its own negative weight."""
+    """Empty where only a negative weight of `up` undoes it."""
 
     @property
     def sides(self) -> int:
-        """1 or 2."""
+        """Number of sides, 1 or 2."""
         return len(self.up)
 
     def along(self, place: float, side: int) -> tuple[str, float]:
-        """(Target, its weight) of a side for a place along the axis, of unit weight at -1 and 1."""
+        """(Target, its weight) of a side for a position along the axis; the weight is 1 at positions -1 and 1."""
         if place < 0.0 and self.down:
             return self.down[side], -place
         return self.up[side], place
 
 
 def _place(target: str) -> tuple[str, bool]:
-    """(Name of the target's axis, whether it is the positive direction)."""
+    """(Name of the axis of a target, whether the target is its positive direction)."""
     folder, name = target.split("/")
     name = name[2:] if name[:2] in ("l-", "r-") else name
     stem, _, end = name.rpartition("-")
@@ -139,7 +139,7 @@ def _place(target: str) -> tuple[str, bool]:
 
 @functools.cache
 def axes() -> tuple[Axis, ...]:
-    """All axes, by name."""
+    """All axes, sorted by name."""
     found: dict[str, tuple[list[str], list[str]]] = {}
     for target in sorted(load_mesh().targets):
         if not target.startswith(UNUSED):
@@ -150,28 +150,28 @@ def axes() -> tuple[Axis, ...]:
 
 @functools.cache
 def limits() -> Mapping[str, tuple[float, float]]:
-    """Largest weight of every axis down and up."""
+    """Largest weight of every axis, (down, up)."""
     return {name: tuple(pair) for name, pair in json.loads((ASSETS / LIMITS).read_text()).items()}
 
 
 @functools.cache
-def deviation(target: str) -> float:
+def weight_std(target: str) -> float:
     """Standard deviation among people of the weight of a target."""
     reach = float(np.linalg.norm(load_mesh().targets[target].delta, axis=1).max())
     return min(STRONGEST, SPREAD[target.split("/")[0]] / reach)
 
 
 def tendency(axis: Axis, male: float, age: float) -> float:
-    """Middle of people of a sex and an age, each 0..1, along an axis, in standard deviations."""
+    """Mean position along an axis of people of a sex and an age, each 0..1, in standard deviations."""
     by_sex, by_age = TENDENCIES.get(axis.name, (0.0, 0.0))
     return EVERYONE.get(axis.name, 0.0) + by_sex * (2.0 * male - 1.0) + by_age * (2.0 * age - 1.0)
 
 
 def weights(axis: Axis, along: float, sides: tuple[float, ...], limit: tuple[float, float]) -> dict[str, float]:
-    """Weights of the axis's targets for a place `along` it and a difference of every side, all in standard deviations."""
+    """Weights of the axis's targets, for a position `along` it and a difference of each side, all in standard deviations."""
     out = {}
     for side, own in enumerate(sides):
-        place = float(np.clip(along + SIDES_DIFFER * own, -DEVIATIONS, DEVIATIONS))
+        place = float(np.clip(along + SIDES_DIFFER * own, -STD_LIMIT, STD_LIMIT))
         target, _ = axis.along(place, side)
-        out |= dict([axis.along(float(np.clip(place * deviation(target), -limit[0], limit[1])), side)])
+        out |= dict([axis.along(float(np.clip(place * weight_std(target), -limit[0], limit[1])), side)])
     return out

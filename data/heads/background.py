@@ -1,6 +1,6 @@
-"""What is behind a person: rooms, walls, lights out of focus, gardens, studios; drawn once a clip and blurred by its depth.
+"""Background behind a person: rooms, walls, lights, gardens, studios; drawn once per clip and blurred as out of focus.
 
-The canvas spans `SPAN` times the picture, so that wider framings and a camera that is not quite still find something there.
+The canvas is `SPAN` times as wide as the picture, so that it also covers wider framings and a swaying camera.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 SPAN = 2.4
-"""Side of the canvas, in sides of the picture."""
+"""Side of the canvas, as a multiple of the picture's side."""
 
 KINDS = ("studio", "wall", "room", "bokeh", "outdoors", "window")
 _SHARES = (0.14, 0.16, 0.32, 0.12, 0.14, 0.12)
@@ -23,8 +23,8 @@ Canvas = Float32[np.ndarray, "n n 3"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Background:
-    """Kind, seed of its drawing, deviation of its blur (sides of the picture), brightness over the person's,
-    and how far the camera sways (deviations in sides of the picture; 0 on a tripod)."""
+    """Kind, seed of the drawing, standard deviation of the blur (fraction of the picture's side), brightness relative to the
+    person's, and standard deviation of the camera's sway (fraction of the picture's side; 0 on a tripod)."""
 
     kind: str
     seed: int
@@ -34,7 +34,7 @@ class Background:
 
 
 def make_background(rng: np.random.Generator) -> Background:
-    """Mostly a room; every third camera is held by hand."""
+    """A random background, most often a room; about every third camera is held by hand."""
     kind = str(rng.choice(KINDS, p=_SHARES))
     blur = float(np.exp(rng.uniform(np.log(0.003), np.log(0.05))))
     return Background(
@@ -51,7 +51,7 @@ def _hsv(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def _muted(rng: np.random.Generator, low: float = 0.2, high: float = 0.85) -> np.ndarray:
-    """A colour of walls and furniture: mostly warm or bluish greys, seldom something bright."""
+    """A colour of walls and furniture: mostly warm or bluish greys, rarely bright."""
     hue, most = ((rng.normal(0.09, 0.03), 0.5), (rng.normal(0.58, 0.05), 0.45), (rng.uniform(), 0.6))[
         rng.choice(3, p=(0.6, 0.22, 0.18))
     ]
@@ -59,12 +59,12 @@ def _muted(rng: np.random.Generator, low: float = 0.2, high: float = 0.85) -> np
 
 
 def _gradient(n: int, corners: np.ndarray) -> Canvas:
-    """Colours of the four corners [2, 2, 3], blended."""
+    """Interpolation between the colours of the four corners [2, 2, 3]."""
     return cv2.resize(np.asarray(corners, np.float32), (n, n), interpolation=cv2.INTER_LINEAR)
 
 
 def _clouds(rng: np.random.Generator, n: int, cells: tuple[int, ...], strength: float, falloff: float = 0.7) -> np.ndarray:
-    """Smooth noise [n, n, 1] of several scales, zero on average."""
+    """Smooth noise [n, n, 1] of several scales with zero mean."""
     out = np.zeros((n, n), np.float32)
     for i, c in enumerate(cells):
         out += falloff**i * cv2.resize(rng.standard_normal((c, c), np.float32), (n, n), interpolation=cv2.INTER_CUBIC)
@@ -72,7 +72,7 @@ def _clouds(rng: np.random.Generator, n: int, cells: tuple[int, ...], strength: 
 
 
 def _box(canvas: Canvas, rect: tuple[float, float, float, float], colour: np.ndarray) -> None:
-    """Fills (x0, y0, x1, y1), fractions of the canvas."""
+    """Fills the rectangle (x0, y0, x1, y1), in fractions of the canvas."""
     n = canvas.shape[0]
     (x0, y0, x1, y1) = (round(v * 64 * n) for v in rect)
     points = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.int32)
@@ -262,7 +262,7 @@ def _bokeh(rng: np.random.Generator, n: int) -> Canvas:
 
 
 def _outdoors(rng: np.random.Generator, n: int) -> Canvas:
-    """Sky, foliage and ground, or houses of a street."""
+    """Sky, ground, and foliage or the houses of a street."""
     horizon = rng.uniform(0.35, 0.75)
     sky = _hsv(rng.normal(0.58, 0.03), rng.uniform(0.02, 0.5), rng.uniform(0.75, 1.0))
     ground = _hsv(rng.choice((0.08, 0.25, 0.1)), rng.uniform(0.05, 0.4), rng.uniform(0.25, 0.6))
@@ -286,7 +286,7 @@ def _street(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
 
 
 def _foliage(rng: np.random.Generator, canvas: Canvas, horizon: float) -> None:
-    """Leaves in clumps, dark ones first and far away, bright and large ones last."""
+    """Leaves in clumps: dark and distant ones first, bright and large ones last."""
     n, hue, low = canvas.shape[0], rng.normal(0.24, 0.035), rng.uniform(0.0, min(0.5, horizon))
     bottom, saturation = min(horizon + 0.15, 1.0), rng.uniform(0.3, 0.65)
     clumps = np.stack([rng.uniform(-0.05, 1.05, 40), low + rng.uniform(size=40) * (bottom - low)], axis=1)
@@ -302,7 +302,7 @@ _DRAW = {"studio": _studio, "wall": _wall, "room": _room, "bokeh": _bokeh, "outd
 
 
 def draw(background: Background, size: int) -> Canvas:
-    """The canvas, display-coded from 0 on (bright things exceed 1), for a picture of `size` pixels."""
+    """The canvas for a picture of `size` pixels, display-coded, not below 0; bright objects exceed 1."""
     rng = np.random.default_rng(background.seed)
     n = round(SPAN * size)
     canvas = np.ascontiguousarray(_DRAW[background.kind](rng, n), np.float32)
@@ -311,7 +311,7 @@ def draw(background: Background, size: int) -> Canvas:
 
 
 def sway(background: Background, frame: int) -> tuple[float, float]:
-    """How far (right, down) the background stands at a frame, in sides of the picture: slow waves of drawn phases."""
+    """Shift (right, down) of the background at a frame, in fractions of the picture's side: slow waves with random phases."""
     rng = np.random.default_rng(background.seed)
     seconds = frame / 25.0
     phase, speed = rng.uniform(0.0, 2.0 * np.pi, (2, 3)), rng.uniform(0.3, 1.0, (2, 3)) * (1.0, 2.3, 6.0)

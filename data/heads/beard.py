@@ -1,4 +1,4 @@
-"""Beards: a layer of hair off lip, chin and cheeks over skin that has taken its colour."""
+"""Beards: a layer of hair above lip, chin and cheeks, over skin in the beard's colour."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from data.heads.traits import GREY, Colour, Traits, mix
 
 ROWS = 22
 COLUMNS_USED = slice(9, 40)
-"""Meridians about the face."""
+"""Meridians around the face."""
 
 LENGTHS = {"moustache": 0.035, "goatee": 0.06, "short": 0.035, "full": 0.1}
-"""Decimetres off the skin of the beards that are more than a shadow."""
+"""Distance of the layer from the skin in decimetres; kinds without an entry are only painted on the skin."""
 
 
 def zone(kind: str, point: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n"]:
@@ -33,12 +33,12 @@ def zone(kind: str, point: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n"]:
 
 
 def beard_colour(traits: Traits) -> Colour:
-    """Between hair and brows, greyer with age."""
+    """Colour between hair and brows, greyer with age."""
     return mix(mix(traits.hair, traits.brow, 0.5), GREY, float(np.clip(1.2 * (traits.age - 0.55), 0.0, 0.7)))
 
 
 def _picture(rng: np.random.Generator, traits: Traits, base: Float32[np.ndarray, "r c 3"], share: np.ndarray) -> Picture:
-    """Short strands that fall from the lip and run down cheeks and chin."""
+    """Short strands from the lip and down cheeks and chin."""
     size = (BEARD.width, BEARD.height)
     large = cv2.resize(base, size, interpolation=cv2.INTER_LINEAR)
     place = cv2.resize(share.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
@@ -54,7 +54,7 @@ def _picture(rng: np.random.Generator, traits: Traits, base: Float32[np.ndarray,
 def make_beard(
     rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]
 ) -> tuple[list[Piece], list[Picture]]:
-    """Surface and picture of a beard; none for bare faces and mere stubble."""
+    """Surface and atlas picture of a beard; none for bare faces and stubble."""
     if traits.beard not in LENGTHS:
         return [], []
     skin = skin_at(CHIN, vertices, np.broadcast_to(np.linspace(0, STEPS - 1, ROWS)[:, None], (ROWS, COLUMNS)))

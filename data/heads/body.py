@@ -20,15 +20,15 @@ from data.performers.voices import VoiceKind
 PERSON = "head"
 GENERATOR = 2
 VOICE: VoiceKind = "recorded"
-KNOWS_UNITS = True
+HAS_UNITS = True
 
 _PLACE = 2
-"""Key of the streams of chance of a clip's light, lens and background, beside those of people (0) and of splits (1)."""
+"""Spawn key of a clip's random light, lens and background; 0 is that of people, 1 that of splits."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """A person, the scene of one of their clips, and the square that is cut out of it."""
+    """A person, the scene of one of their clips, and the square of it that is shown."""
 
     shape: Shape
     model: Model
@@ -37,7 +37,7 @@ class Head:
     stage: Stage
 
     def render(self, acting: Acting, size: int, first: int = 0) -> UInt8[np.ndarray, "t size size 3"]:
-        """RGB frames, one for each row of the acting, which begins with frame `first` of the clip."""
+        """RGB frames, one per row of the acting; the first row is frame `first` of the clip."""
         who = (self.model, self.shape, self.scene)
         return render(*who, acting.controls, acting.units, size, framing=self.framing, first=first, stage=self.stage)
 
@@ -47,12 +47,12 @@ class Head:
 
 
 def is_man(seed: int, person: int) -> bool:
-    """Whether a person looks like a man rather than like a woman."""
+    """Whether a person looks like a man (True) or like a woman (False)."""
     return draw_kind(person_rng(seed, person, FACE))[1] > 0.5
 
 
 def make_figure(seed: int, person: int, clip: int, acting: Acting) -> Head:
-    """The person in the scene of a clip, framed as `launch/prepare.py` would frame what they do in it."""
+    """The person in the scene of a clip, framed as `launch/prepare.py` would frame the clip."""
     shape = make_shape(person_rng(seed, person, FACE))
     model = make_model(person_rng(seed, person, LOOKS), shape)
     scene = make_scene(np.random.default_rng(np.random.SeedSequence([seed, person, clip], spawn_key=(_PLACE,))))

@@ -1,7 +1,7 @@
 """Clothes: a cover of the shoulders below a neckline, and collars that stand on it.
 
-Along the neckline, every meridian of the shoulders has a frame: down along the skin, and out of it. A collar is a profile of
-(down, out) steps, the same all round or changing with the azimuth.
+Every meridian of the shoulders has two directions at the neckline: down along the skin, and out of the skin. A collar is a
+profile of (down, out) steps, the same all round or depending on the azimuth.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NECKLINES: dict[str, list[tuple[float, float]]] = {
     "scarf": [(0.0, 6.0), (0.5, 6.08), (1.0, 6.3), (1.57, 6.5), (3.2, 6.45)],
     "turtleneck": [(0.0, 5.68), (0.6, 5.76), (1.2, 5.9), (1.57, 6.0), (3.2, 6.0)],
 }
-"""Height of the cover's edge by azimuth about the neck."""
+"""Height of the neckline by azimuth around the neck."""
 
 THICKNESS = {"jacket": 0.1, "hoodie": 0.1}
 _THIN = 0.055
@@ -39,7 +39,7 @@ _THIN = 0.055
 
 @dataclass(frozen=True)
 class Frame:
-    """Along a neckline: places, directions down along the skin and out of it, mesh vertices to follow; [COLUMNS, …]."""
+    """Points of a neckline, directions down along the skin and out of it, mesh vertices to follow; [COLUMNS, …]."""
 
     point: Float[np.ndarray, "c 3"]
     down: Float[np.ndarray, "c 3"]
@@ -49,7 +49,7 @@ class Frame:
 
 
 def _edge(garment: str) -> Float[np.ndarray, "c"]:
-    """Step of each meridian of the shoulders at which the cover begins."""
+    """Step along each meridian of the shoulders at which the cover begins."""
     table, base = np.array(NECKLINES[garment]), load_places(SHOULDERS).base
     line = np.interp(np.abs(turns()), *table.T)[:, None]
     above = base[..., 1] > line
@@ -73,7 +73,7 @@ def frame(vertices: Float[np.ndarray, "v 3"], garment: str) -> Frame:
 
 
 def _smooth(grid: np.ndarray) -> np.ndarray:
-    """The grid without its collarbones: columns run round."""
+    """The grid, smoothed so that collarbones do not show. Columns are cyclic."""
     wrapped = np.concatenate([grid[:, -5:-1], grid, grid[:, 1:5]], axis=1).astype(np.float32)
     return cv2.GaussianBlur(wrapped, (0, 0), 1.2, borderType=cv2.BORDER_REPLICATE)[:, 4:-4]
 
@@ -81,7 +81,7 @@ def _smooth(grid: np.ndarray) -> np.ndarray:
 def cover(
     rng: np.random.Generator, vertices: Float[np.ndarray, "v 3"], garment: str, box: Box, under: str = ""
 ) -> tuple[Piece, Skin]:
-    """The cloth over the shoulders below the neckline; of what is worn `under` another garment, only what shows."""
+    """The cloth over the shoulders below the neckline. If it is worn `under` another garment, only the visible part."""
     edge, thick = _edge(garment), THICKNESS.get(garment, _THIN)
     steps = edge + (STEPS - 1 - edge) * np.linspace(0.0, 1.0, ROWS)[:, None] ** 1.2
     skin = skin_at(SHOULDERS, vertices, steps)
@@ -94,7 +94,7 @@ def cover(
 
 
 def collar(on: Frame, profile: Float[np.ndarray, "r #c 2"], box: Box, opening: float = 0.0) -> Piece:
-    """A strip along the neckline; `profile` are (down, out) from it in decimetres. opening: azimuth it begins at, in front."""
+    """A strip along the neckline. `profile` is (down, out) from it in decimetres, `opening` the azimuth of its gap in front."""
     profile = np.broadcast_to(profile, (len(profile), COLUMNS, 2))
     points = on.point + profile[..., :1] * on.down + profile[..., 1:] * on.out
     keep = np.broadcast_to(np.abs(on.turn) > opening, points.shape[:2])
@@ -112,12 +112,12 @@ def _profile(*steps: tuple[float, float]) -> Float[np.ndarray, "r 1 2"]:
 
 
 def _by_turn(turn: np.ndarray, *steps: tuple[float, np.ndarray | float, np.ndarray | float]) -> Float[np.ndarray, "r c 2"]:
-    """Profile whose (down, out) change with the azimuth."""
+    """Profile whose (down, out) depend on the azimuth."""
     return np.stack([np.stack(np.broadcast_arrays(down, out, turn)[:2], axis=-1) for down, out in steps])
 
 
 def _shirt_collar(on: Frame, open_: float) -> Float[np.ndarray, "r c 2"]:
-    """A stand about the neck and a leaf folded down, long at its points."""
+    """A collar that stands around the neck and is folded down, long at its points."""
     tip = 0.05 + 0.2 * np.exp(-(((np.abs(on.turn) - open_) / 0.3) ** 2))
     return _by_turn(on.turn, (0.06, 0.02), (-0.1, 0.03), (-0.17, 0.06), (-0.15, 0.1), (-0.02, 0.15), (tip, 0.16))
 
@@ -155,7 +155,7 @@ def hidden_faces(traits: Traits) -> Bool[np.ndarray, "f"]:
 
 
 def paint_cloth(rng: np.random.Generator, colour: Colour, pattern: str, skin: Skin | None, box: Box) -> Picture:
-    """Cloth with its pattern, weave and soft folds; darker under the collar. skin: where it lies, if it has a pattern."""
+    """Cloth with pattern, weave and soft folds; darker under the collar. `skin` is below the cloth, None without a pattern."""
     shape = (box.height, box.width)
     shade = 1.0 + 0.05 * brush.noise(rng, shape, (6, 16)) + 0.03 * brush.noise(rng, shape, shape)
     down = np.linspace(0.0, 1.0, box.height)[:, None]
@@ -168,14 +168,14 @@ def paint_cloth(rng: np.random.Generator, colour: Colour, pattern: str, skin: Sk
 
 
 def _second(rng: np.random.Generator, colour: Colour) -> Colour:
-    """A colour beside the cloth's: white, dark or another shade of it."""
+    """A second colour for the cloth: white, dark, or another shade."""
     return mix(
         colour, [(0.88, 0.87, 0.85), (0.06, 0.06, 0.08), (0.45, 0.2, 0.18)][rng.integers(3)], float(rng.uniform(0.5, 0.9))
     )
 
 
 def _pattern(rng: np.random.Generator, pattern: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Share of the second colour."""
+    """Share of the second colour at every place."""
     period, band = rng.uniform(0.1, 0.32), rng.uniform(-0.3, 0.5)
     wave = lambda at: smoothstep(band, band + 0.25, np.sin(2 * np.pi * at / period))
     if pattern == "stripes":
@@ -188,7 +188,7 @@ def _pattern(rng: np.random.Generator, pattern: str, x: np.ndarray, y: np.ndarra
 def make_clothes(
     rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]
 ) -> tuple[list[Piece], list[Picture]]:
-    """Surfaces and pictures of what a person wears about the shoulders."""
+    """Surfaces and atlas pictures of a person's clothes."""
     garment, pieces, pictures = traits.garment, [], []
     upper, lower = Box(TRIM.left, TRIM.top, TRIM.width, 56), Box(TRIM.left, TRIM.top + 58, TRIM.width, 60)
     if garment == "jacket":

@@ -1,4 +1,4 @@
-"""How hair is cut and combed: the numbers of every style, and where a person's hair begins."""
+"""Hair styles: the parameters of every style, and a person's hairline."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from data.heads.traits import Traits
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """Thicknesses and lengths are decimetres."""
+    """Parameters of a hair style. Thicknesses and lengths are decimetres."""
 
-    top: float = 0.1  # thickness off the skin
+    top: float = 0.1  # distance from the skin
     side: float = 0.05
     back: float = 0.07
-    front: float = 0.0  # more above the forehead
-    comb: str = "crown"  # how strands lie: from the crown, to the side, back, or round (in no direction)
+    front: float = 0.0  # additional thickness above the forehead
+    comb: str = "crown"  # direction of strands: from the crown, to the side, back, or round (no direction)
     bumps: float = 0.0  # unevenness of the outline
-    cover: float = 0.97  # share that the lower layer hides
-    outer: float = 0.5  # share that the outer layer hides
-    spread: float = 1.2  # thickness of the outer layer over the lower one's
-    length: float = 0.0  # that hair hangs down below the ears' tops
-    front_angle: float = 0.8  # azimuth from which on it hangs
+    cover: float = 0.97  # opacity of the lower layer
+    outer: float = 0.5  # opacity of the outer layer
+    spread: float = 1.2  # thickness of the outer layer relative to the lower one
+    length: float = 0.0  # of hair that hangs down, below the tops of the ears
+    front_angle: float = 0.8  # azimuth from which on hair hangs down
     wave: float = 0.0
-    inward: float = 0.0  # turn of the tips towards the neck
-    roots: float = 0.75  # how far the scalp's skin takes the hair's colour
+    inward: float = 0.0  # bend of the tips towards the neck
+    roots: float = 0.75  # how much the scalp takes the hair's colour
     coarse: float = 1.0  # width of strands
-    tufts: bool = False  # locks break the outline
-    fringed: bool = True  # a fringe is possible
+    tufts: bool = False  # whether locks stick out of the outline
+    fringed: bool = True  # whether a fringe is possible
     braided: bool = False
-    edge: float = 0.12  # depth of the thin hair along the hairline
+    edge: float = 0.12  # width of the thin hair along the hairline
 
 
 CUTS: dict[str, Cut] = {
@@ -70,14 +70,14 @@ CUTS: dict[str, Cut] = {
     "beanie": Cut(fringed=False, top=0.02, side=0.03, back=0.05, roots=0.6),
 }
 WITHOUT_MANE = ("bald", "headscarf", "beanie")
-"""Cuts of which no hair stands off the skin."""
+"""Styles without hair that stands off the skin."""
 
 OVER_EARS = np.array([(0.86, 7.66), (0.95, 7.55), (1.02, 7.5), (1.12, 7.46), (1.22, 7.43), (1.32, 7.4), (1.6, 7.3), (1.8, 7.2)])
-"""Where hair that hangs over the ears leaves the skull: azimuth, height."""
+"""Line where hair that hangs over the ears leaves the skull: (azimuth, height)."""
 
 
 def hairline(traits: Traits) -> Float[np.ndarray, "h 2"]:
-    """Edge of a person's hair (azimuth, height): the temples recede, the rest less."""
+    """A person's hairline (azimuth, height). Receding hair recedes most at the temples."""
     table = HAIRLINE.copy()
     angle = table[:, 0]
     temple = np.exp(-(((angle - 0.6) / 0.3) ** 2))
@@ -91,7 +91,7 @@ def hairline(traits: Traits) -> Float[np.ndarray, "h 2"]:
 
 
 def cut_of(traits: Traits) -> Cut:
-    """The cut's numbers, some of them changed by the person's."""
+    """The parameters of a person's style, adapted to other traits of the person."""
     cut = CUTS[traits.cut]
     if not cut.length:
         return cut

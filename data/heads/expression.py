@@ -1,9 +1,9 @@
-"""A head at rest → the head with an expression.
+"""Applies an expression to a head at rest.
 
     (1) face = rest + s Σ weights × units, s the size of the person's face
 
-after which lids meet as far as the eye is shut, lips stop where they touch and teeth stay behind lips (data/heads/slits.py).
-The balls of the eyes do not move: where they look is a matter of shading.
+Afterwards lids are closed as far as the eye blinks, lips that would overlap stop where they touch, and teeth are kept behind
+the lips (data/heads/slits.py). Eyeballs do not move: gaze is a matter of shading.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from data.heads.mesh import load_mesh
 from xactor_jax.labels import UNITS
 
 BLINKS = [UNITS.index("eyeBlinkLeft"), UNITS.index("eyeBlinkRight")]
-"""In the order of EYES."""
+"""Indices of the blinks, in the order of EYES."""
 
 STRENGTH = {"browDown": 1.4, "mouthFrown": 1.5, "mouthUpperUp": 1.25}
-"""Beginning of names of units → factor: as MakeHuman has them, trackers do not see them."""
+"""Prefix of a unit's name → factor of the unit. At MakeHuman's strength, face trackers do not detect these units."""
 
 SHUT = ("jawForward", "jawLeft", "jawRight", "mouthDimple", "mouthFrown", "mouthLeft", "mouthPress", "mouthRight", "mouthRoll")
-"""Beginnings of names of units that leave closed lips closed."""
+"""Prefixes of the names of units that keep closed lips closed."""
 
 
 def _kept_shut(unit: np.ndarray) -> np.ndarray:
-    """A unit without what it parts the lips."""
+    """A unit without the part of it that opens the lips."""
     mesh, mouth = load_mesh(), slits.slit("mouth")
     parted = slits.opening(mesh.vertices + unit, mouth) - slits.opening(mesh.vertices, mouth)
     return slits.part_edges(mesh.vertices + unit, mouth, slits.upwards(-np.maximum(parted, 0.0))) - mesh.vertices
@@ -47,7 +47,7 @@ def _units() -> Float32[np.ndarray, "52 v 3"]:
 
 
 def _close_eye(opened: np.ndarray, face: np.ndarray, name: str, blink: float) -> np.ndarray:
-    """The face with the upper lid of an eye brought `blink` of the way to the lower one, and never below it."""
+    """Moves the upper lid of an eye by the fraction `blink` of the way to the lower lid, and never below it."""
     gap = slits.slit(name)
     upper, lower = slits.edge(face, gap)
     start, _ = slits.edge(opened, gap)
@@ -57,13 +57,13 @@ def _close_eye(opened: np.ndarray, face: np.ndarray, name: str, blink: float) ->
 
 
 def _stop_lips(face: np.ndarray) -> np.ndarray:
-    """The face with lips that would pass through one another stopped where they touch."""
+    """Stops lips that would overlap where they touch."""
     mouth = slits.slit("mouth")
     return slits.part_edges(face, mouth, slits.upwards(np.maximum(slits.SEAL - slits.opening(face, mouth), 0.0)))
 
 
 def apply(rest: Float32[np.ndarray, "v 3"], size: float, units: Float[np.ndarray, "52"]) -> Float32[np.ndarray, "v 3"]:
-    """The head of vertices `rest` and of a face's `size` with the expression of `units`."""
+    """Vertices of the head `rest`, whose face has a relative `size`, with the expression `units`."""
     weights = np.float32(size) * np.asarray(units, np.float32)
     face = rest + np.tensordot(weights, _units(), axes=1)
     opened = face - np.tensordot(weights[BLINKS], _units()[BLINKS], axes=1)

@@ -1,6 +1,6 @@
-"""A person's hair: two layers over the scalp with pictures of strands, denser below.
+"""A person's hair: two layers over the scalp with pictures of strands; the lower one is denser.
 
-The eye finds depth between the layers, skin through the hairline, and no smooth outline.
+Two layers give the impression of depth, show skin through the hairline, and avoid a smooth outline.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from data.heads.traits import Traits
 def make_hair(
     rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]
 ) -> tuple[list[Piece], list[Picture]]:
-    """Surfaces and pictures of a person's hair; none of the bald."""
+    """Surfaces and atlas pictures of a person's hair; none for bald people."""
     if traits.cut in WITHOUT_MANE:
         return [], []
     cut, mane = cut_of(traits), grow(vertices, hairline(traits))
@@ -39,7 +39,7 @@ def make_hair(
 
 
 def _locks(rng: np.random.Generator, traits: Traits, mane: Mane, roof: np.ndarray, cut: Cut) -> list[Piece]:
-    """What stands out of the layers or hangs free of them."""
+    """Hair that sticks out of the layers or hangs freely."""
     out = []
     if cut.tufts:
         out.append(tufts(rng, mane, roof, cut))

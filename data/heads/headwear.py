@@ -1,4 +1,4 @@
-"""Headscarves and woollen caps: cloth over the scalp, made as hair is, and a wrap about the neck."""
+"""Headscarves and woollen caps: cloth over the scalp, made like hair, and cloth around the neck."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCARF = Cut(top=0.07, side=0.19, back=0.13, bumps=0.5, length=1.0, front_angle=0
 SCARF_EDGE = np.array([(0.0, 7.87), (0.4, 7.85), (0.65, 7.72), (0.8, 7.5), (0.88, 7.4), (1.6, 7.3), (2.2, 6.9), (3.2, 6.7)])
 CAP = Cut(top=0.14, side=0.1, back=0.14, bumps=0.15, spread=1.0)
 CAP_EDGE = np.array([(0.0, 7.76), (0.5, 7.72), (0.9, 7.55), (1.3, 7.38), (1.8, 7.2), (2.4, 7.05), (3.2, 7.0)])
-"""Forms of the cloth, and where it ends (azimuth, height)."""
+"""Shapes of the cloth, and its edges (azimuth, height)."""
 
 
 def _colour(rng: np.random.Generator, traits: Traits) -> Colour:
@@ -44,7 +44,7 @@ def _cap(rng: np.random.Generator, traits: Traits, vertices: np.ndarray) -> tupl
 
 
 def _scarf(rng: np.random.Generator, traits: Traits, vertices: np.ndarray) -> tuple[list[Piece], list[Picture]]:
-    """A cloth about the head that leaves the face free, and its end about the neck."""
+    """A cloth around the head that leaves the face free, with its end around the neck."""
     mane = grow(vertices, SCARF_EDGE)
     points = layers(rng, mane, SCARF)[0]
     rows = len(points)
@@ -65,6 +65,6 @@ def _scarf(rng: np.random.Generator, traits: Traits, vertices: np.ndarray) -> tu
 def make_headwear(
     rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]
 ) -> tuple[list[Piece], list[Picture]]:
-    """Surfaces and pictures of a headscarf or a cap; none for those who wear neither."""
+    """Surfaces and atlas pictures of a headscarf or a cap; none for people without."""
     make = {"headscarf": _scarf, "beanie": _cap}.get(traits.cut)
     return make(rng, traits, vertices) if make else ([], [])

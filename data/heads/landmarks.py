@@ -1,4 +1,4 @@
-"""Places on a head that others need: known on the mesh, hence on any person and in any expression."""
+"""Landmarks of a head. They are vertices of the mesh, so they are known for every person and expression."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data.heads import slits
 from data.heads.mesh import PARTS, load_mesh
 
 LEFT, RIGHT = 1.0, -1.0
-"""Side of the face, the person's, as the sign of x."""
+"""Side of the face, from the person's view, as the sign of x."""
 
 POINTS = {
     "nose_bridge": ((0.0, 7.29, 1.51),),
@@ -22,21 +22,21 @@ POINTS = {
     "ear_tops": ((0.80, 7.40, 0.45), (-0.80, 7.40, 0.45)),
     "ear_lobes": ((0.70, 6.95, 0.65), (-0.70, 6.95, 0.65)),
 }
-"""Points of the mesh, one or the left and the right one, in decimetres: the skin's nearest vertices are meant."""
+"""Points of the mesh (one, or left and right) in decimetres. The landmark is the nearest vertex of the skin."""
 
 BROW = ((0.13, 7.455), (0.21, 7.49), (0.30, 7.51), (0.40, 7.50), (0.52, 7.45))
 """(x, y) along the middle of the left brow, from the nose outwards."""
 
 HAIRLINE = ((0.0, 8.02), (0.20, 8.0), (0.36, 7.93), (0.50, 7.80), (0.60, 7.60), (0.64, 7.35))
-"""(x, y) along the left half of a usual hairline, from the middle of the forehead to in front of the ear."""
+"""(x, y) along the left half of an average hairline, from the middle of the forehead to the front of the ear."""
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Points in the space of the vertices that they were found on; where there are two, the person's left comes first."""
+    """Landmarks in the space of the given vertices. Where there are two, the person's left one comes first."""
 
     eyes: Float[np.ndarray, "2 3"]
-    """Middles of the balls."""
+    """Centres of the eyeballs."""
     radii: Float[np.ndarray, "2"]
     lids_upper: Float[np.ndarray, "2 15 3"]
     """Edges of the lids, from the nose outwards."""
@@ -54,7 +54,7 @@ class Landmarks:
     brows: Float[np.ndarray, "2 5 3"]
     """Along the middle of the brows, from the nose outwards."""
     hairline: Float[np.ndarray, "2 6 3"]
-    """From the middle of the forehead to in front of the ear."""
+    """From the middle of the forehead to the front of the ear."""
 
 
 @functools.cache
@@ -64,13 +64,13 @@ def _skin() -> Int[np.ndarray, "s"]:
 
 
 def nearest(points: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, "n"]:
-    """The mesh's vertices of the skin that are nearest to points of the mesh's space."""
+    """The vertices of the mesh's skin nearest to points in the mesh's space."""
     far = np.linalg.norm(load_mesh().vertices[_skin()] - np.asarray(points)[:, None], axis=-1)
     return _skin()[np.argmin(far, axis=1)]
 
 
 def on_front(points: Float[np.ndarray, "n 2"], side: float) -> Int[np.ndarray, "n"]:
-    """Vertices of the mesh's skin at (x, y) of the left half of the face, or at their mirror images: the foremost ones."""
+    """The foremost vertices of the mesh's skin at (x, y) on the left half of the face, or at the mirrored positions."""
     skin = load_mesh().vertices[_skin()]
     far = np.linalg.norm(skin[:, :2] - (np.asarray(points) * (side, 1.0))[:, None], axis=-1)
     return _skin()[np.argmin(far - 0.2 * skin[:, 2], axis=1)]

@@ -1,4 +1,4 @@
-"""Lashes: fine hairs on the upper lids, cut out of the mesh's strips by their opacity."""
+"""Lashes: fine hairs on the upper lids, made from the mesh's strips by opacity."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from data.heads.regions import EYE, distance_from_lids, smoothstep
 from data.heads.traits import Traits
 
 _HAIRS = 60.0
-"""A decimetre of lid."""
+"""Number of hairs per decimetre of lid."""
 
 
 @functools.cache
 def lower_lashes() -> Bool[np.ndarray, "f"]:
-    """Faces of the mesh's lower lashes: too fine to be seen."""
+    """Faces of the mesh's lower lashes. They are not drawn, since they are too fine to be visible."""
     mesh = load_mesh()
     return (mesh.part == PARTS.index("lashes")) & (mesh.vertices[mesh.faces, 1].mean(1) < EYE[1] - 0.01)
 
 
 def paint_lashes(rng: np.random.Generator, traits: Traits) -> Picture:
-    """Hairs that grow from the lid's edge, thinner and wider apart towards their ends."""
+    """Hairs that grow from the lid's edge, thinner and farther apart towards their tips."""
     atlas, box = load_atlas(), BOXES["lashes"]
     mine = np.flatnonzero(atlas.part == PARTS.index("lashes"))
     point = atlas.point[mine]

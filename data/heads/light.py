@@ -1,4 +1,4 @@
-"""What lights a scene, and how much of it a surface takes up and throws back.
+"""Light of a scene, and how surfaces reflect it.
 
 For a normal n, a direction l to a lamp, v to the viewer and h half way between them, with wrap w (per colour):
 
@@ -6,8 +6,8 @@ For a normal n, a direction l to a lamp, v to the viewer and h half way between 
     highlight  F(h·v) (g + 8) / 8 exp(g (n·h - 1)) max(0, n·l)   Blinn's lobe as a Gaussian on the sphere (2)
     Fresnel    F(c) = F_0 + (F_90 - F_0) (1 - c)^5               Schlick 1994                             (3)
 
-Surroundings are six colours, seen along ± the axes: from direction d comes Σ_i d_i² colour_(i, sign d_i) (the ambient cube
-of Mitchell, McTaggart and Green 2006). Colours are linear; 1 is a white surface that faces the key light.
+Surrounding light is given by six colours, along ± the axes: light from direction d is Σ_i d_i² colour_(i, sign d_i) (the
+ambient cube of Mitchell, McTaggart and Green 2006). Colours are linear; 1 is a white surface that faces the key light.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Vectors = Float32[np.ndarray, "n 3"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lamp:
-    """A source far away: unit vector towards it, linear colour with its strength, half its angular size in radians."""
+    """A distant light source: unit vector towards it, linear colour times strength, half its angular size in radians."""
 
     direction: tuple[float, float, float]
     colour: tuple[float, float, float]
@@ -33,8 +33,8 @@ class Lamp:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Light:
-    """A key light, which casts shadows, lamps beside it, and colours of the surroundings to the
-    right, left, above, below, before (the viewer's side) and behind."""
+    """A key light, which casts shadows; other lamps; and colours of the surroundings to the right, left, above, below, in front
+    (the viewer's side) and behind."""
 
     key: Lamp
     others: tuple[Lamp, ...]
@@ -46,13 +46,13 @@ class Light:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Of length 1 along the last axis."""
+    """Vectors scaled to length 1 along the last axis."""
     length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
     return vectors / np.maximum(length, np.float32(1e-12))
 
 
 def surround(light: Light, directions: Vectors) -> Colours:
-    """What comes from the surroundings along `directions`, averaged over about a hemisphere."""
+    """Light of the surroundings from `directions`, averaged over about a hemisphere."""
     squares = directions * directions
     ahead = directions > 0
     weights = np.empty((len(directions), 6), np.float32)
@@ -62,24 +62,25 @@ def surround(light: Light, directions: Vectors) -> Colours:
 
 
 def wrapped(facing: Float32[np.ndarray, "n"], wrap: Float32[np.ndarray, "n 3"]) -> Colours:
-    """Equation 1 from n·l."""
+    """Diffuse reflection (equation 1) as a function of n·l."""
     return np.maximum(facing[:, None] + wrap, 0.0) / np.square(1.0 + wrap)
 
 
 def lobe(cosine: Float32[np.ndarray, "n"], gloss: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
-    """Equation 2 without F and n·l; large lamps are meant to lower `gloss` beforehand (`softened`)."""
+    """Highlight (equation 2) without F and n·l. For large lamps, lower `gloss` first (`softened`)."""
     return (gloss + 8.0) * np.float32(0.125) * np.exp(gloss * (cosine - 1.0))
 
 
 def softened(gloss: Float32[np.ndarray, "n"], size: float) -> Float32[np.ndarray, "n"]:
-    """The exponent of a highlight of a lamp of half-angle `size`: widths of both add up as variances do."""
+    """Exponent of the highlight of a lamp of half-angle `size`: the widths of both add up like variances."""
     return gloss / (1.0 + gloss * np.float32(0.5 * size * size))
 
 
 def fresnel(
     cosine: Float32[np.ndarray, "n"], reflectance: Float32[np.ndarray, "n"], gloss: Float32[np.ndarray, "n"]
 ) -> Float32[np.ndarray, "n"]:
-    """Equation 3; rough surfaces shine less at grazing angles: F_90 = (1 - roughness) / 2, roughness² = 2 / (g + 2)."""
+    """Fresnel reflectance (equation 3). Rough surfaces reflect less at grazing angles: F_90 = (1 - roughness) / 2,
+    roughness² = 2 / (g + 2)."""
     most = np.maximum(0.5 - 0.5 * np.sqrt(2.0 / (gloss + 2.0)), reflectance)
     away = np.clip(1.0 - cosine, 0.0, 1.0)
     squared = away * away
@@ -87,7 +88,7 @@ def fresnel(
 
 
 _FACE_NORMALS = unit(np.array([(0, 0, 1), (-0.7, 0, 0.7), (0.7, 0, 0.7), (0, 0.5, 0.85), (0, -0.4, 0.9)], np.float32))
-"""Directions that a face looks in, for its brightness."""
+"""Normals of a face, for which its brightness is computed."""
 
 
 def on_face(light: Light) -> Float32[np.ndarray, "3"]:
@@ -100,12 +101,12 @@ def on_face(light: Light) -> Float32[np.ndarray, "3"]:
 
 
 def luminance(colour: np.ndarray) -> float:
-    """Rec. 709, of linear colours."""
+    """Luminance (Rec. 709) of a linear colour."""
     return float(colour @ np.array([0.2126, 0.7152, 0.0722]))
 
 
 def exposed(light: Light, brightness: float, balance: float) -> Light:
-    """The light as a camera takes it: a white face has that luminance, and `balance` (0 … 1) of the light's tint is gone."""
+    """The light after exposure and white balance: a white face gets `brightness`; the share `balance` of tint is removed."""
     face = on_face(light)
     gains = brightness / luminance(face) * (luminance(face) / face) ** balance
     scale = lambda colour: tuple((gains * colour).tolist())
@@ -114,7 +115,7 @@ def exposed(light: Light, brightness: float, balance: float) -> Light:
 
 
 def _direction(azimuth: float, height: float) -> tuple[float, float, float]:
-    """Azimuth from the camera's side to the right, height above the horizon, degrees."""
+    """Direction from azimuth (0 at the camera, positive to the right) and height above the horizon, in degrees."""
     a, h = np.radians([azimuth, height])
     return float(np.sin(a) * np.cos(h)), float(np.sin(h)), float(np.cos(a) * np.cos(h))
 
@@ -124,7 +125,7 @@ def _tint(rng: np.random.Generator, hue: float, saturation: float) -> np.ndarray
 
 
 def _white(rng: np.random.Generator, spread: float) -> np.ndarray:
-    """Warm (lamps) to cold (sky), of luminance about 1."""
+    """A white from warm (lamps) to cold (sky), of luminance about 1."""
     warmth = float(np.clip(rng.normal(0.0, spread), -1.0, 1.0))
     colour = np.array([1.0 + 0.22 * warmth, 1.0, 1.0 - 0.32 * warmth])
     return colour / (colour @ (0.2126, 0.7152, 0.0722))
@@ -163,6 +164,6 @@ def _surroundings(rng: np.random.Generator) -> tuple[tuple[float, float, float],
 
 
 def make_light(rng: np.random.Generator) -> Light:
-    """Light of a room, a studio or a street; key and surroundings together are about as bright everywhere."""
+    """Random light of a room, a studio or a street. Key light and surroundings together vary little in brightness."""
     key = _key(rng)
     return Light(key=key, others=(_fill(rng, key), _rim(rng)), surroundings=_surroundings(rng))

@@ -1,4 +1,4 @@
-"""The shape of hair: rows of points from the crown to the hairline and, where it is long, on down to the tips."""
+"""Shape of hair: rows of points from the crown to the hairline, and for long hair on to the tips."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ SKULL_ROWS, HANGING_ROWS = 13, 8
 
 @dataclass(frozen=True)
 class Mane:
-    """The scalp between crown and hairline as a grid of SKULL_ROWS × COLUMNS places, on a person."""
+    """A person's scalp between crown and hairline, as a grid of SKULL_ROWS × COLUMNS points."""
 
     skin: Float32[np.ndarray, "r c 3"]
     out: Float32[np.ndarray, "r c 3"]  # unit vectors away from the skull
-    base: Float32[np.ndarray, "r c 3"]  # the same places on the base mesh
+    base: Float32[np.ndarray, "r c 3"]  # the same points on the base mesh
     down: Float32[np.ndarray, "r 1"]  # 0 at the crown to 1 at the hairline
     turn: Float32[np.ndarray, "c"]  # azimuth about the crown
-    vertex: Int32[np.ndarray, "r c"]  # mesh vertices that the places follow
+    vertex: Int32[np.ndarray, "r c"]  # mesh vertices that the points follow
 
 
 def _edge_steps(edge: Float[np.ndarray, "h 2"]) -> Float[np.ndarray, "c"]:
-    """Step of each meridian at which it leaves the hair."""
+    """Step along each meridian at which the hair ends."""
     base = load_places(SKULL).base
     inside = above_hairline(base.reshape(-1, 3), edge).reshape(COLUMNS, STEPS) > -0.04
     last = np.where(inside.all(1), STEPS - 1, np.argmin(inside, axis=1)).astype(float)
@@ -46,7 +46,7 @@ def grow(vertices: Float[np.ndarray, "v 3"], edge: Float[np.ndarray, "h 2"]) -> 
 
 
 def hanging(mane: Mane, cut: Cut) -> Float[np.ndarray, "c"]:
-    """Share of the cut's length that hangs from each column."""
+    """Fraction of the style's length that hangs down at each column."""
     return smoothstep(cut.front_angle - 0.1, cut.front_angle + 0.25, np.abs(mane.turn)) * (cut.length > 0)
 
 
@@ -59,7 +59,7 @@ def _roughness(rng: np.random.Generator, rows: int, columns: int) -> Float32[np.
 
 
 def thickness(rng: np.random.Generator, mane: Mane, cut: Cut) -> Float[np.ndarray, "r c"]:
-    """Of the lower layer off the skin: most on top, least at the hairline unless hair hangs down from it."""
+    """Distance of the lower layer from the skin: largest on top, smallest at the hairline unless hair hangs down from it."""
     turn, height = np.abs(mane.turn)[None], mane.base[..., 1]
     low = cut.side + (cut.back - cut.side) * smoothstep(1.6, 2.5, turn)
     thick = low + (cut.top - low) * smoothstep(7.5, 8.1, height)
@@ -70,7 +70,7 @@ def thickness(rng: np.random.Generator, mane: Mane, cut: Cut) -> Float[np.ndarra
 
 
 def _hang(rng: np.random.Generator, mane: Mane, roof: np.ndarray, cut: Cut) -> Float[np.ndarray, "h c 3"]:
-    """Rows of hair that hang from the last row of `roof`: down, in waves, with the tips turned in."""
+    """Rows of hair that hang from the last row of `roof`: downwards, in waves, with the tips bent inwards."""
     turn, share = mane.turn, hanging(mane, cut)
     down = np.linspace(0.0, 1.0, HANGING_ROWS + 1)[1:, None]
     drop = down * share * cut.length
@@ -84,7 +84,7 @@ def _hang(rng: np.random.Generator, mane: Mane, roof: np.ndarray, cut: Cut) -> F
 
 
 def layers(rng: np.random.Generator, mane: Mane, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the lower and of the outer layer, [rows, columns, 3], hanging rows included where hair is long."""
+    """Points of the lower and of the outer layer, [rows, columns, 3], including hanging rows where hair is long."""
     thick, seed, grids = thickness(rng, mane, cut), int(rng.integers(2**31)), []
     for spread in (1.0, cut.spread):
         roof = mane.skin + mane.out * (thick * spread)[..., None]

@@ -1,4 +1,4 @@
-"""What is drawn on a face with a fine brush: brows, lines of age, freckles, moles; as opacities on the skin's chart."""
+"""Fine details of a face: brows, wrinkles, freckles, moles, scars; as opacities on the skin's chart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _both_sides(place: Float[np.ndarray, "n k 2"]) -> Float[np.ndarray, "m k 2"]
 
 
 def _brow_line(traits: Traits, along: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Azimuth, height and half thickness of a brow, from the nose (0) to the temple (1)."""
+    """Azimuth, height and half thickness along a brow, from the nose (0) to the temple (1)."""
     arch = np.sin(np.pi * np.clip(along, 0.0, 1.0) ** 1.35)
     middle = 7.475 + 0.022 * traits.brow_height + 0.02 * traits.brow_slant * (along - 0.4)
     middle = middle + 0.03 * arch * (0.6 + 0.5 * traits.brow_arch) - 0.02 * along**3
@@ -28,7 +28,7 @@ def _brow_line(traits: Traits, along: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def brows(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.ndarray, "h w"]:
-    """Both brows, hair by hair, with the soft shadow that the hairs too fine to see make."""
+    """Both brows: single hairs, and a soft shadow for hairs too fine to be drawn."""
     count = int(90 + 190 * traits.brow_density * min(traits.brow_thickness, 1.2))
     along, across = rng.uniform(-0.03, 1.0, (2, count)), rng.uniform(-1.0, 1.0, (2, count))
     azimuth, height, thick = _brow_line(traits, along)
@@ -55,7 +55,7 @@ def brows(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.nd
 
 
 def _curve(points: list[tuple[float, float]], depth: float, count: int = 14) -> Float[np.ndarray, "count 2"]:
-    """A smooth line of the face (azimuth, height) through points (x, y)."""
+    """A smooth line on the face, as (azimuth, height), through points (x, y)."""
     points = np.asarray(points, float)
     at = np.linspace(0.0, len(points) - 1.0, count)
     line = np.stack([np.interp(at, np.arange(len(points)), column) for column in points.T], axis=1)
@@ -64,7 +64,7 @@ def _curve(points: list[tuple[float, float]], depth: float, count: int = 14) -> 
 
 
 def _age_lines(rng: np.random.Generator) -> list[tuple[np.ndarray, float, bool]]:
-    """(line, strength, on both sides) of forehead, frown, eyes' corners, under the eyes, beside nose and mouth."""
+    """Wrinkles of forehead, frown, eye corners, under the eyes, beside nose and mouth: (line, strength, on both sides)."""
     out = []
     for height in np.sort(rng.uniform(7.62, 7.88, rng.integers(2, 5))):
         wave = rng.uniform(-0.012, 0.012, 7)
@@ -82,7 +82,7 @@ def _age_lines(rng: np.random.Generator) -> list[tuple[np.ndarray, float, bool]]
 
 
 def lines(rng: np.random.Generator, traits: Traits, shape: Shape) -> np.ndarray:
-    """Shade of the lines that age draws, with the light ridge beside them; about -0.15 to 0.6."""
+    """Darkness of wrinkles and of the bright ridges beside them (negative); about -0.15 to 0.6."""
     canvas = np.zeros(shape, np.uint8)
     for line, strength, both in _age_lines(rng):
         places = _both_sides(line[None]) if both else line[None]
@@ -95,7 +95,7 @@ def lines(rng: np.random.Generator, traits: Traits, shape: Shape) -> np.ndarray:
 
 
 def freckles(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.ndarray, "h w"]:
-    """Small spots on nose and cheeks, fewer elsewhere."""
+    """Small spots on nose and cheeks; fewer elsewhere."""
     canvas = np.zeros(shape, np.uint8)
     if not traits.freckles:
         return canvas
@@ -109,7 +109,7 @@ def freckles(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np
 
 
 def moles(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.ndarray, "h w"]:
-    """A few dark dots anywhere, rarely a birthmark."""
+    """A few dark dots at random places, rarely a birthmark."""
     canvas = np.zeros(shape, np.uint8)
     for x, y in locate(np.stack([rng.uniform(-1.1, 1.1, traits.moles), rng.uniform(6.25, 7.8, traits.moles)], axis=-1)):
         radius = round(16 * rng.uniform(0.8, 2.2))
@@ -122,7 +122,7 @@ def moles(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.nd
 
 
 def scar(rng: np.random.Generator, traits: Traits, shape: Shape) -> UInt8[np.ndarray, "h w"]:
-    """A thin pale line somewhere on brow, cheek or chin."""
+    """A thin pale line at a random place of brow, cheek or chin."""
     canvas = np.zeros(shape, np.uint8)
     if not traits.scar:
         return canvas

@@ -1,6 +1,6 @@
-"""A blend of shape targets put right.
+"""Repairs a blend of shape targets.
 
-Eyes are balls that lids lie on, lashes grow from the lids, teeth stand behind lips, and lips meet.
+After it, eyes are balls on which lids lie, lashes start at the lids, teeth are behind the lips, and lips meet.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EYES = ("eye_left", "eye_right")
 TEETH = ("teeth_upper", "teeth_lower")
 
 STEPS = 4
-"""Gauss-Newton steps that find the middle of an eye."""
+"""Number of Gauss-Newton steps that find the centre of an eye."""
 
 
 @functools.cache
@@ -34,14 +34,14 @@ def middle(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "3"]:
 
 
 def size(vertices: Float[np.ndarray, "v 3"]) -> float:
-    """Distance from the point between the eyes to the mouth, relative to the mesh's own."""
+    """Size of the face relative to the mesh's: the distance from the point between the eyes to the mouth."""
     ring = load_mesh().rings["mouth"][0]
     far = [np.linalg.norm(middle(v) - v[ring].mean(axis=0)) for v in (vertices, load_mesh().vertices)]
     return float(far[0] / far[1])
 
 
 def _centre(edge: np.ndarray, start: np.ndarray, want: np.ndarray) -> np.ndarray:
-    """The point that is `want` [n] far from the points `edge` [n, 3], as nearly as can be."""
+    """The point whose distances from the points `edge` [n, 3] are closest to `want` [n]."""
     for _ in range(STEPS):
         away = edge - start
         length = np.linalg.norm(away, axis=1)
@@ -50,7 +50,7 @@ def _centre(edge: np.ndarray, start: np.ndarray, want: np.ndarray) -> np.ndarray
 
 
 def _place_eye(vertices: np.ndarray, name: str) -> np.ndarray:
-    """The eye as a ball again, as large as its opening wants it, and lids lying on it as the mesh's own lie on its ball."""
+    """Makes an eye a ball again, scaled to its opening, and lays the lids on it as on the mesh."""
     mesh, gap, own = load_mesh(), slits.slit(name), vertices_of(name)
     (centre, _), (near, _) = slits.ball(mesh.vertices, name), slits.ball(vertices, name)
     edge, base = vertices[gap.rings[slits.EDGE]], mesh.vertices[gap.rings[slits.EDGE]]
@@ -64,7 +64,7 @@ def _place_eye(vertices: np.ndarray, name: str) -> np.ndarray:
 
 
 def _grow_lashes(vertices: np.ndarray, name: str) -> np.ndarray:
-    """Lashes as on the mesh, where the person's lids are."""
+    """Moves lashes with the lids of the person."""
     mesh, gap = load_mesh(), slits.slit(name)
     roots = gap.rings[slits.EDGE][gap.place]
     out = vertices.copy()
@@ -73,7 +73,7 @@ def _grow_lashes(vertices: np.ndarray, name: str) -> np.ndarray:
 
 
 def _place_teeth(vertices: np.ndarray) -> np.ndarray:
-    """Teeth and tongue where the inside of the lips is, as wide as the mouth."""
+    """Moves teeth and tongue to the inside of the lips, and scales them to the width of the mouth."""
     mesh, own = load_mesh(), vertices_of(*TEETH, "tongue")
     ring = mesh.rings["mouth"][0]
     here, there = mesh.vertices[ring], vertices[ring]
@@ -91,7 +91,7 @@ def close_lips(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 3"]:
 
 
 def mend(vertices: Float32[np.ndarray, "v 3"]) -> Float32[np.ndarray, "v 3"]:
-    """A blend with eyes, lashes, teeth and lips put right, moved so that the eyes' middle is the mesh's own."""
+    """A blend with repaired eyes, lashes, teeth and lips, moved so that the point between the eyes is the mesh's."""
     for name in EYES:
         vertices = slits.keep_out(_grow_lashes(_place_eye(vertices, name), name), name)
     vertices = close_lips(_place_teeth(vertices))

@@ -1,7 +1,7 @@
-"""Skull and shoulders as seen from within: where meridians meet the skin, on every person alike.
+"""Meridians of skull and shoulders: rays from a centre inside, and the points where they meet the skin.
 
-Directions are given by the turn about an axis (0 in front, ±π behind, positive on the person's left) and the angle from it.
-The base mesh is met once; people's skins are read at the same places of the same triangles.
+A ray has a turn about an axis (0 in front, ±π behind, positive on the person's left) and an angle from the axis. The rays are
+intersected with the base mesh once. On a person, the points are at the same places of the same triangles, so they correspond.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from jaxtyping import Float, Float32, Int32
 from data.heads.mesh import PARTS, load_mesh
 
 COLUMNS, STEPS = 49, 72
-"""Meridians (the last is the first again) and places along each."""
+"""Number of meridians (the last equals the first) and of points along each."""
 
 _CANDIDATES = 40
-"""Triangles tried for a direction: those whose middles lie closest to it."""
+"""Triangles tested for a ray: those whose centres are closest to its direction."""
 
 
 @dataclass(frozen=True)
 class Star:
-    """Where meridians start from."""
+    """A centre and the range of its rays."""
 
     centre: tuple[float, float, float]  # inside the base mesh
-    tilt: float  # radians that the axis leans back from the zenith
-    first: float  # angles from the axis of the first and the last place
+    tilt: float  # radians by which the axis leans back from the vertical
+    first: float  # angles of the first and the last point from the axis
     last: float
-    lowest: float  # height above which the skin is met
-    highest: float  # and below which: y + z / 2, so that the neck counts and the jaw does not
-    outermost: bool  # whether the last place counts where a meridian meets the skin more than once, or the first
+    lowest: float  # only skin above this height is used,
+    highest: float  # and below this y + z / 2, which includes the neck but not the jaw
+    outermost: bool  # where a ray meets the skin several times: whether the farthest point is used, or the nearest
 
     @property
     def angle(self) -> Float[np.ndarray, "s"]:
@@ -45,15 +45,15 @@ SHOULDERS = Star((0.0, 5.25, 0.12), 0.0, 0.2, 2.0, 3.0, 6.55, False)
 
 @dataclass(frozen=True)
 class Places:
-    """Places on the skin, [COLUMNS, STEPS]."""
+    """Points on the skin, [COLUMNS, STEPS]."""
 
-    corner: Int32[np.ndarray, "c s 3"]  # mesh vertices of the triangle met
-    share: Float32[np.ndarray, "c s 3"]  # of each
+    corner: Int32[np.ndarray, "c s 3"]  # mesh vertices of the triangle
+    share: Float32[np.ndarray, "c s 3"]  # barycentric coordinates in it
     base: Float32[np.ndarray, "c s 3"]  # on the base mesh
     vertex: Int32[np.ndarray, "c s"]  # nearest mesh vertex
 
     def on(self, vertices: Float[np.ndarray, "v 3"]) -> Float32[np.ndarray, "c s 3"]:
-        """The places on another shape of the mesh."""
+        """The points on another shape of the mesh."""
         return np.einsum("cskd,csk->csd", vertices[self.corner], self.share).astype(np.float32)
 
 
@@ -69,7 +69,7 @@ def _rays(star: Star) -> Float[np.ndarray, "n 3"]:
 
 
 def _faces(star: Star) -> Int32[np.ndarray, "f 3"]:
-    """Faces of the skin without ears, mouth and what lies behind the eyes."""
+    """Faces of the skin without ears, mouth and the inside of the eye sockets."""
     mesh = load_mesh()
     skin = mesh.triangles[mesh.part == PARTS.index("skin")]
     place, middle = mesh.uv[skin].mean(1), mesh.vertices[mesh.vertex_of[skin]].mean(1)
@@ -82,7 +82,7 @@ def _faces(star: Star) -> Int32[np.ndarray, "f 3"]:
 def _meet(
     rays: Float[np.ndarray, "n 3"], corners: Float[np.ndarray, "n k 3 3"], outermost: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of corners and number of that of k triangles that each ray from the origin meets (Möller and Trumbore)."""
+    """Barycentric coordinates and index of the triangle, of k, that each ray from the origin meets (Möller and Trumbore)."""
     a, ab, ac = corners[:, :, 0], corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
     p = np.cross(rays[:, None], ac)
     scale = (ab * p).sum(-1)
@@ -90,7 +90,7 @@ def _meet(
     q = np.cross(-a, ab)
     u, v = (-a * p).sum(-1) * scale, (q * rays[:, None]).sum(-1) * scale
     weights = np.stack([1.0 - u - v, u, v], axis=-1)
-    miss = np.maximum(-weights.min(-1), 0.0)  # 0 for a hit; else the triangle that is missed least
+    miss = np.maximum(-weights.min(-1), 0.0)  # 0 for a hit; without a hit, the triangle with the smallest miss is taken
     far = (ac * q).sum(-1) * scale * (1e-6 if outermost else -1e-6)
     best = np.argmin(np.where(miss < 1e-6, -far - 1e-4, miss), axis=1)
     weights = np.clip(np.take_along_axis(weights, best[:, None, None], 1)[:, 0], 0.0, 1.0)
@@ -99,7 +99,7 @@ def _meet(
 
 @functools.cache
 def load_places(star: Star) -> Places:
-    """Places of the project's mesh; made once (about .3 s)."""
+    """Points of the project's mesh. They are computed once per process (about .3 s)."""
     mesh, faces, rays = load_mesh(), _faces(star), _rays(star)
     corners = mesh.vertices[faces].astype(np.float64) - star.centre
     middle = corners.mean(1)
@@ -115,11 +115,11 @@ def load_places(star: Star) -> Places:
 
 @dataclass(frozen=True)
 class Skin:
-    """A grid [rows, columns] of places on a person's skin."""
+    """A grid [rows, columns] of points on a person's skin."""
 
     points: Float32[np.ndarray, "r c 3"]
     base: Float32[np.ndarray, "r c 3"]  # on the base mesh
-    out: Float32[np.ndarray, "r c 3"]  # unit vectors away from the star's centre
+    out: Float32[np.ndarray, "r c 3"]  # unit vectors away from the centre
     vertex: Int32[np.ndarray, "r c"]  # mesh vertices to follow
 
 

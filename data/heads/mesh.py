@@ -1,8 +1,8 @@
-"""The head's mesh: how it lies at rest, how it moves, and how it differs between people (MakeHuman's, CC0).
+"""The head's mesh: rest shape, expression units and shape targets (MakeHuman's, CC0).
 
 Lengths are decimetres; x points to the right of the picture (the person's left), y up, z towards the viewer. A person's
-mesh is `vertices` plus weighted shape targets, a face in motion is that plus weighted expression units (data/heads/shape.py).
-The file is made by launch/assets/heads.py.
+mesh is `vertices` plus weighted shape targets. A face in motion is that plus weighted expression units (data/heads/shape.py).
+launch/assets/heads.py makes the file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FILE = "mesh.npz.xz"
 PARTS = ("skin", "eye_left", "eye_right", "teeth_upper", "teeth_lower", "tongue", "lashes")
 
 STEP = 1e-3
-"""Decimetres that a whole number in the file stands for: the source's own precision."""
+"""Unit of the integers in the file, decimetres: the precision of the source."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Vertices are points in space; corners are vertices with a place in the texture (a vertex on a seam has several)."""
+    """Vertices are points in space. Corners are vertices with texture coordinates; a vertex on a seam has several corners."""
 
     vertices: Float32[np.ndarray, "v 3"]
     vertex_of: Int32[np.ndarray, "c"]
     """Vertex of every corner."""
     uv: Float32[np.ndarray, "c 2"]
-    """Place in the texture, 0..1, v up."""
+    """Texture coordinates, 0..1, v up."""
     triangles: Int32[np.ndarray, "f 3"]
     """Corners, counter-clockwise from outside."""
     part: UInt8[np.ndarray, "f"]
@@ -55,16 +55,16 @@ class Mesh:
     targets: Mapping[str, Target]
     """Shape targets, such as `nose/nose-hump-incr` or `macrodetails/asian-female-old`."""
     masks: Mapping[str, UInt8[np.ndarray, "512 512"]]
-    """Where in the skin's texture something is; row 0 is v = 1."""
+    """Masks in the skin's texture; row 0 is v = 1."""
     rings: Mapping[str, Int32[np.ndarray, "k n"]]
-    """Rings of vertices about the openings `eye_left`, `eye_right` and `mouth`, from the inside of lids and lips outwards, in
-    step with one another: along each, from a corner over the upper lid or lip to the other corner and back."""
+    """Rings of vertices around the openings `eye_left`, `eye_right` and `mouth`, from the inside of lids and lips outwards. All
+    have the same order: from one corner over the upper lid or lip to the other corner and back."""
     hair: Int32[np.ndarray, "h 3"]
-    """Triangles of vertices: a closed long mane about head and back that follows the targets; no part of the picture."""
+    """Triangles of vertices: a closed surface of long hair around head and back. It follows the targets and is not drawn."""
 
     @functools.cached_property
     def faces(self) -> Int32[np.ndarray, "f 3"]:
-        """Triangles as vertices, without regard to texture seams."""
+        """Triangles as vertices, without texture seams."""
         return self.vertex_of[self.triangles]
 
 
@@ -94,7 +94,7 @@ def dense(target: Target, vertices: int) -> Float32[np.ndarray, "v 3"]:
 
 @functools.cache
 def load_mesh() -> Mesh:
-    """The mesh of the project's assets; read once."""
+    """The mesh of the project's assets. It is read once per process."""
     file = _read(ASSETS / FILE)
     units = _targets(file, "unit")
     return Mesh(

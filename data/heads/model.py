@@ -1,7 +1,7 @@
-"""Everything of one person that is drawn: triangles on the head's mesh, their materials, and a picture of their colours.
+"""Everything of one person that is drawn: triangles on the head's mesh, their materials, and an atlas of their colours.
 
-Hair, glasses and clothes are triangles too: each corner follows a vertex of the head's mesh, at a fixed offset from it, so
-that they move with the skin. Colours are display-coded (sRGB), as painters and pictures have them; shading makes them linear.
+Hair, glasses and clothes are triangles, too. Each of their corners follows a vertex of the head's mesh at a fixed offset, so
+that they move with the skin. Colours are display-coded (sRGB) for painting; shading converts them to linear.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ Colour = tuple[float, float, float]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Material:
-    """How a surface answers to light.
+    """Reflection properties of a surface.
 
-    kind: what is special about it. `eye`: white, iris and pupil are drawn by gaze, not taken from the atlas. `teeth`, `tongue`:
-        the mouth's depth darkens them. `hair`, `lashes`: the highlight runs along strands.
+    kind: special treatment. `eye`: white, iris and pupil are drawn by gaze, not taken from the atlas. `teeth`, `tongue`:
+        darkened by the depth of the mouth. `hair`, `lashes`: the highlight runs along strands.
     specular: reflectance at normal incidence; skin .028, water .02, cloth .01. The atlas' `shine` scales it.
     gloss: exponent of the highlight (Blinn's): 10 dull, 40 moist skin, 200 wet.
-    wrap: share of light that reaches round the edge of the shadow, 0 hard to .5 wax.
-    subsurface: colour of the light that does (linear RGB, 1 is all of it).
-    cut: whether the atlas' alpha cuts holes into it; alphas between 0 and 255 are that share of opacity.
-    two_sided: whether its back is seen.
+    wrap: share of light that reaches beyond the edge of the shadow, 0 hard to .5 wax.
+    subsurface: colour of that light (linear RGB, 1 is all of it).
+    cut: whether the atlas' alpha makes holes in it; values between 0 and 255 are that share of opacity.
+    two_sided: whether its back is visible.
     """
 
     kind: Kind
@@ -71,34 +71,34 @@ MATERIALS: dict[str, Material] = {
     "cloth": Material(kind="cloth", specular=0.008, gloss=8.0, wrap=0.1, two_sided=True),
     "frame": Material(kind="frame", specular=0.08, gloss=60.0, two_sided=True),
 }
-"""By name; `Model.material` holds the place in this order. `hair` is for closed layers, `hair_strips` for hanging ribbons."""
+"""Materials by name; `Model.material` is an index in this order. `hair` is for closed layers, `hair_strips` for ribbons."""
 
 MATERIAL_INDEX: dict[str, int] = {name: index for index, name in enumerate(MATERIALS)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
-    """One person as the rasteriser draws it, in mesh space (decimetres, y up, z towards the viewer).
+    """One person in the form that the rasteriser draws, in mesh space (decimetres, y up, z towards the viewer).
 
-    Corner c stands at express(…)[vertex_of[c]] + offset[c]. It is turned with the head as far as the mesh vertex is that it
-    follows. Corners of one `group` stand at one place and share one smooth normal (they differ in uv only).
+    Corner c is at express(…)[vertex_of[c]] + offset[c]. It turns with the head by the share of its mesh vertex. Corners of one
+    `group` are at one place and share one smooth normal (they differ only in uv).
     """
 
     vertex_of: Int32[np.ndarray, "k"]  # mesh vertex that a corner follows
-    offset: Float[np.ndarray, "k 3"]  # from it, decimetres
+    offset: Float[np.ndarray, "k 3"]  # from that vertex, decimetres
     group: Int32[np.ndarray, "k"]
     triangles: Int32[np.ndarray, "f 3"]  # corners, counter-clockwise as seen from outside
-    uv: Float[np.ndarray, "k 2"]  # into the atlas: u to the right, v up; row 0 is v = 1
-    material: UInt8[np.ndarray, "f"]  # place in MATERIALS
+    uv: Float[np.ndarray, "k 2"]  # in the atlas: u to the right, v up; row 0 is v = 1
+    material: UInt8[np.ndarray, "f"]  # index in MATERIALS
     albedo: UInt8[np.ndarray, "a a 3"]  # display-coded diffuse colour
-    alpha: UInt8[np.ndarray, "a a"]  # opacity; read only where the material is `cut`
-    shine: UInt8[np.ndarray, "a a"]  # specular reflectance over the material's, 128 leaves it
+    alpha: UInt8[np.ndarray, "a a"]  # opacity; used only where the material is `cut`
+    shine: UInt8[np.ndarray, "a a"]  # factor of the material's specular reflectance; 128 is 1
     iris: Colour
     sclera: Colour
 
 
 MOUTH_NARROWED = 0.2
-"""Share of its way to the middle that the mouth's inside is drawn together."""
+"""Fraction of the way to its centre by which the mouth's inside is contracted."""
 
 _PART_MATERIAL = {
     "skin": "skin",
@@ -112,7 +112,7 @@ _PART_MATERIAL = {
 
 
 def _narrowed_mouth(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 3"]:
-    """The vertices with the mouth's inside and the gums drawn together, lest an expression pushes them through the skin."""
+    """The vertices with a contracted inside of the mouth and gums, so that no expression pushes them through the skin."""
     inside, depth = mouth_inside()
     out = vertices.copy()
     out[inside] += (vertices[inside].mean(0) - vertices[inside]) * (MOUTH_NARROWED * depth)[:, None]
@@ -123,7 +123,7 @@ def _narrowed_mouth(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 
 
 
 def _head(vertices: Float[np.ndarray, "v 3"], hidden: Bool[np.ndarray, "f"]) -> list[Piece]:
-    """The mesh's own triangles, part by part, without those that nobody sees."""
+    """The mesh's own triangles, part by part, without hidden ones."""
     mesh, uv, points, pieces = load_mesh(), load_atlas().uv, _narrowed_mouth(vertices), []
     for part, material in _PART_MATERIAL.items():
         used, corner = np.unique(mesh.triangles[(mesh.part == PARTS.index(part)) & ~hidden], return_inverse=True)
@@ -136,7 +136,7 @@ def _head(vertices: Float[np.ndarray, "v 3"], hidden: Bool[np.ndarray, "f"]) -> 
 
 
 def _join(pieces: Sequence[Piece], vertices: Float[np.ndarray, "v 3"]) -> dict:
-    """The model's fields about geometry. Only pieces of the mesh itself share groups with each other."""
+    """The geometry fields of the model. Only pieces of the mesh itself share groups with each other."""
     first = np.cumsum([0] + [len(piece.points) for piece in pieces])
     groups = [
         piece.group if piece.group is piece.vertex_of else piece.group + 10**6 * (1 + i) for i, piece in enumerate(pieces)
@@ -160,7 +160,7 @@ def _byte(values: Float[np.ndarray, "*s"], unit: float = 255.0) -> UInt8[np.ndar
 
 
 def _paint(painted: Sequence[Painted], pictures: Sequence[Picture]) -> dict:
-    """The model's atlas; what nothing is painted on has the skin's mean colour, which smaller copies mix into its edges."""
+    """The model's atlas. Unpainted texels get the skin's mean colour, because reduced copies mix it into the edges."""
     albedo = np.empty((SIZE, SIZE, 3), np.uint8)
     albedo[:] = _byte(painted[0].colour.mean(0))
     alpha, shine = np.full((SIZE, SIZE), 255, np.uint8), np.full((SIZE, SIZE), 128, np.uint8)
@@ -174,7 +174,7 @@ def _paint(painted: Sequence[Painted], pictures: Sequence[Picture]) -> dict:
 
 
 def buried_faces(traits: Traits) -> Bool[np.ndarray, "f"]:
-    """Faces of the mesh that nobody sees: far behind the lids, and scalp well inside hair that hides it."""
+    """Faces of the mesh that are never visible: far behind the lids, and scalp well inside dense hair."""
     mesh = load_mesh()
     behind = socket_faces()
     cut = cut_of(traits)
@@ -185,7 +185,7 @@ def buried_faces(traits: Traits) -> Bool[np.ndarray, "f"]:
 
 
 def dress(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, "v 3"]) -> Model:
-    """A person of given traits on a given shape of the head."""
+    """The model of a person with given traits and head shape."""
     pieces, pictures = (
         _head(vertices, hidden_faces(traits) | lower_lashes() | buried_faces(traits)),
         [paint_lashes(rng, traits)],
@@ -205,5 +205,5 @@ def dress(rng: np.random.Generator, traits: Traits, vertices: Float[np.ndarray, 
 
 
 def make_model(rng: np.random.Generator, shape: Shape) -> Model:
-    """What a person of the shape looks like."""
+    """A random model of a person with the given head shape."""
     return dress(rng, draw_traits(rng, shape), shape.vertices)

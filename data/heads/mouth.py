@@ -1,4 +1,4 @@
-"""Teeth, gums and tongue, painted on the head at rest."""
+"""Paints teeth, gums and tongue on the head at rest."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from data.heads.skin import Painted, over
 from data.heads.traits import Traits
 
 _ARCH = (0.9, 0.33)
-"""Depth of the middle of the dental arch and its radius about there, decimetres."""
+"""Depth of the centre of the dental arch, and the arch's radius about it, decimetres."""
 
 _WIDTHS = np.array([0.088, 0.068, 0.077, 0.07, 0.068, 0.1, 0.1])
 _LOWER_WIDTHS = np.array([0.054, 0.058, 0.068, 0.07, 0.07, 0.11, 0.1])
-"""Widths of teeth from the middle outwards, upper and lower."""
+"""Widths of teeth from the middle outwards, upper and lower, decimetres."""
 
 BITE = {"teeth_upper": (6.645, 6.775), "teeth_lower": (6.655, 6.55)}
-"""Heights of the teeth's edges and of the gum, of each jaw at rest."""
+"""Heights of the teeth's edges and of the gum, for each jaw at rest."""
 
 
 def gums(row: str) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices of a row of teeth, and which share of the gum's depth they lie at: 0 at the bite to 1."""
+    """Vertices of a row of teeth, and their position from the teeth (0) to the gum (1)."""
     mesh = load_mesh()
     mine = vertices_of(row)
     edge, gum = BITE[row]

@@ -1,6 +1,6 @@
-"""Draws frames of one clip: light on places of the mesh, what is seen on a grid of points, their colours, the average of them.
+"""Draws the frames of one clip: light at the places of the mesh, visible fragments on a grid of points, colours, averages.
 
-Visibility is decided at `SUPERSAMPLING`² points of a pixel; light is averaged over them before the tone curve.
+Visibility is decided at `SUPERSAMPLING`² points per pixel. Light is averaged over them before the tone curve is applied.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ from xactor_jax.labels import CONTROLS
 SUPERSAMPLING = 2
 
 LOOK = np.radians(28.0)
-"""How far eyes turn at gaze 1."""
+"""Rotation of the eyes at gaze 1, radians."""
 
 WELL_LIT = 0.64
-"""Light on a face of light skin (linear)."""
+"""Exposure: linear brightness of a face with light skin."""
 
 _BALANCE = 0.6
-"""Share of the light's tint that the camera's white balance takes away."""
+"""Share of the light's tint that the camera's white balance removes."""
 
 GAZE_X, GAZE_Y = CONTROLS.index("gaze_x"), CONTROLS.index("gaze_y")
 
 Places = Float32[np.ndarray, "g 3"]
 
 _COVERAGE = np.array([32, 160, 224, 96], np.uint8)
-"""Opacities beyond which the points of a pixel are solid: a partly opaque texel covers that share of them."""
+"""Opacity thresholds of the points of a pixel: a partly opaque texel covers the matching share of the points."""
 
 
 def _gaze(row: Float[np.ndarray, "14"], turn: Float32[np.ndarray, "3 3"]) -> Float32[np.ndarray, "3"]:
-    """Direction of view in space: to the right and down in the head's own frame for gaze_x, gaze_y > 0; at 0 straight ahead."""
+    """Gaze direction in space. gaze_x, gaze_y > 0 look right and down in the head's own frame; 0 looks straight ahead."""
     x, y = LOOK * row[GAZE_X], LOOK * row[GAZE_Y] - REST
     ahead = np.array([np.sin(x) * np.cos(y), -np.sin(y), np.cos(x) * np.cos(y)], np.float32)
     return turn @ ahead
 
 
 def _texels(where: Float32[np.ndarray, "n 2"], side: int) -> np.ndarray:
-    """Places of texels in a flattened picture of `side`."""
+    """Indices of texels in a flattened picture of `side`."""
     at = np.clip(where * np.float32(side), 0.0, np.float32(side - 1)).astype(np.int32)
     return (side - 1 - at[:, 1]) * np.int32(side) + at[:, 0]
 
 
 def _used(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of 0 … count - 1 occur, in rising order, and the place of every one of `numbers` among them."""
+    """The distinct values of `numbers` (in 0 … count - 1), in increasing order, and the index of every number among them."""
     there = np.zeros(count, bool)
     there[numbers] = True
     some = np.flatnonzero(there)
@@ -65,10 +65,11 @@ def _used(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Painter:
-    """Draws frames of one clip of `size` pixels, with `margin` more on every side in sides of the framed square.
+    """Draws frames of `size` pixels of one clip, with a `margin` on every side (fraction of the framed square's side).
 
-    stage: what `make_stage` gives for model and shape, where it is already there.
-    points: along either side of a pixel, at which is looked for what is seen.
+    Args:
+        stage: the result of `make_stage` for model and shape, if it exists already.
+        points: number of sample points along either side of a pixel at which visibility is decided.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Painter:
         self.camera = np.array([*framing.middle, framing.plane + scene.lens.distance], np.float32)
 
     def _exposure(self) -> float:
-        """Light for which the face comes out well; cameras meet dark skin half way."""
+        """Light at which the face is well exposed. Like a real camera, it compensates dark skin only in part."""
         colour = self.atlas.colour
         face = np.take(colour.reshape(-1, 4), _texels(self.stage.uv[self.stage.face], colour.shape[0]), axis=0)
         albedo = luminance(face[:, :3].mean(0))
@@ -130,7 +131,7 @@ class Painter:
         return opacity > np.take(_COVERAGE, place & 3)
 
     def _colours(self, picture: Places, points: Places, pose: Pose, row: np.ndarray, seen: Fragments) -> list[np.ndarray]:
-        """Equation 1 of shading.py at the fragments: red, green and blue [n] each."""
+        """Colours of the fragments (equation 1 of shading.py): red, green and blue [n] each."""
         stage = self.stage
         some, among = _used(seen.triangle, len(stage.faces))
         faces, corners = np.take(stage.faces, some, axis=0), np.take(stage.corners, some, axis=0)
@@ -150,12 +151,12 @@ class Painter:
         return out
 
     def _lit(self, points: Places, pose: Pose, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(diffuse light, highlights) at some of the places."""
+        """(Diffuse light, highlights) at some of the places."""
         stage, light = self.stage, self.light
         normals = stage.normals(points)
         lifted = np.take(points + shadow.LIFT * normals, places, axis=0)
         box = shadow_box(pose.apply(self.middle[None], np.ones(1, np.float32))[0])
-        # all of it throws shadows, only what is seen receives them
+        # all places cast shadows, but only visible ones receive them
         shares = [shadow.reached(lifted, points, stage.casters, light.key.direction, light.key.size, box)]
         shares += [np.take(stage.openness.towards(np.asarray(lamp.direction) @ pose.turn), places) for lamp in light.others]
         normals = np.take(normals, places, axis=0)
@@ -177,7 +178,7 @@ class Painter:
         return albedo * diffuse + eye_highlight(self.light, outwards, gaze, unit(self.camera - centre), shade)
 
     def _compose(self, seen: Fragments, colours: list[np.ndarray], number: int) -> Float32[np.ndarray, "s s 3"]:
-        """Person over background, averaged over the points of every pixel."""
+        """The person over the background, averaged over the points of every pixel."""
         layers = []
         for values in (*colours, np.float32(1.0)):
             canvas = np.zeros(self.side * self.side, np.float32)

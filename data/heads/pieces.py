@@ -1,4 +1,4 @@
-"""Pieces that a person is joined from: surfaces that follow the head's mesh, and the common ways to make them."""
+"""Pieces of a person's model: surfaces that follow the head's mesh, and functions that make them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from data.heads.atlas import Box
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Triangles of one material. `points` are where the corners stand on the person at rest (decimetres)."""
+    """Triangles of one material. `points` are the corners' positions on the person at rest (decimetres)."""
 
     points: Float32[np.ndarray, "k 3"]
-    vertex_of: Int32[np.ndarray, "k"]  # the mesh vertex that each follows
+    vertex_of: Int32[np.ndarray, "k"]  # the mesh vertex that each corner follows
     group: Int32[np.ndarray, "k"]  # corners of one group share a normal
     triangles: Int32[np.ndarray, "f 3"]
     uv: Float32[np.ndarray, "k 2"]
@@ -24,18 +24,19 @@ class Piece:
 
 
 class Picture(NamedTuple):
-    """What a box of the atlas shows."""
+    """Content of a box of the atlas."""
 
     box: Box
     colour: Float32[np.ndarray, "h w 3"]  # display-coded, 0 to 1
     alpha: Float32[np.ndarray, "h w"]
-    shine: Float32[np.ndarray, "h w"]  # over the material's own
+    shine: Float32[np.ndarray, "h w"]  # factor of the material's shine
 
 
 def grid_triangles(rows: int, columns: int, closed: bool = False) -> Int32[np.ndarray, "f 3"]:
-    """Two triangles for each cell of a grid of points [rows, columns]; columns run anticlockwise as seen from above, rows down.
+    """Two triangles per cell of a grid of points [rows, columns]. Columns run anticlockwise as seen from above, rows down.
 
-    closed: the last column is joined to the first.
+    Args:
+        closed: whether the last column is joined to the first.
     """
     right = np.roll(np.arange(columns), -1)[: columns if closed else columns - 1]
     left = np.arange(len(right))
@@ -54,9 +55,11 @@ def sheet(
     ring: bool = False,
     keep: Bool[np.ndarray, "r c"] | None = None,
 ) -> Piece:
-    """A grid of points with the box's picture on it. ring: the last column lies on the first and shares its normals.
+    """A grid of points that shows the box's picture.
 
-    keep: only cells with a kept point are drawn.
+    Args:
+        ring: whether the last column lies on the first and shares its normals.
+        keep: only cells with a kept point are drawn.
     """
     rows, columns = points.shape[:2]
     down, across = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
@@ -77,7 +80,7 @@ def sheet(
 
 
 def normals(points: Float[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"]) -> Float32[np.ndarray, "v 3"]:
-    """Unit normals of vertices, faces weighted by area."""
+    """Unit normals of vertices: means of the faces' normals, weighted by area."""
     a, b, c = (points[faces[:, i]] for i in range(3))
     face = np.cross(b - a, c - a)
     out = np.stack([np.bincount(faces.ravel(), np.repeat(face[:, i], 3), len(points)) for i in range(3)], axis=1)

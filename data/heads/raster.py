@@ -1,14 +1,14 @@
-"""Which triangle is seen at every pixel: a rasteriser of rows in NumPy.
+"""A rasteriser in NumPy that works row by row: it decides which triangle is visible at every pixel.
 
-A pixel is hit by a triangle where its centre (column + 1/2, row + 1/2) lies inside. Row by row, a triangle covers what lies
-between two of its edges. Edge a → b, a above b, crosses the row of height y at
+A triangle covers a pixel if the pixel's centre (column + 1/2, row + 1/2) lies inside. In each row, a triangle covers the pixels
+between two of its edges. Edge a → b, with a above b, crosses the row of height y at
 
     x(y) = x_a + (y - y_a) (x_b - x_a) / (y_b - y_a),       y_a <= y < y_b,                               (1)
 
-and of a row, the columns with x_left <= column + 1/2 < x_right are covered. Two triangles with a common edge compute (1) from
-the same numbers in the same order, so their rows meet without a hole and without an overlap. Along edges and rows the
-nearness n > 0 is interpolated linearly, which is exact for n = 1 / depth (perspective) and for n = constant - depth
-(parallel light). Values stay between those at the corners, whatever the distance: no range of depth is fixed beforehand.
+and the columns with x_left <= column + 1/2 < x_right are covered. Two triangles with a common edge compute (1) from the same
+numbers in the same order, so their rows meet without a gap and without an overlap. Along edges and rows the nearness n > 0 is
+interpolated linearly, which is exact for n = 1 / depth (perspective) and for n = constant - depth (parallel light).
+Interpolated values stay between those of the corners at every distance, so no range of depth has to be fixed beforehand.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from jaxtyping import Bool, Float32, Int32
 HALF = np.float32(0.5)
 
 _LEAST_AREA = 1e-5
-"""Twice a triangle's area, square pixels, below which it has one value all over."""
+"""Twice a triangle's area in square pixels, below which values are constant over the triangle."""
 
 _AROUND = 8
-"""Pixels around a triangle's middle in which it is looked for what hides it."""
+"""Pixels around a triangle's centre that are searched for nearer surfaces."""
 
 
 class Fragments(NamedTuple):
-    """What triangles cover: one row for every pixel of every triangle, or for every pixel that shows one."""
+    """Fragments: one row for every pixel that a triangle covers, or for every pixel where one is visible."""
 
     pixel: Int32[np.ndarray, "n"]  # row · side + column
     triangle: Int32[np.ndarray, "n"]
     nearness: Float32[np.ndarray, "n"]
 
     def of(self, chosen: np.ndarray) -> Fragments:
-        """Those of a mask or of indices."""
+        """Some of the fragments, by a mask or by indices."""
         return Fragments(*(column[chosen] for column in self))
 
 
@@ -46,7 +46,7 @@ Holes = Callable[[Fragments], Bool[np.ndarray, "n"]]
 
 
 def signed_areas(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"]) -> Float32[np.ndarray, "f"]:
-    """Twice the areas in square pixels; positive where the corners run counter-clockwise as seen (y points down)."""
+    """Twice the areas in square pixels; positive where the corners run counter-clockwise in the picture (y points down)."""
     x, y = np.take(points[:, 0], triangles.T), np.take(points[:, 1], triangles.T)
     return (y[1] - y[0]) * (x[2] - x[0]) - (x[1] - x[0]) * (y[2] - y[0])
 
@@ -68,33 +68,33 @@ def _sorted_pair(height: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.n
 
 
 def _owners(count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For ranges of so many members, one after the other: whose every member is (int64, which NumPy looks up quickest), and
-    which of its range."""
+    """For consecutive ranges of `count` members each: the range of every member (int64, the index type that NumPy uses
+    fastest), and its position in the range."""
     owner = np.repeat(np.arange(len(count)), count)
     before = (np.cumsum(count) - count).astype(np.int32)
     return owner, np.arange(len(owner), dtype=np.int32) - np.take(before, owner)
 
 
 def _first_at_or_after(edge: np.ndarray, side: int) -> Int32[np.ndarray, "n"]:
-    """The first pixel whose centre is not before `edge`, within 0 … side."""
+    """The first pixel whose centre is at or after `edge`, clipped to 0 … side."""
     return np.clip(np.ceil(edge - HALF), 0, side).astype(np.int32)
 
 
 def _edge(upper: np.ndarray, lower: np.ndarray) -> list[np.ndarray]:
-    """Equation 1 as (x, y, nearness) at the upper end and the changes of x and nearness with every row."""
+    """An edge (equation 1): (x, y, nearness) at the upper end, and the changes of x and nearness per row."""
     drop = lower[1] - upper[1]
     slope = np.float32(1.0) / np.where(drop > 0, drop, np.float32(1.0))
     return [*upper, (lower[0] - upper[0]) * slope, (lower[2] - upper[2]) * slope]
 
 
 def _halves(upper: np.ndarray, middle: np.ndarray, lower: np.ndarray) -> Float32[np.ndarray, "10 h"]:
-    """The long edge and the one across from it, above the middle corner of every triangle and then below."""
+    """The long edge and the opposite one: first those above the middle corner of every triangle, then those below."""
     long, above, below = _edge(upper, lower), _edge(upper, middle), _edge(middle, lower)
     return np.stack([np.concatenate(pair) for pair in zip(long + above, long + below, strict=True)])
 
 
 class _Spans(NamedTuple):
-    """Columns first … stop - 1 of a row that a triangle covers, the nearness at the first and its step."""
+    """Columns first … stop - 1 that a triangle covers in a row, the nearness at the first, and its change per column."""
 
     triangle: np.ndarray
     row: np.ndarray
@@ -105,7 +105,7 @@ class _Spans(NamedTuple):
 
 
 def _spans(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"], side: int) -> _Spans:
-    """What every row of a picture shows of every triangle."""
+    """The spans of all triangles in all rows of a picture."""
     corners = _by_height(points, triangles)
     ends = [_first_at_or_after(corner[1], side) for corner in corners]
     start = np.concatenate(ends[:2])
@@ -131,10 +131,10 @@ def _crossing(edge: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def cover(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"], side: int) -> Fragments:
-    """All that triangles cover of a picture of `side` × `side` pixels, in their order, hidden or not.
+    """All fragments of triangles in a picture of `side` × `side` pixels, in the order of triangles, visible or not.
 
-    `points` are (x, y, nearness): pixels to the right and down from the upper left corner, and any positive number that falls
-    with depth as the module docstring says.
+    `points` are (x, y, nearness): pixels to the right and down from the upper left corner, and a positive number that falls
+    with depth, as the module docstring says.
     """
     spans = _spans(points, triangles, side)
     owner, along = _owners(spans.stop - spans.first)
@@ -146,9 +146,9 @@ def cover(points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"
 def nearest(
     fragments: Fragments, side: int, floor: np.ndarray | None = None
 ) -> tuple[Fragments, Float32[np.ndarray, "pixels"]]:
-    """The nearest fragment of every pixel that is nearer than `floor`, and the nearness seen everywhere (0: nothing).
+    """The nearest fragment of every pixel, if it is nearer than `floor`, and the nearness of every pixel (0: no fragment).
 
-    Of equally near ones the last counts.
+    Of equally near fragments the last is taken.
     """
     depth = np.zeros(side * side, np.float32) if floor is None else floor.copy()
     np.maximum.at(depth, fragments.pixel, fragments.nearness)
@@ -161,9 +161,9 @@ def nearest(
 def _hidden(
     points: Float32[np.ndarray, "v 3"], triangles: Int32[np.ndarray, "f 3"], depth: Float32[np.ndarray, "side side"]
 ) -> Bool[np.ndarray, "f"]:
-    """Triangles that lie behind `depth` wherever they could be seen: their nearest corner is behind all of it around them.
+    """Triangles that are certainly hidden: their nearest corner is behind all of `depth` around them.
 
-    Those that reach farther than `_AROUND` pixels are never taken for hidden.
+    Triangles larger than `_AROUND` pixels are never counted as hidden.
     """
     corners = np.take(points, triangles.T, axis=0)
     low, high = corners.min(0), corners.max(0)
@@ -187,9 +187,9 @@ def rasterise(
     cut: Bool[np.ndarray, "f"],
     solid: Holes,
 ) -> Fragments:
-    """What is seen of triangles that face the viewer or have two sides; `solid` says where those that are `cut` have no holes.
+    """Visible fragments of triangles that face the viewer or are two-sided. `solid` tells where `cut` ones have no holes.
 
-    Holes are asked for only where nothing solid hides them.
+    `solid` is evaluated only where no solid triangle hides the fragment.
     """
     area = signed_areas(points, triangles)
     shown = (area > 0) | (two_sided & (area != 0))
@@ -212,9 +212,10 @@ def interpolate(
     fragments: Fragments,
     side: int,
 ) -> Float32[np.ndarray, "n c"]:
-    """Values of the triangles' three corners at fragments, linear in the picture (triangles are small against their distance).
+    """Values at fragments, interpolated from the triangles' three corners.
 
-    A value is a plane over the picture, worked out once for every triangle: v_a + v_x (x - x_a) + v_y (y - y_a).
+    The interpolation is linear in the picture, since triangles are small against their distance. It is a plane, computed once
+    for every triangle: v_a + v_x (x - x_a) + v_y (y - y_a).
     """
     (xa, xb, xc), (ya, yb, yc) = np.take(points[:, 0], triangles.T), np.take(points[:, 1], triangles.T)
     area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)

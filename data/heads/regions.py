@@ -1,7 +1,7 @@
-"""Regions of the head at rest, as soft fields over the skin's texels: where cheeks, beard, scalp and the like are.
+"""Regions of the head at rest, as smooth functions over the skin's texels: cheeks, beard, scalp and others.
 
-Around the head a place has an azimuth, 0 in front and ±π behind, positive on the person's left. Lengths are decimetres on
-the base mesh. All that painters know about faces' places is here.
+The azimuth of a place is 0 in front and ±π behind, positive on the person's left. Lengths are decimetres on the base mesh. All
+knowledge of painting functions about positions on the face is in this module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from data.heads.atlas import BOXES, SIZE, load_atlas
 from data.heads.mesh import PARTS, Mesh, load_mesh
 
 AXIS_Z = 0.35
-"""Depth of the upright axis that azimuths are measured about."""
+"""Depth of the vertical axis about which azimuths are measured."""
 
 HAIRLINE = np.array(
     [
@@ -39,15 +39,15 @@ HAIRLINE = np.array(
         (3.2, 6.6),
     ]
 )
-"""Height of the hair's edge by azimuth: forehead, temple, sideburn, above the ear, nape."""
+"""Height of the hairline by azimuth: forehead, temple, sideburn, above the ear, nape."""
 
 EYE = (0.308, 7.285)
 MOUTH = 6.635
-"""Middles of the left eye (x, y) and of the mouth (y)."""
+"""Centres of the left eye (x, y) and of the mouth (y)."""
 
 
 def smoothstep(low: float, high: float, value: np.ndarray) -> np.ndarray:
-    """0 below `low`, 1 above `high` (or the other way round where `low` is above), smooth between."""
+    """0 below `low`, 1 above `high`, smooth between; reversed where `low` is above `high`."""
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
@@ -57,7 +57,7 @@ def azimuth(point: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n"]:
 
 
 def above_hairline(point: Float[np.ndarray, "n 3"], table: Float[np.ndarray, "h 2"] = HAIRLINE) -> Float[np.ndarray, "n"]:
-    """Distance inside the hair, about in decimetres: below zero outside."""
+    """Approximate distance from the hairline in decimetres; positive inside the hair."""
     angle = np.abs(azimuth(point))
     line = np.interp(angle, table[:, 0], table[:, 1])
     slope = (np.interp(angle + 0.05, table[:, 0], table[:, 1]) - np.interp(angle - 0.05, table[:, 0], table[:, 1])) / 0.1
@@ -65,13 +65,13 @@ def above_hairline(point: Float[np.ndarray, "n 3"], table: Float[np.ndarray, "h 
 
 
 def _spot(point: np.ndarray, x: float, y: float, wide: float, high: float) -> np.ndarray:
-    """A Gaussian spot of the face on both sides (or in the middle: x = 0)."""
+    """A Gaussian spot on both sides of the face (in the middle for x = 0)."""
     value = ((np.abs(point[:, 0]) - x) / wide) ** 2 + ((point[:, 1] - y) / high) ** 2
     return np.exp(-value) * smoothstep(0.6, 0.9, point[:, 2])
 
 
 def beard(point: np.ndarray) -> np.ndarray:
-    """Where men's beards grow: lip, chin, cheeks up to the ear, upper neck."""
+    """Where men's beards grow: upper lip, chin, cheeks up to the ear, upper neck."""
     x, y, z = np.abs(point[:, 0]), point[:, 1], point[:, 2]
     side = smoothstep(0.36, 0.62, x)
     upper = 6.83 - 0.16 * np.exp(-(((x - 0.42) / 0.13) ** 2)) + 0.3 * smoothstep(1.0, 0.68, z) * side
@@ -96,11 +96,11 @@ def goatee(point: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Regions:
-    """Soft fields over the skin's texels, 0 to 1 unless said."""
+    """Smooth functions over the skin's texels, 0 to 1 unless noted."""
 
     texel: Int32[np.ndarray, "n"]  # index in the flattened atlas
     point: Float32[np.ndarray, "n 3"]
-    outer: Float32[np.ndarray, "n"]  # 0 in the mouth and behind the eyeballs
+    outer: Float32[np.ndarray, "n"]  # 0 inside the mouth and behind the eyeballs
     cheeks: Float32[np.ndarray, "n"]
     nose: Float32[np.ndarray, "n"]
     chin: Float32[np.ndarray, "n"]
@@ -108,7 +108,7 @@ class Regions:
     under_eyes: Float32[np.ndarray, "n"]
     eye_hollow: Float32[np.ndarray, "n"]
     lids: Float32[np.ndarray, "n"]
-    lid_edge: Float32[np.ndarray, "n"]  # where lids meet the eye
+    lid_edge: Float32[np.ndarray, "n"]  # where lids touch the eye
     upper_lid: Float32[np.ndarray, "n"]  # distance from the upper lid's edge, decimetres
     ears: Float32[np.ndarray, "n"]
     lips: Float32[np.ndarray, "n"]
@@ -122,14 +122,14 @@ class Regions:
 
 
 def _sockets(texel: np.ndarray) -> np.ndarray:
-    """Texels of the chart's islands behind the eyeballs and in the mouth (its lower right)."""
+    """Texels of the chart's islands behind the eyeballs and inside the mouth (its lower right)."""
     row, column = np.divmod(texel, SIZE)
     box = BOXES["skin"]
     return (row > box.top + 0.757 * box.height) & (column > box.left + 0.5 * box.width)
 
 
 def _openings(mesh: Mesh) -> tuple[Float32[np.ndarray, "a 3"], Float32[np.ndarray, "b 3"]]:
-    """Vertices along the openings of the eyes and of the mouth: where the chart's outer island meets the inner ones."""
+    """Vertices along the openings of the eyes and of the mouth, where the chart's outer island meets the inner ones."""
     corners = np.unique(mesh.triangles[mesh.part == PARTS.index("skin")])
     right, low = mesh.uv[corners, 0] > 0.5, mesh.uv[corners, 1] < 0.243
     edges = []
@@ -145,7 +145,7 @@ def _distance(point: np.ndarray, edge: np.ndarray) -> Float32[np.ndarray, "n"]:
 
 @functools.cache
 def mouth_inside() -> tuple[Int32[np.ndarray, "m"], Float[np.ndarray, "m"]]:
-    """Vertices of the mouth's inner skin, and how far they lie behind the lips' edges: 0 at them to 1."""
+    """Vertices of the skin inside the mouth, and their depth behind the edges of the lips: 0 at the edges to 1."""
     mesh = load_mesh()
     corners = np.unique(mesh.triangles[mesh.part == PARTS.index("skin")])
     island = (mesh.uv[corners, 1] < 0.243) & (mesh.uv[corners, 0] > 0.5) & (mesh.uv[corners, 0] < 0.76)
@@ -163,13 +163,13 @@ def socket_faces() -> Bool[np.ndarray, "f"]:
 
 
 def distance_from_lids(point: Float[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n"]:
-    """From the edges of the eyes' openings."""
+    """Distance from the edges of the eyes' openings."""
     return _distance(point, _openings(load_mesh())[0])
 
 
 @functools.cache
 def load_regions() -> Regions:
-    """Fields of the project's mesh; made once (about .3 s)."""
+    """Regions of the project's mesh. They are computed once per process (about .3 s)."""
     atlas = load_atlas()
     mine = np.flatnonzero(atlas.part == PARTS.index("skin"))
     p, masks = atlas.point[mine], {name: mask[mine] for name, mask in atlas.masks.items()}
@@ -201,17 +201,17 @@ def load_regions() -> Regions:
 
 
 _GRID = (0.01, 0.01)
-"""Azimuth and height between the places of the locator's table."""
+"""Steps of azimuth and height in the table of `_locator`."""
 
 _LOW, _HIGH = (-1.9, 5.9), (1.9, 8.4)
 
 
 @functools.cache
 def _locator() -> Float32[np.ndarray, "r c 2"]:
-    """Column and row of the skin's chart by height and azimuth on the face."""
+    """Table of the column and row in the skin's chart, by height and azimuth on the face."""
     fields = load_regions()
     use = np.flatnonzero((fields.outer > 0.5) & (fields.point[:, 1] > _LOW[1]) & (fields.texel < 0.47 * SIZE * SIZE))
-    use = use[np.argsort(np.hypot(fields.point[use, 0], fields.point[use, 2] - AXIS_Z))]  # what is outermost is written last
+    use = use[np.argsort(np.hypot(fields.point[use, 0], fields.point[use, 2] - AXIS_Z))]  # outermost last, so that it wins
     row, column = np.divmod(fields.texel[use], SIZE)
     cell = np.round((np.stack([azimuth(fields.point[use]), fields.point[use, 1]], 1) - _LOW) / _GRID).astype(int)
     shape = np.round((np.array(_HIGH) - _LOW) / _GRID).astype(int)[::-1]
@@ -224,7 +224,7 @@ def _locator() -> Float32[np.ndarray, "r c 2"]:
 
 
 def locate(place: Float[np.ndarray, "*s 2"]) -> Float32[np.ndarray, "*s 2"]:
-    """Texels (column, row) of places on the face given as (azimuth, height)."""
+    """Texels (column, row) of places on the face, given as (azimuth, height)."""
     if not place.size:
         return np.zeros(place.shape, np.float32)
     table = _locator()
@@ -234,5 +234,5 @@ def locate(place: Float[np.ndarray, "*s 2"]) -> Float32[np.ndarray, "*s 2"]:
 
 
 def front(place: Float[np.ndarray, "*s 2"], depth: float) -> Float[np.ndarray, "*s 2"]:
-    """Places (x, y) of the face, `depth` (z) deep, as (azimuth, height)."""
+    """Converts places (x, y) of the face at depth z = `depth` to (azimuth, height)."""
     return np.stack([np.arctan2(place[..., 0], depth - AXIS_Z), place[..., 1]], axis=-1)

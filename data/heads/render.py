@@ -1,4 +1,4 @@
-"""Pictures of a person: (model, shape, scene, controls and units over time) → frames, and where eyes and mouth are in them.
+"""Renders a person: (model, shape, scene, controls and units over time) → frames, and boxes of eyes and mouth in them.
 
 Frames do not depend on each other, but all are framed by one square, the one that `prepare` would cut.
 """
@@ -31,26 +31,26 @@ from data.heads.shape import Shape, express
 from data.heads.stage import Stage
 from xactor_jax.media.faces import FaceDetector, HaarDetector
 
-LOOKED_AT = 9
-"""Frames of a clip in which the detector is asked."""
+DETECTED_FRAMES = 9
+"""Number of frames of a clip in which the face is detected."""
 
 _WIDE, _WIDE_SIZE = 0.3, 180
-"""Margin and pixels of the pictures shown to it."""
+"""Margin (fraction of the framed square's side) and side in pixels of the pictures given to the detector."""
 
 _SMALLEST = 0.25
-"""Side of the smallest face that is looked for in them; the face's own is about .39."""
+"""Side of the smallest face that the detector looks for in them; the face's own is about .39."""
 
 _SCALES = (1.0, 1.033, 1.066)
-"""By which they are enlarged in turn: the detector tries sizes in steps of a tenth, so that one size alone misleads it."""
+"""Scales of these pictures, used in turn: the detector tries sizes in steps of a tenth, so a single size would bias it."""
 
 _FARTHEST = 0.2
-"""Of a box that is found from the predicted one, in its sides, and of the logarithm of their ratio: others are no faces."""
+"""Largest distance of a detected box from the predicted one, in sides, and log ratio of their sides; others are no faces."""
 
 _SHARP = 0.99
-"""Boxes in larger and sharper pictures over those in these."""
+"""Ratio of the boxes detected in larger and sharper pictures to those detected in these."""
 
 _BOX_MARGIN = 0.02
-"""About the boxes of eyes and mouth, fractions of the picture."""
+"""Margin around the boxes of eyes and mouth, fraction of the picture."""
 
 
 def _look(detector: FaceDetector, picture: UInt8[np.ndarray, "s s 3"], scale: float) -> Float[np.ndarray, "3"] | None:
@@ -65,14 +65,14 @@ def _look(detector: FaceDetector, picture: UInt8[np.ndarray, "s s 3"], scale: fl
 def find_frame(
     model: Model, shape: Shape, scene: Scene, controls: Controls, units: Units, *, stage: Stage | None = None
 ) -> Framing:
-    """The square that `prepare` cuts out of a wider picture of the clip.
+    """The square that `prepare` would cut out of a wider picture of the clip.
 
-    The predicted one is put right by what the detector finds in some frames. stage: see `Painter`.
+    The predicted square is corrected by detections in some frames. For `stage` see `Painter`.
     """
     framing, frames, middles, sides = predict(shape, scene.lens, controls, units)
     painter = Painter(model, shape, scene, framing, _WIDE_SIZE, _WIDE, stage, points=1)
     detector = HaarDetector(smallest=_SMALLEST)
-    chosen, off = some_of(len(frames), LOOKED_AT), []
+    chosen, off = some_of(len(frames), DETECTED_FRAMES), []
     looks = np.resize(chosen, max(len(chosen), len(_SCALES)))
     for place, scale in zip(looks, itertools.cycle(_SCALES), strict=False):
         t = frames[place]
@@ -116,10 +116,11 @@ def render(
 ) -> UInt8[np.ndarray, "t size size 3"]:
     """RGB frames of a person, one per row of controls (`xactor_jax.labels.CONTROLS`) and units (`UNITS`).
 
-    framing: of the whole clip, where the rows are only a part of it (`find_frame`); otherwise found from the rows.
-    margin: how much more is shown on every side, in sides of the framed square.
-    first: number of the first row's frame in the clip; noise and sway follow it.
-    stage: see `Painter`.
+    Args:
+        framing: square of the whole clip (`find_frame`), if the rows are only a part of it; by default found from the rows.
+        margin: additional border on every side, as a fraction of the framed square's side.
+        first: number of the first row's frame in the clip; noise and sway depend on it.
+        stage: see `Painter`.
     """
     framing = framing or find_frame(model, shape, scene, controls, units, stage=stage)
     painter = Painter(model, shape, scene, framing, size, margin, stage)

@@ -1,7 +1,7 @@
-"""Ribbons of hair: single locks as strips that lie over the layers, and tails and knots as tubes.
+"""Ribbons of hair: single locks as strips over the layers, and ponytails and buns as tubes.
 
-A lock is a line of points from root to tip and a direction across; its picture, strands that thin out to the tip and the
-sides, is one of a few side by side in one box.
+A lock is a line of points from root to tip and a direction across. Its picture shows strands that become thinner towards the
+tip and the sides; it is one of several pictures side by side in one box.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from data.heads.strands import colours, shine, strand_noise
 from data.heads.traits import Traits
 
 VARIANTS = 4
-"""Pictures of locks side by side; the last is dense, for tails and knots."""
+"""Number of pictures of locks, side by side; the last one is dense, for ponytails and buns."""
 
 POINTS = 6
-"""Along a lock."""
+"""Number of points along a lock."""
 
 
 def _variant(index: int) -> Box:
@@ -36,12 +36,12 @@ def locks(
     across: Float[np.ndarray, "n k 3"],
     vertex: np.ndarray,
 ) -> Piece:
-    """Strips along lines of points; `across` reaches from the middle to an edge, which points to the person's left in front."""
+    """Strips along lines of points. `across` points from the middle to an edge; in front, that is to the person's left."""
     n, k, _ = lines.shape
     points = np.stack([lines - across, lines, lines + across], axis=2) + np.zeros((n, k, 3, 1))
     bend = np.cross(across, np.gradient(lines, axis=1))
     bend /= np.maximum(np.linalg.norm(bend, axis=-1, keepdims=True), 1e-9)
-    points[:, :, 1] -= 0.25 * bend * np.linalg.norm(across, axis=-1, keepdims=True)  # so that light runs along the middle
+    points[:, :, 1] -= 0.25 * bend * np.linalg.norm(across, axis=-1, keepdims=True)  # bent, so that its middle has a highlight
     cells = grid_triangles(k, 3)
     triangles = (cells[None] + (np.arange(n) * 3 * k)[:, None, None]).reshape(-1, 3)
     down, side = np.meshgrid(np.linspace(0, 1, k), np.linspace(0, 1, 3), indexing="ij")
@@ -58,7 +58,7 @@ def locks(
 
 
 def paint_locks(rng: np.random.Generator, traits: Traits) -> Picture:
-    """The box of locks."""
+    """The atlas picture of locks."""
     across, down = np.meshgrid(np.linspace(0, VARIANTS, STRANDS.width, False), np.linspace(0, 1, STRANDS.height))
     noise = strand_noise(rng, 0.5 * across + 0.02 * np.sin(5 * down + across), 0.8 * down)
     edge = 1.0 - np.abs(2.0 * (across % 1.0) - 1.0)
@@ -70,7 +70,7 @@ def paint_locks(rng: np.random.Generator, traits: Traits) -> Picture:
 def _roots(
     rng: np.random.Generator, mane: Mane, roof: np.ndarray, turn: np.ndarray, down: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Points of the roof, directions out of it, and mesh vertices, at (turn, down)."""
+    """Points on the outer surface `roof`, directions out of it, and mesh vertices, at (turn, down)."""
     column = np.clip(np.round((turn + np.pi) / (2 * np.pi) * (COLUMNS - 1)).astype(int), 0, COLUMNS - 1)
     row = np.argmin(np.abs(mane.down - down[None]), axis=0)
     share = ((turn + np.pi) / (2 * np.pi) * (COLUMNS - 1) - column)[:, None]
@@ -80,7 +80,7 @@ def _roots(
 
 
 def fringe(rng: np.random.Generator, mane: Mane, roof: np.ndarray, traits: Traits) -> Piece:
-    """Locks that fall over the forehead, the more to a side the more the hair is parted."""
+    """Locks over the forehead; they lean to the side of the parting."""
     count = 22
     turn = np.linspace(-0.85, 0.85, count) + rng.uniform(-0.04, 0.04, count)
     root, out, vertex = _roots(rng, mane, roof, turn, rng.uniform(0.6, 0.78, count))
@@ -99,7 +99,7 @@ def fringe(rng: np.random.Generator, mane: Mane, roof: np.ndarray, traits: Trait
 
 
 def tufts(rng: np.random.Generator, mane: Mane, roof: np.ndarray, cut: Cut) -> Piece:
-    """Short locks that rise from the roof and break its outline."""
+    """Short locks that stick out of the surface and make its outline uneven."""
     count = 46
     turn, down = rng.uniform(-np.pi, np.pi, count), rng.uniform(0.05, 0.8, count) ** 0.7
     root, out, vertex = _roots(rng, mane, roof, turn, down)
@@ -133,7 +133,7 @@ def loose(rng: np.random.Generator, mane: Mane, roof: np.ndarray, length: float,
 
 
 def tube(line: Float[np.ndarray, "k 3"], radius: Float[np.ndarray, "k"], vertex: int) -> Piece:
-    """A closed tail of hair about a line; ends are points where the radius is 0."""
+    """A closed tube of hair along a line; its ends are points where the radius is 0."""
     turn = np.linspace(0.0, 2 * np.pi, 13)
     along = np.gradient(line, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
@@ -146,7 +146,7 @@ def tube(line: Float[np.ndarray, "k 3"], radius: Float[np.ndarray, "k"], vertex:
 
 
 def bun(rng: np.random.Generator, mane: Mane) -> Piece:
-    """A knot, at the crown or at the back."""
+    """A bun at the crown or at the back of the head."""
     row, size = int(rng.integers(1, 8)), rng.uniform(0.2, 0.34)
     centre = mane.skin[row, 0] + mane.out[row, 0] * (0.6 * size)
     t = np.linspace(-1.0, 1.0, 9)
@@ -155,7 +155,7 @@ def bun(rng: np.random.Generator, mane: Mane) -> Piece:
 
 
 def tail(rng: np.random.Generator, mane: Mane) -> Piece:
-    """A ponytail from the back of the head, over one shoulder now and then."""
+    """A ponytail from the back of the head, sometimes over one shoulder."""
     row, long = int(rng.integers(3, 9)), rng.uniform(1.0, 2.0)
     t = np.linspace(0.0, 1.0, 10)[:, None]
     root, out = mane.skin[row, 0], mane.out[row, 0]

@@ -1,4 +1,4 @@
-"""Everything of a clip but the person: light, background, lens and camera, drawn once."""
+"""The scene of a clip: light, background, lens and camera, drawn at random once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.heads.sensor import Sensor, make_sensor
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
-    """See the module docstring."""
+    """Everything in a clip except the person and their acting."""
 
     light: Light
     background: Background
@@ -24,7 +24,7 @@ class Scene:
 
 
 def make_scene(rng: np.random.Generator) -> Scene:
-    """A clip's surroundings."""
+    """A random scene for a clip."""
     light = make_light(rng)
     return Scene(
         light=light,

@@ -1,11 +1,11 @@
-"""From light to a picture as a camera stores it: lens blur, vignette, exposure, noise, tone curve, JPEG.
+"""Simulates a camera: lens blur, vignette, exposure, noise, tone curve, JPEG.
 
 Linear colours x, scaled by exposure and white balance, become display values by
 
     y(x) = sRGB[(1 - k) s(x) + k f(x)],   s(x) = 1 - exp(-1.6 x),   f(x) = x (2.51 x + .03) / (x (2.43 x + .59) + .14)
 
-f is the film-like curve of Narkowicz's fit to ACES (2016), s a soft shoulder without a toe, k the drawn contrast. Noise has the
-variance a x + b of photons and reading, and is smoothed a little, as colour interpolation and video codecs do.
+f is the film-like curve of Narkowicz's fit to ACES (2016), s a soft shoulder without a toe, k the contrast of the camera. Noise
+has the variance a x + b (photon and read noise) and is smoothed slightly, as by demosaicing and video codecs.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 _CODES = 4096
-"""Entries of the tone curve's table, over the square roots of 0 … `_BRIGHTEST`."""
+"""Number of entries of the tone curve's table, over the square roots of 0 … `_BRIGHTEST`."""
 
 _BRIGHTEST = 16.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sensor:
-    """A camera's ways in one clip."""
+    """Properties of the camera of one clip."""
 
-    exposure: float  # gain over a well exposed face
+    exposure: float  # factor relative to a well exposed face
     white: tuple[float, float, float]  # gains of red, green and blue
     saturation: float
     contrast: float  # 0 soft to 1 film-like
-    blur: float  # deviation, fractions of the picture's side
-    vignette: float  # light that is lost in the corners, 0 to 1
-    noise: float  # deviation of a white surface's value, linear
-    grain: float  # deviation of the noise's smoothing, pixels
-    quality: int | None  # of a JPEG that it passes through
+    blur: float  # std, fraction of the picture's side
+    vignette: float  # share of light that is lost in the corners, 0 to 1
+    noise: float  # std at a white surface, linear
+    grain: float  # std of the noise's smoothing, pixels
+    quality: int | None  # of a JPEG compression of the picture; None: no compression
 
 
 @functools.lru_cache(maxsize=8)
 def tone_curve(contrast: float) -> UInt8[np.ndarray, "codes"]:
-    """y of the module docstring as 8-bit values, for square roots of x in equal steps."""
+    """y of the module docstring as 8-bit values, for equally spaced square roots of x."""
     x = np.square(np.linspace(0.0, np.sqrt(_BRIGHTEST), _CODES))
     film = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
     y = np.clip((1.0 - contrast) * (1.0 - np.exp(-1.6 * x)) + contrast * film, 0.0, 1.0)
@@ -55,7 +55,7 @@ def _vignette(side: int, strength: float) -> Float32[np.ndarray, "side side 1"]:
 
 
 def _colours(sensor: Sensor) -> Float32[np.ndarray, "3 3"]:
-    """Exposure, white balance and saturation in one: rows are inputs."""
+    """Exposure, white balance and saturation as one matrix; rows are inputs."""
     grey = np.tile(np.array([[0.2126], [0.7152], [0.0722]]), (1, 3))
     mixing = sensor.saturation * np.eye(3) + (1.0 - sensor.saturation) * grey
     return (sensor.exposure * np.array(sensor.white)[:, None] * mixing).astype(np.float32)
@@ -77,7 +77,7 @@ def _through_jpeg(picture: UInt8[np.ndarray, "side side 3"], quality: int) -> UI
 def develop(
     image: Float32[np.ndarray, "side side 3"], sensor: Sensor, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "side side 3"]:
-    """The stored picture of linear light; `rng` draws the noise."""
+    """The camera's picture of linear light; `rng` draws the noise."""
     side = image.shape[0]
     if sensor.blur * side > 0.25:
         image = cv2.GaussianBlur(image, (0, 0), sensor.blur * side, borderType=cv2.BORDER_REPLICATE)
@@ -90,7 +90,7 @@ def develop(
 
 
 def make_sensor(rng: np.random.Generator) -> Sensor:
-    """A telephone, a webcam or a good camera."""
+    """A random camera: a phone, a webcam or a good camera."""
     warmth, green = rng.normal(0.0, 0.05), rng.normal(0.0, 0.015)
     return Sensor(
         exposure=float(np.exp(rng.normal(0.0, 0.16))),

@@ -1,12 +1,13 @@
-"""The colour of surfaces: light on vertices of the mesh, eyes by gaze.
+"""Colours of surfaces: light at the vertices of the mesh, eyes by gaze.
 
-Light changes slowly over a fine mesh: diffuse light and highlights are worked out at its vertices (equations of
-data/heads/light.py), interpolated, and meet the atlas' colours at the pixel,
+Light changes slowly over the fine mesh. So diffuse light and highlights are computed at its vertices (equations of
+data/heads/light.py), interpolated, and combined with the atlas' colours at the pixel:
 
     colour = albedo · diffuse + shine · highlight.                                                        (1)
 
-An eye is a ball of centre c; around the gaze g the angle a of the direction d = (p - c) / |p - c| tells pupil, iris and white
-apart. Lamps are mirrored by the cornea, a smaller ball before it: its normal at p is that of d - `CORNEA` g.       (2)
+An eye is a ball of centre c. The angle between the gaze g and the direction d = (p - c) / |p - c| decides between pupil, iris
+and white. Lamps are reflected by the cornea, a smaller ball in front of the eye: its normal at p is that of d - `CORNEA` g
+(equation 2).
 """
 
 from __future__ import annotations
@@ -22,46 +23,46 @@ from data.heads.light import Colours, Light, Vectors, fresnel, lobe, softened, s
 from data.heads.model import MATERIALS, Model
 
 IRIS, PUPIL, LIMBUS = 0.50, 0.19, 0.07
-"""Angles from the gaze, radians: of the iris' and the pupil's edge, and the width of the dark ring at the iris' edge."""
+"""Angles from the gaze in radians: edges of iris and pupil, and the width of the dark ring at the edge of the iris."""
 
 CORNEA = 0.42
-"""Of equation 2, in radii of the ball."""
+"""Factor in equation 2, in radii of the eyeball."""
 
 EYE_SOCKET = 0.82
-"""Share of the light that comes to an eye between its lids."""
+"""Share of the light that reaches an eye between its lids."""
 
 _SHEEN = np.float32(0.6)
-"""Share of the surroundings that rough skin mirrors."""
+"""Share of the surroundings that rough skin reflects."""
 
 MOUTH_DEPTH = 0.5
-"""Decimetres behind the front teeth at which no light comes any more."""
+"""Depth in decimetres behind the front teeth from which on there is no light."""
 
 
 @functools.cache
 def linear_of_display() -> Float32[np.ndarray, "256"]:
-    """sRGB's decoding of 8-bit values."""
+    """Linear values of 8-bit sRGB values."""
     code = np.arange(256) / 255.0
     return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def linear(colour: tuple[float, float, float]) -> Float32[np.ndarray, "3"]:
-    """A display-coded colour (0 to 1), decoded."""
+    """Converts a display-coded colour (0 to 1) to linear."""
     return np.interp(colour, np.arange(256) / 255.0, linear_of_display()).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class Surfaces:
-    """Materials at the n groups (places) of a model, and how open they are to their surroundings."""
+    """Materials at the n groups (places) of a model, and their openness to the surroundings."""
 
     specular: Float32[np.ndarray, "n"]
     gloss: Float32[np.ndarray, "n"]
     wrap: Float32[np.ndarray, "n 3"]
     hair: Int32[np.ndarray, "h"]  # groups whose highlight runs along strands
-    turning: Bool[np.ndarray, "n"]  # whether the normal turns to the viewer (thin things with two sides)
+    turning: Bool[np.ndarray, "n"]  # whether the normal is turned to the viewer (thin two-sided surfaces)
     open: Float32[np.ndarray, "n"]  # 0 … 1
 
     def of(self, some: Int32[np.ndarray, "m"]) -> Surfaces:
-        """Those of some places (in rising order)."""
+        """The surfaces of some places (in increasing order)."""
         place = np.full(len(self.open), -1, np.int32)
         place[some] = np.arange(len(some))
         hair = place[self.hair]
@@ -71,7 +72,7 @@ class Surfaces:
 
 
 def materials_at(model: Model, groups: int) -> tuple[np.ndarray, ...]:
-    """(specular, gloss, wrap, hair, turning) as in `Surfaces`, by the material of any triangle at the group."""
+    """(specular, gloss, wrap, hair, turning) as in `Surfaces`, from the material of any triangle of the group."""
     material = np.zeros(groups, np.int64)
     material[model.group[model.triangles]] = model.material[:, None]
     table = list(MATERIALS.values())
@@ -82,7 +83,7 @@ def materials_at(model: Model, groups: int) -> tuple[np.ndarray, ...]:
 
 
 def mouth_light(model: Model, rest: Vectors) -> Float32[np.ndarray, "n"]:
-    """1 everywhere but on teeth and tongue, where it falls with the depth behind the front teeth."""
+    """Share of light: 1 everywhere except on teeth and tongue, where it falls with the depth behind the front teeth."""
     kinds = np.array([m.kind for m in MATERIALS.values()])[model.material]
     teeth, inside = (np.unique(model.group[model.triangles[np.isin(kinds, names)]]) for names in ("teeth", ("teeth", "tongue")))
     out = np.ones(len(rest), np.float32)
@@ -97,7 +98,7 @@ def _cosine(a: Vectors, b: np.ndarray) -> Float32[np.ndarray, "n"]:
 
 
 def _strand_cosine(normals: Vectors, half: Vectors) -> Float32[np.ndarray, "n"]:
-    """In place of n·h for hair: the sine of the angle between h and a strand that hangs down the surface (Kajiya-Kay 1989)."""
+    """Replaces n·h for hair: the sine of the angle between h and a strand that runs down the surface (Kajiya-Kay 1989)."""
     strand = -normals * normals[:, 1:2]
     strand[:, 1] += 1.0
     along = _cosine(unit(strand), half)
@@ -107,7 +108,7 @@ def _strand_cosine(normals: Vectors, half: Vectors) -> Float32[np.ndarray, "n"]:
 def lit(
     surfaces: Surfaces, light: Light, points: Vectors, normals: Vectors, eye: np.ndarray, shares: Sequence[np.ndarray]
 ) -> tuple[Colours, Colours]:
-    """(diffuse light, highlights) at points in space seen from `eye`, where `shares` [n] of each lamp's light come."""
+    """(Diffuse light, highlights) at points in space seen from `eye`; `shares` [n] of each lamp's light reach the points."""
     view = unit(eye.astype(np.float32) - points)
     diffuse = surround(light, normals) * surfaces.open[:, None]
     facing_viewer = np.maximum(_cosine(normals, view), 0.0)
@@ -129,7 +130,7 @@ def lit(
 
 @dataclasses.dataclass(frozen=True)
 class Eyes:
-    """Colours of a person's eyes, linear."""
+    """Linear colours of a person's eyes."""
 
     iris: Float32[np.ndarray, "3"]
     white: Float32[np.ndarray, "3"]
@@ -141,7 +142,7 @@ def _step(low: float, high: float, value: np.ndarray) -> np.ndarray:
 
 
 def eye_colour(eyes: Eyes, outwards: Vectors, gaze: Float32[np.ndarray, "3"], up: Float32[np.ndarray, "3"]) -> Colours:
-    """Albedo of points on eyeballs in direction `outwards` from their centres; darker under the lids and redder at corners."""
+    """Albedo of an eyeball in directions `outwards` from its centre; darker under the lids, redder at the corners."""
     angle = np.arccos(np.clip(_cosine(outwards, gaze), -1.0, 1.0))
     around = np.arctan2(outwards[:, 0] - gaze[0], outwards[:, 1] - gaze[1])
     streaks = 1.0 + 0.16 * np.sin(17.0 * around) * np.sin(7.0 * around + 9.0 * angle)
@@ -162,7 +163,7 @@ def eye_highlight(
     view: Float32[np.ndarray, "3"],
     shade: Float32[np.ndarray, "n"],
 ) -> Colours:
-    """Lamps and surroundings mirrored by the wet eye (equation 2): discs that grow with the lamps' size."""
+    """Lamps and surroundings reflected by the wet eye (equation 2). Lamps are discs whose size grows with the lamp's."""
     normal = unit(np.where(_cosine(outwards, gaze)[:, None] > np.cos(IRIS + 0.1), outwards - CORNEA * gaze, outwards))
     out = np.float32(0.035) * surround(light, 2.0 * (normal @ view)[:, None] * normal - view)
     for lamp in light.lamps[:2]:

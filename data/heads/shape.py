@@ -1,8 +1,8 @@
-"""A person's head at rest, and the head with an expression.
+"""A person's head at rest, and with an expression.
 
     (1) rest = mesh + Σ macro weights × macro targets + Σ local weights × local targets
 
-mended (data/heads/mending.py), the local weights small enough that the skin stays whole, whatever the expression.
+The blend is repaired (data/heads/mending.py). Local weights are reduced until the skin does not break in any expression.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from data.heads.mesh import load_mesh
 RACES = ("caucasian", "african", "asian")
 
 CONCENTRATION = 0.3
-"""Of the Dirichlet distribution of races: most people are nearly of one, some are mixed."""
+"""Parameter of the Dirichlet distribution of races: most people are nearly of one, some are mixed."""
 
 SEX = 0.25
-"""Parameter of the beta distribution of sexes: most people are near one end."""
+"""Parameter of the beta distribution of sex: most people are near one end."""
 
 YOUNGEST, OLDEST = 18.0, 80.0
-"""Years."""
+"""Range of ages in years."""
 
 FULLY_YOUNG, FULLY_OLD = 25.0, 90.0
-"""Years at which MakeHuman's young and old targets have weight 1."""
+"""Ages in years at which MakeHuman's young and old targets have weight 1."""
 
 BUILD = 0.2
-"""Standard deviation of weight and muscle, whose average is .5 and whose range is 0..1."""
+"""Standard deviation of weight and muscle. Their mean is .5 and their range 0..1."""
 
 SOUND = 0.1
-"""Least cosine between a triangle's normal and its normal without local targets, c of data/heads/soundness.py."""
+"""Smallest cosine between a triangle's normal and its normal without local targets: c of data/heads/soundness.py."""
 
 WEAKER, WEAKENINGS = 0.8, 24
-"""Axes that break the skin are weakened by this factor, so many times at most."""
+"""Factor that weakens axes that break the skin, and the largest number of times it is applied."""
 
 LEVELS = ("min", "average", "max")
 
@@ -47,9 +47,9 @@ class Shape:
     """One person's head."""
 
     vertices: Float32[np.ndarray, "v 3"]
-    """At rest, lips closed and eyes open; the point between the eyes is the mesh's own."""
+    """At rest, with closed lips and open eyes; the point between the eyes is the mesh's."""
     race: tuple[float, float, float]
-    """Weights of RACES, of sum 1."""
+    """Weights of RACES; their sum is 1."""
     male: float
     """0 for a woman to 1 for a man."""
     age: float
@@ -58,7 +58,7 @@ class Shape:
     """0 for the thinnest to 1 for the heaviest."""
     muscle: float
     size: float
-    """Of the face, relative to the mesh's own."""
+    """Of the face, relative to the mesh."""
 
     @property
     def years(self) -> float:
@@ -67,12 +67,12 @@ class Shape:
 
 
 def _levels(value: float) -> tuple[float, float, float]:
-    """Weights of minimum, average and maximum."""
+    """Weights of the minimum, average and maximum target."""
     return max(0.0, 1.0 - 2.0 * value), 1.0 - abs(2.0 * value - 1.0), max(0.0, 2.0 * value - 1.0)
 
 
 def macro_weights(race: tuple[float, ...], male: float, years: float, muscle: float, weight: float) -> dict[str, float]:
-    """Weights of the targets that make a person of a race, sex, age and build."""
+    """Weights of the macro targets for a person of a race, sex, age and build."""
     old = float(np.clip((years - FULLY_YOUNG) / (FULLY_OLD - FULLY_YOUNG), 0.0, 1.0))
     out = {}
     for sex, of_sex in (("male", male), ("female", 1.0 - male)):
@@ -86,7 +86,7 @@ def macro_weights(race: tuple[float, ...], male: float, years: float, muscle: fl
 
 
 def local_weights(rng: np.random.Generator, male: float, age: float) -> list[dict[str, float]]:
-    """Random weights of local shape targets, axis by axis, within the limits of the axes."""
+    """Random weights of local shape targets for each axis, within the limits of the axes."""
     out = []
     for axis in axes.axes():
         along = axes.tendency(axis, male, age) + rng.normal()
@@ -96,7 +96,7 @@ def local_weights(rng: np.random.Generator, male: float, age: float) -> list[dic
 
 
 def blend(weights: dict[str, float], start: Float32[np.ndarray, "v 3"] | None = None) -> Float32[np.ndarray, "v 3"]:
-    """`start`, or else the mesh, with targets added; targets that move nothing are not in the mesh."""
+    """`start` (default: the mesh) with targets added. Targets without an effect are not in the mesh and are ignored."""
     mesh = load_mesh()
     out = (mesh.vertices if start is None else start).copy()
     for name, weight in weights.items():
@@ -107,7 +107,7 @@ def blend(weights: dict[str, float], start: Float32[np.ndarray, "v 3"] | None = 
 
 
 def broken(vertices: Float32[np.ndarray, "v 3"], whole: Float32[np.ndarray, "v 3"]) -> Int[np.ndarray, "k"]:
-    """Triangles turned over that are not on a head that is `whole`: at rest, or else with an extreme expression."""
+    """Triangles that are flipped compared to an intact head `whole`, at rest or in an extreme expression."""
     bad = soundness.turned_over(vertices, whole, SOUND)
     for units in soundness.extremes():
         if len(bad):
@@ -118,7 +118,7 @@ def broken(vertices: Float32[np.ndarray, "v 3"], whole: Float32[np.ndarray, "v 3
 
 
 def fit(macro: dict[str, float], local: list[dict[str, float]]) -> Float32[np.ndarray, "v 3"]:
-    """The mended blend, after axes were weakened that together turn a triangle over: those that move it, step by step."""
+    """The repaired blend. As long as a triangle is flipped, the axes that move it are weakened step by step."""
     plain, force = blend(macro), np.ones(len(local))
     whole = mend(plain)
     for _ in range(WEAKENINGS):
@@ -132,7 +132,7 @@ def fit(macro: dict[str, float], local: list[dict[str, float]]) -> Float32[np.nd
 
 
 def draw_kind(rng: np.random.Generator) -> tuple[tuple[float, ...], float, float]:
-    """Race, sex and age of a random person, as `Shape` has them; the first numbers that are drawn of one."""
+    """Race, sex and age of a random person, as in `Shape`. They are the first random numbers drawn for a person."""
     race = tuple(rng.dirichlet([CONCENTRATION] * len(RACES)).tolist())
     return race, float(rng.beta(SEX, SEX)), float(rng.beta(1.0, 1.4))
 
@@ -147,5 +147,5 @@ def make_shape(rng: np.random.Generator) -> Shape:
 
 
 def express(shape: Shape, units: Float[np.ndarray, "52"]) -> Float32[np.ndarray, "v 3"]:
-    """The person's vertices with the expression of `units` (columns `xactor_jax.labels.UNITS`, 0 at rest to 1)."""
+    """The person's vertices with the expression `units` (columns `xactor_jax.labels.UNITS`, 0 at rest to 1)."""
     return expression.apply(shape.vertices, shape.size, units)

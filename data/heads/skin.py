@@ -1,11 +1,11 @@
-"""The colours of skin, lips and lids, painted on the head at rest.
+"""Colours of skin, lips and lids, painted on the head at rest.
 
-Skin is a filter of pigments before a white ground (Beer and Lambert): display-coded colour of a texel
+Skin is modelled as pigments in front of a white ground (Beer and Lambert). The display-coded colour of a texel is
 
     c = c_tone exp(-(m a_m + b a_b + s a_s))                                                             (1)
 
-for its surplus of melanin m (freckles, moles, tan), of blood b (cheeks, lips, ears) and of shade s (folds, pores, what light
-does not reach). Hair, make-up and the mouth's inside are laid over that.
+with additional melanin m (freckles, moles, tan), blood b (cheeks, lips, ears) and shade s (folds, pores, places that light does
+not reach). Hair, make-up and the inside of the mouth are painted over it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from data.heads.traits import Colour, Traits, skin_colour
 MELANIN = np.array([0.42, 0.72, 0.95], np.float32)
 BLOOD = np.array([0.05, 0.50, 0.42], np.float32)
 SHADE = np.array([0.85, 1.0, 1.05], np.float32)
-"""Absorption of equation 1's pigments in red, green and blue."""
+"""Absorption of the pigments of equation 1 in red, green and blue."""
 
 
 class Painted(NamedTuple):
@@ -32,11 +32,11 @@ class Painted(NamedTuple):
 
     texel: np.ndarray  # index in the flattened atlas
     colour: Float32[np.ndarray, "n 3"]  # display-coded, 0 to 1
-    shine: Float32[np.ndarray, "n"]  # over the material's own
+    shine: Float32[np.ndarray, "n"]  # factor of the material's shine
 
 
 class _Canvas:
-    """The skin's box as pictures to draw on, read off at its texels."""
+    """The skin's box as a picture to draw on, which is then read at the skin's texels."""
 
     def __init__(self, texel: np.ndarray) -> None:
         row, column = np.divmod(texel, SIZE)
@@ -49,12 +49,12 @@ class _Canvas:
         return values.astype(np.float32) / 255.0 if picture.dtype == np.uint8 else values
 
     def noise(self, rng: np.random.Generator, cells: int) -> Float32[np.ndarray, "n"]:
-        """Smooth noise of unit variance with about `cells` humps along a side."""
+        """Smooth noise of unit variance with about `cells` maxima and minima along a side."""
         return self.read(brush.noise(rng, self.shape, (cells, cells)))
 
 
 def over(colour: np.ndarray, paint: Colour | np.ndarray, opacity: np.ndarray) -> None:
-    """Lay `paint` on `colour` [n, 3], in place."""
+    """Paints `paint` over `colour` [n, 3], in place."""
     at = np.flatnonzero(opacity > 1e-3)
     paint = np.asarray(paint, np.float32)
     colour[at] += ((paint[at] if paint.ndim == 2 else paint) - colour[at]) * opacity[at, None]
@@ -86,7 +86,7 @@ def _shade(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canva
 
 
 def _lips(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas, colour: np.ndarray) -> None:
-    """Own colour of the lips, or lipstick, with their fine upright furrows."""
+    """Natural colour of the lips, or lipstick, with fine vertical furrows."""
     tone = np.array(skin_colour(traits.tone, 0.0))
     own = tone * np.array([0.93, 0.70 + 0.08 * traits.tone, 0.70 + 0.1 * traits.tone])
     own = own * rng.uniform(0.92, 1.06) * (1.0, 1.0 - 0.18 * rng.uniform(), 1.0 - 0.12 * rng.uniform())
@@ -106,7 +106,7 @@ def _makeup(traits: Traits, on: Regions, colour: np.ndarray) -> None:
 
 
 def _stubble(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas, colour: np.ndarray) -> None:
-    """The shadow of shaven beards: bluish, of fine dots, denser on lip and chin."""
+    """The shadow of a shaved beard: bluish, made of fine dots, denser on upper lip and chin."""
     if not traits.stubble:
         return
     place = on.beard * (0.72 + 0.28 * np.maximum(on.moustache, on.goatee))
@@ -117,7 +117,7 @@ def _stubble(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Can
 
 
 def _beard(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas, colour: np.ndarray) -> None:
-    """Skin seen through a beard: near the beard's own colour, with soft borders."""
+    """Skin below a beard: near the beard's colour, with soft borders."""
     if traits.beard in LENGTHS:
         rough = np.clip(0.85 + 0.25 * canvas.noise(rng, 260) + 0.1 * canvas.noise(rng, 60), 0.0, 1.0)
         thick = {"short": 0.72, "full": 0.9}.get(traits.beard, 0.8)
@@ -141,7 +141,7 @@ def _brows(rng: np.random.Generator, traits: Traits, canvas: _Canvas, colour: np
 def _scalp(
     rng: np.random.Generator, on: Regions, canvas: _Canvas, colour: np.ndarray, hair: Colour, density: float, edge: np.ndarray
 ) -> None:
-    """Roots of the hair seen through it: the skin turns to the hair's colour inside the hairline, without a hard edge."""
+    """Scalp below the hair: inside the hairline the skin takes the hair's colour, with a soft edge."""
     rough = 0.045 * canvas.noise(rng, 200) + 0.05 * canvas.noise(rng, 40)
     inside = smoothstep(-0.06, 0.2, above_hairline(on.point, edge) + rough) * on.outer * (1.0 - on.ears)
     grain = np.clip(0.8 + 0.25 * canvas.noise(rng, 350), 0.0, 1.2)
@@ -154,7 +154,7 @@ def _mouth(on: Regions, colour: np.ndarray) -> None:
 
 
 def _oil(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas) -> Float32[np.ndarray, "n"]:
-    """Shine: most on nose, forehead and lips, none of it even."""
+    """Shine: strongest on nose, forehead and lips, and uneven."""
     lips = 1.4 if traits.lip_stick else 0.9
     oil = 1.0 + 0.5 * on.nose + 0.3 * on.forehead + lips * on.lips - 0.6 * on.mouth + 0.1 * canvas.noise(rng, 250)
     return traits.shine * np.clip(oil, 0.0, 4.0)
@@ -163,7 +163,7 @@ def _oil(rng: np.random.Generator, traits: Traits, on: Regions, canvas: _Canvas)
 def paint_skin(
     rng: np.random.Generator, traits: Traits, edge: Float32[np.ndarray, "h 2"], roots: Colour, density: float
 ) -> Painted:
-    """The skin of a person whose hair begins at `edge` (azimuth, height) and shows its `roots` with `density` 0 to 1."""
+    """The skin of a person whose hair begins at `edge` (azimuth, height); `roots` is the hair's colour, `density` 0 to 1."""
     on = load_regions()
     canvas = _Canvas(on.texel)
     filters = [

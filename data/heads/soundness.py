@@ -1,10 +1,10 @@
-"""Whether a head's skin is whole: no triangle that a viewer may see is turned over.
+"""Checks that a head's skin is intact: no visible triangle is flipped.
 
-With n the normal of a triangle and n₀ that of the same triangle of a head known to be whole,
+n is the normal of a triangle, n₀ that of the same triangle on a head known to be intact. Then
 
-    (1) turned over ⇔ n·n₀ < c
+    (1) flipped ⇔ n·n₀ < c
 
-for triangles of the face's outside that look forward in n₀, with c = 0 for a fold and more for what comes near to one.
+for triangles on the outside of the face that face the viewer in n₀. c = 0 finds folds; a larger c also finds near folds.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ EXTREMES = (
     {"mouthPucker": 1.0},
     {"eyeBlink": 1.0, "eyeSquint": 1.0, "cheekSquint": 1.0, "browDown": 1.0, "mouthPucker": 1.0},
 )
-"""Expressions in which a face is most likely to break, as weights of units; those of both sides without Left and Right."""
+"""Expressions that are most likely to break a face, as weights of units; names without Left and Right mean both sides."""
 
 NECK = 6.2
-"""Height on the mesh below which it is no longer the face, in decimetres."""
+"""Height on the mesh, in decimetres, below which the face ends."""
 
 RIM = 5
-"""Rings of an opening that are its rim: slivers that face any way, thinner than a pixel."""
+"""Number of rings that form the rim of an opening. Their triangles are thinner than a pixel and face in any direction."""
 
 SLIVER = 2e-4
-"""Area up to which a triangle is too small to be seen, in square decimetres: 2 square millimetres, a pixel or less."""
+"""Area up to which a triangle is too small to be visible, in square decimetres: 2 square millimetres, at most a pixel."""
 
 FORWARD = 0.0
-"""Least z of the normal of a triangle that can be seen from in front."""
+"""Smallest z of the normal of a triangle that is visible from the front."""
 
 
 @functools.cache
@@ -51,7 +51,7 @@ def extremes() -> Float32[np.ndarray, "n 52"]:
 
 @functools.cache
 def _face() -> Int[np.ndarray, "n"]:
-    """The triangles of the face's outside."""
+    """The triangles on the outside of the face."""
     mesh = load_mesh()
     outside = mesh.uv[mesh.triangles, 1].min(axis=1) > slits.OUTSIDE
     high = mesh.vertices[mesh.faces, 1].min(axis=1) > NECK
@@ -71,7 +71,7 @@ def _normals(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, n
 def turned_over(
     vertices: Float[np.ndarray, "v 3"], whole: Float[np.ndarray, "v 3"], least: float = 0.0
 ) -> Int[np.ndarray, "k"]:
-    """The triangles that equation (1) holds for, c being `least`; `whole` are the vertices of a head that is whole."""
+    """The flipped triangles (equation 1 with c = `least`); `whole` are the vertices of an intact head."""
     triangles = _face()
     (before, old), (now, new) = _normals(whole, triangles), _normals(vertices, triangles)
     seen = (before[:, 2] > FORWARD) & (np.minimum(old, new) > SLIVER)
@@ -83,11 +83,11 @@ def _moved_by(target: str) -> Bool[np.ndarray, "v"]:
     mesh = load_mesh()
     out = np.zeros(len(mesh.vertices), bool)
     out[mesh.targets[target].index] = True
-    for rings in mesh.rings.values():  # what moves an edge moves, by what mends it, the rings about it
+    for rings in mesh.rings.values():  # a target that moves an edge also moves the rings around it, by the repair
         out[rings] |= out[rings[slits.EDGE]].any()
     return out
 
 
 def touches(target: str, triangles: Int[np.ndarray, "k"]) -> bool:
-    """Whether a shape target moves a vertex of one of the triangles, by itself or by what mends lids and lips."""
+    """Whether a shape target moves a vertex of one of the triangles, directly or by the repair of lids and lips."""
     return bool(_moved_by(target)[load_mesh().faces[triangles]].any())

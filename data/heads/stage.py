@@ -1,7 +1,7 @@
-"""What stays the same over all frames of a clip: places and materials of a model, its colours at the picture's scale,
-shadows of the surroundings, and the background. Made once, so that a frame costs little.
+"""Everything that is the same in all frames of a clip: places and materials of a model, colours at the picture's scale, ambient
+occlusion. It is computed once, so that a frame is cheap.
 
-Corners of a model that share a place (`Model.group`) are one place here: it is moved, lit and projected once.
+Corners of a model that share a position (`Model.group`) are one place here, which is moved, lit and projected once.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from data.heads.shape import Shape, express
 from xactor_jax.labels import UNITS
 
 TEXELS = 4
-"""Side of the atlas that colours are taken from, in sides of the picture (its own side at most)."""
+"""Side of the atlas from which colours are taken, as a multiple of the picture's side (at most the atlas' own side)."""
 
 _OPEN_JAW = 0.35
-"""Of the pose in which openness to the surroundings is worked out, so that the inside of the lips is dark but not black."""
+"""Jaw opening of the pose in which ambient occlusion is computed, so that the inside of the lips is dark but not black."""
 
 _DARKER = 1.25
-"""Power of the openness: light thrown from skin to skin, which would fill creases, is less than the surroundings' own."""
+"""Exponent of the openness. Interreflection between skin, which brightens creases, is weaker than the surrounding light."""
 
 _CASTS = ("skin", "hair", "cloth", "frame")
-"""Kinds whose triangles cast shadows."""
+"""Kinds of materials whose triangles cast shadows."""
 
 
 class Normals:
-    """Smooth normals of places, from the triangles at each."""
+    """Computes smooth normals of places from the triangles around each."""
 
     def __init__(self, faces: Int32[np.ndarray, "f 3"], places: int):
         self._faces = np.ascontiguousarray(faces.T)
@@ -69,7 +69,7 @@ class Atlas:
 
     @classmethod
     def of(cls, model: Model, size: int) -> Atlas:
-        """The model's, reduced to `TEXELS` · size."""
+        """The model's atlas, reduced to `TEXELS` · size."""
         side = min(model.albedo.shape[0], TEXELS * size)
         reduced = lambda image: cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
         colour = linear_of_display()[model.albedo]
@@ -79,7 +79,7 @@ class Atlas:
 
 @dataclasses.dataclass(frozen=True)
 class EyeBall:
-    """Centre at rest and radius, fitted to the ball's places; which places those are."""
+    """The places of an eyeball, and its centre at rest and radius, fitted to them."""
 
     places: Int32[np.ndarray, "e"]
     centre: Float32[np.ndarray, "3"]
@@ -87,7 +87,7 @@ class EyeBall:
 
 
 def fit_ball(places: Int32[np.ndarray, "e"], points: Float32[np.ndarray, "n 3"]) -> EyeBall:
-    """Least squares: |p|² = 2 p·c + (r² - |c|²)."""
+    """Least-squares fit of a ball: |p|² = 2 p·c + (r² - |c|²)."""
     p = points[places].astype(np.float64)
     solution = np.linalg.lstsq(np.c_[2.0 * p, np.ones(len(p))], (p * p).sum(1), rcond=None)[0]
     radius = float(np.sqrt(solution[3] + solution[:3] @ solution[:3]))
@@ -110,8 +110,8 @@ class Stage:
     uv: Float32[np.ndarray, "k 2"]
     two_sided: Bool[np.ndarray, "f"]
     cut: Bool[np.ndarray, "f"]
-    ball: Int8[np.ndarray, "f"]  # of `balls` that a triangle is part of, or -1
-    face: Int32[np.ndarray, "c"]  # corners of the skin's front, whose colour exposure is made for
+    ball: Int8[np.ndarray, "f"]  # index in `balls` of the triangle's eyeball, or -1
+    face: Int32[np.ndarray, "c"]  # corners of the front of the skin, whose colour sets the exposure
     casters: Int32[np.ndarray, "c 3"]  # places
     normals: Normals
     surfaces: Surfaces
@@ -119,12 +119,12 @@ class Stage:
     balls: tuple[EyeBall, ...]  # the person's right eye (left in the picture), and the left
 
     def places(self, vertices: Float32[np.ndarray, "v 3"]) -> Float32[np.ndarray, "g 3"]:
-        """Where the places are, before the head is turned."""
+        """Positions of the places, before the head is posed."""
         return np.take(vertices, self.vertex_of, axis=0) + self.offset
 
 
 def _casters(model: Model, kinds: np.ndarray, faces: np.ndarray) -> Int32[np.ndarray, "c 3"]:
-    """Triangles that throw shadows: those that are mostly solid."""
+    """Triangles that cast shadows: those that are mostly solid."""
     middle = model.uv[model.triangles].mean(1)
     side = model.alpha.shape[0]
     row, column = (np.clip(((1.0 - middle[:, 1], middle[:, 0])[i] * side).astype(int), 0, side - 1) for i in (0, 1))
@@ -159,12 +159,12 @@ def _open_units() -> Float32[np.ndarray, "52"]:
 
 
 def shadow_box(eyes: Float32[np.ndarray, "3"]) -> shadow.Box:
-    """About head and neck; shoulders beyond it are lit as its edge is."""
+    """The box of the shadow map: head and neck. Shoulders beyond it get the light of its edge."""
     return shadow.Box((eyes + np.array([0.0, -0.4, -0.7])).astype(np.float32), 2.2)
 
 
 def make_stage(model: Model, shape: Shape) -> Stage:
-    """What of model and shape does not change with the frames."""
+    """Computes everything of model and shape that is the same in all frames."""
     model_places = np.unique(model.group, return_index=True, return_inverse=True)
     first, group = model_places[1], model_places[2].ravel().astype(np.int32)
     model = dataclasses.replace(model, group=group)

@@ -1,7 +1,7 @@
-"""What a person looks like beyond the shape of the head, as numbers and names, drawn so that they go together.
+"""Traits of a person in addition to the shape of the head, as numbers and names, drawn so that they fit together.
 
-Everything is likely where it is likely among people and possible everywhere: dark and light skins with any hair, grey hair
-at twenty, beards of all colours. Colours are display-coded RGB, 0 to 1.
+Frequencies follow those among people, but every combination is possible: dark and light skin with any hair, grey hair at
+twenty, beards of all colours. Colours are display-coded RGB, 0 to 1.
 """
 
 from __future__ import annotations
@@ -69,16 +69,16 @@ GARMENTS = ("round neck", "v-neck", "shirt", "jacket", "hoodie", "turtleneck")
 
 
 class Looks(Protocol):
-    """What is asked of a shape: `data.heads.shape.Shape` has it."""
+    """The required properties of a shape; `data.heads.shape.Shape` has them."""
 
     race: Float[np.ndarray, "3"]  # caucasian, african, asian; sums to 1
     male: float
-    age: float  # 0 twenty, 1 old
+    age: float  # 0 youngest to 1 oldest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """A person's colours and styles; shares are 0 to 1."""
+    """A person's colours and styles. Shares are 0 to 1."""
 
     male: float
     age: float
@@ -89,17 +89,17 @@ class Traits:
     moles: int
     blotch: float  # strength of the skin's large spots
     shine: float
-    lines: float  # depth of the age's lines
-    hollow: float  # darkness about the eyes
+    lines: float  # depth of wrinkles
+    hollow: float  # darkness around the eyes
     iris: Colour
-    hair: Colour  # grey included
+    hair: Colour  # including grey
     brow: Colour
     lash: float  # darkness of the lids' edges
-    brow_height: float  # shares of their spread, about -1 to 1
+    brow_height: float  # this and the next three: relative to their spread, about -1 to 1
     brow_arch: float
     brow_slant: float
     brow_gap: float  # between them
-    brow_thickness: float  # 1 is usual
+    brow_thickness: float  # 1 is average
     brow_density: float
     lip_stick: Colour | None
     eye_shadow: Colour | None
@@ -123,7 +123,7 @@ class Traits:
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """`a` with `share` of `b`."""
+    """Mixes two colours: `share` of `b`, the rest `a`."""
     return tuple(float(x + (y - x) * share) for x, y in zip(a, b, strict=True))
 
 
@@ -133,7 +133,7 @@ def _choose(rng: np.random.Generator, names: tuple[str, ...], weights: np.ndarra
 
 
 def _varied(rng: np.random.Generator, colour: Colour, spread: float) -> Colour:
-    """The colour, lighter or darker by up to `spread`, its hue hardly changed."""
+    """The colour, lighter or darker by up to `spread`, with nearly the same hue."""
     light = rng.uniform(1.0 - spread, 1.0 + spread)
     return tuple(float(min(1.0, c * light * rng.uniform(0.975, 1.025))) for c in colour)
 
@@ -144,7 +144,7 @@ def _tone(rng: np.random.Generator, race: np.ndarray) -> float:
 
 
 def skin_colour(tone: float, warmth: float) -> Colour:
-    """The skin's mean colour: between neighbours of SKIN_TONES, turned to red or to olive."""
+    """The skin's mean colour: interpolated between SKIN_TONES, and shifted to rosy or olive."""
     place = np.clip(tone, 0.0, 1.0) * (len(SKIN_TONES) - 1)
     base = [np.interp(place, np.arange(len(SKIN_TONES)), channel) for channel in np.array(SKIN_TONES).T]
     return tuple(float(c * (1.0 + warmth * k)) for c, k in zip(base, (-0.012, 0.018, -0.045), strict=True))
@@ -153,7 +153,7 @@ def skin_colour(tone: float, warmth: float) -> Colour:
 def _hair_colour(
     rng: np.random.Generator, race: np.ndarray, tone: float, age: float, man: bool
 ) -> tuple[Colour, Colour, float]:
-    """Colours of hair and brows, and how grey."""
+    """Colours of hair and brows, and the share of grey."""
     fair = race[0] * np.clip(1.4 - 1.4 * tone, 0.0, 1.0)
     fair = max(fair, 0.7 * (rng.uniform() < (0.05 if man else 0.2)))  # bleached or dyed
     weights = (1.0 - fair) * np.array(_DARK) + fair * np.array(_MIXED) + 0.004
@@ -178,7 +178,7 @@ def _iris(rng: np.random.Generator, race: np.ndarray, tone: float) -> Colour:
 
 
 def _cloth_colour(rng: np.random.Generator) -> Colour:
-    """Mostly muted: dark, white, grey, navy; now and then bright."""
+    """A colour of clothes: mostly muted (dark, white, grey, navy), sometimes bright."""
     kind = rng.uniform()
     grey = rng.uniform(0.05, 0.3) if kind < 0.3 else rng.uniform(0.6, 0.88) if kind < 0.5 else rng.uniform(0.2, 0.65)
     strength = rng.uniform(0.0, 0.12) if kind < 0.6 else rng.uniform(0.1, 0.45)
@@ -246,7 +246,7 @@ def _dress(rng: np.random.Generator, man: bool, age: float) -> dict:
 
 
 def draw_traits(rng: np.random.Generator, looks: Looks) -> Traits:
-    """Traits that go with a shape's race, sex and age."""
+    """Random traits that fit a shape's race, sex and age."""
     race, age, man = np.asarray(looks.race, float), float(looks.age), bool(rng.uniform() < looks.male)
     tone = _tone(rng, race)
     hair, brow, _ = _hair_colour(rng, race, tone, age, man)

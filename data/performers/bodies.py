@@ -1,4 +1,4 @@
-"""The bodies that a performance can be given: each draws the same acting, of people of its own."""
+"""The interface of bodies: puppets and heads. A body draws a performance, and has people of its own."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ class Figure(Protocol):
     """One person as they look in one clip."""
 
     def render(self, acting: Acting, size: int, first: int = 0) -> UInt8[np.ndarray, "t size size 3"]:
-        """RGB frames, one for each row of the acting, which begins with frame `first` of the clip."""
+        """RGB frames, one per row of the acting; the first row is frame `first` of the clip."""
 
     def component_boxes(self, acting: Acting) -> Float[np.ndarray, "t 2 4"]:
         """Boxes of (eyes with brows, mouth with chin), each (y0, x0, y1, x1) as fractions of the picture."""
 
 
 class Body(Protocol):
-    """A kind of people."""
+    """A kind of people: puppets or heads."""
 
     PERSON: str
-    """Begins the name of every person."""
+    """Prefix of every person's name."""
     GENERATOR: int
-    """Version of how they look and move; raised whenever the same arguments give other records."""
+    """Version of appearance and motion. It is increased whenever the same arguments give other records."""
     VOICE: VoiceKind
-    """Where their speech comes from unless another voice is asked for."""
-    KNOWS_UNITS: bool
-    """Whether they are drawn from expression units, so that units are true of their pictures."""
+    """The default kind of voice."""
+    HAS_UNITS: bool
+    """Whether pictures are made from expression units, so that the units are ground truth."""
 
     def is_man(self, seed: int, person: int) -> bool | None:
-        """Whether a person looks like a man rather than like a woman; None: like neither."""
+        """Whether a person looks like a man (True) or like a woman (False); None: neither."""
 
     def make_figure(self, seed: int, person: int, clip: int, acting: Acting) -> Figure:
-        """The person of a clip, framed for what they do in all of it.
+        """The person of a clip, with a camera that suits the acting of the whole clip.
 
-        Light and place may differ from clip to clip, the face does not.
+        Light and place may differ between clips; the face is the same.
         """
 
 
 def load_body(kind: str) -> Body:
-    """The body of that name.
+    """The body with a name.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such body.
     """
     if kind not in BODY_KINDS:
         raise UserError(f"there is no data.kind {kind!r}: choose one of {', '.join(BODY_KINDS)}.")
@@ -70,16 +70,16 @@ def perform(
     voice: VoiceKind | None = None,
     split: str = "train",
 ) -> Performance:
-    """`make_performance` of a person who has the body: with its kind of voice, unless another is asked for."""
+    """`make_performance` for a person of a body; the voice is the body's kind, unless another is given."""
     kind, man = voice or body.VOICE, body.is_man(seed, person)
     return make_performance(seed, person, clip, num_frames, emotion=emotion, voice=kind, split=split, man=man)
 
 
 def person_name(body: Body, person: int) -> str:
-    """Person id in the records."""
+    """Name of a person in the records."""
     return f"{body.PERSON}{person:05d}"
 
 
 def clip_name(clip: int) -> str:
-    """Clip id in the records."""
+    """Name of a clip in the records."""
     return f"{clip:04d}"

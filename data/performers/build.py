@@ -1,4 +1,4 @@
-"""The embedded data set: clips of many performers, split by person, and by voice where voices are recorded."""
+"""Builds the embedded data set: clips of many performers, split by person; recorded voices are split, too."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from data.performers.bodies import load_body
 from data.performers.clips import make_clip
 from data.performers.voices import VoiceKind, check_voice
 from data.records import Clip, write_clips
-from data.worker_pool import deaf_to_interrupts
+from data.worker_pool import interrupts_blocked
 from xactor_jax.errors import UserError
 from xactor_jax.threads import use_one_thread
 from xactor_jax.timing import FRAME_RATE
 
 
 def split_persons(persons: int, seed: int) -> dict[str, list[int]]:
-    """People of each split: a tenth for validation, a tenth for test, at least one each; the rest train.
+    """Persons of each split: a tenth for validation, a tenth for test, at least one each; the rest for training.
 
     Raises:
         UserError: fewer than three people.
     """
     if persons < 3:
-        raise UserError(f"{persons} people cannot be split into train, validation and test: ask for 3 or more.")
+        raise UserError(f"{persons} people cannot be split into train, validation and test: give 3 or more.")
     order = np.random.default_rng(np.random.SeedSequence([seed], spawn_key=(1,))).permutation(persons)
     held = max(1, round(0.1 * persons))
     parts = {"validation": order[:held], "test": order[held : 2 * held], "train": order[2 * held :]}
@@ -51,11 +51,11 @@ def _make(job: Job, kind: str, voice: VoiceKind, seed: int, num_frames: int, siz
 
 @contextlib.contextmanager
 def _mapper(processes: int) -> Iterator[Callable[[Callable, Iterable], Iterator]]:
-    """A lazy, ordered `map`, over worker processes if more than one is asked for."""
+    """A lazy, ordered `map`, over worker processes if `processes` is more than one."""
     if processes <= 1:
         yield map
         return
-    with deaf_to_interrupts():
+    with interrupts_blocked():
         pool = multiprocessing.get_context("spawn").Pool(processes, initializer=use_one_thread)
     with pool:
         yield pool.imap
@@ -82,14 +82,14 @@ def build(
     kind: str = "puppets",
     voice: str = "",
 ) -> None:
-    """Writes a data set of performers to `path`; the same records for the same arguments, however many processes.
+    """Writes a data set of performers to `path`. The same arguments give the same records, for any number of processes.
 
     Args:
-        kind: the body that they have, puppets or heads.
-        voice: formant or recorded; empty for what the body has.
+        kind: the body, puppets or heads.
+        voice: formant or recorded; empty: the body's default.
 
     Raises:
-        UserError: too few people or frames, an unknown kind or voice, or `path` holds something already.
+        UserError: too few people or frames, an unknown kind or voice, or `path` is not empty.
     """
     num_frames = round(seconds * FRAME_RATE)
     if num_frames < 1 or clips_per_person < 1 or size < 16:

@@ -1,4 +1,4 @@
-"""Clips of performers: everything drawn from (seed, person, clip)."""
+"""Clips of performers. Everything in a clip is determined by (seed, person, clip)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def make_clip(
     voice: VoiceKind | None = None,
     split: str = "train",
 ) -> Clip:
-    """A clip of `num_frames` at 25 a second with its sound and truth; the same bytes for the same arguments.
+    """A clip of `num_frames` at 25 a second with sound and ground truth. The same arguments give the same bytes.
 
-    voice: None for the body's own kind.
+    Args:
+        voice: None: the body's default.
     """
     performance = perform(body, seed, person, clip, num_frames, voice=voice, split=split)
     acting = performance.acting
@@ -41,25 +42,25 @@ def make_clip(
         emotion=performance.mood.label,
         emotion_intensity=performance.mood.intensity,
         controls=acting.controls,
-        units=acting.units if body.KNOWS_UNITS else acting.units[:0],
+        units=acting.units if body.HAS_UNITS else acting.units[:0],
         component_boxes=figure.component_boxes(acting),
     )
 
 
 def acting_of(controls: Float[np.ndarray, "t 14"]) -> Acting:
-    """Controls alone, as nobody in particular moves them, without speech."""
+    """An acting from controls only: no speech, no emotion, and no personal style."""
     return Acting(controls, expression_units(controls))
 
 
 def make_portrait(body: Body, seed: int, person: int, size: int, clip: int = 0) -> UInt8[np.ndarray, "size size 3"]:
-    """The person of a clip at rest, looking ahead."""
+    """A person at rest, looking ahead, as they look in a clip."""
     acting = acting_of(NEUTRAL[None])
     return body.make_figure(seed, person, clip, acting).render(acting, size)[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class Demonstration:
-    """A portrait at rest, speech as float32 in [-1, 1] at 16 kHz, and what a true performance of it would do."""
+    """A portrait at rest, speech as float32 in [-1, 1] at 16 kHz, and the true performance of it."""
 
     portrait: UInt8[np.ndarray, "size size 3"]
     waveform: Float[np.ndarray, "samples"]
@@ -69,7 +70,7 @@ class Demonstration:
 def make_demonstration(
     body: Body, seed: int, person: int, clip: int, num_frames: int, size: int, emotion: int | None = None
 ) -> Demonstration:
-    """What a demo needs of one person: portrait and voice (of the test split) as inputs, the performance as truth."""
+    """Inputs of a demo (portrait, voice of the test split) and the true performance of one person."""
     performance = perform(body, seed, person, clip, num_frames, emotion=emotion, split="test")
     waveform = performance.audio.astype(np.float32) / 32768.0
     return Demonstration(make_portrait(body, seed, person, size, clip), waveform, performance)

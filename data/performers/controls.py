@@ -1,7 +1,7 @@
-"""What a performer's face and head do while they speak: speech, emotion and movement of their own, added up.
+"""Controls of a performer's face and head while speaking: the sum of speech, emotion and random motion.
 
-Brows, smile, lids and head move with the emotion and the melody, and as much again for no reason, so that none of them can be
-told from another.
+Brows, smile, lids and head follow emotion and melody, plus random motion of the same size. So no control can be predicted from
+another one.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ LIMITS = {
     "shift_x": (-0.04, 0.04),
     "shift_y": (-0.04, 0.04),
 }
-"""Smallest and largest value of every control. Angles in radians, shifts in fractions of the crop."""
+"""(Smallest, largest) value of every control. Angles in radians, shifts in fractions of the crop."""
 
 NEUTRAL = np.array([0.8 if name == "lids" else 0.0 for name in CONTROLS])
 """Controls of a face at rest, looking ahead."""
 
 
 def _blinks(rng: np.random.Generator, num_frames: int) -> Float[np.ndarray, "t"]:
-    """1 open, 0 closed: a blink of 0.2 to 0.4 s every 1 to 5 s, now and then a long one."""
+    """Lid opening over time, 1 open, 0 closed: a blink of 0.2 to 0.4 s every 1 to 5 s, sometimes a longer one."""
     frames, openness = np.arange(num_frames), np.ones(num_frames)
     middle = FRAME_RATE * rng.uniform(0.2, 3.0)
     while middle < num_frames + 10:
@@ -49,7 +49,7 @@ def _blinks(rng: np.random.Generator, num_frames: int) -> Float[np.ndarray, "t"]
 
 
 def _saccades(rng: np.random.Generator, num_frames: int) -> Float[np.ndarray, "t 2"]:
-    """Gaze that rests 0.3 to 2 s on a point and jumps to the next; every other point is straight ahead."""
+    """Gaze that rests on a point for 0.3 to 2 s and jumps to the next; every other point is near straight ahead."""
     points = np.zeros((num_frames, 2))
     start, away = 0, bool(rng.integers(2))
     while start < num_frames:
@@ -92,7 +92,7 @@ def _face(rng: np.random.Generator, mood: Mood, speech: Speech) -> dict[str, np.
 
 
 def make_controls(rng: np.random.Generator, mood: Mood, speech: Speech) -> Float[np.ndarray, "t 14"]:
-    """All controls over the frames of the mood, within `LIMITS`; columns as in `xactor_jax.labels.CONTROLS`."""
+    """All controls for the frames of the mood, within `LIMITS`; columns as in `xactor_jax.labels.CONTROLS`."""
     stretch = 0.28 * wander(rng, len(mood.label), 0.6 * FRAME_RATE)
     mouth = {"jaw": speech.jaw, "lip_width": speech.lip_width + stretch, "lip_round": speech.lip_round}
     values = {**mouth, **_face(rng, mood, speech), **_head(rng, mood, speech)}

@@ -1,15 +1,16 @@
-"""A recorded sentence in another voice: pitch, length and formants changed apart from one another.
+"""Changes a recorded sentence into another voice: pitch, duration and formants are changed independently.
 
-Pitch-synchronous overlap-add (Moulines and Charpentier, 1990, "Pitch-synchronous waveform processing techniques for
-text-to-speech synthesis using diphones"). The recording x is cut at the moments m_i of its glottis into grains of two periods
-T_i. Grain i(k) is heard at moment n_k of the result, played faster by the factor c of the formants:
+The method is pitch-synchronous overlap-add (Moulines and Charpentier, 1990, "Pitch-synchronous waveform processing techniques
+for text-to-speech synthesis using diphones"). The recording x is cut at the glottal epochs m_i into grains of two periods T_i.
+Grain i(k) is placed at time n_k of the result and played faster by the formant factor c:
 
     y(t) = Σ_k a_k w((t - n_k) c / T_i(k)) x(m_i(k) + (t - n_k) c),      w(z) = (1 + cos π z) / 2 for |z| < 1              (1)
     ∫₀^{n_k} f(t) dt = k                                                                                                  (2)
     i(k) = argmin_i |m_i - s(n_k)|,      a_k² = c / (f(n_k) T_i(k))                                                       (3)
 
-f is the new fundamental, s the clock of `data.performers.script`, and a keeps the power. Where there is no voice, grains of
-10 ms are taken near s(n_k), at random, lest their repetition be heard as a tone.
+f is the new fundamental frequency, s the clock of `data.performers.script`, and a keeps the power. (1) adds the grains, (2)
+gives the new pitch, (3) chooses grains for the new duration. In unvoiced sound, grains of 10 ms are taken at random positions
+near s(n_k), because regular repetition would sound like a tone.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from data.performers.motion import smooth
 from xactor_jax.timing import SAMPLE_RATE
 
 OVERSAMPLED = 2 * SAMPLE_RATE
-"""Rate at which grains are added: their places are whole samples of it."""
+"""Sampling rate at which grains are added; their positions are rounded to its samples."""
 
 FORMANT_STEP = 0.02
-"""Factors of formants are multiples of this, so that resampling is by a ratio of small numbers."""
+"""Formant factors are rounded to multiples of this, so that resampling uses a ratio of small numbers."""
 
 UNVOICED_RATE, UNVOICED_HALF = 220.0, 0.005
-"""Grains a second where there is no voice, and half their length in seconds."""
+"""Grains per second in unvoiced sound, and half their length in seconds."""
 
 INCOHERENT = 0.75
-"""Power of grains of noise added, half a grain apart, over that of the noise."""
+"""Power of overlapping grains of noise, half a grain apart, relative to that of the noise."""
 
 LONGEST_PERIOD = 0.02
-"""Seconds between two moments of the glottis beyond which there is no voice between them."""
+"""Largest distance of two epochs, in seconds, that still counts as voiced."""
 
 PITCH = (55.0, 520.0)
 """Lowest and highest fundamental, Hz."""
@@ -45,19 +46,19 @@ PITCH = (55.0, 520.0)
 _WINDOW = 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, 2049)).astype(np.float32)
 
 Track = Callable[[np.ndarray], np.ndarray]
-"""A value at every moment, given in seconds."""
+"""Maps times in seconds to values."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A piece of recording: sound at 16 kHz, and in seconds from its start the moments of the glottis."""
+    """A piece of recording: sound at 16 kHz, and its glottal epochs in seconds from its start."""
 
     wave: Float[np.ndarray, "samples"]
     epochs: Float[np.ndarray, "marks"]
 
     @property
     def periods(self) -> Float[np.ndarray, "marks"]:
-        """Of every moment, the mean distance to its neighbours within the same voiced stretch; seconds."""
+        """Period at every epoch: the mean distance to its neighbours in the same voiced segment; seconds."""
         gaps = np.diff(self.epochs)
         gaps = np.where(gaps < LONGEST_PERIOD, gaps, np.nan)
         sides = np.stack([np.r_[np.nan, gaps], np.r_[gaps, np.nan]])
@@ -66,19 +67,19 @@ class Source:
         return np.where(known.any(axis=0), mean, UNVOICED_HALF)
 
     def nearest(self, moments: Float[np.ndarray, "k"]) -> np.ndarray:
-        """Index of the moment of the glottis that is nearest to each."""
+        """Index of the epoch nearest to each time."""
         right = np.clip(np.searchsorted(self.epochs, moments), 1, self.epochs.size - 1)
         return right - (moments - self.epochs[right - 1] < self.epochs[right] - moments)
 
     def is_voiced(self, moments: Float[np.ndarray, "k"]) -> Bool[np.ndarray, "k"]:
-        """Whether the glottis moves within three quarters of a period of the moment."""
+        """Whether there is an epoch within three quarters of a period of each time."""
         if self.epochs.size < 2:
             return np.zeros(moments.size, bool)
         nearest = self.nearest(moments)
         return np.abs(self.epochs[nearest] - moments) < 0.75 * self.periods[nearest]
 
     def melody(self, level: float) -> Track:
-        """Octaves of the fundamental above `level` Hz; where there is no voice, from the last to the next."""
+        """Fundamental over time, in octaves above `level` Hz; interpolated where the sound is unvoiced."""
         if self.epochs.size < 2:
             return np.zeros_like
         octaves = smooth(-np.log2(self.periods * level), 2.0)
@@ -86,7 +87,7 @@ class Source:
 
 
 def _grains(source: Source, at: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Middles and half lengths (seconds of the recording) of what is heard at those moments of it. Equation 3."""
+    """Centres and half lengths, in seconds of the recording, of the grains for times `at` of the recording (equation 3)."""
     middles = at + rng.uniform(-0.6, 0.6, at.size) * UNVOICED_HALF
     halves = np.full(at.size, UNVOICED_HALF)
     voiced = source.is_voiced(at)
@@ -99,7 +100,7 @@ def _grains(source: Source, at: np.ndarray, rng: np.random.Generator) -> tuple[n
 def _moments(
     seconds: float, fundamental: Track, is_voiced: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Equation 2: moments of the result at which grains are added, and how many there are a second then."""
+    """Times of the result at which grains are added (equation 2), and the number of grains per second at these times."""
     grid = np.arange(0.0, seconds + 1e-3, 1e-3)
     rate = np.where(is_voiced(grid), np.clip(fundamental(grid), *PITCH), UNVOICED_RATE)
     phase = np.concatenate([[0.0], np.cumsum(0.5e-3 * (rate[1:] + rate[:-1]))])
@@ -110,7 +111,7 @@ def _moments(
 def _add(
     wave: np.ndarray, middles: np.ndarray, halves: np.ndarray, places: np.ndarray, gains: np.ndarray, size: int
 ) -> np.ndarray:
-    """Equation 1 with everything in samples of the same rate."""
+    """Adds the grains (equation 1). All arguments are in samples of the same rate."""
     reach = int(np.ceil(halves.max()))
     offsets = np.arange(-reach, reach + 1)
     padded = np.pad(wave, 2 * reach + 2)
@@ -124,11 +125,12 @@ def _add(
 def disguise(
     source: Source, seconds: float, to_source: Track, fundamental: Track, formants: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "samples"]:
-    """The recording as it sounds for so many seconds (16 kHz).
+    """The recording in another voice, `seconds` long, at 16 kHz.
 
-    to_source: moment of the result → moment of the recording, both in seconds.
-    fundamental: Hz at every moment of the result, heeded where the recording has voice.
-    formants: factor of their frequencies.
+    Args:
+        to_source: time of the result → time of the recording, both in seconds.
+        fundamental: Hz at every time of the result; used where the recording is voiced.
+        formants: factor of the formant frequencies.
     """
     factor = round(formants / FORMANT_STEP)
     unit = round(1.0 / FORMANT_STEP)

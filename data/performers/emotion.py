@@ -1,4 +1,4 @@
-"""What a performer feels over time, and what that does to its voice and face."""
+"""Emotion of a performer over time, and its effects on voice and face."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from xactor_jax.timing import FRAME_RATE
 
 
 class Effect(NamedTuple):
-    """What an emotion of full intensity does. Factors multiply those of neutral speech; offsets add to the controls."""
+    """Effects of an emotion at full intensity. Factors multiply those of neutral speech; offsets add to the controls."""
 
     f0: float  # factor of the fundamental
-    f0_range: float  # factor of the melody's size
+    f0_range: float  # factor of the melody's range
     rate: float  # factor of the tempo
     loudness: float  # factor of the amplitude
-    brightness: float  # power of frequency added to the voice's spectrum
-    breath: float  # noise added to the voice's share
+    brightness: float  # exponent of frequency that is added to the voice's spectrum
+    breath: float  # added to the voice's share of noise
     articulation: float  # factor of the jaw's opening
     motion: float  # factor of the head's movement
     smile: float
     brow_raise: float
     brow_tilt: float
     lids: float
-    pitch: float  # radians, positive down
+    pitch: float  # radians added to the head's pitch, positive down
 
 
 EFFECTS = {
@@ -38,37 +38,37 @@ EFFECTS = {
     "surprised": Effect(1.45, 1.8, 1.0, 1.15, 0.1, 0.08, 1.12, 1.1, 0.05, 0.8, 0.15, 0.2, -0.06),
 }
 
-FELT = tuple(EFFECTS)
-"""The emotions that performers have: the first of `EMOTIONS`."""
+ACTED_EMOTIONS = tuple(EFFECTS)
+"""The emotions that performers have: the first ones of `EMOTIONS`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Mood:
-    """Emotion over T frames: the label of each, and the share of every emotion (columns `FELT`; rows sum to one)."""
+    """Emotion over T frames: the label, and the share of every emotion (columns `ACTED_EMOTIONS`; rows sum to one)."""
 
     label: Int[np.ndarray, "t"]
     share: Float[np.ndarray, "t emotions"]
 
     @property
     def intensity(self) -> Float[np.ndarray, "t"]:
-        """Share of the labelled emotion, in [0, 1]; the rest is neutral but for the fades between emotions."""
+        """Share of the labelled emotion, in [0, 1]. The rest is neutral, except during fades between emotions."""
         return np.clip(self.share[np.arange(len(self.label)), self.label], 0.0, 1.0).astype(np.float32)
 
     def effect(self, name: str) -> Float[np.ndarray, "t"]:
-        """One effect over time: the mean over emotions by share."""
-        return self.share @ np.array([getattr(EFFECTS[emotion], name) for emotion in FELT])
+        """One effect over time: the mean over emotions, weighted by share."""
+        return self.share @ np.array([getattr(EFFECTS[emotion], name) for emotion in ACTED_EMOTIONS])
 
 
 def make_mood(rng: np.random.Generator, num_frames: int, emotion: int | None = None) -> Mood:
-    """Emotions of 3 to 9 s each, drawn anew and faded into one another; only `emotion` where one is given."""
+    """Random emotions of 3 to 9 s each, with fades between them; only `emotion` where one is given."""
     label, strength = np.zeros(num_frames, np.int32), np.zeros(num_frames)
     start = 0
     while start < num_frames:
         stop = start + round(FRAME_RATE * rng.uniform(3.0, 9.0))
-        drawn = rng.integers(len(FELT))
+        drawn = rng.integers(len(ACTED_EMOTIONS))
         label[start:stop] = drawn if emotion is None else emotion
         strength[start:stop] = rng.uniform(0.6, 1.0)
         start = stop
-    share = strength[:, None] * np.eye(len(FELT))[label]
+    share = strength[:, None] * np.eye(len(ACTED_EMOTIONS))[label]
     share[:, 0] += 1.0 - strength
     return Mood(label, smooth(share, 0.3 * FRAME_RATE))

@@ -1,26 +1,25 @@
-"""Smooth random movement."""
+"""Smooth random motion."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 
-def _kernel(deviation: float) -> np.ndarray:
-    reach = max(1, int(np.ceil(3.0 * deviation)))
-    return np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(deviation, 1e-3)) ** 2)
+def _reach(std: float) -> int:
+    """Number of steps after which a Gaussian counts as zero."""
+    return max(1, int(np.ceil(3.0 * std)))
 
 
-def smooth(values: np.ndarray, deviation: float) -> np.ndarray:
-    """Values [t] or [t, k] blurred over time by a Gaussian of `deviation` steps; ends are held."""
-    kernel = _kernel(deviation)
-    kernel /= kernel.sum()
-    reach = kernel.size // 2
-    columns = np.pad(values.reshape(len(values), -1), ((reach, reach), (0, 0)), mode="edge").T
-    return np.stack([np.convolve(column, kernel, mode="valid") for column in columns], axis=1).reshape(values.shape)
+def smooth(values: np.ndarray, std: float) -> np.ndarray:
+    """Values [t] or [t, k] filtered over time by a Gaussian with `std` in steps. The first and last value are repeated."""
+    sigma, reach = max(std, 1e-3), _reach(std)
+    return gaussian_filter1d(values, sigma, axis=0, output=np.float64, mode="nearest", radius=reach)
 
 
-def wander(rng: np.random.Generator, steps: int, deviation: float) -> np.ndarray:
-    """Gaussian noise [steps] of zero mean and unit variance, white noise blurred by a Gaussian of `deviation` steps."""
-    kernel = _kernel(deviation)
+def wander(rng: np.random.Generator, steps: int, std: float) -> np.ndarray:
+    """Gaussian noise [steps] of zero mean and unit variance: white noise filtered by a Gaussian with `std` in steps."""
+    reach = _reach(std)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(std, 1e-3)) ** 2)
     kernel /= np.sqrt(np.sum(kernel**2))
     return np.convolve(rng.normal(size=steps + kernel.size - 1), kernel, mode="valid")

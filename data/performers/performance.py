@@ -1,4 +1,4 @@
-"""What a performer says and does: speech, emotion and movement of the face and head, drawn from (seed, person, clip)."""
+"""Performances: speech, emotion and motion of the face and head, determined by (seed, person, clip)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from data.performers.units import Style, make_style, make_units
 from data.performers.voices import VoiceKind, cast_voice
 
 LONG = 1_000_000
-"""Clip number of long performances, above those of data sets."""
+"""Clip number of long performances, larger than those in data sets."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Acting:
-    """What a body acts out over T frames: the controls, and the 52 expression units that they become."""
+    """Input of a body over T frames: the controls, and the 52 expression units computed from them."""
 
     controls: Float[np.ndarray, "t 14"]
     units: Float[np.ndarray, "t 52"]
@@ -32,7 +32,7 @@ class Acting:
 
 @dataclasses.dataclass(frozen=True)
 class Performance:
-    """What a performer says and does over T frames, before it is drawn."""
+    """Speech, emotion and motion of a performer over T frames, before pictures are drawn."""
 
     mood: Mood
     speech: Speech
@@ -51,7 +51,7 @@ class Performance:
 
     @property
     def acting(self) -> Acting:
-        """What a body draws."""
+        """Input of a body."""
         return Acting(self.controls, self.units)
 
 
@@ -66,11 +66,12 @@ def make_performance(
     split: str = "train",
     man: bool | None = None,
 ) -> Performance:
-    """The performance of a clip; its emotions are drawn, unless `emotion` (an index of `FELT`) fixes one.
+    """The performance of a clip. Its emotions are random, unless `emotion` (an index of `ACTED_EMOTIONS`) gives one.
 
-    voice: where the speech comes from (`data.performers.voices`).
-    split: of the data set that the clip is for; recorded voices of the test split are in no other.
-    man: whether the person's face is a man's; None: it is of no sex.
+    Args:
+        voice: kind of voice (`data.performers.voices`).
+        split: split of the data set that the clip is for; recorded voices of the test split are in no other.
+        man: whether the person's face is a man's; None: no sex.
     """
     streams = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, person, clip]).spawn(3))
     mood_rng, speech_rng, motion_rng = streams

@@ -1,9 +1,9 @@
-"""The sounds of speech, and sequences of them.
+"""Speech sounds and random sequences of them.
 
-Formants are of an average adult in Hz (vowels after Peterson and Barney, 1952, "Control methods used in a study of the
-vowels", table II, men; consonants by their usual loci). Mouth targets are those of `xactor_jax.labels.CONTROLS`: jaw 0..1,
-lip_width -1..1, lip_round 0..1. `dominance` says how firmly a sound holds its targets against its neighbours (Cohen and
-Massaro, 1993, "Modeling coarticulation in synthetic visual speech"): a /p/ must close the lips, a /k/ need not.
+Formants are those of an average adult in Hz (vowels after Peterson and Barney, 1952, "Control methods used in a study of the
+vowels", table II, men; consonants by their usual loci). Mouth targets are values of `xactor_jax.labels.CONTROLS`: jaw 0..1,
+lip_width -1..1, lip_round 0..1. `dominance` is the strength of a sound's mouth targets against those of its neighbours (Cohen
+and Massaro, 1993, "Modeling coarticulation in synthetic visual speech"): a /p/ must close the lips, a /k/ need not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from data.performers.voice import Voice
 
 TICK_RATE = 250
-"""Steps a second on which speech is planned; ten to a video frame."""
+"""Ticks per second, the time steps of speech synthesis; ten per video frame."""
 
 
 class Phoneme(NamedTuple):
@@ -72,7 +72,7 @@ PHONEMES = tuple(
         ("j", "approximant", 65, 280, 2250, 3000, 0.7, 0.0, 3000, 1000, 0.2, 0.75, 0.0, 1.2),
         ("l", "approximant", 70, 350, 1150, 2700, 0.7, 0.0, 3000, 1000, 0.3, 0.1, 0.0, 0.8),
         ("ɹ", "approximant", 70, 320, 1150, 1600, 0.7, 0.0, 3000, 1000, 0.24, -0.25, 0.45, 1.0),
-        # English sounds of recordings, which the formant synthesiser does not draw:
+        # English sounds that occur in recordings, but not in random sequences:
         ("θ", "fricative", 100, 350, 1400, 2500, 0.0, 0.14, 6000, 3000, 0.16, 0.1, 0.0, 2.0),
         ("ð", "fricative", 60, 300, 1400, 2500, 0.4, 0.07, 5500, 3000, 0.16, 0.1, 0.0, 2.0),
         ("ʒ", "fricative", 90, 300, 1800, 2500, 0.35, 0.2, 3200, 900, 0.16, -0.35, 0.65, 2.0),
@@ -84,7 +84,7 @@ PHONEMES = tuple(
 INDEX = {phoneme.name: i for i, phoneme in enumerate(PHONEMES)}
 BILABIALS = tuple(INDEX[name] for name in "pbm")
 DRAWN = range(INDEX["ɹ"] + 1)
-"""Of the table, what sequences are drawn from at random."""
+"""Indices of the sounds that random sequences consist of."""
 
 VOWELS = np.array([i for i in DRAWN if PHONEMES[i].kind == "vowel"])
 CONSONANTS = np.array([i for i in DRAWN if PHONEMES[i].kind not in ("vowel", "pause")])
@@ -92,7 +92,7 @@ CONSONANTS = np.array([i for i in DRAWN if PHONEMES[i].kind not in ("vowel", "pa
 
 @dataclasses.dataclass(frozen=True)
 class Utterance:
-    """A sequence of P sounds: index into `PHONEMES`, length in ticks, stress (about 1) and place in the phrase (0 to 1)."""
+    """A sequence of P sounds: index into `PHONEMES`, duration in ticks, stress (about 1), position in the phrase (0 to 1)."""
 
     phoneme: Int[np.ndarray, "p"]
     ticks: Int[np.ndarray, "p"]
@@ -100,17 +100,17 @@ class Utterance:
     place: Float[np.ndarray, "p"]
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """Values of the sounds, repeated over their ticks."""
+        """Values of the sounds, repeated for their ticks."""
         return np.repeat(values, self.ticks, axis=0)
 
 
 def property_of(name: str) -> Float[np.ndarray, "table"]:
-    """A numeric column of the table."""
+    """A numeric column of the table `PHONEMES`."""
     return np.array([getattr(phoneme, name) for phoneme in PHONEMES], np.float64)
 
 
 def _syllable(rng: np.random.Generator) -> list[int]:
-    """An optional onset of one or two consonants, a vowel, an optional coda; bilabials are twice as likely as others."""
+    """A random syllable: up to two consonants, a vowel, up to one consonant. Bilabials are twice as likely as others."""
     weights = np.where(np.isin(CONSONANTS, BILABIALS), 2.0, 1.0)
     weights /= weights.sum()
 
@@ -123,7 +123,7 @@ def _syllable(rng: np.random.Generator) -> list[int]:
 
 
 def _phrase(rng: np.random.Generator) -> tuple[list[int], list[float]]:
-    """Sounds and stresses of three to ten syllables."""
+    """Sounds and stresses of a random phrase of three to ten syllables."""
     sounds, stresses = [], []
     for _ in range(rng.integers(3, 11)):
         syllable = _syllable(rng)
@@ -134,7 +134,7 @@ def _phrase(rng: np.random.Generator) -> tuple[list[int], list[float]]:
 
 
 def _durations(sounds: np.ndarray, stress: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """Ticks of each sound; stress lengthens vowels, the last syllable is drawn out, consonants bend less to the tempo."""
+    """Ticks of each sound. Stress lengthens vowels; the last two sounds are longer; tempo changes consonants less."""
     is_vowel = np.isin(sounds, VOWELS)
     tempo = np.where(is_vowel, rate, rate**0.5)
     stretch = np.where(is_vowel, stress, 1.0) * rng.uniform(0.85, 1.15, sounds.size)
@@ -143,7 +143,7 @@ def _durations(sounds: np.ndarray, stress: np.ndarray, rate: float, rng: np.rand
 
 
 def make_utterance(rng: np.random.Generator, num_ticks: int, voice: Voice, rate: Float[np.ndarray, "num_ticks"]) -> Utterance:
-    """Phrases parted by pauses, filling exactly `num_ticks`; `rate` is the tempo that the emotion asks for at every tick."""
+    """Random phrases separated by pauses, exactly `num_ticks` long. `rate` is the emotion's factor of the tempo."""
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
     now = 0
     while now < num_ticks:

@@ -1,7 +1,8 @@
-"""Performers who speak recorded sentences, each in a voice of their own; the mood changes how they say it.
+"""Speech of performers made of recorded sentences. Every person has a voice of their own, and the mood changes the delivery.
 
-A voice is one of the tapes (`data.performers.tapes`) with another pitch, melody, formants and tempo (`disguise`), colour and
-breath (`timbre`), recorded in a room (`room`). Mouths follow the sounds of the tape in the time of the clip (`script`).
+A voice is one of the recorded base voices (`data.performers.tapes`) with changed pitch, melody, formants and tempo
+(`disguise`), changed timbre and breath (`timbre`), recorded in a room (`room`). Mouth motion follows the sounds of the
+recording, in the time of the clip (`script`).
 """
 
 from __future__ import annotations
@@ -24,38 +25,38 @@ from data.performers.voice import VOICE, person_rng
 from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 TRAIN = "train"
-"""The split whose people have every voice but the held-out one; people of all others have that one."""
+"""The training split uses all base voices except the held-out one; the other splits use only that one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordedVoice:
-    """How a person speaks."""
+    """Properties of a person's voice."""
 
     base: str
-    f0: float  # median fundamental over that of the base
-    melody: float  # factor of the melody's size
-    formants: float  # factor of their frequencies
-    rate: float  # tempo over that of the base
+    f0: float  # factor of the base voice's median fundamental
+    melody: float  # factor of the melody's range
+    formants: float  # factor of the formant frequencies
+    rate: float  # factor of the base voice's tempo
     breathiness: float  # share of noise
     equaliser: Equaliser
     room: Room
 
 
 def bases_of(split: str) -> tuple[str, ...]:
-    """The base voices of the people of a split of a data set: no voice of the training split speaks in another."""
+    """The base voices of a split. No voice of the training split is used in another split."""
     return tuple(base for base in BASES if base != HELD_OUT) if split == TRAIN else (HELD_OUT,)
 
 
 def fits(base: str, man: bool | None) -> bool:
-    """Whether a base is of a person's sex; None: of any."""
+    """Whether a base voice fits a person's sex; None: every voice fits."""
     return man is None or base in BETWEEN or (base in HIGH) != man
 
 
 def make_recorded_voice(seed: int, person: int, bases: tuple[str, ...], man: bool | None = None) -> RecordedVoice:
-    """The voice of a person, made from one of the bases; the same for the same arguments.
+    """The voice of a person, made from one of the base voices; deterministic in its arguments.
 
-    Higher voices have shorter tracts. High bases are lowered rather than raised, low ones raised: others are not understood.
-    A man has a man's voice, if there is one among the bases, else a lowered one; a woman likewise.
+    A higher voice gets a shorter vocal tract. High base voices are mostly lowered and low ones raised, since larger changes in
+    the other direction are hard to understand. A man gets a man's voice if there is one, else a lowered one; a woman likewise.
     """
     rng = person_rng(seed, person, VOICE)
     fitting = [base for base in bases if fits(base, man)] or bases
@@ -77,7 +78,7 @@ def make_recorded_voice(seed: int, person: int, bases: tuple[str, ...], man: boo
 
 @dataclasses.dataclass(frozen=True)
 class _Curves:
-    """What the mood does at every tick of the clip."""
+    """Effects of the mood at every tick of the clip."""
 
     f0: Float[np.ndarray, "ticks"]
     f0_range: Float[np.ndarray, "ticks"]
@@ -86,7 +87,7 @@ class _Curves:
     breath: Float[np.ndarray, "ticks"]
 
     def at(self, name: str, moments: np.ndarray) -> np.ndarray:
-        """One curve at moments of the clip, seconds."""
+        """Values of one curve at times of the clip, in seconds."""
         values = getattr(self, name)
         return np.interp(moments, (np.arange(values.size) + 0.5) / TICK_RATE, values)
 
@@ -96,7 +97,7 @@ def _curves(mood: Mood) -> _Curves:
 
 
 def _source(tape: Tape, line: Line) -> Source:
-    """The sound of a line."""
+    """The recorded sound of a line, and its glottal epochs."""
     sentence = line.sentence
     wave = tape.wave[sentence.start : sentence.start + sentence.samples] / np.float32(32768.0)
     first = sentence.start / SAMPLE_RATE
@@ -105,8 +106,8 @@ def _source(tape: Tape, line: Line) -> Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Said:
-    """A line in the clip: sound from sample `start` on, and the octaves of its melody at every tick from `tick` on."""
+class _SpokenLine:
+    """A line in the clip: its sound from sample `start` on, and its melody in octaves at every tick from `tick` on."""
 
     start: int
     wave: Float[np.ndarray, "samples"]
@@ -114,7 +115,9 @@ class _Said:
     melody: Float[np.ndarray, "ticks"]
 
 
-def _say(voice: RecordedVoice, tape: Tape, line: Line, clock: Clock, curves: _Curves, rng: np.random.Generator) -> _Said:
+def _speak_line(
+    voice: RecordedVoice, tape: Tape, line: Line, clock: Clock, curves: _Curves, rng: np.random.Generator
+) -> _SpokenLine:
     """A line in the person's voice and mood."""
     source, level = _source(tape, line), voice.f0 * tape.f0
     begin, end = clock.to_clip(np.array([line.start, line.start + line.sentence.seconds]))
@@ -128,25 +131,25 @@ def _say(voice: RecordedVoice, tape: Tape, line: Line, clock: Clock, curves: _Cu
     loudness, brightness, breath = (curves.at(n, frame_times(wave.size) + offset) for n in ("loudness", "brightness", "breath"))
     wave = colour(wave, voice.equaliser, loudness, brightness, voice.breathiness + breath, rng)
     ticks = (np.arange(last - first) + 0.5) / TICK_RATE
-    return _Said(round(offset * SAMPLE_RATE), wave, first, melody(ticks))
+    return _SpokenLine(round(offset * SAMPLE_RATE), wave, first, melody(ticks))
 
 
 def _loudness(wave: Float[np.ndarray, "samples"]) -> Float[np.ndarray, "t"]:
-    """Root mean square of every frame over the level of the tapes: about 1 in a vowel."""
+    """Root mean square of every frame, divided by the level of the recordings: about 1 in a vowel."""
     return np.sqrt(np.mean(wave.reshape(-1, SAMPLES_PER_FRAME) ** 2, axis=1)) / LEVEL
 
 
 def speak(voice: RecordedVoice, mood: Mood, rng: np.random.Generator) -> Speech:
-    """Something said in a voice and mood, for as many frames as the mood has; 640 samples to each."""
+    """Random sentences in a voice and mood, for as many frames as the mood has; 640 samples per frame."""
     tape, curves = load_tape(voice.base), _curves(mood)
     clock = make_clock(voice.rate * per_tick(mood.effect("rate")))
     lines = make_script(rng, tape.sentences, clock.seconds)
     utterance = make_utterance(lines, clock)
     wave, melody = np.zeros(len(mood.label) * SAMPLES_PER_FRAME, np.float32), np.zeros(clock.script.size - 1)
     for line in lines:
-        said = _say(voice, tape, line, clock, curves, rng)
-        wave[said.start : said.start + said.wave.size] += said.wave[: wave.size - said.start]
-        melody[said.tick : said.tick + said.melody.size] = said.melody
+        spoken = _speak_line(voice, tape, line, clock, curves, rng)
+        wave[spoken.start : spoken.start + spoken.wave.size] += spoken.wave[: wave.size - spoken.start]
+        melody[spoken.tick : spoken.tick + spoken.melody.size] = spoken.melody
     mouth = {name: per_frame(track) for name, track in mouth_tracks(utterance, effort_of(utterance, mood)).items()}
     stress = utterance.spread(utterance.stress * (utterance.phoneme > 0))
     return Speech(

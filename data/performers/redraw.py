@@ -1,4 +1,4 @@
-"""People of a data set drawn again as somebody else moves, which is the truth of reenactment."""
+"""Draws a person of a data set with the motion of another clip: the ground truth of reenactment."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from xactor_jax.clips import Draw, TrueClip
 from xactor_jax.labels import UNITS
 
 TOLERANCE = 12.0
-"""Mean difference of a frame from its record, of 255, that JPEG explains; of another person it is several times that."""
+"""Largest mean difference, of 255, of a drawn frame from its record. JPEG causes less, another person several times it."""
 
 RECIPE = {"persons", "clips_per_person", "num_frames", "size", "seed"}
-"""What the metadata of a data set of performers has at least."""
+"""Names that the metadata of a data set of performers has at least."""
 
 
 def redrawer(path: epath.PathLike) -> Draw | None:
-    """Draws the people of a data set; None where they are no performers, or performers that looked otherwise."""
+    """A function that draws the people of a data set; None if they are no performers, or do not look like the records."""
     metadata = clips_metadata(path)
     kind = metadata.get("kind", "puppets")
     if not set(metadata) >= RECIPE or kind not in BODY_KINDS:
@@ -52,7 +52,7 @@ def _first_frame(path: epath.PathLike) -> TrueClip:
 
 
 def _figures(body: Body, recipe: Mapping[str, Any]) -> Callable[[TrueClip], Figure]:
-    """The person of a clip as they look in it: framed for all that they do in it, of which an evaluation may see a part."""
+    """The person of a clip. The camera depends on the whole clip, so the whole performance is made again."""
     seed, frames, voice = recipe["seed"], recipe["num_frames"], recipe.get("voice", body.VOICE)
     people = {
         person_name(body, person): (person, split)

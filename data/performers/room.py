@@ -1,8 +1,8 @@
-"""Where and how a voice is recorded: echo, noise of the room, bandwidth of the line and level.
+"""Recording conditions of a voice: echo, background noise, bandwidth of the line, and level.
 
-The room answers with its direct sound, and after some milliseconds with noise that decays by 60 dB in the reverberation time
-and grows duller meanwhile, as in Moorer (1979), "About this reverberation business". Room and line are one filter; the noise
-of the room is a loop without a seam, as long as a period of speech is not heard in it.
+The impulse response of the room is the direct sound, and after some milliseconds noise that decays by 60 dB in the
+reverberation time and becomes duller meanwhile, as in Moorer (1979), "About this reverberation business". Room and line are one
+filter. The background noise is a seamless loop, long enough that its repetition is not audible behind speech.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from jaxtyping import Float
 from xactor_jax.timing import SAMPLE_RATE
 
 LOOP = 2**17
-"""Samples after which the noise of the room begins again."""
+"""Samples after which the background noise repeats."""
 
 BLOCK = 30 * SAMPLE_RATE
-"""Samples that are filtered at a time."""
+"""Number of samples that are filtered at a time."""
 
 LINE_TAPS = 129
 
@@ -28,20 +28,20 @@ LINE_TAPS = 129
 class Room:
     """A place and a microphone."""
 
-    reverberation: float  # seconds in which an echo falls by 60 dB
-    echo: float  # energy of the echo over that of the direct sound, dB
+    reverberation: float  # seconds in which the echo decays by 60 dB
+    echo: float  # energy of the echo relative to the direct sound, dB
     delay: float  # seconds from the direct sound to the first echo
     noise: float  # level of the noise, dB of full scale
-    slope: float  # power of frequency by which the noise's amplitude falls
-    hum: float  # level of the mains' hum, dB of full scale
-    mains: float  # its frequency, Hz
+    slope: float  # the noise's amplitude falls with this power of frequency
+    hum: float  # level of the mains hum, dB of full scale
+    mains: float  # frequency of the mains, Hz
     bandwidth: tuple[float, float]  # lowest and highest frequency of the line, Hz
-    level: float  # of the voice, dB over the recording's
-    seed: int  # of the echo's and the noise's details
+    level: float  # of the voice, dB relative to the recording
+    seed: int  # for the details of echo and noise
 
 
 def make_room(rng: np.random.Generator) -> Room:
-    """A place that people record themselves in: quiet or not, dry or not, now and then over a poor line."""
+    """Random conditions, as in recordings at home: quiet or noisy, with more or less echo, one in ten over a poor line."""
     poor = rng.uniform() < 0.1
     return Room(
         reverberation=float(rng.uniform(0.1, 0.3)),
@@ -60,7 +60,7 @@ def make_room(rng: np.random.Generator) -> Room:
 
 
 def response(room: Room) -> Float[np.ndarray, "taps"]:
-    """From the voice to the recording; the direct sound comes after (LINE_TAPS - 1) / 2 samples."""
+    """Impulse response of room and line. The direct sound is delayed by (LINE_TAPS - 1) / 2 samples."""
     rng = np.random.default_rng([room.seed, 0])
     delay, length = round(room.delay * SAMPLE_RATE), round(room.reverberation * SAMPLE_RATE)
     time = np.arange(length) / SAMPLE_RATE
@@ -76,7 +76,7 @@ def response(room: Room) -> Float[np.ndarray, "taps"]:
 
 
 def noise_loop(room: Room) -> Float[np.ndarray, "loop"]:
-    """One turn of the room's noise and hum."""
+    """One period of the room's noise and hum."""
     rng = np.random.default_rng([room.seed, 1])
     f = np.fft.rfftfreq(LOOP, 1.0 / SAMPLE_RATE)
     shape = np.maximum(f, 40.0) ** -room.slope
@@ -90,7 +90,7 @@ def noise_loop(room: Room) -> Float[np.ndarray, "loop"]:
 
 
 def record(wave: Float[np.ndarray, "samples"], room: Room) -> Float[np.ndarray, "samples"]:
-    """The voice as it is recorded in the room, not delayed."""
+    """The voice as recorded in the room, without the filter's delay."""
     taps, ahead = response(room), (LINE_TAPS - 1) // 2
     noise = noise_loop(room)
     out = np.zeros(wave.size + taps.size, np.float32)

@@ -1,10 +1,10 @@
-"""What a recorded voice says in a clip: sentences and pauses in the tape's time, and the clock that turns it into the clip's.
+"""The script of a clip with a recorded voice: sentences and pauses in the time of the recording, and the clock of the clip.
 
-With r(t) the tempo at moment t of the clip, the moment of the script that is heard then is
+r(t) is the tempo at time t of the clip. The time of the script that is spoken then is
 
     s(t) = ∫₀ᵗ r(u) du                                                                                                    (1)
 
-so what begins at s in the script begins at s⁻¹(s) in the clip, sounds and samples alike.
+Time s of the script is therefore at time s⁻¹(s) of the clip, for phonemes as well as for sound.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from data.performers.phonemes import TICK_RATE, Utterance
 from data.performers.tapes import Sentence
 
 PAUSES = (0.15, 0.7)
-"""Least and most seconds between two sentences, beside the silence at their own ends."""
+"""Shortest and longest pause between two sentences in seconds, in addition to the silence at their ends."""
 
 BEGINS_INSIDE = 0.5
-"""Share of clips whose first sentence has begun before them."""
+"""Share of clips that begin in the middle of a sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Clock:
-    """Equation 1: `script` is s at the ends of all ticks of the clip, preceded by 0."""
+    """The map between the times of clip and script (equation 1): `script` is s at 0 and at the end of every tick."""
 
     script: Float[np.ndarray, "ticks+1"]
 
     @property
     def seconds(self) -> float:
-        """Length of the script that the clip holds."""
+        """Length of the clip in seconds of the script."""
         return float(self.script[-1])
 
     def to_clip(self, moments: np.ndarray) -> np.ndarray:
-        """Seconds of the script → seconds of the clip, those outside it at its ends."""
+        """Seconds of the script → seconds of the clip; times outside the clip become its start or end."""
         return np.interp(moments, self.script, np.arange(self.script.size) / TICK_RATE)
 
     def to_script(self, moments: np.ndarray) -> np.ndarray:
@@ -52,24 +52,24 @@ def make_clock(tempo: Float[np.ndarray, "ticks"]) -> Clock:
 
 
 SHORTEST = 0.1
-"""Seconds of a sentence at the end of a clip that are worth beginning it: sentences begin with silence."""
+"""Seconds left in a clip below which no sentence is begun, because sentences begin with silence."""
 
 
 class Line(NamedTuple):
-    """A sentence and the second of the script at which its sound begins; below zero where it has begun before the clip."""
+    """A sentence, and the second of the script at which it begins; negative if it begins before the clip."""
 
     sentence: Sentence
     start: float
 
 
 def _drawn(rng: np.random.Generator, sentences: tuple[Sentence, ...]) -> Iterator[Sentence]:
-    """Sentences for ever, none again before all others."""
+    """An endless stream of sentences. All are used once before any is used again."""
     while True:
         yield from (sentences[i] for i in rng.permutation(len(sentences)))
 
 
 def make_script(rng: np.random.Generator, sentences: tuple[Sentence, ...], seconds: float) -> list[Line]:
-    """Lines that fill so many seconds; the last one may go on after them. No line in less than `SHORTEST`."""
+    """Lines that fill `seconds`. The last one may end later. None begins in the last `SHORTEST` seconds."""
     lines: list[Line] = []
     drawn = _drawn(rng, sentences)
     sentence = next(drawn)
@@ -83,7 +83,7 @@ def make_script(rng: np.random.Generator, sentences: tuple[Sentence, ...], secon
 
 
 def make_utterance(lines: list[Line], clock: Clock) -> Utterance:
-    """The sounds of a script in the clip's time, which they fill exactly: pauses between sentences are sounds too."""
+    """The sounds of a script in the time of the clip, which they fill exactly. Pauses between sentences are sounds, too."""
     phoneme = np.concatenate([np.r_[0, line.sentence.phoneme] for line in lines] + [[0]])
     stress = np.concatenate([np.r_[1.0, line.sentence.stress] for line in lines] + [[1.0]])
     place = np.concatenate([np.r_[0.0, np.linspace(0.0, 1.0, line.sentence.phoneme.size)] for line in lines] + [[0.0]])

@@ -1,4 +1,4 @@
-"""Contact sheets: many people at rest, or some in rows and one control or emotion after another in columns."""
+"""Contact sheets: many people at rest, or a few people (rows) with several expressions (columns)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXPRESSIONS = (
 
 
 def expression_controls() -> Float[np.ndarray, "n 14"]:
-    """Controls of `EXPRESSIONS`, the rest at rest."""
+    """Controls of `EXPRESSIONS`; all other controls are at rest."""
     rows = np.tile(NEUTRAL, (len(EXPRESSIONS), 1))
     for row, expression in zip(rows, EXPRESSIONS, strict=True):
         for name, value in expression.items():
@@ -42,14 +42,14 @@ def expression_controls() -> Float[np.ndarray, "n 14"]:
 
 
 def contact_sheet(body: Body, seed: int, persons: int, size: int) -> UInt8[np.ndarray, "h w 3"]:
-    """People 0 to `persons` - 1 in rows, `EXPRESSIONS` in columns."""
+    """Persons 0 to `persons` - 1 in rows, `EXPRESSIONS` in columns."""
     acting = acting_of(expression_controls())
     figures = (body.make_figure(seed, person, 0, acting[:1]) for person in range(persons))
     return np.concatenate([np.concatenate(list(figure.render(acting, size)), axis=1) for figure in figures], axis=0)
 
 
 def portrait_sheet(body: Body, seed: int, persons: int, size: int) -> UInt8[np.ndarray, "h w 3"]:
-    """People 0 to `persons` - 1 at rest, row by row, in a sheet about as wide as it is high."""
+    """Persons 0 to `persons` - 1 at rest, row by row, in a sheet about as wide as high."""
     columns = math.ceil(math.sqrt(persons))
     pictures = [make_portrait(body, seed, person, size) for person in range(persons)]
     pictures += [np.zeros_like(pictures[0])] * (-persons % columns)

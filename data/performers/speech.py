@@ -1,14 +1,14 @@
-"""The formant synthesiser: a sequence of sounds → waveform and the mouth that makes it.
+"""The formant synthesiser: from a sequence of sounds to a waveform and the motion of the mouth.
 
-Source and filter (Klatt, 1980, "Software for a cascade/parallel formant synthesizer"), at frequency f and time t:
+It is a source-filter model (Klatt, 1980, "Software for a cascade/parallel formant synthesizer"), at frequency f and time t:
 
     S(f, t) = a_v(t) E(f) Π_k R(f; F_k(t), B_k) (f / 1 kHz)^b(t)  +  N(f) [ a_n(t) G(f; c(t), w(t)) + a_h(t) Π_k R ]      (1)
     R(f; F, B) = F² / sqrt((F² - f²)² + (f B)²)                         a resonance                                       (2)
     G(f; c, w) = exp(-(f - c)² / 2 w²)                                  friction                                          (3)
 
-E is a train of glottal pulses (harmonics falling as k^-tilt), N white noise; the filter changes every 4 ms and is applied by
-overlap-add of short Fourier transforms. Targets of neighbouring sounds blend as those of the mouth (`data.performers.mouth`).
-The jaw opens with stress and emotion, and with it rise F1 and loudness: the sound carries what the mouth does.
+E is a train of glottal pulses (harmonics fall as k^-tilt), N white noise. The filter changes every 4 ms and is applied by
+overlap-add of short Fourier transforms. Targets of neighbouring sounds blend like those of the mouth (`data.performers.mouth`).
+The jaw opens with stress and emotion, and F1 and loudness rise with it, so that the sound reflects the motion of the mouth.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
 HOP = SAMPLE_RATE // TICK_RATE
 WINDOW, FFT = 4 * HOP, 8 * HOP
 BLOCK = 2500
-"""Ticks that are filtered at a time."""
+"""Number of ticks that are filtered at a time."""
 
 _BANDWIDTHS = (80.0, 100.0, 140.0, 220.0, 300.0)
-_LEVEL = 0.06  # of full scale, for voice of unit amplitude
+_LEVEL = 0.06  # fraction of full scale for a voice of unit amplitude
 
 
 @dataclasses.dataclass(frozen=True)
 class _Tracks:
-    """Everything of equation 1 that changes with time, at every tick."""
+    """All quantities of equation 1 that change with time, at every tick."""
 
     f0: np.ndarray
     formants: np.ndarray  # [ticks, 5]
@@ -50,7 +50,7 @@ class _Tracks:
 
 
 def _melody(utterance: Utterance, mood: Mood, rng: np.random.Generator) -> Float[np.ndarray, "ticks"]:
-    """Octaves above the speaker's level: falling over the phrase, rising with stress, wandering; wider where the emotion is."""
+    """Octaves above the speaker's level: falls over the phrase, rises with stress, drifts; the emotion scales its range."""
     fall = 0.16 - 0.36 * utterance.spread(utterance.place)
     accent = 0.55 * (utterance.spread(utterance.stress) - 1.0)
     drift = 0.07 * wander(rng, fall.size, 0.25 * TICK_RATE)
@@ -58,7 +58,7 @@ def _melody(utterance: Utterance, mood: Mood, rng: np.random.Generator) -> Float
 
 
 def _release(utterance: Utterance) -> Float[np.ndarray, "ticks"]:
-    """1 while noise sounds: throughout a fricative, and in the last third of a stop, when it bursts open."""
+    """1 while there is noise: throughout a fricative, and in the last third of a stop, which is its burst."""
     ticks = np.arange(int(utterance.ticks.sum()))
     starts = np.cumsum(utterance.ticks) - utterance.ticks
     progress = (ticks - utterance.spread(starts)) / np.maximum(utterance.spread(utterance.ticks), 1)
@@ -92,7 +92,7 @@ def _tracks(utterance: Utterance, voice: Voice, mood: Mood, effort: np.ndarray, 
 
 
 def _pulses(f0: Float[np.ndarray, "ticks"], voice: Voice, rng: np.random.Generator) -> Float[np.ndarray, "samples"]:
-    """E: a wave table of band-limited pulses, read at the phase that f0 (with one per cent of jitter) winds up."""
+    """The source E: a wave table of band-limited pulses, read at the integrated phase of f0 with one per cent of jitter."""
     jittered = f0 * (1.0 + 0.01 * wander(rng, f0.size, 1.0))
     per_sample = np.interp((np.arange(f0.size * HOP) + 0.5) / HOP - 0.5, np.arange(f0.size), jittered)
     phase = np.cumsum(per_sample / SAMPLE_RATE)
@@ -117,7 +117,7 @@ def _responses(tracks: _Tracks, block: slice) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _filter(pulses: np.ndarray, noise: np.ndarray, tracks: _Tracks) -> Float[np.ndarray, "samples"]:
-    """Equation 1 by overlap-add: at every tick a Hann window of 16 ms, filtered without phase."""
+    """Applies equation 1 by overlap-add: a Hann window of 16 ms at every tick, filtered with zero phase."""
     pad = FFT // 2
     window = np.pad(np.hanning(WINDOW + 1)[:-1], (FFT - WINDOW) // 2).astype(np.float32)
     sources = [np.pad(source, pad).astype(np.float32) for source in (pulses, noise)]
@@ -135,7 +135,7 @@ def _filter(pulses: np.ndarray, noise: np.ndarray, tracks: _Tracks) -> Float[np.
 
 
 def synthesise(voice: Voice, mood: Mood, rng: np.random.Generator) -> Speech:
-    """Something said in a voice and mood, for as many frames as the mood has; 640 samples to each."""
+    """Random sounds in a voice and mood, for as many frames as the mood has; 640 samples per frame."""
     frames = len(mood.label)
     utterance = phonemes.make_utterance(rng, frames * TICKS_PER_FRAME, voice, per_tick(mood.effect("rate")))
     effort = effort_of(utterance, mood)

@@ -1,7 +1,7 @@
-"""Recorded voices: sentences spoken by synthesisers that anybody may use, with their sounds in time (data/assets/speech).
+"""Recorded base voices: sentences spoken by synthesisers with a free licence, with phoneme times (data/assets/speech).
 
-launch/assets/speech.py made them. NAME.opus holds the sentences of a voice one after the other, NAME.json.xz what is said
-where, and when the glottis closes in voiced speech.
+launch/assets/speech.py made them. NAME.opus holds the sentences of a voice one after the other. NAME.json.xz has their text,
+phonemes and positions, and the times of glottal closure (epochs) in voiced speech.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from xactor_jax.timing import SAMPLE_RATE
 FOLDER = epath.Path(__file__).parents[1] / "assets" / "speech"
 
 BASES = ("rms", "slt", "awb", "kal16", "gongitsune", "kumo", "mezzo", "tenor", "alto")
-"""Every voice of the folder."""
+"""All base voices."""
 
 HIGH = ("slt", "gongitsune", "mezzo")
-"""The women among them."""
+"""Women's voices."""
 
 BETWEEN = ("alto",)
-"""Between the sexes; all others are men's."""
+"""Voices that fit both sexes; all others are men's."""
 
 HELD_OUT = "slt"
-"""Speaks to nobody of the training split: persons of other splits have this voice and its variants, and no other."""
+"""Not used in the training split. Persons of the other splits have variants of this voice, and no other."""
 
 LEVEL = 0.07
-"""Root mean square of every voice while it is heard (what is louder than a tenth of the loudest 20 ms), of full scale."""
+"""Root mean square of every voice, of full scale, over the 20 ms pieces that are louder than a tenth of the loudest."""
 
 EPOCH_RATE = 32000
-"""Steps a second in which moments of the glottis are written."""
+"""Steps per second of the stored epochs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sentence:
-    """One sentence: sounds (indices of `PHONEMES`), their ends in seconds and stress; it begins and ends with a pause."""
+    """One sentence: sounds (indices of `PHONEMES`), their ends in seconds, and stress. It begins and ends with a pause."""
 
     text: str
     start: int
@@ -53,13 +53,13 @@ class Sentence:
 
     @property
     def seconds(self) -> float:
-        """Length of its sound."""
+        """Duration in seconds."""
         return self.samples / SAMPLE_RATE
 
 
 @dataclasses.dataclass(frozen=True)
 class Tape:
-    """A base voice: sound at 16 kHz, sentences in it, and moments of the glottis in seconds of the tape."""
+    """A base voice: sound at 16 kHz, its sentences, and glottal epochs in seconds."""
 
     wave: Int16[np.ndarray, "samples"]
     sentences: tuple[Sentence, ...]
@@ -67,7 +67,7 @@ class Tape:
 
     @functools.cached_property
     def f0(self) -> float:
-        """The voice's median fundamental, Hz."""
+        """Median fundamental of the voice, Hz."""
         periods = np.diff(self.epochs)
         return float(1.0 / np.median(periods[periods < 0.02]))
 
@@ -79,13 +79,13 @@ def _sentence(row: dict) -> Sentence:
 
 
 def load_labels(base: str) -> tuple[tuple[Sentence, ...], Float[np.ndarray, "marks"]]:
-    """Sentences of a base voice, and moments of the glottis in seconds of the tape."""
+    """Sentences of a base voice, and its glottal epochs in seconds."""
     labels = json.loads(lzma.decompress((FOLDER / f"{base}.json.xz").read_bytes()))
     return tuple(_sentence(row) for row in labels["sentences"]), np.cumsum(labels["epochs"]) / EPOCH_RATE
 
 
 @functools.cache
 def load_tape(base: str) -> Tape:
-    """A base voice, read once in a process."""
+    """A base voice. It is read once per process."""
     wave = np.clip(np.round(32768.0 * read_audio(FOLDER / f"{base}.opus")), -32768, 32767).astype(np.int16)
     return Tape(wave, *load_labels(base))

@@ -1,4 +1,4 @@
-"""Who speaks: the streams of chance of a person, and the voice that the formant synthesiser gives them."""
+"""Random streams of a person, and the person's voice in the formant synthesiser."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import dataclasses
 import numpy as np
 
 FACE, VOICE, STYLE, LOOKS = range(4)
-"""Streams of a person: what depends on one of them does not change with the others."""
+"""Random streams of a person. They are independent: a change in one leaves the others unchanged."""
 
 
 def person_rng(seed: int, person: int, stream: int) -> np.random.Generator:
-    """The generator of one of a person's properties."""
+    """The random generator of one stream of a person."""
     return np.random.default_rng(np.random.SeedSequence([seed, person, stream], spawn_key=(0,)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Voice:
-    """What makes a speaker's sound: median fundamental in Hz, formants over those of the table, noise share, tempo."""
+    """Properties of a voice: median fundamental in Hz, factor of the table's formants, noise share, tempo."""
 
     f0: float
     formant_scale: float
     breathiness: float
-    tilt: float  # power of the harmonics' fall with their number
-    rate: float  # syllable speed over the average
+    tilt: float  # harmonics fall with this power of their number
+    rate: float  # factor of the average tempo
 
 
 def make_voice(seed: int, person: int) -> Voice:
-    """The voice of a person; the same for the same (seed, person). High voices have short vocal tracts, as people do."""
+    """The voice of a person, determined by (seed, person). High voices have short vocal tracts, as in real people."""
     rng = person_rng(seed, person, VOICE)
     height = rng.uniform()
     return Voice(

@@ -1,4 +1,4 @@
-"""Where the speech of a performer comes from: synthesised by formants, or recorded sentences in a voice of the person's own."""
+"""Kinds of voices: formant synthesis, or recorded sentences that are changed into the person's own voice."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ VoiceKind = Literal["formant", "recorded"]
 VOICE_KINDS: tuple[str, ...] = get_args(VoiceKind)
 
 Speaker = Callable[[Mood, np.random.Generator], Speech]
-"""Says something in a mood, for as many frames as the mood has."""
+"""Makes speech in a mood, for as many frames as the mood has."""
 
 
 def check_voice(kind: str) -> VoiceKind:
-    """The kind, if there is such a one.
+    """Returns a valid kind.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such kind.
     """
     if kind not in VOICE_KINDS:
         raise UserError(f"there is no voice {kind!r}: choose one of {', '.join(VOICE_KINDS)}.")
@@ -33,7 +33,7 @@ def check_voice(kind: str) -> VoiceKind:
 
 
 def cast_voice(seed: int, person: int, kind: VoiceKind, split: str, man: bool | None = None) -> Speaker:
-    """The voice of a person, for clips of a split. Recorded voices go with the sex of the person's face, if it has any."""
+    """The speaker of a person, for clips of a split. A recorded voice fits the sex of the person's face, if it has any."""
     if kind == "formant":
         return functools.partial(synthesise, make_voice(seed, person))
     from data.performers.recordings import bases_of, make_recorded_voice, speak

@@ -1,4 +1,4 @@
-"""Puppets as a body of the performers: drawn in two dimensions from the controls alone."""
+"""Puppets as a body of the performers: drawn in two dimensions, from the controls only."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from data.puppets.identity import Identity, make_identity
 PERSON = "puppet"
 GENERATOR = 2
 VOICE: VoiceKind = "formant"
-KNOWS_UNITS = False
+HAS_UNITS = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Puppet:
-    """A puppet, which looks the same in all of its clips."""
+    """A puppet. It looks the same in all of its clips."""
 
     identity: Identity
 
     def render(self, acting: Acting, size: int, first: int = 0) -> UInt8[np.ndarray, "t size size 3"]:
-        """RGB frames, one for each row of the controls; they do not depend on their place in the clip."""
+        """RGB frames, one per row of the controls. They do not depend on `first`."""
         del first
         return face.render(self.identity, acting.controls, size)
 
@@ -35,11 +35,11 @@ class Puppet:
 
 
 def is_man(seed: int, person: int) -> None:
-    """They are of no sex."""
+    """None: puppets have no sex."""
     del seed, person
 
 
 def make_figure(seed: int, person: int, clip: int, acting: Acting) -> Puppet:
-    """The puppet, which is the same in all clips, and drawn without a camera that would be moved."""
+    """The puppet of a person. It does not depend on the clip, and no camera is placed."""
     del clip, acting
     return Puppet(make_identity(seed, person))

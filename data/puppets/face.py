@@ -1,7 +1,7 @@
-"""Pictures of a puppet: (identity, controls over time) → frames, and where eyes and mouth are in them.
+"""Draws a puppet: (identity, controls over time) → frames, and the boxes of eyes and mouth in them.
 
-Outlines are filled by OpenCV on a canvas of several times the size, reduced by averaging areas, then shaded by a smooth
-light map that moves with the head. Frames do not depend on each other.
+OpenCV fills the outlines on a larger canvas, which is reduced by area averaging. The result is shaded by a smooth light map
+that moves with the head. Frames do not depend on each other.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from data.puppets.identity import Identity
 from data.puppets.pose import Pose, column
 
 BLOCK = 125
-"""Frames whose outlines are held at a time."""
+"""Number of frames whose outlines are in memory at a time."""
 
 _SHIFT = 4
-"""Binary digits behind the point of the coordinates handed to OpenCV."""
+"""Fractional bits of the coordinates given to OpenCV."""
 
 _UNIT = 160.0
-"""Value of the light map that leaves a pixel as it is."""
+"""Value of the light map that leaves a pixel unchanged."""
 
 
 def face_layers(identity: Identity, controls: features.Controls) -> list[features.Layer]:
-    """Every outline of the puppet, in painting order, points [T, K, 2] in half crops."""
+    """All outlines of the puppet in painting order, points [T, K, 2] in half crops."""
     pose = Pose.from_controls(controls)
     return [
         *head.back_hair_layers(identity, pose),
@@ -44,19 +44,19 @@ def face_layers(identity: Identity, controls: features.Controls) -> list[feature
 
 
 def _supersampling(size: int) -> int:
-    """Canvas pixels per picture pixel along an axis: about 256 pixels a side, and never fewer than two."""
+    """Canvas pixels per picture pixel along an axis: for about 256 canvas pixels a side, at least two."""
     return max(2, min(4, round(256 / size)))
 
 
 def _background(identity: Identity, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """A gradient with a few soft spots."""
+    """A colour gradient with a few soft spots."""
     rng = np.random.default_rng(identity.pattern)
     small = np.linspace(identity.background[0], identity.background[1], 8)[:, None] + rng.normal(0.0, 9.0, (8, 8, 1))
     return cv2.resize(np.clip(small, 0, 255).astype(np.uint8), (size, size), interpolation=cv2.INTER_CUBIC)
 
 
 def _light_map(identity: Identity, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """Light on a head in the middle of a picture twice as wide (so that shifts need no border): a lit side, a dark rim."""
+    """Light on a head: a lit side, a dark rim. The map is twice as wide as the picture, so that shifts need no border."""
     axis = np.linspace(-2.0, 2.0, 2 * size)
     x, y = np.meshgrid(axis / identity.width, axis / 0.85)
     radius = np.sqrt(x**2 + y**2)
@@ -68,7 +68,7 @@ def _light_map(identity: Identity, size: int) -> UInt8[np.ndarray, "size size 3"
 
 
 def _light_motion(controls: features.Controls, size: int) -> Float[np.ndarray, "t 2 3"]:
-    """Affine maps from picture pixels to the light map's: roll and shift undone, half of the parallax."""
+    """Affine maps from picture pixels to the light map's: they undo roll and shift, and half of the parallax."""
     pose = Pose.from_controls(controls)
     zero = np.zeros(1)
     centre = pose.slide(zero, zero, 0.3)[:, 0]

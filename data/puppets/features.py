@@ -1,7 +1,7 @@
-"""The drawn parts of a puppet's face: closed outlines over time, each of one colour, in the order they are painted.
+"""Features of a puppet's face: closed outlines over time, each of one colour, in painting order.
 
-Every part is a curve in the head's plane, displaced by its controls, lifted onto the head and posed (`data.puppets.pose`).
-Parts that hide others (lids over irises) are painted later, so nothing needs clipping.
+Every feature is a curve in the head's plane. Controls displace it; then it is lifted onto the head's surface and posed
+(`data.puppets.pose`). A feature that hides another (a lid over an iris) is painted later, so nothing needs clipping.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WHITE: Colour = (250.0, 248.0, 243.0)
 BLACK: Colour = (18.0, 14.0, 14.0)
 MOUTH_DARK: Colour = (62.0, 16.0, 20.0)
 TONGUE: Colour = (198.0, 92.0, 96.0)
-LIP_BULGE = 0.06  # of the lips before the face's surface, half crops
+LIP_BULGE = 0.06  # distance of the lips in front of the face's surface, half crops
 U = np.linspace(-1.0, 1.0, 19)
 CIRCLE = np.linspace(0.0, 2.0 * np.pi, 20, endpoint=False)
 
@@ -26,20 +26,20 @@ Controls = Float[np.ndarray, "t 14"]
 
 
 class Layer(NamedTuple):
-    """A filled outline over T frames, in half crops."""
+    """A filled outline over T frames. Points are in half crops."""
 
     points: Float[np.ndarray, "t k 2"]
     colour: Colour
 
 
 def lift(identity: Identity, pose: Pose, x: np.ndarray, y: np.ndarray, bulge: np.ndarray | float = 0.0) -> np.ndarray:
-    """Points of the head's plane, put on its surface (plus `bulge`) and posed: [T, K, 2]."""
+    """Moves points of the head's plane onto its surface (plus `bulge`) and poses them: [T, K, 2]."""
     z = surface(x, y, identity.width * 1.05, 1.05 * max(identity.top, identity.bottom))
     return pose.rotate(x, y, z + bulge)
 
 
 def band(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """The closed outline between two curves [..., k] that run the same way: along the first, back along the second."""
+    """The closed outline between two curves [..., k] of the same direction: along the first, back along the second."""
     return np.concatenate(np.broadcast_arrays(upper, lower[..., ::-1]), axis=-1)
 
 
@@ -48,12 +48,12 @@ def _both_ways(x: np.ndarray) -> np.ndarray:
 
 
 def eye_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Layer]:
-    """Both eyes: white, iris, pupil, glint, then the lids over them and the lash line."""
+    """Both eyes: white, iris, pupil, highlight, then the lids over them and the lash line."""
     return [layer for parts in zip(*(_eye(identity, controls, pose, side) for side in (-1, 1)), strict=True) for layer in parts]
 
 
 def _eye_curves(identity: Identity, lids: np.ndarray, side: int) -> tuple[np.ndarray, ...]:
-    """x, wide-open upper edge, lower edge, and the upper lid's edge for `lids` [T, 1] (1 open, 0 closed)."""
+    """x, upper edge of the wide-open eye, lower edge, and edge of the upper lid for `lids` [T, 1] (1 open, 0 closed)."""
     x = side * identity.eye_x + identity.eye_width * U
     middle = identity.eye_y - identity.eye_slant * side * U
     upper = middle - identity.eye_height * (1.0 - np.abs(U) ** 2.2)
@@ -97,7 +97,7 @@ def _iris(identity: Identity, controls: Controls, pose: Pose, side: int) -> list
 
 
 def brow_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Layer]:
-    """Both brows: up and down together, and tilted (inner ends down for -1, up for +1)."""
+    """Both brows: raised together, and tilted (inner ends down for -1, up for +1)."""
     rise = 0.135 * column(controls, "brow_raise")
     tilt = column(controls, "brow_tilt")
     layers = []
@@ -111,7 +111,7 @@ def brow_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Laye
 
 
 class MouthCurves(NamedTuple):
-    """Curves of the mouth over u, each [T, k]: x, and y of outer and inner lip edges from top to bottom; `bulge` [T, 1]."""
+    """Curves of the mouth over u, each [T, k]: x, and y of the lips' outer and inner edges, top to bottom; `bulge` [T, 1]."""
 
     x: np.ndarray
     top: np.ndarray
@@ -122,7 +122,7 @@ class MouthCurves(NamedTuple):
 
 
 def mouth_curves(identity: Identity, controls: Controls) -> MouthCurves:
-    """The lips for the controls: jaw opens, lip_width stretches, lip_round narrows and thickens, smile lifts the corners."""
+    """Curves of the lips: jaw opens them, lip_width widens, lip_round narrows and thickens, smile lifts the corners."""
     jaw, width, rounding, smile = (column(controls, n) for n in ("jaw", "lip_width", "lip_round", "smile"))
     half = identity.mouth_width * (1.0 + 0.45 * width - 0.36 * rounding + 0.06 * smile)
     corners = 0.23 * smile * (0.3 - U**2)
@@ -136,7 +136,7 @@ def mouth_curves(identity: Identity, controls: Controls) -> MouthCurves:
 
 
 def mouth_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Layer]:
-    """Lips, the dark inside, teeth and tongue; closed lips keep a dark line between them."""
+    """Lips, dark inside, teeth and tongue. Closed lips have a dark line between them."""
     m = mouth_curves(identity, controls)
 
     def between(upper: np.ndarray, lower: np.ndarray, colour: Colour, cut: int = 0) -> Layer:
@@ -160,7 +160,7 @@ def mouth_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Lay
 
 
 def cheek_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Layer]:
-    """Red of the cheeks, and the folds beside the mouth; both follow the smile."""
+    """Red cheeks, and folds beside the mouth. Both follow the smile."""
     smile, width = column(controls, "smile"), column(controls, "lip_width")
     fold = mix(identity.skin, (90.0, 40.0, 35.0), 0.22)
     layers = []
@@ -182,7 +182,7 @@ def cheek_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Lay
 
 
 def nose_layers(identity: Identity, pose: Pose) -> list[Layer]:
-    """Ridge in shadow on the side away from the light, wings and tip; the nose stands out of the face."""
+    """The nose: ridge in shadow on the side away from the light, wings and tip. It is lifted in front of the face."""
     w, tip = identity.nose_width, identity.nose_length
     side = -1.0 if identity.light > 0 else 1.0
     shade, bright = mix(identity.skin, (80.0, 30.0, 25.0), 0.24), mix(identity.skin, (255.0, 250.0, 240.0), 0.28)
@@ -205,7 +205,7 @@ def nose_layers(identity: Identity, pose: Pose) -> list[Layer]:
 
 
 def beard_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Layer]:
-    """Hair around the mouth, painted before it: nothing, a moustache, or a beard that moves with the jaw."""
+    """Hair around the mouth, painted before the mouth: none, a moustache, or a beard that moves with the jaw."""
     if identity.beard in ("none", "stubble"):
         return []
     m = mouth_curves(identity, controls)

@@ -1,4 +1,4 @@
-"""The drawn parts of a puppet around its face: hair, ears, neck, shoulders and the head's own outline."""
+"""Parts of a puppet around its face: hair, ears, neck, shoulders and the outline of the head."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from data.puppets.identity import Identity, luminance, mix
 from data.puppets.pose import Pose, column
 
 ROUND = np.linspace(0.0, 2.0 * np.pi, 56, endpoint=False)
-ARC = np.linspace(np.pi, 2.0 * np.pi, 29)  # over the crown, left to right
-CHIN_DROP = 0.13  # of the chin for a fully opened jaw, half crops
+ARC = np.linspace(np.pi, 2.0 * np.pi, 29)  # angles over the crown, left to right
+CHIN_DROP = 0.13  # how far a fully opened jaw moves the chin, half crops
 
 
 def _smoothstep(x: np.ndarray) -> np.ndarray:
@@ -34,13 +34,13 @@ def _jaw(identity: Identity, controls: Controls) -> tuple[np.ndarray, np.ndarray
 
 
 def head_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Layer]:
-    """Ears, then the skin of the head, whose lower part follows the jaw."""
+    """Ears, then the skin of the head. Its lower part follows the jaw."""
     x, y, z = _jaw(identity, controls)
     return [*_ear_layers(identity, pose), Layer(pose.slide(x, y, z), identity.skin)]
 
 
 def jaw_hair_layers(identity: Identity, controls: Controls, pose: Pose) -> list[Layer]:
-    """Stubble or a beard along the jaw from ear to ear, painted after the cheeks; it dips under the mouth's corners."""
+    """Stubble or a beard along the jaw from ear to ear, painted after the cheeks. It curves below the corners of the mouth."""
     if identity.beard not in ("stubble", "full"):
         return []
     below = np.abs(ROUND - 0.5 * np.pi) < 0.44 * np.pi
@@ -63,7 +63,7 @@ def _ear_layers(identity: Identity, pose: Pose) -> list[Layer]:
 
 
 def body_layers(identity: Identity, pose: Pose) -> list[Layer]:
-    """Neck in the head's shadow, shoulders and collar; the body follows the head's shift by half."""
+    """Neck in the head's shadow, shoulders and collar. The body follows half of the head's shift."""
     dx, dy = 0.5 * pose.shift_x, 0.5 * pose.shift_y
     neck_x = np.array([-0.34, 0.34, 0.36, -0.36]) * identity.width / 0.6
     v = np.linspace(-1.3, 1.3, 21)
@@ -108,7 +108,7 @@ def back_hair_layers(identity: Identity, pose: Pose) -> list[Layer]:
 
 
 def _hairline(identity: Identity) -> tuple[np.ndarray, np.ndarray]:
-    """x, y of the lower edge of the front hair from the right temple to the left, before the ear."""
+    """x, y of the lower edge of the front hair, from the right temple to the left."""
     u = np.linspace(1.0, -1.0, 25)
     x = 0.985 * identity.width * np.sin(0.5 * np.pi * u)
     temple = {"receding": -0.5, "short": -0.22, "fringe": -0.2, "side": -0.22, "long": 0.02, "curly": -0.15, "bun": -0.3}
@@ -128,7 +128,7 @@ def _hairline(identity: Identity) -> tuple[np.ndarray, np.ndarray]:
 
 
 def front_hair_layers(identity: Identity, pose: Pose) -> list[Layer]:
-    """Hair over the crown down to the hairline."""
+    """Hair from the crown down to the hairline."""
     if identity.hair_style == "bald":
         return []
     still = np.zeros_like(pose.yaw)
@@ -143,7 +143,7 @@ def front_hair_layers(identity: Identity, pose: Pose) -> list[Layer]:
 
 
 def _gloss(identity: Identity, pose: Pose) -> list[Layer]:
-    """A band of light over the crown, on the side of the light."""
+    """A highlight over the crown, on the side of the light."""
     goal = (255.0, 250.0, 235.0) if luminance(identity.hair) < 190 else (120.0, 100.0, 70.0)
     still = np.zeros_like(pose.yaw)
     angle = 1.5 * np.pi + 0.35 * identity.light + np.linspace(-0.75, 0.75, 15)

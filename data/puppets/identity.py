@@ -1,7 +1,8 @@
-"""Who a puppet is: the shape and colours of its face, drawn once per person.
+"""Identity of a puppet: the shape and colours of its face, drawn at random once per person.
 
 Lengths are in half crops: the square picture spans -1 to 1, x to the right and y down, the head's centre near the origin.
-Colours are RGB, 0 to 255. Brows and lips are kept distinct from the skin, so that expression is visible on everybody.
+Colours are RGB, 0 to 255. Brows and lips always differ from the skin in brightness, so that expressions are visible on
+everybody.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class Identity:
     width: float  # half width of the head
     top: float  # from the centre to the crown
     bottom: float  # from the centre to the closed chin
-    jaw_width: float  # width at the mouth over that at the eyes
+    jaw_width: float  # width at the mouth as a fraction of that at the eyes
     eye_x: float  # from the middle to an eye
     eye_y: float
     eye_width: float  # half width
-    eye_height: float  # of the open eye above its middle; below it is 0.7 of this
-    eye_slant: float  # outer corner above the inner one
+    eye_height: float  # height of the open eye above its middle; below the middle 0.7 of it
+    eye_slant: float  # height of the outer corner above the inner one
     iris: float  # radius
     brow_y: float
     brow_width: float  # half width
@@ -68,7 +69,7 @@ def luminance(colour: Colour) -> float:
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """`a` with `share` (0 to 1) of `b`."""
+    """Mixes two colours: `share` (0 to 1) of `b`, the rest `a`."""
     return tuple(float(x + share * (y - x)) for x, y in zip(a, b, strict=True))
 
 
@@ -81,13 +82,13 @@ def _hsv(hue: float, saturation: float, value: float) -> Colour:
 
 
 def _between(palette: tuple[str, ...], rng: np.random.Generator) -> Colour:
-    """A colour somewhere between two neighbours of the palette."""
+    """A random colour between two neighbours of the palette."""
     i = rng.integers(len(palette) - 1)
     return mix(_hex(palette[i]), _hex(palette[i + 1]), rng.uniform())
 
 
 def _distinct(colour: Colour, other: Colour, contrast: float, lighter: Colour) -> Colour:
-    """`colour`, darkened (or, beside a dark colour, turned to `lighter`) until its luma differs from `other` by `contrast`."""
+    """`colour`, darkened (beside a dark colour: mixed with `lighter`) until its luma differs from `other` by `contrast`."""
     goal = (0.0, 0.0, 0.0) if luminance(other) - contrast > 40 else lighter
     for share in np.linspace(0.0, 1.0, 21):
         candidate = mix(colour, goal, share)
@@ -144,7 +145,7 @@ def _shape(rng: np.random.Generator) -> dict:
 
 
 def make_identity(seed: int, person: int) -> Identity:
-    """The face of a person; the same for the same (seed, person)."""
+    """The face of a person. The same (seed, person) gives the same face."""
     rng = person_rng(seed, person, FACE)
     return Identity(
         **_shape(rng),

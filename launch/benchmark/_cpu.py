@@ -1,4 +1,4 @@
-"""Processor time of a piece of work, for benchmarks of one core: other programs disturb it little."""
+"""Processor time, for benchmarks of one core. Unlike wall time, it hardly depends on other programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def cpu_seconds(work: Callable[[int], object], repeats: int) -> float:
-    """Processor seconds of one call, the least of some; the first call warms up and is not counted."""
+    """Processor seconds of one call: the minimum of `repeats` calls, after a first call as a warm-up."""
     work(0)
     times = []
     for i in range(repeats):

@@ -1,4 +1,4 @@
-"""What the benchmarks measured: a table on stdout, and JSON for programs."""
+"""Output of the benchmarks: a table on stdout, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _text(value: Any) -> str:
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A column for every name in any row."""
+    """Prints a table with a column for every name that occurs in a row."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(*columns)
     for row in rows:
@@ -26,6 +26,6 @@ def show(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write(path: str, values: Any) -> None:
-    """As JSON, where a path is given."""
+    """Writes JSON, if a path is given."""
     if path:
         write_whole(path, json.dumps(values, indent=2) + "\n")

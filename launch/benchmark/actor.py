@@ -1,11 +1,11 @@
-"""Measures how fast an actor performs on this machine, with its memory and without.
+"""Measures the speed of an actor on this machine, with and without cached keys and values.
 
     python launch/benchmark/actor.py --presets demo,base
 
-For each preset of configs/actor.py, with random weights: frames a second of a stream after compiling, milliseconds from
-a chunk's features to its motion, and what bounds it: the floating-point operations of a call done in a second, beside those of
-a large matrix product, and the bytes of parameters that its network calls read in a second, beside those of reading a large
-array. "anew" shows the network the whole context at every step, as sampling without a memory has to.
+Measures each preset of configs/actor.py with random weights: frames per second of a stream after compiling, and milliseconds
+from a chunk's features to its motion. To show what limits the speed, it compares the FLOPs per second of a call with those of a
+large matrix product, and the bytes of parameters that network calls read per second with those of reading a large array.
+"memory" uses cached keys and values. "anew" is the baseline without a cache: each step reads the whole context again.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
-    add("--presets", default="demo,base", help="of configs/actor.py, with commas")
-    add("--seconds", type=float, default=20.0, help="at least so long is each measured")
-    add("--batch", type=int, default=1, help="performances at once")
+    add("--presets", default="demo,base", help="presets of configs/actor.py, separated by commas")
+    add("--seconds", type=float, default=20.0, help="shortest duration of each measurement")
+    add("--batch", type=int, default=1, help="number of examples in a batch")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the rollout, as in config.rollout")
-    add("--json", default="", metavar="FILE", help="write the numbers there as well")
+    add("--json", default="", metavar="FILE", help="also write the numbers to this file")
     return about
 
 
 def seconds_of(call: Callable[[], object], at_least: float) -> float:
-    """Wall seconds of one call, the mean over as many as `at_least` seconds hold; one more warms up."""
+    """Wall seconds of one call: the mean over at least 3 calls and `at_least` seconds, after one call as a warm-up."""
     import jax
 
     jax.block_until_ready(call())
@@ -50,7 +50,7 @@ def seconds_of(call: Callable[[], object], at_least: float) -> float:
 
 
 def machine() -> dict[str, float]:
-    """What the device does at best: operations a second of a product of matrices, bytes a second of reading an array."""
+    """Peak of the device: FLOPs per second of a matrix product, and bytes per second of reading an array."""
     import jax
     import jax.numpy as jnp
 
@@ -64,7 +64,7 @@ def machine() -> dict[str, float]:
 
 
 def rows_of(preset: str, arguments: argparse.Namespace) -> list[dict[str, object]]:
-    """What is measured of a preset: a row with memory and a row anew."""
+    """The measurements of a preset: one row with cached keys and values, one without."""
     import jax
 
     from configs.actor import get_config
@@ -96,14 +96,14 @@ def rows_of(preset: str, arguments: argparse.Namespace) -> list[dict[str, object
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Ends with exit status 2 and one sentence for an error that the user can fix."""
     arguments = parser().parse_args()
     with exit_on_user_error():
         check_numbers(arguments, {"batch": whole(1), "seconds": real(0.0, 36_000.0, above=True)})
         rows = [row for preset in arguments.presets.split(",") for row in rows_of(preset, arguments)]
         best = machine()
         _table.show(rows)
-        print("this device at best: {matrix_product_gflops:.0f} GFLOP/s, {read_gbytes:.1f} GB/s".format(**best))
+        print("peak of this device: {matrix_product_gflops:.0f} GFLOP/s, {read_gbytes:.1f} GB/s".format(**best))
         _table.write(arguments.json, {"rows": rows, **best})
 
 

@@ -1,12 +1,12 @@
-"""Measures how fast one core makes training examples, by stage and size of the pictures, and what its time goes to.
+"""Measures how fast one core makes training examples, by stage and image size, and how the time is spent.
 
     python launch/benchmark/data.py --sizes 64,256,512
-    python launch/benchmark/data.py --data DIR                          # clips of one's own, made by launch/prepare.py
+    python launch/benchmark/data.py --data DIR                          # your own clips, made by launch/prepare.py
 
-Clips are records read, of which a stage makes data.examples_per_clip examples. Seconds are the processor's, in one thread, with
-the files in the page cache: what disks and other threads cost comes on top. The puppets of --sizes compress better than people,
-and there are 64 clips of them: shuffling costs the less, the more there are.
-Latents and audio features are random numbers of the size that the stage's config gives them.
+A clip is one record that is read; a stage makes data.examples_per_clip examples of it. Times are processor seconds in one
+thread, with the files in the page cache, so they do not include the cost of disks and of other threads. The puppets of --sizes
+compress better than videos of people. There are only 64 clips of them; with more clips, shuffling has a smaller share.
+Latents and audio features are random numbers with the sizes of the stage's config.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PARTS = {
     "read": ("records.py", "__getitem__"),
     "decode": ("records.py", "decode_frame"),
     "augment": ("augment.py", "augment_driving"),
-    "to floats": ("pipelines.py", "to_unit"),
+    "to floats": ("pictures.py", "to_float"),
     "shuffle": ("~", "index_shuffle"),
 }
 
@@ -42,17 +42,17 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
-    add("--stages", default=",".join(STAGES), help="with commas")
-    add("--sizes", default="64,256,512", help="pixels a side of puppets made for this, with commas")
-    add("--data", default="", metavar="DIR", help="measure these clips instead")
+    add("--stages", default=",".join(STAGES), help="separated by commas")
+    add("--sizes", default="64,256,512", help="image sizes in pixels of puppets that are made for this, separated by commas")
+    add("--data", default="", metavar="DIR", help="measure these clips instead of puppets")
     add("--clip_seconds", type=float, default=5.0, help="length of a puppet's clip")
-    add("--seconds", type=float, default=5.0, help="at least so long is each measured")
-    add("--json", default="", metavar="FILE", help="write the numbers there as well")
+    add("--seconds", type=float, default=5.0, help="shortest duration of each measurement")
+    add("--json", default="", metavar="FILE", help="also write the numbers to this file")
     return about
 
 
 def make_puppets(folder: pathlib.Path, size: int, seconds: float) -> None:
-    """64 clips, of four people; a second is drawn of each person and repeated."""
+    """Writes 64 clips of four people. To save time, one second is drawn of each person and then repeated."""
     import numpy as np
 
     from data.performers.clips import make_clip
@@ -69,7 +69,7 @@ def make_puppets(folder: pathlib.Path, size: int, seconds: float) -> None:
 
 
 def make_latents(folder: pathlib.Path, clips: str, latent_dim: int, audio_dim: int) -> None:
-    """Random numbers for every clip of the training split."""
+    """Writes random latents and audio features for every clip of the training split."""
     import numpy as np
 
     from data.encoded import EncodedClip, write_encoded
@@ -85,7 +85,7 @@ def make_latents(folder: pathlib.Path, clips: str, latent_dim: int, audio_dim: i
 
 def measure(config: Any, seconds: float) -> dict[str, Any]:
     """Clips and examples a second of processor time, and the share of every part, from a second round under the profiler."""
-    from data.pipelines import training_iterator
+    from launch.stages import training_iterator
 
     config.data.threads, config.batch_size = 0, 4 * config.data.examples_per_clip
     batches = training_iterator(config, "train")
@@ -102,7 +102,7 @@ def measure(config: Any, seconds: float) -> dict[str, Any]:
 
 
 def shares(stats: pstats.Stats) -> dict[str, float]:
-    """Percent of the time inside each of `PARTS`, and of what is left: choosing, stacking, batching."""
+    """Percentage of the time in each of `PARTS` and in the rest: choosing, stacking and batching."""
     inside = {
         part: sum(t[3] for (path, _, name), t in stats.stats.items() if path.split("/")[-1] == file and function in name)
         for part, (file, function) in PARTS.items()
@@ -112,7 +112,7 @@ def shares(stats: pstats.Stats) -> dict[str, float]:
 
 
 def rows_of(stages: list[str], clips: str, label: str, seconds: float) -> list[dict[str, Any]]:
-    """One row a stage."""
+    """One row for each stage."""
     from xactor_jax.training.experiment import load_config
 
     sizes = load_config("configs/actor.py").network
@@ -128,7 +128,7 @@ def rows_of(stages: list[str], clips: str, label: str, seconds: float) -> list[d
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Ends with exit status 2 and one sentence for an error that the user can fix."""
     arguments = parser().parse_args()
     stages = arguments.stages.split(",")
     with exit_on_user_error(), tempfile.TemporaryDirectory() as temporary:

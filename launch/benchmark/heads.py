@@ -1,6 +1,6 @@
-"""Measures how fast one core draws people in three dimensions: frames, and what a person and a clip cost beforehand.
+"""Measures how fast one core draws 3-D heads: frames per second, and the time to prepare a person and a clip.
 
-Processor time is counted, so that other programs disturb little.
+It measures processor time, which hardly depends on other programs.
 
 python launch/benchmark/heads.py --size 128 --people 5
 """
@@ -32,7 +32,7 @@ from xactor_jax.threads import use_one_thread
 
 
 def _acting(frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """A head that turns, looks about and speaks."""
+    """Controls and units of a head that turns, looks around and speaks."""
     phase = np.arange(frames)[:, None] / 7.0
     controls = 0.15 * np.sin(phase + np.arange(len(CONTROLS)))
     units = np.zeros((frames, len(UNITS)), np.float32)
@@ -47,7 +47,7 @@ def _person(number: int) -> tuple[Model, Shape, Scene]:
 
 
 def _drawing(number: int, size: int, frames: int, repeats: int) -> tuple[float, float, int]:
-    """(seconds a frame, seconds to prepare a clip, triangles) of one person."""
+    """(seconds per frame, seconds to prepare a clip, number of triangles) of one person."""
     model, shape, scene = _person(number)
     controls, units = _acting(frames)
     framing = frame_clip(shape, scene.lens, controls, units)
@@ -60,7 +60,7 @@ def _drawing(number: int, size: int, frames: int, repeats: int) -> tuple[float, 
 def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=128, help="pixels a side")
+    parser.add_argument("--size", type=int, default=128, help="image size in pixels")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--people", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)

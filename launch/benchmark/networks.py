@@ -1,15 +1,15 @@
-"""Measures a forward pass of the networks of stages 1 and 3 at full size on this machine: time, memory, operations.
+"""Measures a forward pass of the networks of stages 1 and 3 at full size on this machine: time, memory and FLOPs.
 
-    python launch/benchmark/networks.py                                # of base, one frame, float32
+    python launch/benchmark/networks.py                                # preset base, one frame, float32
     python launch/benchmark/networks.py --networks reference,diffusers --json sizes.json
-    .venv-parity/bin/python launch/benchmark/networks.py --torch       # beside diffusers' network of the same trunk
+    .venv-parity/bin/python launch/benchmark/networks.py --torch       # also diffusers' network of the same architecture
 
-encoder: the motion encoder of configs/motion.py, a picture of its size. reference: the reference network. denoiser: the
-denoiser without reference features. denoiser+bank: with those of every self-attention. diffusers: UNet2DConditionModel of
-Stable Diffusion 1.5, the size of the reference network, in PyTorch. Each runs in a process of its own, whose largest memory is
-reported; weights are all alike, since time does not depend on them. Operations are those of products of matrices and of
-convolutions, two to a multiplication; the end of the reference network's last layer, which nothing reads, is counted among
-them and not computed.
+encoder: the motion encoder of configs/motion.py, for one image of its size. reference: the reference network. denoiser: the
+denoiser without reference features. denoiser+bank: the denoiser with reference features in every self-attention. diffusers:
+UNet2DConditionModel of Stable Diffusion 1.5 in PyTorch, which has the size of the reference network. Each network runs in its
+own process, whose peak memory is reported. All weights have the same value, because time does not depend on them. FLOPs are
+those of matrix products and convolutions, two for each multiplication. They include the end of the reference network's last
+layer, which is not computed because nothing uses it.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ from xactor_jax.settings import whole
 OURS = ("encoder", "reference", "denoiser", "denoiser+bank")
 THEIRS = "diffusers"
 Network = tuple[Callable[..., Any], tuple[Any, ...]]
-"""A function, and the shapes of its arguments, parameters first."""
+"""A function and the shapes of its arguments, with the parameters first."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
-    add("--preset", default="base", help="of configs/video.py and configs/motion.py")
-    add("--networks", default=",".join(OURS), help=f"of {', '.join((*OURS, THEIRS))}, with commas")
-    add("--torch", action="store_true", help="PyTorch's as well, where it is installed")
+    add("--preset", default="base", help="preset of configs/video.py and configs/motion.py")
+    add("--networks", default=",".join(OURS), help=f"some of {', '.join((*OURS, THEIRS))}, separated by commas")
+    add("--torch", action="store_true", help="also measure diffusers' network, if PyTorch is installed")
     add("--side", type=int, default=64, help="rows and columns of the latent")
     add("--frames", type=int, default=1)
     add("--precision", default="float32", choices=("float32", "bfloat16", "bf16"), help="of activations")
-    add("--repeats", type=int, default=1, help="calls that are measured, after one that is not")
-    add("--json", default="", metavar="FILE", help="write the numbers there as well")
+    add("--repeats", type=int, default=1, help="measured calls, after one call as a warm-up")
+    add("--json", default="", metavar="FILE", help="also write the numbers to this file")
     add("--inside", default="", help=argparse.SUPPRESS)  # the network that this process measures
     return about
 
 
 def seconds_of(call: Callable[[], Any], repeats: int) -> float:
-    """Wall seconds of one call, the best of `repeats` after one that warms up."""
+    """Wall seconds of one call: the minimum of `repeats` calls, after one call as a warm-up."""
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -66,28 +66,28 @@ def seconds_of(call: Callable[[], Any], repeats: int) -> float:
 
 
 def ours(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What is measured of a network of the preset."""
+    """Measures one of the project's networks."""
     import jax
     import jax.numpy as jnp
 
-    from xactor_jax.parallel.operations import operations
+    from xactor_jax.parallel.flops import count_flops
 
     function, shapes = (encoder if name == "encoder" else partial(unet, name))(arguments)
     size = sum(x.size for x in jax.tree.leaves(shapes[0]))
     compiled = jax.jit(function).lower(*shapes).compile()
     values = jax.tree.map(lambda x: jnp.full(x.shape, 0.01, x.dtype), shapes)
     seconds = seconds_of(lambda: jax.block_until_ready(compiled(*values)), arguments.repeats)
-    flops = operations(jax.make_jaxpr(function)(*shapes).jaxpr)
+    flops = count_flops(jax.make_jaxpr(function)(*shapes).jaxpr)
     return row(name, size, seconds, flops) | {"temporary GiB": compiled.memory_analysis().temp_size_in_bytes / 2**30}
 
 
 def encoder(arguments: argparse.Namespace) -> Network:
-    """Of (parameters, pictures)."""
+    """The motion encoder, a function of (parameters, images)."""
     import jax
     import jax.numpy as jnp
 
     from configs.motion import get_config
-    from xactor_jax.motion.model import encoder_size, make_encoder
+    from xactor_jax.motion.networks import encoder_size, make_encoder
 
     config = get_config(arguments.preset)
     config.precision, side = arguments.precision, encoder_size(config)
@@ -97,7 +97,7 @@ def encoder(arguments: argparse.Namespace) -> Network:
 
 
 def unet(name: str, arguments: argparse.Namespace) -> Network:
-    """Of (parameters, latents, times, conditions)."""
+    """A network of the video stage, a function of (parameters, latents, times, conditions)."""
     import jax
     import jax.numpy as jnp
 
@@ -114,17 +114,18 @@ def unet(name: str, arguments: argparse.Namespace) -> Network:
     array = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
     x, t = array(1, frames, arguments.side, arguments.side, settings.unet.out_channels), array(1)
     motion = array(1, frames, settings.motion_tokens, settings.motion_token_width) if settings.unet.motion else None
-    told = Conditions(motion=motion, embedding=array(1, settings.unet.context_width))
+    conditions = Conditions(motion=motion, embedding=array(1, settings.unet.context_width))
     if name == "denoiser+bank":
-        still = jax.eval_shape(reference.init_with_output, jax.random.key(0), array(1, 1, *x.shape[2:]), t, told)
-        told = told._replace(bank=still[0][1])
-    params = jax.eval_shape(module.init, jax.random.key(0), x, t, told)["params"]
-    asked = 1 if name == "reference" else 0
-    return lambda params, x, t, told: module.apply({"params": params}, x, t, told)[asked], (params, x, t, told)
+        still = jax.eval_shape(reference.init_with_output, jax.random.key(0), array(1, 1, *x.shape[2:]), t, conditions)
+        conditions = conditions._replace(bank=still[0][1])
+    params = jax.eval_shape(module.init, jax.random.key(0), x, t, conditions)["params"]
+    index = 1 if name == "reference" else 0  # a network returns (prediction, bank); the reference network is used for its bank
+    forward = lambda params, *inputs: module.apply({"params": params}, *inputs)[index]
+    return forward, (params, x, t, conditions)
 
 
 def theirs(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What is measured of PyTorch. Raises `UserError` where it is not installed."""
+    """Measures diffusers' network in PyTorch. Raises `UserError` if it is not installed."""
     try:
         import diffusers
         import torch
@@ -156,17 +157,17 @@ def row(name: str, size: int, seconds: float, flops: float) -> dict[str, Any]:
 
 
 def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """A row, from a process of its own. Raises `UserError` with what it said last where it failed."""
+    """A row, measured in its own process. Raises `UserError` with the last line of its output if it failed."""
     command = [sys.executable, __file__, *sys.argv[1:], "--inside", name]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}; has the machine enough memory?"]
-        raise UserError(f"{name} could not be measured: {said[-1]}")
+        lines = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}; has the machine enough memory?"]
+        raise UserError(f"{name} could not be measured: {lines[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Ends with exit status 2 and one sentence for an error that the user can fix."""
     arguments = parser().parse_args()
     names = [*arguments.networks.split(","), *([THEIRS] if arguments.torch else [])]
     with exit_on_user_error():

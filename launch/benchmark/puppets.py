@@ -1,4 +1,4 @@
-"""Measures how fast one core makes puppets: frames drawn, speech synthesised, complete clips (drawn, spoken and encoded).
+"""Measures how fast one core makes puppets: drawing frames, synthesising speech, and complete clips (both, and encoding).
 
 python launch/benchmark/puppets.py --size 64 --frames 250
 """
@@ -29,7 +29,7 @@ from xactor_jax.timing import FRAME_RATE
 def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=64, help="pixels a side")
+    parser.add_argument("--size", type=int, default=64, help="image size in pixels")
     parser.add_argument("--frames", type=int, default=250, help="length of a clip")
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""How launch/study/compile.py tells what it found: as numbers, and in words."""
+"""Reports of launch/study/compile.py, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GIB = 2**30
 
 
 class Machine(NamedTuple):
-    """What was compiled for."""
+    """The machine that programs were compiled for."""
 
     topology: str
     devices: int
@@ -25,51 +25,51 @@ class Machine(NamedTuple):
     chip: Chip | None
     efficiency: float
     effort: float
-    """The compiler's, from −1 to 1."""
+    """Effort of the compiler, from −1 to 1."""
 
     def __str__(self) -> str:
         name = f"{self.topology}, " if self.topology else ""
         return f"{name}{self.devices} × {self.device_kind}"
 
     def estimated(self, cost: Cost, executed: float, model: float) -> Estimate | None:
-        """From the chip's peaks, where they are known."""
+        """Estimate from the chip's published peaks; None if they are not known."""
         return estimate(cost, executed, model, self.chip, self.efficiency) if self.chip else None
 
 
 def as_numbers(
     machine: Machine, stage: str, reports: Sequence[StepReport], sampled: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Everything that is known, for JSON; bytes, operations and seconds of one device."""
+    """The whole report for JSON. Bytes, FLOPs and seconds are those of one device."""
     chip = machine.chip._asdict() if machine.chip else None
-    told = {"stage": stage, "topology": machine.topology, "devices": machine.devices, "device_kind": machine.device_kind}
-    told |= {"chip": chip, "efficiency": machine.efficiency, "effort": machine.effort}
-    told["steps"] = [_step(machine, one) for one in reports]
+    content = {"stage": stage, "topology": machine.topology, "devices": machine.devices, "device_kind": machine.device_kind}
+    content |= {"chip": chip, "efficiency": machine.efficiency, "effort": machine.effort}
+    content["steps"] = [_step(machine, one) for one in reports]
     if sampled:
-        told["sampler"] = {"what": sampled["what"], "refused": sampled["refused"], "executed": sampled["executed"]}
-        told["sampler"] |= _cost(machine, sampled["cost"], sampled["executed"], sampled["executed"])
-    return told
+        content["sampler"] = {"what": sampled["what"], "refused": sampled["refused"], "executed": sampled["executed"]}
+        content["sampler"] |= _cost(machine, sampled["cost"], sampled["executed"], sampled["executed"])
+    return content
 
 
 def _step(machine: Machine, report: StepReport) -> dict[str, Any]:
     names = ("changes", "mesh", "batch_size", "grad_accumulation", "remat", "held", "executed", "model", "refused")
-    told = {name: getattr(report, name) for name in names} | {"fits": report.fits(machine.chip)}
-    return told | _cost(machine, report.cost, report.executed, report.model)
+    content = {name: getattr(report, name) for name in names} | {"fits": report.fits(machine.chip)}
+    return content | _cost(machine, report.cost, report.executed, report.model)
 
 
 def _cost(machine: Machine, cost: Cost | None, executed: float, model: float) -> dict[str, Any]:
     if cost is None:
         return {}
     names = ("arguments", "results", "temporaries", "code", "peak", "operations", "accessed", "sent")
-    told = {name: getattr(cost, name) for name in names} | {"collectives": totals(cost.collectives)}
+    content = {name: getattr(cost, name) for name in names} | {"collectives": totals(cost.collectives)}
     guess = machine.estimated(cost, executed, model)
     seconds = {"compute": guess.compute, "memory": guess.memory, "links": guess.links} if guess else None
-    return told | ({"seconds": seconds, "seconds_a_step": guess.time, "utilisation": guess.utilisation} if guess else {})
+    return content | ({"seconds": seconds, "seconds_a_step": guess.time, "utilisation": guess.utilisation} if guess else {})
 
 
 def show(machine: Machine, reports: Sequence[StepReport], sampled: Mapping[str, Any] | None) -> None:
-    """The report on stdout."""
+    """Prints the report on stdout."""
     console = Console(width=128, highlight=False)
-    console.print(f"{machine}; bytes, operations and seconds are those of one device")
+    console.print(f"{machine}; bytes, FLOPs and seconds are those of one device")
     for report in reports:
         console.print(f"\nTrain step: {described(report)}")
         _show_step(console, machine, report)
@@ -105,14 +105,14 @@ def _show_cost(console: Console, machine: Machine, cost: Cost, executed: float, 
     add("results and code", _size(cost.results + cost.code))
     room = f" of {_size(machine.chip.memory)} ({cost.peak / machine.chip.memory:.0%})" if machine.chip else ""
     add("peak memory", f"{_size(cost.peak)}{room}")
-    add("operations", f"{model:.4g} of the model, {executed:.4g} with rematerialisation, {cost.operations:.4g} by the compiler")
+    add("FLOPs", f"{model:.4g} of the model, {executed:.4g} with rematerialisation, {cost.operations:.4g} by the compiler")
     add("bytes accessed", _size(cost.accessed))
     for kind, row in totals(cost.collectives).items():
-        add(kind, f"{row['count']:.0f} of {_size(row['bytes'])} together; {_size(row['sent'])} sent")
+        add(kind, f"{row['count']:.0f}, {_size(row['bytes'])} in total; {_size(row['sent'])} sent")
     if guess := machine.estimated(cost, executed, model):
         parts = f"compute {_time(guess.compute)}, memory {_time(guess.memory)}, links {_time(guess.links)}"
-        add("estimated time", f"{_time(guess.time)}, by {guess.limit}: {parts}")
-        add("estimated utilisation", f"{guess.utilisation:.1%} of {machine.chip.peak_flops:.4g} operations a second")
+        add("estimated time", f"{_time(guess.time)}, limited by {guess.limit}: {parts}")
+        add("estimated utilisation", f"{guess.utilisation:.1%} of {machine.chip.peak_flops:.4g} FLOPs per second")
     console.print(table)
 
 
@@ -122,21 +122,22 @@ def _show_verdict(console: Console, machine: Machine, reports: Sequence[StepRepo
         return
     if fitting:
         changes = " ".join(f"--config.{name}={value}" for name, value in fitting[0].changes.items())
-        console.print(f"\nThe asked settings do not fit; these do, compiled: {changes}")
+        console.print(f"\nThe requested settings do not fit; these do, compiled: {changes}")
     else:
-        console.print(f"\nNone of the {len(reports)} settings that were compiled fits: take a smaller batch or more chips.")
+        console.print(f"\nNone of the {len(reports)} compiled settings fits: take a smaller batch or more chips.")
 
 
 def assumptions(machine: Machine) -> str:
-    """What the estimates rest on."""
-    counted = "What runs in loops counts once among the compiler's operations and bytes, and as often as it runs elsewhere."
+    """The assumptions of the estimates, as text."""
+    counted = "The compiler's FLOPs and bytes count the body of a loop once; all other numbers count every iteration."
     if machine.chip is None:
-        return f"No peaks are published of {machine.device_kind}: no time is estimated. {counted}"
+        return f"The peak of {machine.device_kind} is not known, so no time is estimated. {counted}"
     chip = machine.chip
     return (
-        f"Assumed of {chip.name}: {machine.efficiency:.0%} of {chip.peak_flops:.4g} bfloat16 operations a second, "
-        f"{chip.memory_bandwidth:.4g} bytes of memory and {chip.link_bandwidth:.4g} bytes over the links a second, in rings, "
-        f"all three at once; bytes accessed are the compiler's, with those that stay in fast memory. {counted}"
+        f"Assumed for {chip.name}: {machine.efficiency:.0%} of {chip.peak_flops:.4g} bfloat16 FLOPs per second, "
+        f"{chip.memory_bandwidth:.4g} bytes per second of memory and {chip.link_bandwidth:.4g} bytes per second over the links "
+        f"(in rings), all three at the same time. Bytes accessed are the compiler's, including data that stays in fast memory. "
+        f"{counted}"
     )
 
 

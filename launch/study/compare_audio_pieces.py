@@ -53,7 +53,7 @@ def random_params(settings, seed: int):
     from xactor_jax.audio.wav2vec2 import Wav2Vec2
 
     rng = np.random.default_rng(seed)
-    waveform = jax.ShapeDtypeStruct((1, settings.view), np.float32)
+    waveform = jax.ShapeDtypeStruct((1, settings.receptive_field), np.float32)
     shapes = jax.eval_shape(Wav2Vec2(settings).init, jax.random.key(0), waveform)["params"]
 
     def draw(path, leaf):

@@ -1,9 +1,10 @@
-"""The table of docs/scale.md: every stage's full sizes, compiled for whole TPU pods by launch/study/compile.py.
+"""Prints the table of docs/scale.md: all stages at full size, compiled for whole TPU pods by launch/study/compile.py.
 
     python launch/study/compile_table.py [--only actor:base,video:base] [--pods v5e-256] [--json FILE] [--effort -1]
 
-Each cell is compiled in a process of its own; the largest take tens of minutes of a processor and some GiB, or a fifth of the
-minutes with --effort -1. What --json names is written after each cell, and cells that it holds already are not compiled again.
+Each cell is compiled in its own process. The largest ones take tens of minutes of processor time and some GiB of memory; with
+--effort -1, a fifth of the time. The file of --json is written after each cell; cells that it already contains are not compiled
+again.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import real
 
 PODS = {"v5e-256": "v5e:16x16", "v5p-128": "v5p:4x4x4", "v6e-256": "v6e:16x16", "v4-256": "v4:4x4x8"}
-"""Name of a pod, which counts chips of v5e and v6e and cores, two to a chip, of v4 and v5p → its topology."""
+"""Name of a pod → its topology. Names count chips for v5e and v6e, but cores, two per chip, for v4 and v5p."""
 
 
 class Stage(NamedTuple):
-    """How a stage is trained on a pod."""
+    """Training settings of a stage on a pod."""
 
     batch_of_chip: int
-    """Examples a step and chip."""
+    """Examples per step and chip."""
     settings: tuple[str, ...] = ()
 
 
@@ -47,15 +48,15 @@ STAGES = {
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    about.add_argument("--only", default=",".join(STAGES), help="stages and presets, with commas")
-    about.add_argument("--pods", default=",".join(PODS), help="with commas")
-    about.add_argument("--effort", default=0.0, type=float, metavar="E", help="of the compiler, from -1 to 1")
-    about.add_argument("--json", default="", metavar="FILE", help="keep what is measured there")
+    about.add_argument("--only", default=",".join(STAGES), help="stages and presets, separated by commas")
+    about.add_argument("--pods", default=",".join(PODS), help="separated by commas")
+    about.add_argument("--effort", default=0.0, type=float, metavar="E", help="effort of the compiler, from -1 to 1")
+    about.add_argument("--json", default="", metavar="FILE", help="file in which results are kept")
     return about
 
 
 def chosen(text: str, known: dict[str, Any], what: str) -> list[str]:
-    """Names of a list with commas. Raises `UserError` for an unknown one."""
+    """Splits a list of names at its commas. Raises `UserError` for an unknown name."""
     names = text.split(",")
     for name in names:
         if name not in known:
@@ -64,7 +65,7 @@ def chosen(text: str, known: dict[str, Any], what: str) -> list[str]:
 
 
 def chips(topology: str) -> int:
-    """Of a topology such as v5e:16x16."""
+    """Number of chips of a topology such as v5e:16x16."""
     count = 1
     for side in topology.partition(":")[2].split("x"):
         count *= int(side)
@@ -72,7 +73,7 @@ def chips(topology: str) -> int:
 
 
 def measured(name: str, topology: str, effort: float) -> dict[str, Any]:
-    """The report of launch/study/compile.py. Raises `UserError` with what it said last where there is none."""
+    """The report of launch/study/compile.py. Raises `UserError` with the last line of its output if it failed."""
     (stage, preset), how = name.split(":"), STAGES[name]
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "report.json"
@@ -81,9 +82,9 @@ def measured(name: str, topology: str, effort: float) -> dict[str, Any]:
         command = [*program, batch, *how.settings, "--nosampler", f"--effort={effort}", f"--json={file}"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=_root.ROOT)
         if done.returncode:
-            silent = f"no word and status {done.returncode}, which is -9 where memory ran out"
-            said = (done.stderr.strip().splitlines() or [silent])[-1].removeprefix("error: ")
-            raise UserError(f"{name} was not compiled for {topology}: {said}")
+            silent = f"no output and status {done.returncode}, which is -9 if memory ran out"
+            reason = (done.stderr.strip().splitlines() or [silent])[-1].removeprefix("error: ")
+            raise UserError(f"{name} was not compiled for {topology}: {reason}")
         return json.loads(file.read_text())
 
 
@@ -100,7 +101,7 @@ def row(name: str, pod: str, report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Ends with exit status 2 and one sentence for an error that the user can fix."""
     arguments = parser().parse_args()
     with exit_on_user_error():
         check_numbers(arguments, {"effort": real(-1.0, 1.0)})

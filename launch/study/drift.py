@@ -81,7 +81,7 @@ def load(arguments: argparse.Namespace, drift: Drift) -> tuple[Performers, list[
     for pair in pairs:
         check_fit(pair)
     seed = 1 + arguments.seed + max(stage.config.data.seed for pair in pairs for stage in pair.present.values())
-    body = load_body(motion.config.data.get("kind", "puppets"))  # before there were heads, stage 1 had no kind
+    body = load_body(motion.config.data.kind)
     given = {name: getattr(arguments, name) for name in ("people", "minutes", "probe_people", "segment_seconds")}
     performers = Performers(body=body, seed=seed, motion=motion, **given)
     settings = [make_settings(pair, variant.changed, {}).rollout for pair, variant in zip(pairs, variants, strict=True)]

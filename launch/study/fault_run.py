@@ -1,15 +1,16 @@
-"""Shows that nothing is lost when training is killed.
+"""Tests that a killed training run loses nothing: it resumes and ends with the same bits as a run without interruption.
 
     python launch/study/fault_run.py --kills=30 --steps=300 --config=configs/motion.py --config.checkpoint.every=10
 
-Trains twice. One run is left alone; the other is killed again and again, in turns while it starts and compiles, in the midst of
-its steps, and while it writes a checkpoint, by SIGTERM or SIGKILL as a coin falls, and is started again each time. Then the two
-are compared: every bit of parameters, averages, optimiser state and buffers, the position in the data, and the curves of all
-metrics. Ends with status 0 if all are the same, else 1. What else is given (--config.KEY=VALUE) goes to launch/train.py; there
-should be several checkpoints.
+It trains twice. The first run is not interrupted. The second run is killed several times and started again each time: in turn
+while it starts and compiles, during its steps, and while it writes a checkpoint; by SIGTERM or SIGKILL, chosen at random. Then
+the two runs are compared: every bit of parameters, averages, optimiser state and buffers, the position in the data, and the
+curves of all metrics. The exit status is 0 if all are the same, else 1. Other options (--config.KEY=VALUE) go to
+launch/train.py; choose them so that there are several checkpoints.
 
-With --processes=N both runs are made by N processes joined over the loopback, and a signal is sent to one of them. The others
-have a minute to end by themselves; then they are sent SIGTERM, as a scheduler does where one is killed before it has joined.
+With --processes=N, both runs have N processes joined over the loopback interface, and one of them gets the signal. The others
+have a minute to end by themselves. Then they get SIGTERM, as from a scheduler; this is needed if the killed process had not
+joined yet.
 """
 
 from __future__ import annotations
@@ -34,32 +35,32 @@ def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--config", required=True, help="as for launch/train.py")
-    add("--steps", type=int, default=300, help="of each of the two runs")
+    add("--steps", type=int, default=300, help="steps of each of the two runs")
     add("--kills", type=int, default=30)
-    add("--processes", type=int, default=1, help="that train together, of which one is killed")
-    add("--seed", type=int, default=0, help="of the moments and the signals")
+    add("--processes", type=int, default=1, help="processes that train together; one of them is killed")
+    add("--seed", type=int, default=0, help="seed of the moments and the signals")
     add("--workdir", default="runs/fault", help="a new local folder for both runs")
     add("--program", default="launch/train.py", help=argparse.SUPPRESS)
     return about
 
 
 def starter(arguments: argparse.Namespace, rest: Sequence[str], workdir: pathlib.Path) -> Callable[[], Job]:
-    """Starts a run; every step is logged, so that it can be aimed at."""
+    """Returns a function that starts a run. Every step is logged, so that kills can target a step."""
     settings = [f"--config={arguments.config}", f"--config.steps={arguments.steps}", "--config.log_every=1", *rest]
     command = [sys.executable, arguments.program, *settings, f"--workdir={workdir}"]
     return lambda: Job(command, _root.ROOT, log_of(workdir), arguments.processes)
 
 
 def run(arguments: argparse.Namespace, rest: Sequence[str]) -> list[str]:
-    """Both runs; what differs at their ends."""
+    """Makes both runs and returns the differences at their ends."""
     folder = pathlib.Path(arguments.workdir).absolute()
     if folder.exists():
         raise UserError(f"{folder} exists: give another --workdir, or delete it.")
     whole, broken = folder / "whole", folder / "broken"
     finish(starter(arguments, rest, whole)(), whole)
-    print(f"the run that is left alone did {last_step(whole)} steps", flush=True)
-    told = partial(print, flush=True)
-    trial = Trial(starter(arguments, rest, broken), broken, arguments.steps, arguments.seed, told)
+    print(f"the run without interruption did {last_step(whole)} steps", flush=True)
+    note = partial(print, flush=True)
+    trial = Trial(starter(arguments, rest, broken), broken, arguments.steps, arguments.seed, note)
     trial.run(arguments.kills)
     for (moment, number), count in sorted(trial.kills.items()):
         print(f"{count:3d} × {number} at {moment}")
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Ends with status 1 when the runs differ, 2 with one sentence on what a person can put right."""
+    """Ends with exit status 1 if the runs differ, and 2 with one sentence for an error that the user can fix."""
     arguments, rest = parser().parse_known_args()
     with exit_on_user_error():
         check_numbers(arguments, {"steps": whole(1), "kills": whole(0), "processes": whole(1, 1_000), "seed": whole(0, SEED)})

@@ -1,10 +1,10 @@
-"""Draws how noise falls while a sequence is sampled: what the network is shown of every chunk in every call.
+"""Draws a sampling schedule: the noise level of every chunk of a sequence in every network call.
 
     python launch/study/schedule.py --schedule pyramid --steps 12 --offset 4 --chunks 8 --history_level 0.05 --out schedule.png
     python launch/study/schedule.py --schedule autoregressive --steps 4 --chunks 4 --text
 
-Rows are network calls and columns are chunks: those in flight, and before them the finished ones at the level at which they
-are shown again. Options are named and default as in `rollout` of configs/actor.py.
+Rows are network calls and columns are chunks. In each row, the chunks in flight follow the finished chunks, which have the
+level of the history schedule. Options have the names and defaults of `rollout` in configs/actor.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from xactor_jax.diffusion.scheduling import HISTORY_LAWS, SCHEDULES, history_levels, shown_levels, window_schedule
+from xactor_jax.diffusion.scheduling import HISTORY_SCHEDULES, SCHEDULES, history_levels, shown_levels, window_schedule
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import SHARE, real, whole
 
@@ -34,17 +34,19 @@ def parser() -> argparse.ArgumentParser:
     add("--together", type=int, default=0, help="full_sequence: chunks denoised together; 0: all of them")
     add("--chunks", type=int, default=8, help="chunks of the sequence")
     add("--context", type=int, default=0, help="finished chunks that the window holds; 0: all of them")
-    add("--history", default="geometric", choices=HISTORY_LAWS, help="how the level of finished chunks depends on their age")
-    add("--history_level", type=float, default=0.05, help="noise level in [0, 1) of the youngest finished chunk")
-    add("--history_decay", type=float, default=0.5, help="geometric: factor by which it falls with every chunk of age")
-    add("--history_span", type=int, default=4, help="linear: chunks of age after which it is 0")
-    add("--out", default="", metavar="FILE.png", help="the picture to write")
+    add(
+        "--history", default="geometric", choices=HISTORY_SCHEDULES, help="how the level of a finished chunk depends on its age"
+    )
+    add("--history_level", type=float, default=0.05, help="noise level in [0, 1) of the newest finished chunk")
+    add("--history_decay", type=float, default=0.5, help="geometric: factor of the level for every chunk of age")
+    add("--history_span", type=int, default=4, help="linear: age in chunks at which the level is 0")
+    add("--out", default="", metavar="FILE.png", help="image file to write")
     add("--text", action="store_true", help="print the levels as a table")
     return about
 
 
 def check_usage(arguments: argparse.Namespace) -> None:
-    """Raises `UserError` for numbers that make no schedule."""
+    """Raises `UserError` for options that do not define a schedule."""
     least = {"steps": 1, "offset": 1, "together": 0, "chunks": 1, "context": 0, "history_span": 1}
     levels = {"history_level": real(0.0, 1.0, below=True), "history_decay": SHARE}
     check_numbers(arguments, {**{name: whole(low, 100_000) for name, low in least.items()}, **levels})
@@ -57,7 +59,7 @@ def check_usage(arguments: argparse.Namespace) -> None:
 
 
 def levels(arguments: argparse.Namespace):
-    """[calls, chunks]: what the network is shown."""
+    """Noise level of every chunk in every network call, [calls, chunks]."""
     a = arguments
     schedule = window_schedule(a.schedule, a.steps, offset=a.offset, chunks=a.together or a.chunks)
     ages = a.context or a.chunks
@@ -65,7 +67,7 @@ def levels(arguments: argparse.Namespace):
 
 
 def table(matrix) -> str:
-    """A line for each call; a dot where a chunk is not in the window."""
+    """Text table with a line for each call; a dot means that a chunk is not in the window."""
     import numpy as np
 
     rows = [["call", *map(str, range(matrix.shape[1]))]]
@@ -74,7 +76,7 @@ def table(matrix) -> str:
 
 
 def title(arguments: argparse.Namespace) -> str:
-    """What is drawn, in words."""
+    """Title of the figure, with the settings."""
     a, offset = arguments, f", offset {arguments.offset}" if arguments.schedule == "pyramid" else ""
     fall = {"geometric": f" × {a.history_decay:g} per chunk", "linear": f" to 0 in {a.history_span} chunks"}
     history = f"{a.history} history from {a.history_level:g}{fall.get(a.history, '')}"
@@ -82,10 +84,10 @@ def title(arguments: argparse.Namespace) -> str:
 
 
 def write_picture(arguments: argparse.Namespace, matrix) -> None:
-    """The picture as a file.
+    """Writes the schedule as an image.
 
     Raises:
-        UserError: it cannot be written there.
+        UserError: the file cannot be written.
     """
     from etils import epath
 
@@ -98,7 +100,7 @@ def write_picture(arguments: argparse.Namespace, matrix) -> None:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Ends with exit status 2 and one sentence for an error that the user can fix."""
     arguments = parser().parse_args()
     with exit_on_user_error():
         check_usage(arguments)

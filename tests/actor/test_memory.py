@@ -122,9 +122,9 @@ def largest_difference(frames: int, settings: dict, network: dict, oldest: int |
         position = (call + 1) * schedule.advance - schedule.active
         fresh = jnp.arange(schedule.advance) + position + schedule.active - schedule.advance
         entering = np.asarray(anew.noise(guide.keys, fresh, INITIAL))
-        flying = np.concatenate([np.asarray(state.frames.latents)[:, window.young + window.stride :], entering], axis=1)
+        flying = np.concatenate([np.asarray(state.frames.latents)[:, window.recent + window.stride :], entering], axis=1)
         state, out = _advance(window, guide, state, piece, unknown)
-        after = np.asarray(state.frames.latents)[:, window.young :]
+        after = np.asarray(state.frames.latents)[:, window.recent :]
         known = max(0, -position) * CHUNK
         worst = max(worst, np.abs(after - anew.call(finished, flying, position))[:, known:].max(initial=0.0))
         finished = np.concatenate([finished, out], axis=1) if position >= 0 else finished

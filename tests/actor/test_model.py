@@ -200,7 +200,7 @@ def test_a_damaged_state_is_refused_and_one_of_an_older_version_is_not() -> None
     for place in [3, *rng.integers(len(state), size=20)]:
         damaged = bytearray(state)
         damaged[place] ^= 64
-        with pytest.raises(UserError, match="or damaged"):
+        with pytest.raises(UserError, match="or it is damaged"):
             fresh().restore(bytes(damaged))
     old = serialization.to_bytes(jax.device_get(stream.state))
     fresh().restore(old)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from configs.actor import get_config
-from xactor_jax.actor.objective import Noised, Objective, heard_error
+from xactor_jax.actor.objective import Noised, Objective, emotion_error
 from xactor_jax.actor.task import ActorTask
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.noise_levels import SAMPLERS
@@ -20,12 +20,22 @@ from xactor_jax.errors import UserError
 
 
 def objective(**changes) -> Objective:
-    return Objective(**{"process": GaussianProcess(), **changes})
+    settings = {"noise_levels": (("independent_per_chunk", 1.0),), "weighting": "min_snr", "drop_emotion": 0.1}
+    return Objective(**{"process": GaussianProcess(), **settings, **changes})
+
+
+def noise(objective: Objective, key: jax.Array, x0: jax.Array, chunk: int) -> Noised:
+    return jax.jit(objective.noised, static_argnums=2)(key, x0, chunk)
+
+
+def lost(objective: Objective, *arguments: jax.Array):
+    """Loss and metrics."""
+    return jax.jit(objective.loss)(*arguments)
 
 
 def test_noise_is_one_level_a_chunk_and_the_target_is_v(key: jax.Array) -> None:
     x0 = jax.random.normal(key, (3, 10, 4))
-    noised = objective().noised(key, x0, chunk=4)
+    noised = jax.tree.map(np.asarray, noise(objective(), key, x0, 4))
     t = np.asarray(noised.t, np.float64)
     np.testing.assert_array_equal(t, np.repeat(t[:, [0, 4, 8]], 4, axis=1)[:, :10])
     assert np.unique(t).size == 9
@@ -37,9 +47,9 @@ def test_noise_is_one_level_a_chunk_and_the_target_is_v(key: jax.Array) -> None:
 
 def noised_by(objective: Objective, x0: np.ndarray, eps: np.ndarray, t: np.ndarray, chunk: int = 1) -> Noised:
     """A clip at given levels."""
-    x0, eps, t = (jnp.float32(x) for x in (x0, eps, t))
     p = objective.process
-    return Noised(p.add_noise(x0, eps, t), t, p.target(x0, eps, t), objective.weight(t, chunk), x0)
+    make = lambda x0, eps, t: Noised(p.add_noise(x0, eps, t), t, p.target(x0, eps, t), objective.weight(t, chunk), x0)
+    return jax.jit(make)(*(jnp.float32(x) for x in (x0, eps, t)))
 
 
 def test_every_token_is_weighted_by_its_own_level_and_padding_not_at_all(rng: np.random.Generator) -> None:
@@ -50,7 +60,7 @@ def test_every_token_is_weighted_by_its_own_level_and_padding_not_at_all(rng: np
     snr = (alpha / sigma) ** 2
     error = ((prediction - (alpha[..., None] * eps - sigma[..., None] * x0)) ** 2).mean(-1)
     want = (mask * np.minimum(snr, 5) / (snr + 1) * error).sum() / mask.sum()
-    loss, metrics = objective().loss(jnp.float32(prediction), noised_by(objective(), x0, eps, t), jnp.float32(mask))
+    loss, metrics = lost(objective(), jnp.float32(prediction), noised_by(objective(), x0, eps, t), jnp.float32(mask))
     np.testing.assert_allclose(loss, want, rtol=1e-4)
     np.testing.assert_allclose(metrics["error"], (mask * error).sum() / mask.sum(), rtol=1e-4)
     low = mask * (t < 1 / 3)
@@ -66,7 +76,7 @@ def test_what_is_heard_is_held_against_labels_that_are_known(rng: np.random.Gene
     counted = [(i, j) for i in range(2) for j in range(5) if mask[i, j] and label[i, j] >= 0]
     weight = np.array([intensity[place] for place in counted])
     surprise = np.array([-np.log(p[place][label[place]]) for place in counted])
-    error, accuracy = heard_error(jnp.float32(logits), Emotion(jnp.int32(label), jnp.float32(intensity)), jnp.float32(mask))
+    error, accuracy = emotion_error(jnp.float32(logits), Emotion(jnp.int32(label), jnp.float32(intensity)), jnp.float32(mask))
     np.testing.assert_allclose(error, (weight * surprise).sum() / weight.sum(), rtol=1e-5)
     np.testing.assert_allclose(accuracy, np.mean([p[place].argmax() == label[place] for place in counted]), rtol=1e-6)
 
@@ -75,10 +85,10 @@ def test_tokens_without_noise_teach_nothing(rng: np.random.Generator) -> None:
     prediction, x0, eps = rng.standard_normal((3, 1, 6, 2))
     t = np.array([[0.0, 0.0, 0.4, 0.4, 0.0, 0.0]])
     o = objective(weighting="none", process=GaussianProcess(prediction="x0"))
-    loss, metrics = o.loss(jnp.float32(prediction), noised_by(o, x0, eps, t), jnp.ones((1, 6)))
+    loss, metrics = lost(o, jnp.float32(prediction), noised_by(o, x0, eps, t), jnp.ones((1, 6)))
     want = ((prediction - x0)[:, 2:4] ** 2).mean()
     np.testing.assert_allclose([loss, metrics["error"], metrics["error_middle_noise"]], want, rtol=1e-5)
-    loss, metrics = o.loss(jnp.float32(prediction), noised_by(o, x0, eps, 0 * t), jnp.ones((1, 6)))
+    loss, metrics = lost(o, jnp.float32(prediction), noised_by(o, x0, eps, 0 * t), jnp.ones((1, 6)))
     assert loss == metrics["error"] == 0.0
 
 
@@ -99,9 +109,9 @@ def test_velocity_is_held_to_the_true_one_where_noise_is_low(prediction_of: str,
             total, pairs = total + alpha[i] ** 2 * alpha[i + 1] ** 2 * (off**2).mean(), pairs + 1
     o = objective(velocity=0.3, process=GaussianProcess(prediction=prediction_of))
     arguments = jnp.float32(said[prediction_of]), noised_by(o, x0, eps, t[None]), jnp.float32([real])
-    loss, metrics = o.loss(*arguments)
+    loss, metrics = lost(o, *arguments)
     np.testing.assert_allclose(metrics["velocity_error"], total / pairs, rtol=2e-4)
-    plain = objective(process=o.process).loss(*arguments)[0]
+    plain = lost(objective(process=o.process), *arguments)[0]
     np.testing.assert_allclose(loss, plain + 0.3 * total / pairs, rtol=2e-4)
     assert pairs == 3
 
@@ -110,14 +120,14 @@ def test_a_constant_error_has_no_velocity(rng: np.random.Generator) -> None:
     x0, eps = rng.standard_normal((2, 1, 5, 3))
     o = objective(velocity=1.0, process=GaussianProcess(prediction="x0"))
     noised = noised_by(o, x0, eps, np.full((1, 5), 0.3))
-    assert o.loss(noised.x0 + 2.0, noised, jnp.ones((1, 5)))[1]["velocity_error"] < 1e-10
+    assert lost(o, noised.x0 + 2.0, noised, jnp.ones((1, 5)))[1]["velocity_error"] < 1e-10
 
 
 def test_levels_are_discrete_where_asked(key: jax.Array) -> None:
     x0 = jax.random.normal(key, (40, 12, 2))
-    noised = objective(discrete_steps=4).noised(key, x0, chunk=3)
+    noised = noise(objective(discrete_steps=4), key, x0, 3)
     assert set(np.unique(noised.t)) == {0.25, 0.5, 0.75, 1.0}
-    whole = objective().noised(key, x0, chunk=3)
+    whole = noise(objective(), key, x0, 3)
     np.testing.assert_allclose(noised.t, np.ceil(np.asarray(whole.t) * 4) / 4)
     process = GaussianProcess()
     np.testing.assert_allclose(process.to_x0(noised.target, noised.x_t, noised.t), x0, atol=1e-5)
@@ -127,11 +137,12 @@ def test_weights_know_the_chunks_of_the_clip(key: jax.Array) -> None:
     """Fused SNR with the chunk that the clip was noised in, and the objective's own constants."""
     x0 = jax.random.normal(key, (3, 12, 2))
     o = objective(weighting="fused_snr", gamma=3.0, fused_decay=0.8)
-    noised = o.noised(key, x0, chunk=3)
-    np.testing.assert_array_equal(noised.weight, fused_snr_weight(o.process, noised.t, 3.0, 0.8, 3))
+    noised = noise(o, key, x0, 3)
+    weights = jax.jit(lambda t: (fused_snr_weight(o.process, t, 3.0, 0.8, 3), sigmoid_weight(o.process, t, 0.7)))(noised.t)
+    np.testing.assert_allclose(noised.weight, weights[0], rtol=1e-6)
     o = objective(weighting="sigmoid", sigmoid_bias=0.7)
-    noised = o.noised(key, x0, chunk=3)
-    np.testing.assert_array_equal(noised.weight, sigmoid_weight(o.process, noised.t, 0.7))
+    noised = noise(o, key, x0, 3)
+    np.testing.assert_allclose(noised.weight, weights[1], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from xactor_jax.layers.attention import KeyValue, joined
 from xactor_jax.variables import Variables
 
 MEAN, DEVIATION, CORRELATION, CHUNK = 0.8, 0.5, 0.9, 3
+UNUSED = dict(audio_radius=2, audio_memory=0, mlp_ratio=4, look_ahead=-1, scan_layers=False, sink_chunk=False)
+"""Sizes of the network that is replaced here by the exact answer."""
 SLOW = pytest.mark.slow  # those of the same test without it are quick
 
 
@@ -67,7 +69,7 @@ class ExactNetwork(ActorNetwork):
 
 
 def sample(independent: bool, frames: int = 17, batch: int = 2500, **settings) -> np.ndarray:
-    network = ExactNetwork(1, width=8, depth=1, heads=1, chunk=CHUNK, context=6, emotions=1, independent=independent)
+    network = ExactNetwork(1, width=8, depth=1, heads=1, chunk=CHUNK, context=6, emotions=1, **UNUSED, independent=independent)
     model = ActorModel(network=network, process=GaussianProcess(), audio_dim=1)
     settings = RolloutSettings(**{"steps": 36, "audio_guidance": 1.0, "history_level": 0.02, **settings})
     audio, reference = np.zeros((batch, frames, 1), np.float32), np.zeros((batch, 1), np.float32)

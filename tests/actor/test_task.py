@@ -11,9 +11,8 @@ import optax
 import pytest
 
 from tests.actor.toy import random_variables, toy_batch, toy_config
-from xactor_jax.actor.task import ActorTask, curve, liveliness, motion_curves
+from xactor_jax.actor.task import ActorTask, curve, motion_curves
 from xactor_jax.errors import UserError
-from xactor_jax.evaluation import metrics
 from xactor_jax.variables import Variables
 
 
@@ -108,16 +107,6 @@ def test_preview_is_a_picture_under_jit() -> None:
     picture = shown["motion"]
     assert picture.dtype == np.uint8 and picture.shape == (4 * 48, 2 * 12 * 4, 3)
     assert np.ptp(np.asarray(picture).astype(int), axis=-1).max() > 50
-
-
-def test_liveliness_is_that_of_the_evaluation_and_padding_does_not_count(rng: np.random.Generator) -> None:
-    true, generated = rng.standard_normal((2, 3, 20, 5)).astype(np.float32)
-    whole = liveliness(jnp.asarray(generated), jnp.asarray(true), jnp.ones((3, 20)))
-    np.testing.assert_allclose(whole["std_ratio"], metrics.std_ratio(generated, true), rtol=1e-5)
-    np.testing.assert_allclose(whole["velocity_ratio"], metrics.velocity_ratio(generated, true), rtol=1e-5)
-    padded = [jnp.pad(x, [(0, 0), (0, 7), (0, 0)], constant_values=9.0) for x in (generated, true)]
-    cut = liveliness(*padded, jnp.pad(jnp.ones((3, 20)), [(0, 0), (0, 7)]))
-    np.testing.assert_allclose([*cut.values()], [*whole.values()], rtol=1e-5)
 
 
 def test_a_curve_passes_through_its_values() -> None:

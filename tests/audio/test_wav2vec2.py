@@ -81,7 +81,7 @@ def test_without_normalisation_level_and_offset_count(rng):
 
 def test_a_frame_is_made_of_25_ms_every_20_ms():
     for settings in (Wav2Vec2Settings.base(), Wav2Vec2Settings.large()):
-        assert settings.stride == 320 and settings.view == 400
+        assert settings.stride == 320 and settings.receptive_field == 400
         assert [settings.num_frames(n) for n in (0, 399, 400, 719, 720, 16000)] == [0, 0, 1, 1, 2, 49]
 
 

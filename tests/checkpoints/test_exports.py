@@ -13,6 +13,7 @@ import pytest
 from etils import epath
 from ml_collections import ConfigDict
 
+from tests.launch.programs import run_here
 from tests.training.test_saving import run
 from tests.training.toy import DIM, ToyTask, toy_config
 from xactor_jax.checkpoints import exports
@@ -94,14 +95,14 @@ def test_of_two_exports_at_once_the_last_stays_whole(
     trained: tuple[pathlib.Path, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second process writes to the same place all the time while the first one writes."""
-    write, target = checkpoints._write_export, tmp_path / "export"
+    write, target = exports._write_export, tmp_path / "export"
 
     def write_with_company(*arguments: Any) -> None:
-        monkeypatch.setattr(checkpoints, "_write_export", write)
+        monkeypatch.setattr(exports, "_write_export", write)
         write(*arguments)
         export(trained[0], target)
 
-    monkeypatch.setattr(checkpoints, "_write_export", write_with_company)
+    monkeypatch.setattr(exports, "_write_export", write_with_company)
     export(trained[0], target)
     assert checkpoint_hash(target) == checkpoint_hash(trained[0])
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
@@ -207,14 +208,11 @@ def test_numbers_too_large_for_half_precision(trained: tuple[pathlib.Path, Any],
 
 
 def test_the_program(trained: tuple[pathlib.Path, Any], tmp_path: pathlib.Path, repository: pathlib.Path) -> None:
-    def launch(*arguments: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "launch/export.py", *map(str, arguments)]
-        return subprocess.run(command, cwd=repository, capture_output=True, text=True)
-
-    done = launch("--from", trained[0], "--to", tmp_path / "export", "--dtype", "float16")
+    command = [sys.executable, "launch/export.py", "--from", trained[0], "--to", tmp_path / "export", "--dtype", "float16"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
     assert done.returncode == 0 and checkpoint_hash(tmp_path / "export") in done.stdout
     assert json.loads((tmp_path / "export" / "config.json").read_text())["stage"] == "toy"
-    missing = launch("--from", tmp_path / "none", "--to", tmp_path / "second")
+    missing = run_here("export.py", "--from", tmp_path / "none", "--to", tmp_path / "second")
     assert missing.returncode == 2 and missing.stderr.startswith("error: there is no checkpoint in")
     assert not (tmp_path / "second").exists()
 

@@ -1,7 +1,11 @@
 """Every preset of every stage: it builds, its table covers its parameters, its data fits its network."""
 
+import dataclasses
+import importlib
 import math
+import pkgutil
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -13,12 +17,16 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data.augment import DrivingAugmentation, augment_driving
-from launch.stages import SETTINGS, TASKS, build, check
+from data.fit import check_side
+from launch.stages import STAGES, build, check, make_task
+from xactor_jax.actor.settings import NoiseLevelWeights
 from xactor_jax.checkpoints.config_file import flatten
+from xactor_jax.diffusion.noise_levels import SAMPLERS
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
-from xactor_jax.settings import ranges
+from xactor_jax.run_settings import RunSettings
+from xactor_jax.settings import docs, fields
 from xactor_jax.training.experiment import load_config, parse_flags
 from xactor_jax.video.reference import mask_bank
 
@@ -30,25 +38,33 @@ MORE = [
     ("actor", "demo"),
     ("actor", "large"),
 ]
-CASES = [*((s, p) for s in TASKS for p in (*PRESETS, "heads")), *MORE]
+CASES = [*((s, p) for s in STAGES for p in (*PRESETS, "heads")), *MORE]
+
+
+def traced(stage: str, preset: str, quick: tuple[str, ...] = ("default", "base")) -> Any:
+    """The first and the largest preset of each stage always, for networks take long to trace."""
+    return pytest.param(stage, preset, marks=[] if preset in quick else [pytest.mark.slow])
+
+
+TRACED = [traced(*case) for case in CASES]
 
 
 @cache
 def built(stage: str, preset: str):
     config = load_config(f"configs/{stage}.py:{preset}")
-    task = TASKS[stage].from_config(config)
+    task = make_task(config)
     return config, task, jax.eval_shape(task.init, jax.random.key(0))
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_every_rule_of_the_table_finds_parameters(stage):
-    trees = [built(stage, preset)[2].params for preset in PRESETS]
+    trees = [built(stage, preset)[2].params for preset in ("default", "base")]
     names = [path_name(path) for tree in trees for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
     for pattern, _ in built(stage, "base")[1].partition_rules:
         assert any(re.search(pattern, name) for name in names), f"no parameter matches {pattern}"
 
 
-@pytest.mark.parametrize(("stage", "preset"), CASES)
+@pytest.mark.parametrize(("stage", "preset"), TRACED)
 def test_every_parameter_can_be_sharded_by_the_table(stage, preset):
     config, task, variables = built(stage, preset)
     assert config.stage == task.stage == stage
@@ -62,12 +78,7 @@ def test_every_parameter_can_be_sharded_by_the_table(stage, preset):
         assert local < 0.3 * whole
 
 
-def traced(stage: str, preset: str) -> Any:
-    """One preset of each stage always, for the losses of large networks take long to trace."""
-    return pytest.param(stage, preset, marks=[] if preset == "default" else [pytest.mark.slow])
-
-
-@pytest.mark.parametrize(("stage", "preset"), [traced(*case) for case in CASES])
+@pytest.mark.parametrize(("stage", "preset"), [traced(*case, quick=("default",)) for case in CASES])
 def test_loss_traces_on_the_example_batch(stage, preset):
     _, task, variables = built(stage, preset)
     output = jax.eval_shape(lambda v, b, k: task.loss(v, b, k, True), variables, task.example_batch(8), jax.random.key(0))
@@ -76,7 +87,7 @@ def test_loss_traces_on_the_example_batch(stage, preset):
     assert all(metric.shape == () for metric in output.metrics.values())
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_labels_name_an_optimiser_for_every_parameter(stage):
     _, task, variables = built(stage, "default")
     labels = task.param_labels(variables.params)
@@ -84,7 +95,7 @@ def test_labels_name_an_optimiser_for_every_parameter(stage):
     assert set(jax.tree.leaves(labels)) <= {"default", "discriminator", "frozen"}
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_an_unknown_preset_is_refused_with_the_known_ones(stage):
     with pytest.raises(UserError, match=r"no preset 'huge': choose one of default, .*puppets, .*base"):
         load_config(f"configs/{stage}.py:huge")
@@ -114,19 +125,80 @@ def test_reference_masking_is_on_in_every_preset_and_turned_off_by_one_setting(p
     flag, entry = f"--config=configs/video.py:{preset}", jnp.zeros((1, 40, 2))
 
     def seen(*arguments: str) -> int:
-        settings = TASKS["video"].from_config(from_command_line(flag, *arguments)).settings
+        settings = make_task(from_command_line(flag, *arguments)).settings
         return mask_bank(key, (entry,), settings.reference_masked)[0].shape[1]
 
     assert seen() == 28 and seen("--config.loss.reference_masked=0") == 40
 
 
+def settings_of(config: ConfigDict) -> dict[str, Any]:
+    """Dotted name → value; without those of another stage, which a checkpoint brings."""
+    return {key: value for key, value in flatten(config) if not key.startswith("motion.")}
+
+
 @pytest.mark.parametrize(("stage", "preset"), CASES)
-def test_every_setting_has_a_range_and_every_preset_lies_inside(stage, preset):
-    config = load_config(f"configs/{stage}.py:{preset}")
-    known = {f"{section}.{name}".strip(".") for section, cls in SETTINGS[stage].items() for name in ranges(cls)}
-    settings = {key for key, _ in flatten(config) if not key.startswith("motion.")}  # which a checkpoint brings
-    assert settings - known == {"stage"}
+def test_a_preset_has_the_settings_that_dataclasses_declare_and_lies_inside_their_ranges(stage, preset):
+    config, sections = load_config(f"configs/{stage}.py:{preset}"), STAGES[stage].sections
+    declared = [f"{section}.{field.name}".strip(".") for section, cls in sections.items() for field in fields(cls).values()]
+    assert len(declared) == len({*declared}) and settings_of(config).keys() == {*declared, "stage"}
     check(config)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_setting_has_one_default(stage):
+    """That of the field; of a class that other stages share, a stage's own. The config file adds none."""
+    sections, config = STAGES[stage].sections, settings_of(load_config(f"configs/{stage}.py"))
+    others = {cls for name, other in STAGES.items() if name != stage for cls in mro_of(other.sections.values())}
+    for section, settings in sections.items():
+        for name, field in fields(settings).items():
+            own = getattr(settings, name)
+            assert config[f"{section}.{name}".strip(".")] == own
+            declared = [cls for cls in mro_of([settings]) if name in cls.__annotations__]
+            assert len(declared) == 1, f"{section}.{name} is declared by {declared}"
+            assert own == field.default or declared[0] in others, f"{section}.{name}: {field.default} and {own}"
+
+
+def mro_of(sections: Iterable[Any]) -> list[type]:
+    """The dataclasses of sections, and those that they inherit from."""
+    classes = [settings if isinstance(settings, type) else type(settings) for settings in sections]
+    return [base for cls in classes for base in cls.__mro__ if dataclasses.is_dataclass(base)]
+
+
+@pytest.mark.parametrize("stage", ["motion", "actor", "video"])
+def test_no_network_has_a_default_for_a_setting(stage):
+    """A class that is built from settings, and is none of them, must be given them."""
+    settings = {
+        name: field.type
+        for section, declared in STAGES[stage].sections.items()
+        for name, field in fields(declared).items()
+        if section.startswith("network") or (section == "" and name not in fields(RunSettings))
+    }
+    for cls in classes_of(importlib.import_module(f"xactor_jax.{stage}")):
+        for field in dataclasses.fields(cls):
+            again = field.name in settings and field.type == settings[field.name] and field.name not in fields(cls)
+            assert not again or field.default is dataclasses.MISSING, f"{cls.__name__}.{field.name} = {field.default}"
+
+
+def classes_of(package: Any) -> list[type]:
+    """The dataclasses of its modules, flax's among them."""
+    modules = [importlib.import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)]
+    return [x for m in modules for x in vars(m).values() if dataclasses.is_dataclass(x) and x.__module__ == m.__name__]
+
+
+def test_every_way_to_draw_noise_levels_has_its_weight():
+    assert fields(NoiseLevelWeights).keys() == SAMPLERS.keys()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_setting_says_what_it_means(stage):
+    meanings = docs(STAGES[stage].sections)
+    assert all(len(text) > 10 and text[-1] not in ".;," for text in meanings.values()), meanings
+
+
+@pytest.mark.parametrize(("stage", "preset"), [(s, p) for s in STAGES for p in ("default", "puppets", "heads")])
+def test_embedded_data_fit_the_networks(stage, preset):
+    config, data = load_config(f"configs/{stage}.py:{preset}"), STAGES[stage].data
+    check_side(config, data.side, config.data.image_size, "the embedded data")
 
 
 WRONG = {
@@ -210,12 +282,12 @@ def test_settings_that_do_not_fit_each_other_are_refused(stage, changed, said):
         build(config)
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_both_names_of_half_precision_are_one(stage):
     def task(precision: str):
         config = load_config(f"configs/{stage}.py")
         config.precision = precision
-        return TASKS[stage].from_config(config)
+        return make_task(config)
 
     assert task("bf16") == task("bfloat16") != task("float32")
 

@@ -11,11 +11,12 @@ import pytest
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
-from launch.stages import TASKS
-from tests.configs.test_configs import built
+from launch.stages import STAGES
+from tests.configs.test_configs import built, traced
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
+from xactor_jax.run_settings import MeshSettings
 from xactor_jax.training.experiment import load_config
 
 SMALL = 2**15
@@ -29,13 +30,13 @@ def presets(stage: str) -> list[str]:
     return str(caught.value).rpartition("choose one of ")[2].split(", ")
 
 
-CASES = [(stage, preset) for stage in TASKS for preset in presets(stage)]
+CASES = [traced(stage, preset) for stage in STAGES for preset in presets(stage)]
 
 
 def placed(stage: str, preset: str, **sizes: int) -> dict[str, tuple[tuple[int, ...], Any]]:
     """Path → (shape, sharding) of every parameter."""
     _, task, variables = built(stage, preset)
-    mesh = make_mesh(ConfigDict({"data": -1, "fsdp": 1, "tensor": 1} | sizes))
+    mesh = make_mesh(MeshSettings(**sizes))
     shardings = tree_shardings(variables.params, task.partition_rules, mesh)
     paths = jax.tree_util.tree_leaves_with_path(variables.params)
     return {path_name(path): (x.shape, s) for (path, x), s in zip(paths, jax.tree.leaves(shardings), strict=True)}
@@ -48,7 +49,7 @@ def test_no_large_parameter_is_whole_on_a_device(stage: str, preset: str) -> Non
         assert held == math.prod(shape) // 8 or held <= SMALL, f"{name} {shape} lies as {sharding.spec}"
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_nothing_is_split_over_devices_that_split_the_batch_alone(stage: str) -> None:
     assert all(sharding.is_fully_replicated for _, sharding in placed(stage, "base").values())
 

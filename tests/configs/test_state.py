@@ -9,9 +9,10 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from tests.configs.test_configs import CASES, built
+from tests.configs.test_configs import TRACED, built
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name
+from xactor_jax.run_settings import MeshSettings
 from xactor_jax.training.optimizer import make_optimizer
 from xactor_jax.training.state import TrainState, state_shardings
 from xactor_jax.variables import Variables
@@ -23,7 +24,7 @@ COPIES = 2
 def layout(stage: str, preset: str, fsdp: int, tensor: int) -> tuple[Variables, TrainState, TrainState]:
     """(shapes of the variables, shapes of the state, shardings of the state), with nothing allocated."""
     config, task, variables = built(stage, preset)
-    mesh = make_mesh(ConfigDict({"data": -1, "fsdp": fsdp, "tensor": tensor}))
+    mesh = make_mesh(MeshSettings(fsdp=fsdp, tensor=tensor))
     opt_state = jax.eval_shape(make_optimizer(config, task).init, variables.params)
     step = jax.ShapeDtypeStruct((), "int32")
     state = TrainState(step, variables.params, variables.params, opt_state, variables.buffers)
@@ -34,7 +35,7 @@ def named(tree: Any) -> dict[str, Any]:
     return {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-@pytest.mark.parametrize(("stage", "preset"), CASES)
+@pytest.mark.parametrize(("stage", "preset"), TRACED)
 def test_averages_and_moments_lie_as_their_parameters(stage: str, preset: str) -> None:
     variables, state, shardings = layout(stage, preset, fsdp=2, tensor=2)
     params, ema, moments = named(shardings.params), named(shardings.ema), named(shardings.opt_state)

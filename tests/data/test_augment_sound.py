@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import librosa
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
 from data.augment_sound import SoundAugmentation, augment_sound
-from data.pipelines import LatentWindows, _sound_augmentation
-from xactor_jax.audio.log_mel import LogMelSettings, hertz_of_mel, log_mel_features, mel_of_hertz
+from data.pipelines import LatentWindows
+from data.stages import sound_augmentation
+from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
 from xactor_jax.errors import UserError
 
 NOTHING = {"tract": 0.0, "gain": 0.0, "equaliser": 0.0, "reverberation": 0.0, "reverberation_share": 0.0, "noise_lowest": 200.0}
@@ -50,7 +52,7 @@ def test_gain_is_that_of_a_louder_waveform(rng):
 def test_the_tract_moves_a_tone_by_its_factor(rng):
     """A tone at 2 kHz is then where its frequency is divided by a factor within ±15 %."""
     tone = (0.3 * np.sin(2 * np.pi * 2000 * np.arange(16_000) / 16_000)).astype(np.float32)
-    centres = hertz_of_mel(np.linspace(0, mel_of_hertz(np.array([8000.0]))[0], 82)[1:-1])
+    centres = librosa.mel_frequencies(82, fmin=0.0, fmax=8000.0)[1:-1]
     features = log_mel_features(tone)
     peaks = [centres[levels(augment_sound(features, rng, only(tract=0.15))).mean(0).argmax()] for _ in range(100)]
     assert min(peaks) == pytest.approx(2000 / 1.15, rel=0.04) and max(peaks) == pytest.approx(2000 / 0.85, rel=0.04)
@@ -98,4 +100,4 @@ def test_only_the_part_that_is_heard_changes_and_padding_stays(rng):
 def test_features_without_bands_are_refused():
     config = ConfigDict({"data": {"audio": {"kind": "wav2vec2"}, "sound_augmentation": {"probability": 0.5}}})
     with pytest.raises(UserError, match=r"data\.sound_augmentation is of log_mel features"):
-        _sound_augmentation(config)
+        sound_augmentation(config)

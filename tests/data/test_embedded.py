@@ -5,9 +5,10 @@ import pathlib
 import pytest
 
 from data import embedded
-from data.embedded import embedded_checkpoint, ensure_data, fill_in_motion
+from data.embedded import embedded_checkpoint, fill_in_motion
 from data.encoded import encoded_metadata
 from data.performers.build import build
+from launch.stages import ensure_data
 from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny, tiny_config, tiny_variables, write_checkpoint  # noqa: F401
 from xactor_jax.audio.features import LogMelFeatures
@@ -34,6 +35,13 @@ def test_what_is_missing_is_made_once(tiny, tmp_path):  # noqa: F811
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
 
 
+@pytest.fixture
+def one_core(monkeypatch):
+    """No processes are started, which would import all again."""
+    monkeypatch.setattr(embedded.os, "cpu_count", lambda: 1)
+
+
+@pytest.mark.usefixtures("one_core")
 def test_of_several_that_make_the_same_at_once_the_first_one_s_stay(tiny, tmp_path, monkeypatch):  # noqa: F811
     """Processes that share a disk: another ends after this one has looked and before it is done."""
 
@@ -53,6 +61,7 @@ def cache(tmp_path_factory) -> pathlib.Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.mark.usefixtures("one_core")
 def test_the_config_says_what_the_records_were_encoded_with(tiny, cache):  # noqa: F811
     config = ensure_data(actor_config(cache, tiny["motion"]))
     assert config.data.audio.kind == "log_mel" and config.data.audio.num_mels == 80

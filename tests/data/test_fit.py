@@ -10,8 +10,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from data.encoded import write_encoded
-from data.pipelines import stage_iterator
 from data.records import write_clips
+from launch.stages import stage_iterator
 from tests.data.test_pipelines import LENGTHS, make_clip, make_encoded
 from xactor_jax.errors import UserError
 from xactor_jax.training.experiment import load_config
@@ -75,7 +75,7 @@ def test_a_loss_of_the_truth_needs_clips_that_know_some(paths):
     config = fitting("motion", paths)
     config.loss.truth = 0.5
     with pytest.raises(
-        UserError, match=r"know no controls and no units, which loss\.truth=0\.5 reads: give --config\.loss\.truth=0"
+        UserError, match=r"have no controls and no units, which loss\.truth=0\.5 needs: give --config\.loss\.truth=0"
     ):
         stage_iterator(config, "train")
     config.data.path = str(paths / "known")

@@ -7,9 +7,9 @@ import pathlib
 
 import pytest
 
+from data.annotations import Rules, annotate
 from data.layouts import LAYOUTS, layout_of
 from data.sources import find_sounds, list_files
-from data.told import Rules, told_of
 from xactor_jax.errors import UserError
 
 INFO = {
@@ -98,8 +98,8 @@ def test_persons_clips_and_emotions(tmp_path: pathlib.Path, name: str) -> None:
     if name == "celebv-hq":
         (tmp_path / "celebvhq_info.json").write_text(json.dumps(INFO))
     sources, warnings = list_files((str(root),), str(tmp_path / "out")), []
-    told = told_of(sources, Rules(videos=(str(root),), layout=name), warnings.append)
-    assert {file: (told.person[file], told.emotion[file]) for file in TREES[name]} == TREES[name] and not warnings
+    annotations = annotate(sources, Rules(videos=(str(root),), layout=name), warnings.append)
+    assert {file: (annotations.person[file], annotations.emotion[file]) for file in TREES[name]} == TREES[name] and not warnings
 
 
 @pytest.mark.parametrize(
@@ -121,20 +121,20 @@ def test_a_part_of_a_data_set_is_known_too(tmp_path: pathlib.Path) -> None:
     root = make(tmp_path / "MEAD", TREES["mead"]) / "M003"
     sources = list_files((str(root),), str(tmp_path / "out"))
     file = "video/front/angry/level_1/001.mp4"
-    told = told_of(sources, Rules(videos=(str(root),), layout="mead"), print)
-    assert (told.person[file], told.emotion[file]) == ("M003", "angry@0.33")
+    annotations = annotate(sources, Rules(videos=(str(root),), layout="mead"), print)
+    assert (annotations.person[file], annotations.emotion[file]) == ("M003", "angry@0.33")
     rules = Rules(videos=(str(root),), layout="mead", persons="path:(front)/", emotions="path:/(neutral)/")
-    told = told_of(sources, rules, print)
-    assert (told.person[file], told.emotion[file]) == ("front", "")
+    annotations = annotate(sources, rules, print)
+    assert (annotations.person[file], annotations.emotion[file]) == ("front", "")
 
 
 def test_mistakes(tmp_path: pathlib.Path) -> None:
     root = make(tmp_path / "set", {"a.mp4": None, "M2Ohb0FAaJU_1.mp4": None})
     sources, rules = list_files((str(root),), str(tmp_path / "out")), Rules(videos=(str(root),), layout="mead")
     with pytest.raises(UserError, match=r"--layout mead names nobody in 2 videos, such as .*: its clips are called as M003/"):
-        told_of(sources, rules, print)
+        annotate(sources, rules, print)
     with pytest.raises(UserError, match="there is no layout 'lrs3': choose one of hdtf, mead"):
         layout_of("lrs3")
     (tmp_path / "celebvhq_info.json").write_text("{")
     with pytest.raises(UserError, match=r"celebvhq_info\.json is no JSON .*: fetch it again"):
-        told_of(sources, Rules(videos=(str(root),), layout="celebv-hq"), print)
+        annotate(sources, Rules(videos=(str(root),), layout="celebv-hq"), print)

@@ -6,10 +6,9 @@ import pytest
 from etils import epath
 from ml_collections import ConfigDict
 
-from configs.motion import get_config
 from data.encoded import EncodedClip, write_encoded
-from data.pipelines import training_iterator
 from data.records import Clip, encode_frames, write_clips
+from launch.stages import default_config, training_iterator
 from xactor_jax.errors import UserError
 from xactor_jax.training.saving import restore_iterator
 
@@ -58,14 +57,18 @@ def paths(tmp_path_factory):
     return root
 
 
+def config_of(stage: str, paths, **data) -> ConfigDict:
+    """The stage's config for these records, with settings of its `data`."""
+    c = default_config(stage)
+    c.data.update(path=str(paths / "clips"), encoded_path=str(paths / "encoded"), examples_per_clip=2, threads=0)
+    c.data.update(**data)
+    c.batch_size = 8
+    return c
+
+
 @pytest.fixture
 def config(paths) -> ConfigDict:
-    c = get_config()
-    c.data.path, c.data.encoded_path = str(paths / "clips"), str(paths / "encoded")
-    c.data.examples_per_clip, c.batch_size, c.data.threads = 2, 8, 0
-    c.data.window, c.data.apart, c.data.reference = 8, 0.0, "other_clip"
-    c.network = ConfigDict({"emotions": 5})
-    return c
+    return config_of("motion", paths)
 
 
 def take(config, count=4, split="train", **shard):
@@ -161,9 +164,9 @@ def test_every_clip_is_read_once_an_epoch(config):
         assert sorted(clips) == sorted(2 * list(range(6)))
 
 
-def test_reference_motion_is_of_another_clip_of_the_person_where_there_is_one(config, paths, tmp_path):
+def test_reference_motion_is_of_another_clip_of_the_person_where_there_is_one(paths, tmp_path):
     """Clips are named c0 to c5, two of each person; latents say which clip they are of."""
-    config.stage, config.data.reference = "actor", "other_clip"
+    config = config_of("actor", paths, window=8)
     number = lambda x: np.rint(np.floor(x + 1e-4)).astype(int)
     for batch in take(config, 6):
         clip, reference = (number(x) for x in (batch["motion_latents"][:, 0, 0], batch["reference_motion"][:, 0]))
@@ -178,8 +181,8 @@ def test_reference_motion_is_of_another_clip_of_the_person_where_there_is_one(co
         take(config, 1)
 
 
-def test_actor_windows_are_aligned_padded_and_masked(config):
-    config.stage, config.data.reference = "actor", "same_clip"
+def test_actor_windows_are_aligned_padded_and_masked(paths):
+    config = config_of("actor", paths, window=8, reference="same_clip")
     seen = set()
     for batch in take(config, 6):
         assert batch["motion_latents"].shape == (8, 8, 4) and batch["audio_features"].shape == (8, 8, 3)
@@ -196,15 +199,15 @@ def test_actor_windows_are_aligned_padded_and_masked(config):
     assert seen == set(range(6))
 
 
-def test_a_clip_whose_emotion_the_network_has_no_place_for_is_named(config):
-    config.stage, config.network.emotions = "actor", 3
+def test_a_clip_whose_emotion_the_network_has_no_place_for_is_named(paths):
+    config = config_of("actor", paths, window=8)
+    config.network.emotions = 3
     with pytest.raises(UserError, match=r"clip c[34] has the emotion (angry|surprised).*network.emotions=8"):
         take(config, 6)
 
 
-def test_video_windows_match_frames_with_their_latents(config):
-    config.stage = "video"
-    for batch in take(config, 6):
+def test_video_windows_match_frames_with_their_latents(paths):
+    for batch in take(config_of("video", paths, apart=0.0), 6):
         assert batch["frames"].shape == (8, 8, 16, 16, 3)
         index = np.rint((batch["frames"][:, :, 0, 0, 1] + 1) * 127.5 / 8)
         latent = batch["motion_latents"][..., 0]
@@ -214,10 +217,9 @@ def test_video_windows_match_frames_with_their_latents(config):
         np.testing.assert_allclose((motion - np.floor(motion + 1e-4)) * 100, reference, atol=1e-2)
 
 
-def test_video_frames_apart_come_from_all_over_the_clip_in_training_alone(config):
-    config.stage, config.data.apart = "video", 0.5
+def test_video_frames_apart_come_from_all_over_the_clip_in_training_alone(paths):
     flags = set()
-    for batch in take(config, 6):
+    for batch in take(config_of("video", paths, apart=0.5), 6):
         index = np.rint((batch["frames"][:, :, 0, 0, 1] + 1) * 127.5 / 8)
         latent = batch["motion_latents"][..., 0]
         np.testing.assert_allclose((latent - np.floor(latent + 1e-4)) * 100, index, atol=1e-2)
@@ -227,9 +229,8 @@ def test_video_frames_apart_come_from_all_over_the_clip_in_training_alone(config
     assert flags == {True, False}
 
 
-def test_autoencoder_frames(config):
-    config.stage = "autoencoder"
-    assert take(config, 1)[0]["frames"].shape == (8, 16, 16, 3)
+def test_autoencoder_frames(paths):
+    assert take(config_of("autoencoder", paths), 1)[0]["frames"].shape == (8, 16, 16, 3)
 
 
 def test_errors_name_what_to_do(config, paths, tmp_path):
@@ -240,7 +241,7 @@ def test_errors_name_what_to_do(config, paths, tmp_path):
     with pytest.raises(UserError, match="no split 'test'"):
         take(config, split="test")
     write_encoded(tmp_path / "less", {"train": [make_encoded(i) for i in range(5)]}, metadata={})
-    config.stage, config.data.encoded_path = "video", str(tmp_path / "less")
+    config = config_of("video", paths, encoded_path=str(tmp_path / "less"))
     with pytest.raises(UserError, match="encode the clips again"):
         take(config)
     config.data.path = str(tmp_path / "nothing")
@@ -254,7 +255,7 @@ def test_pairs_know_the_truth_of_their_driving_frame(tmp_path):
     numbers = np.arange(frames, dtype=np.float32)[:, None]
     truth = {"controls": numbers + np.arange(14) / 100, "units": -numbers - np.arange(52) / 100}
     known = dataclasses.replace(make_clip(2), **truth)
-    config = get_config()
+    config = default_config("motion")
     config.batch_size, config.data.path, config.loss.truth = 8, str(tmp_path / "clips"), 1.0
     write_clips(tmp_path / "clips", {"train": [known, make_clip(4)]}, name="clips")
     batch = next(training_iterator(config, "train"))

@@ -20,15 +20,23 @@ from data import prepare, prepare_video, records
 from data.naming import emotion_namer, person_namer
 from data.prepare import PrepareSettings, assign_splits, clip_names
 from data.prepare import prepare as prepare_clips
-from data.prepare_video import Rejected, Scan, VideoSettings, choose_stretch, cut_sound, record_lengths
+from data.prepare_video import Rejected, Scan, VideoSettings, choose_segment, cut_sound, record_lengths
 from tests.gcs import gcs_bucket  # noqa: F401
+from tests.launch.programs import run_here
 from tests.media import builders
 from xactor_jax.errors import UserError, verdict
+from xactor_jax.faces import components
 from xactor_jax.media.faces import FaceBox
 from xactor_jax.media.track import Sample
 from xactor_jax.paths import readable
 
 BOX = (16, 8, 48, 40)  # in pictures of 64 x 48
+
+
+@pytest.fixture(autouse=True)
+def few_looks(monkeypatch):
+    """Where eyes and mouth are is looked at less often, which is most of the work and tested in tests/faces."""
+    monkeypatch.setattr(components, "EVERY", 50)
 
 
 def with_square(count: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -226,14 +234,20 @@ def one_video(tmp_path: pathlib.Path, name: str = "x.mp4") -> PrepareSettings:
     return PrepareSettings(videos=(str(tmp_path / "in"),), out=str(tmp_path / "clips"), video=video)
 
 
-@pytest.mark.parametrize(("name", "processes"), [("10:30.mp4", 0), (os.fsdecode(b"caf\xe9.mp4"), 1), ("x.MP4", 0)])
+CAFE = os.fsdecode(b"caf\xe9.mp4")
+
+
+NAMES = [("10:30.mp4", 0), ("x.MP4", 0), (CAFE, 0), pytest.param(CAFE, 1, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize(("name", "processes"), NAMES)
 def test_odd_names_are_names(tmp_path, name, processes):
     rows, _ = prepare_clips(dataclasses.replace(one_video(tmp_path, name), processes=processes))
     assert [(row["file"], row["status"]) for row in rows] == [(readable(name), "kept")]
     assert records.open_clips(tmp_path / "clips", "train")[0]["person"] == readable(name)[:-4]
 
 
-@pytest.mark.parametrize("processes", [0, 1])
+@pytest.mark.parametrize("processes", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_full_disk_ends_the_run_and_not_the_file(tmp_path, processes):
     """A file is not said to be unreadable for it, and the same command goes on."""
     settings = dataclasses.replace(one_video(tmp_path), processes=processes)
@@ -285,10 +299,10 @@ def test_sound_beside_the_video(tmp_path, beside):
 def test_a_face_that_leaves_the_picture():
     face = FaceBox(10, 10, 50, 50)
     samples = [Sample(k / 5, [face] if 10 <= k <= 30 else []) for k in range(50)]
-    stretch, start, frames = choose_stretch(Scan(samples, 250, 10.0, (100, 100, 3), 0.2), VideoSettings())
-    assert start == pytest.approx(2.0) and frames == 100 and stretch.several == 0
+    segment, start, frames = choose_segment(Scan(samples, 250, 10.0, (100, 100, 3), 0.2), VideoSettings())
+    assert start == pytest.approx(2.0) and frames == 100 and segment.several == 0
     with pytest.raises(Rejected, match="too short"):
-        choose_stretch(Scan(samples, 250, 10.0, (100, 100, 3), 0.2), VideoSettings(min_seconds=5.0))
+        choose_segment(Scan(samples, 250, 10.0, (100, 100, 3), 0.2), VideoSettings(min_seconds=5.0))
 
 
 def test_lengths_and_sound_of_records():
@@ -373,26 +387,19 @@ def test_no_videos_and_none_that_can_be_used(tmp_path):
 
 
 def test_command_line(tree, repository, tmp_path):
-    command = [
-        sys.executable,
-        "launch/prepare.py",
-        "--videos",
-        str(tree / "anna"),
-        str(tree / "ben"),
-        "--out",
-        str(tmp_path / "clips"),
-    ]
+    options = ["--videos", str(tree / "anna"), str(tree / "ben"), "--out", str(tmp_path / "clips")]
     (tmp_path / "boxes.csv").write_text((tree.parent / "boxes.csv").read_text())
-    command += ["--size", "32", "--detector", f"csv:{tmp_path / 'boxes.csv'}", "--persons", "folder", "--processes", "0"]
+    options += ["--size", "32", "--detector", f"csv:{tmp_path / 'boxes.csv'}", "--persons", "folder", "--processes", "0"]
+    command = [sys.executable, "launch/prepare.py", *options]
     run = subprocess.run(command, cwd=repository, capture_output=True, text=True, env={**os.environ, "COLUMNS": "160"})
     assert run.returncode == 0, run.stderr
     assert "train" in run.stdout and "manifest.csv" in run.stdout
     with open(tmp_path / "clips" / "manifest.csv") as file:
         assert [row["file"] for row in csv.DictReader(file)] == ["anna/a.mp4", "anna/b.avi", "ben/a.mov"]
-    again = subprocess.run(command, cwd=repository, capture_output=True, text=True, env={**os.environ, "COLUMNS": "160"})
+    again = run_here("prepare.py", *options)
     assert again.returncode == 0 and "nothing to do" in again.stdout
-    wrong = subprocess.run([*command, "--size", "33"], cwd=repository, capture_output=True, text=True)
-    assert wrong.returncode == 2 and wrong.stderr.startswith("error: --size 33") and "Traceback" not in wrong.stderr
+    wrong = run_here("prepare.py", *options, "--size", "33")
+    assert wrong.returncode == 2 and wrong.stderr.startswith("error: --size 33")
 
 
 def test_remote_folders(tree, tmp_path, gcs_bucket):

@@ -14,8 +14,9 @@ import pytest
 from etils import epath
 
 from data import records, staging, storage
-from data.pipelines import training_iterator
 from data.staging import GIB, StagedFolder, Staging
+from launch.stages import training_iterator
+from tests.data.copied import read_all
 from tests.data.test_records import assert_same, make_clip
 from tests.gcs import gcs_bucket  # noqa: F401
 from xactor_jax.errors import UserError
@@ -83,23 +84,13 @@ def test_a_broken_copy_is_not_taken_for_whole(
     assert first.read_bytes() == whole and shards(tmp_path / "stage") == [first]
 
 
-def _read_all(path: str, root: str, barrier) -> int:
-    """Copies that this process made; run in a process of its own."""
-    made = []
-    copy = StagedFolder._copy
-    StagedFolder._copy = lambda self, name: (made.append(name), copy(self, name))[1]
-    barrier.wait(60)
-    source = records.open_clips(path, "train", Staging(root))
-    assert [record["clip"] for record in source] == [clip.clip for clip in CLIPS]
-    return len([name for name in made if "train" in name])
-
-
 def test_processes_of_one_host_do_not_copy_twice(remote: epath.Path, tmp_path: pathlib.Path) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, context.Pool(2) as pool:
-        read = partial(_read_all, str(remote), str(tmp_path / "stage"))
-        counts = pool.map(read, [manager.Barrier(2)] * 2, chunksize=1)
-    assert sum(counts) == 4
+        read = partial(read_all, str(remote), str(tmp_path / "stage"))
+        ended = pool.map(read, [manager.Barrier(2)] * 2, chunksize=1)
+    assert [clips for clips, _ in ended] == [[clip.clip for clip in CLIPS]] * 2
+    assert sum(copies for _, copies in ended) == 4
 
 
 def test_a_split_that_does_not_fit(remote: epath.Path, tmp_path: pathlib.Path) -> None:

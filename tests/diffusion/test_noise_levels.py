@@ -43,7 +43,8 @@ def test_monotone_never_falls(key: jax.Array) -> None:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_levels_are_times_of_frames_and_draws_differ(name: str, key: jax.Array) -> None:
-    t, other = (np.asarray(SAMPLERS[name](k, 64, FRAMES, CHUNK)) for k in jax.random.split(key))
+    sample = jax.jit(SAMPLERS[name], static_argnums=(1, 2, 3))
+    t, other = (np.asarray(sample(k, 64, FRAMES, CHUNK)) for k in jax.random.split(key))
     assert t.shape == (64, FRAMES) and t.dtype == np.float32 and t.min() >= 0 and t.max() <= 1
     assert len(np.unique(t.max(axis=1))) > 60 and (t.max(axis=1) != other.max(axis=1)).all()
 
@@ -63,7 +64,8 @@ def propagated(batch: int, chunks: int) -> np.ndarray:
 
 def test_levels_from_an_anchor_are_those_of_propagating_outwards(key: jax.Array) -> None:
     """Every chunk's quantiles, and the correlations between chunks, of 20,000 clips drawn in both ways."""
-    t = np.asarray(SAMPLERS["monotone_from_anchor"](key, 20_000, FRAMES, CHUNK))
+    sample = jax.jit(SAMPLERS["monotone_from_anchor"], static_argnums=(1, 2, 3))
+    t = np.asarray(sample(key, 20_000, FRAMES, CHUNK))
     chunks = t[:, [0, 4, 8]]
     np.testing.assert_array_equal(t, np.repeat(chunks, CHUNK, axis=1)[:, :FRAMES])
     assert (np.diff(chunks, axis=1) >= 0).all()

@@ -65,7 +65,7 @@ def test_history_falls_with_age_and_stands_beside_the_window() -> None:
     np.testing.assert_allclose(scheduling.per_frame(matrix, 2)[0], [0.02, 0.02, 0.04, 0.04, 0.08, 0.08, 1, 1])
 
 
-LAWS = {  # settings → levels, youngest first
+HISTORY = {  # settings → levels, newest first
     ("constant", 0.1, 0.5, 2): [0.1, 0.1, 0.1, 0.1, 0.1],
     ("geometric", 0.004, 0.5, 2): [0.004, 0.002, 0.001, 0, 0],
     ("geometric", 0.1, 1.0, 2): [0.1, 0.1, 0.1, 0.1, 0.1],
@@ -77,30 +77,30 @@ LAWS = {  # settings → levels, youngest first
 }
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_laws_of_history_by_hand(law: tuple) -> None:
-    name, level, decay, span = law
-    np.testing.assert_allclose(scheduling.history_levels(name, 5, level, decay, span)[::-1], LAWS[law], atol=1e-12)
+@pytest.mark.parametrize("schedule", HISTORY)
+def test_schedules_of_history_by_hand(schedule: tuple) -> None:
+    name, level, decay, span = schedule
+    np.testing.assert_allclose(scheduling.history_levels(name, 5, level, decay, span)[::-1], HISTORY[schedule], atol=1e-12)
 
 
 SETTINGS = [
-    *LAWS,
+    *HISTORY,
     *[("geometric", level, decay, 1) for level in (0.9, 0.05, 0.001, 0.0009) for decay in (0.05, 0.1, 0.5, 0.9, 0.99)],
     *[("linear", level, 0.5, span) for level in (0.3, 0.0) for span in (1, 3, 7)],
 ]
 
 
-@pytest.mark.parametrize("law", SETTINGS)
-def test_ages_that_change_end_where_the_level_is_the_same_for_ever(law: tuple) -> None:
+@pytest.mark.parametrize("schedule", SETTINGS)
+def test_ages_that_change_end_where_the_level_is_the_same_for_ever(schedule: tuple) -> None:
     """Looked for among the levels of 2,000 ages, the last of which stands for all older ones."""
-    name, level, decay, span = law
+    name, level, decay, span = schedule
     levels = scheduling.history_levels(name, 2000, level, decay, span)[::-1]
     assert (np.diff(levels) <= 0).all()
     n = scheduling.ages_that_change(name, level, decay, span)
     assert (levels[n:] == levels[-1]).all() and (n == 0 or levels[n - 1] != levels[-1])
 
 
-def test_a_law_that_does_not_exist_is_refused() -> None:
+def test_a_schedule_that_does_not_exist_is_refused() -> None:
     for ask in (lambda: scheduling.history_levels("cubic", 3, 0.1), lambda: scheduling.ages_that_change("cubic", 0.1)):
         with pytest.raises(ValueError, match="constant, geometric, linear, none"):
             ask()

@@ -88,9 +88,9 @@ def test_the_table_has_a_column_for_each_and_says_what_is_missing():
     table = {line[0]: line[1:] for line in lines}
     assert head == ["", "true motion", "mine"]
     assert table["FMD, first 2 / last 2"] == ["1 / 1", "2 / –"]
-    assert table["FMD, slope a minute"] == ["–", "–"]
-    assert table["Std-R, slope a minute"] == ["+0.5 ± 0.1"] * 2
-    assert table["speech heard before the first frame, seconds"] == ["–", "0.48"]
-    assert table["seconds a chunk, first / last minute"] == ["–", "0.25 / 0.5"]
+    assert table["FMD, slope per minute"] == ["–", "–"]
+    assert table["Std-R, slope per minute"] == ["+0.5 ± 0.1"] * 2
+    assert table["speech needed before the first frame, seconds"] == ["–", "0.48"]
+    assert table["seconds per chunk, first / last minute"] == ["–", "0.25 / 0.5"]
     assert table["memory of the process, MB, first / last minute"] == ["–", "900 / 1234"]
     assert drift_page.body(both).count("data:image/png") == 3

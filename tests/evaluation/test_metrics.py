@@ -53,16 +53,6 @@ def test_curves_too_short_for_the_lag_are_refused():
         metrics.lag_correlations(np.zeros(8), np.zeros(8))
 
 
-def test_ratios_of_scaled_and_of_slowed_motion():
-    t = np.arange(1000) * 0.2
-    true = np.stack([np.sin(t), np.cos(t)], -1)[None]
-    slow = np.stack([np.sin(t / 2), np.cos(t / 2)], -1)[None]
-    assert metrics.std_ratio(0.5 * true, true) == pytest.approx(0.5)
-    assert metrics.std_ratio(slow, true) == pytest.approx(1.0, abs=0.02)
-    # The difference of sin(ωt) at neighbouring frames has amplitude 2 sin(ω/2).
-    assert metrics.velocity_ratio(slow, true) == pytest.approx(np.sin(0.05) / np.sin(0.1), abs=0.01)
-
-
 def test_jerk_where_chunks_join_is_found(rng):
     # A broken line whose slope changes at the joins alone has all its jerk there; a turning vector has the same everywhere.
     speed = np.repeat(rng.normal(size=(1, 20, 3)), 5, axis=1)

@@ -13,22 +13,30 @@ from xactor_jax.sampling.portrait import read_portrait
 
 
 @pytest.fixture(scope="module")
-def demo(repository):
+def demo():
     """The program as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "launch"))
-        return importlib.import_module("launch.demo")
+    return importlib.import_module("launch.demo")
 
 
-def test_two_pictures_and_a_voice_of_the_asked_length(demo, tmp_path):
-    """In the photograph the face is found and cut out; the portrait is a face already."""
-    made = demo.write_inputs(tmp_path, 1.0, "sad")
-    assert read_image(tmp_path / "portrait.png").shape == (256, 256, 3)
-    assert read_image(tmp_path / "photograph.png").shape == (512, 512, 3)
-    found, whole = (read_portrait(tmp_path / "photograph.png", (64, 64), crop) for crop in ("auto", "none"))
+@pytest.fixture(scope="module")
+def made(demo, tmp_path_factory):
+    """(folder, what was made in it)"""
+    folder = tmp_path_factory.mktemp("inputs")
+    return folder, demo.write_inputs(folder, 1.0, "sad")
+
+
+def test_two_pictures_and_a_voice_of_the_asked_length(made):
+    folder, inputs = made
+    assert read_image(folder / "portrait.png").shape == (256, 256, 3)
+    assert read_image(folder / "photograph.png").shape == (512, 512, 3)
+    with wave.open(str(folder / "speech.wav")) as file:
+        assert file.getnframes() == 16_000 == len(inputs.performance.audio)
+
+
+@pytest.mark.slow  # quick: faces are found and cut out in tests/sampling/test_portrait.py
+def test_in_the_photograph_the_face_is_found_and_the_portrait_is_a_face_already(made):
+    found, whole = (read_portrait(made[0] / "photograph.png", (64, 64), crop) for crop in ("auto", "none"))
     assert abs(found.for_video.astype(int) - whole.for_video).mean() > 5
-    with wave.open(str(tmp_path / "speech.wav")) as file:
-        assert file.getnframes() == 16_000 == len(made.performance.audio)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from data.encoded import encoded_metadata, open_encoded
 from data.performers.build import build
 from data.records import open_clips
 from tests.audio.released import import_tiny
+from tests.launch.programs import run_here
 from tests.tiny import SIZE, tiny  # noqa: F401
 from xactor_jax.audio.log_mel import log_mel_features
 from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
@@ -113,15 +114,15 @@ def run(repository, *arguments) -> subprocess.CompletedProcess:
 def test_the_program_encodes_and_says_what_is_wrong(repository, clips, tiny, tmp_path):
     done = run(repository, "--data", clips, "--motion", tiny["motion"], "--out", tmp_path / "e")
     assert done.returncode == 0 and len(open_encoded(tmp_path / "e", "train")) > 0, done.stderr
-    wrong = run(repository, "--data", tmp_path / "none", "--motion", tiny["motion"], "--out", tmp_path / "f")
+    wrong = run_here("encode.py", "--data", tmp_path / "none", "--motion", tiny["motion"], "--out", tmp_path / "f")
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "holds no prepared data" in wrong.stderr
     assert not (tmp_path / "f").exists()
 
 
-def test_the_program_takes_settings_of_the_audio_features(repository, clips, tiny, wav2vec2, tmp_path):
+def test_the_program_takes_settings_of_the_audio_features(clips, tiny, wav2vec2, tmp_path):
     options = ("--audio", "wav2vec2", "--audio_checkpoint", wav2vec2, "--audio_layers=-1,1", "--audio_combine", "sum")
     short = ("--audio_weights", "0.25,0.75", "--audio_piece", 0.4, "--audio_context", 0.08)
-    done = run(repository, "--data", clips, "--motion", tiny["motion"], "--out", tmp_path / "e", *options, *short)
+    done = run_here("encode.py", "--data", clips, "--motion", tiny["motion"], "--out", tmp_path / "e", *options, *short)
     assert done.returncode == 0, done.stderr
     recorded = encoded_metadata(tmp_path / "e")["audio"]
     expected = dict(layers="-1,1", combine="sum", weights=[0.25, 0.75], piece=0.4, context=0.08, num_features=8)
@@ -135,7 +136,7 @@ def test_the_program_takes_settings_of_the_audio_features(repository, clips, tin
         (("--audio", "wav2vec2", "--audio_checkpoint", "nowhere"), "no wav2vec 2.0 checkpoint is in nowhere"),
     ],
 )
-def test_audio_settings_that_cannot_be_met(repository, clips, tmp_path, options, reason):
-    wrong = run(repository, "--data", clips, "--out", tmp_path / "f", *options)
+def test_audio_settings_that_cannot_be_met(clips, tmp_path, options, reason):
+    wrong = run_here("encode.py", "--data", clips, "--out", tmp_path / "f", *options)
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and reason in wrong.stderr
     assert not (tmp_path / "f").exists()

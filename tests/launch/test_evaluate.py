@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from data.performers.build import build
+from tests.launch.programs import run_here
 from tests.tiny import SIZE, tiny  # noqa: F401
 from xactor_jax.media.video_io import read_frames
 
@@ -52,7 +53,7 @@ def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
     assert len(report["targets"]) == 15 and report["checkpoints"]["motion"]["hash"]
     page = (tmp_path / "report" / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 6
-    assert "slope a minute" in page
+    assert "slope per minute" in page
     assert done.stdout.count("missed") + done.stdout.count("reached") == 15
 
 
@@ -65,8 +66,8 @@ def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
         (["--out=/proc/report"], "/proc/report cannot be made"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, message):
-    done = run(repository, "evaluate.py", *checkpoints(tiny), f"--out={tmp_path}/report", *options)
+def test_what_is_wrong_is_one_sentence(tiny, tmp_path, options, message):
+    done = run_here("evaluate.py", *checkpoints(tiny), f"--out={tmp_path}/report", *options)
     errors = [line for line in done.stderr.splitlines() if not line.endswith("…")]
     assert done.returncode == 2 and len(errors) == 1 and message in errors[0]
 

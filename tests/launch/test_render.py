@@ -65,7 +65,6 @@ def program(repository, tiny, monkeypatch, capfd):
     def run(name: str = "render.py", **arguments) -> tuple[int, str, str]:
         checkpoints = stages(tiny) if name == "render.py" else tiny
         monkeypatch.setattr(sys, "argv", [name, *options(**{**checkpoints, "crop": "none", **arguments})])
-        monkeypatch.syspath_prepend(str(repository / "launch"))
         status = 0
         try:
             runpy.run_path(str(repository / "launch" / name), run_name="__main__")
@@ -168,7 +167,7 @@ def test_the_detector_finds_the_face_of_portrait_and_video(program, inputs, out,
     rows = [f"d.mp4,{frame},10,10,40,40" for frame in range(FRAMES)] + ["p.png,0,4,4,30,30"]
     (tmp_path / "boxes.csv").write_text("\n".join(["file,frame,x0,y0,x1,y1", *rows]))
     arguments = dict(image=inputs["image"], driving=inputs["driving"], crop="auto", out=out / "a.mp4")
-    assert program(**arguments)[0] == 2
+    assert program(**arguments, detector="opencv")[0] == 2
     status, _, errors = program(**arguments, detector=f"csv:{tmp_path / 'boxes.csv'}")
     assert status == 0, errors
     assert json.loads((out / "a.json").read_text())["arguments"]["detector"] == f"csv:{tmp_path / 'boxes.csv'}"
@@ -207,11 +206,11 @@ def saved(path: pathlib.Path, shape: tuple[int, ...]) -> pathlib.Path:
         (lambda folder: {"motion_latents": None, "driving": folder / "none.mp4"}, "none.mp4"),
         (lambda folder: {"motion_latents": None, "driving": written(folder / "x.mp4", b"x")}, "x.mp4 cannot be read"),
         (
-            lambda folder: {"motion_latents": None, "driving": folder / "d.mp4", "driving_crop": "auto"},
+            lambda folder: {"motion_latents": None, "driving": folder / "d.mp4", "driving_crop": "auto", "detector": "opencv"},
             "no face was found in .*d.mp4",
         ),
         (lambda folder: {"driving_crop": "auto"}, "--driving_crop means nothing to --motion_latents"),
-        (lambda folder: {"crop": "auto"}, "no face was found in .*p.png"),
+        (lambda folder: {"crop": "auto", "detector": "opencv"}, "no face was found in .*p.png"),
         (lambda folder: {"crop": "face"}, "no crop 'face'"),
         (lambda folder: {"detector": "haar"}, "there is no face detector 'haar': use blazeface, opencv"),
         (lambda folder: {"image": folder / "none.png"}, "none.png"),

@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 
 from tests.gcs import gcs_bucket  # noqa: F401
+from tests.launch.programs import run_here
 from tests.sampling.conftest import make_image, make_sound
 from tests.tiny import tiny  # noqa: F401
 from xactor_jax.media.image_io import write_image
 from xactor_jax.media.video_io import read_frames
 from xactor_jax.parallel.processes import on_loopback
+from xactor_jax.sampling import pipeline
 
 
 @pytest.fixture
@@ -50,7 +52,6 @@ def program(repository, tiny, monkeypatch, capfd):
     def run(**arguments) -> tuple[int, str, str]:
         arguments = {**tiny, "crop": "none", **arguments}
         monkeypatch.setattr(sys, "argv", ["sample.py", *options(**arguments)])
-        monkeypatch.syspath_prepend(str(repository / "launch"))
         status = 0
         try:
             runpy.run_path(str(repository / "launch" / "sample.py"), run_name="__main__")
@@ -67,32 +68,39 @@ def run_process(repository, arguments: list[str], **environment: str) -> subproc
     return subprocess.Popen(command, cwd=repository, env={**os.environ, **environment}, **streams)
 
 
-def test_a_portrait_speaks_and_says_the_same_again(repository, tiny, inputs, out):
-    def made(name: str) -> bytes:
-        files = {"out": out / name, "save_motion": out / "m.npz"}
-        arguments = options(**inputs, **tiny, **files, crop="none", seed=3, emotion="sad@0.6:0-0.2,happy:0.2-")
-        process = run_process(repository, arguments)
-        output, errors = process.communicate()
-        assert process.returncode == 0, errors
-        assert output.strip() == str(out / name)
-        return (out / name).read_bytes()
-
-    assert made("a.mp4") == made("b.mp4")
+def test_a_portrait_speaks_and_says_the_same_again(repository, program, tiny, inputs, out):
+    """In a process of its own, and here."""
+    asked = dict(**inputs, seed=3, emotion="sad@0.6:0-0.2,happy:0.2-", save_motion=out / "m.npz")
+    process = run_process(repository, options(**asked, **tiny, crop="none", out=out / "a.mp4"))
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert output.strip() == str(out / "a.mp4")
+    status, _, errors = program(**asked, out=out / "b.mp4")
+    assert status == 0, errors
+    assert (out / "a.mp4").read_bytes() == (out / "b.mp4").read_bytes()
     assert sum(1 for _ in read_frames(out / "a.mp4")) == 13
     assert sorted(p.name for p in out.iterdir()) == ["a.json", "a.mp4", "b.json", "b.mp4", "m.npz"]
     assert json.loads((out / "a.json").read_text())["arguments"]["seed"] == 3
 
 
-def test_options_reach_the_samplers(program, inputs, out):
+def test_options_that_do_not_fit_each_other(program, inputs, out):
     status, _, errors = program(
         **inputs, out=out / "v.mp4", steps=1, guidance_scale=2.0, actor_steps=3, audio_guidance=1.0, schedule="pyramid", seed=9
     )
     assert status == 2 and "pyramid offset of 4 does not fit 3 steps" in errors
+
+
+@pytest.mark.parametrize("made", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_options_reach_the_samplers(program, inputs, out, monkeypatch, made):
+    """The settings of what is sampled, and where it is made the record beside it: other settings are other programs."""
+    seen = []
+    if not made:
+        monkeypatch.setattr(pipeline, "sample", lambda models, request, settings, *_: seen.append(settings.to_dict()))
     guidance = dict(guidance_scale=2.0, audio_guidance=1.0, emotion_guidance=3.0)
     others = "history_guidance=1.5,offset=2,nested_guidance=true"
     status, *_ = program(**inputs, **guidance, out=out / "v.mp4", steps=1, actor_steps=4, schedule="pyramid", rollout=others)
-    said = json.loads((out / "v.json").read_text())["arguments"]
     assert status == 0
+    said = json.loads((out / "v.json").read_text())["arguments"] if made else seen[0]
     assert (said["render"]["steps"], said["render"]["guidance_scale"]) == (1, 2.0)
     assert (said["rollout"]["steps"], said["rollout"]["audio_guidance"], said["rollout"]["schedule"]) == (4, 1.0, "pyramid")
     assert said["rollout"]["emotion_guidance"] == 3.0
@@ -118,7 +126,7 @@ def written(path: pathlib.Path, content: bytes) -> pathlib.Path:
 def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
     """Options that are wrong in one way."""
     cases = {
-        "no face": lambda: {"crop": "auto"},
+        "no face": lambda: {"crop": "auto", "detector": "opencv"},
         "no image": lambda: {"image": folder / "none.png"},
         "no picture": lambda: {"image": written(folder / "x.png", b"x")},
         "no audio": lambda: {"audio": folder / "none.wav"},
@@ -189,25 +197,29 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(program, inputs, out, 
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_a_bad_emotion_track_ends_the_program_before_anything_is_read(repository, out, several):
+def test_a_bad_emotion_track_ends_the_program_before_anything_is_read(out, several):
     inputs = {"jobs": "none.jsonl"} if several else {"image": "none.png", "audio": "none.wav", "out": out / "v.mp4"}
-    process = run_process(repository, options(**inputs, emotion="happy:0-20,sad:10-30"))
-    output, errors = process.communicate()
-    assert process.returncode == 2 and not output and not list(out.iterdir())
-    assert errors.splitlines() == [
+    done = run_here("sample.py", *options(**inputs, emotion="happy:0-20,sad:10-30"))
+    assert done.returncode == 2 and not done.stdout and not list(out.iterdir())
+    assert done.stderr.splitlines() == [
         "error: happy:0-20 and sad:10-30 overlap in the emotion track: "
         "give each its own time, as in happy:0-20,sad:20-40 (seconds)."
     ]
 
 
-def test_the_help_says_how_a_track_is_written(repository):
-    output, _ = run_process(repository, ["--help"]).communicate()
+def test_the_help_says_how_a_track_is_written():
+    output = run_here("sample.py", "--help").stdout
     assert "happy@0.5:0-20,sad:20-" in output and "surprised" in output and "--emotion_guidance" in output
 
 
-def test_one_of_several_faces_is_chosen_by_its_index(program, inputs, out, tmp_path, repository):
+@pytest.mark.parametrize("detector", ["csv", pytest.param("blazeface", marks=pytest.mark.slow)])
+def test_one_of_several_faces_is_chosen_by_its_index(program, inputs, out, tmp_path, repository, detector):
     image = faces_picture(tmp_path / "faces.png", repository, 2)
-    arguments = dict(image=image, audio=inputs["audio"], out=out / "v.mp4", crop="auto")
+    if detector == "csv":
+        detector = f"csv:{tmp_path / 'boxes.csv'}"
+        rows = [f"faces.png,0,{left},80,{left + 120},200" for left in (90, 386)]
+        (tmp_path / "boxes.csv").write_text("\n".join(["file,frame,x0,y0,x1,y1", *rows]))
+    arguments = dict(image=image, audio=inputs["audio"], out=out / "v.mp4", crop="auto", detector=detector)
     status, _, errors = program(**arguments)
     assert status == 2 and "2 faces were found" in errors and not list(out.iterdir())
     status, _, errors = program(**arguments, face_index=2)
@@ -252,6 +264,7 @@ def test_jobs_end_with_status_two_if_one_is_bad(program, inputs, out, tmp_path):
     assert json.loads((out / "0.json").read_text())["seed"] == 5
 
 
+@pytest.mark.slow  # quick: tests/sampling/test_many.py
 def test_two_processes_share_a_list_of_jobs(repository, tiny, inputs, out, tmp_path):
     jobs = [{**inputs, "out": str(out / f"{i}.mp4"), "seed": i} for i in range(5)]
     arguments = options(**tiny, crop="none", jobs=write_jobs(tmp_path / "jobs.jsonl", jobs))

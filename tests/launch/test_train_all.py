@@ -61,11 +61,9 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def train_all(repository):
+def train_all():
     """The program as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repository / "launch"))
-        return importlib.import_module("launch.train_all")
+    return importlib.import_module("launch.train_all")
 
 
 def run(repository: pathlib.Path, *options: str) -> subprocess.CompletedProcess:
@@ -91,7 +89,7 @@ def test_every_step_is_trained_with_settings_that_it_has_and_exported(train_all,
         assert (config.batch_size, config.precision, config.data.image_size) == (4, "bfloat16", 32)
         assert all(config.pretrained[stage] == str(out / stage) for stage in train_all.PRETRAINED.get(step.config, ()))
         assert config.init_from == ",".join(plan.started(text, out) for text in step.start)
-        stages.TASKS[config.stage].from_config(config)
+        stages.make_task(config)
     for stage, (_, options) in zip(train_all.EXPORTED, calls[len(steps) :], strict=True):
         assert options == (f"--from={out / stage}", f"--to={out / 'export' / stage}", "--dtype=float16")
 
@@ -166,7 +164,7 @@ def test_the_embedded_checkpoint_fits_the_preset_that_goes_on_from_it(repository
     config.pretrained.update(motion="data/assets/motion", autoencoder="data/assets/autoencoder")
     if stage == "video":
         fill_in_motion(config)
-    task = stages.TASKS[stage].from_config(config)
+    task = stages.make_task(config)
     wanted = shapes(jax.eval_shape(task.init, jax.random.key(0)).params)
     assert read_start(config, task, wanted).params.keys() == wanted.keys()
 

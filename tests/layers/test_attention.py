@@ -55,7 +55,7 @@ def test_self_attention_is_the_loop_over_sinks_past_and_tokens(key: jax.Array, r
     sinks, past, mask = kept(2), kept(3), rng.random((1, 4, 10)) < 0.6
     mask[..., 6:] |= np.eye(4, dtype=bool)
     arguments = jnp.asarray(x), jnp.asarray(mask), sinks, past, 1
-    variables = layer.init(key, *arguments)
+    variables = jax.jit(layer.init, static_argnums=5)(key, *arguments)
     weights = {name: np.float64(p["kernel"]) for name, p in variables["params"].items()}
     q, k, v = ((np.float64(x[0]) @ weights[name]).reshape(4, 2, 8) for name in ("query", "key", "value"))
 
@@ -72,7 +72,7 @@ def test_self_attention_is_the_loop_over_sinks_past_and_tokens(key: jax.Array, r
     for i, h in np.ndindex(4, 2):
         seen = np.flatnonzero(mask[0, i])
         out[i, h] = softmax(keys[seen, h] @ queries[i, h] / 8**0.5) @ values[seen, h]
-    got, own = layer.apply(variables, *arguments)
+    got, own = jax.jit(layer.apply, static_argnums=5)(variables, *arguments)
     bias = np.float64(variables["params"]["out"]["bias"])
     np.testing.assert_allclose(got[0], out.reshape(4, width) @ weights["out"] + bias, atol=1e-5)
     np.testing.assert_allclose(own.key[0], k, atol=1e-5)
@@ -89,8 +89,8 @@ def test_cudnn_is_asked_only_where_it_can_answer() -> None:
 def test_cross_attention_reaches_exactly_its_window(key: jax.Array) -> None:
     x, features = jax.random.normal(key, (1, 9, 8)), jax.random.normal(jax.random.fold_in(key, 1), (1, 13, 8))
     layer = WindowedCrossAttention(heads=2, radius=2)
-    variables = layer.init(key, x, features)
-    jacobian = jax.jacobian(lambda f: layer.apply(variables, x, f).sum(-1)[0])(features)[:, 0]
+    variables = jax.jit(layer.init)(key, x, features)
+    jacobian = np.asarray(jax.jit(jax.jacobian(lambda f: layer.apply(variables, x, f).sum(-1)[0]))(features))[:, 0]
     reached = np.abs(jacobian).sum(-1) > 0
     distance = np.arange(13)[None] - 2 - np.arange(9)[:, None]
     np.testing.assert_array_equal(reached, np.abs(distance) <= 2)

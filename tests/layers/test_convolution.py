@@ -7,7 +7,6 @@ import pytest
 
 from xactor_jax.layers.convolution import (
     Downsample,
-    PatchDiscriminator,
     ResidualBlock,
     Upsample,
     average_pool,
@@ -50,9 +49,9 @@ def test_group_norm_normalises_every_frame_and_group_apart(rng, key):
 def test_residual_block_starts_as_the_identity_and_then_is_not(key):
     x = jax.random.normal(key, (2, 3, 4, 4, 8))
     block = ResidualBlock(8, groups=4)
-    variables = block.init(key, x)
-    np.testing.assert_array_equal(block.apply(variables, x), x)
-    assert not np.allclose(block.apply({"params": randomise(variables["params"], key)}, x), x)
+    variables, apply = jax.jit(block.init)(key, x), jax.jit(block.apply)
+    np.testing.assert_array_equal(apply(variables, x), x)
+    assert not np.allclose(apply({"params": randomise(variables["params"], key)}, x), x)
 
 
 def test_residual_block_treats_frames_alike_and_apart(key):
@@ -60,10 +59,11 @@ def test_residual_block_treats_frames_alike_and_apart(key):
     embedding = jax.random.normal(key, (2, 5))
     block = ResidualBlock(12, groups=4)
     params = randomise(jax.eval_shape(block.init, key, x, embedding)["params"], key)
-    y = block.apply({"params": params}, x, embedding)
-    single = block.apply({"params": params}, x[1:, 2], embedding[1:])
+    apply = jax.jit(lambda x, embedding: block.apply({"params": params}, x, embedding))
+    x, embedding = np.asarray(x), np.asarray(embedding)
+    y, single = np.asarray(apply(x, embedding)), apply(x[1:, 2], embedding[1:])
     np.testing.assert_allclose(y[1, 2], single[0], atol=1e-5)
-    other = block.apply({"params": params}, x, embedding.at[0].add(1.0))
+    other = np.asarray(apply(x, embedding + np.float32([[1.0], [0.0]])))
     assert not np.allclose(other[0], y[0]) and np.array_equal(other[1], y[1])
 
 
@@ -81,9 +81,7 @@ def test_downsample_samples_the_convolution_where_it_says(asymmetric, key):
     np.testing.assert_allclose(y[0, 1, 2], expected, atol=1e-5)
 
 
-def test_upsample_doubles_and_discriminator_scores_patches(key):
+def test_upsample_doubles(key):
     x = jax.random.normal(key, (1, 4, 4, 3))
-    y, _ = Upsample(5).init_with_output(key, x)
+    y, _ = jax.eval_shape(Upsample(5).init_with_output, key, x)
     assert y.shape == (1, 8, 8, 5)
-    scores, _ = PatchDiscriminator(4, depth=2).init_with_output(key, jnp.zeros((2, 16, 16, 3)))
-    assert scores.shape == (2, 4, 4, 1)

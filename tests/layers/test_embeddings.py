@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests.layers.test_convolution import randomise
 from xactor_jax.labels import EMOTIONS
 from xactor_jax.layers.embeddings import LabelEmbedding, NoiseLevelEmbedding, OptionalFeatures, sinusoidal
 
@@ -25,6 +26,19 @@ def test_levels_are_told_apart_by_each_token(key: jax.Array) -> None:
     assert out.shape == (1, 4, 16)
     np.testing.assert_allclose(out[0, 1], out[0, 2], atol=1e-6)
     assert np.abs(out[0, 0] - out[0, 1]).max() > 1e-3
+
+
+def test_noise_levels_are_told_as_steps_of_a_table(key: jax.Array) -> None:
+    """Time (n + 1) / 1000 is step n; its cosines come before its sines, as Stable Diffusion has them."""
+    network = NoiseLevelEmbedding(width=4, base=6, steps=1000, names=("in", "out"))
+    params = jax.tree.map(np.asarray, randomise(jax.eval_shape(network.init, key, jnp.zeros(1))["params"], key))
+    steps = np.array([0, 1, 421, 999])
+    angles = steps[:, None] * 10_000.0 ** (-np.arange(3) / 3)
+    h = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) @ params["in"]["kernel"] + params["in"]["bias"]
+    expected = h / (1 + np.exp(-h)) @ params["out"]["kernel"] + params["out"]["bias"]
+    run = lambda t: network.apply({"params": params}, jnp.asarray(t, jnp.float32))
+    np.testing.assert_allclose(run((steps + 1) / 1000), expected, atol=1e-3)
+    np.testing.assert_allclose(run([0.0]), expected[:1], atol=1e-5)  # what is clean counts as the first step
 
 
 def test_labels_that_are_unknown_or_dropped_share_a_vector_of_their_own(key: jax.Array) -> None:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from etils import epath
 
+from tests.pretrained.keys import check_keys
 from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
 from xactor_jax.pretrained import perceptual
-from xactor_jax.pretrained.name_map import check_keys, convert, exported
+from xactor_jax.pretrained.name_map import convert, exported
 
 WIDTHS = (2, 3, 4, 5, 6)
 PLACES = {0: 0, 2: 0, 5: 1, 7: 1, 10: 2, 12: 2, 14: 2, 17: 3, 19: 3, 21: 3, 24: 4, 26: 4, 28: 4}

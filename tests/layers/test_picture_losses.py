@@ -2,8 +2,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from skimage.metrics import peak_signal_noise_ratio
 
 from xactor_jax.layers import picture_losses as losses
+
+
+def test_boxes_cover_the_cells_whose_centres_they_hold():
+    boxes = jnp.array([[[0.0, 0.0, 0.5, 0.25], [0.5, 0.5, 1.0, 1.0]]])
+    maps = np.asarray(losses.box_maps(boxes, 4, 4))[0]
+    np.testing.assert_array_equal(maps[0], np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], bool))
+    np.testing.assert_array_equal(maps[1], np.array([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]], bool))
 
 
 def test_component_weights_give_each_part_the_weight_of_a_whole_picture():
@@ -44,6 +52,26 @@ def test_gradient_loss_against_float64(rng):
         a, b, v = ((z[:, ::2, ::2] + z[:, 1::2, ::2] + z[:, ::2, 1::2] + z[:, 1::2, 1::2]) / 4 for z in (a, b, v))
     got = losses.gradient_loss(*(jnp.asarray(z, jnp.float32) for z in (x, y, w)))
     assert float(got) == pytest.approx(expected / 3, rel=1e-4)
+
+
+def test_gradient_loss_without_weights_compares_differences_at_every_scale(rng):
+    a, b = rng.normal(size=(2, 1, 4, 4, 1))
+    half = lambda x: x.reshape(1, 2, 2, 2, 2, 1).mean(axis=(2, 4))
+    expected = 0.0
+    for x, y in ((a, b), (half(a), half(b))):
+        for axis in (1, 2):
+            expected += np.abs(np.diff(x, axis=axis) - np.diff(y, axis=axis)).mean()
+    a, b = jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
+    assert losses.gradient_loss(a, b, scales=2) == pytest.approx(expected / 2, rel=1e-4)
+    assert losses.gradient_loss(a, a + 1.0, scales=2) == pytest.approx(0.0, abs=1e-6)
+    assert losses.gradient_loss(a, b, scales=0) == 0.0
+
+
+def test_psnr_is_skimage_s(rng):
+    a = rng.uniform(-1, 1, size=(2, 8, 8, 3)).astype(np.float32)
+    b = np.clip(a + 0.1 * rng.normal(size=a.shape), -1, 1).astype(np.float32)
+    expected = peak_signal_noise_ratio(a, b, data_range=2.0)
+    assert losses.psnr(jnp.asarray(a), jnp.asarray(b)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_feature_matching_is_the_mean_of_every_level_and_pulls_at_the_made_picture_alone(rng):

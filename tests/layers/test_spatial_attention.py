@@ -31,7 +31,7 @@ def test_bank_attention_attends_to_pixels_and_bank_together(rng, key):
     bank = jnp.asarray(rng.normal(size=(2, 5, 8)), jnp.float32)
     module = BankAttention(heads=2)
     params = randomise(jax.eval_shape(module.init, key, x)["params"], key)
-    y = module.apply({"params": params}, x, None, bank)
+    y = np.asarray(jax.jit(module.apply)({"params": params}, x, None, bank))
     expected = reference_attention(params, x[1, 2], np.concatenate([x[1, 2], bank[1]]), 2)
     np.testing.assert_allclose(y[1, 2], expected, atol=1e-4)
 
@@ -40,8 +40,8 @@ def test_bank_that_is_off_is_not_there(rng, key):
     x, bank = jnp.asarray(rng.normal(size=(2, 1, 4, 8)), jnp.float32), jnp.asarray(rng.normal(size=(2, 5, 8)), jnp.float32)
     module = BankAttention(heads=2)
     variables = {"params": randomise(jax.eval_shape(module.init, key, x)["params"], key)}
-    without, whole = module.apply(variables, x), module.apply(variables, x, None, bank)
-    half = module.apply(variables, x, None, bank, jnp.array([True, False]))
+    run = jax.jit(lambda x, bank, shown: [module.apply(variables, x, None, *given) for given in ((), (bank,), (bank, shown))])
+    without, whole, half = map(np.asarray, run(x, bank, jnp.array([True, False])))
     np.testing.assert_allclose(half[0], whole[0], atol=1e-6)
     np.testing.assert_allclose(half[1], without[1], atol=1e-6)
     assert not np.allclose(whole[1], without[1])
@@ -52,7 +52,7 @@ def test_cross_attention_sees_the_context_of_its_own_frame_alone(rng, key):
     context = jnp.asarray(rng.normal(size=(1, 3, 2, 6)), jnp.float32)
     module = BankAttention(heads=2)
     params = randomise(jax.eval_shape(module.init, key, x, context)["params"], key)
-    y = module.apply({"params": params}, x, context)
+    y = np.asarray(jax.jit(module.apply)({"params": params}, x, context))
     np.testing.assert_allclose(y[0, 1], reference_attention(params, x[0, 1], context[0, 1], 2), atol=1e-4)
 
 
@@ -85,12 +85,12 @@ def test_blocks_of_queries_attend_as_all_together(rng, monkeypatch, most):
     monkeypatch.setattr(spatial_attention, "BLOCK_LOGITS", most)
     query, key, value = (rng.normal(size=(2, n, 2, 4)) for n in (12, 9, 9))
     lengths = np.array([9, 5])
-    run = lambda *x: attend(*(jnp.asarray(a, jnp.float32) for a in x), jnp.asarray(lengths, jnp.int32))
+    run = jax.jit(lambda *x: attend(*(jnp.asarray(a, jnp.float32) for a in x), jnp.asarray(lengths, jnp.int32)))
     np.testing.assert_allclose(run(query, key, value), attention_of(query, key, value, lengths), atol=1e-5)
     direction, step = rng.normal(size=key.shape), 1e-4
     total = lambda key: (attention_of(query, key, value, lengths) ** 2).sum()
     slope = (total(key + step * direction) - total(key - step * direction)) / (2 * step)
-    gradient = jax.grad(lambda key: (run(query, key, value) ** 2).sum())(jnp.asarray(key, jnp.float32))
+    gradient = jax.jit(jax.grad(lambda key: (run(query, key, value) ** 2).sum()))(jnp.asarray(key, jnp.float32))
     assert (np.asarray(gradient) * direction).sum() == pytest.approx(slope, rel=1e-3)
 
 
@@ -116,7 +116,7 @@ def module_output(module, x, key, **arguments):
 def test_module_starts_as_the_identity_and_hands_out_normalised_pixels(key):
     x = 3.0 + jax.random.normal(key, (2, 3, 2, 2, 8))
     module = AttentionModule("space", heads=2, groups=4)
-    (y, feature), _ = module.init_with_output(key, x)
+    (y, feature), _ = jax.tree.map(np.asarray, jax.jit(module.init_with_output)(key, x))
     np.testing.assert_array_equal(y, x)
     assert feature.shape == (2, 12, 8)
     np.testing.assert_allclose(feature.mean(axis=-1), 0.0, atol=1e-5)

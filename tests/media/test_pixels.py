@@ -13,8 +13,8 @@ from xactor_jax.media.pixels import (
     PEAK,
     PQ,
     WHITE,
+    compressed,
     light_of_pq,
-    pressed,
     rgb,
     scene_of_hlg,
     tone_mapped,
@@ -58,8 +58,8 @@ def test_light_is_that_of_the_standards():
     np.testing.assert_allclose(scene, [0, 1 / 12, 0.2650, 1], atol=1e-3)
     np.testing.assert_allclose(PEAK * scene[2] ** 1.2, 203, rtol=0.01)  # graphics white
     x = np.linspace(0, PEAK / WHITE, 1000, dtype=np.float32)[None]
-    assert (np.diff(pressed(x)) > 0).all() and pressed(x)[0, -1] == pytest.approx(1, abs=1e-5)
-    np.testing.assert_allclose(pressed(x)[x < 0.6], x[x < 0.6])
+    assert (np.diff(compressed(x)) > 0).all() and compressed(x)[0, -1] == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(compressed(x)[x < 0.6], x[x < 0.6])
 
 
 def coded(light: np.ndarray, kind: int) -> np.ndarray:

@@ -9,10 +9,10 @@ from xactor_jax.media.crop import portrait_box
 from xactor_jax.media.faces import FaceBox
 from xactor_jax.media.track import (
     Sample,
-    Stretch,
+    Segment,
     TrackSettings,
     boxes_at,
-    find_stretches,
+    find_segments,
     gaussian_smooth,
     median_face,
     released_crop,
@@ -29,34 +29,34 @@ def samples(*faces: list[FaceBox], period: float = 0.2) -> list[Sample]:
 
 
 def test_short_gaps_are_bridged_long_ones_are_not():
-    bridged = find_stretches(samples([face(200)], [], [], [], [], [face(205)]))
+    bridged = find_segments(samples([face(200)], [], [], [], [], [face(205)]))
     assert len(bridged) == 1 and bridged[0].seconds == pytest.approx(1.0)
-    assert len(find_stretches(samples([face(200)], *[[]] * 5, [face(205)]))) == 2
-    assert find_stretches(samples([], [])) == []
+    assert len(find_segments(samples([face(200)], *[[]] * 5, [face(205)]))) == 2
+    assert find_segments(samples([], [])) == []
 
 
 def test_cuts_end_a_stretch():
-    jump = find_stretches(samples([face(200)], [face(210)], [face(400)], [face(410)]))
-    assert [len(stretch.times) for stretch in jump] == [2, 2]
-    zoom = find_stretches(samples([face(200)], [face(200)], [face(200, size=230)]))
-    assert [len(stretch.times) for stretch in zoom] == [2, 1]
+    jump = find_segments(samples([face(200)], [face(210)], [face(400)], [face(410)]))
+    assert [len(segment.times) for segment in jump] == [2, 2]
+    zoom = find_segments(samples([face(200)], [face(200)], [face(200, size=230)]))
+    assert [len(segment.times) for segment in zoom] == [2, 1]
 
 
 def test_one_box_out_of_place_is_passed_over():
-    stretches = find_stretches(samples([face(200)], [face(205)], [face(230, 160, 30)], [face(210)], [face(212)]))
-    assert [len(stretch.times) for stretch in stretches] == [4]
-    twice = find_stretches(samples([face(200)], [face(400)], [face(400)], [face(200)]))
-    assert [len(stretch.times) for stretch in twice] == [1, 2, 1]
+    segments = find_segments(samples([face(200)], [face(205)], [face(230, 160, 30)], [face(210)], [face(212)]))
+    assert [len(segment.times) for segment in segments] == [4]
+    twice = find_segments(samples([face(200)], [face(400)], [face(400)], [face(200)]))
+    assert [len(segment.times) for segment in twice] == [1, 2, 1]
 
 
 def test_the_same_face_is_kept_when_another_becomes_more_prominent():
-    stretch = find_stretches(samples([face(200)], [face(500, size=120), face(205)], [face(500, size=130), face(210)]))
-    assert len(stretch) == 1 and stretch[0].boxes[-1, 0] == 160
-    assert stretch[0].several == pytest.approx(2 / 3)
+    segment = find_segments(samples([face(200)], [face(500, size=120), face(205)], [face(500, size=130), face(210)]))
+    assert len(segment) == 1 and segment[0].boxes[-1, 0] == 160
+    assert segment[0].several == pytest.approx(2 / 3)
 
 
 def test_small_faces_behind_do_not_count():
-    assert find_stretches(samples([face(200), face(500, size=40)]))[0].several == 0
+    assert find_segments(samples([face(200), face(500, size=40)]))[0].several == 0
 
 
 def test_gaussian_smooth_is_a_normalised_gaussian(rng):
@@ -74,7 +74,7 @@ def test_boxes_are_interpolated_without_outliers():
     wrong = boxes.copy()
     wrong[4] += 500
     at = np.arange(50) / 25
-    got = boxes_at(Stretch(times, wrong, 0.0), at)
+    got = boxes_at(Segment(times, wrong, 0.0), at)
     np.testing.assert_allclose(got[10:40, 0], 150 + 50 * at[10:40], atol=10)
 
 

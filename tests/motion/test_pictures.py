@@ -4,11 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests.tiny import tiny_config, tiny_variables
 from xactor_jax.motion import pictures
-
-
-def test_pixels_span_minus_one_to_one():
-    np.testing.assert_allclose(pictures.to_float(np.array([0, 51, 255], np.uint8)), [-1, -0.6, 1], atol=1e-6)
+from xactor_jax.motion.model import MotionModel
 
 
 def test_pictures_are_brought_to_size(rng):
@@ -18,8 +16,10 @@ def test_pictures_are_brought_to_size(rng):
     assert pictures.fit_size(images, 32) is images
 
 
-def test_latents_do_not_depend_on_the_batches(models, rng):
+def test_latents_do_not_depend_on_the_batches(rng):
+    config = tiny_config("motion")
+    model, variables = MotionModel.from_config(config), tiny_variables(config)
     images = rng.integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
-    whole = jax.jit(models.motion.model.encode)(models.motion.variables, jnp.asarray(images / 127.5 - 1, jnp.float32))
-    encode = pictures.frame_encoder(models.motion.model, models.motion.variables, batch_size=3)
+    whole = jax.jit(model.encode)(variables, jnp.asarray(images / 127.5 - 1, jnp.float32))
+    encode = pictures.frame_encoder(model, variables, batch_size=3)
     np.testing.assert_allclose(encode(images), whole, atol=1e-5)

@@ -13,7 +13,7 @@ from tests.tiny import tiny_config, tiny_variables, write_checkpoint
 from xactor_jax.checkpoints.exports import export
 from xactor_jax.errors import UserError
 from xactor_jax.motion.decoder import MotionDecoder
-from xactor_jax.motion.model import make_decoder
+from xactor_jax.motion.networks import make_decoder
 from xactor_jax.motion.style_decoder import StyleDecoder
 from xactor_jax.motion.task import MotionTask
 from xactor_jax.motion.trunk import Trunk
@@ -50,7 +50,7 @@ def test_the_picture_is_the_formula(rng):
     shapes = jax.eval_shape(decoder.init, jax.random.key(0), reference, m)["params"]
     draw = lambda a: (rng.normal(size=a.shape) / np.sqrt(np.prod(a.shape[:-1]) or 1)).astype(np.float32)
     params = jax.tree.map(draw, shapes)
-    features = Trunk(2, (8, 16), 1).apply({"params": params["appearance"]}, reference)
+    features = jax.jit(Trunk(2, (8, 16), 1).apply)({"params": params["appearance"]}, reference)
     p = jax.tree.map(lambda a: np.asarray(a, np.float64), params)
     z = np.asarray(m[0], np.float64)
     for layer in ("map_latent_0", "map_latent_1"):
@@ -72,8 +72,6 @@ def test_the_config_chooses_the_decoder():
     assert isinstance(make_decoder(config), MotionDecoder)
     config.network.decoder = "style"
     assert isinstance(make_decoder(config), StyleDecoder)
-    del config.network.decoder  # of a checkpoint from before there was a choice
-    assert isinstance(make_decoder(config), MotionDecoder)
     config.network.decoder = "paint"
     with pytest.raises(UserError, match="use warp or style"):
         make_decoder(config)
@@ -82,7 +80,7 @@ def test_the_config_chooses_the_decoder():
         make_decoder(config)
 
 
-@pytest.mark.parametrize("size", [256, 512])
+@pytest.mark.parametrize("size", [256, pytest.param(512, marks=pytest.mark.slow)])
 def test_base_has_the_released_encoder_and_the_sizes_that_its_config_tells(size):
     config = get_config("base")
     config.network.image_size = size

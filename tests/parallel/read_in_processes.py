@@ -9,10 +9,10 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from xactor_jax.parallel import mesh as m
 from xactor_jax.parallel import processes
+from xactor_jax.run_settings import MeshSettings
 
 ENTRIES = ("framed",)
 
@@ -20,7 +20,7 @@ ENTRIES = ("framed",)
 def main(sizes: dict[str, int]) -> None:
     """Prints the share."""
     processes.initialize()
-    mesh = m.make_mesh(ConfigDict(sizes))
+    mesh = m.make_mesh(MeshSettings(**sizes))
     whole = {"framed": np.arange(8 * 4 * 3).reshape(8, 4, 3), "row": np.arange(8 * 2).reshape(8, 2)}
     index, count = m.process_share(mesh, 8, ENTRIES)
     part = {name: x.reshape(count, -1, *x.shape[1:])[index] for name, x in whole.items()}

@@ -14,10 +14,11 @@ from ml_collections import ConfigDict
 
 from xactor_jax.parallel.constrain import constrain, split_over
 from xactor_jax.parallel.mesh import batch_sharding, make_mesh
+from xactor_jax.run_settings import MeshSettings
 
 
 def mesh_of(data: int, fsdp: int, context: int, tensor: int) -> Any:
-    return make_mesh(ConfigDict({"data": data, "fsdp": fsdp, "context": context, "tensor": tensor}))
+    return make_mesh(MeshSettings(data=data, fsdp=fsdp, context=context, tensor=tensor))
 
 
 def two_convolutions(kernels: list[jax.Array], x: jax.Array) -> jax.Array:

@@ -10,12 +10,13 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.parallel import mesh as m
+from xactor_jax.run_settings import MeshSettings
 
 FRAMES = ("x",)
 
 
 def mesh_of(data: int = -1, fsdp: int = 1, tensor: int = 1, context: int = 1) -> Any:
-    return m.make_mesh(ConfigDict({"data": data, "fsdp": fsdp, "context": context, "tensor": tensor}))
+    return m.make_mesh(MeshSettings(data=data, fsdp=fsdp, context=context, tensor=tensor))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_sizes_that_do_not_fit(sizes: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("sizes", [(-1, -1, 1, 1), (0, 1, 1, 1), (1, 1, -2, 1)])
 def test_sizes_that_are_none(sizes: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="is not a mesh: give every axis a positive number, or -1 for one axis alone"):
+    with pytest.raises(UserError, match="is not a mesh: give every axis a positive number, or -1 for only one axis"):
         m.mesh_shape(sizes, 8)
 
 
@@ -52,7 +53,7 @@ def test_axes_are_automatic() -> None:
 
 
 def test_an_axis_that_an_older_config_does_not_have_is_one() -> None:
-    assert dict(m.make_mesh(ConfigDict({"data": 8})).shape) == {"data": 8, "fsdp": 1, "context": 1, "tensor": 1}
+    assert dict(m.make_mesh(MeshSettings(data=8)).shape) == {"data": 8, "fsdp": 1, "context": 1, "tensor": 1}
 
 
 def test_frames_are_split_over_context() -> None:

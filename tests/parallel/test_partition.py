@@ -12,11 +12,12 @@ from ml_collections import ConfigDict
 
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import fit_spec, follow_params, spec_by_shape, spec_for, tree_shardings
+from xactor_jax.run_settings import MeshSettings
 
 
 @pytest.fixture
 def mesh() -> Any:
-    return make_mesh(ConfigDict({"data": 1, "fsdp": 4, "tensor": 2}))
+    return make_mesh(MeshSettings(data=1, fsdp=4, tensor=2))
 
 
 def leaf(*shape: int) -> jax.ShapeDtypeStruct:
@@ -54,7 +55,7 @@ def test_rule_by_shape(mesh: Any) -> None:
 
 
 def test_nothing_is_split_where_fsdp_is_one() -> None:
-    one = make_mesh(ConfigDict({"data": -1, "fsdp": 1, "tensor": 1}))
+    one = make_mesh(MeshSettings())
     assert spec_by_shape((256, 256), one) == P()
 
 

@@ -67,7 +67,7 @@ def found(kind: str, port: int, index: int) -> dict[str, str]:
     return {**own, "JAX_COORDINATOR_PORT": str(port), "JAX_NUM_CPU_DEVICES": "1"}
 
 
-@pytest.mark.parametrize("kind", ["slurm", "tpu"])
+@pytest.mark.parametrize("kind", ["slurm", pytest.param("tpu", marks=pytest.mark.slow)])
 def test_two_processes_find_each_other(repository: pathlib.Path, kind: str) -> None:
     port = processes.free_port()
     command, pipe = [sys.executable, "-c", JOIN, kind], subprocess.PIPE
@@ -115,7 +115,7 @@ def test_joined_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ("sizes", "shares"),
     [
         ({"data": 1, "context": 4}, ["share 0 1 [(8, 1, 3)]"] * 2),
-        ({"data": 2, "context": 2}, ["share 0 2 [(4, 2, 3)]", "share 1 2 [(4, 2, 3)]"]),
+        pytest.param({"data": 2, "context": 2}, ["share 0 2 [(4, 2, 3)]", "share 1 2 [(4, 2, 3)]"], marks=pytest.mark.slow),
     ],
 )
 def test_two_processes_hold_the_parts_of_a_batch_that_are_theirs(sizes: dict[str, int], shares: list[str]) -> None:

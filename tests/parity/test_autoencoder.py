@@ -15,10 +15,10 @@ diffusers = pytest.importorskip("diffusers")
 
 from safetensors.numpy import load_file
 
+from tests.pretrained.keys import check_keys
 from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.pretrained import autoencoder
 from xactor_jax.pretrained.importing import export_weights, import_weights
-from xactor_jax.pretrained.name_map import check_keys
 from xactor_jax.video.autoencoder import AutoencoderModel
 
 CLASSES = {"sd_vae": diffusers.AutoencoderKL, "svd_vae": diffusers.AutoencoderKLTemporalDecoder}

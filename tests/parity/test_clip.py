@@ -16,10 +16,11 @@ transformers = pytest.importorskip("transformers")
 from safetensors.numpy import load_file
 
 from tests.parity.test_autoencoder import close, first
+from tests.pretrained.keys import check_keys
+from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.pretrained import clip
 from xactor_jax.pretrained.importing import export_weights, import_weights
-from xactor_jax.pretrained.name_map import check_keys
-from xactor_jax.video.clip import MEAN, STD, ClipSettings, clip_input
+from xactor_jax.video.clip import MEAN, STD, ClipModel, ClipSettings, clip_input
 
 TINY = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)
 LARGE = dict(hidden_size=1024, intermediate_size=4096, num_attention_heads=16, image_size=224, patch_size=14)
@@ -42,7 +43,8 @@ def random_model(**sizes):
 def check(model, folder, rng, file: str = "model.safetensors", embedding=None) -> None:
     """The embedding of pictures of the right size, standardised, and the file back again."""
     import_weights("clip", folder / "released" / file, folder / "out")
-    ours, params = clip.load_clip(folder / "out")
+    config, (params, _) = load_variables(folder / "out", "clip")
+    ours = ClipModel.from_network(config.network)
     x = rng.normal(size=(2, ours.settings.image_size, ours.settings.image_size, 3)).astype(np.float32)
     with torch.no_grad():
         theirs = (embedding or (lambda x: model(x).image_embeds))(first(x)).numpy()
@@ -82,7 +84,7 @@ def test_every_key_of_the_large_encoder_is_a_parameter_of_ours():
     with torch.device("meta"):
         model = transformers.CLIPVisionModelWithProjection(config)
     kept = clip.read_config(config.to_dict(), {})
-    assert ClipSettings(**kept.network) == ClipSettings()
+    assert ClipSettings(**kept.network) == ClipSettings(depth=24)
     shapes = clip.parameter_shapes(kept)
     released = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     assert check_keys(released, clip.TABLE, shapes).keys() == released.keys()

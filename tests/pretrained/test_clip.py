@@ -11,10 +11,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.audio.released import write_released
+from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained import clip
 from xactor_jax.pretrained.importing import export_weights, import_weights
-from xactor_jax.video.clip import MEAN, STD, clip_input
+from xactor_jax.video.clip import MEAN, STD, ClipModel, clip_input
 
 CONFIG = {
     "model_type": "clip_vision_model",
@@ -77,7 +78,8 @@ def embedding(weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
 def test_a_checkpoint_computes_what_was_released_and_goes_back(tmp_path, rng):
     weights = weights_of(rng)
     import_weights("clip", write_released(tmp_path / "r", CONFIG, weights), tmp_path / "out")
-    model, params = clip.load_clip(tmp_path / "out")
+    config, (params, _) = load_variables(tmp_path / "out", "clip")
+    model = ClipModel.from_network(config.network)
     images = rng.uniform(-1, 1, (2, 6, 6, 3)).astype(np.float32)  # of the encoder's own size: nothing is resized
     expected = [embedding(weights, ((image + 1) / 2 - MEAN) / STD) for image in images]
     np.testing.assert_allclose(jax.jit(model.embed)(params, images), expected, atol=1e-4)
@@ -97,7 +99,7 @@ def test_the_file_of_both_encoders_gives_the_image_s(tmp_path, rng):
     more["vision_model.embeddings.position_ids"] = np.arange(5)[None]
     for name, config, extra in (("a", CONFIG, {}), ("b", both, more)):
         import_weights("clip", write_released(tmp_path / f"r{name}", config, weights | extra), tmp_path / name)
-    (_, a), (_, b) = clip.load_clip(tmp_path / "a"), clip.load_clip(tmp_path / "b")
+    a, b = (load_variables(tmp_path / name, "clip")[1].params for name in "ab")
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 

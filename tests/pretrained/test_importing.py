@@ -244,16 +244,13 @@ def test_number_types_that_are_not_read_are_named(tmp_path):
         weights["a.weight"]
 
 
-def run(repository, *arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "launch/import_weights.py", "--what", "wav2vec2", *map(str, arguments)]
-    return subprocess.run(command, cwd=repository, capture_output=True, text=True)
-
-
-def test_the_program_imports_and_says_what_is_wrong(repository, tmp_path, config, weights):
+def test_the_program_imports_and_says_what_is_wrong(repository, launched, tmp_path, config, weights):
     file = write_released(tmp_path / "r", config, weights)
     (tmp_path / "r" / "config.json").rename(tmp_path / "c.json")
-    done = run(repository, "--from", file, "--config", tmp_path / "c.json", "--to", tmp_path / "out")
+    command = [sys.executable, "launch/import_weights.py", "--what=wav2vec2", "--from", file, "--to", tmp_path / "out"]
+    given = [*map(str, command), f"--config={tmp_path / 'c.json'}"]
+    done = subprocess.run(given, cwd=repository, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == f"{tmp_path / 'out'}: {checkpoint_hash(tmp_path / 'out')}\n", done.stderr
-    wrong = run(repository, "--from", file, "--to", tmp_path / "other")
-    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "config.json cannot be read" in wrong.stderr
+    status, _, said = launched("import_weights.py", "--what=wav2vec2", "--from", file, "--to", tmp_path / "other")
+    assert status == 2 and said.count("\n") == 1 and "config.json cannot be read" in said
     assert not (tmp_path / "other").exists()

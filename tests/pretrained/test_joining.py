@@ -6,8 +6,8 @@ import dataclasses
 import json
 import pathlib
 import runpy
-import subprocess
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from tests.media.builders import write_media
 from tests.pretrained import released_renderer, test_clip
 from tests.pretrained.released_renderer import LATENT_DIM, SIDE, drawn
 from tests.sampling.conftest import make_image
-from tests.tiny import tiny  # noqa: F401
+from tests.tiny import tiny_checkpoints
 from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.media.crop import crop_square
@@ -28,7 +28,6 @@ from xactor_jax.media.image_io import read_image
 from xactor_jax.media.video_io import read_frames
 from xactor_jax.motion.model import MotionModel
 from xactor_jax.pretrained import xnemo_video
-from xactor_jax.pretrained.clip import load_clip
 from xactor_jax.pretrained.importing import import_weights
 from xactor_jax.pretrained.joining import import_renderer, standardised
 from xactor_jax.sampling import reenactment
@@ -74,7 +73,6 @@ def render(repository, inputs, tmp_path, monkeypatch):
         options = [f"--{name}={value}" for name, value in files.items()]
         options += ["--crop=none", "--no-relative", f"--steps={STEPS}", "--seed=3", *more]
         monkeypatch.setattr(sys, "argv", ["render.py", *options])
-        monkeypatch.syspath_prepend(str(repository / "launch"))
         runpy.run_path(str(repository / "launch" / "render.py"), run_name="__main__")
         return np.concatenate(kept)
 
@@ -95,8 +93,8 @@ def by_hand(released, inputs, folder: pathlib.Path) -> np.ndarray:
     config, variables = load_variables(folder / "motion", "motion")
     latents = jax.jit(MotionModel.from_config(config).posterior)(variables.params, jnp.asarray(np.stack(faces))).mean
     still, motion = jnp.broadcast_to(latents[:1], (1, FRAMES, LATENT_DIM)), latents[None, 1:]
-    clip, clip_params = load_clip(folder / "clip")
-    shown = jax.jit(clip.embed)(clip_params, reference)
+    config, clip = load_variables(folder / "clip", "clip")
+    shown = jax.jit(ClipModel.from_network(config.network).embed)(clip.params, reference)
     config, vae = load_variables(folder / "svd_vae", "autoencoder")
     autoencoder = AutoencoderModel.from_network(config.network)
     frozen = {"params": vae.params["autoencoder"], "buffers": vae.buffers}
@@ -126,6 +124,7 @@ def by_hand(released, inputs, folder: pathlib.Path) -> np.ndarray:
     return np.asarray((jax.jit(autoencoder.decode)(frozen, x)[0] + 1) * 127.5)
 
 
+@pytest.mark.slow  # quick: weights are those of the parts, below; the embedding shows; sampler and guidance in tests/video
 def test_what_is_rendered_is_what_the_networks_give_by_hand(released, imported, inputs, render, tmp_path, caplog):
     frames = render(imported)
     assert frames.shape == (FRAMES, SIDE, SIDE, 3) and frames.std() > 10 and "another motion stage" not in caplog.text
@@ -135,11 +134,26 @@ def test_what_is_rendered_is_what_the_networks_give_by_hand(released, imported, 
     assert said["checkpoints"]["video"]["hash"] == checkpoint_hash(imported["video"])
 
 
-def test_another_motion_stage_than_its_own_is_warned_of(imported, tiny, caplog):  # noqa: F811
-    load_models({**imported, "motion": tiny["motion"]})
+def test_another_motion_stage_than_its_own_is_warned_of(imported, tmp_path, caplog):
+    load_models({**imported, **tiny_checkpoints(tmp_path, ("motion",))})
     assert "video was trained on another motion stage" in caplog.text
 
 
+def test_the_embedding_is_computed_where_a_portrait_is_prepared_alone(imported, monkeypatch):
+    """And not again in a segment or in a whole clip, by what is traced of each."""
+    traced, embed = [], ClipModel.embed
+    monkeypatch.setattr(ClipModel, "embed", lambda *arguments: traced.append(None) or embed(*arguments))
+    _, variables, *_ = stage = load_models(imported).video
+    model, settings, key = stage.model, stage.model.render_settings, jax.random.key(0)[None]
+    image, motion = np.zeros((1, SIDE, SIDE, 3), np.float32), np.zeros((1, 6, LATENT_DIM), np.float32)
+    portrait = jax.eval_shape(partial(prepare, model), variables, image, motion[:, 0])
+    assert len(traced) == 1
+    whole = partial(model.whole, settings)
+    z = jax.eval_shape(whole, variables, portrait, key, motion)
+    assert z.shape == (1, 6, *model.latent_shape) and len(traced) == 1
+
+
+@pytest.mark.slow  # quick: the one above
 def test_the_embedding_is_computed_once_for_a_portrait(imported, monkeypatch):
     """Of two segments, each of them of several steps."""
     seen, embed = [], ClipModel.embed
@@ -158,6 +172,7 @@ def test_the_embedding_is_computed_once_for_a_portrait(imported, monkeypatch):
     assert [len(piece) for piece in frames] == [3, 3] and seen == [(1, SIDE, SIDE, 3)]
 
 
+@pytest.mark.slow  # quick: the one before the last, and test_an_embedding_of_the_reference_goes_into_the_pictures
 def test_the_embedding_shows_in_the_frames(imported):
     video = load_models(imported).video
     image, motion = np.zeros((SIDE, SIDE, 3), np.float32), np.ones((4, LATENT_DIM), np.float32)
@@ -193,6 +208,10 @@ def test_frozen_networks_may_be_folders_of_earlier_imports(released, imported, t
     import_renderer(released.renderer, tmp_path / "video", released.video_config, **parts)
     assert checkpoint_hash(tmp_path / "video") == checkpoint_hash(imported["video"])
     assert (tmp_path / "video/config.json").read_bytes() == (imported["video"] / "config.json").read_bytes()
+    buffers, vae = load_variables(imported["video"], "video")[1].buffers, load_variables(tmp_path / "vae", "autoencoder")[1]
+    jax.tree.map(np.testing.assert_array_equal, buffers["clip"], load_variables(tmp_path / "clip", "clip")[1].params)
+    own = {"params": vae.params["autoencoder"], "buffers": vae.buffers}
+    jax.tree.map(np.testing.assert_array_equal, buffers["autoencoder"], own)
 
 
 def other_parts(folder: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -219,6 +238,8 @@ def test_what_does_not_fit_is_one_sentence(released, imported, tmp_path):
 
 def test_what_lacks_a_network_is_not_sampled_with(released, imported, tmp_path):
     import_renderer(released.renderer, tmp_path / "bare", released.video_config)
+    whole, bare = (load_variables(folder, "video")[1].params for folder in (imported["video"], tmp_path / "bare"))
+    jax.tree.map(np.testing.assert_array_equal, whole, bare)
     with pytest.raises(UserError, match=r"bare has no autoencoder: import it again with .* --autoencoder FILE"):
         load_models({**imported, "video": tmp_path / "bare"})
     config = released.video_config
@@ -235,15 +256,16 @@ def test_a_motion_stage_without_decoder_says_so(imported):
         stage.model.decode(stage.variables, jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, LATENT_DIM)))
 
 
-def test_the_program_makes_a_whole_renderer(repository, released, imported, tmp_path):
+def test_the_program_says_what_means_nothing(launched, released, tmp_path):
+    wrong = ["--what", "clip", "--from", released.clip, "--to", tmp_path / "x", "--motion", "m"]
+    assert launched("import_weights.py", *wrong) == (2, "", "error: --motion means nothing to clip: leave it out.\n")
+
+
+@pytest.mark.slow  # quick: test_frozen_networks_may_be_folders_of_earlier_imports
+def test_the_program_makes_a_whole_renderer(launched, released, imported, tmp_path):
     sizes = "from tests.pretrained.released_renderer import video_config\ndef get_config(): return video_config()\n"
     (tmp_path / "sizes.py").write_text(sizes)
-    command = [sys.executable, "launch/import_weights.py", "--what", "xnemo_video", "--to", str(tmp_path / "video")]
-    command += [f"--config={tmp_path / 'sizes.py'}", f"--autoencoder={released.autoencoder}", f"--clip={released.clip}"]
-    command += ["--motion", str(imported["motion"]), "--from", *(f"{role}={file}" for role, file in released.renderer.items())]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{tmp_path / 'video'}: {checkpoint_hash(imported['video'])}\n"
-    wrong = ["--what", "clip", "--from", str(released.clip), "--to", str(tmp_path / "x"), "--motion", "m"]
-    done = subprocess.run([*command[:2], *wrong], cwd=repository, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr == ("error: --motion means nothing to clip: leave it out.\n")
+    given = ["--what", "xnemo_video", "--to", tmp_path / "video", f"--config={tmp_path / 'sizes.py'}"]
+    given += ["--autoencoder", released.autoencoder, "--clip", released.clip, "--motion", imported["motion"]]
+    done = launched("import_weights.py", *given, "--from", *(f"{role}={file}" for role, file in released.renderer.items()))
+    assert done[:2] == (0, f"{tmp_path / 'video'}: {checkpoint_hash(imported['video'])}\n"), done[2]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.pretrained.keys import check_keys
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.name_map import (
     Constant,
     Rule,
     Table,
     batch_norm,
-    check_keys,
     convert,
     counter,
     exported,
@@ -230,7 +230,7 @@ def test_keys_that_would_not_be_exported_again_are_named(normed):
     shapes = {name: value.shape for name, value in normed.items()}
     assert len(check_keys(shapes, NORMED, NORMED_SHAPES)) == 4
     del shapes["block.3.table"]
-    with pytest.raises(ValueError, match=r"not be what was released: block\.3\.table"):
+    with pytest.raises(ValueError, match=r"not be what was released: .*block\.3\.table"):
         check_keys(shapes, NORMED, NORMED_SHAPES)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -17,12 +15,13 @@ from safetensors.numpy import load_file, save_file
 
 from tests.golden import golden, inputs, read_keys, relative_error, values  # noqa: F401
 from tests.pretrained.archives import called, dictionary, named, text, write_archive, write_tensors
+from tests.pretrained.keys import check_keys
 from tests.tiny import tiny_checkpoints, tiny_variables, write_checkpoint
 from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import MotionModel
+from xactor_jax.motion.model import MotionModel, latent_statistics
 from xactor_jax.pretrained.importing import KINDS, export_weights, import_weights
-from xactor_jax.pretrained.name_map import check_keys, exported
+from xactor_jax.pretrained.name_map import convert, exported
 from xactor_jax.training.experiment import load_config
 
 WHAT = "xnemo_motion"
@@ -49,11 +48,6 @@ def weights(config) -> dict[str, np.ndarray]:
     return values(keys) | {key: np.ones(shape, np.float32) for key, shape in TOKENS.items()}
 
 
-def encode(folder, images: np.ndarray) -> np.ndarray:
-    config, variables = load_variables(folder, "motion")
-    return np.asarray(jax.jit(MotionModel.from_config(config).encode)(variables, images))
-
-
 def test_files_become_checkpoints_and_files_again(tmp_path, config, weights):
     torch = write_tensors(tmp_path / "xnemo_motion_encoder.pth", weights)
     import_weights(WHAT, torch, tmp_path / "a", config)
@@ -70,11 +64,13 @@ def test_latents_are_given_as_they_are_and_each_weight_counts(tmp_path, config, 
     images = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
     import_weights(WHAT, write_tensors(tmp_path / "x.pth", weights), tmp_path / "a", config)
     _, variables = load_variables(tmp_path / "a", "motion")
-    raw = jax.jit(MotionModel.from_config(config).posterior)(variables.params, images).mean
-    np.testing.assert_allclose(encode(tmp_path / "a", images), raw, rtol=1e-4, atol=1e-4)
+    mean, deviation = latent_statistics(variables.buffers)
+    assert not np.any(mean) and np.all(deviation == 1)
+    encode = jax.jit(MotionModel.from_config(config).encode)
+    raw = encode(variables, images)
     bias = {**weights, "model.fc.bias": weights["model.fc.bias"] + 1}
     import_weights(WHAT, write_tensors(tmp_path / "y.pth", bias), tmp_path / "b", config)
-    np.testing.assert_allclose(encode(tmp_path / "b", images), raw + 1, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(encode(load_variables(tmp_path / "b", "motion")[1], images), raw + 1, rtol=1e-4, atol=1e-4)
 
 
 def test_what_was_not_released_is_left_out_of_an_export(tmp_path, config, weights):
@@ -106,7 +102,10 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
+QUICK = ("a missing key", "another kernel")
+
+
+@pytest.mark.parametrize("what", [w if w in QUICK else pytest.param(w, marks=pytest.mark.slow) for w in BROKEN])
 def test_files_of_another_network_are_refused(tmp_path, config, weights, what):
     changes, reason = BROKEN[what]
     file = write_tensors(tmp_path / "x.pth", changed(weights, **changes))
@@ -126,21 +125,19 @@ def test_a_pickle_that_runs_something_is_refused(tmp_path, config):
     assert target.exists()  # elsewhere it does run
 
 
-def test_the_export_program_writes_released_names(repository, tmp_path, config, weights):
+def test_the_export_program_writes_released_names(launched, tmp_path, config, weights):
     save_file(weights, tmp_path / "x.safetensors")
     import_weights(WHAT, tmp_path / "x.safetensors", tmp_path / "run", config)
-    command = [sys.executable, "launch/export.py", "--released", WHAT, "--from", str(tmp_path / "run")]
-    done = subprocess.run([*command, "--to", str(tmp_path / "y.safetensors")], cwd=repository, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout == f"{tmp_path / 'y.safetensors'}\n", done.stderr
+    export = lambda what, to: launched("export.py", "--released", what, "--from", tmp_path / "run", "--to", tmp_path / to)
+    assert export(WHAT, "y.safetensors")[:2] == (0, f"{tmp_path / 'y.safetensors'}\n")
     np.testing.assert_array_equal(load_file(tmp_path / "y.safetensors")["model.fc.weight"], weights["model.fc.weight"])
-    command[3] = "unheard_of"
-    wrong = subprocess.run([*command, "--to", str(tmp_path / "z.safetensors")], cwd=repository, capture_output=True, text=True)
-    assert wrong.returncode == 2 and "no kind of network 'unheard_of': use wav2vec2" in wrong.stderr
+    status, _, said = export("unheard_of", "z.safetensors")
+    assert status == 2 and "no kind of network 'unheard_of': use wav2vec2" in said
 
 
 @pytest.fixture(scope="module")
 def released_config() -> ConfigDict:
-    return KIND.read_config(epath.Path(), "")
+    return KIND.adapt(load_config(KIND.preset))
 
 
 def test_every_released_key_is_imported_once_and_exported_again(golden, released_config):  # noqa: F811
@@ -162,10 +159,23 @@ def test_it_has_as_many_parameters_as_was_released(golden, released_config):  # 
     assert 61_365_553 + 299_840 == 61_665_393
 
 
-def test_it_computes_what_was_released(golden, tmp_path):  # noqa: F811
+def test_it_computes_what_was_released(golden, released_config):  # noqa: F811
+    """Of the first face, without the files."""
+    folder = golden / "x-nemo-tiny"
+    keys, shapes = read_keys(folder / "motion_encoder.keys.json"), KIND.parameter_shapes(released_config)
+    params = convert(values(keys), KIND.table, shapes)
+    face = inputs("face", (2, 3, 224, 224)).transpose(0, 2, 3, 1)[:1]
+    config = released_config.copy_and_resolve_references()
+    config.precision = "float32"
+    found = jax.jit(MotionModel.from_config(config).posterior)(params, face).mean
+    assert relative_error(found, np.load(folder / "motion_encoder.npz")["latent"][:1]) < 1e-5
+
+
+@pytest.mark.slow
+def test_it_computes_what_was_released_from_its_file_and_in_half_precision(golden, tmp_path):  # noqa: F811
     folder = golden / "x-nemo-tiny"
     save_file(values(read_keys(folder / "motion_encoder.keys.json")), tmp_path / "x.safetensors")
-    import_weights(WHAT, tmp_path / "x.safetensors", tmp_path / "out")
+    import_weights(WHAT, tmp_path / "x.safetensors", tmp_path / "out", load_config(KIND.preset))
     faces = inputs("face", (2, 3, 224, 224)).transpose(0, 2, 3, 1)
     expected = np.load(folder / "motion_encoder.npz")["latent"]
     config, variables = load_variables(tmp_path / "out", "motion")

@@ -15,10 +15,11 @@ from safetensors.numpy import load_file, save_file
 from configs import video
 from tests import golden as rule
 from tests.golden import golden
+from tests.pretrained.keys import check_keys
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.pretrained import xnemo_video
 from xactor_jax.pretrained.importing import export_weights, import_weights
-from xactor_jax.pretrained.name_map import check_keys, convert, exported
+from xactor_jax.pretrained.name_map import convert, exported
 from xactor_jax.video.denoiser import DenoiserSettings, MotionTokens
 from xactor_jax.video.unet import Conditions, UNet
 
@@ -95,7 +96,7 @@ def predictions(tiny, dtype) -> dict[str, np.ndarray]:
     return dict(zip(("no_reference", "positive", "negative"), np.split(y, 3), strict=True))
 
 
-@pytest.mark.parametrize("dtype, most", [(None, 1e-4), (jnp.bfloat16, 0.05)])
+@pytest.mark.parametrize("dtype, most", [(None, 1e-4), pytest.param(jnp.bfloat16, 0.05, marks=pytest.mark.slow)])
 def test_the_released_denoiser(golden, tiny, dtype, most):
     expected = np.load(golden / "x-nemo-tiny" / "denoiser.npz")
     errors = {name: rule.relative_error(y, expected[name]) for name, y in predictions(tiny, dtype).items()}
@@ -115,6 +116,7 @@ def test_the_released_tokens(golden, tiny):
     np.testing.assert_allclose(network.apply(weights, latent)[0], tokens[0], atol=1e-5)
 
 
+@pytest.mark.slow  # quick: `tiny`, every name of three levels there and back
 def test_every_released_name_is_used_once_and_exported_again(golden):
     names = ("full.denoiser", "full.reference", "x-nemo-tiny/motion_encoder")
     released = in_files(*(rule.read_keys(golden / f"{name}.keys.json") for name in names))
@@ -133,12 +135,14 @@ def test_every_released_name_is_used_once_and_exported_again(golden):
     assert count("trunk/") + tables == 1_686_026_564
 
 
-def test_modules_named_as_animatediff_s_are_the_temporal_ones(golden):
-    denoiser = rule.read_keys(golden / "full.denoiser.keys.json")
+@pytest.mark.parametrize("name", ["x-nemo-tiny/denoiser", pytest.param("full.denoiser", marks=pytest.mark.slow)])
+def test_modules_named_as_animatediff_s_are_the_temporal_ones(golden, name):
+    denoiser, small = rule.read_keys(golden / f"{name}.keys.json"), golden / "x-nemo-tiny" / "config.json"
+    config = video.get_config("base") if "full" in name else sized(json.loads(small.read_text()))
     renamed = lambda key: f"temporal:{key.replace('temporal_modules', 'motion_modules')}"
     modules = {renamed(key): shape for key, shape in denoiser.items() if "temporal_modules" in key}
-    shapes = xnemo_video.temporal_shapes(video.get_config("base"))
-    assert set(check_keys(modules, xnemo_video.ANIMATEDIFF_TABLE, shapes).values()) == set(shapes)
+    shapes, table = xnemo_video.temporal_shapes(config), xnemo_video.sized(xnemo_video.animatediff_table, config)
+    assert set(check_keys(modules, table, shapes).values()) == set(shapes)
 
 
 def test_released_noise_schedule_is_the_table_of_a_thousand_steps():
@@ -154,16 +158,16 @@ def test_released_noise_schedule_is_the_table_of_a_thousand_steps():
 
 @pytest.fixture(scope="module")
 def small() -> ConfigDict:
-    """Four levels, as released, each as narrow as can be."""
+    """Two levels, each as narrow as can be."""
     config = sized(
-        dict(block_out_channels=(8,) * 4, attention_head_dim=2, layers_per_block=1, norm_num_groups=4, cross_attention_dim=6)
+        dict(block_out_channels=(8,) * 2, attention_head_dim=2, layers_per_block=1, norm_num_groups=4, cross_attention_dim=6)
     )
     config.network.unet.update(module_groups=4)
     return config
 
 
 def test_files_go_in_and_come_out_again(tmp_path, rng, small):
-    shapes, table = xnemo_video.parameter_shapes(small), xnemo_video.TABLE
+    shapes, table = xnemo_video.parameter_shapes(small), xnemo_video.table(2)
     tree = {path: rng.normal(size=shape).astype(np.float32) for path, shape in shapes.items()}
     released = exported(unflatten_dict(tree, sep="/"), table)
     files = {role: (tmp_path / name).with_suffix(".safetensors") for role, name in xnemo_video.FILES.items()}

@@ -18,7 +18,7 @@ from xactor_jax.sampling import batch, many, pipeline
 from xactor_jax.sampling.jobs import Job
 from xactor_jax.sampling.load import load_models
 from xactor_jax.sampling.request import Request
-from xactor_jax.sampling.sharded import place_sharded, sharded_generator
+from xactor_jax.sampling.sharded import place_sharded
 
 LENGTHS = (0.4, 1.0, 1.5)  # seconds
 EMOTIONS = ("", "happy@0.5:0-0.4,sad:0.4-0.96", "angry:0-1.52,happy:1.52-")  # what follows 1.5 s is never seen
@@ -38,7 +38,7 @@ def test_a_sample_does_not_depend_on_its_batch(models, settings, requests):
     ready, failures = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
     assert not failures and [item.frames for item in ready] == [10, 25, 38]
     waveforms = [pipeline.read_speech(r.audio) for r in requests]
-    result = batch.pmapped_generator(models, settings)(batch.conditions_of(ready, waveforms, models.actor.audio))
+    result = batch.generator(models, settings)(batch.conditions_of(ready, waveforms, models.actor.audio))
     assert len(result.frames) == 3 and result.frames.shape[1] == 50
     for i, (item, waveform) in enumerate(zip(ready, waveforms, strict=True)):
         request = item.job.request.__class__(**{**item.job.request.__dict__, "save_motion": "m.npz"})
@@ -75,7 +75,7 @@ def test_every_device_is_used(models, settings, requests, monkeypatch):
     monkeypatch.setattr(batch, "mapped_over", spy)
     ready, _ = batch.prepared([Job(r.out, r) for r in requests[:1]], models, pytest.fail)
     waveform = pipeline.read_speech(requests[0].audio)
-    batch.pmapped_generator(models, settings)(batch.conditions_of(ready, [waveform], models.actor.audio))
+    batch.generator(models, settings)(batch.conditions_of(ready, [waveform], models.actor.audio))
     assert len(seen[0].frames.sharding.device_set) == jax.local_device_count() == 8
 
 
@@ -125,7 +125,7 @@ def test_a_job_whose_numbers_are_not_finite_fails_alone(models, settings, reques
 
         return run
 
-    monkeypatch.setattr(many, "pmapped_generator", generator)
+    monkeypatch.setattr(many, "generator", generator)
     (failure,) = many.sample_many(models, as_lines(requests[:2]), {}, settings, lambda *_: None, pytest.fail)
     assert re.search(r"line 1 .*: the (motion|picture) of frame 3 is not finite", str(failure))
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix in (".mp4", ".json")) == ["1.json", "1.mp4"]
@@ -171,23 +171,33 @@ def test_each_process_does_its_own_share(models, settings, requests, tmp_path, m
     assert sorted(p.name for p in tmp_path.glob("*.mp4")) == ["0.mp4", "1.mp4"]
 
 
-def test_large_networks_may_be_split_over_the_devices(tiny, models, settings, requests):
-    """Each device holds an eighth of every large array, and the samples are those of whole networks."""
-    split = load_models(tiny, place=place_sharded)
+@pytest.fixture(scope="module")
+def split(tiny):
+    return load_models(tiny, place=place_sharded)
+
+
+def test_large_networks_are_split_over_the_devices(models, split):
+    """Each device holds an eighth of every large array, and a split network computes what a whole one does."""
     large = [
         x for stage in split for x in jax.tree.leaves(stage.variables) if x.size >= 4096 and any(n % 8 == 0 for n in x.shape)
     ]
     assert large and all(8 * x.addressable_shards[0].data.size == x.size for x in large)
+    picture = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
+    encode = jax.jit(models.motion.model.encode)
+    whole, parts = (encode(m.motion.variables, picture) for m in (models, split))
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
+
+
+@pytest.mark.slow  # quick: the one above
+def test_samples_of_split_networks_are_those_of_whole_ones(models, split, settings, requests):
     ready, _ = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
     conditions = batch.conditions_of(ready, [pipeline.read_speech(r.audio) for r in requests], models.actor.audio)
-    whole, parts = (
-        make(m, settings)(conditions) for make, m in ((batch.pmapped_generator, models), (sharded_generator, split))
-    )
+    whole, parts = (batch.generator(m, settings, m is split)(conditions) for m in (models, split))
     np.testing.assert_allclose(parts.motion, whole.motion, atol=1e-4)
     assert parts.frames.shape == whole.frames.shape and np.abs(parts.frames.astype(int) - whole.frames).max() <= 1
 
 
-def test_jobs_of_split_networks(tiny, settings, requests, tmp_path):
-    split = load_models(tiny, place=place_sharded)
+@pytest.mark.slow  # quick: test_large_networks_are_split_over_the_devices
+def test_jobs_of_split_networks(split, settings, requests, tmp_path):
     assert not many.sample_many(split, as_lines(requests)[:2], {}, settings, lambda *_: None, pytest.fail, sharded=True)
     assert [counted(tmp_path / f"{i}.mp4") for i in (0, 1)] == [10, 25]

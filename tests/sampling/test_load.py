@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from tests.audio.released import import_tiny
 from tests.tiny import tiny_config, tiny_variables, write_checkpoint
 from xactor_jax.audio.features import LogMelFeatures
-from xactor_jax.checkpoints.exports import checkpoint_hash
+from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.sampling.load import check_fit, load_models, load_stage
@@ -53,10 +53,10 @@ def test_an_actor_for_other_audio_features_is_refused(models, tmp_path):
         check_fit(models._replace(actor=other))
 
 
-@pytest.fixture
-def hearing(tmp_path) -> tuple[pathlib.Path, dict]:
+@pytest.fixture(scope="module")
+def hearing(tmp_path_factory) -> tuple[pathlib.Path, dict]:
     """A wav2vec 2.0 checkpoint, and the settings of features of it as an actor's config carries them."""
-    checkpoint = import_tiny(tmp_path)
+    checkpoint = import_tiny(tmp_path_factory.mktemp("hearing"))
     settings = {"kind": "wav2vec2", "checkpoint": str(checkpoint), "layers": "last", "piece": 0.4, "context": 0.2}
     return checkpoint, load_audio_features(settings).to_dict()
 
@@ -121,9 +121,8 @@ def test_an_actor_trained_on_another_motion_stage_is_told(models, caplog, same):
     assert ("another motion stage" in caplog.text) != same
 
 
-def test_a_renderer_that_lacks_its_drafts_decoder_says_so(tmp_path):
-    config = tiny_config("video")
-    variables = tiny_variables(config)
+def test_a_renderer_that_lacks_its_drafts_decoder_says_so(tiny, tmp_path):
+    config, variables = load_variables(tiny["video"], "video")
     variables.buffers.pop("draft")
     path = write_checkpoint(tmp_path / "bare", config, variables)
     with pytest.raises(UserError, match=r"bare has no decoder for its drafts: .* --config\.network\.draft=False"):

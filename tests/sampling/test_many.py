@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import struct
 import types
@@ -41,6 +42,32 @@ def test_a_picture_that_no_library_takes_is_one_job_less(tmp_path: pathlib.Path)
     ready, failures = prepared(jobs, MODELS, print)
     assert [item.job.name for item in ready] == ["good"] and [failure.job for failure in failures] == ["huge"]
     assert "\n" not in failures[0].reason
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_two_processes_share_what_is_not_finished(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, process: int
+) -> None:
+    """The longest sound to the first, the others to the second; a line that says nothing is told of by the first alone."""
+    image = make_image(tmp_path / "p.png")
+    sounds = {name: make_sound(tmp_path / f"{name}.wav", seconds) for name, seconds in dict(a=0.4, b=1.2, c=0.6, d=0.5).items()}
+    for end in ("mp4", "json"):
+        (tmp_path / f"d.{end}").write_text('{"synthetic": true}')
+    lines = [
+        json.dumps({"image": image, "audio": sound, "out": str(tmp_path / f"{name}.mp4")}) for name, sound in sounds.items()
+    ]
+    made, counts = [], []
+    monkeypatch.setattr(many.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(many.jax, "process_index", lambda: process)
+    monkeypatch.setattr(many.multihost_utils, "broadcast_one_to_all", lambda shares: shares)
+    monkeypatch.setattr(many, "generator", lambda *_: None)
+    monkeypatch.setattr(many, "_sample_batch", lambda *rest: made.extend(item.job.request.out for item in rest[-1]) or [])
+    settings = Settings(render=types.SimpleNamespace(offline=False))
+    count = lambda done, of: counts.append((done, of))
+    failures = many.sample_many(MODELS, [*enumerate(lines, 1), (5, "nothing")], {"crop": "none"}, settings, count, print)
+    assert made == [[str(tmp_path / "b.mp4")], [str(tmp_path / f"{name}.mp4") for name in "ac"]][process]
+    assert counts[-1] == (len(made), len(made))
+    assert [failure.job for failure in failures] == [["job in line 5"], []][process]
 
 
 def test_what_fails_in_a_batch_does_not_take_the_others_with_it(

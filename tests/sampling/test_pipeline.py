@@ -90,6 +90,7 @@ def test_the_seed_decides_the_bytes(models, settings, tmp_path, image, sound):
     assert made("a.mp4", 1) == made("b.mp4", 1) != made("c.mp4", 2)
 
 
+@pytest.mark.slow  # quick: test_a_sample_does_not_depend_on_its_batch, whose batches are whole rollouts and renderings
 def test_the_stream_is_the_rollout_and_the_rendering_of_the_whole(models, settings, tmp_path, image, sound):
     request = request_for(tmp_path, image, sound, emotion="happy:0-0.4,sad:0.4-0.8", save_motion=str(tmp_path / "m.npz"))
     portrait, waveform = read_portrait(image, models.sides, "none"), read_audio(sound)

@@ -6,6 +6,7 @@ import pathlib
 
 import jax
 import numpy as np
+import pytest
 
 from data.embedded import embedded_checkpoint
 from xactor_jax.actor.settings import RolloutSettings
@@ -17,11 +18,20 @@ SOUNDS = ["speech_zh_news_8s", "emotional_f_9s", "sing_ja_10s", "rap_f_10s", "no
 SECONDS = 6
 
 
+@pytest.mark.slow  # quick: the one below
 def test_motion_neither_freezes_nor_runs_away_whatever_it_hears(real_data: pathlib.Path) -> None:
-    sounds = [read_audio(str(real_data / "audio" / f"{name}.flac"))[: SECONDS * 16000] for name in SOUNDS]
+    check_motion([read_audio(str(real_data / "audio" / f"{name}.flac"))[: SECONDS * 16000] for name in SOUNDS], SECONDS)
+
+
+def test_motion_neither_freezes_nor_runs_away_in_silence_and_noise() -> None:
+    check_motion([], 3)
+
+
+def check_motion(sounds: list[np.ndarray], seconds: int) -> None:
+    """Of recordings as long as that, of silence and of noise."""
     rng = np.random.default_rng(0)
-    sounds += [np.zeros(SECONDS * 16000, np.float32), rng.uniform(-1, 1, SECONDS * 16000).astype(np.float32)]
-    features = [log_mel_features(sound)[: SECONDS * 24] for sound in sounds]
+    sounds = [*sounds, np.zeros(seconds * 16000, np.float32), rng.uniform(-1, 1, seconds * 16000).astype(np.float32)]
+    features = [log_mel_features(sound)[: seconds * 24] for sound in sounds]
     stage = load_stage("actor", embedded_checkpoint("actor"))
     reference = np.zeros((len(sounds), stage.model.network.latent_dim), np.float32)
     settings = RolloutSettings(**{**stage.config.rollout.to_dict(), "steps": 6})

@@ -104,7 +104,7 @@ def test_motion_and_the_json_are_not_written_over_what_is_read(tmp_path):
 @pytest.mark.parametrize("content", ["", "[1]", '{"image": "p.png"}'])
 def test_a_json_of_another_origin_is_not_replaced(tmp_path, content):
     (tmp_path / "v.json").write_text(content)
-    with pytest.raises(UserError, match=r"v\.json is there and is not what is written beside a video"):
+    with pytest.raises(UserError, match=r"v\.json exists and is not the JSON file of a generated video"):
         check_request(request_for(tmp_path))
     (tmp_path / "v.json").write_text('{"synthetic": true}')
     check_request(request_for(tmp_path))

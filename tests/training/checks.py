@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from xactor_jax.checkpoints.config_file import read_config
 from xactor_jax.checkpoints.trees import FOLDER, read_arrays, saved_steps, saved_tree
 from xactor_jax.parallel.mesh import make_mesh, put_batch
+from xactor_jax.run_settings import MeshSettings
 from xactor_jax.training import journal
 from xactor_jax.training.programs import make_programs
 from xactor_jax.training.saving import restore_iterator
@@ -46,7 +47,7 @@ def steps_on_mesh(
 
     begin: what to begin with; None: the run's own fresh parameters, whose draws take long to compile for a large network.
     """
-    axes = ConfigDict(dict(zip(("data", "fsdp", "tensor"), shape, strict=True)))
+    axes = MeshSettings(**dict(zip(("data", "fsdp", "tensor"), shape, strict=True)))
     mesh = make_mesh(axes, jax.devices()[: int(np.prod(shape))])
     task, make_iterator = build(config)
     programs = make_programs(config, task, mesh)

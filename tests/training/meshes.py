@@ -11,12 +11,13 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from launch.stages import TASKS
+from launch.stages import make_task
 from tests.tiny import CHUNK, tiny_config, tiny_variables
 from xactor_jax.parallel.collectives import Collective, collectives
 from xactor_jax.parallel.constrain import split_over
 from xactor_jax.parallel.mesh import batch_shardings, make_mesh, replicated
 from xactor_jax.parallel.partition import path_name, tree_shardings
+from xactor_jax.run_settings import MeshSettings
 from xactor_jax.training.step import accumulate
 from xactor_jax.variables import Variables
 
@@ -25,7 +26,7 @@ AXES = ("data", "fsdp", "tensor", "context")
 
 def mesh_of(*shape: int) -> Mesh:
     """Mesh of as many devices as (data, fsdp, tensor, context) need; axes that are not given are 1."""
-    return make_mesh(ConfigDict(dict(zip(AXES, shape, strict=False))), jax.devices()[: int(np.prod(shape))])
+    return make_mesh(MeshSettings(**dict(zip(AXES, shape, strict=False))), jax.devices()[: int(np.prod(shape))])
 
 
 def small_config(stage: str) -> ConfigDict:
@@ -40,10 +41,13 @@ def small_config(stage: str) -> ConfigDict:
     return c
 
 
-def stage_on(stage: str) -> tuple[Any, Variables]:
-    """(task, variables) of a stage."""
+def stage_on(name: str) -> tuple[Any, Variables]:
+    """(task, variables) of a stage, or of STAGE:PHASE, without the draft, which takes long to compile."""
+    stage, _, phase = name.partition(":")
     config = small_config(stage)
-    return TASKS[stage].from_config(config), tiny_variables(config)
+    if phase:
+        config.phase, config.network.draft = phase, False
+    return make_task(config), tiny_variables(config)
 
 
 def random_batch(task: Any, size: int) -> dict[str, np.ndarray]:

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from tests.training import checks
-from tests.training.toy import DIM, ToyTask, make_iterator_of, toy_config
+from tests.training.toy import DIM, OPERATIONS, ToyTask, make_iterator_of, toy_config
 from xactor_jax.errors import UserError
 from xactor_jax.training.benchmark import Bench, synthetic_batch
-from xactor_jax.training.throughput import operations_of_step
 
 
 def test_slow_data_shows_and_memory_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +16,7 @@ def test_slow_data_shows_and_memory_does_not(monkeypatch: pytest.MonkeyPatch) ->
     slow = bench.on(make_iterator_of(config, on_batch=checks.late(monkeypatch, 0.1))("train", 0, 1), 5)
     waited = [told["data_wait"] / told["steps_per_second"] for told in (memory, slow)]  # seconds a step
     assert waited[0] < 0.09 < waited[1] and slow["steps_per_second"] < 10
-    assert bench.seconds > 0 and bench.work.operations * bench.work.devices == operations_of_step(ToyTask(), 16)
+    assert bench.seconds > 0 and bench.work.operations * bench.work.devices == 16 * OPERATIONS
 
 
 def test_a_synthetic_batch_is_what_the_task_expects() -> None:

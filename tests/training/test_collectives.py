@@ -8,7 +8,7 @@ from functools import cache
 import jax
 import pytest
 
-from launch.stages import TASKS
+from launch.stages import make_task
 from xactor_jax.parallel.collectives import totals
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training.compiling import StepReport, compile_step
@@ -23,12 +23,14 @@ def step(stage: str, **sizes: int) -> tuple[StepReport, list[int]]:
     if stage == "actor":
         config.network.depth = 2
     config.mesh.update(sizes)
-    task = TASKS[stage].from_config(config)
+    task = make_task(config)
     params = jax.eval_shape(task.init, jax.random.key(0)).params
     return compile_step(config, task, make_mesh(config.mesh)), [x.size for x in jax.tree.leaves(params)]
 
 
-@pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # quick: of a smaller network, in test_meshes.py
+
+
 @pytest.mark.parametrize(("stage", "often"), [("motion", 1.0), ("actor", 1.4)])
 def test_devices_that_split_the_batch_alone_sum_gradients_and_nothing_else(stage: str, often: float) -> None:
     """Of the actor's blocks, which read the reference and the frames, XLA for CPUs sums two parts of each gradient apart."""
@@ -38,7 +40,6 @@ def test_devices_that_split_the_batch_alone_sum_gradients_and_nothing_else(stage
     assert found["all-reduce"]["bytes"] == pytest.approx(4 * often * sum(sizes), rel=0.01)
 
 
-@pytest.mark.timeout(900)
 def test_parameters_travel_and_examples_stay() -> None:
     """With fsdp, what is gathered is parameters: once or twice, forward and backward, and in all not much more."""
     report, sizes = step("actor", data=1, fsdp=8)

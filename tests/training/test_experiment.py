@@ -42,7 +42,7 @@ def test_settings_from_the_command_line(monkeypatch: pytest.MonkeyPatch, reposit
         ([CONFIG, "--config.learning_rte=3"], r"did you mean --config\.optimizer\.learning_rate\?"),
         ([CONFIG, "--config.checkpoint.evry", "3"], r"no setting checkpoint\.evry: did you mean --config\.checkpoint\.every\?"),
         ([CONFIG, "--config.q\nq=3"], r"^the config has no setting 'q\\nq': [^\n]*$"),
-        ([CONFIG, "--config.qqq=3"], r"the config has no setting qqq: the file in configs/ lists what there is\.$"),
+        ([CONFIG, "--config.qqq=3"], r"the config has no setting qqq: launch/train\.py lists what there is with --settings\.$"),
         ([CONFIG, "--config.steps=many"], r"steps=many"),
         ([CONFIG, "--batch=3"], r"Unknown command line flag 'batch'"),
         ([], r"^no config is given: add --config=configs/motion\.py"),

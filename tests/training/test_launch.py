@@ -13,6 +13,7 @@ import pytest
 from etils import epath
 
 from tests.gcs import gcs_bucket  # noqa: F401
+from tests.launch.programs import run_here
 from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
 from xactor_jax.checkpoints.trees import FOLDER, saved_steps
@@ -97,6 +98,7 @@ def assert_same_state(left: Any, right: Any) -> None:
         np.testing.assert_allclose(left[name], right[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow  # quick: what two processes save is gone on with by one, below; what they read: tests/parallel
 def test_two_processes_equal_one(tmp_path: pathlib.Path) -> None:
     with started(2, [CONFIG, "--config.mesh.fsdp=2"], tmp_path / "two") as processes:
         finish(processes)
@@ -165,6 +167,7 @@ def test_two_processes_save_into_a_bucket_and_one_goes_on(gcs_bucket: str, tmp_p
     assert_same_state(run, tmp_path)
 
 
+@pytest.mark.slow  # quick: the same mistake of one process, below
 def test_a_mistake_is_told_by_every_process(tmp_path: pathlib.Path) -> None:
     with started(2, [CONFIG, "--config.mesh.fsdp=3"], tmp_path / "run") as processes:
         errors = finish(processes, 2)
@@ -172,17 +175,13 @@ def test_a_mistake_is_told_by_every_process(tmp_path: pathlib.Path) -> None:
     assert not any("Traceback" in error or "lost" in error for error in errors)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--config.stepz=3"], "error: the config has no setting stepz: did you mean --config.steps?\n"),
-        (
-            ["--config.mesh.fsdp=3"],
-            "error: mesh.data=-1, mesh.fsdp=3, mesh.context=1, mesh.tensor=1 does not fit the 2 devices",
-        ),
-    ],
-)
-def test_mistakes_on_the_command_line(tmp_path: pathlib.Path, arguments: list[str], message: str) -> None:
-    errors = checks.run(PROGRAM, [CONFIG, *arguments], tmp_path / "run", status=2)
-    assert message in errors and len(errors.splitlines()) == 1
+def test_a_setting_that_there_is_not(tmp_path: pathlib.Path) -> None:
+    done = run_here("train.py", "--config=configs/motion.py", "--config.stepz=3", f"--workdir={tmp_path / 'run'}")
+    assert (done.returncode, done.stderr) == (2, "error: the config has no setting stepz: did you mean --config.steps?\n")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_on_the_command_line(tmp_path: pathlib.Path) -> None:
+    errors = checks.run(PROGRAM, [CONFIG, "--config.mesh.fsdp=3"], tmp_path / "run", status=2)
+    assert "error: mesh.data=-1, mesh.fsdp=3, mesh.context=1, mesh.tensor=1 does not fit the 2 devices" in errors
+    assert len(errors.splitlines()) == 1 and not (tmp_path / "run").exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -18,8 +19,10 @@ from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
 from xactor_jax.checkpoints.trees import FOLDER, saved_steps
 from xactor_jax.errors import UserError
+from xactor_jax.training import loop
 from xactor_jax.training.journal import DivergedError
 from xactor_jax.training.loop import train
+from xactor_jax.training.programs import make_programs
 from xactor_jax.training.saving import Checkpoints
 
 
@@ -145,9 +148,30 @@ def test_parameters_that_overflow_are_not_saved(tmp_path: pathlib.Path) -> None:
     assert steps_saved(tmp_path) == []
 
 
-def test_a_profile_is_recorded(tmp_path: pathlib.Path) -> None:
+def test_a_profile_is_recorded_and_shows_the_steps(tmp_path: pathlib.Path) -> None:
     train_toy(tmp_path, profile__start=3, profile__steps=2)
-    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+    (file,) = (tmp_path / "profile").rglob("*.xplane.pb")
+    assert b"step_num" in file.read_bytes()
+
+
+def test_a_step_transfers_nothing_unasked(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here a batch from the host's memory, from the fourth step on."""
+
+    class Leaking:
+        def __init__(self, step: Any) -> None:
+            self.trace, self._step = step.trace, step
+
+        def __call__(self, state: Any, batch: Any) -> Any:
+            return self._step(state, batch if int(state.step) < 3 else {name: np.asarray(x) for name, x in batch.items()})
+
+    def leaking(*arguments: Any) -> Any:
+        programs = make_programs(*arguments)
+        return dataclasses.replace(programs, train_step=Leaking(programs.train_step))
+
+    monkeypatch.setattr(loop, "make_programs", leaking)
+    with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
+        train_toy(tmp_path)
+    assert [line["step"] for line in checks.curve(tmp_path)] == [2]
 
 
 def test_a_workdir_of_another_stage(tmp_path: pathlib.Path) -> None:

@@ -9,24 +9,28 @@ from typing import Any
 import pytest
 
 from tests.training.meshes import apart, on_mesh, worst
+from xactor_jax.parallel.collectives import totals
 
 ONE = (1, 1, 1, 1)
 MESHES = [(8, 1, 1, 1), (2, 4, 1, 1), (2, 2, 2, 1), (2, 2, 1, 2), (1, 2, 2, 2)]
 """Over data, fsdp, tensor, context."""
 ROWS = 8
-QUICK = {"motion": (2, 2, 2, 1), "actor": (2, 2, 1, 2), "autoencoder": (2, 4, 1, 1), "video": (1, 2, 2, 2)}
-"""One for each stage, on which it is always tried."""
+QUICK = {"motion": (2, 2, 2, 1), "actor": (2, 2, 1, 2), "autoencoder": (2, 4, 1, 1), "video:temporal": (1, 2, 2, 2)}
+"""One for each stage, on which it is always tried; of the renderer its frames, which are what is split there."""
+STAGES = ("motion", "actor", "autoencoder", "video")
 
 
 def case(stage: str, shape: tuple[int, ...]) -> Any:
-    return pytest.param(stage, shape, id=f"{stage}-{shape}", marks=[] if QUICK[stage] == shape else [pytest.mark.slow])
+    return pytest.param(stage, shape, id=f"{stage}-{shape}", marks=[] if QUICK.get(stage) == shape else [pytest.mark.slow])
 
+
+CASES = [*(case(stage, shape) for stage in STAGES for shape in MESHES), case("video:temporal", QUICK["video:temporal"])]
 
 measured = cache(on_mesh)
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("stage", "shape"), [case(stage, shape) for stage in QUICK for shape in MESHES])
+@pytest.mark.parametrize(("stage", "shape"), CASES)
 def test_loss_and_gradients_are_those_of_one_device(stage: str, shape: tuple[int, ...]) -> None:
     one, many = measured(stage, ROWS, ONE), measured(stage, ROWS, shape)
     assert many.loss == pytest.approx(one.loss, rel=1e-5)
@@ -45,6 +49,14 @@ def test_parameters_travel_and_examples_stay(stage: str, shape: tuple[int, ...])
     assert {one.kind for one in many.collectives} <= {"all-gather", "all-reduce", "reduce-scatter"}
     assert len(gathers) >= 0.5 * len(many.gradients)
     assert not [(shape, one.source) for one in gathers for shape in one.shapes if math.prod(shape) not in many.arrays]
+
+
+def test_devices_that_split_the_batch_alone_sum_gradients_and_nothing_else() -> None:
+    """Of larger networks: tests/training/test_collectives.py."""
+    many = measured("autoencoder", ROWS, (8, 1, 1, 1))
+    found = totals(many.collectives)
+    assert set(found) == {"all-reduce"}
+    assert found["all-reduce"]["bytes"] == pytest.approx(4 * sum(x.size for x in many.gradients.values()), rel=0.01)
 
 
 @pytest.mark.timeout(900)

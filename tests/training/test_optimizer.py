@@ -16,12 +16,12 @@ def first_update(params: Any, gradients: Any, **overrides: Any) -> Any:
     """The update of the first step at the peak learning rate."""
     config = toy_config(optimizer__warmup_steps=0, **overrides)
     optimizer = make_optimizer(config, ToyTask())
-    return optimizer.update(gradients, optimizer.init(params), params)[0]
+    return jax.jit(lambda g, p: optimizer.update(g, optimizer.init(p), p)[0])(gradients, params)
 
 
 def params_and_gradients(scale: float) -> tuple[Any, Any]:
-    params = {"hidden": {"kernel": jnp.full((2, 2), 3.0), "bias": jnp.full(2, 3.0)}}
-    return params, jax.tree.map(lambda x: jnp.full_like(x, scale), params)
+    params = {"hidden": {"kernel": np.full((2, 2), 3.0, np.float32), "bias": np.full(2, 3.0, np.float32)}}
+    return params, jax.tree.map(lambda x: np.full_like(x, scale), params)
 
 
 def test_adam_and_decay_by_hand() -> None:
@@ -83,6 +83,14 @@ def test_cosine_schedule_ends_at_its_fraction() -> None:
     schedule = learning_rate(toy_config(steps=100, optimizer__final_fraction=0.1, optimizer__warmup_steps=10))
     assert float(schedule(55)) == pytest.approx(0.03 * (0.1 + 0.9 * 0.5))
     assert float(schedule(100)) == pytest.approx(0.003)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_without_a_warm_up_the_first_step_has_the_peak(schedule: str) -> None:
+    rate = learning_rate(toy_config(steps=100, optimizer__schedule=schedule, optimizer__warmup_steps=0))
+    assert float(rate(0)) == pytest.approx(0.03) and float(rate(50)) == pytest.approx(
+        {"constant": 0.03, "cosine": 0.03 * 0.525}[schedule]
+    )
 
 
 def test_warm_up_longer_than_the_run() -> None:

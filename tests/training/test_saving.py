@@ -47,7 +47,10 @@ def state_file(workdir: pathlib.Path, step: int) -> pathlib.Path:
     return max(files, key=lambda path: path.stat().st_size)
 
 
-@pytest.mark.parametrize("shape", [(8, 1, 1), (1, 8, 1), (2, 2, 2)])
+SLOW = pytest.mark.slow  # those of the same test without it are quick
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), *(pytest.param(shape, marks=SLOW) for shape in ((8, 1, 1), (1, 8, 1)))])
 def test_a_state_is_restored_onto_any_mesh(tmp_path: pathlib.Path, shape: tuple[int, int, int]) -> None:
     saved = run(tmp_path, mesh__data=2, mesh__fsdp=4)
     programs, iterator = programs_on(shape), make_iterator_of(toy_config())("train", 0, 1)
@@ -102,7 +105,11 @@ def change_the_fingerprint(workdir: pathlib.Path) -> None:
     file.write_text(file.read_text().replace(":", ": 1"))
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_bytes, lose_the_metadata, lose_the_data_position, change_the_fingerprint])
+DAMAGES = [flip_bytes, lose_the_data_position, change_the_fingerprint]
+DAMAGES += [pytest.param(damage, marks=SLOW) for damage in (truncate, lose_the_metadata)]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_passed_over(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, damage: Callable[[pathlib.Path], None]
 ) -> None:
@@ -132,7 +139,7 @@ def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
     assert saved_steps(epath.Path(tmp_path) / FOLDER) == [10, 8]
 
 
-@pytest.mark.parametrize("name", ["9.orbax-checkpoint-tmp", "9.orbax-checkpoint-tmp-1732450000"])
+@pytest.mark.parametrize("name", ["9.orbax-checkpoint-tmp-1732450000", pytest.param("9.orbax-checkpoint-tmp", marks=SLOW)])
 def test_a_save_broken_off_is_not_a_checkpoint(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
     run(tmp_path, steps=8)
     shutil.copytree(tmp_path / FOLDER / "8", tmp_path / FOLDER / name)

@@ -14,15 +14,20 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
-from configs.common import get_common
+from xactor_jax.run_settings import SECTIONS
+from xactor_jax.settings import to_config
 from xactor_jax.variables import LossOutput, Variables
 
 DIM, HIDDEN = 8, 64
+_KERNELS = DIM * HIDDEN + HIDDEN * HIDDEN + HIDDEN * DIM + DIM
+OPERATIONS = 2 * (2 * _KERNELS + HIDDEN * HIDDEN + HIDDEN * DIM)
+"""Of one example: forward; gradients of every kernel; gradients of what they see, but for data and what is frozen."""
 
 
 def toy_config(**overrides: Any) -> ConfigDict:
     """A run of a few steps; overrides by dotted name with __ for the dot."""
-    c = get_common("toy")
+    c = to_config(SECTIONS)
+    c.stage = "toy"
     c.steps, c.batch_size, c.log_every, c.eval_every, c.preview_every, c.eval_batches = 8, 16, 2, 4, 4, 2
     c.optimizer.warmup_steps, c.optimizer.learning_rate = 2, 0.03
     c.checkpoint.every, c.checkpoint.keep = 4, 3

@@ -13,7 +13,7 @@ import types
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "launch")]
+sys.path.insert(0, str(ROOT))
 
 
 def build(config: Any) -> Any:
@@ -46,6 +46,6 @@ def nothing(config: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["launch.stages"] = types.SimpleNamespace(build=build)  # type: ignore[assignment]
-    sys.modules["data.embedded"] = types.SimpleNamespace(ensure_data=nothing, fill_in_networks=nothing)  # type: ignore[assignment]
+    sys.modules["launch.stages"] = types.SimpleNamespace(build=build, describe=nothing, ensure_data=nothing)  # type: ignore[assignment]
+    sys.modules["data.embedded"] = types.SimpleNamespace(fill_in_networks=nothing)  # type: ignore[assignment]
     runpy.run_path(str(ROOT / "launch" / "train.py"), run_name="__main__")

@@ -38,10 +38,14 @@ def test_a_roll_out_is_what_the_sampler_does_to_one_window(task):
     start, noise = (jnp.asarray(rng.normal(size=(2, 4, 2, 2, 3)), jnp.float32) for _ in range(2))
     plan, times = SegmentPlan(window=4, overlap=2, windows=1, known=0), jnp.array([0.9, 0.6, 0.2, 0.0])
     answer = lambda x, t: jnp.tanh(x) * (0.5 + t.reshape(-1, *(1,) * (x.ndim - 1)))
-    sampled = denoise_segment(
-        process, lambda x, t, _: answer(x, t[None]), plan, times, noise, start, jnp.zeros((2, 4, 1)), noise[:, :0], False
-    )
-    found = roll_out(process, answer, start, noise, times)
+
+    @jax.jit
+    def both(start, noise):
+        told = (jnp.zeros((2, 4, 1)), noise[:, :0], False)
+        sampled = denoise_segment(process, lambda x, t, _: answer(x, t[None]), plan, times, noise, start, *told)
+        return sampled, roll_out(process, answer, start, noise, times)
+
+    sampled, found = both(start, noise)
     np.testing.assert_allclose(found, sampled, rtol=1e-4, atol=1e-5)
 
 
@@ -53,7 +57,7 @@ def test_a_gradient_flows_through_the_last_step_alone(task):
         answer = lambda x, t: x * scales[jnp.argmin(jnp.abs(levels - t[0]))]
         return roll_out(task.model.process, answer, 0.5 * noise, noise, levels).sum()
 
-    gradient = jax.grad(last)(jnp.array([0.3, 0.4, 0.5, 0.0]))
+    gradient = np.asarray(jax.jit(jax.grad(last))(jnp.array([0.3, 0.4, 0.5, 0.0])))
     assert not gradient[:2].any() and abs(float(gradient[2])) > 1e-2
 
 
@@ -66,7 +70,7 @@ def test_the_denoiser_and_the_discriminators_learn(task, variables):
         return out.loss, out.metrics
 
     gradients, metrics = jax.jit(jax.grad(loss, has_aux=True))(variables.params)
-    size = lambda tree: max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
+    size = lambda tree: max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
     assert all(size(gradients[name]) > 0 for name in ("trunk", "motion_tokens", WHOLE, PARTS))
     labels = task.param_labels(variables.params)
     assert all(set(jax.tree.leaves(labels[name])) == {"discriminator"} for name in (WHOLE, PARTS))
@@ -75,6 +79,7 @@ def test_the_denoiser_and_the_discriminators_learn(task, variables):
     assert float(metrics["loss"]) == pytest.approx(sum(w * float(metrics[name]) for name, w in weights.items()), rel=1e-5)
 
 
+@pytest.mark.slow  # quick: test_a_roll_out_is_what_the_sampler_does_to_one_window, and the loss of its terms
 def test_pictures_are_compared_as_they_are_rendered(task, variables):
     """With motion that nothing disturbs, the noise of the loss's own key: the error reported is that of these pictures."""
     batch, key, m = tiny.random_batch(task, 2), jax.random.key(3), task.model

@@ -22,6 +22,11 @@ PLAN = LoopPlan(frames=11, window=4, overlap=1)
 SHAPE = (3, 3, 2)
 
 
+denoise = jax.jit(denoise_loop, static_argnums=(0, 1, 2))
+offsets_of = jax.jit(loop_offsets, static_argnums=2)
+average = jax.jit(average_windows, static_argnums=2)
+
+
 def released_alphas() -> np.ndarray:
     """alpha-bar of the 1,000 released noise levels, in float64."""
     return np.cumprod(1 - np.linspace(0.00085**0.5, 0.02**0.5, 1000) ** 2)
@@ -59,8 +64,7 @@ def test_more_leading_levels_than_there_are():
 @pytest.mark.parametrize("overlap", [0, 1, 3])
 def test_windows_cover_every_frame_and_go_around(frames, overlap):
     plan = LoopPlan(frames=frames, window=4, overlap=overlap)
-    for offset in range(4):
-        windows = np.asarray(plan.indices(jnp.array(offset)))
+    for offset, windows in enumerate(np.asarray(jax.jit(plan.indices)(np.arange(4)))):
         assert windows.shape == (1 if frames <= 4 else -(-frames // (4 - overlap)), min(4, frames))
         assert set(windows.ravel()) == set(range(frames))
         if frames > 4:
@@ -83,19 +87,19 @@ def test_a_frame_is_the_mean_of_what_its_windows_say(rng):
         frame = (int(offsets[clip]) + 3 * k + i) % 11
         total[clip, frame] += y[clip, k, i]
         count[clip, frame] += 1
-    averaged = average_windows(jnp.asarray(y), frames, 11)
+    averaged = average(jnp.asarray(y), frames, 11)
     np.testing.assert_allclose(averaged, total / count[..., None], rtol=1e-5, atol=1e-6)
     x = jnp.asarray(rng.normal(size=(2, 11, 5)), jnp.float32)
-    np.testing.assert_allclose(average_windows(take_windows(x, frames), frames, 11), x, rtol=1e-6)
+    np.testing.assert_allclose(average(jax.jit(take_windows)(x, frames), frames, 11), x, rtol=1e-6)
 
 
 def test_offsets_are_drawn_at_every_step_from_the_key_of_each_clip():
     plan = LoopPlan(frames=200, window=24, overlap=4)
     keys = jax.random.split(jax.random.key(0), 3)
-    drawn = np.array([loop_offsets(keys, step, plan) for step in range(60)])
+    drawn = np.array([offsets_of(keys, step, plan) for step in range(60)])
     assert drawn.min() >= 0 and drawn.max() < 24 and len(set(drawn[:, 0])) > 15
     assert (drawn[:, 0] != drawn[:, 1]).mean() > 0.8
-    np.testing.assert_array_equal(loop_offsets(keys[1:2], 7, plan), drawn[7, 1:2])
+    np.testing.assert_array_equal(offsets_of(keys[1:2], 7, plan), drawn[7, 1:2])
 
 
 def draws(rng, frames: int):
@@ -115,7 +119,7 @@ def test_the_exact_denoiser_of_a_gaussian_gives_what_ddim_gives_for_it(rng, fram
         return sigma * (x - alpha * mean) / (alpha**2 * deviation**2 + sigma**2)
 
     noise, start, motion, keys = draws(rng, frames)
-    x = denoise_loop(RELEASED, predict, plan, TIMES, noise, start, motion, keys)
+    x = denoise(RELEASED, predict, plan, TIMES, noise, start, motion, keys)
     alpha = np.sqrt(np.append(released_alphas()[953::-28], 1.0))
     sigma = np.sqrt(1 - alpha**2)
     distance = alpha[0] * np.asarray(start, np.float64) + sigma[0] * np.asarray(noise, np.float64) - alpha[0] * mean
@@ -135,12 +139,12 @@ def test_whole_clips_are_ddim_over_windows_that_move(rng):
     """The sampler again, in float64 loops over clips, steps, windows and frames; v-prediction, cosine schedule."""
     noise, start, motion, keys = draws(rng, PLAN.frames)
     times = RenderSettings(steps=5).times()
-    x = np.asarray(denoise_loop(GaussianProcess(), window_dependent, PLAN, times, noise, start, motion, keys))
+    x = np.asarray(denoise(GaussianProcess(), window_dependent, PLAN, times, noise, start, motion, keys))
     alpha, sigma = (lambda t: np.cos(np.pi * t / 2)), (lambda t: np.sin(np.pi * t / 2))
     for clip in range(2):
         y = alpha(1.0) * np.asarray(start[clip], np.float64) + sigma(1.0) * np.asarray(noise[clip], np.float64)
         for index, (t, s) in enumerate(itertools.pairwise(np.asarray(times, np.float64))):
-            offset = int(loop_offsets(keys[clip : clip + 1], index, PLAN)[0])
+            offset = int(offsets_of(keys[clip : clip + 1], index, PLAN)[0])
             total, count = np.zeros_like(y), np.zeros(11)
             for k, i in itertools.product(range(4), range(4)):
                 frame = (offset + 3 * k + i) % 11
@@ -161,8 +165,8 @@ def test_groups_of_windows_predict_what_all_of_them_do(rng, size):
         seen.append(x.shape[1])
         return window_dependent(x, t, motion)
 
-    grouped = in_groups(predict, size)(x, jnp.float32(0.4), motion)
-    np.testing.assert_allclose(grouped, window_dependent(x, 0.4, motion), rtol=1e-6, atol=1e-6)
+    grouped = jax.jit(in_groups(predict, size))(x, jnp.float32(0.4), motion)
+    np.testing.assert_allclose(grouped, jax.jit(window_dependent)(x, 0.4, motion), rtol=1e-6, atol=1e-6)
     assert seen == [size]
 
 
@@ -184,5 +188,5 @@ def test_blur_is_the_one_of_opencv(rng):
     z = rng.normal(size=(2, 12, 16, 3)).astype(np.float32)
     for size, sigma in ((9, 18.0), (5, 1.0)):
         expected = [cv2.GaussianBlur(one, (size, size), sigma, borderType=cv2.BORDER_REFLECT_101) for one in z]
-        np.testing.assert_allclose(blur(jnp.asarray(z), size, sigma), expected, atol=1e-5)
+        np.testing.assert_allclose(jax.jit(blur, static_argnums=1)(jnp.asarray(z), size, sigma), expected, atol=1e-5)
     np.testing.assert_array_equal(blur(jnp.asarray(z), 0, 18.0), z)

@@ -27,11 +27,21 @@ def variables(task):
 
 
 @pytest.fixture(scope="module")
+def portrait(task, variables, clip):
+    """By the program that streams use."""
+    return rendering.prepare(task.model, variables, *(jnp.asarray(x)[None] for x in clip[:2]))
+
+
+@pytest.fixture(scope="module")
 def clip(task):
     """Reference picture, its motion, and 23 frames of motion."""
     rng = np.random.default_rng(5)
     image = rng.uniform(-1, 1, (16, 16, 3)).astype(np.float32)
     return image, rng.normal(size=6).astype(np.float32), 2.0 * rng.normal(size=(23, 6)).astype(np.float32)
+
+
+WHOLE = lambda task: replace(task.model.render_settings, offline=True, guidance_scale=2.0)
+"""Of clips as wholes; all tests share one program, for nine frames."""
 
 
 def stream(task, variables, clip, frames, chunk, settings=None):
@@ -48,7 +58,8 @@ def test_streaming_does_not_depend_on_the_chunks(task, variables, clip, frames):
         np.testing.assert_array_equal(stream(task, variables, clip, frames, chunk), whole)
 
 
-@pytest.mark.parametrize("frames", [pytest.param(1, marks=pytest.mark.slow), 9])
+@pytest.mark.slow  # quick: test_a_sample_does_not_depend_on_its_batch
+@pytest.mark.parametrize("frames", [1, 9])
 def test_batches_are_the_streamed_clips(task, variables, clip, frames):
     image, reference, motion = (jnp.asarray(x) for x in clip)
     keys = jnp.stack([jax.random.key(7), jax.random.key(8)])
@@ -69,17 +80,14 @@ def test_frames_do_not_depend_on_motion_of_later_segments(task, variables, clip)
     assert not np.array_equal(before[2 * new :], after[2 * new :])
 
 
-def test_segments_take_over_the_last_frames_of_the_one_before(task, variables, clip):
+def test_segments_take_over_the_last_frames_of_the_one_before(task, variables, clip, portrait):
     """What a segment does with known latents is to let them alone and to look at them."""
     model, settings = task.model, task.model.render_settings
-    image, reference, motion = (jnp.asarray(x)[None] for x in clip)
     plan = settings.plan(model.window)
-    portrait = rendering.prepare(model, variables, image, reference)
 
-    @jax.jit
     def segment(index, known):
-        key = jax.random.key(0)[None]
-        return denoising.segment(model, settings, variables, portrait, key, index, motion[:, : plan.length], known)[0].frames
+        own = (jax.random.key(0)[None], index, clip[2][None, : plan.length], known)
+        return rendering.segment(model, settings, variables, portrait, *own)[0].frames
 
     zeros, ones = jnp.zeros((1, plan.known, *model.latent_shape)), jnp.ones((1, plan.known, *model.latent_shape))
     np.testing.assert_array_equal(segment(0, zeros), segment(0, ones))
@@ -90,8 +98,9 @@ def test_segments_take_over_the_last_frames_of_the_one_before(task, variables, c
 def test_rendering_stops_at_the_first_frame_that_is_not_finite(task, variables, clip, offline):
     """Which as bytes would be black."""
     image, reference, motion = clip
-    settings, new = replace(task.model.render_settings, offline=offline), task.model.render_settings.plan(task.model.window).new
-    motion = np.array(motion)
+    streamed = task.model.render_settings
+    settings, new = WHOLE(task) if offline else streamed, streamed.plan(task.model.window).new
+    motion = np.array(motion[:9])
     motion[new + 1] = np.nan
     frames, pieces = render(task.model, variables, jax.random.key(7), image, reference, [motion], settings), []
     with pytest.raises(UserError, match=r"the picture of frame \d+ is not finite: lower the guidance"):
@@ -101,14 +110,11 @@ def test_rendering_stops_at_the_first_frame_that_is_not_finite(task, variables, 
 
 
 @pytest.fixture(scope="module")
-def predicted(task, variables, clip):
+def predicted(task, variables, clip, portrait):
     """Prediction on two windows under settings, of motion or, where there is none, of the reference's own."""
-    image, reference, motion = (jnp.asarray(x)[None] for x in clip)
+    _, reference, motion = (jnp.asarray(x)[None] for x in clip)
     x, t = jax.random.normal(jax.random.key(2), (1, 2, 4, *task.model.latent_shape)), jnp.float32(0.6)
-    moving, portrait = (
-        motion[:, :8].reshape(1, 2, 4, 6),
-        rendering.prepare(task.model, variables, image, reference),
-    )
+    moving = motion[:, :8].reshape(1, 2, 4, 6)
     run = jax.jit(lambda settings, motion: predictor(task.model, variables, portrait, settings)(x, t, Told(motion)))
     return lambda settings, still=False: run(settings, jnp.broadcast_to(reference, moving.shape) if still else moving)
 
@@ -168,7 +174,7 @@ def test_without_residual_latents_are_diffused_as_they_are(task, variables):
     np.testing.assert_array_equal(model.from_diffused(variables, z, z[:, :1]), z)
 
 
-@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("residual", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_denoising_from_a_low_level_starts_from_the_reference(task, variables, clip, residual):
     """At a level near 0 there is nothing left to denoise: what comes out is the reference as the autoencoder has it."""
     own = replace(task, model=replace(task.model, predict_residual=residual))
@@ -178,12 +184,21 @@ def test_denoising_from_a_low_level_starts_from_the_reference(task, variables, c
     np.testing.assert_allclose(frames.astype(int), np.broadcast_to((rebuilt + 1) * 127.5, frames.shape), atol=2)
 
 
-def test_whole_clips_are_the_same_however_motion_comes_and_devices_share(task, variables, clip):
-    """Streamed over eight devices in pieces of motion, and as one of a batch on one device."""
-    settings = replace(task.model.render_settings, offline=True, guidance_scale=2.0)
-    frames = stream(task, variables, clip, 9, 9, settings)
+def test_whole_clips_are_the_same_however_motion_comes_and_devices_share(task, variables, clip, portrait):
+    """Streamed in pieces of motion, and latents by eight devices and by one."""
+    frames = stream(task, variables, clip, 9, 9, WHOLE(task))
     assert frames.shape == (9, 16, 16, 3) and frames.dtype == np.uint8
-    np.testing.assert_array_equal(stream(task, variables, clip, 9, 4, settings), frames)
+    np.testing.assert_array_equal(stream(task, variables, clip, 9, 4, WHOLE(task)), frames)
+    arguments = (variables, portrait, jax.random.key(7)[None], clip[2][None, :9])
+    shared, alone = (rendering.whole(task.model, WHOLE(task), d, *arguments) for d in (tuple(jax.local_devices()), ()))
+    np.testing.assert_allclose(shared, alone, atol=1e-4)
+    assert len(shared.sharding.device_set) == 8 and len(alone.sharding.device_set) == 1
+
+
+@pytest.mark.slow  # quick: the one above, and test_a_sample_does_not_depend_on_its_batch
+def test_whole_clips_are_the_same_as_one_of_a_batch_on_one_device(task, variables, clip):
+    settings = WHOLE(task)
+    frames = stream(task, variables, clip, 9, 9, settings)
     image, reference, motion = (jnp.asarray(x)[None] for x in clip)
     arguments = (variables, jax.random.key(7)[None], image, reference, motion[:, :9])
     batch = np.asarray(jax.jit(lambda *a: draw_batch(task.model, *a, settings).frames)(*arguments), int)
@@ -192,7 +207,7 @@ def test_whole_clips_are_the_same_however_motion_comes_and_devices_share(task, v
 
 def test_in_whole_clips_the_first_frame_knows_the_last(task, variables, clip):
     image, reference, motion = clip
-    settings = replace(task.model.render_settings, offline=True, guidance_scale=2.0)
+    settings = WHOLE(task)
     changed = np.concatenate([motion[:8], motion[8:9] + 30.0])
     before, after = (stream(task, variables, (image, reference, m), 9, 9, settings) for m in (motion, changed))
     assert not np.array_equal(before[0], after[0])
@@ -205,11 +220,9 @@ def test_no_motion_gives_no_whole_clip(task, variables, clip):
     assert not list(render(task.model, variables, jax.random.key(0), image, reference, none, settings))
 
 
-def test_denoising_may_start_from_the_blurred_reference(task, variables, clip):
+def test_denoising_may_start_from_the_blurred_reference(task, variables, portrait):
     """In the coordinates that are diffused; without a blur the reference itself, which is zero there."""
     model = task.model
-    image, reference, _ = (jnp.asarray(x)[None] for x in clip)
-    portrait = rendering.prepare(model, variables, image, reference)
     base = preparation.base_of(model, variables, portrait, jnp.zeros((1, 3, 6))).latent
     plain = denoising.start_of(model, model.render_settings, variables, base)
     assert not plain.any()

@@ -16,6 +16,9 @@ PROCESS = GaussianProcess()
 TIMES = RenderSettings(steps=4, first_time=0.8).times()
 
 
+sample = jax.jit(denoise_segment, static_argnums=(0, 1, 2))
+
+
 def wandering_predict(x, t, motion):
     """Neither linear nor alike in all windows, so that averaging and order of steps show."""
     bias = jnp.arange(x.shape[1]).reshape(1, -1, 1, 1, 1, 1)
@@ -54,34 +57,35 @@ def brute_force(noise, reference, motion, known, has_known):
 def test_sampler_is_ddim_over_averaged_windows(rng):
     noise, reference, motion, known = inputs(rng)
     for has_known in (False, True):
-        x = denoise_segment(PROCESS, wandering_predict, PLAN, TIMES, noise, reference, motion, known, has_known)
+        x = sample(PROCESS, wandering_predict, PLAN, TIMES, noise, reference, motion, known, has_known)
         np.testing.assert_allclose(x[0], brute_force(noise, reference, motion, known, has_known), atol=2e-5)
 
 
 def test_known_frames_stay_what_they_were(rng):
     noise, reference, motion, known = inputs(rng)
-    x = denoise_segment(PROCESS, wandering_predict, PLAN, TIMES, noise, reference, motion, known, True)
+    x = sample(PROCESS, wandering_predict, PLAN, TIMES, noise, reference, motion, known, True)
     np.testing.assert_allclose(x[:, : PLAN.known], known, atol=1e-6)
 
 
 def test_a_perfect_denoiser_finds_the_clean_clip(rng):
     noise, reference, motion, known = inputs(rng)
-    clean = jnp.asarray(rng.normal(size=noise.shape), jnp.float32)
-    windows = jnp.stack([clean[:, 2 * w : 2 * w + 4] for w in range(3)], axis=1)
+    clean = rng.normal(size=noise.shape).astype(np.float32)
+    windows = np.stack([clean[:, 2 * w : 2 * w + 4] for w in range(3)], axis=1)
 
     def predict(x, t, motion):
         alpha, sigma = PROCESS.alpha_sigma(t)
         return (alpha * x - windows) / sigma
 
-    x = denoise_segment(PROCESS, predict, PLAN, TIMES, noise, reference, motion, known, False)
+    x = sample(PROCESS, predict, PLAN, TIMES, noise, reference, motion, known, False)
     np.testing.assert_allclose(x, clean, atol=1e-4)
 
 
 def test_noise_of_a_frame_depends_on_its_index_alone(key):
-    whole = frame_noise(key, 0, 10, SHAPE)
-    np.testing.assert_array_equal(frame_noise(key, 6, 3, SHAPE), whole[6:9])
+    draw = jax.jit(frame_noise, static_argnums=(2, 3))
+    whole, few = np.asarray(draw(key, 0, 10, SHAPE)), np.asarray(draw(key, 6, 3, SHAPE))
+    np.testing.assert_array_equal(few, whole[6:9])
     assert not np.allclose(whole[0], whole[1])
-    assert not np.allclose(frame_noise(jax.random.key(1), 0, 1, SHAPE), whole[:1])
+    assert not np.allclose(draw(jax.random.key(1), 0, 3, SHAPE), whole[:3])
 
 
 def test_times_fall_from_the_first_to_zero():

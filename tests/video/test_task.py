@@ -44,6 +44,7 @@ def test_levels_are_drawn_from_all_or_from_those_that_sampling_passes(task):
     assert len(drawn(task.settings)) == 64
 
 
+@pytest.mark.slow  # quick: test_loss_is_the_weighted_error_of_v, and the gradients of tests/video/test_phases.py
 def test_overfits_a_moving_batch(task):
     batch, optimizer = moving_batch(task), optax.adam(5e-3)
     variables = jax.jit(task.init)(jax.random.key(0))
@@ -166,7 +167,7 @@ def test_the_autoencoder_comes_from_its_checkpoint(monkeypatch):
         VideoTask.from_config(config).pretrained_buffers()
 
 
-@pytest.mark.parametrize("preset", ["default", "base"])
+@pytest.mark.parametrize("preset", ["default", pytest.param("base", marks=pytest.mark.slow)])
 def test_every_preset_makes_a_task_whose_loss_has_shapes(preset):
     task = VideoTask.from_config(video.get_config(preset))
     variables = jax.eval_shape(task.init, jax.random.key(0))

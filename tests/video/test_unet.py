@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from tests.layers.test_convolution import randomise
-from xactor_jax.video.unet import Conditions, NoiseLevel, UNet, UNetSettings, with_coordinates
+from xactor_jax.training.experiment import load_config
+from xactor_jax.video.denoiser import DenoiserSettings
+from xactor_jax.video.unet import Conditions, UNet, UNetSettings, with_coordinates
 
 SETTINGS = UNetSettings(
     channels=(8, 8), attention=(False, True), blocks=1, heads=2, groups=4, feed_forward=1, module_feed_forward=0,
-    module_attentions=1, time_width=8, out_channels=3,
+    module_attentions=1, time_width=8, out_channels=3, coordinates=False,
 )  # fmt: skip
 X = jax.random.normal(jax.random.key(1), (2, 3, 4, 4, 3))
 T = jnp.array([0.2, 0.9])
@@ -46,19 +48,6 @@ def test_noise_level_matters(reference):
     assert not np.allclose(run(X, T, Conditions())[0], run(X, T + 0.05, Conditions())[0], atol=1e-3)
 
 
-def test_noise_levels_are_told_as_steps_of_a_table(key):
-    """Time (n + 1) / 1000 is step n; its cosines come before its sines, as Stable Diffusion has them."""
-    network = NoiseLevel(base=6, width=4, steps=1000)
-    params = jax.tree.map(np.asarray, randomise(jax.eval_shape(network.init, key, jnp.zeros(1))["params"], key))
-    steps = np.array([0, 1, 421, 999])
-    angles = steps[:, None] * 10_000.0 ** (-np.arange(3) / 3)
-    h = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) @ params["in"]["kernel"] + params["in"]["bias"]
-    expected = h / (1 + np.exp(-h)) @ params["out"]["kernel"] + params["out"]["bias"]
-    run = lambda t: network.apply({"params": params}, jnp.asarray(t, jnp.float32))
-    np.testing.assert_allclose(run((steps + 1) / 1000), expected, atol=1e-3)
-    np.testing.assert_allclose(run([0.0]), expected[:1], atol=1e-5)  # what is clean counts as the first step
-
-
 def test_features_alone_are_those_of_the_whole_trunk(reference):
     params, run = reference
     short = UNet(SETTINGS.for_reference(features_only=True))
@@ -85,9 +74,12 @@ def test_coordinates_run_from_minus_one_to_one():
     np.testing.assert_allclose(y[1, 2, 0, :, 4], np.linspace(-1, 1, 4), atol=1e-6)
 
 
+@pytest.mark.slow  # quick: names and shapes of a small released renderer, tests/pretrained/test_xnemo_video.py
 def test_full_size_is_stable_diffusion_s_trunk_without_its_text(key):
     """859,520,964: the parameters of SD 1.5's UNet; 454.4 M: of X-NeMo's temporal modules, fixed positions counted."""
-    settings = UNetSettings().for_reference(features_only=False)
+    config = load_config("configs/video.py:base")
+    settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels).unet
+    settings = replace(settings, context_width=0, discrete_steps=0).for_reference(features_only=False)
     x = jnp.zeros((1, 1, 64, 64, 4))
     params = jax.eval_shape(UNet(settings).init, key, x, jnp.zeros(1))["params"]
     count = sum(p.size for p in jax.tree.leaves(params))

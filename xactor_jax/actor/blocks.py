@@ -15,7 +15,7 @@ from xactor_jax.layers.modulation import ModulationTable, layer_norm, modulate
 
 
 class MLP(nn.Module):
-    """Linear → GELU → linear, `ratio` times as wide inside."""
+    """Linear → GELU → linear; the hidden layer is `ratio` times as wide."""
 
     ratio: int
     dtype: Dtype = None
@@ -27,7 +27,7 @@ class MLP(nn.Module):
 
 
 class AudioProjection(nn.Module):
-    """Audio features to the network's width, normalised; a learned vector where audio is dropped."""
+    """Maps audio features to the network's width and normalises them; a learned vector where audio is dropped."""
 
     width: int
     dtype: Dtype = None
@@ -42,16 +42,16 @@ class AudioProjection(nn.Module):
 
 
 class Summary(NamedTuple):
-    """What comes of (7) for every frame."""
+    """Summary of the recent voice for every frame."""
 
-    told: Float[Array, "batch frames width"]
-    """M(m_i)."""
+    embedding: Float[Array, "batch frames width"]
+    """M(m_i) of equations 2 and 7."""
     logits: Float[Array, "batch frames emotions"]
-    """Of (8)."""
+    """P(m_i) of equation 8."""
 
 
 class AudioSummary(nn.Module):
-    """(7) and (8), from features and which of them count for which token."""
+    """Summarises recent audio and estimates its emotion (equations 7 and 8); `counted` marks each token's audio frames."""
 
     emotions: int
     dtype: Dtype = None
@@ -61,13 +61,13 @@ class AudioSummary(nn.Module):
         a, dense = audio.astype(jnp.float32), lambda size, name: nn.Dense(size, dtype=self.dtype, name=name)
         w = nn.softmax(jnp.where(counted, dense(1, "score")(audio).astype(jnp.float32)[:, None, :, 0], -jnp.inf))
         mean = w @ a
-        deviation = jnp.sqrt(jnp.maximum(w @ a**2 - mean**2, 0.0) + 1e-6)
-        m = nn.silu(dense(audio.shape[-1], "inner")(layer_norm(jnp.concatenate([mean, deviation], axis=-1))))
+        std = jnp.sqrt(jnp.maximum(w @ a**2 - mean**2, 0.0) + 1e-6)
+        m = nn.silu(dense(audio.shape[-1], "inner")(layer_norm(jnp.concatenate([mean, std], axis=-1))))
         return Summary(dense(audio.shape[-1], "outer")(m), dense(self.emotions, "emotion")(m).astype(jnp.float32))
 
 
 class ReferenceProjection(nn.Module):
-    """The reference motion at the network's width; a learned vector where it is dropped."""
+    """Maps the reference motion to the network's width; a learned vector where it is dropped."""
 
     width: int
     dtype: Dtype = None
@@ -78,7 +78,7 @@ class ReferenceProjection(nn.Module):
 
 
 class Block(nn.Module):
-    """(3) to (5); (4) only where there is audio, which the reference token has none of."""
+    """One transformer block (equations 3 to 5). Without audio, as for the reference token, there is no equation 4."""
 
     heads: int
     audio_radius: int
@@ -96,7 +96,7 @@ class Block(nn.Module):
         past: KeyValue | None = None,
         first: int = 0,
     ) -> tuple[Float[Array, "batch tokens width"], KeyValue]:
-        """The tokens after the block, and the keys and values that later tokens see them by."""
+        """The tokens after the block, and their keys and values for later tokens."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = ModulationTable(name="modulation")(modulation)
         attention = SelfAttention(self.heads, dtype=self.dtype, name="attention")
         attended, own = attention(modulate(h, shift_a, scale_a), mask, sinks, past, first)

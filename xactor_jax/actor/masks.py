@@ -1,14 +1,14 @@
-"""Which token may see which in the actor.
+"""Attention masks of the actor: which token attends to which.
 
-(1)  frame i sees frame j  iff  c(i) - W <= c(j) < c(i),   or c(j) = c(i) and j <= i + l        c(i) = floor(i / C)
-(2)  every frame sees the reference token, which sees itself alone
-(3)  frame i sees the first chunk (frames 0 … C - 1) without position  iff  c(i) > W
-(4)  no frame but itself sees one that is padding, or one from before the beginning (j < 0)
+(1)  frame i attends to frame j  iff  c(i) - W <= c(j) < c(i),   or c(j) = c(i) and j <= i + l        c(i) = floor(i / C)
+(2)  every frame attends to the reference token, which attends only to itself
+(3)  frame i attends to the first chunk (frames 0 … C - 1) without position  iff  c(i) > W
+(4)  a frame that is padding, or lies before the beginning (j < 0), is attended to only by itself
 
-C is the chunk length and W the context, in chunks. Without l a frame sees its whole chunk: full attention inside a chunk,
-causal across chunks (X-Actor, 2508.02944, project page). With a look-ahead of l frames it sees no further than these inside its
-chunk (Avatar Forcing, 2601.00664). (2) and (3) are attention sinks (Xiao et al. 2023): the first chunk stays when the context
-has left it behind, at no distance.
+C is the chunk length in frames and W the context in chunks. Without l a frame attends to its whole chunk: full attention inside
+a chunk, causal across chunks (X-Actor, 2508.02944, project page). With a look-ahead l it attends to at most l later frames of
+its chunk (Avatar Forcing, 2601.00664). (2) and (3) are attention sinks (Xiao et al. 2023): once the first chunk has left the
+context, it stays visible, without a position.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from jaxtyping import Array, Bool, Int
 def block_causal(
     frames: Int[Array, "q"], others: Int[Array, "k"], *, chunk: int, context: int, look_ahead: int = -1
 ) -> Bool[Array, "q k"]:
-    """(1) and the second half of (4): whether `frames` see `others`, both numbered from the beginning; -1: no look-ahead limit.
+    """Whether `frames` attend to `others`, both numbered from the beginning (equation 1 and the second half of equation 4).
 
-    `chunk`, `context` and `look_ahead` are in frames; a frame always sees itself.
+    `chunk`, `context` and `look_ahead` are in frames; a `look_ahead` of -1 has no limit. A frame always attends to itself.
     """
     i, j = frames[:, None], others[None, :]
     c_i, c_j = i // chunk, j // chunk
@@ -32,10 +32,13 @@ def block_causal(
 
 
 def left_behind(frames: Int[Array, "q"], *, chunk: int, context: int) -> Bool[Array, "q"]:
-    """(3): whether the context of `frames` has left the first chunk."""
+    """Whether the first chunk is no longer in the context of `frames` (equation 3)."""
     return frames // chunk > context // chunk
 
 
 def without_padding(allowed: Bool[Array, "n n"], valid: Bool[Array, "batch n"]) -> Bool[Array, "batch n n"]:
-    """The first half of (4); a frame that is padding still sees itself, so that its softmax exists."""
+    """Removes padding from a mask (first half of equation 4).
+
+    A padding frame still attends to itself, because a softmax over no tokens is not defined.
+    """
     return (allowed[None] & valid[:, None, :]) | jnp.eye(allowed.shape[0], dtype=bool)[None]

@@ -1,7 +1,7 @@
-"""The actor as the other stages use it: audio features and a reference motion to motion latents, for ever.
+"""The actor's interface for other stages: from audio features and a reference motion to motion latents of any length.
 
-`rollout` and `stream` run the same compiled window over the recording (`xactor_jax.actor.rollout`), so that they agree bit for
-bit however the features come in.
+`rollout` and `stream` run the same compiled window over the recording (`xactor_jax.actor.rollout`), so their results are
+bit-identical, also if the features arrive in pieces.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
 from xactor_jax.variables import Variables
 
-Felt = Labels | Emotion | EmotionTrack | Sequence[EmotionTrack]
-"""What `xactor_jax.emotion.frames_of` takes."""
+EmotionInput = Labels | Emotion | EmotionTrack | Sequence[EmotionTrack]
+"""Any description of emotion that `xactor_jax.emotion.frames_of` takes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActorModel:
-    """Network and diffusion process of one configuration; parameters live in `Variables`, buffers are empty."""
+    """Network and diffusion process of one configuration. Parameters are in `Variables`; its buffers are empty."""
 
     network: ActorNetwork
     process: GaussianProcess
@@ -40,18 +40,23 @@ class ActorModel:
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> ActorModel:
-        """From `config.network`, `config.diffusion` and `config.precision`; `UserError` where sizes do not fit each other."""
+        """From `config.network`, `config.diffusion` and `config.precision`. Raises `UserError` if sizes do not fit together."""
         n = config.network
         if n.context % n.chunk:
             raise UserError(f"a context of {n.context} frames is not a whole number of chunks of {n.chunk}: make it a multiple")
         if n.width % (4 * n.heads):
             raise UserError(f"a width of {n.width} does not give {n.heads} heads a multiple of 4 features each: change either")
-        dtype, remat = compute_dtype(config.precision), checked_remat(config.get("remat", "none"))
+        dtype, remat = compute_dtype(config.precision), checked_remat(config.remat)
         network = ActorNetwork(dtype=dtype, remat=remat, **{name: value for name, value in n.items() if name != "audio_dim"})
         return cls(network=network, process=GaussianProcess(**config.diffusion), audio_dim=n.audio_dim)
 
+    @property
+    def motion_dim(self) -> int:
+        """D, as every stage that has motion latents calls it."""
+        return self.network.latent_dim
+
     def window(self, settings: RolloutSettings) -> Window:
-        """What slides along a rollout. Raises `UserError` for a context that the network was not made for."""
+        """The sampling window. Raises `UserError` for a context that the network was not built for."""
         n, context = self.network, settings.context or self.network.context
         if context > n.context or context % n.chunk or context < 0:
             raise UserError(
@@ -65,20 +70,21 @@ class ActorModel:
         key: Key[Array, ""] | Key[Array, "batch"],
         audio_features: Features,
         reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
-        emotion: Felt | None = None,
+        emotion: EmotionInput | None = None,
         settings: RolloutSettings | None = None,
     ) -> Float[Array, "batch frames dim"]:
-        """Motion latents for exactly the frames of `audio_features`.
+        """Motion latents, one for each frame of `audio_features`.
 
-        Pure. On arrays, the window is compiled once for all lengths. Inside `jax.jit` or `jax.pmap`, where the length is fixed,
-        the loop over windows becomes a scan. One `key` gives example i fold_in(key, i); a key per example may be given instead.
-        `emotion`: labels, with intensities or without, of the examples or of their frames, or tracks; None for unknown.
+        A pure function. On arrays, the window is compiled once for all lengths. Inside `jax.jit` or `jax.pmap`, where the
+        length is fixed, the loop over windows becomes a scan. With one `key`, example i uses fold_in(key, i); or give one key
+        for each example. `emotion`: labels for examples or frames, with or without intensities, or emotion tracks; None:
+        unknown.
         """
         arguments = (variables, key, audio_features, reference_motion, emotion)
         if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(arguments)):
             return self._scanned(*arguments, settings or RolloutSettings())
         if not audio_features.shape[1]:
-            raise UserError("there are no audio features to perform: give at least one frame (40 ms)")
+            raise UserError("there are no audio features: give at least one frame (40 ms)")
         pieces = list(self.stream(variables, key, [audio_features], *arguments[3:], settings))
         return jnp.asarray(np.concatenate(pieces, axis=1))  # on the host: nothing is compiled for the number of pieces
 
@@ -88,13 +94,13 @@ class ActorModel:
         key: Key[Array, ""] | Key[Array, "batch"],
         audio_features: Iterable[Features],
         reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
-        emotion: Felt | None = None,
+        emotion: EmotionInput | None = None,
         settings: RolloutSettings | None = None,
     ) -> Iterator[Float[Array, "batch c dim"]]:
-        """Motion latents as they become final, from features that arrive in pieces of any length.
+        """Yields motion latents as soon as they are final, from features that arrive in pieces of any length.
 
-        As many frames in all as came in. Memory and cost per frame do not grow. The first frames come when the features of the
-        chunks in flight, and `audio_radius` frames more, have arrived.
+        The total number of frames equals that of the features. Memory and cost per frame do not grow. The first frames come
+        when the features of the chunks in flight, and of `audio_radius` more frames, have arrived.
         """
         stream = self.open_stream(variables, key, reference_motion, emotion, settings)
         for piece in audio_features:
@@ -106,14 +112,14 @@ class ActorModel:
         variables: Variables,
         key: Key[Array, ""] | Key[Array, "batch"],
         reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
-        emotion: Felt | None = None,
+        emotion: EmotionInput | None = None,
         settings: RolloutSettings | None = None,
     ) -> Stream:
-        """`stream`, fed by hand, with a state that can be kept and gone on from."""
+        """Like `stream`, but the caller pushes the features. The state can be saved and restored."""
         window = self.window(settings or RolloutSettings())
         guide = make_guide(variables, key, reference_motion)
-        feel = lambda start, count: frames_of(emotion, len(guide.keys), start, count)
-        return Stream(window, guide, feel, self.audio_dim)
+        emotion_at = lambda start, count: frames_of(emotion, len(guide.keys), start, count)
+        return Stream(window, guide, emotion_at, self.audio_dim)
 
     def _scanned(
         self,
@@ -121,19 +127,19 @@ class ActorModel:
         key: Key[Array, ""] | Key[Array, "batch"],
         audio: Features,
         reference_motion: Float[Array, "batch dim"],
-        emotion: Felt | None,
+        emotion: EmotionInput | None,
         settings: RolloutSettings,
     ) -> Float[Array, "batch frames dim"]:
-        """`rollout` for tracing: the same calls of the same window, by `jax.lax.scan`."""
+        """`rollout` under tracing: the same calls of the same window, with `jax.lax.scan`."""
         window, radius = self.window(settings), self.network.audio_radius
         guide, (batch, frames, _) = make_guide(variables, key, reference_motion), audio.shape
         calls = -(-(frames + window.delay) // window.stride)
         padded = audio[:, jnp.minimum(jnp.arange(radius + calls * window.stride), frames - 1)]
-        felt = frames_of(emotion, batch, 0, calls * window.stride)
+        per_frame = frames_of(emotion, batch, 0, calls * window.stride)
         pieces = lambda x: jnp.moveaxis(x.reshape(batch, calls, window.stride, *x.shape[2:]), 1, 0)
         state = window.initial_state(guide, padded[:, :radius], padded[:, 0])
         step = lambda state, piece: window.advance(guide, state, *piece)
-        _, latents = jax.lax.scan(step, state, (pieces(padded[:, radius:]), Emotion(*map(pieces, felt))))
+        _, latents = jax.lax.scan(step, state, (pieces(padded[:, radius:]), Emotion(*map(pieces, per_frame))))
         whole = jnp.moveaxis(latents, 0, 1).reshape(batch, -1, self.network.latent_dim)
         return whole[:, window.delay : window.delay + frames]
 
@@ -143,7 +149,7 @@ def make_guide(
     key: Key[Array, ""] | Key[Array, "batch"],
     reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
 ) -> Guide:
-    """What a rollout keeps; one key becomes a key for each example."""
+    """The constants of a rollout. One key is expanded to a key for each example."""
     reference = jnp.asarray(reference_motion, jnp.float32)
     keys = key if key.ndim else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(reference)))
     return Guide(variables.params, keys, reference)

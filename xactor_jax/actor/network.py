@@ -1,4 +1,4 @@
-"""The actor's transformer: noisy motion latents, one token a frame, each at its own noise level → a prediction for each.
+"""The actor's transformer: noisy motion latents, one token per frame at its own noise level → a prediction for each token.
 
 (1)  h_i = W x_i,  h_sink = W_r r + s                                 tokens of the frames, and of the reference motion r
 (2)  c_i = e(t_i) + W_c r + emotion_i(p_i) + M(m_i)                   condition of each token; the sink's level is 0
@@ -6,14 +6,14 @@
 (4)  h_i <- h_i + X(LN(h_i), a_{i-R} … a_{i+R})   over frames         windowed cross-attention to audio features
 (5)  h <- h + gate M(modulate(h))                                     MLP, tanh GELU
 (6)  y_i = W_y modulate(h_i),  W_y zero at the start
-(7)  m_i = LN([mean a_j; deviation a_j]) over j = max(0, i-P) … i+R by w_j = exp(s(a_j))   what the voice was like of late
-(8)  p_i = softmax(P(m_i))     emotion that the voice is guessed to have, which stands in for one that is not told
+(7)  m_i = LN([mean a_j; std a_j]) over j = max(0, i-P) … i+R, weighted by w_j = exp(s(a_j))   summary of the recent voice
+(8)  p_i = softmax(P(m_i))               emotion estimated from the voice; it replaces a label that is not given
 
-X-Actor (2508.02944), project page, for what attends to what; adaLN-zero after DiT, with one map for all blocks. Any of audio,
-r and emotion may be dropped, for which a learned vector stands in. (7) and (8) are not in the paper: heard through (3) alone,
-the mood of the last seconds comes mixed with the noise of the tokens that bring it. A token's keys and values depend on
-tokens of its own chunk and of chunks before it alone, so that a finished chunk's may be kept: frames that go on (`continued`)
-from kept keys and values are the frames of the whole sequence (`__call__`).
+The attention pattern is from X-Actor (2508.02944), project page. Modulation is adaLN-zero (DiT), with one linear map for all
+blocks. Audio, r and emotion may each be dropped; a learned vector replaces them. (7) and (8) are not in the paper. Without
+them, the emotion of the last seconds reaches a token only through (3), mixed with the noise of other tokens. A token's keys and
+values depend only on tokens of its own chunk and of earlier chunks, so those of a finished chunk can be cached: `continued`,
+which starts from cached keys and values, gives the same frames as `__call__` on the whole sequence.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from xactor_jax.layers.remat import rematerialised, scan_layers
 
 
 class Keep(NamedTuple):
-    """Which conditions each example is shown; the others are replaced by learned vectors."""
+    """Which conditions each example uses; learned vectors replace the others."""
 
     audio: Bool[Array, "batch"]
     reference: Bool[Array, "batch"]
     emotion: Bool[Array, "batch"]
-    """Label and guess of it, (8), both; every guess is as good as another where they are hidden."""
+    """The label and its estimate (equation 8) together. Where they are dropped, all emotions get the same probability."""
 
 
 class Conditions(NamedTuple):
-    """What the actor is told, beside the noise levels."""
+    """Inputs of the actor other than noisy latents and noise levels."""
 
     audio: Float[Array, "batch wide features"]
-    """Features of the frames and of `audio_radius` frames on either side; where frames go on, of `audio_before` before them."""
+    """Features of the frames and of `audio_radius` frames on either side; for `continued`, of `audio_before` frames before."""
     reference: Float[Array, "batch dim"]
     """Motion latent of the portrait."""
     emotion: Emotion
@@ -55,14 +55,14 @@ class Conditions(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What frames that go on may look back to, of every layer: [depth, batch, tokens, heads, features]."""
+    """Cached keys and values of every layer: [depth, batch, tokens, heads, features]."""
 
     reference: KeyValue
     """Of the reference token."""
     first: KeyValue
-    """Of the first chunk, if it is a sink; else of no token."""
+    """Of the first chunk, if it is a sink; else empty."""
     past: KeyValue
-    """Of the frames just before, oldest first."""
+    """Of the frames just before the current ones, oldest first."""
 
 
 class Answer(NamedTuple):
@@ -75,7 +75,7 @@ class Answer(NamedTuple):
 
 
 class ActorNetwork(nn.Module):
-    """The whole transformer; lengths in frames."""
+    """The whole transformer; `chunk`, `context` and audio lengths are in frames."""
 
     latent_dim: int
     width: int
@@ -84,18 +84,18 @@ class ActorNetwork(nn.Module):
     chunk: int
     context: int
     emotions: int
-    audio_radius: int = 2
-    audio_memory: int = 0
+    audio_radius: int
+    audio_memory: int
     """P of (7), in frames; 0: there is no (7)."""
-    mlp_ratio: int = 4
-    look_ahead: int = -1
+    mlp_ratio: int
+    look_ahead: int
     """Frames of its own chunk after itself that a frame sees; -1: the whole chunk."""
-    sink_chunk: bool = False
+    scan_layers: bool
+    """Whether the blocks are one loop of the compiled program, or one after the other."""
+    sink_chunk: bool
     """Whether the first chunk is a sink."""
     remat: str = "none"
     """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
-    scan_layers: bool = False
-    """Whether the blocks are one loop of the compiled program, or one after the other."""
     dtype: Dtype = None
 
     def setup(self) -> None:
@@ -116,12 +116,12 @@ class ActorNetwork(nn.Module):
 
     @property
     def first_frames(self) -> int:
-        """Frames of the first chunk that are sinks."""
+        """Number of frames of the first chunk if it is a sink; else 0."""
         return self.chunk if self.sink_chunk else 0
 
     @property
     def audio_before(self) -> int:
-        """Frames of audio before the frames that go on."""
+        """Frames of audio that `continued` needs before its frames."""
         return max(self.audio_radius, self.audio_memory)
 
     def __call__(
@@ -149,9 +149,10 @@ class ActorNetwork(nn.Module):
         start: int | Int[Array, ""],
         memory: Memory,
     ) -> tuple[Float[Array, "batch frames dim"], KeyValue]:
-        """`__call__` for frames numbered from `start`, a chunk's first, with those before it in memory; and what they leave.
+        """`__call__` for frames from number `start` on, given the cached keys and values of earlier frames.
 
-        Frames numbered below 0 are seen by none.
+        `start` is the first frame of a chunk. Frames with numbers below 0 are ignored. Returns the predictions, and the keys
+        and values of these frames.
         """
         past = memory.past.key.shape[-3]
         frames = start + jnp.arange(x.shape[1])
@@ -161,7 +162,7 @@ class ActorNetwork(nn.Module):
         return answer.prediction, own
 
     def remembered(self, reference: Float[Array, "batch dim"], keep: Bool[Array, "batch"]) -> Memory:
-        """The memory before the first frame: of the reference token alone. It is clean and of no emotion."""
+        """The memory before the first frame: only the reference token, which has noise level 0 and unknown emotion."""
         h = self.sink(reference, keep) + self.sink_embedding.astype(self.dtype or jnp.float32)
         c = self.condition(jnp.zeros((len(h), 1)), reference, frames_of(None, len(h), 0, 1), keep, keep, None)
         _, own = self.blocks(h[:, None], self.modulation(c), None, jnp.ones((1, 1, 1), bool), None, None, 0)
@@ -197,7 +198,7 @@ class ActorNetwork(nn.Module):
         past: KeyValue | None,
         first: int,
     ) -> tuple[Float[Array, "batch tokens width"], KeyValue]:
-        """(3) to (5) of all layers, and the keys and values that they leave."""
+        """All transformer blocks (equations 3 to 5). Returns the tokens, and the keys and values of every layer."""
         if self.scan_layers and not self.is_initializing():
             block = Block(self.heads, self.audio_radius, self.mlp_ratio, dtype=self.dtype, parent=None)
             layer = lambda p, h, sinks, past: block.apply({"params": p}, h, modulation, audio, mask, sinks, past, first)
@@ -212,18 +213,18 @@ class ActorNetwork(nn.Module):
         return h, KeyValue(*(jnp.stack(x) for x in zip(*kept, strict=True)))
 
     def seen(self, frames: Int[Array, "q"], others: Int[Array, "k"]) -> Bool[Array, "q k"]:
-        """(1) of `xactor_jax.actor.masks`."""
+        """The block-causal mask (equation 1 of `xactor_jax.actor.masks`)."""
         return block_causal(frames, others, chunk=self.chunk, context=self.context, look_ahead=self.look_ahead)
 
     def counted(self, frames: Int[Array, "q"], wide: int) -> Bool[Array, "q {wide}"]:
-        """j of (7) for each of the frames, among `wide` frames of audio that end `audio_radius` frames after them."""
+        """Which of `wide` frames of audio each frame summarises (j of equation 7). They end `audio_radius` frames after it."""
         j = frames[-1] + self.audio_radius + 1 - wide + jnp.arange(wide)
         age = frames[:, None] - j
         near = (age <= self.audio_memory) & (age >= -self.audio_radius)
-        return near & ((j >= 0) | (age == 0))  # frames before the beginning, which nothing comes of, hear themselves
+        return near & ((j >= 0) | (age == 0))  # frames before the beginning are unused; one entry keeps their softmax finite
 
     def left_first(self, frames: Int[Array, "q"]) -> Bool[Array, "q first"]:
-        """(3) of `xactor_jax.actor.masks`, for each frame of the first chunk."""
+        """The mask of the first chunk as a sink (equation 3 of `xactor_jax.actor.masks`)."""
         left = left_behind(frames, chunk=self.chunk, context=self.context)
         return jnp.broadcast_to(left[:, None], (len(frames), self.first_frames))
 
@@ -242,11 +243,11 @@ class ActorNetwork(nn.Module):
         if summary is None:
             return known + self.emotion(emotion.label, kept, emotion.intensity)
         guess = jnp.where(kept[..., None], nn.softmax(summary.logits), 1.0 / self.emotions)
-        return known + self.emotion(emotion.label, kept, emotion.intensity, guess) + summary.told
+        return known + self.emotion(emotion.label, kept, emotion.intensity, guess) + summary.embedding
 
     def predicted(
         self, h: Float[Array, "batch frames width"], c: Float[Array, "batch frames width"]
     ) -> Float[Array, "batch frames dim"]:
-        """(6), in float32."""
+        """The prediction in float32 (equation 6)."""
         parts = self.final_modulation(c)
         return self.prediction(modulate(h, parts[:, :, 0], parts[:, :, 1]).astype(jnp.float32))

@@ -1,21 +1,22 @@
-"""What the actor minimises: diffusion forcing with a weight for every token, and the velocity of motion.
+"""The actor's training loss: diffusion forcing with a weight for every token, and an error of motion velocity.
 
 (1)  t ~ noise levels of the clip's chunks (`xactor_jax.diffusion.noise_levels`),   x_t = alpha(t) x_0 + sigma(t) eps
 (2)  L_y = sum_i m_i w_i |y_i - target_i|² / (D sum_i m_i),   target = v (or eps, x0, flow) at each token's own t_i
-(3)  audio, reference and emotion are each dropped for a whole clip with a probability of their own
+(3)  audio, reference and emotion are each dropped for a whole clip, each with its own probability
 (4)  L_v = sum_i n_i alpha_i² alpha_{i+1}² |(x_hat_{i+1} - x_hat_i) - (x_{i+1} - x_i)|² / (D sum_i n_i)
 (5)  L   = L_y + velocity L_v + heard L_h
 (6)  L_h = mean over frames of known label l_i, weighted by their intensity, of -log p_i(l_i)
 
-m is 1 for real frames with t_i > 0, and n for pairs of neighbouring real frames of which one has; w is a weight of
-`xactor_jax.diffusion.weighting`; x_hat is the x_0 that the prediction stands for. (2): Chen et al. 2024 (2407.01392). (4) is
-after FLOAT (2412.01064), with a factor that fades as either frame drowns in noise, where x_hat can say only what is likely.
+m is 1 for real frames with t_i > 0. n is 1 for pairs of neighbouring real frames where at least one has t > 0. w is a weight of
+`xactor_jax.diffusion.weighting`; x_hat is the x_0 that corresponds to the prediction; p_i is the network's estimate of the
+emotion. (2): Chen et al. 2024 (2407.01392). (4) is after FLOAT (2412.01064), with a factor that falls to 0 as either frame
+approaches pure noise, where x_hat is only an average over likely motions.
 
-(6) teaches an actor that summarises what it hears to tell the emotion of the voice (equation 8 of the network), where there are
-labels to learn it from: the error of motion alone teaches it many times more slowly.
+(6) trains an actor with an audio summary to recognise the emotion of the voice (equation 8 of the network) where clips have
+labels. The error of motion alone trains this many times more slowly.
 
-A token at t = 0 exactly teaches nothing: x_t is x_0, so that x0 is there to be copied, while eps, and with it v and flow,
-cannot be known at all. It is left out of (2), and in (4) it stands for itself.
+A token at exactly t = 0 is excluded from (2), because it has nothing to learn: x_t equals x_0, so x0 could be copied, and eps,
+and therefore v and flow, cannot be known. In (4) such a token uses its true value.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ Levels = Float[Array, "batch frames"]
 
 
 class Noised(NamedTuple):
-    """(1): the noisy clip, its levels, what the network should say, how much that counts, and the clip as it is."""
+    """The noisy clip, its levels, the network's target, its loss weight, and the clean clip (equation 1)."""
 
     x_t: Tokens
     t: Levels
@@ -53,28 +54,27 @@ class Noised(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
-    """(1) to (5)."""
+    """Settings and computation of the loss (equations 1 to 5)."""
 
     process: GaussianProcess
-    noise_levels: tuple[tuple[str, float], ...] = (("independent_per_chunk", 1.0),)
-    """Samplers of noise levels and how often a clip gets each."""
-    discrete_steps: int = setting(0, whole(0, 1_000_000))
-    """Noise levels above 0 that there are, evenly spaced; 0: all in (0, 1]."""
-    weighting: str = setting("min_snr", choice(WEIGHTINGS))
-    """w of (2), one of `WEIGHTINGS`."""
-    gamma: float = setting(5.0, real(0.0, above=True))
-    """Of min_snr and fused_snr."""
-    fused_decay: float = setting(0.98, SHARE)
-    """Of fused_snr, per frame."""
-    sigmoid_bias: float = setting(-1.0, real(-math.inf))
-    """Of sigmoid."""
-    velocity: float = setting(0.0, real(0.0))
-    """Of (5)."""
-    heard: float = setting(0.0, real(0.0))
-    """Of (5)."""
-    drop_audio: float = setting(0.1, SHARE)
-    drop_reference: float = setting(0.1, SHARE)
-    drop_emotion: float = setting(0.1, SHARE)
+    noise_levels: tuple[tuple[str, float], ...]
+    """Samplers of noise levels and how often a clip gets each (`NoiseLevelWeights`)."""
+    discrete_steps: int = setting(0, whole(0, 1_000_000), "noise levels above 0 that there are, evenly spaced; 0: all")
+    weighting: str = setting("none", choice(WEIGHTINGS), "of the loss by noise level, w of (2)")
+    gamma: float = setting(5.0, real(0.0, above=True), "bound of the signal-to-noise ratio in min_snr and fused_snr")
+    fused_decay: float = setting(0.98, SHARE, "fused_snr: factor per frame by which a token's past fades")
+    sigmoid_bias: float = setting(
+        -1.0, real(-math.inf), "sigmoid: log signal-to-noise ratio at which the weight of noise's error is a half"
+    )
+    velocity: float = setting(0.0, real(0.0), "weight of the error in motion's velocity, the difference from frame to frame")
+    heard: float = setting(
+        0.0,
+        real(0.0),
+        "weight of recognising the labelled emotion from the summary of the audio; needs network.audio_memory",
+    )
+    drop_audio: float = setting(0.1, SHARE, "probability that a clip is shown without its audio")
+    drop_reference: float = setting(0.1, SHARE, "probability that a clip is shown without its reference motion")
+    drop_emotion: float = setting(0.3, SHARE, "probability that a clip is shown without its emotion label")
 
     def __post_init__(self) -> None:
         check_fields(self, "objective")
@@ -85,19 +85,19 @@ class Objective:
             raise UserError("objective.noise_levels must have weights of 0 or more, one of them above 0")
 
     def noised(self, key: Key[Array, ""], x0: Tokens, chunk: int) -> Noised:
-        """(1) for chunks of `chunk` frames."""
+        """Draws noise and noise levels for chunks of `chunk` frames (equation 1)."""
         level_key, noise_key = jax.random.split(key)
         t = discrete(mixture(level_key, self.noise_levels, x0.shape[0], x0.shape[1], chunk), self.discrete_steps)
         eps = jax.random.normal(noise_key, x0.shape)
         return Noised(self.process.add_noise(x0, eps, t), t, self.process.target(x0, eps, t), self.weight(t, chunk), x0)
 
     def weight(self, t: Levels, chunk: int) -> Levels:
-        """w of (2)."""
+        """The loss weight w of every token (equation 2)."""
         how = {"bias": self.sigmoid_bias, "decay": self.fused_decay, "chunk": chunk}
         return loss_weight(self.weighting, self.process, t, self.gamma, **how)
 
     def keep(self, key: Key[Array, ""], batch: int) -> Keep:
-        """(3)."""
+        """Draws which conditions each clip keeps (equation 3)."""
         probabilities = (self.drop_audio, self.drop_reference, self.drop_emotion)
         keys = jax.random.split(key, len(probabilities))
         return Keep(*(~jax.random.bernoulli(k, p, (batch,)) for k, p in zip(keys, probabilities, strict=True)))
@@ -105,7 +105,10 @@ class Objective:
     def loss(
         self, prediction: Tokens, noised: Noised, mask: Float[Array, "batch frames"]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """(5), and metrics: the unweighted error, its parts in three bands of noise, and (4) where it counts."""
+        """The loss without the emotion term (equation 5), and metrics.
+
+        Metrics: the unweighted error, the error in three bands of the noise level and, if it has a weight, the velocity error.
+        """
         error, teaches = jnp.mean((prediction - noised.target) ** 2, axis=-1), mask * (noised.t > 0.0)
         loss = masked_mean(noised.weight * error, teaches)
         band = lambda low, high: masked_mean(error, teaches * (noised.t >= low) * (noised.t < high))
@@ -117,7 +120,7 @@ class Objective:
         return loss + self.velocity * metrics["velocity_error"], metrics
 
     def velocity_error(self, prediction: Tokens, noised: Noised, mask: Float[Array, "batch frames"]) -> Float[Array, ""]:
-        """(4)."""
+        """The velocity error (equation 4)."""
         noisy, pairs = noised.t > 0.0, lambda x: (x[:, :-1], x[:, 1:])
         x_hat = jnp.where(noisy[..., None], self.process.to_x0(prediction, noised.x_t, noised.t), noised.x0)
         before, after = pairs(x_hat - noised.x0)
@@ -127,10 +130,10 @@ class Objective:
         return masked_mean(error, real[0] * real[1] * (noisy[0] | noisy[1]))
 
 
-def heard_error(
+def emotion_error(
     logits: Float[Array, "batch frames emotions"], emotion: Emotion, mask: Float[Array, "batch frames"]
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """(6), and the share of labelled frames whose emotion is told rightly."""
+    """The error of the emotion estimated from the audio (equation 6), and its accuracy on labelled frames."""
     known = mask * (emotion.label >= 0)
     label = jnp.maximum(emotion.label, 0)
     surprise = -jnp.take_along_axis(nn.log_softmax(logits), label[..., None], axis=-1)[..., 0]
@@ -139,21 +142,21 @@ def heard_error(
 
 
 def keep_all(batch: int) -> Keep:
-    """Every condition shown."""
+    """Keeps every condition."""
     return Keep(*(jnp.ones((batch,), bool),) * 3)
 
 
 def masked_mean(values: Float[Array, "batch frames"], mask: Float[Array, "batch frames"]) -> Float[Array, ""]:
-    """Mean over what the mask counts; 0 where it counts nothing."""
+    """Mean over the frames where the mask is 1; 0 if there are none."""
     return jnp.sum(values * mask) / jnp.maximum(jnp.sum(mask), 1.0)
 
 
 def surrounded_audio(
     features: Float[Array, "batch frames features"], mask: Float[Array, "batch frames"], radius: int
 ) -> Float[Array, "batch wide features"]:
-    """Features with `radius` more frames on either side: the first and the last real frame repeated, over padding too.
+    """Extends features by `radius` frames on either side, by repeating the first and the last real frame; also over padding.
 
-    A frame at the border of a clip sees there what the sampler shows it at the ends of a recording.
+    The sampler does the same at the ends of a recording, so training and sampling agree.
     """
     last = jnp.maximum(jnp.sum(mask > 0, axis=1).astype(jnp.int32) - 1, 0)
     wanted = jnp.arange(-radius, features.shape[1] + radius)

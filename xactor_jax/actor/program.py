@@ -35,18 +35,18 @@ class Numbers(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Structure:
-    """What decides which program is compiled, and the sizes in `Numbers`. Lengths in chunks."""
+    """Settings that determine the compiled program and the sizes in `Numbers`. Lengths are in chunks."""
 
     active: int
-    """A: in flight."""
+    """A: chunks in flight."""
     advance: int
-    """d: taken in and given out by a call."""
+    """d: chunks that enter and leave the window in each call."""
     read: int
-    """n + d: of history that each call reads."""
+    """n + d: chunks of recent history that each call reads."""
     branches: int
-    """Of guidance."""
+    """Number of branches of guidance."""
     history_noise: bool
-    """Whether history carries the noise of its level."""
+    """Whether noise is added to history; if not, it is only scaled."""
     stepper: str
     stochastic: bool
 
@@ -76,7 +76,7 @@ def planned(network: ActorNetwork, settings: RolloutSettings) -> tuple[Structure
 
 
 def schedule_of(settings: RolloutSettings, network: ActorNetwork) -> WindowSchedule:
-    """Of the chunks in flight."""
+    """The schedule of the chunks in flight."""
     chunks = settings.chunks or max(1, network.context // network.chunk)
     return window_schedule(settings.schedule, settings.steps, offset=settings.offset, chunks=chunks)
 
@@ -88,7 +88,7 @@ def _history(s: RolloutSettings, read: int) -> Float[np.ndarray, "branches read"
 
 
 def _check_sink(network: ActorNetwork, structure: Structure) -> None:
-    """Raises `UserError` for more chunks at once than fit beside a first one that stays."""
+    """Raises `UserError` if the first chunk is a sink and more chunks are processed at once than the context allows."""
     together, context = max(structure.active, structure.read), network.context // network.chunk
     if network.sink_chunk and together > context + 1:
         raise UserError(

@@ -1,9 +1,11 @@
-"""One call of a rollout as programs to be timed: with its memory, and reading the whole context anew at every step.
+"""Programs for timing one call of a rollout: with cached keys and values, and with the whole context read again at every step.
 
-The operations of a call are those of its network calls, as XLA counts them before it optimises:
+The FLOPs of a call are those of its network calls, as XLA counts them before optimisation:
 
-(1)  memory:  F(n + d chunks of young history) + S F(A chunks in flight)          S steps, twice as many network calls for heun
+(1)  memory:  F(n + d chunks of recent history) + S F(A chunks in flight)         S steps; heun has 2 S network calls
 (2)  anew:    S F(W chunks of context + A chunks in flight)
+
+F is the number of FLOPs of one network call. (2) is the baseline: sampling without a cache.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from xactor_jax.variables import Variables
 
 
 class Call(NamedTuple):
-    """A compiled call that makes `frames` frames of every performance."""
+    """A compiled call that outputs `frames` frames for every example."""
 
     run: Callable[[], Any]
     frames: int
@@ -34,11 +36,11 @@ class Call(NamedTuple):
 
 
 def calls(model: ActorModel, variables: Variables, settings: RolloutSettings, batch: int) -> dict[str, Call]:
-    """(1) and (2) by name, on features of zeros; anything is as fast as anything else."""
+    """The calls of equations 1 and 2 by name. Features are zeros, because the time does not depend on their values."""
     window = model.window(settings)
     guide = make_guide(variables, jax.random.key(0), jnp.zeros((batch, model.network.latent_dim)))
     rows = window.steps * (2 if settings.stepper == "heun" else 1)
-    read = flops(window, guide, window.young, model.audio_dim)
+    read = flops(window, guide, window.recent, model.audio_dim)
     flying = window.structure.active * model.network.chunk
     step, whole = (flops(window, guide, n, model.audio_dim) for n in (flying, flying + model.network.context))
     return {
@@ -48,13 +50,13 @@ def calls(model: ActorModel, variables: Variables, settings: RolloutSettings, ba
 
 
 def flops(window: Window, guide: Guide, frames: int, audio_dim: int) -> float:
-    """F: of the network shown `frames` frames in every branch, with their own attention alone."""
+    """F: FLOPs of one network call on `frames` frames in every branch, with attention only among them."""
     arguments = _shown(window, guide, frames, audio_dim)
     return jax.jit(window.network.apply).lower({"params": guide.params}, *arguments).cost_analysis()["flops"]
 
 
 def _shown(window: Window, guide: Guide, frames: int, audio_dim: int) -> tuple[Any, ...]:
-    """Arguments of the network: `frames` frames of zeros, in every branch."""
+    """Arguments of the network: `frames` frames of zeros in every branch."""
     batch = len(guide.reference)
     audio = jnp.zeros((batch, frames + 2 * window.network.audio_radius, audio_dim))
     conditions = window.tiled(Conditions(audio, guide.reference, frames_of(None, batch, 0, frames)))
@@ -78,7 +80,7 @@ def _kept(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
 
 
 def _anew(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
-    """The steps of one call, each of them of the context and the chunks in flight together."""
+    """The steps of one call without a cache, compiled: each step reads the context and the chunks in flight."""
     weights, levels = window.numbers.weights.tolist(), jnp.linspace(1.0, 0.0, window.steps + 1)
     frames = window.network.context + window.structure.active * window.network.chunk
     x, _, conditions, keep, valid = _shown(window, guide, frames, audio_dim)

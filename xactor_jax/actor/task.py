@@ -1,4 +1,4 @@
-"""Stage 2 as the trainer sees it: diffusion forcing over motion latents, driven by audio."""
+"""The training task of stage 2: diffusion forcing over motion latents, conditioned on audio."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
+from xactor_jax.actor.liveliness import std_ratio, velocity_ratio
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.actor.network import Conditions, Keep
-from xactor_jax.actor.objective import Objective, heard_error, keep_all, surrounded_audio
+from xactor_jax.actor.objective import Objective, emotion_error, keep_all, surrounded_audio
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
@@ -21,12 +22,14 @@ from xactor_jax.labels import UNKNOWN_EMOTION
 from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
 
 PREVIEWED = 4
-"""Clips of a preview that are generated."""
+"""Number of clips that a preview generates."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActorTask:
-    """Batch: `motion_latents` [B, T, D], `audio_features` [B, T, A], `emotion` int32 [B, T] (-1 unknown) and its
+    """Training task of the actor.
+
+    Batch: `motion_latents` [B, T, D], `audio_features` [B, T, A], `emotion` int32 [B, T] (-1 unknown) and its
     `emotion_intensity` [B, T] in [0, 1], `reference_motion` [B, D], a latent of another moment of the clip, and `mask` [B, T],
     1 for real frames and 0 for padding at the end.
     """
@@ -49,7 +52,7 @@ class ActorTask:
         o = dict(config.objective)
         levels = tuple((name, float(weight)) for name, weight in o.pop("noise_levels").items() if weight)
         if o["heard"] and not model.network.audio_memory:
-            raise UserError("objective.heard needs a summary of what is heard: set network.audio_memory above 0, or heard to 0")
+            raise UserError("objective.heard needs a summary of the audio: set network.audio_memory above 0, or heard to 0")
         objective = Objective(process=model.process, noise_levels=levels, **o)
         settings = RolloutSettings(**config.rollout)
         return cls(model=model, objective=objective, window=config.data.window, preview_settings=settings)
@@ -77,66 +80,48 @@ class ActorTask:
         return jax.tree.map(lambda _: "default", params)
 
     def conditions(self, batch: Batch) -> Conditions:
-        """The batch's conditions, audio continued past both ends of the window."""
+        """The conditions of a batch; the audio is extended beyond both ends of the window."""
         audio = surrounded_audio(batch["audio_features"], batch["mask"], self.model.network.audio_radius)
         return Conditions(audio, batch["reference_motion"], Emotion(batch["emotion"], batch["emotion_intensity"]))
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
-        """Equations (1) to (6) of `xactor_jax.actor.objective`; conditions are dropped in training alone."""
+        """Loss by equations 1 to 6 of `xactor_jax.actor.objective`. Conditions are dropped only in training."""
         noise_key, keep_key = jax.random.split(key)
         size, mask = batch["motion_latents"].shape[0], batch["mask"]
         noised = self.objective.noised(noise_key, batch["motion_latents"], self.model.network.chunk)
         keep = self.objective.keep(keep_key, size) if train else keep_all(size)
-        conditions, keep = untold(self.conditions(batch), keep)
+        conditions, keep = drop_labels(self.conditions(batch), keep)
         arguments = noised.x_t, noised.t, conditions, keep, mask > 0
         answer = self.model.network.apply({"params": variables.params}, *arguments)
         loss, metrics = self.objective.loss(answer.prediction, noised, mask)
         if self.objective.heard:
-            error, metrics["heard_accuracy"] = heard_error(answer.emotion_logits, self.conditions(batch).emotion, mask)
+            error, metrics["heard_accuracy"] = emotion_error(answer.emotion_logits, self.conditions(batch).emotion, mask)
             loss, metrics = loss + self.objective.heard * error, {**metrics, "heard_error": error}
         return LossOutput(loss, metrics, variables.buffers)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        """Curves of the first latents of two clips, generated from the audio in colour, true in grey; and `liveliness`."""
+        """Curves of the first latents of two clips (generated in colour, true in grey), Std-R and VC-R."""
         true, audio, reference, mask = (
             batch[name][:PREVIEWED] for name in ("motion_latents", "audio_features", "reference_motion", "mask")
         )
-        felt = Emotion(batch["emotion"][:PREVIEWED], batch["emotion_intensity"][:PREVIEWED])
-        generated = self.model.rollout(variables, key, audio, reference, felt, self.preview_settings)
+        emotion = Emotion(batch["emotion"][:PREVIEWED], batch["emotion_intensity"][:PREVIEWED])
+        generated = self.model.rollout(variables, key, audio, reference, emotion, self.preview_settings)
         panels = [motion_curves(true[i], generated[i]) for i in range(min(2, len(true)))]
-        return {"motion": jnp.concatenate(panels, axis=1), **liveliness(generated, true, mask)}
+        ratios = {ratio.__name__: ratio(generated, true, mask) for ratio in (std_ratio, velocity_ratio)}
+        return {"motion": jnp.concatenate(panels, axis=1), **ratios}
 
 
-def untold(conditions: Conditions, keep: Keep) -> tuple[Conditions, Keep]:
-    """An emotion that is dropped becomes an unknown one, which may still be heard."""
+def drop_labels(conditions: Conditions, keep: Keep) -> tuple[Conditions, Keep]:
+    """Sets dropped emotion labels to unknown, so that the network may still estimate the emotion from the audio."""
     label = jnp.where(keep.emotion[:, None], conditions.emotion.label, UNKNOWN_EMOTION)
-    felt = conditions.emotion._replace(label=label)
-    return conditions._replace(emotion=felt), keep._replace(emotion=jnp.ones_like(keep.emotion))
+    emotion = conditions.emotion._replace(label=label)
+    return conditions._replace(emotion=emotion), keep._replace(emotion=jnp.ones_like(keep.emotion))
 
 
-def liveliness(
-    generated: Float[Array, "batch frames dim"], true: Float[Array, "batch frames dim"], mask: Float[Array, "batch frames"]
-) -> dict[str, Float[Array, ""]]:
-    """Std-R and VC-R of `xactor_jax.evaluation.metrics` over the frames that the mask counts: 1 is as lively as the truth."""
-    moving = mask[:, 1:] * mask[:, :-1]
-    speed = lambda x: jnp.diff(x, axis=1)
-    return {
-        "std_ratio": deviation(generated, mask) / deviation(true, mask),
-        "velocity_ratio": deviation(speed(generated), moving) / deviation(speed(true), moving),
-    }
-
-
-def deviation(x: Float[Array, "batch frames dim"], mask: Float[Array, "batch frames"]) -> Float[Array, ""]:
-    """Deviation over time of the frames that the mask counts, the mean over clips and channels."""
-    share = (mask / jnp.maximum(mask.sum(axis=1, keepdims=True), 1.0))[..., None]
-    mean = (share * x).sum(axis=1, keepdims=True)
-    return jnp.sqrt((share * (x - mean) ** 2).sum(axis=1)).mean()
-
-
-def curve(values: Float[Array, "frames"], height: int, stretch: int) -> Float[Array, "{height} columns"]:
-    """A line drawn through values in [-3, 3], `stretch` pixels a frame: 1 on it and 0 off."""
+def curve(values: Float[Array, "frames"], height: int, frame_width: int) -> Float[Array, "{height} columns"]:
+    """Draws a line through values in [-3, 3], `frame_width` pixels per frame: 1 on the line and 0 elsewhere."""
     row = (0.5 - jnp.clip(values, -3.0, 3.0) / 6.0) * (height - 1)
-    row = jnp.interp(jnp.arange(len(values) * stretch) / stretch, jnp.arange(len(values)), row)
+    row = jnp.interp(jnp.arange(len(values) * frame_width) / frame_width, jnp.arange(len(values)), row)
     after = jnp.append(row[1:], row[-1])
     pixel = jnp.arange(height)[:, None]
     return ((pixel >= jnp.minimum(row, after) - 0.6) & (pixel <= jnp.maximum(row, after) + 0.6)).astype(jnp.float32)
@@ -148,13 +133,13 @@ def motion_curves(
     *,
     rows: int = 6,
     height: int = 48,
-    stretch: int = 4,
+    frame_width: int = 4,
 ) -> UInt8[Array, "h w 3"]:
-    """Picture of the first `rows` latents over time, one under another: true in grey, generated in red, on white."""
+    """Plots of the first `rows` latents over time, one below another: true in grey, generated in red, on white."""
     grey, red = jnp.array([90.0, 90.0, 90.0]), jnp.array([10.0, 200.0, 190.0])
     panels = []
     for d in range(min(rows, true.shape[1])):
-        lines = (curve(x[:, d], height, stretch)[..., None] for x in (true, generated))
+        lines = (curve(x[:, d], height, frame_width)[..., None] for x in (true, generated))
         ink = [line * colour for line, colour in zip(lines, (grey, red), strict=True)]
         panels.append((255.0 - jnp.maximum(*ink)).at[-1].set(200.0))
     return jnp.concatenate(panels).astype(jnp.uint8)

@@ -1,6 +1,6 @@
-"""Audio features as encoding and sampling use them: one row for every video frame, of a whole recording or of a stream.
+"""Interface of audio features for encoding and sampling: one row per video frame, for a whole recording or a stream.
 
-`xactor_jax.pretrained.audio.load_audio_features` makes one from the settings that a config or a data set carries.
+`xactor_jax.pretrained.audio.load_audio_features` makes an instance from the settings in a config or a data set.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ Settings = Mapping[str, Any] | ConfigDict
 
 
 class AudioFeatures(abc.ABC):
-    """A fixed map from 16 kHz sound in [-1, 1] to `num_features` numbers for each of its `num_frames(samples)` frames."""
+    """A fixed map from 16 kHz sound in [-1, 1] to `num_features` numbers for each of `num_frames(samples)` video frames."""
 
     @property
     @abc.abstractmethod
     def num_features(self) -> int:
-        """Numbers of a frame."""
+        """Number of features per frame."""
 
     @abc.abstractmethod
     def stream(self, chunks: Iterable[Waveform]) -> Iterator[Features]:
-        """Features of a recording that arrives in chunks of any length, at constant memory."""
+        """Features of a recording that arrives in chunks of any length. Memory does not grow with the recording."""
 
     @abc.abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Plain settings from which the same features can be made again, and `num_features`."""
+        """Plain settings from which the same features can be made again, including `num_features`."""
 
     def whole(self, waveform: Waveform) -> Features:
-        """Features of a recording; bit for bit what `stream` gives, whatever the chunks."""
+        """Features of a recording; bit for bit equal to those of `stream`, for any chunks."""
         chunks = (waveform[start : start + SAMPLE_RATE] for start in range(0, len(waveform), SAMPLE_RATE))
         return np.concatenate(list(self.stream(chunks)))
 
 
 @dataclasses.dataclass(frozen=True)
 class LogMelFeatures(AudioFeatures):
-    """Four log-mel columns a frame: nothing learned, nothing to load."""
+    """Four log-mel columns per frame. There is nothing learned and nothing to load."""
 
     settings: LogMelSettings = dataclasses.field(default_factory=LogMelSettings)
 
     @classmethod
     def from_dict(cls, settings: Settings) -> LogMelFeatures:
-        """Of what `to_dict` gave; what is left out is as in `LogMelSettings`."""
+        """Makes the features from the output of `to_dict`. Missing settings get the defaults of `LogMelSettings`."""
         return cls(LogMelSettings(**known_fields(LogMelSettings, settings)))
 
     @property
@@ -67,6 +67,6 @@ class LogMelFeatures(AudioFeatures):
 
 
 def known_fields(cls: type, settings: Settings) -> dict[str, Any]:
-    """The settings that a dataclass has."""
+    """Those of the settings that are fields of a dataclass."""
     names = {field.name for field in dataclasses.fields(cls)}
     return {name: value for name, value in settings.items() if name in names}

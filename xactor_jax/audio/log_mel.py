@@ -1,14 +1,14 @@
 """Log-mel features of speech at the video's frame rate, for whole recordings and for streams, in NumPy.
 
-Frame t of 25 a second stands for the samples [640 t, 640 t + 640) and is described by four columns of 10 ms:
+Frame t of 25 a second covers the samples [640 t, 640 t + 640). Its features are four columns of 10 ms:
 
     (1)  y_c[n] = x[160 c + 80 - 200 + n] · w[n],   0 ≤ n < 400,   w[n] = (1 - cos(2πn / 400)) / 2     (x = 0 outside)
     (2)  P_c[k] = |Σ_n y_c[n] exp(-2πi k n / 400)|²,                0 ≤ k ≤ 200
     (3)  L_c[m] = log10 max(floor, Σ_k M[m, k] P_c[k])
     (4)  feature_t = concat_{c = 4t … 4t+3} (L_c - offset) / scale
 
-M are triangles on Slaney's mel scale with unit area per Hz (Slaney, Auditory Toolbox, 1998; `librosa.filters.mel` computes
-the same). Window, hop and number of bands are those of Whisper (arXiv 2212.04356, section 2.2); the window of a column is
+M are triangles on Slaney's mel scale with unit area per Hz (Slaney, Auditory Toolbox, 1998), by `librosa.filters.mel`.
+Window, hop and number of bands are those of Whisper (arXiv 2212.04356, section 2.2); the window of a column is
 centred on its 10 ms. Unlike Whisper's, the scale (4) does not depend on the recording, so the features of a piece
 are the features of the whole, away from the piece's two ends (7.5 ms).
 """
@@ -25,30 +25,30 @@ from jaxtyping import Float, Int
 from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME, num_frames
 
 BLOCK_FRAMES = 16
-"""Frames computed at a time. Always the same number, so that pieces are bit for bit equal to the whole."""
+"""Number of frames computed at a time. It is fixed, so that features of pieces and of the whole are equal bit for bit."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogMelSettings:
-    """What the features depend on. The default `offset` and `scale` are those of real speech (measured: -3.6 and 1.5)."""
+    """Settings of the features. The defaults of `offset` and `scale` suit real speech (measured: -3.6 and 1.5)."""
 
     num_mels: int = 80
     window: int = 400  # samples, 25 ms
     hop: int = 160  # samples, 10 ms; divides the 640 of a video frame
     fmin: float = 0.0  # Hz
     fmax: float = 8000.0  # Hz
-    floor: float = 1e-5  # of the mel power in (3): what is softer counts as silence
+    floor: float = 1e-5  # lower bound of the mel power in (3): below it is silence
     offset: float = -3.5  # mean of L over speech, in (4)
     scale: float = 1.5  # standard deviation of L over speech, in (4)
 
     @property
     def columns(self) -> int:
-        """Columns of a video frame."""
+        """Columns per video frame."""
         return SAMPLES_PER_FRAME // self.hop
 
     @property
     def before(self) -> int:
-        """Samples before a column's own that its window takes in, equation (1)."""
+        """Number of samples before a column's own 10 ms that its window covers, equation (1)."""
         return (self.window - self.hop) // 2
 
 
@@ -57,35 +57,15 @@ def num_features(settings: LogMelSettings = LogMelSettings()) -> int:
     return settings.columns * settings.num_mels
 
 
-def mel_of_hertz(hertz: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Slaney's mel scale: linear (15 mel a kHz) below 1 kHz, 27 mel for a factor of 6.4 above."""
-    above = 15 + np.log(np.maximum(hertz, 1000.0) / 1000.0) * 27 / np.log(6.4)
-    return np.where(hertz < 1000.0, hertz * 15 / 1000.0, above)
-
-
-def hertz_of_mel(mel: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Inverse of `mel_of_hertz`."""
-    return np.where(mel < 15, mel * 1000.0 / 15, 1000.0 * np.exp((mel - 15) * np.log(6.4) / 27))
-
-
-@functools.lru_cache(maxsize=8)
-def mel_filters(settings: LogMelSettings = LogMelSettings()) -> Float[np.ndarray, "bins mels"]:
-    """The matrix Mᵀ of equation (3): column m is a triangle over three neighbouring corners, of area 1 Hz."""
-    low, high = mel_of_hertz(np.array([settings.fmin, settings.fmax], np.float64))
-    corners = hertz_of_mel(np.linspace(low, high, settings.num_mels + 2))
-    bins = np.arange(settings.window // 2 + 1)[:, None] * SAMPLE_RATE / settings.window
-    left, middle, right = corners[:-2], corners[1:-1], corners[2:]
-    triangles = np.minimum((bins - left) / (middle - left), (right - bins) / (right - middle))
-    return (np.maximum(triangles, 0.0) * 2.0 / (right - left)).astype(np.float32)
-
-
 @functools.lru_cache(maxsize=8)
 def _sparse_filters(settings: LogMelSettings) -> tuple[Int[np.ndarray, "mels width"], Float[np.ndarray, "mels width"]]:
-    """The few bins that each triangle covers, and its weights there.
+    """Of M in equation (3): the few bins that each triangle covers, and its weights there.
 
-    A matrix product would wake all threads of the linear algebra library for a very small task.
+    A product with the full matrix would wake all threads of the linear algebra library for a very small task.
     """
-    filters = mel_filters(settings).T
+    from librosa.filters import mel  # here, since importing it takes more than a second
+
+    filters = mel(sr=SAMPLE_RATE, n_fft=settings.window, n_mels=settings.num_mels, fmin=settings.fmin, fmax=settings.fmax)
     first = np.argmax(filters > 0, axis=1)
     bins = first[:, None] + np.arange(np.count_nonzero(filters, axis=1).max())
     bins = np.minimum(bins, filters.shape[1] - 1)
@@ -101,7 +81,7 @@ def _window(settings: LogMelSettings) -> Float[np.ndarray, "window"]:
 
 
 def _block_features(samples: Float[np.ndarray, "n"], settings: LogMelSettings) -> Float[np.ndarray, "frames features"]:
-    """Equations (1) to (4) for `BLOCK_FRAMES` frames, given every sample that their windows take in."""
+    """Equations (1) to (4) for `BLOCK_FRAMES` frames, given all samples that their windows cover."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, settings.window)[:: settings.hop]
     spectrum = np.fft.rfft(windows * _window(settings))
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
@@ -115,7 +95,7 @@ def _block_features(samples: Float[np.ndarray, "n"], settings: LogMelSettings) -
 def _padded_features(
     samples: Float[np.ndarray, "n"], frames: int, settings: LogMelSettings
 ) -> Float[np.ndarray, "frames features"]:
-    """Features of up to `BLOCK_FRAMES` frames; samples that are missing behind are zero."""
+    """Features of up to `BLOCK_FRAMES` frames. Missing samples at the end are zero."""
     needed = BLOCK_FRAMES * SAMPLES_PER_FRAME + settings.window - settings.hop
     block = np.zeros(needed, np.float32)
     block[: min(len(samples), needed)] = samples[:needed]
@@ -125,9 +105,9 @@ def _padded_features(
 def iter_log_mel(
     chunks: Iterable[Float[np.ndarray, "_"]], settings: LogMelSettings = LogMelSettings()
 ) -> Iterator[Float[np.ndarray, "frames features"]]:
-    """Features of a recording that arrives in pieces of any length; together exactly `log_mel_features` of the whole.
+    """Features of a recording that arrives in pieces of any length. Together they equal `log_mel_features` of the whole.
 
-    Every frame is given out as soon as the 7.5 ms behind it have arrived. Memory does not grow with the recording.
+    Every frame is returned as soon as the 7.5 ms after it have arrived. Memory does not grow with the recording.
     """
     reach = settings.window - settings.hop - settings.before
     buffer = np.zeros(settings.before, np.float32)

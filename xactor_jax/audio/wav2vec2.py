@@ -1,17 +1,17 @@
-"""wav2vec 2.0 (Baevski et al. 2020, arXiv 2006.11477), the encoder alone: a waveform to the hidden states of every block.
+"""The encoder of wav2vec 2.0 (Baevski et al. 2020, arXiv 2006.11477): from a waveform to the hidden states of every block.
 
     (1)  x ← (x - mean x) / √(var x + 1e-7)
-    (2)  z⁰ = x,  zˡ = GELU(Nˡ(Wˡ ∗ zˡ⁻¹))                   seven convolutions: 320 samples a step, 400 in view
+    (2)  z⁰ = x,  zˡ = GELU(Nˡ(Wˡ ∗ zˡ⁻¹))                   seven convolutions: stride 320, receptive field 400 samples
     (3)  h  = W LN(z⁷) + b
-    (4)  h⁰ = LN(h + GELU(G ∗ h))                           G: one wide grouped convolution, the only sense of position
+    (4)  h⁰ = LN(h + GELU(G ∗ h))                           G: wide grouped convolution, the only position information
     (5)  u  = LN(hⁱ + A(hⁱ)),  hⁱ⁺¹ = LN(u + F(u))          A: self-attention, F: two layers with GELU between
 
-Of two designs the first has N¹ = group normalisation over time with one channel a group and no other Nˡ; the second (large,
-"lv60") has N = LN over channels in every layer, no LN in (4), and normalises before A and F instead, and once behind the last
-block:  u = hⁱ + A(LN hⁱ),  hⁱ⁺¹ = u + F(LN u).
+There are two designs. In the first, N¹ is group normalisation over time with one channel per group, and there is no other Nˡ.
+In the second (large, "lv60"), N is LN over channels in every layer, (4) has no LN, and LN comes before A and F, and once after
+the last block:  u = hⁱ + A(LN hⁱ),  hⁱ⁺¹ = u + F(LN u).
 
-A recording may lie anywhere inside a longer input: with `valid`, samples outside it count as not being there in (1), in the
-group statistics, in (4) and in A, so that the frames inside are those of the recording by itself.
+A recording may lie anywhere inside a longer input. The mask `valid` excludes samples outside it in (1), in the group
+statistics, in (4) and in A, so that the frames inside equal those of the recording without padding.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ HUGGINGFACE = {
     "do_stable_layer_norm": "pre_norm",
     "layer_norm_eps": "epsilon",
 }
-"""What a config.json calls the settings."""
+"""Name of a setting in config.json → its name here."""
 
 FIXED = {
     "model_type": "wav2vec2",
@@ -56,27 +56,27 @@ FIXED = {
     "adapter_attn_dim": None,
     "add_adapter": False,
 }
-"""What a config.json may not say otherwise."""
+"""Values that config.json must have, where it has these names."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Wav2Vec2Settings:
-    """Sizes; the defaults are those of the base model."""
+    """Sizes of the network. The defaults are those of the base model."""
 
     conv_widths: tuple[int, ...] = (512,) * 7
     conv_kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
     conv_strides: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
     conv_bias: bool = False
-    conv_norm: str = "group"  # group: over time, in the first convolution alone; layer: over channels, in every one
+    conv_norm: str = "group"  # group: over time, only in the first convolution; layer: over channels, in every one
     width: int = 768
     depth: int = 12
     heads: int = 12
     mlp_width: int = 3072
     position_kernel: int = 128  # frames
     position_groups: int = 16
-    pre_norm: bool = False  # normalise before attention and feed-forward, not after
+    pre_norm: bool = False  # normalise before attention and feed-forward instead of after
     epsilon: float = 1e-5  # of layer normalisation outside the convolutions
-    normalize: bool = True  # equation (1); left out where it is False
+    normalize: bool = True  # whether equation (1) is applied
 
     def __post_init__(self) -> None:
         if self.conv_norm not in ("group", "layer"):
@@ -91,12 +91,12 @@ class Wav2Vec2Settings:
 
     @classmethod
     def large(cls) -> Wav2Vec2Settings:
-        """LARGE as trained on Libri-Light ("lv60"), 315 M parameters; that of LibriSpeech normalises as base does."""
+        """LARGE as trained on Libri-Light ("lv60"), 315 M parameters. LARGE of LibriSpeech normalises as BASE does."""
         return cls(conv_bias=True, conv_norm="layer", width=1024, depth=24, heads=16, mlp_width=4096, pre_norm=True)
 
     @classmethod
     def from_huggingface(cls, config: Mapping[str, Any], normalize: bool = True) -> Wav2Vec2Settings:
-        """Of a config.json; what it does not say is as in the base model. `normalize` is said in preprocessor_config.json.
+        """Reads a config.json; missing names are as in the base model. `normalize` comes from preprocessor_config.json.
 
         Raises:
             UserError: it describes another network.
@@ -112,41 +112,41 @@ class Wav2Vec2Settings:
 
     @property
     def stride(self) -> int:
-        """Samples between two frames."""
+        """Samples from one frame to the next."""
         return math.prod(self.conv_strides)
 
     @property
-    def view(self) -> int:
-        """Samples that a frame is made of: frame i of those from `stride` i on."""
+    def receptive_field(self) -> int:
+        """Number of samples that a frame depends on: frame i on those from `stride` · i on."""
         steps = (math.prod(self.conv_strides[:i]) for i in range(len(self.conv_strides)))
         return 1 + sum((kernel - 1) * step for kernel, step in zip(self.conv_kernels, steps, strict=True))
 
     def num_frames(self, samples: int) -> int:
-        """Frames of so many samples."""
-        return max(0, (samples - self.view) // self.stride + 1)
+        """Number of frames of a waveform with so many samples."""
+        return max(0, (samples - self.receptive_field) // self.stride + 1)
 
 
 def normalized(x: Float[Array, "batch samples"], valid: Bool[Array, "batch samples"]) -> Float[Array, "batch samples"]:
-    """(1) over the valid samples; zero elsewhere."""
+    """Standardises a waveform over its valid samples; zero elsewhere (equation 1)."""
     mean = jnp.mean(x, axis=1, keepdims=True, where=valid)
     variance = jnp.mean((x - mean) ** 2, axis=1, keepdims=True, where=valid)
     return jnp.where(valid, (x - mean) * jax.lax.rsqrt(variance + 1e-7), 0.0)
 
 
-def all_in_view(valid: Mask, kernel: int, stride: int) -> Bool[Array, "batch fewer"]:
-    """Whether everything that a convolution's output sees is valid."""
+def all_valid(valid: Mask, kernel: int, stride: int) -> Bool[Array, "batch fewer"]:
+    """For each output of a convolution: whether all its inputs are valid."""
     frames = (valid.shape[1] - kernel) // stride + 1
     seen = [valid[:, k : k + stride * (frames - 1) + 1 : stride] for k in range(kernel)]
     return jnp.all(jnp.stack(seen), axis=0)
 
 
 def layer_norm(epsilon: float, name: str) -> nn.LayerNorm:
-    """LN with the variance as it is defined: E x² - (E x)² is too coarse on silence."""
+    """LN with the variance computed by its definition: E x² - (E x)² is too inaccurate on silence."""
     return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, name=name)
 
 
 class ConvolutionalFeatures(nn.Module):
-    """(2). Returns z⁷ and which of its frames are valid."""
+    """The convolutions (equation 2). Returns z⁷ and which of its frames are valid."""
 
     settings: Wav2Vec2Settings
 
@@ -155,13 +155,13 @@ class ConvolutionalFeatures(nn.Module):
         s, z = self.settings, x[..., None]
         for i, (width, kernel, stride) in enumerate(zip(s.conv_widths, s.conv_kernels, s.conv_strides, strict=True)):
             z = nn.Conv(width, (kernel,), (stride,), padding="VALID", use_bias=s.conv_bias, name=f"conv{i}")(z)
-            valid = all_in_view(valid, kernel, stride)
+            valid = all_valid(valid, kernel, stride)
             z = jax.nn.gelu(self.normalize(z, valid, i), approximate=False)
         return z, valid
 
     @nn.nowrap
     def normalize(self, z: Hidden, valid: Mask, layer: int) -> Hidden:
-        """N of a layer; its ε is 1e-5 whatever that of the transformer."""
+        """N of a layer. Its ε is always 1e-5, unlike that of the transformer."""
         if self.settings.conv_norm == "layer":
             return layer_norm(1e-5, f"norm{layer}")(z)
         if layer:
@@ -171,7 +171,7 @@ class ConvolutionalFeatures(nn.Module):
 
 
 class Position(nn.Module):
-    """GELU(G ∗ h) of (4), as long as h."""
+    """The position term GELU(G ∗ h), as long as h (equation 4)."""
 
     settings: Wav2Vec2Settings
 
@@ -184,7 +184,7 @@ class Position(nn.Module):
 
 
 class Attention(nn.Module):
-    """A of (5), to valid frames alone."""
+    """Self-attention A to valid frames only (equation 5)."""
 
     heads: int
 
@@ -196,7 +196,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """(5)."""
+    """A transformer block: attention and feed-forward layers with residuals (equation 5)."""
 
     settings: Wav2Vec2Settings
 
@@ -216,13 +216,13 @@ class Block(nn.Module):
 
     @nn.nowrap
     def feed_forward(self, h: Hidden) -> Hidden:
-        """F."""
+        """The feed-forward layers F."""
         wide = jax.nn.gelu(nn.Dense(self.settings.mlp_width, name="mlp_in")(h), approximate=False)
         return nn.Dense(h.shape[-1], name="mlp_out")(wide)
 
 
 class Wav2Vec2(nn.Module):
-    """Waveforms to the hidden states h⁰ … hⁿ of n blocks; hⁿ is normalised in both designs."""
+    """Computes the hidden states h⁰ … hⁿ of n blocks from waveforms. hⁿ is normalised in both designs."""
 
     settings: Wav2Vec2Settings
 
@@ -230,9 +230,10 @@ class Wav2Vec2(nn.Module):
     def __call__(
         self, waveform: Float[Array, "batch samples"], valid: Bool[Array, "batch samples"] | None = None
     ) -> tuple[Float[Array, "states batch frames width"], Mask]:
-        """Hidden states, and which frames are made of valid samples alone. `valid` is all by default; one run for each row.
+        """Hidden states, and which frames depend only on valid samples. By default all samples are valid.
 
-        Samples are 16 kHz in [-1, 1]; frame i is made of samples [320 i, 320 i + 400).
+        Samples are 16 kHz in [-1, 1]; frame i depends on the samples [320 i, 320 i + 400). The valid samples of a row must be
+        consecutive.
         """
         s = self.settings
         valid = jnp.ones(waveform.shape, bool) if valid is None else valid

@@ -1,10 +1,10 @@
 """wav2vec 2.0's hidden states at the video's frame rate, computed in overlapping pieces.
 
-The network hears a recording as a whole and normalises by it, so it is run on windows of one length: piece k gives the P video
-frames from k P on and hears C frames more on either side, as far as there is sound; beyond the recording's two ends nothing
-counts (`wav2vec2.Wav2Vec2`). A stream and a whole recording go through the same windows, so they are equal bit for bit, in
-memory that does not grow and with one compiled program for all lengths. A recording of up to P frames is heard as a whole,
-just as the published network hears it.
+The published network takes a whole recording at once and normalises by it. Here it runs on windows of one length: piece k gives
+the P video frames from k P on, and its window has C frames more on either side, as far as there is sound. What lies beyond the
+recording's two ends is masked (`wav2vec2.Wav2Vec2`). A stream and a whole recording use the same windows. Their features are
+therefore equal bit for bit, memory does not grow with the recording, and one compiled program serves all lengths. A recording
+of up to P frames is computed at once, exactly as by the published network.
 
 Frame i of the network is centred on sample 320 i + 200, video frame t on sample 640 t + 320. Linear interpolation gives
 
@@ -12,14 +12,15 @@ Frame i of the network is centred on sample 320 i + 200, video frame t on sample
 
     (2)  concat: F_t = (f⁰_t, f¹_t, …)      sum: F_t = Σ_l w_l fˡ_t           over the chosen hidden states l
 
-where the indices j and j + 1 stop at the first and last frame that the recording fills. Of the last video frame the network
-often gives h_j alone.
+The indices j and j + 1 are limited to the first and last network frame of the recording. For the last video frame, often only
+h_j is left.
 
-What pieces cost, measured on 2026-11-24 on a minute of English speech with random weights of the base model (5 s pieces, 2 s
-context; python launch/study/compare_audio_pieces.py --audio FILE): the features differ from those of the minute heard as a
-whole by 0.11 (h⁰) to 0.14 of their root mean square. It is 0.11 already before the first block, where only normalisation hears
-further than a window. Relative to the deviation over time it is 0.12 (h⁰), 0.35 (h⁴), 1.3 (h⁸) and 5.1 (h¹²), for random
-attention averages over time and leaves little of it. With released weights nothing was measured: run the command on them.
+The error due to pieces was measured on 2026-11-24 on a minute of English speech with random weights of the base model (5 s
+pieces, 2 s context; python launch/study/compare_audio_pieces.py --audio FILE). The features differ from those of the whole
+minute computed at once by 0.11 (h⁰) to 0.14 of their root mean square. It is 0.11 already before the first block, where only
+normalisation depends on sound outside a window. Relative to the standard deviation over time it is 0.12 (h⁰), 0.35 (h⁴), 1.3
+(h⁸) and 5.1 (h¹²), because random attention averages over time and leaves little variation. With released weights nothing was
+measured: run the command on them.
 """
 
 from __future__ import annotations
@@ -46,13 +47,17 @@ Params = Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PieceSettings:
-    """Which hidden states, and how long the windows are."""
+    """The chosen hidden states, and the length of the windows."""
 
-    layers: str = setting("all", Text())  # all, last, or numbers such as "8" or "1,4,-1": 0 is what enters the first block
-    combine: str = setting("concat", choice(("concat", "sum")))  # concat, or sum with the weights
-    weights: tuple[float, ...] = setting((), Several(real(-math.inf), least=0))  # of the sum, one a layer; none: their mean
-    piece: float = setting(5.0, real(1 / FRAME_RATE, 600.0))  # P in seconds
-    context: float = setting(2.0, real(0.0, 600.0))  # C in seconds
+    layers: str = setting(
+        "all", Text(), 'hidden states: all, last, or numbers such as "8" or "1,4,-1"; 0: what enters the first block'
+    )
+    combine: str = setting("concat", choice(("concat", "sum")), "what becomes of several hidden states")
+    weights: tuple[float, ...] = setting(
+        (), Several(real(-math.inf), least=0), "of the sum, one for each hidden state; none: their mean"
+    )
+    piece: float = setting(5.0, real(1 / FRAME_RATE, 600.0), "P, sound that is computed at a time, seconds")
+    context: float = setting(2.0, real(0.0, 600.0), "C, sound that is seen on either side of a piece, seconds")
 
     def __post_init__(self) -> None:
         check_fields(self, "data.audio")
@@ -61,21 +66,21 @@ class PieceSettings:
 
     @property
     def piece_frames(self) -> int:
-        """P."""
+        """P: video frames per piece."""
         return round(self.piece * FRAME_RATE)
 
     @property
     def context_frames(self) -> int:
-        """C."""
+        """C: video frames of context on either side of a piece."""
         return round(self.context * FRAME_RATE)
 
     @property
     def window(self) -> int:
-        """Samples of a window."""
+        """Samples in a window."""
         return (self.piece_frames + 2 * self.context_frames) * SAMPLES_PER_FRAME
 
     def states(self, depth: int) -> tuple[int, ...]:
-        """Numbers of the chosen hidden states of a network of `depth` blocks. Raises `UserError` where there is none such."""
+        """Indices of the chosen hidden states of a network of `depth` blocks. Raises `UserError` for a wrong index."""
         named = {"all": range(depth + 1), "last": [depth]}
         try:
             chosen = named[self.layers] if self.layers in named else [int(number) for number in self.layers.split(",")]
@@ -85,7 +90,7 @@ class PieceSettings:
             raise UserError(f"there are no audio layers {self.layers!r}: {hint}.") from None
 
     def mixture(self, depth: int) -> tuple[float, ...]:
-        """w in (2). Raises `UserError` if there are not as many as chosen states."""
+        """The weights w_l of equation (2). Raises `UserError` if their number differs from that of the chosen states."""
         count = len(self.states(depth))
         if self.weights and len(self.weights) != count:
             raise UserError(f"{len(self.weights)} weights are given for {count} audio layers: give one each.")
@@ -93,16 +98,16 @@ class PieceSettings:
 
 
 class Window(NamedTuple):
-    """What piece k is computed from; samples outside [first, last) are zero and do not count."""
+    """Input of one piece. Samples outside [first, last) are zero and masked."""
 
     samples: Float[np.ndarray, "window"]
     first: int
     last: int
-    frames: int  # that the piece gives, at most P
+    frames: int  # number of video frames of the piece, at most P
 
 
 def windows(chunks: Iterable[Waveform], settings: PieceSettings) -> Iterator[Window]:
-    """The windows of a recording that arrives in chunks, each as soon as its last sample has arrived."""
+    """The windows of a recording that arrives in chunks. Each is returned as soon as its last sample has arrived."""
     step, margin = (n * SAMPLES_PER_FRAME for n in (settings.piece_frames, settings.context_frames))
     buffer, total, pieces = np.zeros(margin, np.float32), 0, 0
 
@@ -122,9 +127,9 @@ def windows(chunks: Iterable[Waveform], settings: PieceSettings) -> Iterator[Win
 
 
 def neighbours(network: Wav2Vec2Settings, settings: PieceSettings) -> tuple[np.ndarray, np.ndarray]:
-    """j and w in (1) of the P frames of a window, counted from the window's beginning."""
+    """Indices j and weights w of equation (1) for the P frames of a window, counted from the start of the window."""
     t = settings.context_frames + np.arange(settings.piece_frames)
-    position = (SAMPLES_PER_FRAME * t + SAMPLES_PER_FRAME / 2 - network.view / 2) / network.stride
+    position = (SAMPLES_PER_FRAME * t + SAMPLES_PER_FRAME / 2 - network.receptive_field / 2) / network.stride
     below = np.floor(position)
     return below.astype(np.int32), (position - below).astype(np.float32)
 
@@ -135,7 +140,7 @@ def interpolated(
     j: np.ndarray,
     w: np.ndarray,
 ) -> Float[Array, "states video_frames width"]:
-    """(1) among the valid frames, which are neighbours."""
+    """Interpolates hidden states to video frames, among the valid frames, which are consecutive (equation 1)."""
     first, last = jnp.argmax(valid), len(valid) - 1 - jnp.argmax(valid[::-1])
     below, above = (states[:, jnp.clip(index, first, last)] for index in (j, j + 1))
     return (1 - w[:, None]) * below + w[:, None] * above
@@ -144,9 +149,9 @@ def interpolated(
 def piece_features(
     network: Wav2Vec2Settings, settings: PieceSettings, params: Params, samples: Float[Array, "window"], first, last
 ) -> Float[Array, "piece features"]:
-    """(2) of the P frames of a window; pure. At least one frame of the network counts, filled up with silence if need be."""
+    """Features of the P frames of a window (equation 2). A recording shorter than one network frame is filled with silence."""
     place = jnp.arange(settings.window)
-    valid = (place >= first) & (place < jnp.maximum(last, first + network.view))
+    valid = (place >= first) & (place < jnp.maximum(last, first + network.receptive_field))
     states, seen = Wav2Vec2(network).apply({"params": params}, samples[None], valid[None])
     chosen = states[np.array(settings.states(network.depth)), 0]
     f = interpolated(chosen, seen[0], *neighbours(network, settings))
@@ -157,11 +162,11 @@ def piece_features(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Wav2Vec2Features(AudioFeatures):
-    """The hidden states of a checkpoint. Pieces come `context` seconds after their last sample.
+    """Audio features from the hidden states of a checkpoint. In a stream, a piece lags its last sample by `context` seconds.
 
     Args:
-        params: of the network.
-        checkpoint, hash: where they came from, for the record.
+        params: parameters of the network.
+        checkpoint, hash: origin of the parameters, for the metadata of data sets.
 
     Raises:
         UserError: the settings do not fit the network.
@@ -175,13 +180,13 @@ class Wav2Vec2Features(AudioFeatures):
 
     def __post_init__(self) -> None:
         self.settings.mixture(self.network.depth)
-        if SAMPLES_PER_FRAME % self.network.stride or self.settings.window < self.network.view:
-            steps = f"steps of {self.network.stride} samples and views of {self.network.view}"
+        if SAMPLES_PER_FRAME % self.network.stride or self.settings.window < self.network.receptive_field:
+            steps = f"a stride of {self.network.stride} samples and a receptive field of {self.network.receptive_field}"
             raise UserError(f"a network with {steps} does not fit pieces of {self.settings.piece} s: use longer pieces.")
 
     @staticmethod
     def settings_from(settings: Settings) -> PieceSettings:
-        """Of what `to_dict` gave; what is left out is as in `PieceSettings`."""
+        """Settings from the output of `to_dict`. Missing ones get the defaults of `PieceSettings`."""
         known = known_fields(PieceSettings, settings)
         return PieceSettings(**{**known, "weights": tuple(known.get("weights", ()))})
 

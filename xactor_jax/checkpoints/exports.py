@@ -28,6 +28,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.config_file import FILE, read_config
+from xactor_jax.checkpoints.older import completed
 from xactor_jax.checkpoints.trees import FOLDER, digest, fingerprint, read_arrays, saved_steps, saved_tree, write_arrays
 from xactor_jax.errors import UserError, first_line
 from xactor_jax.paths import absolute, is_remote
@@ -70,7 +71,7 @@ def peek(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Tree]:
     """
     folder = absolute(path)
     saved, steps = _saved(folder, f"configs/{stage}.py")
-    config = saved.config if "config" in saved else saved
+    config = completed(saved.config if "config" in saved else saved)
     if config.stage != stage:
         raise UserError(f"{path} holds a checkpoint of the stage {config.stage}, not {stage}: name a folder of that stage.")
     try:
@@ -219,13 +220,13 @@ def _load_export(folder: epath.Path, saved: ConfigDict) -> tuple[ConfigDict, Var
         raise UserError(f"the checkpoint in {folder} is damaged ({first_line(error)}): make or fetch it anew.") from None
     if written and found["config"] != written["config"]:
         log.warning("%s has other settings than were exported: expect other results, or nonsense", folder / FILE)
-    return config, Variables(_cast(tree["params"], np.float32), _cast(tree.get("buffers") or {}, np.float32))
+    return completed(config), Variables(_cast(tree["params"], np.float32), _cast(tree.get("buffers") or {}, np.float32))
 
 
 def _load_run(folder: epath.Path, config: ConfigDict, steps: list[int]) -> tuple[ConfigDict, Variables]:
     for step in steps:
         try:
-            return config, _read_step(folder / FOLDER / str(step))
+            return completed(config), _read_step(folder / FOLDER / str(step))
         except Exception as error:  # the same
             log.warning("checkpoint %s in %s is damaged and passed over (%s)", step, folder, first_line(error))
     raise UserError(f"every checkpoint in {folder} is damaged: train it anew or name another folder.")

@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 from xactor_jax.checkpoints.exports import load_variables, peek
 from xactor_jax.checkpoints.trees import flat
 from xactor_jax.errors import UserError
-from xactor_jax.variables import Variables
+from xactor_jax.variables import Tree, Variables
 
 FROM_START = "init_from"
 """In place of a frozen network's folder: the network is that of the checkpoint in `config.init_from`."""
@@ -78,7 +78,7 @@ def read_start(config: ConfigDict, task: Startable, wanted: Shapes) -> Start:
         UserError: a folder holds no checkpoint of the stage, has nothing of a part, or something that does not fit.
     """
     start = Start({}, {})
-    for source in sources(config.get("init_from", "")):
+    for source in sources(config.init_from):
         stage, inside = getattr(task, "start_stages", {}).get(source.part, (task.stage, source.part))
         saved, variables = load_variables(source.folder, stage)
         _warn_of_motion(config, saved, source)
@@ -123,6 +123,6 @@ def _counted(paths: Any, wanted: Shapes) -> str:
 
 
 def _warn_of_motion(config: ConfigDict, saved: ConfigDict, source: Source) -> None:
-    here, there = (c.get("pretrained", ConfigDict()).get("motion_hash", "") for c in (config, saved))
+    here, there = (c.pretrained.motion_hash for c in (config, saved))
     if here and there and here != there:
         log.warning("%s was made for another motion stage than the encoded records; expect to train for longer", source.folder)

@@ -1,25 +1,25 @@
 """Scheduling matrices for sampling: the noise level of every chunk before and after every network call.
 
-A matrix K has a row for each moment and a column for each chunk; entries are times in [0, 1]. Call m moves each column from
-K[m] to K[m + 1], and leaves alone the columns whose level does not change. With S steps from noise to clean:
+A matrix K has a column for each chunk, and rows 0 … M for M network calls; entries are times in [0, 1]. Call m moves each
+column from K[m] to K[m + 1]; a column whose level does not change stays as it is. With S steps from noise to clean:
 
 (1)  full sequence:    K[m, j] = 1 - m / S                                       all chunks together
 (2)  pyramid:          K[m, j] = clip(S + u j - m, 0, S) / S                     each chunk u calls behind the one before
 (3)  autoregressive:   (2) with u = S                                            each chunk starts when the last is done
 (4)  rolling pyramid:  K[m, j] = clip(u (j + 1) - m, 0, S) / S,  m <= u,  j < ceil(S / u)
-(5)  history:          k(age), age 0 the youngest finished chunk, never rises with age:
+(5)  history:          k(age), non-increasing; age 0 is the newest finished chunk:
      constant          k0
      geometric         k0 gamma^age, 0 where that is below 0.001
      linear            k0 max(0, 1 - age / n)
      none              0
 
-(1) to (3): Chen et al. 2024 (2407.01392). (4) is (2) seen through a window that moves by one chunk every u calls: its last
-row, moved by one chunk and joined by a fresh one, is its first. (5) is the monotonically decreasing noise over the historical
-motion context of X-Actor (2508.02944), whose law is not published. A window's matrix is (5), constant over its rows, beside one
-of (1), (3), (4).
+(1) to (3): Chen et al. 2024 (2407.01392). (4) is (2) in a window that moves by one chunk every u calls: if its last row is
+moved by one chunk and a chunk of pure noise is appended, the result is its first row. (5) is the monotonically decreasing noise
+over the historical motion context of X-Actor (2508.02944), whose formula is not published. The matrix of a window has the
+levels (5) for history, the same in each row, followed by (1), (3) or (4) for the chunks in flight.
 
-Of a network in which no chunk sees a later one, (3) samples the joint distribution; (1) and (2) are approximations, since a
-chunk in flight ought to be moved by the later ones that are in flight beside it.
+In a network where no chunk attends to a later one, (3) samples the joint distribution. (1) and (2) are approximations: they
+ignore the influence that later chunks in flight should have on earlier ones.
 """
 
 from __future__ import annotations
@@ -32,76 +32,80 @@ from jaxtyping import Float, Int
 
 Matrix = Float[np.ndarray, "rows chunks"]
 SCHEDULES = ("autoregressive", "pyramid", "full_sequence")
-"""Names of what a window can do."""
-HISTORY_LAWS = ("constant", "geometric", "linear", "none")
-"""Names of (5)."""
+"""Names of the sampling schedules of a window."""
+HISTORY_SCHEDULES = ("constant", "geometric", "linear", "none")
+"""Names of the history schedules of equation 5."""
 CLEAN = 1e-3
-"""Level below which a geometric history counts as clean, so that it is so from some age on."""
+"""A geometric level below this is set to 0, so that all chunks above some age are clean."""
 
 
 def full_sequence(steps: int, chunks: int) -> Matrix:
-    """(1): [steps + 1, chunks]."""
+    """All chunks are denoised together: [steps + 1, chunks] (equation 1)."""
     return np.repeat(np.linspace(1.0, 0.0, steps + 1)[:, None], chunks, axis=1)
 
 
 def pyramid(steps: int, chunks: int, offset: int) -> Matrix:
-    """(2): [steps + offset (chunks - 1) + 1, chunks]; `offset` in network calls."""
+    """Each chunk starts `offset` network calls after the one before: [steps + offset (chunks - 1) + 1, chunks] (equation 2)."""
     m = np.arange(steps + offset * (chunks - 1) + 1)[:, None]
     return np.clip(steps + offset * np.arange(chunks) - m, 0, steps) / steps
 
 
 def autoregressive(steps: int, chunks: int) -> Matrix:
-    """(3): [steps × chunks + 1, chunks]."""
+    """Each chunk starts when the one before is clean: [steps × chunks + 1, chunks] (equation 3)."""
     return pyramid(steps, chunks, steps)
 
 
 def rolling_pyramid(steps: int, offset: int) -> Matrix:
-    """(4): [offset + 1, ceil(steps / offset)], one turn of the window."""
+    """The pyramid in a moving window, for one position of the window: [offset + 1, ceil(steps / offset)] (equation 4)."""
     m = np.arange(offset + 1)[:, None]
     return np.clip(offset * (np.arange(-(-steps // offset)) + 1) - m, 0, steps) / steps
 
 
-def law_levels(
-    law: str, ages: Int[np.ndarray, "ages"], level: float, decay: float = 1.0, span: int = 1
+def levels_at_ages(
+    schedule: str, ages: Int[np.ndarray, "ages"], level: float, decay: float = 1.0, span: int = 1
 ) -> Float[np.ndarray, "ages"]:
-    """(5) at the given ages: k0 is `level`, gamma `decay`, n `span`, in chunks. `ValueError` for another name."""
-    if law not in HISTORY_LAWS:
-        raise ValueError(f"no history law is called {law!r}; there are {', '.join(HISTORY_LAWS)}")
-    if law == "geometric":
+    """Levels of finished chunks of the given ages (equation 5): k0 is `level`, gamma `decay` and n `span`, in chunks.
+
+    Raises:
+        ValueError: no history schedule has this name.
+    """
+    if schedule not in HISTORY_SCHEDULES:
+        raise ValueError(f"no history schedule is called {schedule!r}; there are {', '.join(HISTORY_SCHEDULES)}")
+    if schedule == "geometric":
         levels = level * decay ** ages.astype(np.float64)
         return np.where(levels < CLEAN, 0.0, levels)
     share = {"constant": np.ones(len(ages)), "linear": np.maximum(0.0, 1.0 - ages / span), "none": np.zeros(len(ages))}
-    return level * share[law]
+    return level * share[schedule]
 
 
-def history_levels(law: str, ages: int, level: float, decay: float = 1.0, span: int = 1) -> Float[np.ndarray, "chunks"]:
-    """(5) of the `ages` youngest finished chunks in the order of the window, oldest first."""
-    return law_levels(law, np.arange(ages)[::-1], level, decay, span)
+def history_levels(schedule: str, ages: int, level: float, decay: float = 1.0, span: int = 1) -> Float[np.ndarray, "chunks"]:
+    """Levels of the `ages` newest finished chunks in the order of the window, oldest first (equation 5)."""
+    return levels_at_ages(schedule, np.arange(ages)[::-1], level, decay, span)
 
 
-def ages_that_change(law: str, level: float, decay: float = 1.0, span: int = 1) -> int:
-    """The smallest n such that all chunks of age n and above have the same level.
+def ages_that_change(schedule: str, level: float, decay: float = 1.0, span: int = 1) -> int:
+    """The smallest n such that all chunks of age n and above have the same level; 0 if the level does not depend on age.
 
-    A chunk is presented anew, at a level of its own, until it is n old, and never again: what was computed of it then may be
-    kept. 0 where the level does not depend on age.
+    The network needs to read a chunk again only while its level changes, that is until age n. After that its keys and values
+    can be cached.
     """
-    end = span if law == "linear" else 0
-    if law == "geometric" and decay < 1.0 and level >= CLEAN:
+    end = span if schedule == "linear" else 0
+    if schedule == "geometric" and decay < 1.0 and level >= CLEAN:
         end = 1 if decay == 0.0 else math.ceil(math.log(CLEAN / level) / math.log(decay)) + 1
-    levels = law_levels(law, np.arange(end + 1), level, decay, span)
+    levels = levels_at_ages(schedule, np.arange(end + 1), level, decay, span)
     return int(np.count_nonzero(levels != levels[-1]))
 
 
 def per_frame(matrix: Matrix, chunk: int) -> Float[np.ndarray, "rows frames"]:
-    """Every frame's level: that of its chunk."""
+    """Repeats the level of each chunk for its frames."""
     return np.repeat(matrix, chunk, axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class WindowSchedule:
-    """What one call of the sampling window does: `levels` over its chunks in flight, of which the first `advance` end clean.
+    """Schedule of one call of the sampling window: `levels` of its chunks in flight, of which the first `advance` end clean.
 
-    The next call sees the window moved by `advance` chunks, as many fresh ones at its end.
+    For the next call the window moves by `advance` chunks, and as many chunks of pure noise are appended.
     """
 
     levels: Matrix
@@ -109,19 +113,19 @@ class WindowSchedule:
 
     @property
     def active(self) -> int:
-        """Chunks in flight."""
+        """Number of chunks in flight."""
         return self.levels.shape[1]
 
     def with_history(self, history: Float[np.ndarray, "ages"]) -> Matrix:
-        """The whole window's matrix: history columns, oldest first, then the chunks in flight."""
+        """Matrix of the whole window: first the history columns, oldest first, then the chunks in flight."""
         return np.concatenate([np.repeat(history[None], len(self.levels), axis=0), self.levels], axis=1)
 
 
 def shown_levels(schedule: WindowSchedule, history: Float[np.ndarray, "ages"], chunks: int) -> Matrix:
-    """What the network is shown in every call while a sequence is made, [calls, chunks]; NaN: the chunk is not in the window.
+    """Level of every chunk in every network call of a rollout, [calls, chunks]; NaN if the chunk is not in the window.
 
-    The window, of `history`, oldest first, and the chunks in flight, moves over the sequence as in a rollout: what is clean
-    after one turn is history in the next.
+    The window consists of `history`, oldest first, and the chunks in flight. It moves over the sequence as in a rollout: chunks
+    that are clean after one position of the window are history at the next.
     """
     window, ages = schedule.with_history(history)[:-1], len(history)
     turns = []
@@ -135,7 +139,7 @@ def shown_levels(schedule: WindowSchedule, history: Float[np.ndarray, "ages"], c
 
 
 def window_schedule(name: str, steps: int, *, offset: int = 1, chunks: int = 1) -> WindowSchedule:
-    """The schedule called `name`; `offset` is the pyramid's, `chunks` how many the full sequence denoises together."""
+    """The schedule called `name`. Only the pyramid uses `offset`; only the full sequence uses `chunks`, its length."""
     if name == "full_sequence":
         return WindowSchedule(full_sequence(steps, chunks), chunks)
     if name == "pyramid":

@@ -1,19 +1,20 @@
-"""Steps from a noise level to a lower one.
+"""Sampling steps: from a noise level t to a lower one s.
 
 (1)  x_s = alpha_s x0_hat + sqrt(sigma_s² - tau²) eps_hat + tau z,    z ~ N(0, I)       Song et al. 2021 (DDIM), eq. 12
 (2)  tau = eta sigma_s sqrt(1 - SNR_t / SNR_s),   SNR = alpha² / sigma²                 the same, eq. 16
-(3)  y = x / (alpha + sigma),   r = sigma / (alpha + sigma),   dy / dr = u              the flow of probability
+(3)  y = x / (alpha + sigma),   r = sigma / (alpha + sigma),   dy / dr = u              the probability-flow ODE
 (4)  euler:  y_s = y_t + (r_s - r_t) u(y_t)
 (5)  heun:   y_s = y_t + (r_s - r_t) (u(y_t) + u(y'_s)) / 2,   y'_s of (4)              Karras et al. 2022, algorithm 1
 
-x0_hat and eps_hat are what the network's prediction at (x_t, t) stands for, and u = eps_hat - x0_hat. eta = 0 is deterministic
-DDIM; eta = 1 is the ancestral step of DDPM, whose tau is the deviation of x_s given x_t and x_0. Any schedule becomes
-y_r = (1 - r) x_0 + r eps in the coordinates (3), so that (4) and (5) serve all of them; of the flow schedule they are x and t
-themselves, and (4) is x + (s - t) u. (4) and DDIM are one step, written twice. (5) asks the network a second time, at s, and
-errs by the square of the step in r. Where s = 0 it is (4), because nothing is learned at t = 0; that one step keeps the order
-under cosine and flow, not under scaled linear, whose r leaves 0 as the root of t.
+x0_hat and eps_hat correspond to the network's prediction at (x_t, t), and u = eps_hat - x0_hat. eta = 0 is deterministic DDIM;
+eta = 1 is the ancestral step of DDPM, where tau is the standard deviation of x_s given x_t and x_0. In the coordinates (3)
+every noise schedule becomes y_r = (1 - r) x_0 + r eps, so (4) and (5) work for all schedules. For the flow schedule the
+coordinates are x and t themselves, and (4) is x + (s - t) u. (4) equals the DDIM step with eta = 0. (5) calls the network a
+second time, at s; its error is of second order in the step of r. If s = 0, (5) is replaced by (4), because the network is not
+trained at t = 0. This last step keeps the second order under the cosine and flow schedules, but not under scaled linear, where
+r grows as the square root of t near 0.
 
-Every token may have its own t and s; a token with s = t does not move.
+Every token may have its own t and s; a token with s = t does not change.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from jaxtyping import Array, Float
 from xactor_jax.diffusion.gaussian import GaussianProcess, expand_like
 
 STEPPERS = ("ddim", "ancestral", "euler", "heun")
-"""Names of what a sampler can do."""
+"""Names of the kinds of steps."""
 
 Predict = Callable[[Float[Array, "*x"], Float[ArrayLike, "..."]], Float[Array, "*x"]]
-"""The network's prediction of (x, t)."""
+"""The network's prediction as a function of (x, t)."""
 
 
 def is_stochastic(stepper: str, eta: float = 0.0) -> bool:
-    """Whether `take_step` needs noise."""
+    """Whether `take_step` needs random noise."""
     return stepper == "ancestral" or (stepper == "ddim" and eta > 0.0)
 
 
@@ -49,10 +50,10 @@ def take_step(
     eta: Float[ArrayLike, ""] = 0.0,
     noise: Float[Array, "*x"] | None = None,
 ) -> Float[Array, "*x"]:
-    """`x_t` moved from time t to time s <= t by one of `STEPPERS`; `eta` is of ddim alone, `noise` is z of (1).
+    """Moves `x_t` from time t to time s <= t by one of `STEPPERS`. Only ddim uses `eta`; `noise` is z of equation 1.
 
     Raises:
-      ValueError: another name, or no noise where `is_stochastic`.
+      ValueError: no stepper has this name, or `noise` is missing although the step `is_stochastic`.
     """
     if stepper in ("ddim", "ancestral"):
         eta = 1.0 if stepper == "ancestral" else eta
@@ -74,7 +75,7 @@ def flow_step(
     t: Float[ArrayLike, "..."],
     s: Float[ArrayLike, "..."],
 ) -> Float[Array, "*x"]:
-    """(4) for a given u."""
+    """Euler step for a given u (equation 4)."""
     t, s = expand_like(t, x_t), expand_like(s, x_t)
     (alpha_t, sigma_t), (alpha_s, sigma_s) = process.alpha_sigma(t), process.alpha_sigma(s)
     sum_t, sum_s = alpha_t + sigma_t, alpha_s + sigma_s
@@ -92,7 +93,10 @@ def ddim_step(
     eta: Float[ArrayLike, ""] = 0.0,
     noise: Float[Array, "*x"] | None = None,
 ) -> Float[Array, "*x"]:
-    """(1): `x_t` moved from time t to time s <= t, given the network's `prediction` there; `noise`: z, unless eta is 0.0."""
+    """DDIM step from time t to time s <= t (equation 1), given the `prediction` at (x_t, t).
+
+    `noise` is z; it is needed unless eta is 0.0.
+    """
     x0_hat, eps_hat = process.to_x0(prediction, x_t, t), process.to_eps(prediction, x_t, t)
     t, s = expand_like(t, x_t), expand_like(s, x_t)
     alpha_s, sigma_s = process.alpha_sigma(s)
@@ -100,15 +104,15 @@ def ddim_step(
         return jnp.where(t == s, x_t, alpha_s * x0_hat + sigma_s * eps_hat)
     if noise is None:
         raise ValueError("a stochastic step (eta > 0) needs noise")
-    tau = eta * ancestral_deviation(process, t, s)
+    tau = eta * ancestral_std(process, t, s)
     kept = jnp.sqrt(jnp.maximum(sigma_s**2 - tau**2, 0.0))
     return jnp.where(t == s, x_t, alpha_s * x0_hat + kept * eps_hat + tau * noise)
 
 
-def ancestral_deviation(
+def ancestral_std(
     process: GaussianProcess, t: Float[ArrayLike, "*lead"], s: Float[ArrayLike, "*lead"]
 ) -> Float[Array, "*lead"]:
-    """tau of (2) at eta = 1: the standard deviation of x_s given x_t and x_0."""
+    """Standard deviation of x_s given x_t and x_0: tau of equation 2 for eta = 1."""
     alpha_t, sigma_t = process.alpha_sigma(t)
     alpha_s, sigma_s = process.alpha_sigma(s)
     ratio = alpha_t * sigma_s / jnp.maximum(alpha_s * sigma_t, jnp.finfo(jnp.float32).tiny)

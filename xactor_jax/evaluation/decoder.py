@@ -1,6 +1,6 @@
-"""How close stage 1's own decoder comes to the true picture, given a reference and the motion latent of the truth.
+"""Quality of stage 1's own decoder: it draws each frame from a reference and the true frame's motion latent.
 
-It works on any clips, with and without true controls: the reference is the first frame of a clip, as it is for the renderer.
+This works on any clips, with and without true controls. The reference is the first frame of a clip, as for the renderer.
 """
 
 from __future__ import annotations
@@ -15,62 +15,58 @@ from jaxtyping import Float, Shaped, UInt8
 
 from xactor_jax.clips import Encoder, TrueClip
 from xactor_jax.evaluation.video import Rendered, video_scores
+from xactor_jax.layers.picture_losses import box_maps
 from xactor_jax.motion.model import MotionModel
-from xactor_jax.motion.pictures import to_float
+from xactor_jax.padding import filled
+from xactor_jax.pictures import to_float, to_uint8
 from xactor_jax.variables import Variables
-from xactor_jax.video.losses import inside_boxes
-from xactor_jax.video.pictures import to_uint8
 
 Frames = UInt8[np.ndarray, "t h w 3"]
 Decode = Callable[[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "t d"]], Frames]
-"""A reference and motion latents to frames."""
+"""(reference, motion latents) → frames."""
 
 
 def frame_decoder(model: MotionModel, variables: Variables, batch_size: int = 32) -> Decode:
-    """The decoder for any number of frames; they go through in batches of `batch_size`, so that one program is compiled."""
+    """The decoder for any number of frames. It uses batches of constant size, so that only one program is compiled."""
     decode = jax.jit(lambda *inputs: to_uint8(model.decode(*inputs)))
     held = jax.device_put(variables)
 
     def decode_frames(reference: UInt8[np.ndarray, "h w 3"], latents: Float[np.ndarray, "t d"]) -> Frames:
         references = np.repeat(to_float(reference)[None], batch_size, axis=0)
         starts = range(0, len(latents), batch_size)
-        parts = [decode(held, references, _filled(latents[start : start + batch_size], batch_size)) for start in starts]
+        parts = [decode(held, references, filled(latents[start : start + batch_size], batch_size)) for start in starts]
         return np.concatenate([np.asarray(part) for part in parts])[: len(latents)]
 
     return decode_frames
 
 
-def _filled(latents: Float[np.ndarray, "n d"], count: int) -> Float[np.ndarray, "count d"]:
-    return np.concatenate([latents, np.repeat(latents[-1:], count - len(latents), axis=0)])
-
-
 def decode_clips(decode: Decode, encode: Encoder, clips: Sequence[TrueClip]) -> Rendered:
-    """Every clip, all of one length and side, decoded from its first frame and its own latents."""
+    """Decodes every clip from its first frame and its own latents. All clips have the same length and size."""
     frames = np.stack([clip.frames for clip in clips])
     drawn = np.stack([decode(clip.frames[0], encode(clip.frames)) for clip in clips])
     return Rendered(frames, drawn, drawn)
 
 
 def decoder_scores(decoded: Rendered, clips: Sequence[TrueClip]) -> dict[str, Any]:
-    """Scores of `video_scores`; `better`: the share of frames, without the first, that beat the reference repeated.
+    """Scores of `video_scores`, and `better`: the share of frames, without the first, that are closer than the reference.
 
-    `better_mouth` is the same inside the box of the mouth, None where a clip has none.
+    `better_mouth` is the same inside the box of the mouth; None if a clip has no boxes.
     """
     shape = decoded.true.shape[:4]
     known = all(clip.component_boxes is not None for clip in clips)
-    mouths = known and np.asarray(inside_boxes(jnp.stack([clip.component_boxes[:, 1:] for clip in clips]), *shape[2:]))
+    mouths = known and np.asarray(box_maps(jnp.stack([clip.component_boxes[:, 1] for clip in clips]), *shape[2:]))
     shares = {"better": _better(decoded, np.ones(shape)), "better_mouth": _better(decoded, mouths) if known else None}
     return {**video_scores(decoded), **shares}
 
 
 def _better(decoded: Rendered, where: Shaped[np.ndarray, "b t h w"]) -> float:
-    """Share of frames, without the first, whose squared error at pixels `where` is below that of the reference repeated."""
+    """Share of frames, without the first, whose squared error at pixels `where` is below that of the repeated reference."""
     error = lambda video: (where * np.square(video.astype(np.float32) - decoded.true).mean(axis=-1))[:, 1:].sum(axis=(2, 3))
     return float(np.mean(error(decoded.from_true) < error(decoded.repeated)))
 
 
 def decoder_sheet(decoded: Rendered, columns: int = 10) -> UInt8[np.ndarray, "h w 3"]:
-    """For every clip its reference and evenly spaced true frames, above the same frames decoded."""
+    """Contact sheet: for every clip its reference and evenly spaced true frames, above the same frames decoded."""
     chosen = np.linspace(0, decoded.true.shape[1] - 1, columns).astype(int)
     empty = np.full_like(decoded.true[0, 0], 255)
     rows = []

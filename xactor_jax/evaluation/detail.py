@@ -1,10 +1,10 @@
-"""How sharp, how quiet and how steady a video is beside the true one: what PSNR does not say.
+"""Sharpness, background noise and flicker of a video relative to the true one, which PSNR does not show.
 
-With luminance x_t(p), its part finer than a pixel or two h = x − G x (G a Gaussian of deviation `SIGMA`), S the pixels that
-stand still in the true video y and M all others:
+With luminance x_t(p), its fine detail h = x − G x (G a Gaussian with standard deviation `SIGMA`), S the pixels that do not
+change in the true video y, and M all other pixels:
     (1) detail     = Σ_t Σ_M h_x² / Σ_t Σ_M h_y²             1: as sharp as the truth; above: grain, below: blur
-    (2) background = Σ_t Σ_S h_x² / (T Σ_S h_{y_0}²)          the same of what stands still, beside the reference y_0
-    (3) flicker    = std(x_{t+1} − x_t) / std(y_{t+1} − y_t)   1: changes as much from frame to frame
+    (2) background = Σ_t Σ_S h_x² / (T Σ_S h_{y_0}²)          detail of still pixels, relative to the reference y_0
+    (3) flicker    = std(x_{t+1} − x_t) / std(y_{t+1} − y_t)   1: changes as much from frame to frame as the truth
     (4) S = {p: |G y_t(p) − G y_0(p)| < `STILL` for all t}
 """
 
@@ -15,19 +15,19 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 SIGMA = 1.0
-"""Pixels."""
+"""In pixels."""
 
 STILL = 6.0
-"""Grey levels of 255: the noise of a camera and of JPEG, after the Gaussian."""
+"""In grey levels of 255. After the Gaussian, the noise of cameras and of JPEG stays below this."""
 
 FEWEST = 0.01
-"""Share of the picture below which neither S nor M says anything."""
+"""Smallest share of the image for S or M; a smaller region gives no score."""
 
 Video = UInt8[np.ndarray, "t h w 3"]
 
 
 def detail_scores(video: Video, true: Video) -> dict[str, float]:
-    """Equations 1 to 3 of one clip; frame 0, the reference, is left out. `nan` where there is nothing to compare."""
+    """Scores of one clip without frame 0, the reference (equations 1 to 3). `nan` if there is nothing to compare."""
     x, y = _luminance(video), _luminance(true)
     (fine_x, _), (fine_y, soft_y) = _split(x), _split(y)
     still = np.abs(soft_y - soft_y[:1]).max(axis=0) < STILL
@@ -43,7 +43,7 @@ def _luminance(video: Video) -> Float[np.ndarray, "t h w"]:
 
 
 def _split(x: Float[np.ndarray, "t h w"]) -> tuple[np.ndarray, np.ndarray]:
-    """h and G x."""
+    """The fine detail h and the blurred video G x."""
     soft = np.stack([cv2.GaussianBlur(frame, (0, 0), SIGMA) for frame in x])
     return x - soft, soft
 

@@ -1,7 +1,7 @@
-"""A long performance, streamed to disk and measured: does minute 60 look like minute 1, and at what cost?
+"""Drift of long performances: motion is streamed to disk, then its quality and cost are measured minute by minute.
 
-All people are one batch. What a rollout gives is appended to a file [T, B, D] of float32, so that its own memory can be seen
-not to grow. Measures: `xactor_jax.evaluation.motion_report`.
+All people form one batch. Motion is appended to a file [T, B, D] of float32 as it is generated. It does not stay in memory, so
+that the measured memory is that of the rollout itself. Quality: `xactor_jax.evaluation.motion_report`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from xactor_jax.unfinished import write_whole
 
 MINUTE = 60 * FRAME_RATE
 SPAN = 2
-"""Minutes at either end whose mean is compared with that at the other."""
+"""Number of minutes at the beginning and at the end whose means are compared."""
 
 
 class Cost(NamedTuple):
-    """Of each minute of a rollout (the last may be a part): wall seconds for a chunk, and the process's largest memory, MB.
+    """Cost of each minute of a rollout (the last may be incomplete): wall seconds per chunk, and the largest memory in MB.
 
-    The first piece, for which the window is compiled, counts in `first_seconds` alone.
+    The first piece counts only in `first_seconds`, because the window is compiled for it.
     """
 
     first_seconds: float
@@ -44,7 +44,7 @@ class Cost(NamedTuple):
 
 
 def memory_mb() -> float:
-    """Resident memory of the process; where the system does not say, the largest that it has been."""
+    """Resident memory of the process in MB; on systems that do not report it, its maximum so far."""
     try:
         pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -54,7 +54,7 @@ def memory_mb() -> float:
 
 
 class Meter:
-    """Gathers the cost of a rollout while its pieces come."""
+    """Measures the cost of a rollout while it runs."""
 
     def __init__(self, chunk: int, clock: Callable[[], float] = time.perf_counter, memory: Callable[[], float] = memory_mb):
         self.chunk, self.clock, self.memory = chunk, clock, memory
@@ -62,7 +62,7 @@ class Meter:
         self.minutes: dict[int, list[tuple[float, float]]] = {}
 
     def piece(self, frames: int) -> None:
-        """Told of each piece when it is there."""
+        """Records a piece of so many frames; call it as soon as the piece is there."""
         now = self.clock()
         seconds, self.last = now - self.last, now
         if not self.done:
@@ -73,23 +73,26 @@ class Meter:
         self.done += frames
 
     def cost(self) -> Cost:
-        """Of all minutes so far."""
+        """Cost of all minutes so far."""
         chunks = [np.array(minute) for minute in self.minutes.values()]
         return Cost(self.first, [float(c[:, 0].mean()) for c in chunks], [float(c[:, 1].max()) for c in chunks])
 
 
-def append(path: pathlib.Path, pieces: Iterable[Float[np.ndarray, "b n d"]], told: Callable[[int], None]) -> None:
-    """Writes pieces one after another as float32 [T, B, D], and tells of the frames of each; the file is there once whole."""
+def append(path: pathlib.Path, pieces: Iterable[Float[np.ndarray, "b n d"]], written: Callable[[int], None]) -> None:
+    """Writes pieces one after another as float32 [T, B, D]. The file appears under its name when it is complete.
+
+    `written` is called with the number of frames of each piece.
+    """
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         for piece in pieces:
             file.write(np.ascontiguousarray(np.moveaxis(np.asarray(piece, np.float32), 1, 0)).tobytes())
-            told(piece.shape[1])
+            written(piece.shape[1])
     part.replace(path)
 
 
 def opened(path: pathlib.Path, people: int, dim: int) -> Float[np.ndarray, "b t d"]:
-    """What `append` wrote, on disk until it is looked at."""
+    """Opens a file of `append`, mapped into memory: frames are read from disk only when they are used."""
     return np.moveaxis(np.memmap(path, np.float32, "r").reshape(-1, people, dim), 0, 1)
 
 
@@ -101,14 +104,14 @@ def perform(
     emotion: Int[np.ndarray, "b t"] | None,
     seed: int,
 ) -> Iterator[Float[np.ndarray, "b n d"]]:
-    """The rollout of all people, piece by piece."""
+    """Generates motion of all people, piece by piece."""
     key = sampling_keys(seed)[0]
     pieces = actor.model.stream(actor.variables, key, features, reference, emotion, settings)
     return (np.asarray(piece) for piece in pieces)
 
 
 def finished(path: pathlib.Path, mark: Mapping[str, Any]) -> bool:
-    """Whether the file is there and holds what was measured under this very mark: all that its numbers depend on."""
+    """Whether the file exists and has the same `mark`, which holds everything that its numbers depend on."""
     try:
         return json.loads(path.read_text())["mark"] == json.loads(json.dumps(mark))
     except (OSError, ValueError, KeyError, TypeError):
@@ -116,19 +119,19 @@ def finished(path: pathlib.Path, mark: Mapping[str, Any]) -> bool:
 
 
 def write_record(path: pathlib.Path, content: Mapping[str, Any]) -> None:
-    """A JSON file that is never seen half written."""
+    """Writes a JSON file so that readers never see half of it."""
     path.parent.mkdir(exist_ok=True)
     write_whole(epath.Path(path), json.dumps(finite(content), indent=1) + "\n")
 
 
 class Rulers(NamedTuple):
-    """For segments of some seconds and for minutes."""
+    """Two rulers: one for segments of some seconds, one for minutes."""
 
     segments: Ruler
     minutes: Ruler
 
     def measured(self, curves: Callable[[Ruler], Curves]) -> dict[str, Any]:
-        """Curves and trends in both sizes of segment."""
+        """Curves and trends for both sizes of segments."""
         return {
             "segments": _measured(self.segments, curves(self.segments), 1),
             "minutes": _measured(self.minutes, curves(self.minutes), SPAN),

@@ -1,4 +1,4 @@
-"""Pictures of a report, as PNG bytes. Figures are made without pyplot, whose state is global."""
+"""Figures of a report, as PNG bytes. They do not use pyplot, because its state is global."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LABELS = {"true": "true", "own": "generated from this speech", "other": "generat
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a file."""
+    """The bytes of a PNG file of the figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
     return buffer.getvalue()
@@ -35,7 +35,7 @@ def _axes(width: float, height: float, rows: int = 1) -> tuple[Figure, np.ndarra
 
 
 def r2_bars(r2: Mapping[str, float], targets: tuple[float, float]) -> bytes:
-    """R² of every control; lines at the targets (face, pose) of those that have one."""
+    """R² of every control, with lines at the targets (face, pose) of the controls that have one."""
     figure, (axis,) = _axes(8.0, 2.6)
     names = list(r2)
     kinds = [FACE if name in FACE else POSE if name in POSE else () for name in names]
@@ -43,13 +43,13 @@ def r2_bars(r2: Mapping[str, float], targets: tuple[float, float]) -> bytes:
     for i, kind in enumerate(kinds):
         if kind:
             axis.plot([i - 0.4, i + 0.4], [targets[kind is POSE]] * 2, color=INK, linewidth=1.5)
-    axis.set(ylim=(0, 1), ylabel="R² for people never seen")
+    axis.set(ylim=(0, 1), ylabel="R² on held-out people")
     axis.tick_params(axis="x", rotation=45)
     return png(figure)
 
 
 def jaw_plot(curves: Mapping[str, Float[np.ndarray, "b t"]], titles: Sequence[str], most: int = 4) -> bytes:
-    """The jaw over time, a panel for each clip: "truth" as it is, "own" as generated."""
+    """The jaw over time, with a panel for each clip: "true" from the truth, "own" from generated motion."""
     count = min(most, len(titles))
     figure, axes = _axes(8.0, 1.5 * count, count)
     for i, axis in enumerate(axes):
@@ -63,13 +63,13 @@ def jaw_plot(curves: Mapping[str, Float[np.ndarray, "b t"]], titles: Sequence[st
 
 
 def lag_plot(lag_curves: Mapping[str, Sequence[float]]) -> bytes:
-    """Correlation of the jaw read from motion with the true jaw, over lag."""
+    """Correlation between the jaw read from motion and the true jaw, as a function of the lag."""
     figure, (axis,) = _axes(6.0, 2.8)
     half = len(lag_curves["own"]) // 2
     for name, curve in lag_curves.items():
         axis.plot(range(-half, half + 1), curve, color=COLOURS[name], label=LABELS[name], marker="o", markersize=3)
     axis.axvspan(-1, 1, color="#f1f3f6", zorder=0)
-    axis.set(xlabel="frames by which motion comes late", ylabel="correlation of the jaw")
+    axis.set(xlabel="lag of the motion, frames", ylabel="correlation of the jaw")
     axis.legend(frameon=False, fontsize="small")
     return png(figure)
 
@@ -77,7 +77,10 @@ def lag_plot(lag_curves: Mapping[str, Sequence[float]]) -> bytes:
 def segment_plot(
     curves: Mapping[str, Mapping[str, Sequence[float]]], minutes: Sequence[float], names: Mapping[str, str], columns: int = 2
 ) -> bytes:
-    """Who moves → measure → values over minutes: a panel for each measure, true motion in grey. `names` of the measures."""
+    """Plots curves (performer → measure → values) over minutes, with a panel for each measure and true motion in grey.
+
+    `names`: measure → title of its panel.
+    """
     measures = [name for name in names if any(name in curve for curve in curves.values())]
     figure = Figure(figsize=(4.5 * columns, 1.8 * -(-len(measures) // columns)), layout="constrained")
     axes = figure.subplots(-(-len(measures) // columns), columns, squeeze=False).ravel()
@@ -95,7 +98,7 @@ def segment_plot(
 
 
 def _colours(names: Iterable[str]) -> list[str]:
-    """True motion in grey, the others in colours of their own."""
+    """Grey for true motion, different colours for the others."""
     others = itertools.chain([OWN], itertools.cycle(TABLEAU_COLORS.values()))
     return [TRUE if name == "true" else next(others) for name in names]
 
@@ -103,7 +106,7 @@ def _colours(names: Iterable[str]) -> list[str]:
 def contact_sheet(
     reference: UInt8[np.ndarray, "h w 3"], rows: Mapping[str, UInt8[np.ndarray, "t h w 3"]], columns: int = 8
 ) -> bytes:
-    """The reference beside evenly spaced frames of each row."""
+    """The reference, and evenly spaced frames of each row."""
     figure = Figure(figsize=(1.1 * (columns + 1), 1.2 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), columns + 1, squeeze=False)
     for axis in grid.ravel():
@@ -119,7 +122,7 @@ def contact_sheet(
 
 
 def curve_plot(read: Mapping[str, Float[np.ndarray, "t"]], true: Mapping[str, Float[np.ndarray, "t"]]) -> bytes:
-    """Controls read from one generated motion, a panel for each, beside the truth where there is one."""
+    """Controls read from one generated motion, with a panel for each, and the true ones if they are known."""
     figure, axes = _axes(8.0, 1.1 * len(read), len(read))
     _draw_curves(axes, read, true)
     return png(figure)
@@ -129,8 +132,8 @@ def _draw_curves(axes: Sequence, read: Mapping[str, np.ndarray], true: Mapping[s
     for axis, (name, curve) in zip(axes, read.items(), strict=True):
         seconds = np.arange(len(curve)) / FRAME_RATE
         if name in true:
-            axis.plot(seconds, true[name], color=TRUE, label="of the person who said it", linewidth=1.5)
-        axis.plot(seconds, curve, color=OWN, label="generated from the speech alone", linewidth=1.5)
+            axis.plot(seconds, true[name], color=TRUE, label="true motion of the speaker", linewidth=1.5)
+        axis.plot(seconds, curve, color=OWN, label="generated from speech only", linewidth=1.5)
         axis.set_ylabel(name.replace("_", " "), fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(x=0)
@@ -145,7 +148,7 @@ def film_strip(
     true: Mapping[str, Float[np.ndarray, "t"]],
     columns: int = 7,
 ) -> bytes:
-    """The portrait beside evenly spaced frames, over one curve on the same axis of time."""
+    """The portrait and evenly spaced frames, above curves with the same time axis."""
     figure = Figure(figsize=(10, 3.0), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.35, len(read)))
     pictures = [portrait, *frames[np.linspace(0, len(frames) - 1, columns).astype(int)]]

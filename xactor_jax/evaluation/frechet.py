@@ -3,17 +3,17 @@
 With N(μ, C) fitted to each set of latents,
 
 (1)  d² = ‖μ₁ − μ₂‖² + tr(C₁ + C₂) − 2 tr (C₁^½ C₂ C₁^½)^½              (Dowson and Landau 1982)
-(2)  tr (C₁^½ C₂ C₁^½)^½ = Σᵢ √λᵢ,  λ the eigenvalues of the symmetric matrix C₁^½ C₂ C₁^½, negative ones by rounding taken as 0
-(3)  n, Σ m and Σ m mᵀ of parts add up to, and may be taken away from, those of the whole
+(2)  tr (C₁^½ C₂ C₁^½)^½ = Σᵢ √λᵢ,  λ the eigenvalues of the symmetric matrix C₁^½ C₂ C₁^½; negative rounding errors count as 0
+(3)  n, Σ m and Σ m mᵀ of the whole are the sums of those of its parts, so parts can be added and subtracted
 
-Motar (arXiv 2609.10317) calls it FMD in X-NeMo's motion latents. It depends on how many samples there are: two sets of n
-independent draws of one Gaussian are not 0 but
+Motar (arXiv 2609.10317) calls this distance FMD, in X-NeMo's motion latents. It depends on the number of samples: for two sets
+of n independent samples of one Gaussian it is not 0 but
 
 (4)  d² ≈ (2 tr C + Σᵢⱼ (1 + δᵢⱼ) λᵢ λⱼ / (λᵢ + λⱼ)) / n,   λ the eigenvalues of C
 
-apart, which for C = I in D dimensions is (2 D + D (D + 1) / 2) / n. Frames of one clip resemble one another, so that n of them
-count for fewer. Only distances between sets of the same sizes can be compared: a report gives beside each the one that true
-motion has at that size.
+which is (2 D + D (D + 1) / 2) / n for C = I in D dimensions. Frames of one clip are correlated, so n frames count as fewer
+independent samples. Compare only distances between sets of the same sizes: reports give the distance of true motion at the same
+size with each of them.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from jaxtyping import Float
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """A mean and a covariance."""
+    """Mean and covariance of a Gaussian."""
 
     mean: Float[np.ndarray, "d"]
     covariance: Float[np.ndarray, "d d"]
 
     @cached_property
     def root(self) -> Float[np.ndarray, "d d"]:
-        """C^½, symmetric."""
+        """The symmetric square root C^½ of the covariance."""
         values, vectors = np.linalg.eigh(self.covariance)
         return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
@@ -45,7 +45,7 @@ class Gaussian:
 
 @dataclasses.dataclass(frozen=True)
 class Moments:
-    """Equation (3): of n latents their number, their sum and the sum of their outer products, in double precision."""
+    """Number of latents, their sum and the sum of their outer products (equation 3), in double precision."""
 
     count: int
     total: Float[np.ndarray, "d"]
@@ -63,7 +63,7 @@ class Moments:
         return Moments(self.count - other.count, self.total - other.total, self.outer - other.outer)
 
     def gaussian(self) -> Gaussian:
-        """Mean and unbiased covariance; all `nan` of fewer than two latents."""
+        """Mean and unbiased covariance; all `nan` for fewer than two latents."""
         if self.count < 2:
             return Gaussian(np.full_like(self.total, np.nan), np.full_like(self.outer, np.nan))
         mean = self.total / self.count
@@ -76,7 +76,7 @@ def fit_gaussian(x: Float[np.ndarray, "n d"]) -> Gaussian:
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
-    """d² of equation (1) by (2), at least 0; `nan` where a number of either is not finite."""
+    """d², at least 0 (equations 1 and 2); `nan` if any input is not finite."""
     if not (a.is_finite and b.is_finite):
         return float("nan")
     product = a.root @ b.covariance @ a.root

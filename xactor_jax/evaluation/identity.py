@@ -1,6 +1,6 @@
-"""Whose face a picture shows: Fisher's linear probe (`probes`, equation 3) on the pixels of the inner face.
+"""Identity of a face in an image: Fisher's linear probe (`probes`, equation 3) on the pixels of the inner face.
 
-Background, clothes and most of the hair are left out, since copying them from the reference is no feat.
+Background, clothes and most of the hair are excluded, because it is easy to copy them from the reference.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from xactor_jax.clips import TrueClip
 from xactor_jax.evaluation.probes import LinearClassifier, fit_fisher
 
 INNER = (0.25, 0.85, 0.27, 0.73)
-"""Rows from and to, columns from and to, as fractions of the crop: brows to chin, cheek to cheek."""
+"""First and last row, first and last column, as fractions of the crop: brows to chin, cheek to cheek."""
 
 GRID = (16, 12)
-"""Rows and columns that the inner face is reduced to."""
+"""Rows and columns of the reduced inner face."""
 
 
 def face_pixels(frames: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
@@ -32,19 +32,19 @@ def face_pixels(frames: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"
 
 
 class IdentityProbe(NamedTuple):
-    """Who is who: the people, and the probe that tells them apart."""
+    """The people, and a classifier that recognises them."""
 
     people: list[str]
     classifier: LinearClassifier
 
     def share(self, videos: UInt8[np.ndarray, "b t h w 3"], people: Sequence[str]) -> float:
-        """Share of frames said to show the person named for their video."""
+        """Share of frames classified as the person given for their video."""
         numbers = np.repeat([self.people.index(person) for person in people], videos.shape[1])
         return self.classifier.accuracy(face_pixels(videos.reshape(-1, *videos.shape[2:])), numbers)
 
 
 def fit_identity(clips: Sequence[TrueClip], step: int) -> IdentityProbe:
-    """Fitted on every `step`-th frame of true clips, all their people told apart."""
+    """Fits a probe for all people of true clips on every `step`-th frame."""
     people = sorted({clip.person for clip in clips})
     thinned = [clip.frames[::step] for clip in clips]
     numbers = np.concatenate([np.full(len(f), people.index(c.person)) for f, c in zip(thinned, clips, strict=True)])

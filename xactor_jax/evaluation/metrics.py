@@ -2,8 +2,7 @@
 
 (1)  R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)², of each column, ȳ the mean of the values scored.
 (2)  ρ(ℓ) = corr(a[t + ℓ], b[t]): correlation of two curves with `a` taken ℓ frames later; at ℓ > 0 `a` comes after `b`.
-(3)  Std-R = mean_d std_t(g) / mean_d std_t(m), and VC-R the same of frame differences: generated over true motion
-     (Motar, arXiv 2609.10317); 1 is as lively as the truth, below 1 is stiffer.
+(3)  Std-R and VC-R of `xactor_jax.actor.liveliness`.
 (4)  PSNR = 10 log₁₀(255² / MSE), in dB.
 (5)  SSIM, Wang et al. 2004, with their Gaussian window of deviation 1.5 pixels, eq. 13.
 (6)  J = mean_{t ∈ joins} ‖Δ²m_t‖ / mean_{t ∉ joins} ‖Δ²m_t‖,  Δ²m_t = m_{t+1} − 2 m_t + m_{t−1}: jerk where chunks of C frames
@@ -23,6 +22,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
+
+from xactor_jax.actor.liveliness import std_ratio, velocity_ratio
 
 Score = Callable[[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"]], float]
 """Of a picture beside the true one."""
@@ -70,16 +71,6 @@ def correlation_within(correlations: Float[np.ndarray, "lags"], lag: int = 1) ->
     return float(correlations[centre - lag : centre + lag + 1].max())
 
 
-def std_ratio(generated: Float[np.ndarray, "n t d"], true: Float[np.ndarray, "n t d"]) -> float:
-    """Std-R, equation (3): temporal standard deviation, averaged over clips and channels."""
-    return float(generated.std(axis=1).mean() / true.std(axis=1).mean())
-
-
-def velocity_ratio(generated: Float[np.ndarray, "n t d"], true: Float[np.ndarray, "n t d"]) -> float:
-    """VC-R, equation (3): the same of the differences between neighbouring frames."""
-    return std_ratio(np.diff(generated, axis=1), np.diff(true, axis=1))
-
-
 def boundary_jerk(motion: Float[np.ndarray, "n t d"], chunk: int, start: int = 0) -> float:
     """J, equation (6), of motion whose first frame is frame `start` of its rollout; `nan` without joins or without insides."""
     jerk = np.linalg.norm(np.diff(motion.astype(np.float64), n=2, axis=1), axis=-1)
@@ -105,8 +96,8 @@ def diversity(rollouts: Float[np.ndarray, "s n t d"], true: Float[np.ndarray, "n
 def liveliness(true: Float[np.ndarray, "n t d"], generated: Float[np.ndarray, "n t d"], chunk: int) -> dict[str, float]:
     """What can be said of motion without probes: (3) and (6)."""
     return {
-        "std_ratio": std_ratio(generated, true),
-        "velocity_ratio": velocity_ratio(generated, true),
+        "std_ratio": float(std_ratio(generated, true)),
+        "velocity_ratio": float(velocity_ratio(generated, true)),
         "boundary_jerk": boundary_jerk(generated, chunk),
     }
 

@@ -1,4 +1,4 @@
-"""What the motion latents hold: the controls, for people never seen, and as little as possible of who it is."""
+"""Content of motion latents: they should contain the controls of held-out people, and as little identity as possible."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FACE = ("jaw", "lip_width", "smile", "brow_raise", "brow_tilt", "lids")
 POSE = ("yaw", "pitch", "roll")
 SHIFT = ("shift_x", "shift_y")
 USED = 0.02
-"""Standard deviation from which on a unit counts as used."""
+"""Smallest standard deviation of a unit that counts as used."""
 
 
 def control_probe(train: Sequence[ReadClip], held: Sequence[ReadClip]) -> RidgeProbe:
-    """Linear reading of `CONTROLS` from motion latents, its strength chosen on the people held out."""
+    """Linear probe that reads `CONTROLS` from motion latents. Its regularisation is chosen on the people of `held`."""
     return fit_controls(*stacked(train), *stacked(held))
 
 
@@ -31,7 +31,7 @@ def column(values: Float[np.ndarray, "t controls"], name: str) -> Float[np.ndarr
 
 
 def control_scores(probe: RidgeProbe, test: Sequence[ReadClip]) -> dict[str, Any]:
-    """R² of each control over the frames of people that neither the probe nor the stage has seen, and means over groups."""
+    """R² of each control, and means over groups. The people of `test` are unknown to the probe and to the stage."""
     latents, controls = stacked(test)
     r2 = dict(zip(CONTROLS, map(float, r_squared(controls.astype(np.float64), probe(latents))), strict=True))
     mean = lambda names: float(np.mean([r2[name] for name in names]))
@@ -39,7 +39,7 @@ def control_scores(probe: RidgeProbe, test: Sequence[ReadClip]) -> dict[str, Any
 
 
 def unit_scores(train: Sequence[ReadClip], held: Sequence[ReadClip], test: Sequence[ReadClip]) -> dict[str, Any]:
-    """R² of each expression unit that the test clips use, read as the controls are, and their mean; nothing if unknown."""
+    """R² of each expression unit that the test clips use, and their mean, as for the controls. Empty if units are unknown."""
     if not all(_knows_units(clip) for clip in (*train, *held, *test)):
         return {}
     latents, units = zip(*(_latents_and_units(clips) for clips in (train, held, test)), strict=True)
@@ -58,7 +58,7 @@ def _latents_and_units(clips: Sequence[ReadClip]) -> tuple[Float[np.ndarray, "n 
 
 
 def split_by_clip(clips: Sequence[ReadClip]) -> tuple[list[ReadClip], list[ReadClip]]:
-    """Of each person with several clips: all but the last, and the last."""
+    """Splits the clips of every person with several clips: all but the last one, and the last one."""
     people = sorted({clip.person for clip in clips})
     groups = [[clip for clip in clips if clip.person == person] for person in people]
     known = [clip for group in groups if len(group) > 1 for clip in group[:-1]]
@@ -66,10 +66,10 @@ def split_by_clip(clips: Sequence[ReadClip]) -> tuple[list[ReadClip], list[ReadC
 
 
 def identity_scores(clips: Sequence[ReadClip]) -> dict[str, float]:
-    """How often a linear probe, fitted on other clips of the same people, says who is in a frame or in a whole clip.
+    """Identity leakage: how often a linear probe, fitted on other clips of the same people, recognises the person.
 
-    `chance` is what guessing gives. The score of a clip is the sum of its frames' scores. `nan` without two people that have
-    two clips each.
+    It is given for single frames and for whole clips; the class scores of a clip are the sum over its frames. `chance` is the
+    accuracy of guessing. `nan` unless at least two people have two clips each.
     """
     known, unseen = split_by_clip(clips)
     people = sorted({clip.person for clip in known})

@@ -1,16 +1,16 @@
-"""Whether generated motion stays what it is: every measure of each segment of a long performance, beside that of true motion.
+"""Stability of generated motion: all measures for each segment of a long performance, compared with true motion.
 
-B performances are measured together. With S_k the frames of segment k, m true and g the motion measured,
+B performances are measured together. S_k are the frames of segment k, m is true motion and g the motion that is measured:
 
-(1)  FMD_k = d²(g[S_k], m): against the true motion of the whole. That of true motion itself is d²(m[S_k], m without S_k)
-(2)  the same of frame differences inside segments
-(3)  Std-R_k = mean_{b,d} std_{t ∈ S_k} g / mean over segments j of mean_{b,d} std_{t ∈ S_j} m;  VC-R_k the same of differences
-(4)  correlation of the jaw, as a probe reads it, with the true one: the highest within one frame of lag, the mean over b
+(1)  FMD_k = d²(g[S_k], m): against the true motion of all segments. For true motion itself it is d²(m[S_k], m without S_k)
+(2)  FMD_k of frame differences inside segments
+(3)  Std-R_k = mean_{b,d} std_{t ∈ S_k} g / mean over segments j of mean_{b,d} std_{t ∈ S_j} m;  VC-R_k: of frame differences
+(4)  correlation of the jaw, read by a probe, with the true one: the highest within one frame of lag, the mean over b
 (5)  the jerk ratio of `xactor_jax.evaluation.metrics`, the norm ‖mean_{t ∈ S_k} g‖, the mean over b, and the accuracy of
      `xactor_jax.evaluation.emotion`
 
-d² is equation (1) of `xactor_jax.evaluation.frechet`: it depends on how many frames there are, so only segments of one size are
-compared.
+d² is the Fréchet distance (equation 1 of `xactor_jax.evaluation.frechet`). It depends on the number of frames, so only segments
+of the same size are compared.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from xactor_jax.actor.liveliness import deviation
 from xactor_jax.evaluation import metrics, trends
 from xactor_jax.evaluation.actor import flat, jaw_curves, lag_curve
 from xactor_jax.evaluation.emotion import EmotionProbe
@@ -36,7 +37,7 @@ Curves = dict[str, list[float]]
 """Measure → its value in each segment."""
 
 SEGMENT = 10 * FRAME_RATE
-"""Frames."""
+"""Length of a segment in frames."""
 
 NAMES = {
     "fmd": "FMD",
@@ -48,11 +49,11 @@ NAMES = {
     "mean_norm": "norm of the mean latent",
     "emotion_accuracy": "emotion accuracy",
 }
-"""What people read for each measure."""
+"""Measure → its name in tables and plots."""
 
 
 class Statistics(NamedTuple):
-    """Of a segment: what equations (1) to (3) need. Those of several are added field by field."""
+    """Statistics of a segment for equations 1 to 3. To combine segments, add them field by field."""
 
     position: Moments
     velocity: Moments
@@ -61,19 +62,18 @@ class Statistics(NamedTuple):
 
 
 def statistics(motion: Motion) -> Statistics:
-    """Of B performances together."""
+    """Statistics of B performances together."""
     speed = np.diff(motion, axis=1)
-    deviations = float(motion.std(axis=1).mean()), float(speed.std(axis=1).mean())
-    return Statistics(Moments.of(flat(motion)), Moments.of(flat(speed)), *deviations)
+    return Statistics(Moments.of(flat(motion)), Moments.of(flat(speed)), float(deviation(motion)), float(deviation(speed)))
 
 
 Reference = Callable[[Statistics], tuple[Gaussian, Gaussian]]
-"""What a segment is held against: true latents and their frame differences."""
+"""The distributions that a segment is compared with: of true latents and of their frame differences."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Truth:
-    """The true motion of B performances, their jaws and where known their emotions; frames may be on disk."""
+    """True motion of B performances, their jaws and, if known, their emotions. `latents` may be a file mapped into memory."""
 
     latents: Motion
     jaw: Float[np.ndarray, "b t"]
@@ -95,32 +95,32 @@ class Ruler:
 
     @property
     def minutes(self) -> list[float]:
-        """Of the middle of each segment."""
+        """Time of the middle of each segment, in minutes."""
         return trends.middles(self.parts)
 
     @property
     def emotion_chance(self) -> float:
-        """Accuracy of always saying the most frequent emotion; `nan` where emotions are not known."""
+        """Accuracy of always predicting the most frequent emotion; `nan` if emotions are not known."""
         known = self.feelings is not None and self.truth.emotion is not None
         return self.feelings.chance(self.truth.emotion) if known else float("nan")
 
     @functools.cached_property
     def whole(self) -> Statistics:
-        """The sum over all true segments."""
+        """Statistics of all true segments, added up."""
         each = (statistics(np.asarray(self.truth.latents[:, part])) for part in self.parts)
         return functools.reduce(lambda a, b: Statistics(*map(operator.add, a, b)), each)
 
     @functools.cached_property
     def gaussians(self) -> tuple[Gaussian, Gaussian]:
-        """Of true latents and of their frame differences."""
+        """Gaussians fitted to all true latents and to their frame differences."""
         return self.whole.position.gaussian(), self.whole.velocity.gaussian()
 
     def curves(self, motion: Motion, chunk: int) -> Curves:
-        """Of motion generated in chunks of so many frames."""
+        """Measures of motion that was generated in chunks of `chunk` frames."""
         return self._curves(motion, chunk, lambda segment: self.gaussians)
 
     def true_curves(self, chunk: int) -> Curves:
-        """Of true motion itself, its segments held against all the others, as if it had been made in chunks."""
+        """Measures of true motion: each segment is compared with all others. `chunk` places the joins of the jerk ratio."""
         whole = self.whole
         rest = lambda s: ((whole.position - s.position).gaussian(), (whole.velocity - s.velocity).gaussian())
         return self._curves(self.truth.latents, chunk, rest)
@@ -147,17 +147,17 @@ class Ruler:
 
 
 def jaw_correlation(probe: RidgeProbe, motion: Motion, jaw: Float[np.ndarray, "b t"]) -> float:
-    """(4)."""
+    """Correlation of the jaw read from motion with the true one (equation 4)."""
     return metrics.correlation_within(lag_curve(jaw_curves(probe, motion), jaw))
 
 
 def trends_of(minutes: Sequence[float], curves: Curves, span: int = 1) -> dict[str, dict[str, float]]:
-    """Measure → `trends.trend` of it."""
+    """Measure → its trend over time, by `trends.trend`."""
     return {name: trends.trend(minutes, values, span) for name, values in curves.items()}
 
 
 def over_time(ruler: Ruler, motion: Motion, chunk: int) -> dict[str, Any]:
-    """The report for programs: curves and trends of generated and of true motion."""
+    """Part of the JSON report: curves and trends of generated and of true motion."""
     curves = {"true": ruler.true_curves(chunk), "own": ruler.curves(motion, chunk)}
     return {
         "segment_seconds": ruler.segment / FRAME_RATE,
@@ -167,17 +167,17 @@ def over_time(ruler: Ruler, motion: Motion, chunk: int) -> dict[str, Any]:
     }
 
 
-HEAD = ("", "mean", "true motion", "slope a minute", "true motion", "last / first segment", "true motion")
-"""Of `trend_rows`."""
+HEAD = ("", "mean", "true motion", "slope per minute", "true motion", "last / first segment", "true motion")
+"""Column titles of `trend_rows`."""
 
 
 def trend_rows(own: Mapping[str, Mapping[str, float]], true: Mapping[str, Mapping[str, float]]) -> list[tuple[str, ...]]:
-    """Rows for people, from `trends_of` generated and of true motion."""
+    """Rows of a table, from `trends_of` generated and of true motion."""
     number = lambda key: lambda t: f"{t[key]:.3g}"
     cells = (number("mean"), slope_text, number("last_over_first"))
     return [(NAMES[name], *(cell(of[name]) for cell in cells for of in (own, true))) for name in own]
 
 
 def slope_text(trend: Mapping[str, float]) -> str:
-    """A slope with its error."""
+    """A slope with its standard error."""
     return f"{trend['slope']:+.2g} ± {trend['slope_error']:.1g}"

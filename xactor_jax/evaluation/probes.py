@@ -1,8 +1,8 @@
-"""Linear probes: what can be read from a representation z by a linear map, in NumPy.
+"""Linear probes in NumPy: they measure what a linear map can read from a representation z.
 
 (1)  Ridge:     W = argmin Σᵢ ‖yᵢ − ȳ − Wᵀ(zᵢ − z̄)‖² + λ n ‖W‖²  =  (Zᵀ Z + λ n I)⁻¹ Zᵀ Y,  Z and Y centred.
 (2)  Logistic:  W = argmin (1/n) Σᵢ −log softmax(Wᵀzᵢ + b)[cᵢ] + λ/2 ‖W‖²,  by accelerated gradient descent (Nesterov 1983)
-     with step 1/L, L = σ_max(Z)²/(2n) + λ, on z with unit deviations.
+     with step 1/L, L = σ_max(Z)²/(2n) + λ, on z scaled to unit standard deviations.
 (3)  Fisher:    W = Σ⁻¹ M, b = −½ diag(Mᵀ Σ⁻¹ M), M the means of the classes, Σ = (1 − λ) S + λ tr(S)/d I with S the covariance
      within classes (Fisher 1936; shrunk towards a sphere): the nearest mean under Σ, for many classes of few examples.
 """
@@ -17,12 +17,12 @@ from jaxtyping import Float, Int
 from xactor_jax.evaluation.metrics import r_squared
 
 STRENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Ridge strengths λ tried."""
+"""Ridge strengths λ that are tried."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RidgeProbe:
-    """An affine map from z to targets, one column each."""
+    """An affine map from z to targets, one column for each target."""
 
     weights: Float[np.ndarray, "d k"]
     bias: Float[np.ndarray, "k"]
@@ -32,7 +32,7 @@ class RidgeProbe:
 
 
 def fit_ridge(z: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], strength: float) -> RidgeProbe:
-    """Equation (1) with λ = `strength`, in double precision."""
+    """Fits a ridge probe with λ = `strength`, in double precision (equation 1)."""
     z, y = z.astype(np.float64), y.astype(np.float64)
     z_mean, y_mean = z.mean(axis=0), y.mean(axis=0)
     zc, n, d = z - z_mean, *z.shape
@@ -43,7 +43,7 @@ def fit_ridge(z: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], strength
 def choose_strengths(
     z: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], z_held: Float[np.ndarray, "m d"], y_held: Float[np.ndarray, "m k"]
 ) -> Float[np.ndarray, "k"]:
-    """The λ of `STRENGTHS` that predicts held-out examples best, for each target on its own."""
+    """The λ of `STRENGTHS` that predicts held-out examples best, separately for each target."""
     scores = np.stack([r_squared(y_held.astype(np.float64), fit_ridge(z, y, strength)(z_held)) for strength in STRENGTHS])
     return np.array(STRENGTHS)[np.argmax(np.nan_to_num(scores, nan=-np.inf), axis=0)]
 
@@ -51,7 +51,7 @@ def choose_strengths(
 def fit_controls(
     z: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], z_held: Float[np.ndarray, "m d"], y_held: Float[np.ndarray, "m k"]
 ) -> RidgeProbe:
-    """A ridge probe with λ chosen on held-out people for each target, fitted again on all of them."""
+    """Fits a ridge probe. λ is chosen on held-out people for each target; then the probe is fitted again on all people."""
     z_all, y_all = np.concatenate([z, z_held]), np.concatenate([y, y_held])
     chosen = choose_strengths(z, y, z_held, y_held)
     columns = [fit_ridge(z_all, y_all[:, [k]], strength) for k, strength in enumerate(chosen)]
@@ -60,7 +60,7 @@ def fit_controls(
 
 @dataclasses.dataclass(frozen=True)
 class LinearClassifier:
-    """Class scores linear in z; the class is the largest score."""
+    """A linear classifier of z; the class with the largest score is the prediction."""
 
     weights: Float[np.ndarray, "d classes"]
     bias: Float[np.ndarray, "classes"]
@@ -69,14 +69,14 @@ class LinearClassifier:
         return z @ self.weights + self.bias
 
     def accuracy(self, z: Float[np.ndarray, "n d"], classes: Int[np.ndarray, "n"]) -> float:
-        """Share of examples given their own class."""
+        """Share of examples that are classified correctly."""
         return float(np.mean(self.scores(z).argmax(axis=1) == classes))
 
 
 def fit_logistic(
     z: Float[np.ndarray, "n d"], classes: Int[np.ndarray, "n"], num_classes: int, strength: float = 1e-4, steps: int = 500
 ) -> LinearClassifier:
-    """Equation (2) with λ = `strength` on the weights, the bias free."""
+    """Fits a logistic probe with λ = `strength` on the weights but not on the bias (equation 2)."""
     mean, std = z.mean(axis=0), z.std(axis=0) + 1e-8
     x = np.concatenate([(z - mean) / std, np.ones((len(z), 1))], axis=1).astype(np.float64)
     decay = np.append(np.full(z.shape[1], strength), 0.0)[:, None]
@@ -88,7 +88,7 @@ def fit_logistic(
 def fit_fisher(
     z: Float[np.ndarray, "n d"], classes: Int[np.ndarray, "n"], num_classes: int, shrinkage: float = 0.1
 ) -> LinearClassifier:
-    """Equation (3) with λ = `shrinkage`; every class has an example."""
+    """Fits Fisher's probe with λ = `shrinkage` (equation 3). Every class needs an example."""
     z = z.astype(np.float64)
     means = np.stack([z[classes == c].mean(axis=0) for c in range(num_classes)])
     inside = z - means[classes]

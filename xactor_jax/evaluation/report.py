@@ -1,4 +1,4 @@
-"""The report: `report.json` for programs and `report.html`, one file with its pictures in it, for people."""
+"""The report: `report.json` for programs, and `report.html`, one file that includes its figures, for people."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ LIVELY = (0.85, 1.15)
 DETAIL, BACKGROUND, FLICKER = (0.95, 1.05), (0.98, 1.02), (0.95, 1.10)
 EMOTION = 0.10
 ACROSS_GAIN, ACROSS_LOSS, IDENTITY = 5.0, 3.0, 0.95
-"""Targets on heads never seen and voices never heard."""
+"""Targets on held-out heads and held-out voices."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """A number that has to reach another, and where `most` is given must not exceed that one."""
+    """A number of the scores that must be at least `least` and at most `most`."""
 
     name: str
     stage: str
@@ -39,7 +39,7 @@ class Target:
     applies: Callable[[Scores], bool] = lambda s: True
 
     def check(self, scores: Scores) -> dict[str, Any]:
-        """The outcome for the report; what is not a number misses every target."""
+        """The outcome for the report. A value that is `nan` misses every target."""
         value, least, most = self.value(scores), self.least(scores), self.most(scores)
         bounds = {"at_least": least, "at_most": most if math.isfinite(most) else None}
         beside = self.beside.format(**scores)
@@ -47,7 +47,7 @@ class Target:
 
 
 def _ratio(field: str, name: str, bounds: tuple[float, float]) -> Target:
-    """One of `detail_scores`, from a person's own motion; no target where no clip tells it."""
+    """Target for one of `detail_scores`, in video from a person's own motion. It does not apply if no clip has this score."""
     return Target(
         name=name,
         stage="video",
@@ -76,127 +76,132 @@ TARGETS = (
         stage="actor",
         value=lambda s: s["jaw_correlation"],
         least=lambda s: JAW,
-        beside="true motion reads {jaw_correlation_true_motion:.2f}; best lag {jaw_best_lag} frames",
+        beside="true motion scores {jaw_correlation_true_motion:.2f}; best lag {jaw_best_lag} frames",
     ),
     Target(
-        name="the same, against three times that with another person's speech",
+        name="the same, compared with three times its value for another person's speech",
         stage="actor",
         value=lambda s: s["jaw_correlation"],
         least=lambda s: SHUFFLED * max(0.0, s["jaw_correlation_shuffled"]),
         beside="with another's speech {jaw_correlation_shuffled:.2f}",
     ),
     Target(
-        name="error of jaw, lip width and rounding with another's speech over that with the right one (audio gain)",
+        name="error of jaw, lip width and rounding with another person's speech / with the right speech (audio gain)",
         stage="actor",
         value=lambda s: s["audio_gain"]["gain"],
         least=lambda s: AUDIO_GAIN,
         beside="true motion scores {audio_gain[true_motion]:.2f}",
     ),
     Target(
-        name="temporal deviation, generated over true (Std-R)",
+        name="standard deviation over time, generated / true (Std-R)",
         stage="actor",
         value=lambda s: s["std_ratio"],
         least=lambda s: LIVELY[0],
         most=lambda s: LIVELY[1],
     ),
     Target(
-        name="deviation of frame differences, generated over true (VC-R)",
+        name="standard deviation of frame differences, generated / true (VC-R)",
         stage="actor",
         value=lambda s: s["velocity_ratio"],
         least=lambda s: LIVELY[0],
         most=lambda s: LIVELY[1],
     ),
     Target(
-        name="emotion read from generated motion, against that from true motion less 0.10 (accuracy)",
+        name="accuracy of the emotion read from generated motion, compared with true motion minus 0.10",
         stage="actor",
         applies=lambda s: s["emotion"] is not None,
         value=lambda s: s["emotion"]["accuracy"],
         least=lambda s: s["emotion"]["true_motion"] - EMOTION,
-        beside="true motion {emotion[true_motion]:.2f}, with another's speech {emotion[other_speech]:.2f}, always the most "
-        "frequent {emotion[chance]:.2f}; {emotion[windows]:.0f} windows of 2 s",
+        beside="true motion {emotion[true_motion]:.2f}, another person's speech {emotion[other_speech]:.2f}, always the most "
+        "frequent emotion {emotion[chance]:.2f}; {emotion[windows]:.0f} windows of 2 s",
     ),
     Target(
-        name="PSNR of video from true motion over repeating the reference, dB",
+        name="PSNR of video from true motion minus that of the repeated reference, dB",
         stage="video",
         value=lambda s: s["gain_db"],
         least=lambda s: GAIN,
         beside="{true_motion[psnr]:.2f} dB against {reference_repeated[psnr]:.2f} dB",
     ),
-    _ratio("detail", "fine detail of all that moves over the true frames'", DETAIL),
-    _ratio("background", "fine detail of what stands still over the reference's", BACKGROUND),
-    _ratio("flicker", "change from frame to frame over the true frames'", FLICKER),
+    _ratio("detail", "fine detail of moving regions, rendered / true", DETAIL),
+    _ratio("background", "fine detail of still regions, rendered / reference", BACKGROUND),
+    _ratio("flicker", "change from frame to frame, rendered / true", FLICKER),
     Target(
-        name="the same where another person's motion drives, against what the one in the reference would look like, dB",
+        name="PSNR gain if another person's motion drives (truth: the person of the reference with that motion), dB",
         stage="transfer",
         value=lambda s: s["gain_db"],
         least=lambda s: ACROSS_GAIN,
         beside="{cross[psnr]:.2f} dB against {repeated[psnr]:.2f} dB",
     ),
     Target(
-        name="its PSNR, against that where the one in the reference drives, less 3 dB",
+        name="PSNR if another person's motion drives, compared with one's own motion minus 3 dB",
         stage="transfer",
         value=lambda s: s["cross"]["psnr"],
         least=lambda s: s["same"]["psnr"] - ACROSS_LOSS,
-        beside="driven by oneself {same[psnr]:.2f} dB",
+        beside="own motion {same[psnr]:.2f} dB",
     ),
     Target(
-        name="frames of it whose inner face is told to be that of the one in the reference (share)",
+        name="share of these frames whose inner face is classified as the person of the reference",
         stage="transfer",
         value=lambda s: s["identity"]["cross"],
         least=lambda s: IDENTITY,
-        beside="true frames {identity[true_frames]:.2f}, told to be the driver {identity[cross_is_driver]:.2f}; of "
-        "{identity[people]} people",
+        beside="true frames {identity[true_frames]:.2f}, classified as the driver {identity[cross_is_driver]:.2f}; "
+        "of {identity[people]} people",
     ),
 )
 
 
 def check_targets(scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
-    """Outcomes of the targets of the stages that were evaluated, as far as the data have what they need."""
+    """Outcomes of the targets of all evaluated stages. Targets that need data which are not there are omitted."""
     present = [(target, scores[target.stage]) for target in TARGETS if target.stage in scores]
     return [target.check(s) for target, s in present if target.applies(s)]
 
 
 def bounds(target: Mapping[str, Any]) -> str:
-    """What a target's number has to be, for people."""
+    """Text for the allowed range of a target."""
     least = f"{target['at_least']:.2f}"
     return f"at least {least}" if target["at_most"] is None else f"{least} to {target['at_most']:.2f}"
 
 
+def share(value: float | None) -> str:
+    """As a percentage; a dash for what is not known, which is None in the JSON of a report."""
+    return "–" if value is None or math.isnan(value) else f"{value:.0%}"
+
+
 def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
-    """Further numbers for people: name and value, with what they stand beside."""
+    """Further numbers without a target: (name, value), with a number for comparison in the value."""
     rows: list[tuple[str, str]] = []
     if m := scores.get("motion"):
         identity = m["identity"]
-        rows.append(("R² of the head's shift in the picture (mean)", f"{m['r2_shift']:.2f}"))
+        rows.append(("R² of the head's shift in the image (mean)", f"{m['r2_shift']:.2f}"))
         if "r2_units" in m:
             rows.append((f"R² of the {len(m['r2_unit'])} expression units that are used (mean)", f"{m['r2_units']:.2f}"))
-        told = f"{identity['frames']:.0%} of frames, {identity['clips']:.0%} of clips"
+        told = f"{share(identity['frames'])} of frames, {share(identity['clips'])} of clips"
         rows.append((f"who it is, told from the latents of clips not fitted on, of {identity['people']:.0f} people", told))
         rows.append(("the same by chance", f"{identity['chance']:.0%}"))
     if a := scores.get("actor"):
         rows += actor_facts(a)
     if v := scores.get("video"):
         rows.append(("SSIM of video from true motion", f"{v['true_motion']['ssim']:.3f}"))
-        rows.append(("SSIM of repeating the reference", f"{v['reference_repeated']['ssim']:.3f}"))
-        ratios = {"detail": "fine detail of what moves", "background": "fine detail of what stands still", "flicker": "change"}
+        rows.append(("SSIM of the repeated reference", f"{v['reference_repeated']['ssim']:.3f}"))
+        ratios = {"detail": "fine detail of moving regions", "background": "fine detail of still regions", "flicker": "flicker"}
         known = {name: v["true_motion"][name] for name in ratios if v["true_motion"].get(name) is not None}
-        rows += [(f"{ratios[name]}, in video from true motion over the truth", f"{value:.2f}") for name, value in known.items()]
+        rows += [(f"{ratios[name]}, video from true motion / truth", f"{value:.2f}") for name, value in known.items()]
     if t := scores.get("transfer"):
-        told = ", ".join(f"{t[name]['ssim']:.3f}" for name in ("cross", "same", "repeated"))
-        rows.append(("SSIM where another drives, where the one in the reference does, and of repeating the reference", told))
+        ssim = ", ".join(f"{t[name]['ssim']:.3f}" for name in ("cross", "same", "repeated"))
+        rows.append(("SSIM with another person's motion, with one's own, and of the repeated reference", ssim))
     return rows
 
 
 def actor_facts(a: Scores) -> list[tuple[str, str]]:
-    """Of generated motion, each with what true motion scores."""
+    """Further numbers of generated motion, each with the score of true motion."""
     beside = lambda value, true: f"{value:.2f} (true motion {true:.2f})"
     fmd, speed = a["fmd"], a["fmd_velocity"]
     return [
-        ("Fréchet distance of motion latents to those of other true clips (FMD)", beside(fmd["across"], fmd["true_motion"])),
-        ("the same to those of the same clips", f"{fmd['paired']:.2f}"),
-        ("the same of frame differences, to other clips", beside(speed["across"], speed["true_motion"])),
-        ("jerk where chunks join over jerk inside", beside(a["boundary_jerk"], a["boundary_jerk_true_motion"])),
-        (f"distance between {a['seeds']} seeds over that between true clips", f"{a['diversity']:.2f}"),
+        ("Fréchet distance of motion latents to other true clips (FMD)", beside(fmd["across"], fmd["true_motion"])),
+        ("the same to true motion of the same clips", f"{fmd['paired']:.2f}"),
+        ("FMD of frame differences, to other clips", beside(speed["across"], speed["true_motion"])),
+        ("jerk at the joins of chunks / inside chunks", beside(a["boundary_jerk"], a["boundary_jerk_true_motion"])),
+        (f"distance between {a['seeds']} seeds / between true clips", f"{a['diversity']:.2f}"),
     ]
 
 
@@ -211,18 +216,18 @@ img { max-width: 100%; } figure { margin: 1.5rem 0; } figcaption { color: #667; 
 
 
 def table_of_targets(targets: list[dict[str, Any]]) -> str:
-    """HTML table of outcomes."""
+    """HTML table of the outcomes of targets."""
     rows = []
     for t in targets:
         verdict = "reached" if t["passed"] else "missed"
         cells = f'<td class="n">{t["value"]:.2f}</td><td class="n">{bounds(t)}</td><td class="{verdict}">{verdict}</td>'
         rows.append(f'<tr><td>{html.escape(t["name"])}</td>{cells}<td class="beside">{html.escape(t["beside"])}</td></tr>')
-    head = "<tr><th>on people never seen and voices never heard</th><th>is</th><th>target</th><th></th><th></th></tr>"
+    head = "<tr><th>on held-out people and voices</th><th>value</th><th>target</th><th></th><th></th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """HTML table; the first column is of names, the others of numbers."""
+    """HTML table; the first column has names, the others have numbers."""
     line = lambda tag, cells: "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
     lines = [line("th", head), *(line("td", row) for row in rows)]
     return f'<table class="numbers">{"".join(f"<tr>{cells}</tr>" for cells in lines)}</table>'
@@ -241,13 +246,13 @@ def table_of_facts(rows: list[tuple[str, str]]) -> str:
 
 
 def inlined(picture: bytes, caption: str) -> str:
-    """A PNG inside the page."""
+    """HTML of a PNG that is part of the page itself."""
     data = base64.b64encode(picture).decode()
     return f'<figure><img src="data:image/png;base64,{data}"><figcaption>{html.escape(caption)}</figcaption></figure>'
 
 
 def body(report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
-    """The report as HTML, without the page around it. `pictures`: caption → PNG."""
+    """Content of the report's HTML page. `pictures`: caption → PNG."""
     parts = [table_of_targets(report["targets"]), table_of_facts(facts(report["scores"]))]
     if over := report["scores"].get("actor", {}).get("over_time"):
         parts.append(table_over_time(over))
@@ -257,13 +262,13 @@ def body(report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
 
 
 def page(title: str, content: str) -> str:
-    """A whole HTML page."""
+    """A complete HTML page."""
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{html.escape(title)}</h1>{content}</body></html>\n'
 
 
 def finite(value: Any) -> Any:
-    """Numbers that JSON cannot say as None."""
+    """Replaces numbers that are not finite by None, because JSON does not have them."""
     if isinstance(value, Mapping):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

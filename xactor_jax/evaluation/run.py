@@ -1,4 +1,4 @@
-"""The whole evaluation: clips of a data set with known truth in, scores and pictures out."""
+"""The whole evaluation: from clips with known truth to scores and figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from xactor_jax.evaluation.emotion import EmotionProbe, fit_emotion
 from xactor_jax.evaluation.identity import fit_identity
 from xactor_jax.evaluation.motion_report import NAMES, SEGMENT, Ruler, Truth, over_time
 from xactor_jax.evaluation.probes import RidgeProbe
-from xactor_jax.motion.pictures import fit_size, frame_encoder, to_float
+from xactor_jax.motion.pictures import fit_size, frame_encoder
+from xactor_jax.pictures import to_float
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pipeline import Settings
@@ -25,23 +26,23 @@ from xactor_jax.timing import SAMPLES_PER_FRAME
 from xactor_jax.video.rendering import draw_batch
 
 Note = Callable[[str], None]
-"""Told what is being done."""
+"""Called with a message about progress."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """How much is looked at."""
+    """Amount of data that is evaluated."""
 
-    probe_step: int = 5  # frames between those that probes are fitted and scored on
-    actor_clips: int = 32  # test clips whose speech the actor hears
-    actor_frames: int = 125  # of each
-    actor_seeds: int = 3  # rollouts of each from the same speech
-    segment_frames: int = SEGMENT  # clips of twice as many are also measured piece by piece
-    video_clips: int = 4  # of these, clips rendered
-    video_frames: int = 32  # of each
-    sheets: int = 3  # contact sheets
+    probe_step: int = 5  # probes are fitted and scored on every 5th frame
+    actor_clips: int = 32  # test clips whose speech drives the actor
+    actor_frames: int = 125  # frames of each of these clips
+    actor_seeds: int = 3  # rollouts of each clip with different seeds
+    segment_frames: int = SEGMENT  # length of a segment; clips of at least two segments are also measured over time
+    video_clips: int = 4  # how many of these clips are rendered
+    video_frames: int = 32  # frames of each rendered clip
+    sheets: int = 3  # number of contact sheets
     seed: int = 0
-    batch_size: int = 32  # frames encoded at once
+    batch_size: int = 32  # frames that are encoded at once
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> EvaluationSettings:
@@ -50,7 +51,7 @@ class EvaluationSettings:
 
 
 class Splits(NamedTuple):
-    """Clips of people that probes are fitted on, that their strength is chosen on, and that nothing was trained on."""
+    """Clips of three groups of people: to fit probes, to choose their regularisation, and for tests, unknown to all models."""
 
     train: Sequence[TrueClip]
     validation: Sequence[TrueClip]
@@ -58,7 +59,7 @@ class Splits(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Scores by stage, pictures by caption, and the probe that reads controls from motion latents."""
+    """Scores by stage, figures by caption, and the probe that reads controls from motion latents."""
 
     scores: dict[str, dict[str, Any]]
     pictures: dict[str, bytes]
@@ -66,7 +67,7 @@ class Evaluation(NamedTuple):
 
 
 def generator(models: Models, settings: Settings, seed: int) -> actor.Generate:
-    """The actor as a function of audio features and reference motion, emotion unknown."""
+    """The actor as a function of audio features and reference motion; the emotion is unknown."""
     stage = models.actor
 
     def generate(audio: Float[np.ndarray, "b t a"], reference: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b t d"]:
@@ -77,7 +78,7 @@ def generator(models: Models, settings: Settings, seed: int) -> actor.Generate:
 
 
 def renderer(models: Models, settings: Settings, seed: int) -> video.Render:
-    """The video stage as a function of reference pictures, their motion and motion latents; one program for all calls."""
+    """The video stage as a function of reference images, their motion and motion latents, compiled once for all calls."""
     stage = models.video
     compiled = jax.jit(lambda *arguments: draw_batch(stage.model, *arguments, settings.render).frames)
 
@@ -98,7 +99,7 @@ def evaluate(
     note: Note = print,
     draw: Draw | None = None,
 ) -> Evaluation:
-    """The stages that are there, on clips with true controls; with `draw`, reenactment across people too."""
+    """Evaluates the stages that are present, on clips with true controls; with `draw`, also reenactment across people."""
     encode = frame_encoder(models.motion.model, models.motion.variables, how.batch_size)
     note("reading motion latents")
     train, held, test = ([read(encode, clip.every(how.probe_step)) for clip in split] for split in splits)
@@ -126,7 +127,7 @@ def evaluate(
     cases = transfer.make_cases(shown, moved, encode, draw) if draw else None
     if cases is None:
         return result
-    note("rendering one as another moves")
+    note("rendering people with another person's motion")
     moved_by_others = transfer.transfer(render, cases)
     probe = fit_identity(splits.test, how.probe_step)
     scores = transfer.transfer_scores(cases, moved_by_others, probe)
@@ -146,7 +147,7 @@ def content_of(models: Models, settings: Settings, splits: Splits, scores: Mappi
 
 
 class Performed(NamedTuple):
-    """Test clips cut to one length, and motion generated for them; `again` with further seeds."""
+    """Test clips cut to one length, and motion generated for them. `again`: motion with further seeds."""
 
     clips: Sequence[TrueClip]
     latents: Sequence[ReadClip]
@@ -182,7 +183,7 @@ def _joined(evaluation: Evaluation, scores: dict[str, dict[str, Any]], shown: di
 
 
 def cut_alike(clips: Sequence[TrueClip], most: int) -> list[TrueClip]:
-    """The first frames of each, as many as the shortest has, at most `most`."""
+    """Cuts all clips to the length of the shortest one, at most `most` frames."""
     length = min([most, *(len(clip.frames) for clip in clips)])
     return [clip.cut(length, SAMPLES_PER_FRAME) for clip in clips]
 
@@ -195,7 +196,7 @@ def spread(count: int, most: int) -> list[int]:
 def _shown(
     models: Models, how: EvaluationSettings, performed: Performed
 ) -> tuple[list[TrueClip], list[ReadClip], Float[np.ndarray, "b t d"]]:
-    """Some of the clips at the video stage's size, their latents and the actor's, cut to `how.video_frames`."""
+    """Some of the clips at the video stage's size, with true and generated latents, cut to `how.video_frames`."""
     clips, latents, n = performed.clips, performed.latents, how.video_frames
     chosen = spread(len(clips), how.video_clips)
     own = performed.motions.own[chosen][:, :n]
@@ -205,46 +206,46 @@ def _shown(
 def fitted(
     clips: Sequence[TrueClip], latents: Sequence[ReadClip], side: int, frames: int
 ) -> tuple[list[TrueClip], list[ReadClip]]:
-    """The first frames of clips at another side, and their latents and controls."""
+    """The first frames of clips resized to `side` pixels, and their latents and controls."""
     shown = [clip.cut(frames, SAMPLES_PER_FRAME) for clip in clips]
     moved = [dataclasses.replace(one, latents=one.latents[:frames], controls=one.controls[:frames]) for one in latents]
     return [dataclasses.replace(clip, frames=fit_size(clip.frames, side)) for clip in shown], moved
 
 
 def r2_picture(scores: Mapping[str, Any]) -> dict[str, bytes]:
-    """Caption → PNG."""
+    """Caption → PNG of the R² of controls."""
     bars = figures.r2_bars(scores["motion"]["r2"], (report.FACE_R2, report.POSE_R2))
-    return {"Controls read from motion latents by a linear map; lines: targets": bars}
+    return {"Controls read from motion latents by a linear probe; lines: targets": bars}
 
 
 def motion_pictures(
     scores: Mapping[str, Any], probe: RidgeProbe, clips: Sequence[ReadClip], motions: actor.Motions
 ) -> dict[str, bytes]:
-    """Caption → PNG."""
+    """Caption → PNG of the generated motion."""
     some = spread(len(clips), 4)
     truth = np.stack([motion.column(clips[i].controls, "jaw") for i in some])
     curves = {"true": truth, "own": actor.jaw_curves(probe, motions.own[some])}
     plot = figures.jaw_plot(curves, [f"{clips[i].person}, clip {clips[i].clip}" for i in some])
     pictures = {
-        "The jaw, read from motion generated for voices never heard, beside the true one": plot,
-        "How the jaw follows the speech": figures.lag_plot(scores["lag_curves"]),
+        "The jaw, read from motion generated for held-out voices, and the true jaw": plot,
+        "Correlation of the generated jaw with the true jaw": figures.lag_plot(scores["lag_curves"]),
     }
     if over := scores.get("over_time"):
-        pictures["Measures of one segment after another"] = figures.segment_plot(over["curves"], over["minutes"], NAMES)
+        pictures["Measures of each segment over time"] = figures.segment_plot(over["curves"], over["minutes"], NAMES)
     return pictures
 
 
 def sheets(rendered: video.Rendered, clips: Sequence[TrueClip], how: EvaluationSettings) -> dict[str, bytes]:
-    """Caption → PNG."""
-    caption = "{}, clip {}: frames as they are, rendered from true motion, and from the actor's"
+    """Caption → PNG of a contact sheet."""
+    caption = "{}, clip {}: true frames, rendered from true motion, rendered from the actor's motion"
     return {caption.format(clip.person, clip.clip): _sheet(rendered, k) for k, clip in enumerate(clips[: how.sheets])}
 
 
 def transfer_sheets(cases: transfer.Cases, rendered: transfer.Transferred, most: int) -> dict[str, bytes]:
-    """Caption → PNG."""
+    """Caption → PNG of a contact sheet of reenactment across people."""
     pictures = {}
     for k in range(min(most, len(cases.true))):
-        caption = f"{cases.targets[k]} as {cases.drivers[k]} moves: the driver, what the target would look like, rendered"
+        caption = f"{cases.targets[k]} with the motion of {cases.drivers[k]}: driver, true frames of the target, rendered"
         rows = {"driver": cases.driver[k], "true": cases.true[k], "rendered": rendered.cross[k]}
         pictures[caption] = figures.contact_sheet(cases.references[k], rows)
     return pictures

@@ -1,4 +1,4 @@
-"""Picture of a scheduling matrix: what the network is shown of every chunk in every call."""
+"""Figure of a scheduling matrix: the noise level of every chunk in every network call."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ABSENT = "#cfe0f1"
 
 
 def schedule_picture(levels: Float[np.ndarray, "calls chunks"], *, title: str = "") -> bytes:
-    """PNG of a matrix of noise levels, NaN where a chunk is not in the window: white is clean and black is noise.
+    """PNG of a matrix of noise levels: white is clean, black is noise; NaN means that a chunk is not in the window.
 
-    Rows are network calls from the top down, columns chunks.
+    Rows are network calls, from top to bottom; columns are chunks.
     """
     calls, chunks = levels.shape
     figure = Figure(figsize=(2.5 + min(0.35 * chunks, 12.0), 1.5 + min(0.14 * calls, 16.0)), layout="constrained")
@@ -28,7 +28,7 @@ def schedule_picture(levels: Float[np.ndarray, "calls chunks"], *, title: str = 
 
 
 def draw_schedule(axis: Axes, levels: Float[np.ndarray, "calls chunks"]) -> None:
-    """`schedule_picture` on given axes. Grey is the root of the level, so that the small levels of history show."""
+    """Draws the matrix on given axes. Grey is the square root of the level, so that the small levels of history are visible."""
     axis.set_facecolor(ABSENT)
     shades = {"cmap": "gray_r", "norm": PowerNorm(0.5, vmin=0.0, vmax=1.0)}
     image = axis.imshow(np.ma.masked_invalid(levels), aspect="auto", interpolation="nearest", **shades)

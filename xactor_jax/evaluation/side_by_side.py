@@ -1,4 +1,4 @@
-"""Renderers on the same clips: how close to the truth, across people too, how far from the first, how long they take."""
+"""Comparison of renderers on the same clips: error, reenactment across people, difference to the first renderer, and time."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from xactor_jax.evaluation.transfer import Cases, make_cases, transfer, transfer
 from xactor_jax.evaluation.video import Render, Videos, scores_against
 from xactor_jax.layers.perceptual import PerceptualModel
 from xactor_jax.motion.pictures import frame_encoder
+from xactor_jax.pictures import to_float
 from xactor_jax.sampling.load import Models
 
 
 class Scene(NamedTuple):
-    """What all renderers are measured on: clips, and where there are several people the cases across them."""
+    """Data for all renderers: clips and, if there are several people, cases of reenactment across people."""
 
     clips: Sequence[TrueClip]
     latents: Sequence[ReadClip]
@@ -42,29 +43,29 @@ def make_scene(models: Models, test: Sequence[TrueClip], most: int, frames: int,
 
 
 class Measured(NamedTuple):
-    """Scores of one renderer, and its frames from true motion."""
+    """Scores of one renderer, and its frames rendered from true motion."""
 
     scores: dict[str, Any]
     frames: Videos
 
 
 Distance = Callable[[Videos, Videos], float]
-"""Between clips and the true ones, such as LPIPS."""
+"""Distance between clips and the true clips, such as LPIPS."""
 
 
 def perceptual_distance(path: epath.PathLike, batch: int = 16) -> Distance:
-    """By the network in a folder written by launch/import_weights.py, over all frames but the first of each clip.
+    """LPIPS by the network in a folder of launch/import_weights.py, over all frames except the first of each clip.
 
     Raises:
-        UserError: there is no such network, or it is VGG16 without the weights by which LPIPS judges.
+        UserError: there is no such network, or it is VGG16 without the weights of LPIPS.
     """
     saved, variables = load_variables(path, "perceptual")
     if not saved.network.lpips:
-        raise UserError(f"{path} is VGG16 alone, of which distances are not LPIPS: import one by --what lpips.")
+        raise UserError(f"{path} is VGG16 alone, without the weights of LPIPS: import a network with --what lpips.")
     distance = jax.jit(PerceptualModel.from_network(saved.network).distance)
 
     def of_videos(videos: Videos, true: Videos) -> float:
-        pairs = [v[:, 1:].reshape(-1, *v.shape[2:]) / np.float32(127.5) - 1 for v in (videos, true)]
+        pairs = [to_float(v[:, 1:].reshape(-1, *v.shape[2:])) for v in (videos, true)]
         starts = range(0, len(pairs[0]), batch)
         return float(np.concatenate([distance(variables.params, *(p[i : i + batch] for p in pairs)) for i in starts]).mean())
 
@@ -72,7 +73,7 @@ def perceptual_distance(path: epath.PathLike, batch: int = 16) -> Distance:
 
 
 def measure(render: Render, scene: Scene, distance: Distance | None = None) -> Measured:
-    """Scores of one renderer. `seconds_per_frame` is that of the quickest call: the first one compiles."""
+    """Scores of one renderer. `seconds_per_frame` is the time of the fastest call, because the first call compiles."""
     seconds: list[float] = []
 
     def timed(*conditions: np.ndarray) -> Videos:
@@ -94,7 +95,7 @@ def measure(render: Render, scene: Scene, distance: Distance | None = None) -> M
 
 
 def compare(measured: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
-    """Scores of all, each with the PSNR of its frames against those of the first (which has none)."""
+    """Scores of all renderers, each with the PSNR of its frames against those of the first renderer (None for the first)."""
     first = next(iter(measured.values()))
 
     def against_first(one: Measured) -> float | None:
@@ -106,21 +107,21 @@ def compare(measured: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
 
 HEAD = (
     *("renderer", "PSNR, dB", "SSIM", "L1", "edges", "LPIPS", "detail", "background", "flicker"),
-    "over repeating the reference, dB",
-    *("across people, dB", "gain, dB", "loss to oneself, dB", "told to be the reference's", "the driver's"),
-    *("against the first, dB", "ms a frame"),
+    "gain over the repeated reference, dB",
+    *("across people, dB", "gain, dB", "loss to own motion, dB", "classified as reference", "as driver"),
+    *("against the first, dB", "ms per frame"),
 )
 
 
 def rows(compared: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """Cells of a table, columns `HEAD`; the last row is the reference repeated."""
+    """Cells of a table with columns `HEAD`; the last row is the repeated reference."""
     repeated = _quality(next(iter(compared.values()))["repeated"])
     still = ["the reference repeated", *repeated, *[""] * (len(HEAD) - 1 - len(repeated))]
     return [*([name, *_cells(scores)] for name, scores in compared.items()), still]
 
 
 def _quality(scores: Mapping[str, float]) -> list[str]:
-    """PSNR, SSIM, L1, edges and, where they are known, LPIPS and the ratios of `detail`."""
+    """PSNR, SSIM, L1, edges and, if they are known, LPIPS and the ratios of `detail`."""
     digits = {"psnr": 2, "ssim": 3, "l1": 4, "edges": 4, "lpips": 4, "detail": 2, "background": 2, "flicker": 2}
     return ["" if scores.get(name) is None else f"{scores[name]:.{n}f}" for name, n in digits.items()]
 
@@ -129,8 +130,8 @@ def _cells(scores: Mapping[str, Any]) -> list[str]:
     own = [*_quality(scores["true_motion"]), f"{scores['gain_db']:.2f}"]
     across = [""] * 5
     if t := scores.get("transfer"):
-        said = t["identity"]
+        identity = t["identity"]
         across = [f"{t['cross']['psnr']:.2f}", f"{t['gain_db']:.2f}", f"{t['loss_db']:.2f}"]
-        across += [f"{said['cross']:.0%}", f"{said['cross_is_driver']:.0%}"]
+        across += [f"{identity['cross']:.0%}", f"{identity['cross_is_driver']:.0%}"]
     first = scores["against_first_db"]
     return [*own, *across, "" if first is None else f"{first:.2f}", f"{1000 * scores['seconds_per_frame']:.1f}"]

@@ -1,10 +1,10 @@
-"""Reenactment across people: one person's motion on another's portrait, held against what that other person would look like.
+"""Reenactment across people: the driver's motion on the target's portrait, compared with the truth.
 
-Performers make it knowable: the truth is the target drawn under the driver's controls. Beside it stand the target's reference
-repeated, and the target driven by motion read from the truth itself, where only the driver is another.
+Rendered performers have a known truth: the target, drawn with the driver's controls. For comparison there are the target's
+repeated reference, and the target driven by motion read from the truth itself, which does not come from another person.
 
-A portrait that is posed as the driver begins may also be driven by the driver's changes alone, equation 1 of
-xactor_jax/sampling/driving.py. Both ways are measured on such portraits: the truth's first frames.
+If a portrait has the same pose as the driver's first frame, the driver's changes from that frame can drive it, too (equation 1
+of xactor_jax/sampling/driving.py). Both ways are measured on such portraits: the first frames of the truth.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from xactor_jax.sampling.driving import relative_motion
 
 
 class Cases(NamedTuple):
-    """Targets and what drives them, all of one length; everything but the drawing is the same for every renderer."""
+    """Targets and their drivers, all of one length. They are the same for all renderers."""
 
     targets: list[str]
     drivers: list[str]
@@ -32,14 +32,15 @@ class Cases(NamedTuple):
     reference_motion: Float[np.ndarray, "b d"]
     driver: Videos
     driver_motion: Float[np.ndarray, "b t d"]
-    true: Videos  # the target under the driver's controls
+    true: Videos  # the target with the driver's controls
     true_motion: Float[np.ndarray, "b t d"]
 
 
 class Transferred(NamedTuple):
-    """Frames rendered of the cases: from the driver's motion, and from that of the truth.
+    """Rendered frames: `cross` from the driver's motion, `same` from the motion of the truth.
 
-    The last two from portraits posed as the driver begins: from the driver's motion, and from its changes alone.
+    `posed` and `relative` start from portraits with the pose of the driver's first frame: from the driver's motion, and from
+    its changes from the first frame.
     """
 
     cross: Videos
@@ -49,9 +50,9 @@ class Transferred(NamedTuple):
 
 
 def make_cases(clips: Sequence[TrueClip], latents: Sequence[ReadClip], encode: Encoder, draw: Draw) -> Cases | None:
-    """Each clip's first frame as reference, driven by a clip of somebody else; None if all are of one person.
+    """Each clip's first frame as the reference, driven by a clip of another person; None if all clips show one person.
 
-    `clips` are as large as the renderer's frames, whatever size `draw` draws.
+    `clips` have the size of the renderer's frames; `draw` may draw another size.
     """
     order = other_speakers([clip.person for clip in clips])
     pairs = [(i, j) for i, j in enumerate(order) if clips[i].person != clips[j].person]
@@ -72,7 +73,7 @@ def make_cases(clips: Sequence[TrueClip], latents: Sequence[ReadClip], encode: E
 
 
 def transfer(render: Render, cases: Cases) -> Transferred:
-    """The cases rendered in all ways."""
+    """Renders the cases in all four ways."""
     portrait, posed = (cases.references, cases.reference_motion), (cases.true[:, 0], cases.true_motion[:, 0])
     changes = np.stack([relative_to(*pair) for pair in zip(cases.driver_motion, posed[1], strict=True)])
     ways = ((portrait, cases.driver_motion), (portrait, cases.true_motion), (posed, cases.driver_motion), (posed, changes))
@@ -80,15 +81,16 @@ def transfer(render: Render, cases: Cases) -> Transferred:
 
 
 def relative_to(motion: Float[np.ndarray, "t d"], reference: Float[np.ndarray, "d"]) -> Float[np.ndarray, "t d"]:
-    """A whole clip's motion as `driving.relative_motion` makes it."""
+    """`driving.relative_motion` of a whole clip."""
     return np.concatenate(list(relative_motion([motion], reference)))
 
 
 def transfer_scores(cases: Cases, rendered: Transferred, probe: IdentityProbe) -> dict[str, object]:
-    """PSNR and SSIM against the truth, and whom the probe says that frames show.
+    """PSNR and SSIM against the truth, and the identity that the probe finds in the frames.
 
-    `gain_db` is what another's motion gains over repeating the reference, `loss_db` what it loses to one's own; `posed_gain_db`
-    and `relative_gain_db` are those of portraits posed as the driver begins.
+    `gain_db` is the PSNR with the driver's motion minus that of the repeated reference; `loss_db` is the PSNR with the motion
+    of the truth minus that with the driver's motion. `posed_gain_db` and `relative_gain_db` are the gains of portraits with the
+    driver's initial pose.
     """
     still = lambda images: np.broadcast_to(images[:, None], cases.true.shape)
     repeated = {"repeated": still(cases.references), "posed_repeated": still(cases.true[:, 0])}

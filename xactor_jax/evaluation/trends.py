@@ -1,10 +1,10 @@
-"""How a measure goes over time: segments of a performance and the line through their values.
+"""Trend of a measure over time: segments of a performance, and a line fitted to their values.
 
-With y_k the value of segment k of K, x_k the minute in its middle, x̄ and ȳ their means:
+With y_k the value of segment k of K, x_k the time of its middle in minutes, x̄ and ȳ their means:
 
 (1)  slope  b = Σ (x_k − x̄)(y_k − ȳ) / Σ (x_k − x̄)²                                        (least squares), per minute
-(2)  its standard error  √( Σ (y_k − ȳ − b (x_k − x̄))² / (K − 2) / Σ (x_k − x̄)² ),  as if segments were independent
-(3)  last over first: mean of the last n values over that of the first n,  n = at most `span`, no value in both
+(2)  its standard error  √( Σ (y_k − ȳ − b (x_k − x̄))² / (K − 2) / Σ (x_k − x̄)² ),  assuming independent segments
+(3)  last over first: mean of the last n values / mean of the first n values,  n at most `span`, no value in both
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from xactor_jax.timing import FRAME_RATE
 
 
 def segments(frames: int, size: int) -> list[slice]:
-    """Whole segments of `size` frames, what is left over at the end dropped; of fewer frames than that, all of them as one."""
+    """Segments of `size` frames; a shorter rest at the end is dropped. Fewer frames than `size` form one segment."""
     return [slice(start, start + size) for start in range(0, frames - size + 1, size)] or [slice(0, frames)]
 
 
 def middles(parts: Sequence[slice]) -> list[float]:
-    """x_k, minutes."""
+    """Times x_k of the middles of segments, in minutes."""
     return [(part.start + part.stop) / 2 / FRAME_RATE / 60 for part in parts]
 
 
 def slope(minutes: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
-    """(1) and (2), over the values that are finite; `nan` of fewer than three."""
+    """Slope and its standard error (equations 1 and 2), over finite values; `nan` for fewer than three values."""
     x, y = np.array(minutes, np.float64), np.array(values, np.float64)
     x, y = x[np.isfinite(y)], y[np.isfinite(y)]
     if len(x) < 3:
@@ -38,7 +38,7 @@ def slope(minutes: Sequence[float], values: Sequence[float]) -> tuple[float, flo
 
 
 def last_over_first(values: Sequence[float], span: int = 1) -> float:
-    """(3); `nan` of fewer than two values."""
+    """Mean of the last values over that of the first (equation 3); `nan` for fewer than two values."""
     n = min(span, len(values) // 2)
     if not n:
         return float("nan")
@@ -47,7 +47,7 @@ def last_over_first(values: Sequence[float], span: int = 1) -> float:
 
 
 def trend(minutes: Sequence[float], values: Sequence[float], span: int = 1) -> dict[str, float]:
-    """Mean over segments, (1) to (3)."""
+    """Mean over segments, slope, its error, and last over first (equations 1 to 3)."""
     b, error = slope(minutes, values)
     mean = float(np.mean(values)) if len(values) else float("nan")
     return {"mean": mean, "slope": b, "slope_error": error, "last_over_first": last_over_first(values, span)}

@@ -1,4 +1,4 @@
-"""Stages to be compared, as the command line names them: NAME=CKPT,field=value,…"""
+"""Command-line syntax for stages to be compared: NAME=CKPT,field=value,…"""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from xactor_jax.video.sampler import RenderSettings
 
 KINDS = {"motion": "motion stages", "actor": "actors", "video": "renderers"}
 RESERVED = ("true", "own", "other")
-"""Names that a variant cannot have: plots know them."""
+"""Names that a variant cannot have, because plots use them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class NoSettings:
-    """Of a stage that nothing is sampled from."""
+    """Settings of a stage without sampling."""
 
 
 DEFAULTS = {
@@ -26,11 +26,11 @@ DEFAULTS = {
     "actor": (RolloutSettings(), "the rollout"),
     "video": (RenderSettings(), "the renderer"),
 }
-"""Stage → its settings for sampling, and whose they are."""
+"""Stage → its default sampling settings, and the name of their owner for error messages."""
 
 
 class Variant(NamedTuple):
-    """A checkpoint of a stage, empty for the embedded one, and the fields of its settings for sampling that are changed."""
+    """A checkpoint of a stage (empty: the embedded one), and the sampling settings that are changed."""
 
     name: str
     path: str
@@ -38,7 +38,7 @@ class Variant(NamedTuple):
 
 
 def parse_variant(text: str, stage: str = "actor") -> Variant:
-    """Raises `UserError` where it is not NAME=CKPT,field=value,… with settings of the stage and values of their types."""
+    """Parses NAME=CKPT,field=value,… Raises `UserError` for wrong syntax, unknown settings or values of a wrong type."""
     name, given, rest = text.partition("=")
     path, *pairs = rest.split(",")
     if not given or not re.fullmatch(r"[\w.-]+", name) or name in RESERVED:
@@ -47,7 +47,7 @@ def parse_variant(text: str, stage: str = "actor") -> Variant:
 
 
 def parse_variants(texts: Sequence[str], stage: str = "actor") -> list[Variant]:
-    """Of all options; raises `UserError` too where two have one name."""
+    """Parses all options of a stage. Raises `UserError` also if two have the same name."""
     variants = [parse_variant(text, stage) for text in texts]
     names = [variant.name for variant in variants]
     if twice := {name for name in names if names.count(name) > 1}:

@@ -1,4 +1,4 @@
-"""How close rendered video comes to the true one."""
+"""Scores of rendered video against true video."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from xactor_jax.evaluation.detail import detail_scores
 
 Videos = UInt8[np.ndarray, "b t h w 3"]
 Render = Callable[[UInt8[np.ndarray, "b h w 3"], Float[np.ndarray, "b d"], Float[np.ndarray, "b t d"]], Videos]
-"""Reference pictures, their motion, and motion latents to frames."""
+"""(reference images, their motion, motion latents) → frames."""
 
 
 class Rendered(NamedTuple):
-    """The same clips: as they are, rendered from true motion, and rendered from generated motion."""
+    """The same clips: true frames, rendered from true motion, and rendered from generated motion."""
 
     true: Videos
     from_true: Videos
@@ -26,7 +26,7 @@ class Rendered(NamedTuple):
 
     @property
     def repeated(self) -> Videos:
-        """The reference, which is the first frame, again and again."""
+        """The reference (the first frame), repeated for all frames."""
         return np.broadcast_to(self.true[:, :1], self.true.shape)
 
 
@@ -40,9 +40,9 @@ def render_clips(
 
 
 def scores_against(video: Videos, true: Videos) -> dict[str, float]:
-    """PSNR in dB (of each clip as a whole), SSIM, L1, edges, and those of `detail`: means over clips without their frame 0.
+    """Means over clips of PSNR in dB (of each clip as a whole), SSIM, L1, edge error and the ratios of `detail`.
 
-    The reference is frame 0. A ratio that no clip tells is None.
+    Frame 0 is excluded, because it is the reference. A ratio that is unknown for all clips is None.
     """
     pairs = [(a[1:], b[1:]) for a, b in zip(video, true, strict=True)]
     of_frames = {"ssim": metrics.ssim, "l1": metrics.l1, "edges": metrics.edge_error}
@@ -58,7 +58,7 @@ def _mean_of_known(values: Sequence[float]) -> float | None:
 
 
 def video_scores(rendered: Rendered) -> dict[str, object]:
-    """Of video from true motion, beside repeating the reference; `gain_db` is the difference in PSNR."""
+    """Scores of video from true motion and of the repeated reference; `gain_db` is the difference in PSNR."""
     true_motion = scores_against(rendered.from_true, rendered.true)
     repeated = scores_against(rendered.repeated, rendered.true)
     return {

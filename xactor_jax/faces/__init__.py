@@ -1,1 +1,1 @@
-"""Where faces are in a picture, and 468 points on each: BlazeFace and Face Mesh, with their published weights."""
+"""Face detection (BlazeFace) and 468 face landmarks (Face Mesh), with their published weights."""

@@ -1,7 +1,7 @@
 """BlazeFace, the short-range face detector (Bazarevsky et al. 2019, arXiv 1907.05047; weights of MediaPipe, Apache-2.0).
 
-Of a picture of 128 × 128 pixels it says for 896 anchors whether a face is there, and where it and six points of it are. It is
-convolutional, so larger pictures, of sides that are multiples of 16, have more anchors.
+For each of 896 anchors of a picture of 128 × 128 pixels it predicts whether there is a face, its box and six points. The
+network is convolutional, so larger pictures, whose sides are multiples of 16, have more anchors.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from jaxtyping import Array, Float
 from xactor_jax.faces.blocks import Block
 
 SIDE = 128
-"""Of the pictures that it was trained on, pixels."""
+"""Side of its training pictures, pixels."""
 
 STEM = 24
 FINE = ((24, 1), (28, 1), (32, 2), (36, 1), (42, 1), (48, 2), (56, 1), (64, 1), (72, 1), (80, 1), (88, 1))
 COARSE = ((96, 2), (96, 1), (96, 1), (96, 1), (96, 1))
-"""(Channels, stride) of the blocks up to the first map of anchors, and from there to the second."""
+"""(Channels, stride) of the blocks up to the first anchor map, and from there to the second."""
 
 MAPS = ((8, 2), (16, 6))
-"""(Pixels a step, anchors at each place) of the two maps."""
+"""(Pixels per cell, anchors per cell) of the two anchor maps."""
 
 NUMBERS = 16
-"""Of an anchor: middle, width and height of the box, then six points; all x before y, pixels from the anchor's middle."""
+"""Predicted numbers per anchor: centre, width and height of the box, then six points; x before y; pixels from the anchor."""
 
 
 class BlazeFace(nn.Module):
@@ -32,7 +32,7 @@ class BlazeFace(nn.Module):
 
     @nn.compact
     def __call__(self, pictures: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b n"], Float[Array, "b n 16"]]:
-        """Of pictures in [-1, 1]: (logits, numbers) of every anchor."""
+        """Logits and predicted numbers of every anchor, for pictures in [-1, 1]."""
         x = nn.relu(nn.Conv(STEM, (5, 5), strides=2, name="stem")(pictures))
         found = []
         for name, blocks, (_, anchors) in zip(("fine", "coarse"), (FINE, COARSE), MAPS, strict=True):

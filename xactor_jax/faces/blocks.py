@@ -1,6 +1,6 @@
 """The convolutional block that BlazeFace (arXiv 1907.05047, figure 1) and Face Mesh (arXiv 1907.06724) share.
 
-Pictures are padded as TensorFlow's SAME does: a convolution of stride two begins at the first pixel.
+Pictures are padded as by TensorFlow's SAME: a convolution of stride two begins at the first pixel.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ KERNEL = 3
 
 
 class Depthwise(nn.Module):
-    """A 3×3 kernel for every channel, as a sum of nine shifted pictures: on a CPU that is faster than a grouped convolution."""
+    """A 3×3 kernel for every channel, as a sum of nine shifted pictures. On a CPU this is faster than a grouped convolution."""
 
     stride: int = 1
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-        """Height and width are multiples of the stride."""
+        """Height and width must be multiples of the stride."""
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (KERNEL, KERNEL, x.shape[-1]))
         (_, height, width, _), step = x.shape, self.stride
         before = 1 if step == 1 else 0
@@ -30,7 +30,7 @@ class Depthwise(nn.Module):
 
 
 class Slope(nn.Module):
-    """Where negative, every channel is scaled by a factor of its own (PReLU)."""
+    """PReLU: negative values are scaled by a learned factor for each channel."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
@@ -39,7 +39,7 @@ class Slope(nn.Module):
 
 
 class Block(nn.Module):
-    """activation(x + pointwise(depthwise(x))); a stride of two takes maxima of x, new channels of x begin as zeros."""
+    """activation(x + pointwise(depthwise(x))). With stride two, x is max-pooled; new channels of x are zeros."""
 
     features: int
     stride: int = 1

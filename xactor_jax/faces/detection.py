@@ -1,7 +1,7 @@
-"""What BlazeFace's numbers mean: faces in a picture, at several sizes, each once.
+"""Decodes BlazeFace's output: detects faces in a picture at several sizes, and merges repeated detections.
 
-A face seen by several anchors is their mean, weighted by their scores (section 4 of arXiv 1907.05047, which takes the place of
-non-maximum suppression).
+Detections of one face by several anchors are replaced by their mean, weighted by score, instead of non-maximum suppression
+(section 4 of arXiv 1907.05047).
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from xactor_jax.faces.blazeface import MAPS, NUMBERS, BlazeFace
 from xactor_jax.faces.weights import load
 
 BEST = 64
-"""Anchors of a picture that are looked at further."""
+"""Number of anchors of a picture that are evaluated further: those with the highest scores."""
 
-SAME = 0.3
-"""Area in common, of the union of two boxes, from which they are one face: MediaPipe's."""
+SAME_IOU = 0.3
+"""Two boxes are one face from this intersection over union on: MediaPipe's value."""
 
 
 class Found(NamedTuple):
-    """Faces in pixels: scores in 0..1; boxes (x0, y0, x1, y1), from brows to chin; the person's right eye, left eye, tip of the
-    nose, mouth, right ear and left ear."""
+    """Faces in pixels: scores in 0..1; boxes (x0, y0, x1, y1), brows to chin; six points: the person's right eye, left eye,
+    tip of the nose, mouth, right ear and left ear."""
 
     scores: Float[np.ndarray, "n"]
     boxes: Float[np.ndarray, "n 4"]
@@ -37,7 +37,7 @@ class Found(NamedTuple):
 
 @functools.cache
 def anchors(height: int, width: int) -> Float32[np.ndarray, "n 2"]:
-    """Middles (x, y) of the anchors of a picture, pixels."""
+    """Centres (x, y) of the anchors of a picture, in pixels."""
     found = []
     for step, count in MAPS:
         y, x = np.mgrid[: height // step, : width // step].reshape(2, -1)
@@ -49,7 +49,7 @@ def anchors(height: int, width: int) -> Float32[np.ndarray, "n 2"]:
 def _best(
     variables: dict, picture: UInt8[Array, "h w 3"]
 ) -> tuple[Float[Array, "k"], Float[Array, "k 4"], Float[Array, "k 6 2"]]:
-    """(Scores, boxes, points) of the `BEST` anchors."""
+    """Scores, boxes and points of the `BEST` anchors."""
     logits, numbers = BlazeFace().apply(variables, picture[None] / jnp.float32(127.5) - 1.0)
     best, chosen = jax.lax.top_k(logits[0], BEST)
     numbers = numbers[0, chosen].reshape(BEST, NUMBERS // 2, 2)
@@ -60,7 +60,7 @@ def _best(
 
 
 def in_square(image: UInt8[np.ndarray, "h w 3"], side: int) -> tuple[UInt8[np.ndarray, "side side 3"], float]:
-    """The image at the upper left of a black square, as large as fits, and the factor that leads back."""
+    """The image in the upper left corner of a black square, as large as fits, and the factor that scales coordinates back."""
     factor = max(image.shape[:2]) / side
     size = [max(1, min(side, round(length / factor))) for length in image.shape[1::-1]]
     square = np.zeros((side, side, 3), np.uint8)
@@ -70,7 +70,7 @@ def in_square(image: UInt8[np.ndarray, "h w 3"], side: int) -> tuple[UInt8[np.nd
 
 
 def look(image: UInt8[np.ndarray, "h w 3"], side: int, threshold: float) -> Found:
-    """What anchors see in the image, brought to that side (a multiple of 16), above a score."""
+    """Detections above a score in the image, resized to `side` pixels (a multiple of 16)."""
     square, factor = in_square(image, side)
     scores, boxes, points = (np.asarray(part, np.float64) for part in _best(load("blazeface"), square))
     kept = scores > threshold
@@ -78,12 +78,12 @@ def look(image: UInt8[np.ndarray, "h w 3"], side: int, threshold: float) -> Foun
 
 
 def joined(found: Sequence[Found]) -> Found:
-    """All of several looks."""
+    """All detections of several calls of `look`."""
     return Found(*map(np.concatenate, zip(*found, strict=True)))
 
 
-def in_common(box: Float[np.ndarray, "4"], boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n"]:
-    """Area in common, of the union."""
+def iou(box: Float[np.ndarray, "4"], boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n"]:
+    """Intersection over union of a box with each of `boxes`."""
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     common = np.prod(np.maximum(sides, 0.0), axis=1)
     area = lambda b: np.prod(b[..., 2:] - b[..., :2], axis=-1)
@@ -91,10 +91,10 @@ def in_common(box: Float[np.ndarray, "4"], boxes: Float[np.ndarray, "n 4"]) -> F
 
 
 def merged(found: Found) -> Found:
-    """Every face once, the surest first: the mean of what lies over its surest box, weighted by score."""
+    """Every face once, highest score first: the score-weighted mean of the detections that overlap with its best one."""
     left, faces = np.argsort(-found.scores, kind="stable"), []
     while len(left):
-        same = in_common(found.boxes[left[0]], found.boxes[left]) > SAME
+        same = iou(found.boxes[left[0]], found.boxes[left]) > SAME_IOU
         same[0] = True
         group, left = left[same], left[~same]
         weights = found.scores[group] / found.scores[group].sum()
@@ -105,5 +105,5 @@ def merged(found: Found) -> Found:
 
 
 def find(image: UInt8[np.ndarray, "h w 3"], sides: Sequence[int], threshold: float) -> Found:
-    """Faces of an image that is looked at in several sizes."""
+    """Faces of an image, detected at several sizes and merged."""
     return merged(joined([look(image, side, threshold) for side in sides]))

@@ -1,20 +1,21 @@
-"""BlazeFace as a `FaceDetector`: small faces and tilted ones, in boxes as OpenCV's cascades draw them.
+"""BlazeFace as a `FaceDetector`. It finds small and tilted faces; its boxes are converted to those of OpenCV's cascades.
 
-Of r, l and m, a face's eyes and mouth, and w, the width of BlazeFace's box from brows to chin, the cascade's box has
+r, l and m are a face's eyes and mouth, w the width of BlazeFace's box, from brows to chin. The cascade's box then has
 
     middle = e + `CASCADE_RAISED` (m - e),  e = (r + l) / 2
     side   = `CASCADE_SIDE` w
 
-as fitted to 263 frames of 69 videos and to 43 photographs and paintings in which both find the face, the cascade with a score
-above 14 (frames alone give .240 and 1.12, the others alone .235 and 1.08). There the middle is off by .012 across and .020
-down in frames, .015 and .013 in the others (standard deviations, of the cascade's side), the side by 8 and 6 %; the boxes have
-.87 and .89 of their union in common. On 91 pictures of rendered heads, to which nothing was fitted: .017, .016, 8 %, and 3 %
-larger. The cascade's own box moves by .018 with the resolution of one and the same video (data/heads/framing.py).
+The two constants were fitted to 263 frames of 69 videos and to 43 photographs and paintings in which both detectors find the
+face, the cascade with a score above 14 (frames only give .240 and 1.12, the others only .235 and 1.08). The standard deviation
+of the centre's error is .012 across and .020 down in frames, .015 and .013 in the others (in units of the cascade's side); that
+of the side is 8 and 6 %; the intersection over union is .87 and .89. On 91 pictures of rendered heads, which were not used in
+the fit: .017, .016, 8 %, and 3 % larger. For comparison, the cascade's own box moves by .018 with the resolution of one and the
+same video (data/heads/framing.py).
 
-Of 42 portraits, all of which the cascade finds upright, it finds all, upright or turned (by 15, 25 and 30 degrees either way,
-by 45 and 60 anticlockwise), 40 turned by 90, and 41 where the face is 5 % as wide as the picture. The cascade finds 34 to 36
-turned by 15 degrees, 7 to 12 by 25, 1 by 30, and none of the small ones. One core looks at a picture of 512 pixels in 9 ms,
-the cascade in 46; where no face is found, in 56 and 85.
+Of 42 portraits, all of which the cascade finds upright, BlazeFace finds all, upright or rotated (by 15, 25 and 30 degrees
+either way, by 45 and 60 anticlockwise), 40 rotated by 90, and 41 where the face is 5 % as wide as the picture. The cascade
+finds 34 to 36 rotated by 15 degrees, 7 to 12 by 25, 1 by 30, and none of the small ones. On one core it
+takes 9 ms for a picture of 512 pixels, the cascade 46; where no face is found, 56 and 85.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from xactor_jax.media.faces import FaceBox, by_prominence, shrunk
 
 
 def cascade_boxes(found: Found) -> list[FaceBox]:
-    """See the module docstring."""
+    """Boxes as OpenCV's cascades draw them; see the module docstring."""
     eyes, mouth = found.points[:, :2].mean(axis=1), found.points[:, 3]
     middle = eyes + CASCADE_RAISED * (mouth - eyes)
     half = CASCADE_SIDE / 2 * (found.boxes[:, 2:3] - found.boxes[:, :1])
@@ -41,14 +42,14 @@ def cascade_boxes(found: Found) -> list[FaceBox]:
 
 
 def turned(image: UInt8[np.ndarray, "h w 3"], angle: float) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "2 3"]]:
-    """The image turned about its middle, clockwise by an angle in degrees, and the affine map that leads back."""
+    """The image rotated about its centre, clockwise by an angle in degrees, and the affine map back to the image."""
     height, width = image.shape[:2]
     there = cv2.getRotationMatrix2D((width / 2, height / 2), -angle, 1.0)
     return cv2.warpAffine(image, there, (width, height)), cv2.invertAffineTransform(there)
 
 
 def turned_back(found: Found, way: Float[np.ndarray, "2 3"]) -> Found:
-    """Faces of a turned image in the image; their boxes stay upright and as large."""
+    """Detections in a rotated image, mapped back. Boxes stay upright and keep their size."""
     back = lambda points: points @ way[:, :2].T + way[:, 2]
     half = (found.boxes[:, 2:] - found.boxes[:, :2]) / 2
     middle = back(found.boxes[:, :2] + half)
@@ -57,14 +58,14 @@ def turned_back(found: Found, way: Float[np.ndarray, "2 3"]) -> Found:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlazeFaceDetector:
-    """Looks at the image in two sizes; where no face is found, in a larger one, and then turned."""
+    """Detects at two sizes; where no face is found, at a larger one, and then in the rotated image."""
 
     sides: tuple[int, ...] = (128, 256)
     finer: tuple[int, ...] = (512,)
-    longest: int = 1024  # side in pixels that larger images are brought to before they are turned
+    longest: int = 1024  # pixels; larger images are reduced to this side before they are rotated
     tilts: tuple[float, ...] = (-30.0, 30.0)  # degrees
     threshold: float = 0.7
-    presence: float = 0.5  # that Face Mesh must see
+    presence: float = 0.5  # least presence of a face according to Face Mesh
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
         """See `FaceDetector`."""
@@ -72,7 +73,7 @@ class BlazeFaceDetector:
         return by_prominence(cascade_boxes(found))
 
     def find(self, image: UInt8[np.ndarray, "h w 3"]) -> Found:
-        """Faces as BlazeFace draws them."""
+        """Detections with BlazeFace's own boxes."""
         for sides in (self.sides, self.finer):
             found = self._checked(image, find(image, sides, self.threshold))
             if len(found.scores):
@@ -86,7 +87,7 @@ class BlazeFaceDetector:
         return self._checked(image, Found(found.scores, found.boxes * factor, found.points * factor))
 
     def _checked(self, image: UInt8[np.ndarray, "h w 3"], found: Found) -> Found:
-        """Those in which Face Mesh sees a face."""
+        """The detections that Face Mesh confirms."""
         regions = (around_box(box, tilt(*points[:2])) for box, points in zip(found.boxes, found.points, strict=True))
         seen = [landmarks_at(image, region, rounds=1)[1] > self.presence for region in regions]
         return Found(*(part[np.array(seen, bool)] for part in found))

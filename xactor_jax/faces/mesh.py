@@ -1,4 +1,4 @@
-"""Face Mesh: 468 points of a face (Kartynnik et al. 2019, arXiv 1907.06724; weights of MediaPipe, Apache-2.0)."""
+"""Face Mesh: 468 landmarks of a face (Kartynnik et al. 2019, arXiv 1907.06724; weights of MediaPipe, Apache-2.0)."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from jaxtyping import Array, Float
 from xactor_jax.faces.blocks import Block, Slope
 
 SIDE = 192
-"""Of the pictures that it reads, pixels."""
+"""Side of its input pictures, pixels."""
 
 POINTS = 468
 
 STEM = 16
 TRUNK = ((16, 1), (16, 1), (32, 2), (32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1))
 TRUNK += ((128, 2), (128, 1), (128, 1))
-"""(Channels, stride) of the blocks that points and presence share."""
+"""(Channels, stride) of the blocks that landmarks and presence share."""
 
 BRANCHES = {"points": (((128, 2), (128, 1), (128, 1)), 3 * POINTS), "presence": (((128, 2),), 1)}
-"""Blocks of a branch, and how many numbers it gives."""
+"""Blocks of a branch, and the number of its outputs."""
 
 SQUEEZED = 32
 """Channels at the end of a branch."""
 
 
 class FaceMesh(nn.Module):
-    """Points of the face that fills a picture, and whether there is one."""
+    """Landmarks of the face that fills a picture, and whether there is a face."""
 
     @nn.compact
     def __call__(self, pictures: Float[Array, "b 192 192 3"]) -> tuple[Float[Array, "b 468 3"], Float[Array, "b"]]:
-        """Of pictures in [0, 1]: (points in pixels, depth as large as widths; logits of presence)."""
+        """Of pictures in [0, 1]: points in pixels, depth in the same unit; logits of presence."""
         x = nn.Conv(STEM, (3, 3), strides=2, name="stem")(pictures)
         x = self._through("trunk", TRUNK, Slope(name="stem_slope")(x))
         points, presence = (self._branch(name, x) for name in BRANCHES)

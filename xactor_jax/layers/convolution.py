@@ -96,18 +96,3 @@ class Upsample(nn.Module):
     def __call__(self, x: Float[Array, "*b h w c"]) -> Float[Array, "*b h2 w2 d"]:
         x = jnp.repeat(jnp.repeat(x, 2, axis=-3), 2, axis=-2)
         return nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="conv")(x)
-
-
-class PatchDiscriminator(nn.Module):
-    """Real-or-not logits of overlapping patches (Isola et al. 2017), for optional adversarial losses."""
-
-    channels: int = 64
-    depth: int = 3
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 1"]:
-        for level in range(self.depth):
-            x = nn.Conv(self.channels * 2**level, (4, 4), strides=(2, 2), dtype=self.dtype, name=f"conv{level}")(x)
-            x = jax.nn.leaky_relu(x, 0.2)
-        return nn.Conv(1, (3, 3), dtype=self.dtype, name="logits")(x).astype(jnp.float32)

@@ -27,9 +27,9 @@ class Critics:
     """Both have one architecture; parameters are given to every function."""
 
     network: PatchDiscriminator
-    kind: str = "hinge"
+    kind: str
     """Of the loss: a kind of adversarial.py."""
-    part_side: int = 32
+    part_side: int
     """Side to which eyes and mouth are brought, pixels."""
 
     def __post_init__(self) -> None:

@@ -26,12 +26,19 @@ class NoiseLevelEmbedding(nn.Module):
     """(1) → linear → SiLU → linear: [*lead] → [*lead, width]."""
 
     width: int
+    base: int = 0
+    """Cosines and sines of (1); 0: `width` of them."""
+    steps: int = 0
+    """N, where (1) is of the step N t − 1 in a table of N noise levels, counted from 0; 0: of 1000 t."""
+    names: tuple[str, str] = ("inner", "outer")
+    """Of the two linear maps in a checkpoint."""
     dtype: Dtype = None
 
     @nn.compact
     def __call__(self, t: Float[Array, "*lead"]) -> Float[Array, "*lead width"]:
-        h = nn.Dense(self.width, dtype=self.dtype, name="inner")(sinusoidal(t, self.width))
-        return nn.Dense(self.width, dtype=self.dtype, name="outer")(nn.silu(h))
+        t = jnp.maximum(self.steps * t - 1.0, 0.0) / 1000.0 if self.steps else t
+        inner, outer = (nn.Dense(self.width, dtype=self.dtype, name=name) for name in self.names)
+        return outer(nn.silu(inner(sinusoidal(t, self.base or self.width))))
 
 
 class LabelEmbedding(nn.Module):

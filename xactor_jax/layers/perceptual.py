@@ -17,6 +17,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
@@ -85,7 +86,7 @@ class PerceptualModel:
         return sum(jnp.mean(jnp.abs(a - b), axis=(1, 2, 3)) for a, b in pairs) / len(pairs)
 
 
-def learned_distance(pairs: Sequence[Sequence[jax.Array]], weights: Sequence[Float[Array, "_ 1"]]) -> Float[Array, "n"]:
+def learned_distance(pairs: Sequence[Sequence[jax.Array]], weights: Sequence[Float[ArrayLike, "_ 1"]]) -> Float[Array, "n"]:
     """Equation 3."""
     scales = ((_unit(a) - _unit(b)) ** 2 @ w for (a, b), w in zip(pairs, weights, strict=True))
     return sum(jnp.mean(d, axis=(1, 2, 3)) for d in scales)

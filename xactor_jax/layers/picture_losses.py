@@ -1,8 +1,9 @@
-"""How far a picture x̂ is from a picture x, where it matters: what stage 1 and the renderer's last phase minimise.
+"""How far a picture x̂ is from a picture x, where it matters: what every stage with pictures minimises or reports.
 
     (1) L_rec  = Σ_p W_p |x̂_p − x_p| / Σ_p 1                      W: see `pixel_weights`
     (2) L_grad = Σ_s mean_p W_p (|∂_h x̂^s − ∂_h x^s| + |∂_w x̂^s − ∂_w x^s|) / S,   x^s: x averaged over 2^s × 2^s pixels
     (3) L_FM   = mean_l mean |D_l(x̂) − D_l(x)|,   D_l: features of the discriminator
+    (4) PSNR   = 10 log₁₀(2² / mean (x̂ − x)²) dB,   2: the range of the pictures
 
 (1) with component weights follows FLOAT (arXiv 2412.01064), whose eye and mouth losses are divided by their own area so that
 small parts count; (3) pix2pixHD, eq. 6.
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from xactor_jax.layers.convolution import average_pool
 
@@ -22,12 +23,17 @@ Images = Float[Array, "batch h w c"]
 Weights = Float[Array, "batch h w 1"]
 
 
+def box_maps(boxes: Float[Array, "*b parts 4"], height: int, width: int) -> Bool[Array, "*b parts height width"]:
+    """Of each box (y0, x0, y1, x1 in fractions): the cells of a height × width grid whose centre lies in it."""
+    y, x = (jnp.arange(height) + 0.5) / height, (jnp.arange(width) + 0.5) / width
+    y0, x0, y1, x1 = (boxes[..., i, None] for i in range(4))
+    rows, columns = (y >= y0) & (y < y1), (x >= x0) & (x < x1)
+    return rows[..., :, None] & columns[..., None, :]
+
+
 def component_weights(boxes: Float[Array, "batch parts 4"], height: int, width: int) -> Weights:
     """A map that gives each part (y0, x0, y1, x1 in fractions) the weight of a whole picture, spread over its area."""
-    y = ((jnp.arange(height) + 0.5) / height)[None, None, :, None]
-    x = ((jnp.arange(width) + 0.5) / width)[None, None, None, :]
-    y0, x0, y1, x1 = (boxes[..., i, None, None] for i in range(4))
-    inside = ((y >= y0) & (y < y1) & (x >= x0) & (x < x1)).astype(jnp.float32)
+    inside = box_maps(boxes, height, width).astype(jnp.float32)
     area = jnp.maximum(inside.mean((-2, -1), keepdims=True), 1.0 / (height * width))
     return (inside / area).sum(1)[..., None]
 
@@ -65,15 +71,20 @@ def weighted_l1(x: Images, y: Images, weights: Weights) -> Float[Array, ""]:
     return (weights * jnp.abs(x - y)).mean()
 
 
-def gradient_loss(x: Images, y: Images, weights: Weights, scales: int = 3) -> Float[Array, ""]:
-    """Equation (2)."""
-    total = jnp.zeros(())
-    for _ in range(scales):
-        error = x - y
-        down, right = error[:, 1:] - error[:, :-1], error[:, :, 1:] - error[:, :, :-1]
+def gradient_loss(x: Images, y: Images, weights: Weights | None = None, scales: int = 3) -> Float[Array, ""]:
+    """Equation (2) at S = `scales` sizes, 0 for none; without weights every pixel counts alike."""
+    error, total = x - y, jnp.zeros(())
+    weights = jnp.ones_like(error[..., :1]) if weights is None else weights
+    for scale in range(scales):
+        error, weights = (average_pool(a) if scale else a for a in (error, weights))
+        down, right = jnp.diff(error, axis=1), jnp.diff(error, axis=2)
         total += (weights[:, 1:] * jnp.abs(down)).mean() + (weights[:, :, 1:] * jnp.abs(right)).mean()
-        x, y, weights = (average_pool(a) for a in (x, y, weights))
-    return total / scales
+    return total / max(scales, 1)
+
+
+def psnr(x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, ""]:
+    """Equation (4): one squared error over all that is given; 100 dB at most."""
+    return -10.0 * jnp.log10(jnp.mean((x - y) ** 2) / 4.0 + 1e-10)
 
 
 def feature_matching(real: Sequence[Float[Array, "..."]], fake: Sequence[Float[Array, "..."]]) -> Float[Array, ""]:

@@ -20,6 +20,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from xactor_jax.run_settings import REMAT
 from xactor_jax.settings import check_value, choice
 
 Target = TypeVar("Target")
@@ -28,17 +29,16 @@ POLICIES = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
 }
-CHOICES = ("none", *POLICIES)
 
 
 def checked_remat(remat: str) -> str:
     """The choice as it was given. Raises `UserError` for another one."""
-    check_value("remat", remat, choice(CHOICES))
+    check_value("remat", remat, choice(REMAT))
     return remat
 
 
 def rematerialised(target: Target, remat: str) -> Target:
-    """A class of modules, or a function of (module, arrays …), under a choice of `CHOICES`; parameters keep their names."""
+    """A class of modules, or a function of (module, arrays …), under a choice of `REMAT`; parameters keep their names."""
     return target if remat == "none" else nn.remat(target, policy=POLICIES[remat])
 
 

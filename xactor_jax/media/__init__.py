@@ -1,1 +1,1 @@
-"""Reading and writing pictures, sound and video; finding, following and cropping faces."""
+"""Reading and writing pictures, sound and video; detecting, tracking and cropping faces."""

@@ -1,11 +1,11 @@
-"""Sound of any container, aligned with the picture: as 16 kHz mono, which the networks hear, or in another form.
+"""Sound of any container, aligned with the pictures: as 16 kHz mono, which the networks take, or in another form.
 
-Sample 0 is the moment at which the first picture is shown; in a file without pictures, the first sample there is. Sound that
-starts late is preceded by zeros, sound before time 0 is dropped (unless it is asked for: `whole`), gaps in the time stamps are
-filled with zeros. Encoder delay (the 1,024 samples that AAC encoders put in front, and their like) is skipped as the container
-says.
+Sample 0 is at the time of the first picture, or of the first sample in a file without pictures. Sound that starts late is
+preceded by zeros; sound before time 0 is dropped (except with `whole`); gaps in the time stamps are filled with zeros. Encoder
+delay (such as the 1,024 samples that AAC encoders put in front) is skipped where the container specifies it.
 
-Fewer channels are made of more by the weights of ITU-R BS.775 over their sum, so that what all channels have stays as loud.
+Channels are mixed down by the weights of ITU-R BS.775, divided by their sum, so that sound common to all channels keeps its
+level.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ SILENCE_RMS = 1e-3
 """Root mean square below which 100 ms count as silent: -60 dB of full scale."""
 
 GAP = 0.05
-"""Seconds by which time stamps may wander (containers round them) before it counts as a gap in the recording."""
+"""Seconds by which time stamps may be off (containers round them) before the difference counts as a gap in the recording."""
 
 Block = Float[np.ndarray, "c _"]
 
 
 class SoundForm(NamedTuple):
-    """Samples a second, and the channels: mono or stereo."""
+    """Sampling rate in Hz, and channel layout: mono or stereo."""
 
     rate: int = SAMPLE_RATE
     layout: str = "mono"
 
 
-HEARD = SoundForm()
-"""What the networks hear."""
+NETWORK_SOUND = SoundForm()
+"""The form that the networks take: 16 kHz mono."""
 
 
 def decoded(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
-    """Frames of the first sound; packets that cannot be decoded are passed over, and leave a gap in the time stamps."""
+    """Frames of the first audio stream. Packets that cannot be decoded are skipped and leave a gap in the time stamps."""
     for packet in container.demux(container.streams.audio[0]):
         try:
             yield from packet.decode()
@@ -57,7 +57,7 @@ def _layout(frame: av.AudioFrame) -> tuple[int, str, str]:
 
 
 def segments(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[bool, av.AudioFrame]]:
-    """Frames, each with whether a new recording starts there: a gap in time, or another rate or layout."""
+    """Pairs (whether a new segment starts here, frame). A segment starts after a gap in time, or at a new rate or layout."""
     expected, layout = None, None
     for frame in frames:
         time = frame.time if frame.time is not None else expected or 0.0
@@ -68,7 +68,7 @@ def segments(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[bool, av.AudioFr
 
 
 class _Resampler:
-    """FFmpeg's, told to keep the level: by itself it makes two equal channels into one that is 3 dB louder."""
+    """FFmpeg's resampler, set to keep the level: its default mixes two equal channels into one that is 3 dB louder."""
 
     def __init__(self, frame: av.AudioFrame, form: SoundForm):
         self._graph = av.filter.Graph()
@@ -82,17 +82,17 @@ class _Resampler:
         self._graph.link_nodes(source, self._graph.add("aresample", wanted), self._graph.add("abuffersink")).configure()
 
     def __call__(self, frame: av.AudioFrame | None) -> Iterator[Block]:
-        """The samples that a frame completes; of None: those that are left."""
+        """The samples that a frame completes; for None, the remaining ones."""
         self._graph.push(frame)
         while True:
             try:
                 yield self._graph.pull().to_ndarray()
-            except (BlockingIOError, av.EOFError):  # it wants more; it has given all
+            except (BlockingIOError, av.EOFError):  # it needs more input, or has no more output
                 return
 
 
 def _resampled(frames: Iterable[av.AudioFrame], form: SoundForm) -> Iterator[tuple[float | None, Block]]:
-    """Blocks of sound of that form; the first block after a gap comes with its time stamp, an empty block."""
+    """Resampled blocks. Each segment starts with (its time stamp, an empty block); later blocks have no time stamp."""
     resampler = None
     for starts, frame in segments(frames):
         if starts:
@@ -107,9 +107,10 @@ def _resampled(frames: Iterable[av.AudioFrame], form: SoundForm) -> Iterator[tup
 def _aligned(
     blocks: Iterable[tuple[float | None, Block]], origin: float | None, rate: int = SAMPLE_RATE, whole: bool = False
 ) -> Iterator[tuple[float, Block]]:
-    """(Seconds of silence before it, block) one after the other from `origin` on; see `read_blocks` for `whole`.
+    """Pairs (seconds of silence before the block, block), from `origin` on; for `whole` see `read_blocks`.
 
-    origin: seconds; None: the first time stamp.
+    Args:
+        origin: seconds; None: the first time stamp.
     """
     written = position = 0
     for number, (time, block) in enumerate(blocks):
@@ -129,13 +130,14 @@ def _zeros(samples: int, channels: int, most: int = 1 << 20) -> Iterator[Block]:
         yield np.zeros((channels, min(most, samples - start)), np.float32)
 
 
-def read_blocks(path: epath.PathLike, form: SoundForm = HEARD, whole: bool = False) -> Iterator[Block]:
-    """Blocks of sound in [-1, 1] (module docstring), at constant memory however long the file is.
+def read_blocks(path: epath.PathLike, form: SoundForm = NETWORK_SOUND, whole: bool = False) -> Iterator[Block]:
+    """Blocks of sound in [-1, 1], aligned as the module docstring says. Memory does not grow with the length of the file.
 
-    whole: begins with the first sample there is, where that is before the first picture.
+    Args:
+        whole: whether sound before the first picture is included.
 
     Raises:
-        UserError: the file is missing, cannot be read, has no sound, or holds what is none.
+        UserError: the file is missing, cannot be read, has no sound, or has samples that are not finite.
     """
     found, silence = False, 0.0
     with open_container(path, "audio file") as container:
@@ -154,12 +156,12 @@ def read_blocks(path: epath.PathLike, form: SoundForm = HEARD, whole: bool = Fal
 
 
 def read_audio(path: epath.PathLike, whole: bool = False) -> Float[np.ndarray, "samples"]:
-    """The sound of a file as 16 kHz mono in [-1, 1]; `whole` and errors as `read_blocks`."""
+    """The sound of a file as 16 kHz mono in [-1, 1]. For `whole` and errors see `read_blocks`."""
     return np.concatenate([block[0] for block in read_blocks(path, whole=whole)])
 
 
 def cut_sound(waveform: Float[np.ndarray, "samples"] | None, start: float, frames: int) -> Float[np.ndarray, "cut"]:
-    """Exactly 640 samples a frame from `start` seconds on, zeros where there is no sound."""
+    """The sound of `frames` video frames (640 samples each) from `start` seconds on; zeros where there is no sound."""
     cut = np.zeros(frames * SAMPLES_PER_FRAME, np.float32)
     first = round(start * SAMPLE_RATE)
     if waveform is not None:
@@ -169,7 +171,7 @@ def cut_sound(waveform: Float[np.ndarray, "samples"] | None, start: float, frame
 
 
 def seconds_of(path: epath.PathLike) -> float:
-    """Length of a recording as its header tells it, which costs no decoding; 0 where it does not or cannot be read."""
+    """Length of a recording according to its header, without decoding; 0 where that is unknown or cannot be read."""
     try:
         with open_container(path, "audio") as container:
             return max(0.0, float(container.duration or 0) / av.time_base)
@@ -184,7 +186,7 @@ def has_audio(path: epath.PathLike) -> bool:
 
 
 def is_silent(waveform: Float[np.ndarray, "samples"], threshold: float = SILENCE_RMS) -> bool:
-    """Whether no 100 ms of the waveform reach `threshold` (root mean square; the mean level does not count)."""
+    """Whether no 100 ms of the waveform reach `threshold` in root mean square after their mean is subtracted."""
     size = SAMPLE_RATE // 10
     padded = np.pad(waveform, (0, -len(waveform) % size)).reshape(-1, size)
     if not padded.size:

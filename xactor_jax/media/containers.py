@@ -1,4 +1,4 @@
-"""Opening containers with PyAV, from disk or from gs://, and the origin of their time."""
+"""Opens media containers with PyAV, from disk or from gs://, and gives the origin of their time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from xactor_jax.errors import UserError
 from xactor_jax.paths import absolute, is_remote
 
 LONGEST_GAP = 600.0
-"""Seconds in which a file may show or play nothing; time stamps that jump further are taken for damaged ones."""
+"""Longest gap in a file, seconds. A larger jump of time stamps is taken for damage."""
 
 
 def require_file(path: epath.PathLike, what: str) -> epath.Path:
-    """The path, if a file that is not empty lies there; a `UserError` naming `what` otherwise."""
+    """The path of an existing file that is not empty; otherwise raises a `UserError` that names `what`."""
     path = epath.Path(path)
     try:
         if not path.exists() or path.is_dir():
@@ -33,25 +33,25 @@ def require_file(path: epath.PathLike, what: str) -> epath.Path:
 
 @contextlib.contextmanager
 def open_container(path: epath.PathLike, what: str) -> Iterator[InputContainer]:
-    """An open PyAV container; what FFmpeg cannot make sense of ends in a `UserError` naming `what`."""
+    """An open PyAV container. A file that FFmpeg cannot read ends in a `UserError` that names `what`."""
     path = require_file(path, what)
     try:
         with contextlib.ExitStack() as stack:
-            # FFmpeg takes what stands before a colon for a protocol, unless a / is before it.
+            # FFmpeg takes text before a colon for a protocol, unless there is a / before it; so the path is absolute.
             source = stack.enter_context(path.open("rb")) if is_remote(path) else str(absolute(path))
-            yield stack.enter_context(av.open(source, metadata_errors="replace"))  # tags of any encoding
+            yield stack.enter_context(av.open(source, metadata_errors="replace"))  # tags may have any encoding
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"the {what} {path} cannot be read ({error}): it is damaged or of an unknown format.") from error
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first moving picture; cover art of sound files does not count."""
+    """The first stream of moving pictures; None where there is none. Cover art of sound files does not count."""
     moving = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
     return next(moving, None)
 
 
 def video_origin(container: InputContainer) -> float | None:
-    """Time stamp, in seconds, at which the picture begins: time 0 of everything read from this container."""
+    """Time stamp of the first picture in seconds: time 0 of everything read from this container. None without pictures."""
     stream = video_stream(container)
     if stream is None:
         return None
@@ -59,6 +59,6 @@ def video_origin(container: InputContainer) -> float | None:
 
 
 def check_gap(path: epath.PathLike, seconds: float) -> None:
-    """Raises `UserError` for a gap that no recording has: a few damaged bytes would make hours of it."""
+    """Raises `UserError` for a gap longer than any in a real recording: a few damaged bytes would become hours of silence."""
     if seconds > LONGEST_GAP:
         raise UserError(f"the time stamps of {path} jump by {seconds:.0f} s: it is damaged; convert it to another file first.")

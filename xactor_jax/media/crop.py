@@ -1,15 +1,15 @@
-"""The one crop geometry: the same for a portrait that is sampled from and for the clips that are trained on.
+"""Crop geometry, the same for portraits in sampling and for clips in training.
 
     side   = enlarge · max(width, height of the face box), but no larger than the image where that still holds
              `tightest` · max(width, height)
     centre = the face box's centre, moved up by `raise_by` · side, so that hair and chin are both inside
 
-then the square is moved into the image as far as it fits. What still lies outside is filled with the nearest edge.
+The square is then moved into the image as far as it fits. What still lies outside is filled with the nearest edge.
 With boxes of OpenCV's cascades (mid-forehead to chin) `enlarge` = 1.6 shows the head from the top of the hair to the neck.
 
-Weights released for X-NeMo (2025) know other crops: of the reference a square of twice the box (half of it more on each side),
-black beyond the picture; of what the motion encoder sees a square of 1.1 times the box, moved into the picture. Its boxes are
-those of BlazeFace, from brows to chin.
+Weights released for X-NeMo (2025) expect other crops. Their reference is a square of twice the size of the face box, black
+beyond the picture. The input of their motion encoder is a square of 1.1 times the box, moved into the picture. Their face boxes
+are those of BlazeFace, from brows to chin.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from xactor_jax.media.faces import FaceBox
 
 EYES = (0.10, 0.08, 0.52, 0.92)
 MOUTH = (0.60, 0.20, 1.02, 0.80)
-"""Eyes with brows, and mouth, as (y0, x0, y1, x1) fractions of the face box."""
+"""Boxes of eyes with brows, and of the mouth, as (y0, x0, y1, x1) fractions of the face box."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CropSettings:
-    """See the module docstring."""
+    """Size and position of the crop; for the symbols see the module docstring."""
 
     enlarge: float = 1.6
     tightest: float = 1.25
@@ -38,7 +38,7 @@ class CropSettings:
 
 RELEASED_REFERENCE = CropSettings(enlarge=2.0, tightest=2.0, raise_by=0.0)
 RELEASED_MOTION = CropSettings(enlarge=1.1, tightest=1.1, raise_by=0.0)
-"""Last paragraph of the module docstring."""
+"""Crops of the weights released for X-NeMo: last paragraph of the module docstring."""
 
 
 class SquareBox(FaceBox):
@@ -57,7 +57,7 @@ def portrait_box(
 
 
 def square_at(x: float, y: float, side: float, image_shape: tuple[int, ...] | None = None) -> SquareBox:
-    """The square of that centre, moved into the image along each axis in which it fits, centred where it does not."""
+    """The square with a given centre. Along each axis it is moved into the image, or centred where it does not fit."""
     if image_shape is not None:
         height, width = image_shape[:2]
         x = min(max(x, side / 2), width - side / 2) if side <= width else width / 2
@@ -66,17 +66,17 @@ def square_at(x: float, y: float, side: float, image_shape: tuple[int, ...] | No
 
 
 def crop_square(image: UInt8[np.ndarray, "h w 3"], box: FaceBox, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """The square `box` of an image at `size` × `size`; beyond the image its edge is repeated."""
+    """The square `box` of an image, resized to `size` × `size`. Beyond the image its edge is repeated."""
     side = max(1, round(box.x1 - box.x0))
     x, y = box.centre
-    patch = cv2.getRectSubPix(image, (side, side), (x - 0.5, y - 0.5))  # replicates the border, places by fractions
+    patch = cv2.getRectSubPix(image, (side, side), (x - 0.5, y - 0.5))  # sub-pixel position; replicates the border
     if side == size:
         return patch
     return cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
 
 
 def crop_square_on_black(image: UInt8[np.ndarray, "h w 3"], box: FaceBox, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """`crop_square`, but beyond the image there is black."""
+    """As `crop_square`, but black beyond the image."""
     height, width = image.shape[:2]
     margin = max(0, *(1 + int(edge) for edge in (-box.x0, -box.y0, box.x1 - width, box.y1 - height)))
     framed = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_CONSTANT)
@@ -87,19 +87,19 @@ def crop_square_on_black(image: UInt8[np.ndarray, "h w 3"], box: FaceBox, size: 
 def crop_portrait(
     image: UInt8[np.ndarray, "h w 3"], face: FaceBox, size: int, settings: CropSettings = CropSettings()
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """`portrait_box` and `crop_square` in one: what `launch/prepare.py` does to each frame, for a single picture."""
+    """`portrait_box` and `crop_square` together: crops one picture as `launch/prepare.py` crops each frame."""
     return crop_square(image, portrait_box(face, image.shape, settings), size)
 
 
 def within(face: FaceBox, box: FaceBox, size: int) -> FaceBox:
-    """A box of the image in the crop `box` of it, which is `size` pixels large."""
+    """A box of the image, in pixels of the crop `box` whose side is `size` pixels."""
     scale = size / (box.x1 - box.x0)
     x0, y0, x1, y1 = ((edge - start) * scale for edge, start in zip(face[:4], (box.x0, box.y0) * 2, strict=True))
     return FaceBox(x0, y0, x1, y1, face.score)
 
 
 def component_boxes(face: FaceBox, box: FaceBox) -> Float[np.ndarray, "2 4"]:
-    """Boxes of (eyes, mouth), each y0, x0, y1, x1 as fractions of the crop `box`, by the proportions of the face box."""
+    """Boxes of (eyes, mouth), y0, x0, y1, x1 as fractions of the crop `box`, by average proportions of the face box."""
     parts = np.array([EYES, MOUTH], np.float32)
     origin = np.array([face.y0, face.x0] * 2, np.float32)
     extent = np.array([face.y1 - face.y0, face.x1 - face.x0] * 2, np.float32)

@@ -1,7 +1,7 @@
-"""Finding faces, behind one small interface.
+"""Face detectors behind one small interface.
 
 A box is (x0, y0, x1, y1) in pixels, from mid-forehead to chin as OpenCV's frontal-face cascades draw it. Boxes of other
-detectors are tighter or looser; what is cropped around them (`crop`) differs accordingly.
+detectors are tighter or looser, and so are the crops around them (`crop`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from xactor_jax.media.containers import require_file
 from xactor_jax.media.tables import plain, read_table
 
 OVERLAP = 0.4
-"""Intersection over the smaller box above which two boxes are one face."""
+"""Two boxes are one face from this overlap on: intersection over the area of the smaller box."""
 
 
 class FaceBox(NamedTuple):
-    """A face in pixels; `score` grows with the detector's confidence and compares boxes of one detector only."""
+    """A face in pixels. A higher `score` is more confident; only scores of one detector can be compared."""
 
     x0: float
     y0: float
@@ -51,7 +51,7 @@ class FaceBox(NamedTuple):
 
 @runtime_checkable
 class FaceDetector(Protocol):
-    """What finds faces."""
+    """Interface of a face detector."""
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
         """Faces of an RGB image, the most confident and largest (score × area) first."""
@@ -59,7 +59,7 @@ class FaceDetector(Protocol):
 
 
 def by_prominence(faces: Sequence[FaceBox]) -> list[FaceBox]:
-    """Sorted by score × area; of boxes that lie over one another only the first is kept."""
+    """Boxes sorted by score × area. Of boxes that overlap, only the first is kept."""
     kept: list[FaceBox] = []
     for face in sorted(faces, key=lambda f: f.score * f.area, reverse=True):
         if all(overlap(face, other) < OVERLAP for other in kept):
@@ -68,14 +68,14 @@ def by_prominence(faces: Sequence[FaceBox]) -> list[FaceBox]:
 
 
 def overlap(a: FaceBox, b: FaceBox) -> float:
-    """Area in common, of the smaller box."""
+    """Area of the intersection, as a fraction of the smaller box."""
     width = min(a.x1, b.x1) - max(a.x0, b.x0)
     height = min(a.y1, b.y1) - max(a.y0, b.y0)
     return max(0.0, float(width)) * max(0.0, float(height)) / max(min(a.area, b.area), 1e-9)
 
 
 def shrunk(image: UInt8[np.ndarray, "h w 3"], longest: int) -> tuple[np.ndarray, float]:
-    """The image, at most `longest` pixels long, and the factor that leads back."""
+    """The image, reduced to at most `longest` pixels a side, and the factor that scales coordinates back."""
     factor = max(image.shape[:2]) / longest
     if factor <= 1:
         return image, 1.0
@@ -85,16 +85,16 @@ def shrunk(image: UInt8[np.ndarray, "h w 3"], longest: int) -> tuple[np.ndarray,
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HaarDetector:
-    """OpenCV's bundled cascades: `alt2`, and where it finds nothing `alt` with twice the agreement asked for.
+    """OpenCV's bundled cascades: `alt2`, and where it finds nothing `alt` with twice the required agreement.
 
-    Finds upright faces up to half profile. The score is the number of agreeing windows: above 14 for 95 %
-    of true faces, mostly 4 to 7 for the false ones seen beside them. So a face beside another must have more than an only one.
+    Finds upright faces up to half profile. The score is the number of agreeing windows: above 14 for 95 % of true faces, mostly
+    4 to 7 for false ones found beside them. A second face must therefore have a higher score than an only one.
     """
 
-    longest: int = 480  # side in pixels that larger images are brought to
-    smallest: float = 0.08  # side of the smallest face, of the longer side of the image
-    neighbours: int = 3  # windows that must agree
-    beside: float = 10.0  # score that a face beside the first must have
+    longest: int = 480  # pixels; larger images are reduced to this side
+    smallest: float = 0.08  # side of the smallest face, as a fraction of the longer side of the image
+    neighbours: int = 3  # number of windows that must agree
+    beside: float = 10.0  # least score of a face beside the first one
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
         """See `FaceDetector`."""
@@ -113,7 +113,7 @@ class HaarDetector:
 
 
 def _scaled(box: np.ndarray, factor: float, score: float) -> FaceBox:
-    """From a detector's row (x, y, width, height, …) in the shrunk image."""
+    """A box from a detector's row (x, y, width, height, …) in the reduced image."""
     x, y, width, height = (float(v) * factor for v in box[:4])
     return FaceBox(x, y, x + width, y + height, score)
 
@@ -130,7 +130,7 @@ def _cascade(name: str) -> cv2.CascadeClassifier:
 class YuNetDetector:
     """OpenCV's YuNet, from the model file that OpenCV Zoo publishes (face_detection_yunet_*.onnx).
 
-    Its boxes are narrower than the cascades' and reach from hairline to chin; profiles are found too.
+    Its boxes are narrower than the cascades' and reach from hairline to chin. It finds profiles, too.
 
     Raises:
         UserError: the file is missing or is no YuNet model.
@@ -154,11 +154,11 @@ class YuNetDetector:
 class CsvDetector:
     """Boxes from a csv with the columns file, frame or time, x0, y0, x1, y1 and optionally score.
 
-    `file` is the path inside the folder of videos (with /), `frame` counts from 0 as stored, `time` is in seconds; the
-    nearest row within 0.2 s, or exactly the frame, counts. `detect` serves a csv of one image: every box that it holds.
+    `file` is the path inside the folder of videos (with /), `frame` is the index as stored, from 0, `time` is in seconds. The
+    nearest time within 0.2 s is used, or exactly the frame. `detect` is for a csv of one image, and gives all its boxes.
 
     Raises:
-        UserError: the file is missing, lacks a column or holds something else than numbers.
+        UserError: the file is missing, lacks a column or has a value that is no number.
     """
 
     WITHIN = 0.2
@@ -184,7 +184,7 @@ class CsvDetector:
         return at, box
 
     def boxes_at(self, file: str, frame: int, time: float) -> list[FaceBox]:
-        """Boxes of one frame of one file; none where the csv is silent."""
+        """Boxes of one frame of one file; none where the csv has no row for it."""
         rows = self._rows.get(plain(file), [])
         key, within = (float(frame), 0.5) if self._by_frame else (time, self.WITHIN)
         nearest = min((abs(at - key) for at, _ in rows), default=np.inf)

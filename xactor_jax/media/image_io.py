@@ -20,17 +20,17 @@ from xactor_jax.unfinished import write_whole
 pi_heif.register_heif_opener()
 
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "SUN", "TGA", "TIFF", "WEBP")
-"""What Pillow may read: pictures alone, and nothing for which it would start another program."""
+"""Formats that Pillow may read: pictures only, and none for which it would start another program."""
 
 LONGEST_SIDE = 32_000
-"""Pixels; OpenCV, which crops, counts to 32,767."""
+"""Largest side in pixels. OpenCV, which crops, supports at most 32,767."""
 
 
 def read_image(path: epath.PathLike) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB pixels of a picture file, turned and mirrored as the file says. Transparency is laid over white.
+    """RGB pixels of a picture file, rotated and mirrored as its EXIF orientation says. Transparent parts become white.
 
     Raises:
-        UserError: the file is missing, is no picture, or is larger than any photograph.
+        UserError: the file is missing, is no picture, or is too large.
     """
     path = require_file(path, "image")
     try:
@@ -38,13 +38,13 @@ def read_image(path: epath.PathLike) -> UInt8[np.ndarray, "h w 3"]:
     except PIL.Image.DecompressionBombError:
         most = f"{2 * PIL.Image.MAX_IMAGE_PIXELS:,} pixels or {LONGEST_SIDE:,} a side"
         raise UserError(f"the image {path} has more than {most}: make it smaller.") from None
-    except Exception as error:  # whatever a damaged file makes Pillow and the decoders below it raise
+    except Exception as error:  # Pillow and the decoders below it can raise anything on a damaged file
         raise UserError(f"the image {path} cannot be read: it is damaged or of an unknown format.") from error
 
 
 def _pixels(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is large, that its tags are odd
+        warnings.simplefilter("ignore")  # about large images and unusual tags
         image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
         if max(image.size) > LONGEST_SIDE:
             raise PIL.Image.DecompressionBombError
@@ -53,11 +53,12 @@ def _pixels(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _of_eight_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Greys of 16 bits brought to 8; Pillow would cut them off."""
+    """16-bit grey pictures scaled to 8 bits, since Pillow would clip their values."""
     return PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I") else image
 
 
 def _over_white(image: PIL.Image.Image) -> PIL.Image.Image:
+    """The image on a white background where it has transparency."""
     if not image.has_transparency_data:
         return image
     image = image.convert("RGBA")
@@ -67,10 +68,10 @@ def _over_white(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def write_image(path: epath.PathLike, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Writes RGB pixels in the format that the suffix names (png, jpg, webp), whole or not at all.
+    """Writes RGB pixels in the format of the suffix (png, jpg, webp). If it fails, no partial file is left.
 
     Raises:
-        UserError: the suffix names no format, or the place cannot be written to.
+        UserError: the suffix is no such format, or the file cannot be written.
     """
     path = epath.Path(path)
     try:

@@ -1,4 +1,4 @@
-"""A first look at a video: how long it is, and where its one face is."""
+"""First pass over a video: measures its length and detects its faces."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from xactor_jax.media.faces import CsvDetector, FaceBox, FaceDetector
 from xactor_jax.timing import FRAME_RATE
 
 Find = Callable[[int, float, UInt8[np.ndarray, "h w 3"]], list[FaceBox]]
-"""Faces of a frame, by its number, its time in seconds and its pixels."""
+"""Detects faces of a frame, given its index, its time in seconds and its pixels."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """What one pass over a video finds."""
+    """The results of one pass over a video."""
 
     samples: list[track.Sample]
     frames: int
@@ -31,17 +31,17 @@ class Scan:
 
 
 def finder(detector: FaceDetector, file: str) -> Find:
-    """The detector as `scan` calls it; `file` is what a csv of boxes calls the video."""
+    """The detector in the form that `scan` needs; `file` is the name of the video in a csv of boxes."""
     if isinstance(detector, CsvDetector):
         return lambda frame, time, _: detector.boxes_at(file, frame, time)
     return lambda frame, time, pixels: detector.detect(pixels)
 
 
 def scan(path: epath.PathLike, find: Find, period: float = math.inf) -> Scan:
-    """Faces every `period` seconds (infinite: in the first frame alone), and how long the video is; a box is all that is kept.
+    """Detects faces every `period` seconds (infinite: only in the first frame), and measures the length. Keeps no pixels.
 
     Raises:
-        UserError: as `video_io.read_frames`.
+        UserError: as `video_io.read_frames` does.
     """
     samples: list[track.Sample] = []
     times: list[float] = []
@@ -57,15 +57,15 @@ def scan(path: epath.PathLike, find: Find, period: float = math.inf) -> Scan:
     return Scan(samples, len(times), times[-1] + last, shape, period)
 
 
-def main_stretch(found: Scan) -> track.Stretch | None:
-    """The longest stretch, one with a single face before all others; None where no face was found."""
+def main_segment(found: Scan) -> track.Segment | None:
+    """The longest segment; one with a single face is preferred to one with several. None where no face was found."""
     limit = track.TrackSettings().second_share
-    return max(track.find_stretches(found.samples), key=lambda s: (s.several < limit, s.seconds), default=None)
+    return max(track.find_segments(found.samples), key=lambda s: (s.several < limit, s.seconds), default=None)
 
 
-def extent(stretch: track.Stretch, found: Scan) -> tuple[float, float]:
-    """Start and end in seconds: those of the video if the face is seen in the first or last sample."""
-    start, end = float(stretch.times[0]), float(stretch.times[-1])
+def extent(segment: track.Segment, found: Scan) -> tuple[float, float]:
+    """Start and end of a segment in seconds; those of the video where the face is in the first or last sample."""
+    start, end = float(segment.times[0]), float(segment.times[-1])
     return (
         0.0 if start == found.samples[0].time else start,
         found.seconds if end == found.samples[-1].time else end,

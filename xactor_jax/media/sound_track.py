@@ -1,7 +1,8 @@
-"""The sound of a video that is written: that of a file, with its rate and channels, or a waveform.
+"""The sound track of a video to write: taken from a file, with its rate and channels, or from a waveform.
 
-AAC whose packets follow one another without a gap is copied as it is; what lies before the video's start is hidden by the mp4's
-edit list. All else is encoded: at the file's rate or the next one that AAC knows, up to 48 kHz and stereo.
+AAC without gaps between its packets is copied without decoding; the mp4's edit list hides what lies before the start of the
+video. All other sound is encoded to AAC, at the file's rate or the next higher one that AAC supports, at most 48 kHz and
+stereo.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ import numpy as np
 from jaxtyping import Float
 
 from xactor_jax.errors import UserError
-from xactor_jax.media.audio_io import HEARD, Block, SoundForm, decoded, read_blocks, segments
+from xactor_jax.media.audio_io import NETWORK_SOUND, Block, SoundForm, decoded, read_blocks, segments
 from xactor_jax.media.containers import open_container, video_origin
 
 HIGHEST_RATE, MOST_CHANNELS = 48_000, 2
 
 BIT_RATE = 192_000
-"""Bits a second; AAC itself allows at most six a sample."""
+"""Bits per second. AAC itself allows at most six bits per sample."""
 
 BLOCK = 1024
-"""Samples of a packet of AAC."""
+"""Samples in a packet of AAC."""
 
 
 class SoundFile(NamedTuple):
-    """Sound of a file from `start` seconds on, `seconds` long; None: all there is. `whole` as in `audio_io.read_blocks`."""
+    """Sound of a file from `start` seconds on, `seconds` long; None: to the end. For `whole` see `audio_io.read_blocks`."""
 
     path: str
     start: float = 0.0
@@ -38,27 +39,27 @@ class SoundFile(NamedTuple):
 
 
 Sound = SoundFile | Float[np.ndarray, "samples"]
-"""Of a file; or 16 kHz mono in [-1, 1]."""
+"""Sound of a file; or a waveform, 16 kHz mono in [-1, 1]."""
 
 
 @runtime_checkable
 class Track(Protocol):
-    """Sound on its way into a container."""
+    """Sound that is being written into a container."""
 
     def write(self, until: Fraction) -> None:
-        """What is whole before so many seconds."""
+        """Writes the packets that end before `until` seconds."""
 
     def finish(self) -> None:
-        """All that is left."""
+        """Writes the remaining packets."""
 
     def close(self) -> None:
-        """Lets go of what is read from."""
+        """Closes the source."""
 
 
 def open_track(target: av.container.OutputContainer, sound: Sound) -> Track:
-    """Raises `UserError` where the file cannot be read or has no sound."""
+    """Opens the sound for writing. Raises `UserError` where the file cannot be read or has no sound."""
     if not isinstance(sound, SoundFile):
-        return Encoded(target, iter([sound[None]]), HEARD)
+        return Encoded(target, iter([sound[None]]), NETWORK_SOUND)
     first = first_moment(sound.path)
     if first is not None:
         return Copied(target, sound, first)
@@ -73,7 +74,7 @@ def _stream(container: av.container.InputContainer, path: str) -> av.AudioStream
 
 
 def form_of(path: str) -> SoundForm:
-    """The closest to the file's own form that is written."""
+    """The form closest to the file's own among those that are written."""
     with open_container(path, "audio file") as container:
         stream = _stream(container, path)
         rate, channels = stream.rate, stream.layout.nb_channels
@@ -82,7 +83,7 @@ def form_of(path: str) -> SoundForm:
 
 
 def first_moment(path: str) -> float | None:
-    """Time stamp of the first sample, in seconds, of sound that is copied; None: it must be encoded."""
+    """Time stamp of the first sample in seconds, where the sound can be copied; None where it must be encoded."""
     with open_container(path, "audio file") as container:
         stream, first = _stream(container, path), None
         usual = stream.codec_context.name.startswith("aac") and stream.profile == "LC" and bool(stream.codec_context.extradata)
@@ -96,7 +97,7 @@ def first_moment(path: str) -> float | None:
 
 
 def cut(blocks: Iterable[Block], form: SoundForm, start: float, seconds: float | None) -> Iterator[Block]:
-    """The sound from `start` on, exactly `seconds` long: zeros where it ends early. None: all there is."""
+    """The sound from `start` on, exactly `seconds` long, with zeros where it ends early; None: to the end."""
     skip, left = round(start * form.rate), None if seconds is None else round(seconds * form.rate)
     for block in blocks:
         kept = block[:, skip:][:, :left]
@@ -110,7 +111,7 @@ def cut(blocks: Iterable[Block], form: SoundForm, start: float, seconds: float |
 
 
 def in_packets(blocks: Iterable[Block]) -> Iterator[Block]:
-    """The same sound, `BLOCK` samples at a time; the last is what is left."""
+    """The same sound in blocks of `BLOCK` samples; the last may be shorter."""
     held: list[Block] = []
     for block in blocks:
         held.append(block)
@@ -124,7 +125,7 @@ def in_packets(blocks: Iterable[Block]) -> Iterator[Block]:
 
 
 class Encoded:
-    """Sound that becomes AAC; the same sound gives the same bytes."""
+    """Sound that is encoded to AAC. The same sound gives the same bytes."""
 
     def __init__(self, target: av.container.OutputContainer, blocks: Iterator[Block], form: SoundForm):
         self._target, self._form, self._written = target, form, 0
@@ -159,7 +160,7 @@ class Encoded:
 
 
 class Copied:
-    """Packets of AAC as they are in their file."""
+    """Packets of AAC that are copied from a file."""
 
     def __init__(self, target: av.container.OutputContainer, sound: SoundFile, first: float):
         self._target, self._stack = target, contextlib.ExitStack()
@@ -171,13 +172,13 @@ class Copied:
         self._next = next(self._packets, None)
 
     def _placed(self, packets: Iterator[av.Packet], origin: float, seconds: float | None) -> Iterator[av.Packet]:
-        """Those that sound between `origin` and its end, on the clock of the video."""
+        """Packets between `origin` and the end, with time stamps relative to the start of the video."""
         position, end = None, np.inf if seconds is None else seconds * self._rate
         for packet in packets:
             if packet.pts is None:  # the end of the file
                 continue
             position = round((packet.pts * packet.time_base - origin) * self._rate) if position is None else position + BLOCK
-            if position + 2 * BLOCK > 0 and position < end:  # decoders need one packet before the first that is heard
+            if position + 2 * BLOCK > 0 and position < end:  # a decoder needs one packet before the first audible one
                 packet.stream, packet.time_base = self._stream, Fraction(1, self._rate)
                 packet.pts = packet.dts = position
                 yield packet

@@ -34,10 +34,10 @@ class MotionDecoder(nn.Module):
     patch: int
     widths: tuple[int, ...]
     blocks: int
-    fine_flow: bool = False
+    fine_flow: bool
     """A flow for every pixel; else one for every patch, and between their middles by interpolation."""
-    gate: bool = False
-    cubic: bool = False
+    gate: bool
+    cubic: bool
     """Reads the reference between its pixels by cubic, not linear, interpolation."""
     dtype: Any = jnp.float32
     remat: str = "none"
@@ -93,7 +93,7 @@ def opened(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     return jnp.clip(1.2 * nn.sigmoid(x + 2.0) - 0.1, 0.0, 1.0)
 
 
-def warp(images: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"], cubic: bool = False) -> Float[Array, "b h w c"]:
+def warp(images: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"], cubic: bool) -> Float[Array, "b h w c"]:
     """Equation (1): reading at p + flow(p), flow = (down, right) in pixels; outside the picture its edge is read.
 
     Between pixels by `linear_weights`, or by `cubic_weights`, which keep fine detail that the former blur.

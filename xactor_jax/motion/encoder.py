@@ -26,7 +26,7 @@ class MotionEncoder(nn.Module):
     patch: int
     widths: tuple[int, ...]
     blocks: int
-    variance: bool = True
+    variance: bool
     dtype: Any = jnp.float32
     remat: str = "none"
     """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""

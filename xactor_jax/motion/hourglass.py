@@ -124,7 +124,7 @@ class HourglassEncoder(nn.Module):
     latent_dim: int
     widths: tuple[int, int, int]
     attention_width: int
-    variance: bool = True
+    variance: bool
     dtype: Any = jnp.float32
     remat: str = "none"
     """What the backward pass of residual units and attentions computes again, of `xactor_jax.layers.remat`."""

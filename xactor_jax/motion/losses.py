@@ -1,9 +1,9 @@
 """Losses of the motion VAE's latents; those of its pictures are in `xactor_jax.layers`.
 
-    (1) L_KL    = ½ Σ_d (μ_d² + σ_d² − 1 − log σ_d²)
+    (1) L_KL    = Σ_d KL(N(μ_d, σ_d²) ‖ N(0, 1)),   equation 1 of `xactor_jax.layers.latents`
     (2) L_truth = mean over known a_k of ((r_k(μ) − a_k) / s_k)²,   r: a linear map, s_k: deviation of a_k over the corpus
 
-(1) Kingma & Welling 2014, eq. 10. (2) is for frames that were rendered, whose controls and expression units a are known:
+(2) is for frames that were rendered, whose controls and expression units a are known:
 small movements that hardly change the pixels, such as those of lids, then count as much as large ones. Where nothing is known
 of a frame, (2) says nothing about it.
 """
@@ -13,10 +13,12 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from xactor_jax.layers.latents import kl_to_standard_normal
+
 
 def kl_divergence(mean: Float[Array, "batch d"], log_variance: Float[Array, "batch d"]) -> Float[Array, ""]:
     """Equation (1) in nats of one latent, averaged over the batch."""
-    return 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance).sum(-1).mean()
+    return kl_to_standard_normal(mean, log_variance).sum(-1).mean()
 
 
 def truth_loss(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -12,20 +12,10 @@ from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.exports import variables_hash
 from xactor_jax.errors import UserError
-from xactor_jax.layers.precision import compute_dtype
-from xactor_jax.layers.remat import checked_remat
-from xactor_jax.motion.decoder import MotionDecoder
-from xactor_jax.motion.encoder import MotionEncoder
-from xactor_jax.motion.hourglass import HourglassEncoder
+from xactor_jax.layers.latents import kept_statistics, running_moment
+from xactor_jax.motion.networks import encoder_size, make_decoder, make_encoder
 from xactor_jax.motion.posterior import Posterior
-from xactor_jax.motion.settings import DECODERS, ENCODERS
-from xactor_jax.motion.style_decoder import StyleDecoder
-from xactor_jax.motion.trunk import NORM_GROUPS
-from xactor_jax.settings import check_divides, check_value, choice
 from xactor_jax.variables import Tree, Variables
-
-Encoder = MotionEncoder | HourglassEncoder
-Decoder = MotionDecoder | StyleDecoder
 
 STD_FLOOR = 1e-2  # a latent dimension that the corpus does not use is not blown up
 
@@ -42,17 +32,22 @@ class MotionModel:
     encoder_size: int
     """Side at which the encoder sees a picture; others are brought to it."""
     latent_dim: int
-    encoder: Encoder
-    decoder: Decoder
-    relative: bool = False
+    encoder: nn.Module
+    decoder: nn.Module
+    """Of `xactor_jax.motion.networks`, both."""
+    relative: bool
     """Whether the decoder takes two latents: the one to perform, and the reference's own."""
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> MotionModel:
         n = config.network
         sizes = dict(image_size=n.image_size, encoder_size=encoder_size(config), latent_dim=n.latent_dim)
-        sizes |= dict(relative=n.get("relative", False))
-        return cls(encoder=make_encoder(config), decoder=make_decoder(config), **sizes)
+        return cls(encoder=make_encoder(config), decoder=make_decoder(config), relative=n.relative, **sizes)
+
+    @property
+    def motion_dim(self) -> int:
+        """D, as every stage that has motion latents calls it."""
+        return self.latent_dim
 
     @property
     def told_dim(self) -> int:
@@ -119,44 +114,6 @@ class MotionModel:
         return self.reconstruct(variables.params, reference_images, *raw)
 
 
-def make_encoder(config: ConfigDict) -> Encoder:
-    """The encoder that `config.network.encoder` names. Raises `UserError` for an unknown one."""
-    n = config.network
-    name, shared = n.get("encoder", "convolutional"), dict(latent_dim=n.latent_dim, widths=tuple(n.encoder_widths))
-    shared |= dict(variance=n.get("variance", True), **computing(config))
-    check_value("network.encoder", name, choice(ENCODERS))
-    if name == "convolutional":
-        check_divides("network.encoder_widths", n.encoder_widths, "the groups of normalisation", NORM_GROUPS)
-        check_divides("the side that the encoder sees", (encoder_size(config),), "network.patch", n.patch)
-        return MotionEncoder(patch=n.patch, blocks=n.blocks, **shared)
-    if len(n.encoder_widths) != 3:
-        raise UserError(f"network.encoder_widths={n.encoder_widths} are not those of the three stages of xnemo: give three.")
-    return HourglassEncoder(attention_width=n.attention_width, **shared)
-
-
-def make_decoder(config: ConfigDict) -> Decoder:
-    """The decoder that `config.network.decoder` names. Raises `UserError` for an unknown one, and for sides that do not fit."""
-    n = config.network
-    name, cell = n.get("decoder", "warp"), n.patch * 2 ** (len(n.widths) - 1)
-    check_value("network.decoder", name, choice(DECODERS))
-    if n.image_size % cell:
-        raise UserError(f"network.image_size={n.image_size} is not a multiple of {cell}, patch × 2^(widths − 1): change one.")
-    check_divides("network.widths", n.widths, "the groups of normalisation", NORM_GROUPS)
-    options = {option: n.get(option, False) for option in ("fine_flow", "gate", "cubic")} if name == "warp" else {}
-    sizes = dict(patch=n.patch, widths=tuple(n.widths), blocks=n.blocks)
-    return (MotionDecoder if name == "warp" else StyleDecoder)(**sizes, **options, **computing(config))
-
-
-def computing(config: ConfigDict) -> dict[str, Any]:
-    """How networks compute, whatever they are: the type of their activations, and what their backward pass does again."""
-    return dict(dtype=compute_dtype(config.precision), remat=checked_remat(config.get("remat", "none")))
-
-
-def encoder_size(config: ConfigDict) -> int:
-    """Side of the pictures that the encoder sees."""
-    return config.network.get("encoder_size", 0) or config.network.image_size
-
-
 def initial_statistics(size: int, name: str = "latent") -> dict[str, jax.Array]:
     """Running moments of vectors before the first step, as buffers whose names begin with `name`."""
     return {f"{name}_mean": jnp.zeros(size), f"{name}_square": jnp.ones(size), f"{name}_count": jnp.zeros(())}
@@ -171,11 +128,6 @@ def motion_hash(variables: Variables) -> str:
     return variables_hash(Variables(encoder, kept_statistics(variables.buffers)))
 
 
-def kept_statistics(buffers: Tree) -> Tree:
-    """The moments of latents, of the buffers of a checkpoint: all that is more than a help in training."""
-    return {name: value for name, value in buffers.items() if name.startswith("latent_")}
-
-
 def update_statistics(
     buffers: Tree,
     vectors: Float[Array, "n d"],
@@ -183,16 +135,15 @@ def update_statistics(
     name: str = "latent",
     known: Float[Array, "n d"] | None = None,
 ) -> Tree:
-    """Running first and second moments, of what is `known`; the decay ramps up so that the first steps do not linger.
+    """Running first and second moments of what is `known`, by equation 2 of `xactor_jax.layers.latents`.
 
     A column of which nothing is known in a batch keeps its moments.
     """
     count = buffers[f"{name}_count"]
     known = jnp.ones_like(vectors) if known is None else known
-    rate = (1.0 - jnp.minimum(decay, count / (count + 1.0))) * known.any(0)
     average = lambda x: (known * x).sum(0) / jnp.maximum(known.sum(0), 1.0)
-    mean = buffers[f"{name}_mean"] + rate * (average(vectors) - buffers[f"{name}_mean"])
-    square = buffers[f"{name}_square"] + rate * (average(vectors**2) - buffers[f"{name}_square"])
+    moved = lambda old, x: jnp.where(known.any(0), running_moment(old, average(x), count, decay), old)
+    mean, square = (moved(buffers[f"{name}_{kind}"], x) for kind, x in (("mean", vectors), ("square", vectors**2)))
     return {f"{name}_mean": mean, f"{name}_square": square, f"{name}_count": count + 1.0}
 
 

@@ -11,12 +11,9 @@ from jaxtyping import Array, Float, UInt8
 
 from xactor_jax.clips import Encoder
 from xactor_jax.motion.model import MotionModel
+from xactor_jax.padding import filled
+from xactor_jax.pictures import to_float
 from xactor_jax.variables import Variables
-
-
-def to_float(pixels: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """0 … 255 to [-1, 1]."""
-    return pixels.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
 def fit_size(images: UInt8[np.ndarray, "n h w 3"], size: int) -> UInt8[np.ndarray, "n size size 3"]:
@@ -50,5 +47,4 @@ def _encode(model: MotionModel, variables: Variables, images: Float[Array, "b si
 
 def _batch(images: UInt8[np.ndarray, "n h w 3"], side: int, batch_size: int) -> Float[np.ndarray, "b side side 3"]:
     """`batch_size` pictures for the network, the last one repeated where there are fewer."""
-    fitted = to_float(fit_size(images, side))
-    return np.concatenate([fitted, np.repeat(fitted[-1:], batch_size - len(fitted), axis=0)])
+    return filled(to_float(fit_size(images, side)), batch_size)

@@ -10,56 +10,21 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from xactor_jax.checkpoints.perceptual import KINDS as DISTANCES
 from xactor_jax.checkpoints.perceptual import PerceptualTerm
 from xactor_jax.labels import CONTROLS, UNITS
-from xactor_jax.layers.adversarial import KINDS, now_and_then, r1_penalty
+from xactor_jax.layers.adversarial import now_and_then, r1_penalty
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics
 from xactor_jax.layers.discriminator import PatchDiscriminator
-from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, weighted_l1
+from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, psnr, weighted_l1
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.motion import losses
 from xactor_jax.motion.model import MotionModel, initial_statistics, latent_statistics, update_statistics
+from xactor_jax.motion.settings import LossWeights
 from xactor_jax.parallel.partition import path_name
-from xactor_jax.settings import check_fields, choice, real, setting
+from xactor_jax.pictures import picture_grid
 from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LossWeights:
-    """Weights of the terms in losses.py, and in picture_losses.py and adversarial.py of `xactor_jax.layers`.
-
-    Units are those of configs/motion.py.
-    """
-
-    pixel: float = setting(allowed=real(0.0))
-    gradient: float = setting(allowed=real(0.0))
-    component: float = setting(allowed=real(0.0))
-    motion: float = setting(allowed=real(0.0))
-    kl: float = setting(allowed=real(0.0))
-    adversarial: float = setting(allowed=real(0.0))
-    feature_matching: float = setting(allowed=real(0.0))
-    part_adversarial: float = setting(0.0, real(0.0))
-    gate: float = setting(0.0, real(0.0))
-    truth: float = setting(0.0, real(0.0))
-    perceptual: float = setting(0.0, real(0.0))
-    perceptual_kind: str = setting("vgg16", choice(DISTANCES))
-    adversarial_kind: str = setting("hinge", choice(KINDS))
-    r1: float = setting(0.0, real(0.0))
-    r1_share: float = setting(1.0, real(0.0, 1.0, above=True))
-
-    def __post_init__(self) -> None:
-        check_fields(self, "loss")
-
-    @property
-    def any_picture(self) -> bool:
-        """Whether any term asks for pictures; without, the encoder learns alone, and much faster."""
-        judged = self.adversarial or self.feature_matching or self.part_adversarial
-        return bool(self.pixel or self.gradient or self.perceptual or judged)
-
 
 TRUTHS = len(CONTROLS) + len(UNITS)
 
@@ -76,8 +41,7 @@ class MotionTask:
     critics: Critics
     weights: LossWeights
     perceptual: PerceptualTerm
-    train_encoder: bool = True
-    """False: latents stay as they are, and with them what was trained on them; the decoder alone learns."""
+    train_encoder: bool
     stage: str = "motion"
     frame_entries: tuple[str, ...] = ()
     folds_frames: bool = False
@@ -92,16 +56,16 @@ class MotionTask:
     @classmethod
     def from_config(cls, config: ConfigDict) -> MotionTask:
         n = config.network
-        widths = tuple(n.get("discriminator_widths", ())) or tuple(width // 2 for width in n.widths)
+        widths = tuple(n.discriminator_widths) or tuple(width // 2 for width in n.widths)
         network = PatchDiscriminator(patch=n.patch, widths=widths, dtype=compute_dtype(config.precision))
-        weights, path = LossWeights(**config.loss), config.pretrained.get("perceptual", "")
+        weights, path = LossWeights(**config.loss), config.pretrained.perceptual
         perceptual = PerceptualTerm(weight=weights.perceptual, kind=weights.perceptual_kind, path=path)
         return cls(
             model=MotionModel.from_config(config),
-            critics=Critics(network=network, kind=weights.adversarial_kind, part_side=n.get("part_side", 32)),
+            critics=Critics(network=network, kind=weights.adversarial_kind, part_side=n.part_side),
             weights=weights,
             perceptual=perceptual,
-            train_encoder=config.get("train_encoder", True),
+            train_encoder=config.train_encoder,
         )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -183,7 +147,7 @@ class MotionTask:
         if self.weights.part_adversarial:
             parts = (batch["target"], batch["component_boxes"])
             terms |= self.critics.part_terms(variables.params[PARTS], images, *parts)
-        return terms | {"psnr": psnr(images, batch["target"])}
+        return terms | {"psnr": jax.vmap(psnr)(jnp.clip(images, -1.0, 1.0), batch["target"]).mean()}
 
     def _reconstruction_terms(self, images: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         w, target = self.weights, batch["target"]
@@ -206,15 +170,3 @@ class MotionTask:
         rebuilt = self.model.decode(variables, rows["reference"], latents)
         other = self.model.decode(variables, jnp.roll(rows["reference"], 4, axis=0), latents)
         return {"reconstruction": picture_grid([*rows.values(), rebuilt, other])}
-
-
-def psnr(x: Float[Array, "batch h w 3"], y: Float[Array, "batch h w 3"]) -> Float[Array, ""]:
-    """Mean peak signal to noise ratio of pictures in [-1, 1], dB."""
-    error = jnp.clip(x, -1, 1) - y
-    return (10.0 * jnp.log10(4.0 / jnp.maximum((error**2).mean((1, 2, 3)), 1e-10))).mean()
-
-
-def picture_grid(rows: list[Float[Array, "n h w 3"]]) -> jax.Array:
-    """uint8 picture with one row of images for each entry."""
-    stacked = jnp.concatenate([jnp.concatenate(list(row), axis=1) for row in rows], axis=0)
-    return jnp.clip((stacked + 1.0) * 127.5, 0, 255).astype(jnp.uint8)

@@ -1,7 +1,7 @@
-"""Published peaks of accelerators, per chip, by the name that JAX gives a device.
+"""Published peak performance of accelerators, per chip, by JAX's name of the device.
 
-Sources: Google Cloud's system architecture pages of TPU v4, v5e, v5p and v6e (which give links in both directions together,
-halved here); NVIDIA's data sheets of A100 (80 GB, SXM), H100 (SXM) and H200, without sparsity.
+Sources: Google Cloud's system architecture pages of TPU v4, v5e, v5p and v6e (they give the link bandwidth of both directions
+together, so it is halved here); NVIDIA's data sheets of A100 (80 GB, SXM), H100 (SXM) and H200, without sparsity.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from typing import NamedTuple
 
 
 class Chip(NamedTuple):
-    """What one chip does at best."""
+    """Peak performance of one chip."""
 
     name: str
     device_kind: str
-    """Beginning of `jax.Device.device_kind`."""
+    """Prefix of `jax.Device.device_kind`."""
     peak_flops: float
-    """bfloat16 operations a second, two to a multiplication."""
+    """bfloat16 FLOPs per second; a multiplication with its addition counts as two."""
     memory: float
     """Bytes."""
     memory_bandwidth: float
-    """Bytes a second."""
+    """Bytes per second."""
     link_bandwidth: float
-    """Bytes a second that leave the chip for its neighbours, all links together."""
+    """Bytes per second that the chip can send, over all its links."""
 
 
 CHIPS = (
@@ -37,6 +37,6 @@ CHIPS = (
 
 
 def chip_of(device_kind: str) -> Chip | None:
-    """The chip behind a device's kind, the longest name that fits; None where nothing is known of it, as of a CPU."""
+    """The chip with the longest prefix of a device's kind; None for devices that are not listed, such as a CPU."""
     fitting = [chip for chip in CHIPS if device_kind.lower().startswith(chip.device_kind.lower())]
     return max(fitting, key=lambda chip: len(chip.device_kind), default=None)

@@ -1,11 +1,11 @@
-"""Collectives of a compiled program, read from its optimised HLO text: kinds, how often, how large, what the links carry.
+"""Collectives of a compiled program, read from its optimised HLO text: their kinds, numbers, sizes and communication volume.
 
-Bytes that a device sends, S the size of the whole array and n the devices that take part, in rings:
+Bytes that a device sends with ring algorithms, where S is the size of the whole array and n the number of devices in the group:
 (1)  all-gather, reduce-scatter     S (n − 1) / n
 (2)  all-reduce                   2 S (n − 1) / n
-(3)  all-to-all                     S (n − 1) / n      S: what a device holds
-(4)  collective-permute             S                  S: what a device holds
-Those inside a loop count as often as it runs, where the compiler knows that; else once.
+(3)  all-to-all                     S (n − 1) / n      S: size of the part on one device
+(4)  collective-permute             S                  S: size of the part on one device
+A collective inside a loop counts once for each iteration if the compiler knows their number; else once.
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ _OP_NAME = re.compile(r'op_name="([^"]*)"')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Collective:
-    """One instruction."""
+    """One collective instruction."""
 
     kind: str
     shapes: tuple[tuple[int, ...], ...]
-    """Of what comes out of it."""
+    """Shapes of its results."""
     size: float
-    """S of equations 1 to 4, bytes."""
+    """S of equations 1 to 4, in bytes."""
     group: int
-    """n."""
+    """n of equations 1 to 4, in devices."""
     times: int
     """How often it runs."""
     source: str
-    """The operation that it belongs to, as JAX names it."""
+    """JAX's name of the operation that it belongs to."""
 
     @property
     def sent(self) -> float:
-        """Equations 1 to 4, over all its runs."""
+        """Bytes that a device sends, over all runs (equations 1 to 4)."""
         share = {"all-reduce": 2.0, "collective-permute": 1.0}.get(self.kind, 1.0)
         ring = 1.0 if self.kind == "collective-permute" else (self.group - 1) / self.group
         return self.times * share * ring * self.size
 
 
 def collectives(text: str, devices: int) -> list[Collective]:
-    """Collectives of the text of a module compiled for so many devices; those of one device alone are left out."""
+    """Collectives in the text of a module that is compiled for `devices` devices. Those within one device are omitted."""
     bodies, entry = _computations(text)
     found = [_collective(line, name, times, devices) for name, line, times in _executed(bodies, entry, 1, ())]
     return [one for one in found if one is not None and one.group > 1]
 
 
 def totals(found: Iterable[Collective]) -> dict[str, dict[str, float]]:
-    """Kind → count (runs), bytes (S of all runs) and sent (bytes that a device sends)."""
+    """Kind → count (number of runs), bytes (sum of S over the runs) and sent (bytes that a device sends)."""
     table: dict[str, dict[str, float]] = {}
     for one in found:
         row = table.setdefault(one.kind, {"count": 0.0, "bytes": 0.0, "sent": 0.0})
@@ -70,7 +70,7 @@ def totals(found: Iterable[Collective]) -> dict[str, dict[str, float]]:
 
 
 def _computations(text: str) -> tuple[dict[str, list[str]], str]:
-    """Name → lines of every computation, and the name of the first to run."""
+    """Name → lines of every computation, and the name of the entry computation."""
     bodies: dict[str, list[str]] = {}
     entry, current = "", None
     for line in text.splitlines():
@@ -83,7 +83,7 @@ def _computations(text: str) -> tuple[dict[str, list[str]], str]:
 
 
 def _executed(bodies: dict[str, list[str]], name: str, times: int, above: tuple[str, ...]) -> Iterator[tuple[str, str, int]]:
-    """(computation, line, how often it runs) of every line, those of called computations too."""
+    """(computation, line, how often it runs) for every line, including those of called computations."""
     for line in bodies.get(name, ()) if name not in above else ():
         yield name, line, times
         trips = _TRIPS.search(line) if " while(" in line else None
@@ -100,12 +100,12 @@ def _collective(line: str, computation: str, times: int, devices: int) -> Collec
         return None
     kind, arrays = match["kind"], _ARRAY.findall(match["type"])
     if match["start"] and kind in ("all-gather", "collective-permute"):
-        arrays = arrays[len(arrays) // 2 :] if kind == "all-gather" else arrays[1:2]  # behind what goes in
+        arrays = arrays[len(arrays) // 2 :] if kind == "all-gather" else arrays[1:2]  # the results follow the inputs
     group, size = group_size(line, devices), sum(_bytes(*array) for array in arrays)
     if kind == "reduce-scatter":
         size *= group
     if kind == "all-reduce" and "all-reduce-scatter" in computation:
-        kind = "reduce-scatter"  # TPUs fuse the two halves
+        kind = "reduce-scatter"  # TPUs implement it as a fused all-reduce and slice
     named = _OP_NAME.search(line)
     shapes = tuple(_dimensions(dimensions) for _, dimensions in arrays)
     return Collective(kind=kind, shapes=shapes, size=size, group=group, times=times, source=named[1] if named else "")
@@ -121,7 +121,7 @@ def _bytes(dtype: str, dimensions: str) -> float:
 
 
 def group_size(line: str, devices: int) -> int:
-    """n of an instruction, from its `replica_groups` in any of XLA's three spellings; all devices where none are named."""
+    """n of an instruction, from its `replica_groups` in any of XLA's three notations; all devices if it has none."""
     if listed := re.search(r"replica_groups=\{\{([\d,]*)\}", line):
         return len(listed[1].split(","))
     if iota := re.search(r"replica_groups=\[(\d+),(\d+)\]<=", line):

@@ -1,10 +1,11 @@
-"""What a compiled program takes on one device, and an estimate of its time from the chip's published peaks.
+"""Memory of a compiled program on one device, and an estimate of its time from the chip's published peak performance.
 
-(1)  peak memory = arguments + results that are not written over arguments + temporaries + code
-(2)  time ≥ max(operations / (η · peak), bytes / memory bandwidth, bytes sent / link bandwidth)
-(3)  utilisation ≤ model operations / (peak · time)
-η, the share of the peak that products of matrices reach by themselves, is an assumption; so is it that the three of (2) overlap
-wholly, and that the bytes of (2) are those that the compiler counts, which includes what stays in the chip's fast memory.
+(1)  peak memory = arguments + results that do not overwrite arguments + temporaries + code
+(2)  time ≥ max(FLOPs / (η · peak), bytes / memory bandwidth, bytes sent / link bandwidth)
+(3)  utilisation ≤ model FLOPs / (peak · time)
+
+(2) assumes that matrix products alone reach the share η of the peak, that the three terms overlap completely, and that the
+memory traffic is what the compiler counts, which includes data that stays in the chip's fast memory.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from xactor_jax.variables import Tree
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SIZE = r"([\d.]+)([KMGT]?)"
 _EXCEEDED = re.compile(rf"Used {_SIZE} of {_SIZE} hbm|\({_SIZE}\) exceeds available HBM \({_SIZE}\)", re.IGNORECASE)
-"""Two ways in which the compiler of TPUs says it."""
+"""The TPU compiler's two messages for a program that needs too much memory."""
 
 
 class DoesNotFitError(Exception):
-    """The compiler finds no way to fit a program into the device's memory."""
+    """A program does not fit into the device's memory."""
 
     def __init__(self, used: float, limit: float) -> None:
         super().__init__(f"the program takes {used / 2**30:.2f} GiB of {limit / 2**30:.2f} GiB")
@@ -36,22 +37,22 @@ class DoesNotFitError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one run of a program on one device, as the compiler tells it."""
+    """Cost of one run of a program on one device, as reported by the compiler. All sizes are in bytes."""
 
     arguments: int
-    """Bytes, as are all but `operations`."""
     results: int
-    """Beyond those that are written over arguments."""
+    """Without the results that overwrite arguments."""
     temporaries: int
     code: int
     operations: float
-    """Those in loops once."""
+    """FLOPs; the body of a loop counts once."""
     accessed: float
+    """Memory traffic."""
     collectives: tuple[Collective, ...]
 
     @property
     def peak(self) -> int:
-        """Equation 1."""
+        """Peak memory in bytes (equation 1)."""
         return self.arguments + self.results + self.temporaries + self.code
 
     @property
@@ -62,7 +63,7 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Equations 2 and 3; seconds."""
+    """The terms of equation 2, in seconds, and the utilisation (equation 3)."""
 
     compute: float
     memory: float
@@ -71,17 +72,17 @@ class Estimate:
 
     @property
     def time(self) -> float:
-        """Equation 2."""
+        """Lower bound of the time in seconds (equation 2)."""
         return max(self.compute, self.memory, self.links)
 
     @property
     def limit(self) -> str:
-        """Which of the three it is."""
+        """Name of the largest of the three terms."""
         return max(("compute", "memory", "links"), key=lambda name: getattr(self, name))
 
 
 def device_bytes(tree: Tree) -> int:
-    """Bytes of the part of every array that one device holds, of arrays or shapes that know their sharding."""
+    """Bytes of a tree on one device. Leaves are arrays or shapes that have a sharding."""
 
     def leaf(x: Any) -> int:
         return math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
@@ -90,7 +91,7 @@ def device_bytes(tree: Tree) -> int:
 
 
 def compile_program(lowered: Any) -> jax.stages.Compiled:
-    """The compiled program. Raises `DoesNotFitError` where the compiler says that it cannot fit."""
+    """Compiles a program. Raises `DoesNotFitError` if the compiler reports that it needs too much memory."""
     try:
         return lowered.compile()
     except jax.errors.JaxRuntimeError as error:
@@ -102,21 +103,21 @@ def compile_program(lowered: Any) -> jax.stages.Compiled:
 
 
 def cost_of(compiled: jax.stages.Compiled, devices: int) -> Cost:
-    """What the compiler says of a program for so many devices."""
-    memory, told = compiled.memory_analysis(), compiled.cost_analysis() or {}
+    """Cost that the compiler reports for a program on `devices` devices."""
+    memory, analysis = compiled.memory_analysis(), compiled.cost_analysis() or {}
     return Cost(
         arguments=memory.argument_size_in_bytes,
         results=max(0, memory.output_size_in_bytes - memory.alias_size_in_bytes),
         temporaries=memory.temp_size_in_bytes,
         code=memory.generated_code_size_in_bytes,
-        operations=float(told.get("flops", 0.0)),
-        accessed=float(told.get("bytes accessed", 0.0)),
+        operations=float(analysis.get("flops", 0.0)),
+        accessed=float(analysis.get("bytes accessed", 0.0)),
         collectives=tuple(collectives(compiled.as_text(), devices)),
     )
 
 
 def estimate(cost: Cost, executed: float, model: float, chip: Chip, efficiency: float) -> Estimate:
-    """Equations 2 and 3 from operations of one device: all that it executes, and those that the model asks for."""
+    """Estimate by equations 2 and 3. `executed` counts all FLOPs of one device, `model` those without rematerialisation."""
     compute = max(executed, cost.operations) / (efficiency * chip.peak_flops)
     memory, links = cost.accessed / chip.memory_bandwidth, cost.sent / chip.link_bandwidth
     time = max(compute, memory, links)

@@ -1,8 +1,8 @@
-"""Pictures between convolutions, kept split by rows and frames alone.
+"""Sharding constraints on images between convolutions: only rows and frames are split.
 
-Left to itself, the compiler may split the channels between two convolutions, and on some meshes what it then computes is wrong:
-on data × fsdp × tensor = 2 × 2 × 2, gradients of the first of two convolutions whose kernels are split over fsdp and tensor
-(jaxlib 0.10.2, on the CPU; tests/parallel/test_constrain.py). Networks know nothing of this: it is said around them.
+Without them the compiler may split the channels between two convolutions, and on some meshes its result is then wrong: on
+data × fsdp × tensor = 2 × 2 × 2, gradients of the first of two convolutions whose kernels are split over fsdp and tensor
+(jaxlib 0.10.2, on the CPU; tests/parallel/test_constrain.py). Interceptors add the constraints, so networks need no such code.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from xactor_jax.parallel.mesh import BATCH_AXES, FRAME_AXIS
 from xactor_jax.parallel.partition import fit_spec
 
 LEADS = {1: PartitionSpec((*BATCH_AXES, FRAME_AXIS)), 2: PartitionSpec(BATCH_AXES, FRAME_AXIS)}
-"""By the number of axes before height: rows, or rows that frames are folded into; rows and frames."""
+"""Number of axes before height → their split. One axis: rows (frames may be folded into them). Two axes: rows and frames."""
 
 
 def constrain(x: Float[Array, "*b h w c"], mesh: Mesh) -> Float[Array, "*b h w c"]:
-    """The same pictures: rows split over `data` and `fsdp`, frames over `context`, pixels and channels whole."""
+    """Constrains images: rows are split over `data` and `fsdp`, frames over `context`, pixels and channels are not split."""
     spec = LEADS.get(x.ndim - 3)
     if spec is None:
         return x
@@ -33,7 +33,7 @@ def constrain(x: Float[Array, "*b h w c"], mesh: Mesh) -> Float[Array, "*b h w c
 
 @contextlib.contextmanager
 def split_over(mesh: Mesh) -> Iterator[None]:
-    """Every convolution of pictures that is traced inside has its input and its output constrained."""
+    """Within the body, constrains the input and the output of every traced convolution of images."""
 
     def around(
         call: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any], context: nn.module.InterceptorContext
@@ -48,6 +48,6 @@ def split_over(mesh: Mesh) -> Iterator[None]:
 
 
 def of_pictures(context: nn.module.InterceptorContext) -> bool:
-    """Whether a call is one of a convolution over two axes."""
+    """Whether a call is that of a convolution over two axes."""
     module = context.module
     return isinstance(module, nn.Conv) and context.method_name == "__call__" and len(module.kernel_size) == 2

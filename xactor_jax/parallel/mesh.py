@@ -1,8 +1,8 @@
-"""The device mesh: axes `data`, `fsdp`, `context` and `tensor`, and how a batch lies on it.
+"""The device mesh with axes `data`, `fsdp`, `context` and `tensor`, and the sharding of a batch on it.
 
-The rows of a batch are split over `data` and `fsdp`; entries with frames, [batch, frames, ...], over `context` in their second
-dimension too. Where a stage has single pictures alone, `context` splits the rows with the other two. Neighbours on the last
-axes are the nearest: what is exchanged most, inside every layer, has the shortest way.
+The rows of a batch are split over `data` and `fsdp`. Entries with frames, [batch, frames, ...], are also split over `context`
+in their second axis. If a stage has only single images, `context` splits the rows, together with the other two. Devices that
+are neighbours on the last axes are closest in the network, because these axes communicate most: inside every layer.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.slices import device_grid, in_slices
+from xactor_jax.run_settings import MeshSettings
 
 AXES = ("data", "fsdp", "context", "tensor")
 BATCH_AXES = ("data", "fsdp")
 FRAME_AXIS = "context"
 
 Entries = Collection[str]
-"""Names of the entries of a batch that have frames in their second dimension."""
+"""Names of the entries of a batch that have frames as their second axis."""
 
 
 def mesh_shape(sizes: Sequence[int], num_devices: int) -> tuple[int, ...]:
-    """Axis sizes with one −1 replaced by the devices that the others leave. Raises `UserError` when they do not fit."""
+    """Axis sizes, with a −1 replaced by the number of remaining devices. Raises `UserError` if they do not fit."""
     sizes = tuple(int(size) for size in sizes)
     wish = ", ".join(f"mesh.{name}={size}" for name, size in zip(AXES, sizes, strict=True))
     if any(size < 1 and size != -1 for size in sizes) or sizes.count(-1) > 1:
-        raise UserError(f"{wish} is not a mesh: give every axis a positive number, or -1 for one axis alone.")
+        raise UserError(f"{wish} is not a mesh: give every axis a positive number, or -1 for only one axis.")
     given = math.prod(size for size in sizes if size > 0)
     if num_devices % given or (-1 not in sizes and given != num_devices):
         divisors = ", ".join(str(n) for n in range(1, num_devices + 1) if num_devices % n == 0)
@@ -42,29 +43,29 @@ def mesh_shape(sizes: Sequence[int], num_devices: int) -> tuple[int, ...]:
     return tuple(num_devices // given if size == -1 else size for size in sizes)
 
 
-def make_mesh(config: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(config: MeshSettings | ConfigDict, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """Mesh of all devices (or those given) from `config.mesh`; of several slices, `data` alone spans them.
 
-    An axis that is not in the config is 1. The axes are `Auto`: the compiler propagates shardings.
+    The axes are `Auto`: the compiler propagates shardings.
     """
     devices = jax.devices() if devices is None else devices
-    shape = mesh_shape([config.get(name, 1) for name in AXES], len(devices))
-    grid = device_grid(shape, in_slices(devices, config.get("slices", 0)))
+    shape = mesh_shape([getattr(config, name) for name in AXES], len(devices))
+    grid = device_grid(shape, in_slices(devices, config.slices))
     return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds the whole array."""
+    """Sharding with the whole array on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def row_axes(frame_entries: Entries = ()) -> tuple[str, ...]:
-    """Axes that split the rows of a batch."""
+    """Mesh axes that split the rows of a batch."""
     return BATCH_AXES if frame_entries else (*BATCH_AXES, FRAME_AXIS)
 
 
 def batch_spec(name: str, frame_entries: Entries = ()) -> PartitionSpec:
-    """How an entry of a batch is split: its rows, and its frames where it has any."""
+    """Partition spec of an entry of a batch: its rows are split, and its frames if it has any."""
     return PartitionSpec(row_axes(frame_entries), *[FRAME_AXIS] * (name in frame_entries))
 
 
@@ -74,12 +75,12 @@ def batch_shardings(names: Iterable[str], mesh: Mesh, frame_entries: Entries = (
 
 
 def batch_sharding(mesh: Mesh, frame_entries: Entries = ()) -> NamedSharding:
-    """Rows alone split."""
+    """Sharding that splits only the rows."""
     return NamedSharding(mesh, PartitionSpec(row_axes(frame_entries)))
 
 
 def batch_shards(mesh: Mesh, frame_entries: Entries = ()) -> int:
-    """Pieces that the rows of a batch are cut into."""
+    """Number of parts into which the rows of a batch are split."""
     return math.prod(mesh.shape[name] for name in row_axes(frame_entries))
 
 
@@ -111,10 +112,10 @@ def check_frames(batch: Mapping[str, jax.ShapeDtypeStruct], mesh: Mesh, frame_en
 
 
 def check_one_row(batch_size: int, grad_accumulation: int, mesh: Mesh) -> None:
-    """Raises `UserError` where `context` would split nothing, because a device has several rows of a microbatch.
+    """Raises `UserError` if a device has several rows of a microbatch, because then `context` splits no work.
 
-    For networks that fold frames into rows: frames of several rows, of which a device has some each, are no block of the
-    folded dimension, and the compiler computes them on every device of `context`.
+    This holds for networks that fold frames into rows: a device's frames of several rows are not a contiguous block of the
+    folded axis, so the compiler computes all of them on every device of `context`.
     """
     rows = batch_size // (math.prod(mesh.shape[name] for name in BATCH_AXES) * grad_accumulation)
     if mesh.shape[FRAME_AXIS] > 1 and rows > 1:
@@ -125,9 +126,9 @@ def check_one_row(batch_size: int, grad_accumulation: int, mesh: Mesh) -> None:
 
 
 def share_of(process: int, pieces: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """(index, count) of a process's part of a batch, given (process, first row) of every piece that a device holds.
+    """(index, count) of a process's part of a batch, given (process, first row) of the piece on every device.
 
-    Processes that hold the same rows, as happens where `tensor` or `context` spans several processes, read the same part.
+    Processes with the same rows read the same part. This happens if `tensor` or `context` spans several processes.
     """
     rows: dict[int, set[int]] = {}
     for holder, first_row in pieces:
@@ -137,7 +138,7 @@ def share_of(process: int, pieces: Iterable[tuple[int, int]]) -> tuple[int, int]
 
 
 def process_share(mesh: Mesh, batch_size: int, frame_entries: Entries = ()) -> tuple[int, int]:
-    """(index, count) of the part of a batch that this process must read: rows with all their frames."""
+    """(index, count) of the part of a batch that this process must read: whole rows, with all their frames."""
     indices = batch_sharding(mesh, frame_entries).devices_indices_map((batch_size,))
     return share_of(jax.process_index(), [(device.process_index, rows.start or 0) for device, (rows,) in indices.items()])
 
@@ -145,9 +146,9 @@ def process_share(mesh: Mesh, batch_size: int, frame_entries: Entries = ()) -> t
 def put_batch(
     batch: Mapping[str, np.ndarray], mesh: Mesh, frame_entries: Entries = (), parts: int | None = None
 ) -> dict[str, jax.Array]:
-    """Global arrays from this process's part, one of `parts`, of every array `[local batch, ...]`, which has all its frames.
+    """Builds global arrays from this process's part `[local batch, ...]` of every entry. A part has all frames of its rows.
 
-    `parts` is found anew where it is not given.
+    `parts` is the number of different parts; it is computed if it is not given.
     """
     parts = parts or process_share(mesh, batch_shards(mesh, frame_entries), frame_entries)[1]
     shardings = batch_shardings(batch, mesh, frame_entries)

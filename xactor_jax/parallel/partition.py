@@ -1,6 +1,6 @@
-"""Where every parameter lies: an ordered table of (path pattern → PartitionSpec), and a rule by shape for the rest.
+"""Sharding of parameters: an ordered table of (path pattern → PartitionSpec), and a rule by shape for all others.
 
-The table belongs to a task; nothing in a network says where it lies. All functions here are pure and look at shapes alone.
+The table belongs to a task; networks do not define their sharding. All functions here are pure and depend only on shapes.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from xactor_jax.variables import Tree
 Rules = Sequence[tuple[str, PartitionSpec]]
 
 MIN_ELEMENTS = 4096
-"""Arrays smaller than this are cheaper to hold everywhere than to gather."""
+"""Arrays smaller than this are replicated, because gathering them costs more than storing them everywhere."""
 
 
 def path_name(path: Sequence[Any]) -> str:
-    """Key path of a leaf as "a/b/kernel"."""
+    """Path of a leaf as text, such as "a/b/kernel"."""
     return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
 
 
 def _axis_size(mesh: Mesh, names: str | tuple[str, ...] | None) -> int:
-    """Devices behind one entry of a PartitionSpec."""
+    """Number of devices over which one entry of a PartitionSpec splits."""
     names = (names,) if isinstance(names, str) else (names or ())
     return math.prod(mesh.shape[name] for name in names)
 
 
 def fit_spec(spec: PartitionSpec, shape: Sequence[int], mesh: Mesh) -> PartitionSpec:
-    """The spec without the entries whose devices do not divide the array's dimension."""
+    """Removes entries from a spec if their number of devices does not divide the array's axis."""
     if len(spec) > len(shape):
         raise ValueError(f"{spec} names more dimensions than an array of shape {tuple(shape)} has.")
     entries = (name if size % _axis_size(mesh, name) == 0 else None for name, size in zip(spec, shape, strict=False))
@@ -41,7 +41,7 @@ def fit_spec(spec: PartitionSpec, shape: Sequence[int], mesh: Mesh) -> Partition
 
 
 def spec_by_shape(shape: Sequence[int], mesh: Mesh, min_elements: int = MIN_ELEMENTS) -> PartitionSpec:
-    """Largest dimension that `fsdp` divides (the last of equals) is split over it; small arrays are not split."""
+    """Splits the largest axis that `fsdp` divides (the last one of equal axes) over `fsdp`; small arrays are not split."""
     fsdp = mesh.shape["fsdp"]
     candidates = [axis for axis, size in enumerate(shape) if size % fsdp == 0 and size >= fsdp]
     if fsdp == 1 or math.prod(shape) < min_elements or not candidates:
@@ -51,7 +51,7 @@ def spec_by_shape(shape: Sequence[int], mesh: Mesh, min_elements: int = MIN_ELEM
 
 
 def spec_for(name: str, shape: Sequence[int], rules: Rules, mesh: Mesh, min_elements: int = MIN_ELEMENTS) -> PartitionSpec:
-    """Spec of the first rule whose pattern is found in `name`; by shape where there is none."""
+    """Spec of the first rule whose pattern is found in `name`; by shape if there is no such rule."""
     for pattern, spec in rules:
         if re.search(pattern, name):
             return fit_spec(spec, shape, mesh)
@@ -68,10 +68,10 @@ def tree_shardings(tree: Tree, rules: Rules, mesh: Mesh, min_elements: int = MIN
 
 
 def follow_params(tree: Tree, params: Tree, shardings: Tree, mesh: Mesh) -> Tree:
-    """Shardings for a tree that holds copies of `params` somewhere inside, such as an optimiser's moments.
+    """Shardings for a tree that contains copies of `params`, such as the moments of an optimiser.
 
-    A leaf whose path ends in the path of a parameter of the same shape lies where that parameter lies; all else is
-    replicated.
+    A leaf whose path ends in the path of a parameter, and which has the same shape, gets that parameter's sharding. All other
+    leaves are replicated.
     """
     paths, arrays = zip(*jax.tree_util.tree_leaves_with_path(params), strict=True)
     known = {

@@ -1,6 +1,6 @@
-"""Several processes: joined through `jax.distributed` when the environment announces them.
+"""Runs with several processes: they are joined through `jax.distributed` if the environment announces them.
 
-JAX is imported when they are joined, not before: `supervision.guard` asks here whether there are several.
+JAX is imported only when they are joined, because `supervision.guard`, which must not import JAX, uses this module.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 from xactor_jax.errors import UserError
 
 HEARTBEAT_SECONDS = 30
-"""A process that has not been heard of for so long is taken for lost, and the others end."""
+"""A process without a sign of life for this time counts as lost, and the others end."""
 
 PATIENCE_SECONDS = 7 * 24 * 3600
-"""A process that is done waits so long for the others, which may have longer jobs; JAX's own 5 minutes would end them all."""
+"""Time that a finished process waits for the others, which may have longer jobs. JAX's default, 5 minutes, would end them."""
 
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
@@ -25,13 +25,13 @@ FOUND = "XACTOR_JAX_PROCESSES"
 
 
 def announced(environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """Arguments for `jax.distributed.initialize`, or None for one process alone.
+    """Arguments for `jax.distributed.initialize`; None for a single process.
 
-    The three JAX_ variables name everything. Under SLURM (several tasks) and on Cloud TPU with several hosts or slices, JAX
-    finds the rest by itself; so it does where XACTOR_JAX_PROCESSES=found says that there are several, for a Cloud TPU VM has
-    that in its metadata and not in its environment.
+    The three JAX_ variables give all arguments. Under SLURM (several tasks) and on Cloud TPU with several hosts or slices, JAX
+    finds them by itself. XACTOR_JAX_PROCESSES=found announces this case where the environment does not show it: a Cloud TPU VM
+    has it only in its metadata.
 
-    Raises `UserError` when only some of the three variables are set, or one is no number.
+    Raises `UserError` if only some of the three variables are set, or one is not a number.
     """
     given = [name for name in VARIABLES if environ.get(name)]
     if given and len(given) < len(VARIABLES):
@@ -56,9 +56,9 @@ def _explicit(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def initialize(environ: Mapping[str, str] = os.environ, *, preemption: bool = False) -> None:
-    """Joins the announced processes; does nothing for one process, or when they are joined already.
+    """Joins the announced processes. Does nothing for a single process, or if they are joined already.
 
-    preemption: SIGTERM is no more than noted from here on, for `training.interruption`; else it ends the process.
+    preemption: From now on SIGTERM is only recorded, for `training.interruption`; without it, SIGTERM ends the process.
     """
     arguments = announced(environ)
     if arguments is None:
@@ -78,7 +78,7 @@ def several(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def on_loopback(count: int) -> list[dict[str, str]]:
-    """What the environment of each of `count` processes says that are joined on this machine alone; nothing for one."""
+    """Environment variables of each of `count` processes that are joined on this machine; none for a single process."""
     if count == 1:
         return [{}]
     address = f"127.0.0.1:{free_port()}"
@@ -86,7 +86,7 @@ def on_loopback(count: int) -> list[dict[str, str]]:
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """A free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,8 +1,9 @@
-"""Activations around linear maps, kept split by rows: examples stay on their devices, and kernels travel.
+"""Sharding constraints on activations around linear maps: rows stay split, so kernels are gathered instead of activations.
 
-Left to itself, the compiler gathers the rows of activations on every device of `fsdp` where it finds a kernel's gradient
-cheaper to compute so. Networks know nothing of this: it is said around them. Where features are split over `tensor` it is not
-said: on data × fsdp × tensor = 2 × 2 × 2 gradients of the actor then were wrong by two per cent (jaxlib 0.10.2, on the CPU).
+Without them the compiler gathers the rows of activations on every device of `fsdp` if it estimates that a kernel's gradient is
+cheaper to compute that way. Interceptors add the constraints, so networks need no such code. If features are split over
+`tensor` there are no constraints: with them, on data × fsdp × tensor = 2 × 2 × 2, gradients of the actor were wrong by two per
+cent (jaxlib 0.10.2, on the CPU).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from xactor_jax.parallel.mesh import FRAME_AXIS, batch_shards, row_axes
 
 
 def keep_rows(x: jax.Array, mesh: Mesh, frame_entries: Collection[str] = ()) -> jax.Array:
-    """The same array, rows (first axis) split as a batch's and the rest as it comes; unchanged where they do not divide."""
+    """Constrains the rows (first axis) to be split like those of a batch; does nothing if they do not divide."""
     if x.ndim < 2 or x.shape[0] % batch_shards(mesh, frame_entries):
         return x
     spec = PartitionSpec(row_axes(frame_entries), *[PartitionSpec.UNCONSTRAINED] * (x.ndim - 1))
@@ -28,7 +29,7 @@ def keep_rows(x: jax.Array, mesh: Mesh, frame_entries: Collection[str] = ()) -> 
 
 @contextlib.contextmanager
 def rows_kept(mesh: Mesh, frame_entries: Collection[str] = ()) -> Iterator[None]:
-    """Every linear map that is traced inside has the rows of its input and output kept, unless frames or features are split."""
+    """Within the body, keeps the rows of inputs and outputs of all traced linear maps, unless frames or features are split."""
 
     def around(
         call: Callable[..., Any], arguments: Any, named: Mapping[str, Any], context: nn.module.InterceptorContext

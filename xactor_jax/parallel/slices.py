@@ -1,6 +1,6 @@
-"""Where devices lie: in slices, inside which the network is fast, and in a grid whose first axis alone spans several.
+"""Arrangement of devices: slices with a fast network inside, and a device grid of which only the first axis spans slices.
 
-A slice is a TPU slice (its chips share an interconnect; slices share a data centre's network), or a node of GPUs.
+A slice is a TPU slice or a node of GPUs: its chips share a fast interconnect, while slices share the data centre's network.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Device = Any
 
 
 def slice_of(device: Device) -> int:
-    """Number of the device's slice; 0 where devices know of none."""
+    """Number of the device's slice; 0 for devices without slices."""
     return getattr(device, "slice_index", None) or 0
 
 
 def in_slices(devices: Sequence[Device], slices: int = 0) -> list[list[Device]]:
-    """The devices of every slice: as they say themselves, or in `slices` equal parts of neighbouring processes.
+    """The devices of every slice: as the devices report them or, if `slices` is given, equal parts of neighbouring processes.
 
-    Raises `UserError` when slices are of unequal size, or there cannot be so many.
+    Raises `UserError` if slices have unequal sizes, or `slices` does not divide the number of devices.
     """
     ordered = sorted(devices, key=lambda d: (slice_of(d), d.process_index, d.id))
     if slices < 0 or (slices and len(ordered) % slices):
@@ -40,21 +40,21 @@ def in_slices(devices: Sequence[Device], slices: int = 0) -> list[list[Device]]:
 
 
 def device_grid(shape: Sequence[int], slices: Sequence[Sequence[Device]]) -> np.ndarray:
-    """Devices in an array of this shape: slices one after the other on its first axis, the rest as their wiring suits it.
+    """Devices in an array of this shape: slices one after the other on the first axis, other axes by the physical topology.
 
-    Raises `UserError` when the first axis does not divide into the slices.
+    Raises `UserError` if the number of slices does not divide the first axis.
     """
     first, *rest = shape
     if first % len(slices):
         raise UserError(
-            f"mesh.data={first} does not divide over {len(slices)} slices, which it alone may span: let the product of the "
-            f"other axes divide the {len(slices[0])} devices of a slice, or set mesh.slices=1 to let all axes span them."
+            f"mesh.data={first} does not divide over {len(slices)} slices, and no other axis may span them: let the product of "
+            f"the other axes divide the {len(slices[0])} devices of a slice, or set mesh.slices=1 to let all axes span them."
         )
     return np.concatenate([_grid((first // len(slices), *rest), devices) for devices in slices])
 
 
 def _grid(shape: Sequence[int], devices: Sequence[Device]) -> np.ndarray:
-    """Where slices are taken for one, their devices in a row: there is no wiring to follow."""
-    if len({slice_of(device) for device in devices}) > 1:
+    """Devices of one slice in an array of this shape, by the physical topology."""
+    if len({slice_of(device) for device in devices}) > 1:  # mesh.slices joins several slices: no common topology to follow
         return np.asarray(devices, object).reshape(shape)
     return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)

@@ -126,6 +126,9 @@ def read_config(what: str, config: Mapping[str, Any], preprocessor: Mapping[str,
             raise UserError(f"config.json has {name} = {config[name]!r}, which is not supported: use a model with {value!r}.")
     network = AutoencoderSettings(
         image_size=IMAGE_SIZE,
+        patch=1,
+        middle=True,
+        linear=False,
         channels=tuple(config.get("block_out_channels", (64,))),
         blocks=config.get("layers_per_block", 1),
         latent_channels=config.get("latent_channels", 4),

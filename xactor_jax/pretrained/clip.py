@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-from etils import epath
 from ml_collections import ConfigDict
 
-from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.name_map import Rule, Shapes, Table, layer, norm
@@ -99,9 +97,3 @@ def read_config(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> C
 def parameter_shapes(config: ConfigDict) -> Shapes:
     """Path → shape of every parameter."""
     return shapes(jax.eval_shape(ClipModel.from_network(config.network).init, jax.random.key(0)))
-
-
-def load_clip(path: epath.PathLike, precision: str = "float32") -> tuple[ClipModel, Any]:
-    """The model, and its parameters on the host, of a checkpoint. Raises `UserError` where there is none."""
-    config, variables = load_variables(path, STAGE)
-    return ClipModel.from_network(config.network, precision), variables.params

@@ -16,11 +16,10 @@ from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.exports import check_target, load_variables, narrow, write_export
 from xactor_jax.errors import UserError
-from xactor_jax.paths import REPOSITORY, absolute
+from xactor_jax.paths import absolute
 from xactor_jax.pretrained import autoencoder, clip, perceptual, wav2vec2, xnemo_motion, xnemo_video
 from xactor_jax.pretrained.files import Weights, check_new, open_weights, write_weights
 from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, exported
-from xactor_jax.training.experiment import load_config
 from xactor_jax.variables import Tree, Variables
 
 BUFFERS = "buffers"
@@ -45,6 +44,10 @@ class Kind(NamedTuple):
     """Buffers that no file holds."""
     files: Mapping[str, str] = NO_FILES
     """Role → released file name, where a network is spread over several files; its names are `role:name` in the table."""
+    preset: str = ""
+    """Of a network that comes without a config.json: the experiment whose sizes were released, configs/NAME.py:PRESET."""
+    adapt: Callable[[ConfigDict], ConfigDict] = lambda config: config
+    """The config that is given → that of what the files hold."""
 
     def names(self, config: ConfigDict) -> Table:
         """The table of a config."""
@@ -62,13 +65,9 @@ def from_json(read: Callable[[Mapping[str, Any], Mapping[str, Any]], ConfigDict]
     return read_config
 
 
-def from_preset(flag: str, adapt: Callable[[ConfigDict], ConfigDict] = lambda config: config) -> ReadConfig:
-    """Of networks that come without: the sizes are those of a preset, configs/NAME.py:PRESET, unless another one is given."""
-
-    def read_config(beside: epath.Path, given: epath.PathLike) -> ConfigDict:
-        return adapt(load_config(str(given) or str(REPOSITORY / flag)))
-
-    return read_config
+def from_caller(beside: epath.Path, given: epath.PathLike) -> ConfigDict:
+    """Of networks that come without a config.json: whoever imports them gives the config."""
+    raise UserError("these weights come without a config.json: give a config of their sizes, such as the preset of their kind.")
 
 
 KINDS = {
@@ -76,26 +75,29 @@ KINDS = {
     "xnemo_video": Kind(
         xnemo_video.STAGE,
         functools.partial(xnemo_video.sized, xnemo_video.table),
-        from_preset(xnemo_video.PRESET),
+        from_caller,
         xnemo_video.parameter_shapes,
         xnemo_video.other_buffers,
         xnemo_video.FILES,
+        xnemo_video.PRESET,
     ),
     "sd_unet": Kind(
         xnemo_video.STAGE,
         functools.partial(xnemo_video.sized, xnemo_video.trunk_table),
-        from_preset(xnemo_video.PRESET),
+        from_caller,
         xnemo_video.trunk_shapes,
         xnemo_video.other_buffers,
         xnemo_video.UNET_FILES,
+        xnemo_video.PRESET,
     ),
     "animatediff": Kind(
         xnemo_video.STAGE,
         functools.partial(xnemo_video.sized, xnemo_video.animatediff_table),
-        from_preset(xnemo_video.PRESET),
+        from_caller,
         xnemo_video.temporal_shapes,
         xnemo_video.other_buffers,
         xnemo_video.ANIMATEDIFF_FILES,
+        xnemo_video.PRESET,
     ),
     "clip": Kind(clip.STAGE, clip.TABLE, from_json(clip.read_config), clip.parameter_shapes),
     "vgg16": Kind(
@@ -121,9 +123,11 @@ KINDS = {
     "xnemo_motion": Kind(
         xnemo_motion.STAGE,
         xnemo_motion.TABLE,
-        from_preset(xnemo_motion.PRESET, xnemo_motion.as_released),
+        from_caller,
         xnemo_motion.parameter_shapes,
         xnemo_motion.other_buffers,
+        preset=xnemo_motion.PRESET,
+        adapt=xnemo_motion.as_released,
     ),
 }
 
@@ -136,22 +140,22 @@ def import_weights(
     Args:
         what: of `KINDS`.
         source: a .safetensors or PyTorch file. Of a network in several files their folder, or role → file.
-        config: the config itself, or its file: the config.json that was released with the weights (default: the one beside
-            them), or of networks without one NAME.py:PRESET of configs (default: the size that was released).
+        config: the config itself, or the config.json that was released with the weights (default: the one beside them).
+            Networks without one (`Kind.preset`) need the config itself.
 
     Raises:
         UserError: a file is missing, damaged or of another network, or `target` holds something else.
     """
-    check_target(target, _kind(what).stage)
+    check_target(target, kind_of(what).stage)
     write_export(target, *read_weights(what, source, config), dtype)
 
 
 def read_weights(what: str, source: Source, config: epath.PathLike | ConfigDict = "") -> tuple[ConfigDict, Variables]:
     """What `import_weights` writes: config, and variables as host arrays. Raises `UserError` as it does."""
-    kind = _kind(what)
+    kind = kind_of(what)
     files = _files(kind, source)
-    if not isinstance(config, ConfigDict):
-        config = kind.read_config(next(iter(files.values())).parent, config)
+    given = isinstance(config, ConfigDict)
+    config = kind.adapt(config) if given else kind.read_config(next(iter(files.values())).parent, config)
     with _open_all(files) as weights:
         params = convert(weights, kind.names(config), kind.parameter_shapes(config))
     return config, Variables(params, kind.other_buffers(config) | params.pop(BUFFERS, {}))
@@ -169,7 +173,7 @@ def export_weights(what: str, source: epath.PathLike, target: epath.PathLike, dt
     Raises:
         UserError: there is no such checkpoint, it lacks something of the network, or the target cannot be written.
     """
-    kind = _kind(what)
+    kind = kind_of(what)
     for file in _targets(kind, absolute(target)).values():
         check_new(file)
     config, variables = load_variables(source, kind.stage)
@@ -181,7 +185,8 @@ def export_weights(what: str, source: epath.PathLike, target: epath.PathLike, dt
     _write_all(kind, narrow(released, dtype), absolute(target))
 
 
-def _kind(what: str) -> Kind:
+def kind_of(what: str) -> Kind:
+    """Raises `UserError` where there is no such kind of network."""
     if what not in KINDS:
         raise UserError(f"there is no kind of network {what!r}: use {', '.join(KINDS)}.")
     return KINDS[what]

@@ -20,10 +20,10 @@ from ml_collections import ConfigDict
 from xactor_jax.checkpoints.config_file import FILE
 from xactor_jax.checkpoints.exports import check_target, load_variables, write_export
 from xactor_jax.errors import UserError
+from xactor_jax.layers.latents import kept_statistics
 from xactor_jax.motion.model import latent_statistics, motion_hash
 from xactor_jax.pretrained.importing import Source, read_weights
 from xactor_jax.variables import Tree, Variables
-from xactor_jax.video.autoencoder import statistics
 from xactor_jax.video.model import own_motion
 
 WHAT = "xnemo_video"
@@ -34,7 +34,7 @@ AUTOENCODERS = {"AutoencoderKL": "sd_vae", "AutoencoderKLTemporalDecoder": "svd_
 def import_renderer(
     source: Source,
     target: epath.PathLike,
-    config: epath.PathLike | ConfigDict = "",
+    config: ConfigDict,
     dtype: str = "float32",
     autoencoder: epath.PathLike = "",
     clip: epath.PathLike = "",
@@ -83,7 +83,7 @@ def _with_autoencoder(config: ConfigDict, variables: Variables, path: epath.Path
     if saved.network.latent_channels != channels:
         raise UserError(f"the latents of {path} have {saved.network.latent_channels} channels, the renderer's {channels}.")
     config.autoencoder.update({**saved.network.to_dict(), "image_size": config.autoencoder.image_size})
-    frozen = {"params": found.params["autoencoder"], "buffers": statistics(found.buffers)}
+    frozen = {"params": found.params["autoencoder"], "buffers": kept_statistics(found.buffers)}
     return _with_buffer(variables, "autoencoder", frozen)
 
 

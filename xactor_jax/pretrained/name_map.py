@@ -147,35 +147,6 @@ def exported(tree: Mapping[str, Any], table: Table) -> dict[str, np.ndarray]:
     return {name: np.asarray(value, order="C") for name, value in _exported(flat, table).items()}
 
 
-def check_keys(released: Shapes, table: Table, shapes: Shapes) -> dict[str, str]:
-    """Released name → path of the parameter that it is (part of), of every name that becomes one. Allocates no array.
-
-    Args:
-        released: shape of every array in the released files.
-        shapes: path → shape of every parameter here.
-
-    Raises:
-        UserError: as `convert`.
-        ValueError: an export would not have the same names and shapes again.
-    """
-    reading = _read(released, table, shapes)
-    stand_ins = {name: _stand_in(shape) for name, shape in released.items()}
-    for constant in reading.constants:
-        _check_constant(constant._replace(exact=False), stand_ins[constant.key])
-    ours = {path: _transformed(path, parts, stand_ins, shapes[path]) for path, parts in reading.parts.items()}
-    back = {name: value.shape for name, value in _exported(ours, table).items()}
-    used = {part.key: path for path, parts in reading.parts.items() for part in parts.values()}
-    expected = {name: tuple(released[name]) for name in (*used, *(c.key for c in reading.constants))}
-    if odd := sorted(name for name in back.keys() | expected.keys() if back.get(name) != expected.get(name)):
-        raise ValueError(f"an export would not be what was released: {_listed(odd)}")
-    return used
-
-
-def _stand_in(shape: Shape) -> np.ndarray:
-    """An array of one number that looks as large as it should."""
-    return np.broadcast_to(np.float32(1.0), tuple(shape))
-
-
 def _exported(flat: Mapping[str, np.ndarray], table: Table) -> dict[str, np.ndarray]:
     """Released name → array, views where that is possible."""
     result: dict[str, np.ndarray] = {}

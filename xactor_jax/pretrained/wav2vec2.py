@@ -59,5 +59,5 @@ def read_config(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> C
 def parameter_shapes(config: ConfigDict) -> Shapes:
     """Path → shape of every parameter."""
     network = Wav2Vec2(Wav2Vec2Settings(**config.network))
-    waveform = jax.ShapeDtypeStruct((1, network.settings.view), jnp.float32)
+    waveform = jax.ShapeDtypeStruct((1, network.settings.receptive_field), jnp.float32)
     return shapes(jax.eval_shape(network.init, jax.random.key(0), waveform)["params"])

@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.trees import shapes
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import encoder_size, initial_statistics, make_encoder
+from xactor_jax.motion.model import initial_statistics
+from xactor_jax.motion.networks import encoder_size, make_encoder
 from xactor_jax.pretrained.name_map import Constant, Rule, Shapes, Table, batch_norm, counter, layer, norm
 from xactor_jax.pretrained.transforms import conv_kernel, linear_kernel, pointwise_kernel
 
@@ -95,6 +96,7 @@ TABLE = _table()
 
 def as_released(config: ConfigDict) -> ConfigDict:
     """A config whose encoder has what was released, for face crops of the size that was released, in float32."""
+    config = config.copy_and_resolve_references()
     config.precision = "float32"
     config.network.update(encoder="xnemo", variance=False, image_size=encoder_size(config))
     return config
@@ -106,9 +108,9 @@ def parameter_shapes(config: ConfigDict) -> Shapes:
     Raises:
         UserError: the config has another encoder.
     """
-    if config.network.get("encoder") != "xnemo":
+    if config.network.encoder != "xnemo":
         raise UserError("the motion stage's encoder is not X-NeMo's: train it with --config.network.encoder=xnemo.")
-    config = as_released(config.copy_and_resolve_references())
+    config = as_released(config)
     image = jax.ShapeDtypeStruct((1, *2 * (config.network.image_size,), 3), jnp.float32)
     params = jax.eval_shape(make_encoder(config).init, jax.random.key(0), image)["params"]
     return {f"{_ENCODER}/{path}": shape for path, shape in shapes(params).items()}

@@ -195,7 +195,6 @@ def sized(make: Callable[[int], Table], config: ConfigDict) -> Table:
 
 
 TABLE = table()
-ANIMATEDIFF_TABLE = animatediff_table()
 
 
 def parameter_shapes(config: ConfigDict) -> Shapes:

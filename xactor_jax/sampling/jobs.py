@@ -1,4 +1,4 @@
-"""Many samples: a list of jobs, split over processes, gone on with where it was stopped."""
+"""Lists of jobs: they are split over processes, and continue where they were stopped."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Item, Done = TypeVar("Item"), TypeVar("Done")
 
 
 class Failure(NamedTuple):
-    """A job that could not be done, and why."""
+    """A job that failed, and the reason."""
 
     job: str
     reason: str
@@ -45,17 +45,17 @@ class Failure(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A line of the file, and what it asks for."""
+    """A line of the file, as a request."""
 
     name: str
     request: Request
 
 
 def read_lines(path: epath.PathLike) -> list[tuple[int, str]]:
-    """(line number from 1, text) of the lines that are not blank.
+    """(line number, text) of the lines that are not blank; numbers start at 1.
 
     Raises:
-        UserError: the file is missing, is no text, or has no line.
+        UserError: the file is missing, is not text, or has only blank lines.
     """
     text = read_text(path, "list of jobs")
     lines = [(number, line) for number, line in enumerate(io.StringIO(text), 1) if line.strip()]
@@ -65,10 +65,10 @@ def read_lines(path: epath.PathLike) -> list[tuple[int, str]]:
 
 
 def parse_job(line: str, defaults: dict[str, Any]) -> Request:
-    """The request of one line; `defaults` for what it does not say.
+    """Parses the request of one line; `defaults` fill the keys that it does not have.
 
     Raises:
-        UserError: the line is no JSON object, lacks a key, has an unknown one, or one whose value cannot be.
+        UserError: the line is not a JSON object, lacks a key, has an unknown key or an impossible value.
     """
     try:
         job = json.loads(line)
@@ -90,7 +90,7 @@ def parse_job(line: str, defaults: dict[str, Any]) -> Request:
 
 
 def parse_jobs(lines: Sequence[tuple[int, str]], defaults: dict[str, Any]) -> tuple[list[Job], list[Failure]]:
-    """The jobs that make sense, and those that do not; as `apart` for those that stand in each other's way."""
+    """Parses all lines. Returns the valid jobs, and the invalid ones, including conflicts between jobs (see `apart`)."""
 
     def parsed(line: tuple[int, str]) -> Job:
         request = parse_job(line[1], defaults)
@@ -104,7 +104,7 @@ def parse_jobs(lines: Sequence[tuple[int, str]], defaults: dict[str, Any]) -> tu
 def attempted(
     items: Iterable[Item], do: Callable[[Item], Done], name: Callable[[Item], str]
 ) -> tuple[list[Done], list[Failure]]:
-    """What is done of each item, and the items of which it cannot be: any error of one is the end of that one alone."""
+    """Applies `do` to each item. Returns the results and the failures: an error of one item does not stop the others."""
     done, failures = [], []
     for item in items:
         try:
@@ -115,13 +115,13 @@ def attempted(
 
 
 def reason(error: Exception) -> str:
-    """One line; what no person has foreseen comes with its kind."""
+    """Text of an error in one line; with the name of its class if it is not a `UserError`."""
     lines = str(error).splitlines() or [""]
     return " ".join(lines) if isinstance(error, UserError) else f"{type(error).__name__}: {lines[0]}"
 
 
 def apart(jobs: Sequence[Job]) -> tuple[list[Job], list[Failure]]:
-    """The jobs that write no file that another one reads, or that an earlier one writes; and the others."""
+    """Separates jobs with conflicts: those that write a file which another job reads or an earlier job writes."""
     read = {place_of(path): job for job in jobs for path in job.request.read}
     taken: dict[str, Job] = {}
 
@@ -139,9 +139,9 @@ def apart(jobs: Sequence[Job]) -> tuple[list[Job], list[Failure]]:
 
 
 def balanced(seconds: Sequence[float], count: int) -> list[int]:
-    """Which of `count` processes does each job: the longest first, each to the process with the least to do by then.
+    """Process of each job, of `count` processes: the longest job first, each to the process with the least work so far.
 
-    No process then has more to do than 4/3 of what the best split would leave it (Graham 1969).
+    The largest load of a process is then at most 4/3 of that of the best split (Graham 1969).
     """
     loads, shares = [0.0] * count, [0] * len(seconds)
     for index in sorted(range(len(seconds)), key=lambda i: -seconds[i]):
@@ -151,14 +151,14 @@ def balanced(seconds: Sequence[float], count: int) -> list[int]:
 
 
 def unfinished(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs whose video is not there yet, and those of which that cannot be told."""
+    """Jobs whose video does not exist yet, or for which this cannot be checked."""
     finished, _ = attempted(jobs, lambda job: job if job.request.finished else None, lambda job: job.name)
     finished = set(finished)
     return [job for job in jobs if job not in finished]
 
 
 def checked(jobs: Sequence[Job]) -> tuple[list[Job], list[Failure]]:
-    """`check_request` of each: the jobs that pass, and those that do not."""
+    """Checks each job with `check_request`. Returns the jobs that pass, and the failures."""
 
     def check(job: Job) -> Job:
         check_request(job.request)

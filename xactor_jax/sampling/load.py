@@ -10,13 +10,15 @@ import jax
 from etils import epath
 from ml_collections import ConfigDict
 
-from xactor_jax.actor.model import ActorModel
+from xactor_jax.actor import stage as actor
 from xactor_jax.audio.features import AudioFeatures
 from xactor_jax.checkpoints.exports import load_variables, variables_hash
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import MotionModel, motion_hash
+from xactor_jax.motion import stage as motion
+from xactor_jax.motion.model import motion_hash
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.variables import Variables
+from xactor_jax.video import stage as video
 from xactor_jax.video.model import VideoModel, own_motion
 
 log = logging.getLogger(__name__)
@@ -24,9 +26,8 @@ log = logging.getLogger(__name__)
 Place = Callable[[Variables], Variables]
 """Puts host arrays onto devices."""
 
-MODELS = {"motion": MotionModel, "actor": ActorModel, "video": VideoModel}
-MOTION_SIZE = {"motion": lambda m: m.latent_dim, "actor": lambda m: m.network.latent_dim, "video": lambda m: m.motion_dim}
-"""How each stage says how many numbers a motion latent has."""
+ENTRIES = {"motion": motion.ENTRY, "actor": actor.ENTRY, "video": video.ENTRY}
+"""The stages that turn a portrait and speech into video, as `Models` has them."""
 
 
 class Stage(NamedTuple):
@@ -79,12 +80,12 @@ def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "", plac
     """
     config, variables = load_variables(path, name)
     try:
-        model = MODELS[name].from_config(config)
+        model = ENTRIES[name].model.from_config(config)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"the config in {path} does not fit this version ({error}): train that stage anew.") from None
     if name == "video":
         check_whole(variables, model, path)
-    audio = load_audio_features(config.data.get("audio", {}), audio_checkpoint) if name == "actor" else None
+    audio = load_audio_features(config.data.audio, audio_checkpoint) if name == "actor" else None
     latents = motion_hash(variables) if name == "motion" else ""
     return Stage(model, place(variables), str(path), variables_hash(variables), config, audio, latents)
 
@@ -114,7 +115,7 @@ def load_models(paths: Mapping[str, epath.PathLike], audio_checkpoint: str = "",
 
 def check_fit(models: Models) -> None:
     """Raises `UserError` unless sizes agree; warns where a stage was trained on the latents of another motion stage."""
-    sizes = {name: MOTION_SIZE[name](stage.model) for name, stage in models.present.items()}
+    sizes = {name: stage.model.motion_dim for name, stage in models.present.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise UserError(f"the checkpoints' motion latents differ in size ({listed}): use stages trained on one motion stage.")
@@ -122,6 +123,6 @@ def check_fit(models: Models) -> None:
         raise UserError(f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {given}: train it anew.")
     for name, stage in models.present.items():
         own = own_motion(stage.variables) if name == "video" else None
-        trained_on = motion_hash(jax.device_get(own)) if own else stage.config.pretrained.get("motion_hash", "")
+        trained_on = motion_hash(jax.device_get(own)) if own else stage.config.pretrained.motion_hash
         if name != "motion" and trained_on and trained_on != models.motion.latents:
             log.warning("%s was trained on another motion stage than %s; expect wrong motion", stage.path, models.motion.path)

@@ -1,4 +1,4 @@
-"""`--jobs`: everything a list of jobs asks for, a bad job never stopping the others."""
+"""`--jobs`: samples all jobs of a list. A job that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from xactor_jax.finite import check_frames, finite_frames
 from xactor_jax.media.audio_io import seconds_of
 from xactor_jax.sampling import jobs as job_list
 from xactor_jax.sampling import output, pipeline
-from xactor_jax.sampling.batch import Conditions, Ready, Result, batches, conditions_of, long_ones, pmapped_generator, prepared
+from xactor_jax.sampling.batch import Conditions, Ready, Result, batches, conditions_of, generator, long_ones, prepared
 from xactor_jax.sampling.jobs import Failure, Job, attempted
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import Stopwatch
 from xactor_jax.sampling.pipeline import Settings
-from xactor_jax.sampling.sharded import sharded_generator
 from xactor_jax.timing import num_frames
 from xactor_jax.unfinished import removed_on_error
 
 Progress = Callable[[int, int], None]
-"""Called with (jobs dealt with, jobs of this process)."""
+"""Called with (finished or failed jobs, all jobs) of this process."""
+Generate = Callable[[Conditions], Result]
 
 
 def sample_many(
@@ -35,10 +35,9 @@ def sample_many(
     warn: Callable[[str], None],
     sharded: bool = False,
 ) -> list[Failure]:
-    """Does this process's share of the jobs that are not finished yet; returns those that could not be done.
+    """Samples this process's share of the unfinished jobs. Returns the failures.
 
-    `sharded`: the variables of `models` were placed by `sharded.place_sharded`. Lines that make no sense are reported by the
-    first process alone.
+    `sharded`: the variables of `models` were placed by `sharded.place_sharded`. Only the first process reports invalid lines.
     """
     jobs, unreadable = job_list.parse_jobs(lines, defaults)
     mine = share(jobs)
@@ -47,19 +46,19 @@ def sample_many(
     failures = [*(unreadable if jax.process_index() == 0 else []), *refused, *unprepared]
     done = len(mine) - len(ready)
     progress(done, len(mine))
-    generator = (sharded_generator if sharded else pmapped_generator)(models, settings)
-    whole = settings.render.offline  # then the common length of a batch would show in its frames
+    generate = generator(models, settings, sharded)
+    whole = settings.render.offline  # then frames would depend on the common length of a batch
     together, single = ([], ready) if whole else (ready, long_ones(ready))
     for batch in [*batches(together, jax.local_device_count()), *([item] for item in single)]:
-        failures += _sample_batch(models, settings, generator, batch)
+        failures += _sample_batch(models, settings, generate, batch)
         progress(done := done + len(batch), len(mine))
     return failures
 
 
 def share(jobs: Sequence[Job]) -> list[Job]:
-    """This process's part of the unfinished jobs, about as long as that of any other; the parts are disjoint and together all.
+    """This process's part of the unfinished jobs. All processes get about the same amount of work.
 
-    The first process splits them and tells the others: each for itself might see others finished.
+    The first process splits the jobs and sends the result to the others, because each of them might find other jobs finished.
     """
     count = jax.process_count()
     if count == 1:
@@ -69,7 +68,7 @@ def share(jobs: Sequence[Job]) -> list[Job]:
 
 
 def split(jobs: Sequence[Job], count: int) -> list[int]:
-    """The process of each job, -1 for one that is finished."""
+    """The process of each job; -1 for finished jobs."""
     open_jobs = job_list.unfinished(jobs)
     processes = dict(
         zip(open_jobs, job_list.balanced([seconds_of(job.request.audio) for job in open_jobs], count), strict=True)
@@ -80,30 +79,30 @@ def split(jobs: Sequence[Job], count: int) -> list[int]:
 def _sample_batch(
     models: Models,
     settings: Settings,
-    generator: Callable[[Conditions], Result],
+    generate: Generate,
     batch: Sequence[Ready],
 ) -> list[Failure]:
     if settings.render.offline or long_ones(batch):
         sample = lambda item: pipeline.sample(models, item.job.request, settings, lambda *_: None, lambda _: None)
         return attempted(batch, sample, _name)[1]
     read, failures = attempted(batch, lambda item: (item, pipeline.read_speech(item.job.request.audio)), _name)
-    return failures + _sample_read(models, settings, generator, read)
+    return failures + _sample_read(models, settings, generate, read)
 
 
 def _sample_read(
-    models: Models, settings: Settings, generator: Callable[[Conditions], Result], read: Sequence[tuple[Ready, np.ndarray]]
+    models: Models, settings: Settings, generate: Generate, read: Sequence[tuple[Ready, np.ndarray]]
 ) -> list[Failure]:
-    """Samples at once; should that fail, each by itself, so that one which cannot be done does not take the others with it."""
+    """Samples a batch. If that fails, samples each job alone, so that one bad job does not stop the others."""
     if not read:
         return []
     clock = Stopwatch()
     items, waveforms = zip(*read, strict=True)
     try:
-        result = generator(conditions_of(items, waveforms, models.actor.audio))
+        result = generate(conditions_of(items, waveforms, models.actor.audio))
     except Exception as error:
         if len(read) == 1:
             return [Failure(_name(items[0]), job_list.reason(error))]
-        return [failure for one in read for failure in _sample_read(models, settings, generator, [one])]
+        return [failure for one in read for failure in _sample_read(models, settings, generate, [one])]
     clock.lap("batch")
     timings = {**clock.laps, "batch_size": len(read)}
 
@@ -121,7 +120,7 @@ def _name(item: Ready) -> str:
 def _write(
     models: Models, item: Ready, one: Result, waveform: np.ndarray, settings: Settings, timings: dict[str, float]
 ) -> None:
-    """The files of one sample of a batch, cut to its own length. Raises `UserError` where its numbers are not finite."""
+    """Writes the files of one sample of a batch, cut to its own length. Raises `UserError` for numbers that are not finite."""
     request, frames = item.job.request, num_frames(len(waveform))
     check_frames(finite_frames(one.motion[None, :frames]), 0, "motion")
     check_frames(one.finite[:frames], 0, "picture")

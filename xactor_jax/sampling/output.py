@@ -1,4 +1,4 @@
-"""Writing a video: the mp4 piece by piece, motion latents, and the JSON that says what they came from; all or none."""
+"""Writes a video piece by piece, its motion latents, and a JSON file that describes their origin."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from xactor_jax.unfinished import write_whole
 Frames = UInt8[np.ndarray, "t h w 3"]
 Latents = Float[np.ndarray, "t d"]
 Progress = Callable[[int, int], None]
-"""Called with (frames written, frames in all)."""
+"""Called with (frames written, total number of frames)."""
 
 
 class Stopwatch:
-    """Seconds of the parts of a run, by name."""
+    """Measures the seconds of named parts of a run."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """Ends the part `name`."""
+        """Ends the current part and stores its time under `name`."""
         now = time.perf_counter()
         self.laps[name] = round(now - self._last, 3)
         self._last = now
@@ -51,7 +51,7 @@ def write_video(
     progress: Progress,
     clock: Stopwatch,
 ) -> None:
-    """Writes frames as they come, with their sound if any. Raises `RuntimeError` if they are not `total`."""
+    """Writes frames as they arrive, with sound if there is any. Raises `RuntimeError` if their number is not `total`."""
     with VideoWriter(path, size, sound=sound) as writer:
         for chunk in frames:
             if not writer.frames_written:
@@ -64,9 +64,9 @@ def write_video(
 
 
 def write_motion(path: str, motion: Latents, reference_motion: Float[np.ndarray, "d"], motion_hash: str) -> None:
-    """Motion latents as npz: `motion_latents` [T, D] at 25 frames a second, `reference_motion` [D]; standardised.
+    """Writes an npz file: `motion_latents` [T, D] at 25 frames per second and `reference_motion` [D], both standardised.
 
-    Also `motion_hash` of the motion stage that they belong to (`xactor_jax.motion.model`), and `frame_rate`.
+    The file also has `motion_hash` of the motion stage that they belong to (`xactor_jax.motion.model`), and `frame_rate`.
     """
     buffer = io.BytesIO()
     arrays = {"motion_latents": motion, "reference_motion": reference_motion, "motion_hash": motion_hash}
@@ -85,7 +85,7 @@ def origin_of(
     inputs: Mapping[str, str],
     timings: Mapping[str, float],
 ) -> dict[str, Any]:
-    """What the JSON beside a video says of it. `inputs`: name → file; timings are in seconds."""
+    """Content of the JSON file of a video. `inputs`: name → file; `timings` are in seconds."""
     return {
         "synthetic": True,
         "arguments": {**dataclasses.asdict(request), **settings},

@@ -1,6 +1,6 @@
-"""A portrait and speech become a video: streamed, so that memory does not grow with its length.
+"""Sampling pipeline from a portrait and speech to a video. It streams, so memory does not grow with the length.
 
-(The sound itself is held as a whole: 64 kB a second; where clips are rendered offline, so are latents of motion and frames.)
+(Only the sound is in memory as a whole, 64 kB per second; in offline rendering also the latents of motion and of frames.)
 
     waveform ─ audio features, piece by piece ─ actor.stream ─ video.render ─ VideoWriter
 
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, Shaped
 
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion, EmotionTrack
@@ -25,7 +25,8 @@ from xactor_jax.faces.choice import make_detector
 from xactor_jax.labels import EMOTIONS
 from xactor_jax.media.audio_io import is_silent, read_audio
 from xactor_jax.media.sound_track import SoundFile
-from xactor_jax.motion.pictures import frame_encoder, to_float
+from xactor_jax.motion.pictures import frame_encoder
+from xactor_jax.pictures import to_float
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import (
@@ -46,18 +47,18 @@ from xactor_jax.video.sampler import RenderSettings
 
 
 class Settings(NamedTuple):
-    """How motion is generated and how it is rendered; None for a stage that is not there."""
+    """Sampling settings of the actor and of the renderer; None for a stage that is not used."""
 
     rollout: RolloutSettings | None = None
     render: RenderSettings | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For the record of what a result came from."""
+        """The settings as a dict, for the JSON file of a result."""
         return {name: dataclasses.asdict(value) for name, value in self._asdict().items() if value is not None}
 
 
 def make_settings(models: Models, rollout: Mapping[str, Any], render: Mapping[str, Any]) -> Settings:
-    """The checkpoints' own settings with the given fields changed. Raises `UserError` where they are not possible."""
+    """The settings of the checkpoints with the given fields changed. Raises `UserError` if they are not possible."""
     actor, video = models.actor, models.video
     drawn = dataclasses.replace(video.model.render_settings, **render) if video else None
     if drawn:
@@ -66,34 +67,34 @@ def make_settings(models: Models, rollout: Mapping[str, Any], render: Mapping[st
 
 
 class Performance(NamedTuple):
-    """One sample on its way: motion pieces, each followed by the frames that it completes."""
+    """One sample that is being generated. Reading `frames` runs all stages piece by piece."""
 
     reference_motion: Float[np.ndarray, "d"]
     frames: Iterator[Frames]
-    motion: list[Latents]  # filled while `frames` is read, if it is kept
+    motion: list[Latents]  # filled while `frames` is read, if motion is saved
 
 
 def sampling_keys(seed: int) -> tuple[Key[Array, ""], Key[Array, ""]]:
-    """Keys of the actor and of the renderer."""
+    """Random keys of the actor and of the renderer."""
     key = jax.random.key(seed)
     return jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
 
 
-def pieces(waveform: Float[np.ndarray, "samples"], size: int = SAMPLE_RATE) -> Iterator[Float[np.ndarray, "_"]]:
+def pieces(waveform: Shaped[np.ndarray, "samples"], size: int = SAMPLE_RATE) -> Iterator[Shaped[np.ndarray, "_"]]:
     """The waveform in pieces of `size` samples."""
     return (waveform[start : start + size] for start in range(0, len(waveform), size))
 
 
 def audio_warning(path: str, waveform: Float[np.ndarray, "samples"]) -> str:
-    """What is odd about a recording that can be used nevertheless; empty where nothing is."""
+    """Warning about a recording that can be used but looks wrong; empty if there is none."""
     return f"{path} is silent: the mouth will stay closed" if is_silent(waveform) else ""
 
 
 def read_speech(path: str) -> Float[np.ndarray, "samples"]:
-    """16 kHz mono sound, also what lies before the first picture of a video.
+    """Reads 16 kHz mono sound; of a video also the part before its first frame.
 
     Raises:
-        UserError: it cannot be read or holds no sample.
+        UserError: the file cannot be read or has no sound.
     """
     waveform = read_audio(path, whole=True)
     if not len(waveform):
@@ -102,17 +103,17 @@ def read_speech(path: str) -> Float[np.ndarray, "samples"]:
 
 
 def sound_of(request: Request) -> SoundFile:
-    """The recording as it is heard in the video: what `read_speech` reads, with its own rate and channels."""
+    """The sound of the video: the same part as `read_speech`, with the recording's own sampling rate and channels."""
     return SoundFile(request.audio, whole=True)
 
 
 def portrait_of(request: Wanted, models: Models) -> Portrait:
-    """The request's portrait, found by its detector; errors as `read_portrait`."""
+    """Reads the portrait of a request with its face detector. Raises the errors of `read_portrait`."""
     return read_portrait(request.image, models.sides, request.crop, request.face_index, make_detector(request.detector))
 
 
 def check_emotion(models: Models, track: EmotionTrack) -> None:
-    """Raises `UserError` where the actor was not taught an emotion of the track."""
+    """Raises `UserError` if the actor was not trained on an emotion of the track."""
     known = models.actor.model.network.emotions
     for segment in track.segments:
         if segment.label >= known:
@@ -128,17 +129,18 @@ def generate_motion(
     emotion: EmotionTrack,
     settings: RolloutSettings,
 ) -> Iterator[Latents]:
-    """Motion latents of `num_frames(samples)` frames, in pieces, as the actor makes them."""
+    """Yields motion latents of `num_frames(samples)` frames in pieces, as the actor generates them."""
     features = (chunk[None] for chunk in models.actor.audio.stream(pieces(waveform)))
-    felt = Emotion(*(x[None] for x in emotion.frames(0, num_frames(len(waveform)))))  # the last lasts, as in a batch
-    for chunk in models.actor.model.stream(models.actor.variables, key, features, reference_motion[None], felt, settings):
+    # An array instead of the track: its last frame is repeated beyond the end, as in a batch.
+    labels = Emotion(*(x[None] for x in emotion.frames(0, num_frames(len(waveform)))))
+    for chunk in models.actor.model.stream(models.actor.variables, key, features, reference_motion[None], labels, settings):
         yield np.asarray(chunk[0])
 
 
 def perform(
     models: Models, portrait: Portrait, waveform: Float[np.ndarray, "samples"], request: Request, settings: Settings
 ) -> Performance:
-    """Starts the streams of one sample; nothing but the reference motion is computed before `frames` is read."""
+    """Prepares one sample. Only the reference motion is computed here; the rest is computed when `frames` is read."""
     check_emotion(models, request.emotion_track)
     actor_key, _ = sampling_keys(request.seed)
     reference_motion = motion_of_reference(models, portrait)
@@ -150,7 +152,7 @@ def perform(
 
 
 def motion_of_reference(models: Models, portrait: Portrait) -> Float[np.ndarray, "d"]:
-    """The motion latent of the portrait itself."""
+    """Motion latent of the portrait."""
     return frame_encoder(models.motion.model, models.motion.variables, batch_size=1)(portrait.for_motion[None])[0]
 
 
@@ -162,24 +164,24 @@ def animate(
     seed: int,
     settings: Settings,
 ) -> Iterator[Frames]:
-    """Frames of the portrait moved by motion latents, as they become ready."""
+    """Yields frames of the portrait with the given motion as soon as they are rendered."""
     video, (_, key) = models.video, sampling_keys(seed)
     image = to_float(portrait.for_video)
     return render(video.model, video.variables, key, image, reference_motion, motion, settings.render)
 
 
 def keeping(chunks: Iterable[Latents], kept: list[Latents]) -> Iterator[Latents]:
-    """The chunks, each of them added to `kept` as it passes."""
+    """Yields the chunks unchanged and appends each of them to `kept`."""
     for chunk in chunks:
         kept.append(chunk)
         yield chunk
 
 
 def sample(models: Models, request: Request, settings: Settings, progress: Progress, warn: Callable[[str], None]) -> None:
-    """Writes the video, the JSON beside it, and the motion latents if they are wanted; all of them or none.
+    """Writes the video, its JSON file and, if requested, the motion latents. After an error none of them is left.
 
     Raises:
-        UserError: what is wrong with the image, the audio or the place to write to.
+        UserError: the image or the audio cannot be used, or the files cannot be written.
     """
     clock = Stopwatch()
     portrait = portrait_of(request, models)
@@ -198,7 +200,7 @@ def sample(models: Models, request: Request, settings: Settings, progress: Progr
 
 
 def write_sidecar(models: Models, request: Request, settings: Settings, samples: int, timings: dict[str, float]) -> None:
-    """Written last: where it is, the video is whole."""
+    """Writes the JSON file of a video. It is written last, so if it exists, the video is complete."""
     inputs = {"image": request.image, "audio": request.audio}
     origin = origin_of(models, request, settings.to_dict(), num_frames(samples), inputs, timings)
     provenance.write_json(request.sidecar, {**origin, "audio_features": models.actor.audio.to_dict()})

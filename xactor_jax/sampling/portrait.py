@@ -1,4 +1,4 @@
-"""The portrait: from any picture to the square crop that the stages were trained on."""
+"""Reads a portrait and crops it to a square, in the way that the stages were trained."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from xactor_jax.media.image_io import read_image
 from xactor_jax.media.scan import finder
 
 CROPS = ("auto", "released", "none")
-"""The square around the face as prepared clips are cropped; as X-NeMo's released weights know it; the picture is cropped."""
+"""auto: the crop of prepared clips; released: the crop of X-NeMo's released weights; none: the image is already cropped."""
 
 
 class Portrait(NamedTuple):
-    """The crop at the sides of the motion stage and of the video stage."""
+    """The crop at the image sizes of the motion stage and of the video stage."""
 
     for_motion: UInt8[np.ndarray, "s s 3"]
     for_video: UInt8[np.ndarray, "h h 3"]
 
 
 def choose_face(faces: list[FaceBox], face_index: int | None, name: str) -> FaceBox:
-    """The only face, or the one asked for; faces are counted from 0, the most prominent first.
+    """The only face, or the one with the requested index. Indices start at 0, with the most prominent face.
 
     Raises:
-        UserError: there is no face, there are several and none was chosen, or no such one.
+        UserError: there is no face, there are several and no index was given, or the index does not exist.
     """
     if not faces:
         raise UserError(f"no face was found in {name}: give another portrait, or --crop none if it is cropped already.")
@@ -58,15 +58,15 @@ def read_portrait(
     face_index: int | None = None,
     detector: FaceDetector | None = None,
 ) -> Portrait:
-    """The portrait at `sides` (motion stage, video stage).
+    """Reads a portrait and crops it to `sides` pixels (motion stage, video stage).
 
     Args:
-        crop: "auto": the square around the face, as prepared clips are cropped; "released": see `media.crop`; "none": the
-            largest square in the middle.
-        detector: what finds the face; a csv of boxes names the picture without its folder, as frame 0.
+        crop: "auto": the square around the face, as for prepared clips; "released": see `media.crop`; "none": the largest
+            square in the middle.
+        detector: The face detector. A csv file of boxes refers to the image by its name without the folder, as frame 0.
 
     Raises:
-        UserError: the picture cannot be read, or see `choose_face`.
+        UserError: the image cannot be read; see also `choose_face`.
     """
     image = read_image(path)
     if crop == "none":
@@ -79,12 +79,12 @@ def read_portrait(
 
 
 def middle_square(image_shape: tuple[int, ...]) -> SquareBox:
-    """The largest square in the middle of a picture."""
+    """The largest square in the middle of an image."""
     height, width = image_shape[:2]
     return square_at(width / 2, height / 2, float(min(height, width)))
 
 
 def released_portrait(image: UInt8[np.ndarray, "h w 3"], face: FaceBox, sides: tuple[int, int]) -> Portrait:
-    """A tight crop for the motion stage, a wide one for the video stage."""
+    """The crops of X-NeMo's released weights: tight for the motion stage, wide for the video stage."""
     wide = portrait_box(face, settings=RELEASED_REFERENCE)
     return Portrait(crop_portrait(image, face, sides[0], RELEASED_MOTION), crop_square_on_black(image, wide, sides[1]))

@@ -1,4 +1,4 @@
-"""What a result came from: hashes of inputs, versions of libraries, written as JSON beside it."""
+"""Origin of a result: hashes of inputs and versions of libraries, for the JSON file beside it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sha256(path: epath.PathLike) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of the project, Python and the libraries that shape the output."""
+    """Versions of the project, of Python and of the libraries that affect the output."""
     libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
     return {"xactor_jax": xactor_jax.__version__, "python": platform.python_version(), **libraries}
 
@@ -39,7 +39,7 @@ def inputs(**paths: str) -> dict[str, dict[str, str]]:
 
 
 def is_ours(path: epath.PathLike) -> bool:
-    """Whether a file is what is written beside a generated video."""
+    """Whether a file is the JSON file of a generated video."""
     try:
         content = json.loads(epath.Path(path).read_text())
     except (OSError, ValueError):
@@ -48,10 +48,10 @@ def is_ours(path: epath.PathLike) -> bool:
 
 
 def write_json(path: epath.PathLike, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file, whole or not at all.
+    """Writes a JSON file completely or not at all.
 
     Raises:
-        UserError: the place cannot be written to.
+        UserError: the file cannot be written.
     """
     try:
         write_whole(epath.Path(path), json.dumps(content, indent=2) + "\n")

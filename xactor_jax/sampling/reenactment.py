@@ -1,10 +1,10 @@
-"""A portrait moves as saved motion or as the person in a video does: reenactment, streamed at constant memory.
+"""Reenactment: a portrait moves with saved motion or with that of a person in a video, streamed at constant memory.
 
     driving video ─ face, crops ─ motion encoder ─┐
     saved motion ─────────────────────────────────┴─ video.render ─ VideoWriter
 
-(A square a frame for the crop is held.) The renderer draws what it draws for the same seed in
-`pipeline`: saved motion gives the video again that it was saved from.
+(Only the crop's square of every frame stays in memory.) The renderer uses the same random numbers as `pipeline` for a seed, so
+saved motion reproduces the video that it was saved from.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Warn = Callable[[str], None]
 
 
 class Drive(NamedTuple):
-    """Motion to follow: how many frames it has, the frames, and the part of the video that it comes from, if it does."""
+    """Driving motion: the number of frames, the motion latents and, if it comes from a video, the part that is used."""
 
     frames: int
     motion: Iterator[Latents]
@@ -49,10 +49,10 @@ class Drive(NamedTuple):
 
 
 def read_drive(models: Models, request: RenderRequest, warn: Warn) -> Drive:
-    """What drives; of a video only the face's places are known yet.
+    """Opens the driving motion. In a video, this finds the face; motion latents are computed later, when they are read.
 
     Raises:
-        UserError: as `read_motion` and `find_driving`.
+        UserError: see `read_motion` and `find_driving`.
     """
     stage = models.motion
     if request.motion_latents:
@@ -66,7 +66,7 @@ def read_drive(models: Models, request: RenderRequest, warn: Warn) -> Drive:
 
 
 def find_sound(request: RenderRequest, drive: Drive, warn: Warn) -> SoundFile | None:
-    """The sound of the video to be made, as long as its frames or as sound of that many frames is; None: none.
+    """The sound for the new video, with the same length as its frames; None if there is no sound.
 
     Raises:
         UserError: `request.audio` cannot be read.
@@ -80,7 +80,7 @@ def find_sound(request: RenderRequest, drive: Drive, warn: Warn) -> SoundFile | 
     if drive.video is None or not has_audio(drive.video.path):
         return None
     try:
-        collections.deque(read_blocks(drive.video.path), maxlen=0)  # that all of it can be read
+        collections.deque(read_blocks(drive.video.path), maxlen=0)  # checks that all of it can be read
     except UserError as error:
         warn(str(error))
         return None
@@ -88,10 +88,10 @@ def find_sound(request: RenderRequest, drive: Drive, warn: Warn) -> SoundFile | 
 
 
 def reenact(models: Models, request: RenderRequest, settings: Settings, progress: Progress, warn: Warn) -> None:
-    """Writes the video, the JSON beside it, and the motion latents if they are wanted; all of them or none.
+    """Writes the video, its JSON file and, if requested, the motion latents. After an error none of them is left.
 
     Raises:
-        UserError: what is wrong with a file that is read or the place to write to.
+        UserError: an input file cannot be used, or the files cannot be written.
     """
     clock = Stopwatch()
     portrait = pipeline.portrait_of(request, models)

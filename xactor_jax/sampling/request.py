@@ -1,4 +1,4 @@
-"""What one video is made of, and the checks that need no computing."""
+"""Requests for one video, and the checks that need no computation."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ READ = ("image", "audio", "motion_latents", "driving")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A portrait, and what is to be written of it. Paths are local or gs://."""
+    """The common fields of requests: a portrait and the output files. Paths are local or gs://."""
 
     image: str
-    out: str  # .mp4; a .json of the same name is written beside it
+    out: str  # .mp4; a .json file of the same name is written beside it
     seed: int = 0
     crop: str = "auto"
     face_index: int | None = None
     detector: str = DETECTOR
-    save_motion: str = ""  # .npz for the motion latents; empty: not written
+    save_motion: str = ""  # .npz file for the motion latents; empty: not written
 
     @property
     def sidecar(self) -> epath.Path:
@@ -38,37 +38,37 @@ class Wanted:
 
     @property
     def finished(self) -> bool:
-        """Whether the video is there and whole: its JSON is written last."""
+        """Whether the video exists and is complete. Its JSON file shows this, because it is written last."""
         return provenance.is_ours(self.sidecar) and epath.Path(self.out).exists()
 
     @property
     def written(self) -> tuple[str, ...]:
-        """Every file that is written."""
+        """All output files."""
         return tuple(filter(None, (self.out, str(self.sidecar), self.save_motion)))
 
     @property
     def read(self) -> tuple[str, ...]:
-        """Every file that is read, beside the checkpoints."""
+        """All input files except the checkpoints."""
         named = (getattr(self, field.name) for field in dataclasses.fields(self) if field.name in READ)
         return tuple(filter(None, named))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request(Wanted):
-    """One portrait that is to speak one recording."""
+    """Request for a portrait that speaks a recording."""
 
     audio: str
     emotion: str = ""  # a track as in `xactor_jax.emotion`; empty: unknown
 
     @property
     def emotion_track(self) -> EmotionTrack:
-        """What `emotion` says; `UserError` where it is no track."""
+        """The parsed `emotion`. Raises `UserError` if it is not a track."""
         return parse_emotion(self.emotion)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RenderRequest(Wanted):
-    """One portrait that is to move as saved motion or as a person in a video: one of the two."""
+    """Request for a portrait that moves with saved motion or with that of a person in a video; exactly one of the two."""
 
     motion_latents: str = ""  # .npz, as `save_motion` writes it
     driving: str = ""  # a video of one person
@@ -78,7 +78,7 @@ class RenderRequest(Wanted):
 
 
 def check_paths(request: Wanted) -> None:
-    """Raises `UserError` where what is to be the path of a file cannot be one."""
+    """Raises `UserError` if a path of the request cannot be the path of a file."""
     needed = ("image", "out", *(("audio",) if isinstance(request, Request) else ()))
     for name in (*needed, "save_motion", "audio", "driving", "motion_latents"):
         if (path := getattr(request, name, "")) or name in needed:
@@ -97,7 +97,7 @@ def _check_path(path: str, what: str) -> None:
 
 
 def check_request(request: Request) -> None:
-    """Raises `UserError` for whatever is wrong with a request apart from its image and audio."""
+    """Raises `UserError` for an invalid request. It does not check the content of its image and audio."""
     parse_emotion(request.emotion)
     check_wanted(request)
 
@@ -114,7 +114,7 @@ def check_render_request(request: RenderRequest) -> None:
 
 
 def check_wanted(request: Wanted) -> None:
-    """Raises `UserError` for a crop, a detector or a seed that there is not, or a place that cannot be written to."""
+    """Raises `UserError` for an impossible path, crop, detector or seed, or an output file that cannot be written."""
     check_paths(request)
     check_crop(request.crop)
     make_detector(request.detector)
@@ -125,17 +125,19 @@ def check_wanted(request: Wanted) -> None:
             check_target(path, suffix)
     check_distinct(request)
     if (there := request.sidecar).exists() and not provenance.is_ours(there):
-        raise UserError(f"{there} is there and is not what is written beside a video: name another place than {request.out}.")
+        raise UserError(
+            f"{there} exists and is not the JSON file of a generated video: choose another path than {request.out}."
+        )
 
 
 def check_distinct(request: Wanted) -> None:
-    """Raises `UserError` where a file would be written over one that is read."""
+    """Raises `UserError` if an output file is also an input file."""
     for written in request.written:
         if any(same_file(written, read) for read in request.read):
             raise UserError(f"{written} would be written over what is read from it: name another file to write.")
 
 
 def check_crop(crop: str) -> None:
-    """Raises `UserError` unless it is one of `CROPS`."""
+    """Raises `UserError` unless `crop` is one of `CROPS`."""
     if crop not in CROPS:
         raise UserError(f"there is no crop {crop!r}: choose one of {', '.join(CROPS)}.")

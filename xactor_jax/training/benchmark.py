@@ -10,8 +10,8 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
+from xactor_jax.parallel.flops import model_flops
 from xactor_jax.parallel.mesh import make_mesh
-from xactor_jax.parallel.operations import model_operations
 from xactor_jax.training.journal import Journal
 from xactor_jax.training.metrics import Writers
 from xactor_jax.training.programs import Programs, check_layout, make_programs
@@ -38,7 +38,7 @@ class Bench:
         clock.charge("compile")
         self.seconds = clock.totals["compile"]
         kind = mesh.devices.flat[0].device_kind
-        self.work: Work = work_of(model_operations(traced.jaxpr.jaxpr), config.batch_size, mesh.size, kind)
+        self.work: Work = work_of(model_flops(traced.jaxpr.jaxpr), config.batch_size, mesh.size, kind)
 
     def synthetic(self, steps: int) -> dict[str, float]:
         """Speed on one batch that lies on the devices already."""

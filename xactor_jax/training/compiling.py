@@ -13,8 +13,8 @@ from ml_collections import ConfigDict
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.chips import Chip
 from xactor_jax.parallel.compiled import Cost, DoesNotFitError, compile_program, cost_of, device_bytes
+from xactor_jax.parallel.flops import count_flops, model_flops
 from xactor_jax.parallel.mesh import AXES, batch_shardings, batch_shards, make_mesh
-from xactor_jax.parallel.operations import model_operations, operations
 from xactor_jax.training.optimizer import make_optimizer
 from xactor_jax.training.programs import check_layout, make_programs
 from xactor_jax.training.state import TrainState, abstract_state
@@ -83,8 +83,8 @@ def compile_step(config: ConfigDict, task: Task, mesh: Mesh, changes: Changes | 
         grad_accumulation=config.grad_accumulation,
         remat=config.remat,
         held={**held_by(programs.abstract), "batch": device_bytes(batch)},
-        executed=operations(traced.jaxpr.jaxpr) / mesh.size,
-        model=model_operations(traced.jaxpr.jaxpr) / mesh.size,
+        executed=count_flops(traced.jaxpr.jaxpr) / mesh.size,
+        model=model_flops(traced.jaxpr.jaxpr) / mesh.size,
         cost=cost,
         refused=refused,
     )

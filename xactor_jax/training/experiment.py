@@ -44,7 +44,7 @@ def split_flags(arguments: Sequence[str]) -> tuple[str, list[str]]:
 def unknown_setting(key: str, config: Settings) -> UserError:
     """The error for a setting that the config does not have."""
     nearest = nearest_key(key, config)
-    hint = f"did you mean --config.{nearest}?" if nearest else "the file in configs/ lists what there is."
+    hint = f"did you mean --config.{nearest}?" if nearest else "launch/train.py lists what there is with --settings."
     return UserError(f"the config has no setting {key if key.isprintable() else repr(key)}: {hint}")
 
 

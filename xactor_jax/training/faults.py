@@ -119,14 +119,14 @@ class Trial:
 
 
 def finish(job: Job, workdir: pathlib.Path) -> None:
-    """Waits for a run that nobody kills. Raises `UserError` when it does not end well, with the status that says why."""
+    """Waits for a run that is not killed. Raises `UserError` with its status if it fails."""
     if failed := [status for status in job.wait() if status]:
-        status = min(failed, key=lambda status: status == RESTART)  # the others say only that they lost it
+        status = min(failed, key=lambda status: status == RESTART)  # RESTART only means that another process was lost
         raise UserError(f"the run {workdir.name} failed by itself (status {status}): {last_line(workdir)}")
 
 
 def log_of(workdir: pathlib.Path) -> pathlib.Path:
-    """What the processes of a run say."""
+    """File with the output of the processes of a run."""
     return workdir.with_suffix(".log")
 
 
@@ -135,7 +135,7 @@ def last_line(workdir: pathlib.Path) -> str:
 
 
 def last_step(workdir: pathlib.Path) -> int:
-    """Of the last whole line of metrics."""
+    """Step of the last complete line of metrics; 0 if there is none."""
     log = workdir / "metrics.jsonl"
     lines = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
     return json.loads(lines[-1])["step"] if lines else 0
@@ -165,7 +165,7 @@ def state_of(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 def position(folder: pathlib.Path) -> list[str]:
-    """Of the data iterators."""
+    """Positions of the data iterators of all processes."""
     return [path.read_text() for path in sorted((folder / "data").glob("process_*.json"))]
 
 

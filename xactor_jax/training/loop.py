@@ -22,8 +22,8 @@ from ml_collections import ConfigDict
 from xactor_jax.checkpoints.config_file import write_config
 from xactor_jax.checkpoints.trees import FOLDER, all_finite, saved_steps
 from xactor_jax.errors import UserError
+from xactor_jax.parallel.flops import model_flops
 from xactor_jax.parallel.mesh import make_mesh
-from xactor_jax.parallel.operations import model_operations
 from xactor_jax.paths import absolute
 from xactor_jax.run_settings import SECTIONS
 from xactor_jax.settings import check_config
@@ -160,9 +160,17 @@ def run_loop(run: Run, state: TrainState, iterator: grain.DatasetIterator) -> Tr
             break
         run.profile(step, state)
         batch = take(run, iterator, step)
-        state, metrics = first_step(run, state, batch) if step == start else run.programs.train_step(state, batch)
+        with marked_step(step):
+            state, metrics = first_step(run, state, batch) if step == start else run.programs.train_step(state, batch)
         run.journal.add(step + 1, metrics)
     return state
+
+
+@contextlib.contextmanager
+def marked_step(step: int) -> Iterator[None]:
+    """A profile shows the step by its number; a transfer that nobody asked for is an error, since it would slow every step."""
+    with jax.profiler.StepTraceAnnotation("train", step_num=step), jax.transfer_guard("disallow"):
+        yield
 
 
 def first_step(run: Run, state: TrainState, batch: Mapping[str, jax.Array]) -> tuple[TrainState, Mapping[str, jax.Array]]:
@@ -170,7 +178,7 @@ def first_step(run: Run, state: TrainState, batch: Mapping[str, jax.Array]) -> t
     with run.journal.compiling():
         traced = run.programs.train_step.trace(state, batch)
         result = run.programs.train_step(state, batch)
-        operations = model_operations(traced.jaxpr.jaxpr)
+        operations = model_flops(traced.jaxpr.jaxpr)
     devices = run.programs.mesh.devices
     work = work_of(operations, run.config.batch_size, devices.size, devices.flat[0].device_kind)
     run.journal.begin(work)

@@ -7,6 +7,7 @@ g ← g · min(1, clip_norm / ‖g‖)                         over the paramete
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -26,14 +27,11 @@ NOT_DECAYED = ("bias", "scale")
 def learning_rate(config: ConfigDict) -> optax.Schedule:
     """Equation 3: step → learning rate, from a whole experiment's config."""
     c = config.optimizer
-    warmup = min(c.warmup_steps, max(config.steps - 1, 0))
+    warmup, peak = min(c.warmup_steps, max(config.steps - 1, 0)), c.learning_rate
+    start = 0.0 if warmup else peak  # without a warm-up Optax stays at the value from which it would have begun
     if c.schedule == "constant":
-        after = optax.constant_schedule(c.learning_rate)
-    else:
-        after = optax.cosine_decay_schedule(c.learning_rate, max(config.steps - warmup, 1), alpha=c.final_fraction)
-    if warmup == 0:
-        return after
-    return optax.join_schedules([optax.linear_schedule(0.0, c.learning_rate, warmup), after], [warmup])
+        return optax.warmup_constant_schedule(start, peak, warmup)
+    return optax.warmup_cosine_decay_schedule(start, peak, warmup, max(config.steps, warmup + 1), c.final_fraction * peak)
 
 
 def decayed(params: Tree) -> Tree:
@@ -48,13 +46,8 @@ def decayed(params: Tree) -> Tree:
 def _chain(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
     """Equations 1 and 2 for the parameters of one label."""
     c = config.optimizer
-    decay = optax.add_decayed_weights(c.weight_decay, mask=decayed) if c.name == "adamw" else optax.identity()
-    return optax.chain(
-        optax.clip_by_global_norm(c.clip_norm),
-        optax.scale_by_adam(b1=c.b1, b2=c.b2, eps=c.eps),
-        decay,
-        optax.scale_by_learning_rate(schedule),
-    )
+    adam = functools.partial(optax.adamw, weight_decay=c.weight_decay, mask=decayed) if c.name == "adamw" else optax.adam
+    return optax.chain(optax.clip_by_global_norm(c.clip_norm), adam(schedule, b1=c.b1, b2=c.b2, eps=c.eps))
 
 
 def make_optimizer(config: ConfigDict, task: Task) -> optax.GradientTransformation:

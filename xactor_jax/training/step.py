@@ -17,8 +17,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from xactor_jax.parallel.constrain import split_over
+from xactor_jax.parallel.flops import marked
 from xactor_jax.parallel.mesh import batch_shardings, batch_spec, replicated
-from xactor_jax.parallel.operations import marked
 from xactor_jax.parallel.rows import rows_kept
 from xactor_jax.training.optimizer import freeze, learning_rate
 from xactor_jax.training.randomness import stream_key

@@ -5,7 +5,7 @@
 (3)  data wait = s / (s + seconds in steps),  s: seconds in which the devices had nothing to do since the data was late
 
 The seconds of a run are those in which it ran, since it was first begun; steps that were done and lost, as after a kill, count
-against goodput. The operations are those of `xactor_jax.parallel.operations` (3), without
+against goodput. The operations are those of `xactor_jax.parallel.flops` (3), without
 rematerialisation; the peak is that in bfloat16, whatever the run computes in.
 """
 
@@ -24,9 +24,6 @@ import jax
 from etils import epath
 
 from xactor_jax.parallel.chips import chip_of
-from xactor_jax.parallel.operations import model_operations
-from xactor_jax.training.step import loss_and_gradients
-from xactor_jax.training.task import Task
 from xactor_jax.unfinished import write_whole
 
 FILE = "throughput.json"
@@ -133,17 +130,6 @@ def work_of(operations: float, examples: int, devices: int, device_kind: str) ->
         device_kind=device_kind,
         peak=chip.peak_flops if chip else None,
     )
-
-
-def operations_of_step(task: Task, batch_size: int, grad_accumulation: int = 1) -> float:
-    """Model operations of one optimiser step, over all devices, from shapes alone.
-
-    Traces the loss, which takes a while for a large network; a run counts those of the step that it has traced anyway.
-    """
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    variables, batch = jax.eval_shape(task.init, key), task.example_batch(batch_size // grad_accumulation)
-    traced = jax.make_jaxpr(lambda *arguments: loss_and_gradients(task, *arguments))(variables, batch, key)
-    return grad_accumulation * model_operations(traced.jaxpr)
 
 
 def rates(steps: int, spent: Totals, work: Work) -> dict[str, float]:

@@ -28,6 +28,7 @@ from xactor_jax.layers.convolution import (
     group_norm,
     space_to_depth,
 )
+from xactor_jax.layers.latents import running_moment
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat, rematerialised
 from xactor_jax.layers.spatial_attention import BankAttention
@@ -42,26 +43,32 @@ Latents = Float[Array, "n h w c"]
 class AutoencoderSettings:
     """Sizes of the autoencoder. Pixels per latent cell: patch × 2^(levels − 1)."""
 
-    image_size: int = setting(512, whole(1))
-    """Side of a frame in pixels."""
-    patch: int = setting(1, whole(1))
-    """Side of the squares of pixels folded into channels before the first and unfolded after the last convolution."""
-    channels: tuple[int, ...] = setting((128, 256, 512, 512), Several(whole(1)))
-    """Width of each level, finest first."""
-    blocks: int = setting(2, whole(1))
-    """Residual blocks per level of the encoder; the decoder has one more."""
-    middle: bool = setting(True, Flag())
-    """Residual block, self-attention and residual block at the coarsest level."""
-    latent_channels: int = setting(4, whole(1))
-    groups: int = setting(32, whole(1))
-    """Of group normalisation."""
-    linear: bool = setting(False, Flag())
-    """A linear map beside each network, from the pixels of a latent cell to its mean and back: a principal component analysis
-    learned on the way, from which the networks only have to differ."""
-    temporal: bool = setting(False, Flag())
-    """Whether every block of the decoder also looks at the frames before and after (temporal_decoder.py)."""
-    piece: int = setting(25, whole(1))
-    """Frames that a temporal decoder is given at once, of a longer clip."""
+    image_size: int = setting(64, whole(1), "side of a frame, pixels")
+    patch: int = setting(
+        4,
+        whole(1),
+        "pixels along the side of the squares folded into channels before the first convolution and unfolded after the last",
+    )
+    channels: tuple[int, ...] = setting((64,), Several(whole(1)), "width of each level, finest first")
+    blocks: int = setting(1, whole(1), "residual blocks per level of the encoder; the decoder has one more")
+    middle: bool = setting(False, Flag(), "residual block, self-attention and residual block at the coarsest level")
+    latent_channels: int = setting(
+        16, whole(1), "numbers in one latent cell; with 4, what the autoencoder loses bounds the video of puppets"
+    )
+    groups: int = setting(8, whole(1), "of group normalisation")
+    linear: bool = setting(
+        True,
+        Flag(),
+        "a linear map beside each network, from the pixels of a latent cell to its mean and back: a principal component "
+        "analysis, learned in hundreds of steps, from which the networks only have to differ",
+    )
+    temporal: bool = setting(
+        False,
+        Flag(),
+        "a decoder of clips, whose blocks also look at the frames before and after: Stable Video Diffusion's, imported by "
+        "launch/import_weights.py --what svd_vae",
+    )
+    piece: int = setting(25, whole(1), "frames that such a decoder is given at once, of a longer clip")
 
     def __post_init__(self) -> None:
         check_fields(self, "autoencoder")
@@ -202,6 +209,11 @@ class AutoencoderModel:
     module: Autoencoder
 
     @classmethod
+    def from_config(cls, config: ConfigDict) -> AutoencoderModel:
+        """From configs/autoencoder.py."""
+        return cls.from_network(config.network, config.precision, config.remat)
+
+    @classmethod
     def from_network(cls, network: ConfigDict, precision: str = "float32", remat: str = "none") -> AutoencoderModel:
         """From the `network` part of configs/autoencoder.py."""
         return cls(Autoencoder(AutoencoderSettings.from_config(network), compute_dtype(precision), checked_remat(remat)))
@@ -244,17 +256,10 @@ def initial_statistics(channels: int) -> dict[str, jax.Array]:
     return {"latent_mean": jnp.zeros(channels), "latent_std": jnp.ones(channels), "latent_count": jnp.zeros((), jnp.int32)}
 
 
-def statistics(buffers: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the buffers of a checkpoint that are more than a help in training."""
-    return {name: value for name, value in buffers.items() if name.startswith("latent_")}
-
-
 def update_statistics(buffers: Mapping[str, jax.Array], z: Latents, decay: float) -> dict[str, jax.Array]:
-    """Exponential average of the first two moments per channel, with decay min(decay, n / (n + 1)) after n batches."""
-    count = buffers["latent_count"]
-    d = jnp.minimum(decay, count / (count + 1.0))
-    z = jax.lax.stop_gradient(z)
-    mean = d * buffers["latent_mean"] + (1 - d) * jnp.mean(z, axis=(0, 1, 2))
-    square = d * (buffers["latent_std"] ** 2 + buffers["latent_mean"] ** 2) + (1 - d) * jnp.mean(z**2, axis=(0, 1, 2))
+    """Running moments per channel, by equation 2 of `xactor_jax.layers.latents`."""
+    count, old, z = buffers["latent_count"], buffers["latent_mean"], jax.lax.stop_gradient(z)
+    mean = running_moment(old, z.mean((0, 1, 2)), count, decay)
+    square = running_moment(buffers["latent_std"] ** 2 + old**2, (z**2).mean((0, 1, 2)), count, decay)
     std = jnp.sqrt(jnp.maximum(square - mean**2, 1e-6))
     return {"latent_mean": mean, "latent_std": std, "latent_count": count + 1}

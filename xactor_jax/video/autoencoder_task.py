@@ -16,14 +16,17 @@ from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.perceptual import KINDS as DISTANCES
 from xactor_jax.checkpoints.perceptual import PerceptualTerm
-from xactor_jax.layers.adversarial import KINDS, discriminator_loss, generator_loss
-from xactor_jax.layers.convolution import PatchDiscriminator
+from xactor_jax.layers.adversarial import KINDS
+from xactor_jax.layers.critics import WHOLE, Critics
+from xactor_jax.layers.discriminator import PatchDiscriminator
+from xactor_jax.layers.latents import kl_to_standard_normal
+from xactor_jax.layers.picture_losses import gradient_loss, psnr
+from xactor_jax.pictures import picture_grid
 from xactor_jax.settings import SHARE, check_fields, choice, real, setting, whole
 from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
-from xactor_jax.video import losses
 from xactor_jax.video.autoencoder import AutoencoderModel, initial_statistics, update_statistics
+from xactor_jax.video.losses import pixel_loss
 from xactor_jax.video.partition import ATTENTION_RULES
-from xactor_jax.video.pictures import side_by_side
 
 Images = Float[Array, "n height width 3"]
 PIXEL_LOSSES = ("l1", "mse")
@@ -33,16 +36,18 @@ PIXEL_LOSSES = ("l1", "mse")
 class AutoencoderLossSettings:
     """`config.loss` of configs/autoencoder.py: what is minimised, equation 1 of losses.py."""
 
-    pixels: str = setting("l1", choice(PIXEL_LOSSES))
-    gradients: float = setting(1.0, real(0.0))
-    gradient_scales: int = setting(3, whole(0, 10))
-    perceptual: float = setting(0.0, real(0.0))
-    perceptual_kind: str = setting("vgg16", choice(DISTANCES))
-    kl: float = setting(1e-6, real(0.0))
-    adversarial: float = setting(0.0, real(0.0))
-    adversarial_kind: str = setting("hinge", choice(KINDS))
-    discriminator_channels: int = setting(64, whole(1))
-    statistics_decay: float = setting(0.99, SHARE)
+    pixels: str = setting("mse", choice(PIXEL_LOSSES), "mean difference of pixels, of a range from -1 to 1")
+    gradients: float = setting(0.1, real(0.0), "weight of the differences between neighbouring pixels")
+    gradient_scales: int = setting(3, whole(0, 10), "sizes at which they are compared: 1, 1/2, 1/4 …")
+    perceptual: float = setting(
+        0.0, real(0.0), "weight of the distance by a network in pretrained.perceptual; 0: there is none"
+    )
+    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "which network that is")
+    kl: float = setting(1e-4, real(0.0), "weight of the divergence of the latent from a standard normal")
+    adversarial: float = setting(0.0, real(0.0), "weight of fooling a patch discriminator; 0: there is none")
+    adversarial_kind: str = setting("hinge", choice(KINDS), "the loss of the discriminator")
+    discriminator_channels: int = setting(64, whole(1), "the discriminator's width")
+    statistics_decay: float = setting(0.99, SHARE, "of the running mean and deviation of the latents, per step")
 
     def __post_init__(self) -> None:
         check_fields(self, "loss")
@@ -62,8 +67,8 @@ class AutoencoderTask:
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> AutoencoderTask:
-        model = AutoencoderModel.from_network(config.network, config.precision, config.get("remat", "none"))
-        settings, path = AutoencoderLossSettings(**config.loss.to_dict()), config.pretrained.get("perceptual", "")
+        model = AutoencoderModel.from_config(config)
+        settings, path = AutoencoderLossSettings(**config.loss.to_dict()), config.pretrained.perceptual
         perceptual = PerceptualTerm(weight=settings.perceptual, kind=settings.perceptual_kind, path=path)
         return cls(model, settings, perceptual)
 
@@ -75,8 +80,7 @@ class AutoencoderTask:
         key_model, key_critic = jax.random.split(key)
         params = {"autoencoder": self.model.init(key_model)["params"]}
         if self.settings.adversarial > 0:
-            picture = jnp.zeros((1, self.model.settings.image_size, self.model.settings.image_size, 3))
-            params["discriminator"] = self._discriminator().init(key_critic, picture)["params"]
+            params[WHOLE] = self._critics().init(key_critic, self.model.settings.image_size)
         return Variables(params, initial_statistics(self.model.settings.latent_channels) | self.perceptual.init(key_critic))
 
     def pretrained_buffers(self) -> Mapping[str, Tree]:
@@ -87,29 +91,30 @@ class AutoencoderTask:
         frames, s = batch["frames"], self.settings
         mean, log_variance, rebuilt = self._reconstruct(variables.params, frames, key, train)
         metrics = {
-            "pixels": losses.pixel_loss(rebuilt, frames, s.pixels),
-            "gradients": losses.gradient_loss(rebuilt, frames, s.gradient_scales),
-            "kl": losses.kl_to_standard_normal(mean, log_variance),
-            "psnr": losses.psnr(jnp.clip(rebuilt, -1.0, 1.0), frames),
+            "pixels": pixel_loss(rebuilt, frames, s.pixels),
+            "gradients": gradient_loss(rebuilt, frames, scales=s.gradient_scales),
+            "kl": kl_to_standard_normal(mean, log_variance).mean(),
+            "psnr": psnr(jnp.clip(rebuilt, -1.0, 1.0), frames),
         }
         loss = metrics["pixels"] + s.gradients * metrics["gradients"] + s.kl * metrics["kl"]
         metrics |= self.perceptual.terms(variables.buffers, rebuilt, frames)
         loss += s.perceptual * metrics.get("perceptual", 0.0)
         if s.adversarial > 0:
-            metrics |= self._adversarial(variables.params, frames, rebuilt)
-            loss += s.adversarial * metrics["fool"] + metrics["discriminator"]
+            terms = self._critics().whole_terms(variables.params[WHOLE], rebuilt, frames)
+            metrics |= {name: terms[name] for name in ("adversarial", WHOLE)}
+            loss += s.adversarial * terms["adversarial"] + terms[WHOLE]
         updated = update_statistics(variables.buffers, mean, s.statistics_decay) if train else {}
         return LossOutput(loss, {"loss": loss, **metrics}, {**variables.buffers, **updated})
 
     def param_labels(self, params: Tree) -> Tree:
-        label = {"autoencoder": "default", "discriminator": "discriminator"}
+        label = {"autoencoder": "default", WHOLE: "discriminator"}
         return {name: jax.tree.map(lambda _, name=name: label[name], part) for name, part in params.items()}
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
         """Up to four frames above, rebuilt below."""
         frames = batch["frames"][:4]
         _, _, rebuilt = self._reconstruct(variables.params, frames, key, False)
-        return {"true_above_rebuilt": side_by_side([frames, rebuilt])}
+        return {"true_above_rebuilt": picture_grid([frames, rebuilt])}
 
     def _reconstruct(self, params: Tree, frames: Images, key: jax.Array, sample: bool) -> tuple[Any, Any, Images]:
         weights = {"params": params["autoencoder"]}
@@ -118,12 +123,8 @@ class AutoencoderTask:
         z = mean + noise if sample else mean
         return mean, log_variance, self.model.module.apply(weights, z, method="decode")
 
-    def _discriminator(self) -> PatchDiscriminator:
-        return PatchDiscriminator(self.settings.discriminator_channels)
-
-    def _adversarial(self, params: Tree, real: Images, rebuilt: Images) -> dict[str, jax.Array]:
-        """The decoder learns through a frozen discriminator and the discriminator from frozen pictures."""
-        score = lambda weights, x: self._discriminator().apply({"params": weights}, x)
-        critic, fixed = params["discriminator"], jax.lax.stop_gradient(params["discriminator"])
-        kind, own = self.settings.adversarial_kind, (score(critic, real), score(critic, jax.lax.stop_gradient(rebuilt)))
-        return {"fool": generator_loss(score(fixed, rebuilt), kind), "discriminator": 0.5 * discriminator_loss(*own, kind)}
+    def _critics(self) -> Critics:
+        """Of regions 8 pixels apart, as Isola et al. (2017) have them, three convolutions deep."""
+        width = self.settings.discriminator_channels
+        network = PatchDiscriminator(patch=2, widths=(width, 2 * width, 4 * width))
+        return Critics(network=network, kind=self.settings.adversarial_kind, part_side=0)  # whole pictures only

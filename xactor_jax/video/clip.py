@@ -33,20 +33,19 @@ ACTIVATIONS = {"quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x), "gelu": la
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSettings:
-    """Sizes; the defaults are those of ViT-L/14 with projection, 304 M parameters."""
+    """Sizes; with a depth of 24 the others are by default those of ViT-L/14 with projection, 304 M parameters."""
 
-    image_size: int = setting(224, whole(1))
-    """Side of the square that pictures are resized to, in pixels."""
-    patch: int = setting(14, whole(1))
-    width: int = setting(1024, whole(1))
-    depth: int = setting(24, whole(0))
-    heads: int = setting(16, whole(1))
-    mlp_width: int = setting(4096, whole(1))
-    projection: int = setting(768, whole(1))
-    """Numbers in e."""
-    activation: str = setting("quick_gelu", choice(ACTIVATIONS))
-    """In F: quick_gelu or gelu."""
-    epsilon: float = setting(1e-5, real(0.0))
+    depth: int = setting(
+        0, whole(0), "blocks (released: 24); 0: there is no encoder, and the network is given zeros in an embedding's place"
+    )
+    image_size: int = setting(224, whole(1), "side that pictures are brought to, pixels")
+    patch: int = setting(14, whole(1), "side of a patch, pixels")
+    width: int = setting(1024, whole(1), "features of a patch")
+    heads: int = setting(16, whole(1), "of every attention")
+    mlp_width: int = setting(4096, whole(1), "width inside a block's MLP")
+    projection: int = setting(768, whole(1), "features of the embedding e: network.unet.context_width")
+    activation: str = setting("quick_gelu", choice(ACTIVATIONS), "inside a block's MLP")
+    epsilon: float = setting(1e-5, real(0.0), "of layer normalisation")
 
     def __post_init__(self) -> None:
         check_fields(self, "clip")

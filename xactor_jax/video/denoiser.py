@@ -33,21 +33,25 @@ class DenoiserSettings:
     """Sizes and ways in of the denoiser; the trunk's own are in `unet`."""
 
     unet: UNetSettings
-    motion_dim: int = setting(512, whole(1))
-    motion_tokens: int = setting(32, whole(1))
-    motion_token_width: int = setting(16, whole(1))
-    motion_hidden: int = setting(0, whole(0))
-    """Width of a hidden layer between the motion latent and its tokens; 0: one linear map."""
-    box_width: int = setting(0, whole(0))
-    """Features of the face's box beside the motion latent; 0: tokens know of no box."""
-    position_halves: bool = setting(False, Flag())
-    """Positions of motion tokens: all sines before all cosines, as released weights have them; else they alternate."""
-    concatenate_reference: bool = setting(False, Flag())
-    """The reference latent as further input channels, beside the bank."""
-    draft: bool = setting(False, Flag())
-    """The latent of each frame's draft (draft.py) as further input channels."""
-    full_reference: bool = setting(True, Flag())
-    """Keep the reference network's layers behind its last self-attention, which nothing reads."""
+    motion_dim: int = setting(512, whole(1), "D, size of a motion latent")
+    motion_tokens: int = setting(8, whole(1), "tokens made of one motion latent")
+    motion_token_width: int = setting(32, whole(1), "features of each")
+    motion_hidden: int = setting(
+        128, whole(0), "width of a hidden layer between the motion latent and its tokens; 0: one linear map"
+    )
+    box_width: int = setting(
+        0, whole(0), "features of the face's box beside the motion latent in the tokens; 0: they know of no box"
+    )
+    position_halves: bool = setting(
+        False, Flag(), "positions of tokens: all sines before all cosines, as in released weights; else they alternate"
+    )
+    concatenate_reference: bool = setting(True, Flag(), "the reference latent as further input channels, beside the bank")
+    draft: bool = setting(
+        True, Flag(), "correct what the decoder of pretrained.motion draws (draft.py); off where that checkpoint has no decoder"
+    )
+    full_reference: bool = setting(
+        False, Flag(), "keep the reference network's layers behind its last self-attention, which nothing reads"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self, "network")
@@ -70,9 +74,9 @@ class MotionTokens(nn.Module):
 
     tokens: int
     width: int
-    hidden: int = 0
-    box_width: int = 0
-    position_halves: bool = False
+    hidden: int
+    box_width: int
+    position_halves: bool
     dtype: Dtype = None
 
     @nn.compact

@@ -20,9 +20,9 @@ from xactor_jax.settings import check_fields, real, setting
 class MotionNoise:
     """Largest deviations of equation 1, in deviations of the motion latent; 0: off."""
 
-    bias: float = setting(0.1, real(0.0))
-    drift: float = setting(0.1, real(0.0))
-    jitter: float = setting(0.05, real(0.0))
+    bias: float = setting(0.1, real(0.0), "one offset for the window, in deviations of the motion latent")
+    drift: float = setting(0.1, real(0.0), "random walk, deviation at the window's end")
+    jitter: float = setting(0.05, real(0.0), "drawn anew for every frame")
 
     def __post_init__(self) -> None:
         check_fields(self, "motion_noise")

@@ -18,7 +18,8 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import MotionModel, initial_statistics, kept_statistics
+from xactor_jax.layers.latents import kept_statistics
+from xactor_jax.motion.model import MotionModel, initial_statistics
 from xactor_jax.variables import Tree, Variables
 
 
@@ -31,7 +32,7 @@ class Draft:
     @classmethod
     def from_config(cls, config: ConfigDict) -> Draft | None:
         """Of configs/video.py; None where `network.draft` is off."""
-        return cls(MotionModel.from_config(config.motion)) if config.network.get("draft", False) else None
+        return cls(MotionModel.from_config(config.motion)) if config.network.draft else None
 
     def init(self, key: jax.Array) -> dict[str, Tree]:
         """Untrained variables, which `load` replaces."""

@@ -26,13 +26,12 @@ from xactor_jax.diffusion.steppers import ddim_step
 from xactor_jax.layers.adversarial import KINDS
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics, Terms
 from xactor_jax.layers.discriminator import PatchDiscriminator
-from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, weighted_l1
+from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, psnr, weighted_l1
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.settings import Several, check_fields, choice, real, setting, whole
 from xactor_jax.variables import Batch, LossOutput, Tree, Variables
 from xactor_jax.video.conditions import Base
 from xactor_jax.video.denoising import start_of
-from xactor_jax.video.losses import psnr
 from xactor_jax.video.model import VideoModel
 from xactor_jax.video.objective import sampled_times
 
@@ -44,17 +43,19 @@ Pictures = Float[Array, "n h w 3"]
 class FinishWeights:
     """`config.finish` of configs/video.py: weights of equation 3."""
 
-    pixel: float = setting(1.0, real(0.0))
-    gradient: float = setting(1.0, real(0.0))
-    component: float = setting(2.0, real(0.0))
-    """Extra weight of eyes and mouth: each counts as much as so many whole pictures."""
-    motion: float = setting(0.5, real(0.0))
-    """Extra weight of pixels that differ from the reference."""
-    perceptual: float = setting(0.0, real(0.0))
-    perceptual_kind: str = setting("vgg16", choice(DISTANCES))
-    adversarial: float = setting(0.02, real(0.0))
-    feature_matching: float = setting(0.2, real(0.0))
-    part_adversarial: float = setting(0.02, real(0.0))
+    pixel: float = setting(1.0, real(0.0), "of the mean absolute error")
+    gradient: float = setting(1.0, real(0.0), "of the mean absolute error of image differences at three scales")
+    component: float = setting(
+        2.0, real(0.0), "extra weight of eyes and mouth in both: each counts as much as this many whole pictures"
+    )
+    motion: float = setting(0.5, real(0.0), "extra weight of pixels that differ from the reference")
+    perceptual: float = setting(0.0, real(0.0), "of the distance by a network in pretrained.perceptual; 0: there is none")
+    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "which network that is")
+    adversarial: float = setting(0.02, real(0.0), "of fooling a patch discriminator")
+    feature_matching: float = setting(0.2, real(0.0), "of the distance of its features")
+    part_adversarial: float = setting(
+        0.02, real(0.0), "of fooling a discriminator of eyes and mouth alone, and its features' distance"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self, "finish")
@@ -64,10 +65,10 @@ class FinishWeights:
 class FinishSettings(FinishWeights):
     """All of `config.finish`: the weights, and what the discriminators are made of."""
 
-    adversarial_kind: str = setting("hinge", choice(KINDS))
-    patch: int = setting(4, whole(1))
-    widths: tuple[int, ...] = setting((32, 64, 64), Several(whole(1)))
-    part_side: int = setting(32, whole(1))
+    adversarial_kind: str = setting("hinge", choice(KINDS), "the loss of both discriminators")
+    patch: int = setting(4, whole(1), "of both discriminators: pixels along the side of the squares that they see first")
+    widths: tuple[int, ...] = setting((32, 64, 64), Several(whole(1)), "channels at every halving after that")
+    part_side: int = setting(32, whole(1), "side to which eyes and mouth are brought, pixels")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Finish:
     @classmethod
     def from_config(cls, config: ConfigDict) -> Finish:
         """From `config.finish`."""
-        s, path = FinishSettings(**config.finish.to_dict()), config.pretrained.get("perceptual", "")
+        s, path = FinishSettings(**config.finish.to_dict()), config.pretrained.perceptual
         network = PatchDiscriminator(s.patch, tuple(s.widths), compute_dtype(config.precision))
         critics = Critics(network=network, kind=s.adversarial_kind, part_side=s.part_side)
         return cls(s, critics, PerceptualTerm(weight=s.perceptual, kind=s.perceptual_kind, path=path))

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 from xactor_jax.checkpoints.start import FROM_START
 from xactor_jax.errors import UserError
-from xactor_jax.motion.model import kept_statistics
+from xactor_jax.layers.latents import kept_statistics
 from xactor_jax.variables import Tree
-from xactor_jax.video.autoencoder import AutoencoderSettings, statistics
+from xactor_jax.video.autoencoder import AutoencoderSettings
 from xactor_jax.video.model import VideoModel
 
 LEFT = ("random", FROM_START)
@@ -41,7 +41,7 @@ def load_autoencoder(model: VideoModel, path: str) -> dict[str, Tree]:
             f"The autoencoder in {path} has other sizes than this config's `autoencoder`: "
             "train one with the same preset or change the config."
         )
-    return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": statistics(variables.buffers)}}
+    return {"autoencoder": {"params": variables.params["autoencoder"], "buffers": kept_statistics(variables.buffers)}}
 
 
 def load_clip(model: VideoModel, path: str) -> dict[str, Tree]:

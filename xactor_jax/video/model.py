@@ -25,13 +25,14 @@ from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.errors import UserError
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
+from xactor_jax.pictures import to_uint8
 from xactor_jax.variables import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.conditions import Base
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
 from xactor_jax.video.draft import Draft
-from xactor_jax.video.pictures import Drawn, to_uint8
+from xactor_jax.video.pictures import Drawn
 from xactor_jax.video.sampler import RenderSettings
 
 
@@ -45,19 +46,19 @@ class VideoModel:
     window: int
     """Frames that the denoiser sees at once."""
     predict_residual: bool
+    keep_draft: bool
+    """Equation 3 instead of A(z) alone; needs a draft."""
     render_settings: RenderSettings
     """The config's own, used where a caller gives none."""
     clip: ClipModel | None = None
     """What makes the embedding of a reference picture; its parameters are the buffers "clip"."""
     draft: Draft | None = None
     """What draws each frame's draft; its variables are the buffers "draft"."""
-    keep_draft: bool = False
-    """Equation 3 instead of A(z) alone; needs a draft."""
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoModel:
         """From configs/video.py."""
-        remat, process = checked_remat(config.get("remat", "none")), GaussianProcess(**config.diffusion.to_dict())
+        remat, process = checked_remat(config.remat), GaussianProcess(**config.diffusion.to_dict())
         render = RenderSettings.from_config(config.render)
         render.check(config.data.window, process.steps)
         settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
@@ -70,7 +71,7 @@ class VideoModel:
             render_settings=render,
             clip=_clip(config),
             draft=Draft.from_config(config),
-            keep_draft=config.network.get("draft", False) and config.get("keep_draft", False),
+            keep_draft=config.network.draft and config.keep_draft,
         )
 
     @property
@@ -130,8 +131,8 @@ def own_motion(variables: Variables) -> Variables | None:
 
 def _clip(config: ConfigDict) -> ClipModel | None:
     """The encoder of reference pictures, if the config has one. Raises `UserError` where the denoiser has no such place."""
-    network = config.get("clip")
-    if not (network and network.depth):
+    network = config.clip
+    if not network.depth:
         return None
     if network.projection != (width := config.network.unet.context_width):
         raise UserError(f"network.unet.context_width={width} and clip.projection={network.projection} differ: make them equal.")

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.weighting import WEIGHTINGS, loss_weight
+from xactor_jax.layers.latents import running_moment
 from xactor_jax.settings import SHARE, Flag, check_fields, choice, real, setting
 from xactor_jax.variables import Batch, Tree
 from xactor_jax.video.losses import movement_weights
@@ -29,23 +30,29 @@ LEVEL_WEIGHTINGS = tuple(name for name in WEIGHTINGS if name != "fused_snr")  # 
 class VideoLossSettings:
     """`config.loss` of configs/video.py."""
 
-    time_shift: float = setting(1.0, real(0.0, above=True))
-    """Of the noise levels that are drawn, equation 1; 1: uniform, above 1: more of the high ones."""
-    weighting: str = setting("min_snr", choice(LEVEL_WEIGHTINGS))
-    gamma: float = setting(5.0, real(0.0, above=True))
-    weight_floor: float = setting(0.0, real(0.0))
-    """Smallest weight of any noise level; above 0, the start of sampling is trained too."""
-    box_weight: float = setting(0.0, real(0.0))
-    change_weight: float = setting(0.0, real(0.0))
-    reference_masked: float = setting(0.3, real(0.0, 1.0, below=True))
-    """Share of the bank's pixels hidden in training."""
-    reference_drop: float = setting(0.1, SHARE)
-    """Probability that an example sees no reference at all."""
-    motion_drop: float = setting(0.0, SHARE)
-    """Probability that an example is told the reference's motion in every frame."""
-    statistics_decay: float = setting(0.99, SHARE)
-    sampled_levels: bool = setting(False, Flag())
-    """Noise levels are those at which sampling calls the network; else all, by equation 1."""
+    time_shift: float = setting(
+        3.0,
+        real(0.0, above=True),
+        "of the noise levels drawn, equation 1; 1: uniform; above 1, more of the high ones, where it is motion that decides",
+    )
+    weighting: str = setting("none", choice(LEVEL_WEIGHTINGS), "of noise levels")
+    gamma: float = setting(5.0, real(0.0, above=True), "signal-to-noise ratio at which min_snr clips")
+    weight_floor: float = setting(
+        0.0, real(0.0), "smallest weight of any noise level; above 0, the start of sampling is trained too"
+    )
+    box_weight: float = setting(2.0, real(0.0), "extra weight of cells inside the eyes' and the mouth's boxes")
+    change_weight: float = setting(
+        1.0, real(0.0), "extra weight of cells that differ from the reference, by how much over the mean"
+    )
+    reference_masked: float = setting(
+        0.3, real(0.0, 1.0, below=True), "share of the reference features' pixels hidden in training"
+    )
+    reference_drop: float = setting(0.0, SHARE, "probability that an example sees no reference features")
+    motion_drop: float = setting(0.05, SHARE, "probability that an example is given the reference's motion in every frame")
+    statistics_decay: float = setting(0.99, SHARE, "of the running size of the difference from the reference, per step")
+    sampled_levels: bool = setting(
+        True, Flag(), "noise levels are those at which render calls the network; else all, by time_shift"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self, "loss")
@@ -106,8 +113,7 @@ def reports(
 
 def with_statistics(buffers: Tree, residual: Latents, decay: float) -> Tree:
     """Running root mean square per channel of z − b."""
-    count = buffers["residual_count"]
-    d = jnp.minimum(decay, count / (count + 1.0))
-    square = jnp.mean(residual**2, axis=(0, 1, 2, 3))
-    std = jnp.sqrt(jnp.maximum(d * buffers["residual_std"] ** 2 + (1 - d) * square, 1e-6))
+    count, square = buffers["residual_count"], jnp.mean(residual**2, axis=(0, 1, 2, 3))
+    square = running_moment(buffers["residual_std"] ** 2, square, count, decay)
+    std = jnp.sqrt(jnp.maximum(square, 1e-6))
     return {**buffers, "residual_std": std, "residual_count": count + 1}

@@ -44,28 +44,29 @@ Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], PyTree], Floa
 class RenderSettings:
     """How a clip is rendered; everything that changes the pictures besides weights and key. A pytree of its `NUMBERS`."""
 
-    steps: int = setting(10, whole(1, 10_000))
-    """Denoising steps."""
-    guidance_scale: float = setting(1.0, GUIDANCE)
-    """1: the motion asked for; above: away from the reference's own motion (one more network call per step)."""
-    guidance_keeps_reference: bool = setting(True, Flag())
-    """Whether the reference stays in the negative branch, so that guidance sharpens motion alone."""
-    window_overlap: int = setting(2, whole(0))
-    """Frames that neighbouring windows share."""
-    windows_per_segment: int = setting(3, whole(1, 1_000))
-    """Windows denoised together; memory grows with it."""
-    known_frames: int = setting(2, whole(0))
-    """Finished frames that each segment takes over from the one before."""
-    first_time: float = setting(1.0, real(0.0, 1.0, above=True))
-    """Noise level T at which denoising starts, in (0, 1]; of even spacing alone."""
-    spacing: str = setting("even", choice(SPACINGS))
-    """Of noise levels, one of `SPACINGS`."""
-    blur_size: int = setting(0, whole(0, 1_000))
-    """Side, in cells of the latent, of the Gaussian that blurs the reference before equation 2; odd; 0: not blurred."""
-    blur_sigma: float = setting(18.0, real(0.0, above=True))
-    """Its deviation, in cells."""
-    offline: bool = setting(False, Flag())
-    """Whether whole clips are denoised at once, by windows around a closed loop (`loop`), instead of segment by segment."""
+    steps: int = setting(1, whole(1, 10_000), "denoising steps; one is enough to correct a draft")
+    guidance_scale: float = setting(1.0, GUIDANCE, "above 1: away from the reference's own motion, for twice the work; 1: off")
+    guidance_keeps_reference: bool = setting(
+        True, Flag(), "show the reference to the negative branch, so that guidance sharpens motion alone"
+    )
+    window_overlap: int = setting(2, whole(0), "frames that neighbouring windows share")
+    windows_per_segment: int = setting(3, whole(1, 1_000), "windows denoised together; memory grows with it")
+    known_frames: int = setting(2, whole(0), "finished frames that each segment takes over from the one before")
+    first_time: float = setting(
+        1.0,
+        real(0.0, 1.0, above=True),
+        "noise level T at which denoising starts; below 1, from the noised reference; of even spacing alone",
+    )
+    spacing: str = setting(
+        "even", choice(SPACINGS), "of noise levels; leading is that of Stable Diffusion's published schedulers"
+    )
+    blur_size: int = setting(
+        0,
+        whole(0, 1_000),
+        "side, in cells of the latent, of the Gaussian that blurs the reference before it is noised; odd; 0: not blurred",
+    )
+    blur_sigma: float = setting(18.0, real(0.0, above=True), "its standard deviation, cells")
+    offline: bool = setting(False, Flag(), "whole clips at once, by windows around a closed loop; False: segment by segment")
 
     def __post_init__(self) -> None:
         check_fields(self, "render")

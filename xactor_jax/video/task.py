@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel, initial_statistics
+from xactor_jax.pictures import picture_grid
 from xactor_jax.run_settings import RunSettings
 from xactor_jax.settings import Flag, check_value, choice, setting
 from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
@@ -40,7 +41,6 @@ from xactor_jax.video.objective import (
 )
 from xactor_jax.video.partition import TRANSFORMER_RULES
 from xactor_jax.video.phases import PHASES, labels, trained_denoiser
-from xactor_jax.video.pictures import side_by_side
 from xactor_jax.video.rendering import draw_batch
 
 
@@ -48,10 +48,23 @@ from xactor_jax.video.rendering import draw_batch
 class VideoRunSettings(RunSettings):
     """The config's top."""
 
-    phase: str = setting(allowed=choice(PHASES))
-    train_motion: bool = setting(allowed=Flag())
-    predict_residual: bool = setting(allowed=Flag())
-    keep_draft: bool = setting(allowed=Flag())
+    phase: str = setting(
+        "all",
+        choice(PHASES),
+        "what is trained: all; spatial, all but temporal modules, on single frames; temporal, these alone; finish, all on the "
+        "pictures that are sampled",
+    )
+    train_motion: bool = setting(
+        False,
+        Flag(),
+        "in the spatial phase or all at once: train the encoder of pretrained.motion too, by the renderer's error",
+    )
+    predict_residual: bool = setting(
+        True, Flag(), "diffuse the difference from the draft's latent, or without one the reference's; not the latent"
+    )
+    keep_draft: bool = setting(
+        True, Flag(), "add to pictures what the autoencoder loses of the draft: what is not corrected stays as sharp"
+    )
 
 
 @dataclass(frozen=True)
@@ -62,8 +75,8 @@ class VideoTask:
     settings: VideoLossSettings
     noise: MotionNoise
     autoencoder_path: str
-    clip_path: str = ""
-    phase: str = "all"
+    clip_path: str
+    phase: str
     motion: MotionModel | None = None
     """Whose encoder is trained too: the parameters "motion_encoder", the statistics "motion" among the buffers."""
     motion_path: str = ""
@@ -86,13 +99,13 @@ class VideoTask:
     def from_config(cls, config: ConfigDict) -> VideoTask:
         return cls(
             model=VideoModel.from_config(config),
-            finish=Finish.from_config(config) if config.get("phase") == "finish" else None,
+            finish=Finish.from_config(config) if config.phase == "finish" else None,
             settings=VideoLossSettings(**config.loss.to_dict()),
             noise=MotionNoise(**config.motion_noise.to_dict()),
             autoencoder_path=config.pretrained.autoencoder,
-            clip_path=config.pretrained.get("clip", ""),
-            phase=config.get("phase", "all"),
-            motion=MotionModel.from_config(config.motion) if config.get("train_motion") else None,
+            clip_path=config.pretrained.clip,
+            phase=config.phase,
+            motion=MotionModel.from_config(config.motion) if config.train_motion else None,
             motion_path=config.pretrained.motion,
         )
 
@@ -163,8 +176,8 @@ class VideoTask:
         motion, still = examples.motion_of(self.motion, variables, few)
         keys = jax.random.split(key, len(few["frames"]))
         drawn = draw_batch(self.model, variables, keys, few["reference"], still, motion)
-        rendered = drawn.frames.astype(jnp.float32) / 127.5 - 1.0
+        rendered = drawn.frames / 127.5 - 1.0
         rows = []
         for i, reference in enumerate(few["reference"]):
             rows += [jnp.concatenate([reference[None], clip[i, ::2]]) for clip in (few["frames"], rendered)]
-        return {"reference_true_above_rendered": side_by_side(rows)}
+        return {"reference_true_above_rendered": picture_grid(rows)}

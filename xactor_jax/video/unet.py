@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float
 
 from xactor_jax.errors import UserError
 from xactor_jax.layers.convolution import Downsample, Dtype, ResidualBlock, Upsample, group_norm, zero_conv
-from xactor_jax.layers.embeddings import sinusoidal
+from xactor_jax.layers.embeddings import NoiseLevelEmbedding
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.spatial_attention import AttentionModule
 from xactor_jax.settings import Flag, Several, check_divides, check_fields, setting, whole
@@ -35,30 +35,29 @@ Layer = Callable[[str, jax.Array], tuple[jax.Array, jax.Array | None]]
 class UNetSettings:
     """Sizes of a trunk."""
 
-    channels: tuple[int, ...] = setting((320, 640, 1280, 1280), Several(whole(1)))
-    """Width of each level, finest first."""
-    attention: tuple[bool, ...] = setting((True, True, True, False), Several(Flag()))
-    """Levels where pixels attend to each other and to the reference; the middle always does."""
-    blocks: int = setting(2, whole(1))
-    heads: int = setting(8, whole(1))
-    groups: int = setting(32, whole(1))
-    module_groups: int = setting(0, whole(0))
-    """Groups of the group normalisation in motion and temporal modules; 0: `groups`."""
-    context_width: int = setting(0, whole(0))
-    """Features of the reference picture's embedding; 0: there is none."""
-    discrete_steps: int = setting(0, whole(0, 1_000_000))
-    """N: noise levels are told as steps N t − 1 of a table of N, counted from 0; 0: as 1000 t."""
-    feed_forward: int = setting(4, whole(0))
-    """Width inside the feed-forward part of each spatial module over that outside; 0: none."""
-    module_feed_forward: int = setting(4, whole(0))
-    """The same of motion and temporal modules."""
-    module_attentions: int = setting(2, whole(1))
-    """Attentions in a row in each motion and each temporal module."""
-    time_width: int = setting(1280, whole(1))
-    """Width of the noise level's embedding."""
-    out_channels: int = setting(4, whole(1))
-    coordinates: bool = setting(False, Flag())
-    """Two more input channels: the row and column of each cell, from -1 to 1."""
+    channels: tuple[int, ...] = setting((64, 96), Several(whole(1)), "width of each level, finest first")
+    attention: tuple[bool, ...] = setting(
+        (True, True),
+        Several(Flag()),
+        "levels where pixels attend to each other and to the reference; the middle always does",
+    )
+    blocks: int = setting(1, whole(1), "layers per level on the way down; one more on the way up")
+    heads: int = setting(4, whole(1), "of every attention")
+    groups: int = setting(8, whole(1), "of group normalisation")
+    module_groups: int = setting(0, whole(0), "the same in motion and temporal modules; 0: as many")
+    context_width: int = setting(0, whole(0), "features of the reference picture's embedding (CLIP's: 768); 0: there is none")
+    discrete_steps: int = setting(
+        0,
+        whole(0, 1_000_000),
+        "N: a noise level t is given as step N t - 1 of a table of N, counted from 0 (Stable Diffusion: 1000); 0: as 1000 t",
+    )
+    feed_forward: int = setting(2, whole(0), "width inside the feed-forward part of spatial modules over that outside; 0: none")
+    module_feed_forward: int = setting(0, whole(0), "the same of motion and temporal modules")
+    module_attentions: int = setting(1, whole(1), "attentions in a row in each motion and temporal module")
+    time_width: int = setting(128, whole(1), "features of the noise level's embedding")
+    coordinates: bool = setting(True, Flag(), "two more input channels: the row and column of each cell, from -1 to 1")
+    out_channels: int = 4
+    """Those of the autoencoder's latents; no setting of its own."""
     motion: bool = True
     temporal: bool = True
     features_only: bool = False
@@ -118,22 +117,6 @@ class Conditions(NamedTuple):
 NO_CONDITIONS = Conditions()
 
 
-class NoiseLevel(nn.Module):
-    """linear → SiLU → linear over `base` cosines and sines of t, or of its step in a table of `steps`."""
-
-    base: int
-    width: int
-    steps: int = 0
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(self, t: Float[Array, "b"]) -> Float[Array, "b e"]:
-        if self.steps:
-            t = jnp.maximum(self.steps * t - 1.0, 0.0) / 1000.0
-        h = nn.Dense(self.width, dtype=self.dtype, name="in")(sinusoidal(t, self.base))
-        return nn.Dense(self.width, dtype=self.dtype, name="out")(jax.nn.silu(h))
-
-
 def with_coordinates(x: Video) -> Float[Array, "b t h w c+2"]:
     """Appends each cell's row and column as channels."""
     rows = jnp.linspace(-1.0, 1.0, x.shape[2])[:, None, None]
@@ -180,7 +163,8 @@ class UNet(nn.Module):
         s = self.settings
         block_class = rematerialised(ResidualBlock, self.remat)
         block = lambda name, level: block_class(s.channels[level], s.groups, dtype=self.dtype, name=f"{name}_block")
-        self.noise_level = NoiseLevel(s.channels[0], s.time_width, s.discrete_steps, self.dtype)
+        names = ("in", "out")
+        self.noise_level = NoiseLevelEmbedding(s.time_width, s.channels[0], s.discrete_steps, names, self.dtype)
         self.conv_in = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype)
         self.residual = {name: block(name, level) for name, level in s.layers}
         shared = (self.dtype, self.remat)

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from xactor_jax.padding import filled
+
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentPlan:
@@ -87,8 +89,7 @@ def iter_segments(
             yield held[: plan.length], plan.new
             held = held[plan.new :]
     if held is not None and len(held) > plan.known:
-        missing = plan.length - len(held)
-        yield np.concatenate([held, np.repeat(held[-1:], missing, axis=0)]), len(held) - plan.known
+        yield filled(held, plan.length), len(held) - plan.known
 
 
 def stack_segments(motion: Float[Array, "b t d"], plan: SegmentPlan) -> Float[Array, "b n s d"]:

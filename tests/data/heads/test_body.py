@@ -9,7 +9,7 @@ from data import embedded, records
 from data.heads import body
 from data.heads.shape import make_shape
 from data.performers.bodies import perform
-from data.performers.build import build, split_persons
+from data.performers.build import split_persons
 from data.performers.clips import make_clip
 from data.performers.long import iter_frames, make_long_performance
 from data.performers.performance import LONG, make_performance
@@ -61,11 +61,19 @@ def test_pieces_of_a_long_performance_are_the_whole():
     np.testing.assert_array_equal(np.concatenate(parts), figure.render(performance.acting, SIZE))
 
 
+def ensure_clips(cache, kind, voice):
+    """The data set of a config, made here and not in processes of its own, which would read the meshes again."""
+    config = tiny_config("motion")
+    config.data.update(persons=3, clips_per_person=1, clip_seconds=0.2, image_size=SIZE, seed=5, cache=str(cache))
+    config.data.update(kind=kind, voice=voice)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded.os, "cpu_count", lambda: 1)
+        return embedded.ensure_clips(config)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    path = tmp_path_factory.mktemp("heads") / "d"
-    build(path, persons=3, clips_per_person=1, seconds=0.4, size=SIZE, seed=5, processes=1, progress=False, kind="heads")
-    return path
+    return ensure_clips(tmp_path_factory.mktemp("heads"), "heads", "")
 
 
 def test_the_data_set_says_what_it_is_and_holds_units(built):
@@ -74,7 +82,7 @@ def test_the_data_set_says_what_it_is_and_holds_units(built):
     record = records.open_clips(built, "test")[0]
     person = split_persons(3, 5)["test"][0]
     assert record["person"] == f"head{person:05d}"
-    expected = perform(body, 5, person, 0, 10, split="test")
+    expected = perform(body, 5, person, 0, 5, split="test")
     np.testing.assert_array_equal(record["units"], expected.units)
     np.testing.assert_array_equal(record["audio"], expected.audio)
 
@@ -90,19 +98,28 @@ def test_people_are_drawn_again_in_their_place_with_another_s_movement(built):
     assert np.abs(draw(part, part).astype(int) - frames[:3]).mean() < 6
 
 
-def test_the_config_chooses_the_body_and_each_recipe_has_a_folder(tmp_path):
-    config = tiny_config("motion")
-    config.data.update(persons=3, clips_per_person=1, clip_seconds=0.2, image_size=SIZE, cache=str(tmp_path))
-    names = set()
-    for kind, voice in (("puppets", ""), ("heads", "formant"), ("heads", "recorded")):
-        config.data.update(kind=kind, voice=voice)
-        path = embedded.ensure_clips(config)
-        names.add(path.name)
-        assert records.clips_metadata(path)["kind"] == kind
-    assert len(names) == 3 and any(name.endswith("formant") for name in names)
-    config.data.kind = "robots"
+VOICES = [("puppets", "formant", "recorded"), ("heads", "recorded", "formant")]
+
+
+def test_the_config_chooses_the_body_and_each_recipe_has_a_folder(tmp_path, monkeypatch):
+    """The voice that the body has is not in the folder's name."""
+    asked = []
+    monkeypatch.setattr(embedded, "build", lambda _, **settings: asked.append((settings["kind"], settings["voice"])))
+    for kind, usual, other in VOICES:
+        untold, told, changed = (ensure_clips(tmp_path, kind, voice).name for voice in ("", usual, other))
+        assert untold == told != changed and told.startswith(f"{kind}-") and changed == f"{told}-{other}"
+    assert asked == [(kind, voice) for kind, *voices in VOICES for voice in ("", *voices)]
     with pytest.raises(UserError, match="choose one of puppets, heads"):
-        embedded.ensure_clips(config)
+        ensure_clips(tmp_path, "robots", "")
+
+
+@pytest.mark.slow  # quick: the one before, and what is built
+@pytest.mark.parametrize(("kind", "usual", "other"), VOICES)
+def test_what_the_config_chose_is_built(built, kind, usual, other):
+    told, changed = (ensure_clips(built.parent, kind, voice) for voice in (usual, other))
+    assert [records.clips_metadata(path)["kind"] for path in (told, changed)] == [kind] * 2
+    assert [records.clips_metadata(path)["voice"] for path in (told, changed)] == [usual, other]
+    assert (told == built) == (kind == "heads") and changed != built
 
 
 def test_long_performances_are_spoken_by_the_voice_that_training_never_hears():
@@ -111,9 +128,10 @@ def test_long_performances_are_spoken_by_the_voice_that_training_never_hears():
     np.testing.assert_array_equal(spoken.audio, expected.audio)
 
 
-def test_voices_go_with_faces():
+@pytest.mark.parametrize("people", [4, pytest.param(12, marks=pytest.mark.slow)])
+def test_voices_go_with_faces(people):
     """The sex of the face decides; a man to whom only the held-out woman's voice is left has it lowered."""
-    for person in range(12):
+    for person in range(people):
         man = make_shape(person_rng(3, person, FACE)).male > 0.5
         assert body.is_man(3, person) == man
         base = make_recorded_voice(3, person, bases_of("train"), man).base

@@ -13,9 +13,10 @@ from data import records
 from data.performers.build import build, split_persons
 from data.performers.clips import make_clip, make_demonstration, make_portrait
 from data.performers.controls import LIMITS
-from data.performers.emotion import FELT
+from data.performers.emotion import ACTED_EMOTIONS
 from data.performers.performance import make_performance
 from data.puppets import body
+from tests.launch.programs import run_here
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS
 
@@ -42,7 +43,7 @@ def test_clip_fits_together():
     clip.validate()
     assert records.decode_frame(clip.frames[0]).shape == (64, 64, 3)
     assert clip.controls.shape == (13, 14)
-    assert set(clip.emotion) <= set(range(len(FELT)))
+    assert set(clip.emotion) <= set(range(len(ACTED_EMOTIONS)))
     assert clip.emotion_intensity.dtype == np.float32
     np.testing.assert_array_equal(clip.emotion_intensity, make_performance(0, 1, 2, 13).mood.intensity)
     assert 0 <= clip.component_boxes.min() <= clip.component_boxes.max() <= 1
@@ -64,15 +65,15 @@ def test_controls_move_within_limits_and_apart():
 
 def test_emotion_shows_in_the_controls():
     def means(emotion: str) -> dict[str, float]:
-        rows = [make_performance(0, p, 0, 150, emotion=FELT.index(emotion)).controls for p in range(4)]
+        rows = [make_performance(0, p, 0, 150, emotion=ACTED_EMOTIONS.index(emotion)).controls for p in range(4)]
         return dict(zip(CONTROLS, np.concatenate(rows).mean(0), strict=True))
 
-    mean = {emotion: means(emotion) for emotion in FELT}
-    assert max(FELT, key=lambda e: mean[e]["smile"]) == "happy"
-    assert max(FELT, key=lambda e: mean[e]["brow_raise"]) == "surprised"
-    assert max(FELT, key=lambda e: mean[e]["brow_tilt"]) == "sad"
-    assert min(FELT, key=lambda e: mean[e]["brow_tilt"]) == "angry"
-    assert max(FELT, key=lambda e: mean[e]["lids"]) == "surprised"
+    mean = {emotion: means(emotion) for emotion in ACTED_EMOTIONS}
+    assert max(ACTED_EMOTIONS, key=lambda e: mean[e]["smile"]) == "happy"
+    assert max(ACTED_EMOTIONS, key=lambda e: mean[e]["brow_raise"]) == "surprised"
+    assert max(ACTED_EMOTIONS, key=lambda e: mean[e]["brow_tilt"]) == "sad"
+    assert min(ACTED_EMOTIONS, key=lambda e: mean[e]["brow_tilt"]) == "angry"
+    assert max(ACTED_EMOTIONS, key=lambda e: mean[e]["lids"]) == "surprised"
     assert mean["angry"]["jaw"] > mean["sad"]["jaw"] + 0.05
 
 
@@ -119,7 +120,7 @@ def test_program_with_two_processes_makes_the_same_data_set(tmp_path, repository
     for split in ("train", "validation", "test"):
         a, b = (records.open_clips(tmp_path / folder, split)[0] for folder in "de")
         assert a["frames"] == b["frames"] and a["person"] == b["person"]
-    again = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=120)
+    again = run_here("puppets.py", *command[2:])
     assert again.returncode == 2
     assert again.stderr.strip().count("\n") == 0 and "already" in again.stderr
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.performers.emotion import FELT
+from data.performers.emotion import ACTED_EMOTIONS
 from data.performers.long import iter_frames, iter_latents, make_long_performance, read_person
 from data.performers.performance import LONG
 from data.puppets import body
@@ -30,7 +30,7 @@ def test_it_lasts_as_long_as_asked_and_is_the_same_again(minute):
 
 def test_emotion_changes_over_time_and_is_known_of_every_frame(minute):
     label = minute.mood.label
-    assert label.shape == (1500,) and set(label) <= set(range(len(FELT))) and len(set(label)) >= 3
+    assert label.shape == (1500,) and set(label) <= set(range(len(ACTED_EMOTIONS))) and len(set(label)) >= 3
     changes = np.flatnonzero(np.diff(label))
     assert 5 <= len(changes) <= 20
 

@@ -12,7 +12,7 @@ import scipy.signal
 
 from data.performers import tapes
 from data.performers.disguise import Source, disguise
-from data.performers.emotion import FELT, Mood
+from data.performers.emotion import ACTED_EMOTIONS, Mood
 from data.performers.mouth import TICKS_PER_FRAME, Speech
 from data.performers.phonemes import INDEX, PHONEMES, TICK_RATE
 from data.performers.recordings import RecordedVoice, bases_of, make_recorded_voice, speak
@@ -46,8 +46,8 @@ PLAIN = RecordedVoice(
 
 
 def felt(emotion: str, frames: int) -> Mood:
-    label = FELT.index(emotion)
-    return Mood(np.full(frames, label), np.tile(np.eye(len(FELT))[label], (frames, 1)))
+    label = ACTED_EMOTIONS.index(emotion)
+    return Mood(np.full(frames, label), np.tile(np.eye(len(ACTED_EMOTIONS))[label], (frames, 1)))
 
 
 @functools.cache

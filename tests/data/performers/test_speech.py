@@ -9,7 +9,7 @@ import pytest
 import scipy.signal
 
 from data.performers import phonemes, speech
-from data.performers.emotion import EFFECTS, FELT, Mood, make_mood
+from data.performers.emotion import ACTED_EMOTIONS, EFFECTS, Mood, make_mood
 from data.performers.motion import smooth, wander
 from data.performers.performance import make_performance
 from data.performers.phonemes import INDEX, PHONEMES, TICK_RATE, Utterance
@@ -118,11 +118,11 @@ def test_loudness_and_first_formant_follow_the_jaw():
 def test_emotion_is_heard(monkeypatch):
     def loudness_of(emotion: str) -> float:
         frames = 80
-        mood = Mood(np.zeros(frames, np.int32), np.tile(np.eye(5)[FELT.index(emotion)], (frames, 1)))
+        mood = Mood(np.zeros(frames, np.int32), np.tile(np.eye(5)[ACTED_EMOTIONS.index(emotion)], (frames, 1)))
         said = say("ɑɑ", monkeypatch, ticks=400, mood=mood)
         return float(np.std(said.audio.astype(float)))
 
-    levels = {emotion: loudness_of(emotion) for emotion in FELT}
+    levels = {emotion: loudness_of(emotion) for emotion in ACTED_EMOTIONS}
     assert levels["angry"] > 1.2 * levels["neutral"] > 1.2 * 1.1 * levels["sad"]
     assert EFFECTS["surprised"].f0 > EFFECTS["neutral"].f0 > EFFECTS["sad"].f0
 
@@ -141,7 +141,7 @@ def test_intensity_and_label_give_the_mixture_that_a_mood_is():
     mood = make_mood(np.random.default_rng(3), 25 * 120)
     change = np.flatnonzero(np.diff(mood.label)) + 1
     steady = np.abs(np.arange(25 * 120)[:, None] - change).min(axis=1) > 50
-    effects = np.array([EFFECTS[emotion] for emotion in FELT])
+    effects = np.array([EFFECTS[emotion] for emotion in ACTED_EMOTIONS])
     s = mood.intensity[:, None]
     mixture = (1 - s) * effects[0] + s * effects[mood.label]
     true = np.stack([mood.effect(name) for name in EFFECTS["happy"]._fields], axis=1)

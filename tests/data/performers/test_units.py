@@ -7,7 +7,7 @@ import pytest
 
 from data.performers import units
 from data.performers.controls import NEUTRAL
-from data.performers.emotion import FELT
+from data.performers.emotion import ACTED_EMOTIONS
 from data.performers.performance import make_performance
 from data.performers.phonemes import INDEX, TICK_RATE
 from xactor_jax.labels import CONTROLS, UNITS
@@ -69,7 +69,7 @@ def test_sounds_show_what_controls_cannot_say(sound, unit):
 
 
 def test_emotions_show_beside_the_controls():
-    felt = {name: make_performance(0, 2, 0, 100, emotion=i).units for i, name in enumerate(FELT)}
+    felt = {name: make_performance(0, 2, 0, 100, emotion=i).units for i, name in enumerate(ACTED_EMOTIONS)}
     nose = {name: values[:, UNITS.index("noseSneerLeft")].mean() for name, values in felt.items()}
     assert nose["angry"] > 0.15 and max(value for e, value in nose.items() if e != "angry") < 0.05
 

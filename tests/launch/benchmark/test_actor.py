@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from tests.launch.programs import run_here
+
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "launch/benchmark/actor.py", *arguments]
@@ -28,5 +30,5 @@ def test_both_ways_are_measured_and_written(tmp_path: pathlib.Path) -> None:
 
 def test_mistakes_end_in_one_sentence() -> None:
     for wrong, said in ((["--set", "pace=1"], "'pace'"), (["--batch", "0"], "--batch"), (["--presets", "huge"], "'huge'")):
-        done = run(*wrong)
+        done = run_here("benchmark/actor.py", *wrong)
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -7,14 +7,11 @@ import pathlib
 import subprocess
 import sys
 
-
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "launch/benchmark/data.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280)
+from tests.launch.programs import run_here
 
 
 def test_every_stage_is_measured_and_its_parts_add_up(tmp_path: pathlib.Path) -> None:
-    done = run("--sizes=32", "--clip_seconds=1", "--seconds=0.01", f"--json={tmp_path / 'data.json'}")
+    done = run_here("benchmark/data.py", "--sizes=32", "--clip_seconds=1", "--seconds=0.01", f"--json={tmp_path / 'data.json'}")
     assert done.returncode == 0, done.stderr
     rows = {row["stage"]: row for row in json.loads((tmp_path / "data.json").read_text())}
     assert rows.keys() == {"motion", "autoencoder", "actor", "video"}
@@ -28,5 +25,5 @@ def test_every_stage_is_measured_and_its_parts_add_up(tmp_path: pathlib.Path) ->
 def test_mistakes_end_in_one_sentence() -> None:
     wrongs = ((["--stages", "lips"], "'lips'"), (["--sizes", "64,big"], "big"), (["--data", "/nowhere"], "prepare.py"))
     for wrong, said in wrongs:
-        done = run(*wrong)
+        done = run_here("benchmark/data.py", *wrong)
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from tests.launch.programs import run_here
+
 SMALL = (
     *("--config=configs/motion.py", "--steps=3", "--config.batch_size=8", "--config.data.image_size=32"),
     *("--config.network.image_size=32", "--config.network.latent_dim=8", "--config.network.widths=(8,)"),
@@ -44,5 +46,5 @@ def test_mistakes_end_in_one_sentence() -> None:
         ((), "no config"),
         ((*SMALL, "--config.batch_siz=2"), "did you mean"),
     ):
-        done = run(*wrong)
+        done = run_here("benchmark/training.py", *wrong)
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr

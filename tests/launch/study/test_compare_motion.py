@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from data.records import NO_UNITS, Clip, encode_frames, write_clips
+from tests.launch.programs import run_here
 from tests.tiny import SIZE, tiny  # noqa: F401
 from xactor_jax.clips import TrueClip
 from xactor_jax.evaluation import decoder
@@ -69,8 +70,8 @@ def test_two_checkpoints_side_by_side_on_clips_without_truth(repository, clips, 
         (["--split=validation"], "no split 'validation'"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(repository, clips, tmp_path, options, message):
-    done = run(repository, "--data", clips, "--out", tmp_path / "r", *options)
+def test_what_is_wrong_is_one_sentence(clips, tmp_path, options, message):
+    done = run_here("study/compare_motion.py", "--data", clips, "--out", tmp_path / "r", *options)
     assert done.returncode == 2 and message in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 

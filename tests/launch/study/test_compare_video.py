@@ -15,14 +15,17 @@ from ml_collections import ConfigDict
 
 from data.performers.build import build
 from data.records import Clip, open_clips, write_clips
+from tests.launch.programs import run_here
 from tests.tiny import SIZE, tiny, write_checkpoint  # noqa: F401
 from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
 from xactor_jax.media.image_io import read_image
 from xactor_jax.variables import Variables
 
+PROGRAM = "study/compare_video.py"
+
 
 def run(repository, tiny, *arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "launch/study/compare_video.py", f"--motion={tiny['motion']}", *map(str, arguments)]
+    command = [sys.executable, f"launch/{PROGRAM}", f"--motion={tiny['motion']}", *map(str, arguments)]
     return subprocess.run(command, cwd=repository, capture_output=True, text=True)
 
 
@@ -68,8 +71,8 @@ def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
         (["--lpips=nowhere"], "nowhere"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(repository, tiny, tmp_path, options, message):
-    done = run(repository, tiny, *options, f"--out={tmp_path}/report")
+def test_what_is_wrong_is_one_sentence(tiny, tmp_path, options, message):
+    done = run_here(PROGRAM, f"--motion={tiny['motion']}", *options, f"--out={tmp_path}/report")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and message in done.stderr
 
 
@@ -92,7 +95,8 @@ def test_people_of_whom_no_controls_are_known_are_compared_too(repository, tiny,
     assert refused.returncode == 2 and "no true controls" in refused.stderr and not list(tmp_path.glob("evaluated/*"))
 
 
-def test_vgg16_alone_is_not_called_lpips(repository, tiny, tmp_path):
-    done = run(repository, tiny, "--video=a=", f"--lpips={judge(tmp_path / 'vgg16', lpips=False)}", f"--out={tmp_path}/report")
+def test_vgg16_alone_is_not_called_lpips(tiny, tmp_path):
+    options = ("--video=a=", f"--lpips={judge(tmp_path / 'vgg16', lpips=False)}", f"--out={tmp_path}/report")
+    done = run_here(PROGRAM, f"--motion={tiny['motion']}", *options)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "is VGG16 alone" in done.stderr
     assert not (tmp_path / "report").exists()

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from tests.launch.programs import run_here
+
 STEP = {
     "fits": True,
     "mesh": {"data": 16, "fsdp": 16, "tensor": 1},
@@ -42,5 +44,5 @@ def test_what_is_known_is_told_and_not_compiled_again(tmp_path: pathlib.Path) ->
 
 @pytest.mark.parametrize(("wrong", "said"), MISTAKES)
 def test_mistakes_end_in_one_sentence(wrong: str, said: str) -> None:
-    done = table(wrong)
+    done = run_here("study/compile_table.py", wrong)
     assert done.returncode == 2 and said in done.stderr and "v5e-256" not in done.stdout

@@ -9,13 +9,17 @@ import sys
 import numpy as np
 import pytest
 
+from tests.launch.programs import run_here
 from tests.tiny import CHUNK, LATENT_DIM, tiny  # noqa: F401
 
 SECONDS, PEOPLE = 6, 2
 
 
+PROGRAM = "study/drift.py"
+
+
 def run(repository, *arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(repository / "launch" / "study" / "drift.py"), *map(str, arguments)]
+    command = [sys.executable, f"launch/{PROGRAM}", *map(str, arguments)]
     return subprocess.run(command, cwd=repository, capture_output=True, text=True)
 
 
@@ -78,11 +82,11 @@ def test_the_motion_is_what_the_actor_performs(folder, tiny):
     np.testing.assert_allclose(np.moveaxis(own, 0, 1), expected, atol=1e-4)
 
 
-def test_what_is_done_is_not_done_again_and_what_is_new_is(repository, folder, options, tiny):
+def test_what_is_done_is_not_done_again_and_what_is_new_is(folder, options, tiny):
     out, _ = folder
     before = (out / "results" / "plain.json").stat().st_mtime_ns
     more = f"--actor=other_one={tiny['actor']},history_level=0,steps=1"
-    done = run(repository, *options, more, f"--out={out}")
+    done = run_here(PROGRAM, *options, more, f"--out={out}")
     assert done.returncode == 0, done.stderr
     assert "plain is done" in done.stderr and "true is done" in done.stderr and "other_one is done" not in done.stderr
     assert (out / "results" / "plain.json").stat().st_mtime_ns == before
@@ -102,6 +106,6 @@ def test_what_is_done_is_not_done_again_and_what_is_new_is(repository, folder, o
         ("--out=/proc/drift", "/proc/drift cannot be made"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(repository, options, tmp_path, option, message):
-    done = run(repository, f"--out={tmp_path}/report", *options, option)
+def test_what_is_wrong_is_one_sentence(options, tmp_path, option, message):
+    done = run_here(PROGRAM, f"--out={tmp_path}/report", *options, option)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and message in done.stderr

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+from tests.launch.programs import run_here
 from xactor_jax.checkpoints.trees import write_arrays
 from xactor_jax.errors import UserError
 from xactor_jax.parallel import supervision
@@ -31,7 +32,7 @@ def fault_run(repository: pathlib.Path, *arguments: str) -> subprocess.Completed
     return subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=280)
 
 
-@pytest.mark.slow  # quick: test_one_of_two_processes_is_killed
+@pytest.mark.slow  # quick: test_a_run_that_only_counts_is_killed_at_every_moment
 def test_killed_four_times(repository: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
     done = fault_run(repository, "--kills=4", "--steps=40", f"--workdir={tmp_path / 'run'}")
@@ -58,6 +59,23 @@ def test_a_start_quicker_than_the_last_is_killed_in_its_first_steps(tmp_path: pa
     assert trial._reached("start", time.monotonic(), delay=60.0, before=0, target=0)
 
 
+def test_a_run_that_only_counts_is_killed_at_every_moment(tmp_path: pathlib.Path) -> None:
+    """The program itself; real training, killed: tests/training/test_launch.py and the slow tests here."""
+    state = small_run(tmp_path / "small", 2.0, 0.5) / "checkpoints" / "3"
+    options = [f"--workdir={tmp_path / 'run'}", "--program=tests/launch/study/counting_run.py", f"--config={state}"]
+    done = run_here("study/fault_run.py", *options, "--kills=6", "--steps=150")
+    assert done.returncode == 0, done.stderr
+    killed = [re.match(r"(SIG\w+) at (\w+), .* s after the start, step (\d+)", line) for line in done.stdout.splitlines()[1:7]]
+    assert [line[2] for line in killed] == ["start", "step", "save"] * 2
+    assert {line[1] for line in killed} == {"SIGTERM", "SIGKILL"}
+    steps = [int(line[3]) for line in killed]
+    assert steps == sorted(steps) and steps[-1] < 150
+    assert done.stdout.splitlines()[-1] == "6 kills: the runs are the same to the last bit"
+    again = run_here("study/fault_run.py", *options)
+    assert again.returncode == 2 and "exists: give another --workdir" in again.stderr
+
+
+@pytest.mark.slow  # quick: the one before, and tests/training/test_launch.py
 def test_one_of_two_processes_is_killed(
     program: types.ModuleType, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.launch.programs import run_here
 
-def run(repository: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "launch/study/schedule.py", *arguments]
-    return subprocess.run(command, cwd=repository, capture_output=True, text=True)
+PROGRAM = "study/schedule.py"
 
 
 def test_a_picture_and_a_table(repository, tmp_path) -> None:
     sizes = ("--schedule=pyramid", "--steps=4", "--offset=2", "--chunks=3")
     history = ("--history=geometric", "--history_level=0.2", "--history_decay=0.5")
-    done = run(repository, *sizes, *history, "--text", f"--out={tmp_path}/s.png")
+    command = [sys.executable, f"launch/{PROGRAM}", *sizes, *history, "--text", f"--out={tmp_path}/s.png"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     want = """
@@ -38,9 +38,9 @@ def test_a_picture_and_a_table(repository, tmp_path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["s.png"]
 
 
-def test_the_context_bounds_what_is_seen_and_the_law_is_followed(repository) -> None:
+def test_the_context_bounds_what_is_seen_and_the_law_is_followed() -> None:
     sizes = ("--schedule=autoregressive", "--steps=1", "--chunks=5", "--context=3")
-    done = run(repository, *sizes, "--history=linear", "--history_level=0.3", "--history_span=3", "--text")
+    done = run_here(PROGRAM, *sizes, "--history=linear", "--history_level=0.3", "--history_span=3", "--text")
     assert done.stdout.splitlines()[-1].split() == ["4", ".", "0.100", "0.200", "0.300", "1.000"]
 
 
@@ -57,8 +57,8 @@ def test_the_context_bounds_what_is_seen_and_the_law_is_followed(repository) -> 
         (["--chunks=100000"], "more than can be seen"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(repository, tmp_path, options, message) -> None:
-    done = run(repository, *options, "--text", f"--out={tmp_path}/s.png")
+def test_what_is_wrong_is_one_sentence(tmp_path, options, message) -> None:
+    done = run_here(PROGRAM, *options, "--text", f"--out={tmp_path}/s.png")
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
     assert done.stdout == "" and not list(tmp_path.iterdir())
 
@@ -67,6 +67,6 @@ def test_what_is_wrong_is_one_sentence(repository, tmp_path, options, message) -
     ("out", "message"),
     [("", "give --out FILE.png"), ("s.gif", "does not end in .png"), ("nowhere/s.png", "does not exist: make it")],
 )
-def test_where_nothing_can_be_written(repository, tmp_path, out, message) -> None:
-    done = run(repository, *([f"--out={tmp_path / out}"] if out else []))
+def test_where_nothing_can_be_written(tmp_path, out, message) -> None:
+    done = run_here(PROGRAM, *([f"--out={tmp_path / out}"] if out else []))
     assert done.returncode == 2 and message in done.stderr and not list(tmp_path.iterdir())

@@ -1,12 +1,12 @@
-"""Operations of a traced function: those of products of matrices and of convolutions, two to a multiplication.
+"""FLOPs (floating point operations) of a traced function: matrix products and convolutions, two for each multiplication.
 
 (1)  C[b, m, n] = Σ_k A[b, m, k] B[b, k, n]            2 · b m n · k
 (2)  a convolution                                     2 · outputs · (size of a filter)
-(3)  model operations = forward + what depends on dL/dL, the cotangent that the backward pass starts from
+(3)  model FLOPs = forward pass + everything that depends on dL/dL, the cotangent that starts the backward pass
 
-Loops count as often as they run; `while`, whose number is not known, once; of the branches of a `cond`, the dearest.
-Rematerialisation computes parts of the forward pass again, inside the backward pass and from saved values alone: it depends
-on no cotangent, and equation 3 leaves it out.
+A `scan` counts once for each iteration; a `while`, whose number of iterations is unknown, counts once; a `cond` counts as its
+most expensive branch. Rematerialisation recomputes parts of the forward pass inside the backward pass, from saved values only.
+It depends on no cotangent, so (3) excludes it, as the usual definition of model FLOPs utilisation does.
 """
 
 from __future__ import annotations
@@ -22,25 +22,28 @@ COTANGENT = "cotangent"
 
 @jax.custom_vjp
 def marked(loss: jax.Array) -> jax.Array:
-    """The loss itself; in its backward pass the cotangent has a name, by which equation 3 finds what depends on it."""
+    """Returns the loss unchanged. In the backward pass its cotangent gets a name, which equation 3 needs."""
     return loss
 
 
 marked.defvjp(lambda loss: (loss, None), lambda _, cotangent: (checkpoint_name(cotangent, COTANGENT),))
 
 
-def operations(jaxpr: Any) -> float:
-    """Equations 1 and 2 over a jaxpr, such as `jax.make_jaxpr(f)(x).jaxpr`: all that is computed."""
+def count_flops(jaxpr: Any) -> float:
+    """All FLOPs of a jaxpr, such as `jax.make_jaxpr(f)(x).jaxpr` (equations 1 and 2)."""
     return sum(map(_of_equation, jaxpr.eqns), 0.0)
 
 
-def model_operations(jaxpr: Any) -> float:
-    """Equation 3 over a jaxpr in which the gradient of a `marked` loss is taken."""
+def model_flops(jaxpr: Any) -> float:
+    """Model FLOPs of a jaxpr that takes the gradient of a `marked` loss (equation 3)."""
     return _counted(jaxpr, [False] * len(jaxpr.invars), False)[0]
 
 
 def _counted(jaxpr: Any, given: list[bool], again: bool) -> tuple[float, list[bool]]:
-    """(operations, which results depend on a cotangent), told which arguments do and whether the rest is computed again."""
+    """(FLOPs, which results depend on a cotangent).
+
+    `given` marks the arguments that depend on a cotangent; `again` says that the rest is rematerialised and does not count.
+    """
     depends = {var for var, marked_so in zip(jaxpr.invars, given, strict=True) if marked_so}
     total = 0.0
     for equation in jaxpr.eqns:
@@ -70,7 +73,7 @@ def _of_dependent(equation: Any, inputs: list[bool], again: bool) -> tuple[float
 
 
 def _of_scan(params: Any, body: Any, inputs: list[bool], again: bool) -> tuple[float, list[bool]]:
-    """What depends on a cotangent in one round carries it into the next."""
+    """A carry that depends on a cotangent after one iteration also does at the start of the next, so repeat until stable."""
     first, count = params["num_consts"], params["num_carry"]
     while True:
         total, outputs = _counted(body, inputs, again)
@@ -86,12 +89,12 @@ def _of_equation(equation: Any) -> float:
         return _of_product(equation)
     if name == "conv_general_dilated":
         return _of_convolution(equation)
-    inner = [operations(jaxpr) for value in equation.params.values() for jaxpr in _jaxprs(value)]
+    inner = [count_flops(jaxpr) for value in equation.params.values() for jaxpr in _jaxprs(value)]
     return max(inner, default=0.0) if name == "cond" else equation.params.get("length", 1) * sum(inner, 0.0)
 
 
 def _jaxprs(value: Any) -> list[Any]:
-    """Jaxprs in a parameter of an equation, closed or open, alone or several."""
+    """Jaxprs in a parameter of an equation: one or several, closed or open."""
     several = value if isinstance(value, tuple | list) else (value,)
     found = [getattr(one, "jaxpr", one) for one in several]
     return [one for one in found if hasattr(one, "eqns")]

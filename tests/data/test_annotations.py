@@ -1,4 +1,4 @@
-"""What is said of the files of a tree, and what may be a slip."""
+"""What is annotations of the files of a tree, and what may be a slip."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import unicodedata
 
 import pytest
 
+from data.annotations import Annotations, Rules, annotate
 from data.naming import person_namer
 from data.sources import Source
-from data.told import Rules, Told, told_of
 from xactor_jax.errors import UserError
 
 
-def told(files: list[str], **rules: str) -> tuple[Told, list[str]]:
-    """What is said of them, and the warnings."""
+def annotated(files: list[str], **rules: str) -> tuple[Annotations, list[str]]:
+    """Annotations of the files, and the warnings."""
     sources, warnings = [Source(path=f"/in/{file}", relative=file, stamp="") for file in files], []
-    return told_of(sources, Rules(videos=("/in",), **rules), warnings.append), warnings
+    return annotate(sources, Rules(videos=("/in",), **rules), warnings.append), warnings
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -34,8 +34,8 @@ def test_tables_of_all_kinds(tmp_path: pathlib.Path, encoding: str, comma: str) 
     table = tmp_path / "p.CSV"
     table.write_bytes("\r\n".join(row.replace(",", comma) for row in rows).encode(encoding))
     files = [f"a{comma} b.mp4", "Clip.mp4", "x/sub/c.mp4", "josé.mp4"]
-    said, warnings = told(files, persons=str(table))
-    assert list(said.person.values()) == ["anna", "bert", "carl", "dora"] and not warnings
+    annotations, warnings = annotated(files, persons=str(table))
+    assert list(annotations.person.values()) == ["anna", "bert", "carl", "dora"] and not warnings
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_tables_of_all_kinds(tmp_path: pathlib.Path, encoding: str, comma: str) 
         ("", r"p\.csv is empty"),
     ],
 )
-def test_a_table_that_is_wrong_is_told_of_with_its_row(tmp_path: pathlib.Path, text: str | bytes, message: str) -> None:
+def test_a_table_that_is_wrong_is_reported_with_its_row(tmp_path: pathlib.Path, text: str | bytes, message: str) -> None:
     (tmp_path / "p.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=message):
         person_namer(str(tmp_path / "p.csv"))
@@ -60,21 +60,21 @@ def test_a_table_that_is_wrong_is_told_of_with_its_row(tmp_path: pathlib.Path, t
 def test_rows_that_match_no_file_are_counted_and_named(tmp_path: pathlib.Path) -> None:
     table = tmp_path / "felt.csv"
     table.write_text("file,emotion\na.mp4,happy\nnothere.mp4,sad\nx/y.mp4,sad\n")
-    _, warnings = told(["a.mp4", "b.mp4"], emotions=str(table))
+    _, warnings = annotated(["a.mp4", "b.mp4"], emotions=str(table))
     assert warnings == [f"--emotions {table}: 2 of its rows match no video: nothere.mp4, x/y.mp4"]
 
 
 @pytest.mark.parametrize("rules", [{"emotions": "path:_(ANG)_"}, {"persons": "path:^(id\\d+)/"}, {"persons": "name:(p\\d+)_"}])
 def test_rules_that_match_nothing_are_mistakes(rules: dict[str, str]) -> None:
     with pytest.raises(UserError, match=r"names (nobody in|none of) 2 videos, such as a\.mp4"):
-        told(["a.mp4", "b.mp4"], **rules)
+        annotated(["a.mp4", "b.mp4"], **rules)
 
 
 def test_a_table_that_matches_nothing_is_a_mistake(tmp_path: pathlib.Path) -> None:
     (tmp_path / "p.csv").write_text("file,person,emotion\nnothere.mp4,anna,happy\n")
     for option in ("persons", "emotions"):
         with pytest.raises(UserError, match=rf"--{option} .*p\.csv names"):
-            told(["a.mp4"], **{option: str(tmp_path / "p.csv")})
+            annotated(["a.mp4"], **{option: str(tmp_path / "p.csv")})
 
 
 VOX = ["id1/vA/00001.mp4", "id1/vB/00001.mp4", "id2/vC/00001.mp4", "id2/vC/00002.mp4"]
@@ -82,22 +82,22 @@ VOX = ["id1/vA/00001.mp4", "id1/vB/00001.mp4", "id2/vC/00001.mp4", "id2/vC/00002
 
 def test_folders_that_a_rule_does_not_look_at_are_warned_about(tmp_path: pathlib.Path) -> None:
     """Two people become one where the rule looks at names of files alone, or of the last folder."""
-    said, [warning] = told(VOX)
-    assert said.person[VOX[0]] == said.person[VOX[2]] == "00001"
+    annotations, [warning] = annotated(VOX)
+    assert annotations.person[VOX[0]] == annotations.person[VOX[2]] == "00001"
     assert f"{VOX[0]} and {VOX[1]} have one name and are taken for one person" in warning and "--persons path:REGEX" in warning
     (tmp_path / "p.csv").write_text("file,person\n00001.mp4,anna\n")
-    _, [warning] = told(["anna/a.mp4", "ben/a.mov", "ben/b.mp4"])
+    _, [warning] = annotated(["anna/a.mp4", "ben/a.mov", "ben/b.mp4"])
     assert "anna/a.mp4 and ben/a.mov have one name" in warning
     for rules, files in (
         ({"persons": str(tmp_path / "p.csv")}, VOX),
         ({"persons": "folder"}, ["a/front/1.mp4", "b/front/2.mp4"]),
     ):
-        _, [warning] = told(files, **rules)
+        _, [warning] = annotated(files, **rules)
         assert f"{files[0]} and {files[1]} have one name" in warning
-    said, warnings = told(VOX, persons=r"path:^(id\d+)/")
-    assert list(said.person.values()) == ["id1", "id1", "id2", "id2"] and not warnings
+    annotations, warnings = annotated(VOX, persons=r"path:^(id\d+)/")
+    assert list(annotations.person.values()) == ["id1", "id1", "id2", "id2"] and not warnings
 
 
 def test_a_name_is_one_name_however_a_disk_spells_it() -> None:
-    said, _ = told([unicodedata.normalize("NFD", "josé/1.mp4"), "josé/2.mp4"], persons="folder")
-    assert set(said.person.values()) == {"josé"}
+    annotations, _ = annotated([unicodedata.normalize("NFD", "josé/1.mp4"), "josé/2.mp4"], persons="folder")
+    assert set(annotations.person.values()) == {"josé"}

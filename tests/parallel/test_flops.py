@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import pytest
 
 from xactor_jax.parallel.chips import chip_of
-from xactor_jax.parallel.operations import marked, model_operations, operations
+from xactor_jax.parallel.flops import count_flops, marked, model_flops
 
 
 def count(function, *shapes: tuple[int, ...]) -> float:
-    return operations(jax.make_jaxpr(function)(*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)).jaxpr)
+    return count_flops(jax.make_jaxpr(function)(*(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)).jaxpr)
 
 
 def test_products_and_convolutions() -> None:
@@ -55,14 +55,14 @@ def gradients(block, looped: bool):
 def test_rematerialisation_is_left_out(looped: bool, policy) -> None:
     plain, again = gradients(block, looped), gradients(jax.checkpoint(jax.jit(block), policy=policy), looped)
     # Six products forward, twelve backward; the gradient of what the first of them sees is not asked for outside a loop.
-    assert model_operations(again) == model_operations(plain) == operations(plain) == (18 if looped else 17) * 2 * 4**3
-    assert operations(again) > operations(plain) or policy is not None
+    assert model_flops(again) == model_flops(plain) == count_flops(plain) == (18 if looped else 17) * 2 * 4**3
+    assert count_flops(again) > count_flops(plain) or policy is not None
 
 
 def test_a_branch_of_the_backward_pass_counts() -> None:
     loss = lambda w: marked(jax.lax.cond(w.sum() > 0, lambda w: (w @ w @ w).sum(), lambda w: (w @ w).sum(), w))
     jaxpr = jax.make_jaxpr(jax.grad(jax.checkpoint(loss)))(jnp.ones((4, 4))).jaxpr
-    assert model_operations(jaxpr) == 6 * 2 * 4**3
+    assert model_flops(jaxpr) == 6 * 2 * 4**3
 
 
 def test_a_marked_loss_is_the_loss() -> None:

@@ -1,4 +1,4 @@
-"""What is said of the files of a tree of videos: whose they are and what is felt in them, and what may be a slip in that."""
+"""Persons and emotions of the files of a tree of videos, as the user gives them, and warnings about likely mistakes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from data.layouts import layout_of, read_info
-from data.naming import Namer, alike, emotion_namer, person_namer, track_of
+from data.naming import Namer, ambiguous_pairs, emotion_namer, person_namer, track_of
 from data.sources import Source, roots_of
 from xactor_jax.errors import UserError
 
@@ -17,7 +17,7 @@ Warn = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
-    """By what persons and emotions are known; see `PrepareSettings`."""
+    """The options that give persons and emotions; see `PrepareSettings`."""
 
     videos: tuple[str, ...]
     layout: str = ""
@@ -25,30 +25,30 @@ class Rules:
     emotions: str = ""
 
     @property
-    def asked(self) -> str:
-        """The option that says who is seen."""
+    def option(self) -> str:
+        """The option that gives the persons."""
         return f"--layout {self.layout}" if self.layout and not self.persons else f"--persons {self.persons or 'name'}"
 
     @property
     def expected(self) -> str:
-        """What to do where that names nobody."""
+        """What to do where that option names nobody."""
         if self.layout and not self.persons:
             return f"its clips are called as {layout_of(self.layout).example}, so choose another layout or --persons"
         return "correct it"
 
 
-class Told(NamedTuple):
-    """What is said of the files, by path inside the tree."""
+class Annotations(NamedTuple):
+    """Person and emotion of the files, by path inside the tree."""
 
     person: Mapping[str, str | None]
     emotion: Mapping[str, str]
 
 
-def told_of(sources: Sequence[Source], rules: Rules, warn: Warn) -> Told:
-    """Tells `warn` of what may be a slip: rows that match no file, files that are not told apart.
+def annotate(sources: Sequence[Source], rules: Rules, warn: Warn) -> Annotations:
+    """Person and emotion of every file. Calls `warn` for likely mistakes: rows that match no file, files with the same name.
 
     Raises:
-        UserError: as the namers of `data.naming`, or one of them knows none of the videos.
+        UserError: as the namers of `data.naming`; or the options name no person, or no emotion, of any video.
     """
     paths = {source.relative: source.path for source in sources}
     videos = [source.relative for source in sources if source.is_video]
@@ -56,27 +56,28 @@ def told_of(sources: Sequence[Source], rules: Rules, warn: Warn) -> Told:
     persons = {file: _composed(person(file)) for file in paths}
     emotions = {file: str(emotion(file)) for file in paths}
     if not any(persons[file] for file in videos):
-        raise UserError(f"{rules.asked} names nobody in {len(videos)} videos, such as {videos[0]}: {rules.expected}.")
+        raise UserError(f"{rules.option} names nobody in {len(videos)} videos, such as {videos[0]}: {rules.expected}.")
     if rules.emotions and not any(emotions[file] for file in videos):
         raise UserError(f"--emotions {rules.emotions} names none of {len(videos)} videos, such as {videos[0]}: correct it.")
     for option, table, namer in (("persons", rules.persons, person), ("emotions", rules.emotions, emotion)):
         if unused := namer.unused(videos):
             named = ", ".join(unused[:3]) + (" …" if len(unused) > 3 else "")
             warn(f"--{option} {table}: {len(unused)} of its rows match no video: {named}")
-    if pairs := alike(person, [file for file in videos if persons[file]]):
+    if pairs := ambiguous_pairs(person, [file for file in videos if persons[file]]):
         warn(_confused(pairs))
-    return Told(persons, emotions)
+    return Annotations(persons, emotions)
 
 
 def _confused(pairs: Sequence[tuple[str, str]]) -> str:
+    """The warning about files in different folders that get the same person."""
     first, second = pairs[0]
     more = f" (and {len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
-    told = f"{first} and {second} have one name and are taken for one person{more}"
-    return f"{told}: where the folders tell people apart, say --persons path:REGEX or --layout"
+    names = f"{first} and {second} have one name and are taken for one person{more}"
+    return f"{names}: where the folders tell people apart, give --persons path:REGEX or --layout"
 
 
 def namers(rules: Rules, paths: Mapping[str, str]) -> tuple[Namer, Namer]:
-    """Who is seen, and what is felt, by path inside the tree: as the layout says, unless it is said otherwise."""
+    """The namers of persons and emotions, by path inside the tree. Explicit options take precedence over the layout."""
     person, emotion = person_namer(rules.persons or "name"), emotion_namer(rules.emotions)
     if not rules.layout:
         return person, emotion
@@ -90,5 +91,5 @@ def namers(rules: Rules, paths: Mapping[str, str]) -> tuple[Namer, Namer]:
 
 
 def _composed(person: str | None) -> str | None:
-    """One spelling of a name, however a disk spells it."""
+    """The name in Unicode normal form C, since file systems store accents differently."""
     return person and unicodedata.normalize("NFC", person)

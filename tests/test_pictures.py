@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from xactor_jax import pictures
+
+
+def test_pixels_span_minus_one_to_one():
+    given = np.array([0, 51, 255], np.uint8)
+    np.testing.assert_allclose(pictures.to_float(given), [-1, -0.6, 1], atol=1e-6)
+    np.testing.assert_array_equal(given, [0, 51, 255])
+
+
+def test_floats_become_the_nearest_byte_and_what_is_outside_is_clipped():
+    bytes_ = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(pictures.to_uint8(jnp.asarray(bytes_ / 127.5 - 1 + 0.4 / 127.5, jnp.float32)), bytes_)
+    np.testing.assert_array_equal(pictures.to_uint8(jnp.array([-1.7, 1.7])), [0, 255])
+
+
+def test_a_grid_has_a_row_for_each_entry():
+    rows = [jnp.full((3, 2, 4, 3), value) for value in (-1.0, 1.0)]
+    grid = np.asarray(pictures.picture_grid(rows))
+    assert grid.shape == (4, 12, 3)
+    assert not grid[:2].any() and (grid[2:] == 255).all()

@@ -1,0 +1,65 @@
+"""Checkpoints of older versions: the settings that their configs lack, at values that mean what was done without them.
+
+These are not today's defaults, and stay as they are when those change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from xactor_jax.settings import section_of
+
+COMMON = {
+    "remat": "none",
+    "data.kind": "puppets",
+    "data.voice": "",
+    "data.audio.kind": "log_mel",
+    "pretrained.motion_hash": "",
+    "pretrained.clip": "",
+    "pretrained.perceptual": "",
+}
+DIFFUSION = {"diffusion.beta_start": 0.00085, "diffusion.beta_end": 0.012, "diffusion.steps": 1000, "diffusion.shift": 1.0}
+AUTOENCODER = {"linear": False, "temporal": False, "piece": 25}
+
+MISSING: dict[str, dict[str, Any]] = {
+    "motion": COMMON
+    | {"train_encoder": True, "loss.truth": 0.0}
+    | {"network.encoder": "convolutional", "network.encoder_size": 0, "network.attention_width": 1024}
+    | {"network.variance": True, "network.decoder": "warp", "network.relative": False}
+    | {"network.fine_flow": False, "network.gate": False, "network.cubic": False}
+    | {"network.discriminator_widths": (), "network.part_side": 32},
+    "autoencoder": COMMON | {f"network.{name}": value for name, value in AUTOENCODER.items()},
+    "actor": COMMON
+    | DIFFUSION
+    | {"network.audio_memory": 0, "network.look_ahead": -1, "network.scan_layers": False, "network.sink_chunk": False}
+    | {"rollout.stepper": "ddim", "rollout.eta": 0.0, "rollout.chunks": 0, "rollout.context": 0, "rollout.use_reference": True}
+    | {"rollout.emotion_guidance": 1.0, "rollout.nested_guidance": False, "rollout.history_guidance": 1.0}
+    | {"rollout.history_fraction": 0.0, "rollout.history": "geometric", "rollout.history_span": 4}
+    | {"rollout.history_noise": "noise"},
+    "video": COMMON
+    | DIFFUSION
+    | {f"autoencoder.{name}": value for name, value in AUTOENCODER.items()}
+    | {"phase": "all", "train_motion": False, "keep_draft": False, "clip.depth": 0}
+    | {"network.box_width": 0, "network.position_halves": False, "network.draft": False}
+    | {"network.unet.context_width": 0, "network.unet.discrete_steps": 0, "network.unet.module_groups": 0}
+    | {"loss.time_shift": 1.0, "loss.sampled_levels": False}
+    | {"render.spacing": "even", "render.blur_size": 0, "render.blur_sigma": 18.0, "render.offline": False},
+}
+"""Stage → dotted name of a setting → its value where a config does not have it."""
+
+
+def completed(config: ConfigDict) -> ConfigDict:
+    """The config of a checkpoint with every setting that it lacks; that of its motion stage, where it has one, too."""
+    whole = ConfigDict(config.to_dict())
+    for key, value in MISSING.get(str(whole.get("stage", "")), {}).items():
+        section, _, name = key.rpartition(".")
+        with contextlib.suppress(TypeError):  # of a damaged config, in whose place of a section is something else
+            inner = section_of(whole, section)
+            if name not in inner:
+                inner[name] = value
+    if isinstance(motion := whole.get("motion"), ConfigDict):
+        whole.motion = completed(motion)
+    return whole

@@ -1,0 +1,11 @@
+"""Arrays brought to a common length, so that few programs are compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Shaped
+
+
+def filled(x: Shaped[np.ndarray, "n *rest"], count: int) -> Shaped[np.ndarray, "{count} *rest"]:
+    """The last entry repeated until there are `count`."""
+    return np.concatenate([x, np.repeat(x[-1:], count - len(x), axis=0)])
