@@ -77,11 +77,3 @@ def sheet(
         uv=box.uv(np.stack([across.ravel(), down.ravel()], axis=1)),
         material=material,
     )
-
-
-def normals(points: Float[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"]) -> Float32[np.ndarray, "v 3"]:
-    """Unit normals of vertices: means of the faces' normals, weighted by area."""
-    a, b, c = (points[faces[:, i]] for i in range(3))
-    face = np.cross(b - a, c - a)
-    out = np.stack([np.bincount(faces.ravel(), np.repeat(face[:, i], 3), len(points)) for i in range(3)], axis=1)
-    return (out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)).astype(np.float32)

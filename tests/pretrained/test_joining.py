@@ -37,6 +37,7 @@ from xactor_jax.video import rendering
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
+from xactor_jax.video.preparation import prepare
 from xactor_jax.video.sampler import blur, frame_noise
 
 FRAMES, STEPS, SCALE = 4, 3, 2.5

@@ -122,7 +122,7 @@ def test_every_released_name_is_used_once_and_exported_again(golden):
     released = in_files(*(rule.read_keys(golden / f"{name}.keys.json") for name in names))
     config = video.get_config("base")
     shapes = xnemo_video.parameter_shapes(config)
-    used = check_keys(released, xnemo_video.TABLE, shapes)
+    used = check_keys(released, xnemo_video.table(), shapes)
     fixed = {key for key in released if key.endswith("pe")}
     elsewhere = {key for key in released if key.startswith("motion:model.")}
     assert used.keys() == released.keys() - fixed - elsewhere

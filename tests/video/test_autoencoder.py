@@ -88,7 +88,7 @@ def test_overfits_a_few_pictures_and_its_latents_have_unit_deviation():
 
 def test_evaluation_is_deterministic_and_keeps_the_statistics(key):
     task, frames = AutoencoderTask.from_config(autoencoder_config()), smooth_pictures(2, 16)
-    variables = drawn(task)
+    variables = jax.tree.map(jnp.asarray, drawn(task))
     run = jax.jit(lambda key: task.loss(variables, {"frames": frames}, key, False))
     first, second = run(key), run(jax.random.key(9))
     assert first.loss == second.loss
@@ -120,7 +120,7 @@ def test_adversarial_parts_learn_from_their_own_losses(key):
     config = autoencoder_config()
     config.loss.adversarial = 0.5
     task, frames = AutoencoderTask.from_config(config), smooth_pictures(2, 16)
-    variables = drawn(task)
+    variables = jax.tree.map(jnp.asarray, drawn(task))
     assert set(jax.tree.leaves(task.param_labels(variables.params)["discriminator"])) == {"discriminator"}
     names = ("adversarial", "discriminator")
 
@@ -144,7 +144,7 @@ def test_a_perceptual_loss_judges_by_frozen_weights(key, monkeypatch):
     config.pretrained.perceptual = "random"
     task, frames = AutoencoderTask.from_config(config), smooth_pictures(2, 16)
     monkeypatch.setattr(perceptual, "PerceptualSettings", partial(PerceptualSettings, widths=(2, 2, 2, 2, 2)))
-    variables = drawn(task)
+    variables = jax.jit(task.init)(key)
     run = lambda params: task.loss(Variables(params, variables.buffers), {"frames": frames}, key, True)
     out, gradients = jax.jit(lambda p: (run(p), jax.grad(lambda p: run(p).metrics["perceptual"])(p)))(variables.params)
     parts = {"pixels": 1.0, "gradients": config.loss.gradients, "kl": config.loss.kl, "perceptual": 0.5}

@@ -194,9 +194,6 @@ def sized(make: Callable[[int], Table], config: ConfigDict) -> Table:
     return make(len(config.network.unet.channels))
 
 
-TABLE = table()
-
-
 def parameter_shapes(config: ConfigDict) -> Shapes:
     """Path → shape of every parameter of the denoiser and its reference network."""
     return dict(_shapes_of(DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)))

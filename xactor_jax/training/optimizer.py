@@ -20,7 +20,6 @@ from xactor_jax.settings import check_config
 from xactor_jax.training.task import Task
 from xactor_jax.variables import Tree
 
-LABELS = ("default", "discriminator", "frozen")
 NOT_DECAYED = ("bias", "scale")
 
 

@@ -33,6 +33,7 @@ from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat, rematerialised
 from xactor_jax.layers.spatial_attention import BankAttention
 from xactor_jax.settings import Flag, Several, check_divides, check_fields, setting, whole
+from xactor_jax.variables import Tree
 from xactor_jax.video.temporal_decoder import TemporalBlock, TimeConv, in_pieces
 
 Images = Float[Array, "n height width 3"]
@@ -256,7 +257,7 @@ def initial_statistics(channels: int) -> dict[str, jax.Array]:
     return {"latent_mean": jnp.zeros(channels), "latent_std": jnp.ones(channels), "latent_count": jnp.zeros((), jnp.int32)}
 
 
-def update_statistics(buffers: Mapping[str, jax.Array], z: Latents, decay: float) -> dict[str, jax.Array]:
+def update_statistics(buffers: Tree, z: Latents, decay: float) -> dict[str, jax.Array]:
     """Running moments per channel, by equation 2 of `xactor_jax.layers.latents`."""
     count, old, z = buffers["latent_count"], buffers["latent_mean"], jax.lax.stop_gradient(z)
     mean = running_moment(old, z.mean((0, 1, 2)), count, decay)

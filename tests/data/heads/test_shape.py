@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from data.heads import axes, mending, raster, shape, slits, soundness
-from data.heads.landmarks import landmarks
 from data.heads.mesh import PARTS, load_mesh
+from tests.data.heads.landmarks import landmarks
 from xactor_jax.labels import UNITS
 
 PEOPLE = int(os.environ.get("HEADS_PEOPLE", 24))

@@ -1,4 +1,4 @@
-"""Landmarks of a head. They are vertices of the mesh, so they are known for every person and expression."""
+"""Landmarks of a head, by which tests measure it. They are vertices of the mesh: known for every person and expression."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ LEFT, RIGHT = 1.0, -1.0
 """Side of the face, from the person's view, as the sign of x."""
 
 POINTS = {
-    "nose_bridge": ((0.0, 7.29, 1.51),),
-    "nose_tip": ((0.0, 6.92, 1.68),),
     "chin": ((0.0, 6.17, 1.40),),
     "crown": ((0.0, 8.49, 0.70),),
     "ear_tops": ((0.80, 7.40, 0.45), (-0.80, 7.40, 0.45)),
@@ -27,9 +25,6 @@ POINTS = {
 BROW = ((0.13, 7.455), (0.21, 7.49), (0.30, 7.51), (0.40, 7.50), (0.52, 7.45))
 """(x, y) along the middle of the left brow, from the nose outwards."""
 
-HAIRLINE = ((0.0, 8.02), (0.20, 8.0), (0.36, 7.93), (0.50, 7.80), (0.60, 7.60), (0.64, 7.35))
-"""(x, y) along the left half of an average hairline, from the middle of the forehead to the front of the ear."""
-
 
 @dataclass(frozen=True)
 class Landmarks:
@@ -37,15 +32,9 @@ class Landmarks:
 
     eyes: Float[np.ndarray, "2 3"]
     """Centres of the eyeballs."""
-    radii: Float[np.ndarray, "2"]
-    lids_upper: Float[np.ndarray, "2 15 3"]
-    """Edges of the lids, from the nose outwards."""
-    lids_lower: Float[np.ndarray, "2 15 3"]
     mouth_corners: Float[np.ndarray, "2 3"]
     lips: Float[np.ndarray, "2 3"]
     """Middles of the edges of the upper and the lower lip."""
-    nose_bridge: Float[np.ndarray, "3"]
-    nose_tip: Float[np.ndarray, "3"]
     chin: Float[np.ndarray, "3"]
     """Its lowest point."""
     crown: Float[np.ndarray, "3"]
@@ -53,8 +42,6 @@ class Landmarks:
     ear_lobes: Float[np.ndarray, "2 3"]
     brows: Float[np.ndarray, "2 5 3"]
     """Along the middle of the brows, from the nose outwards."""
-    hairline: Float[np.ndarray, "2 6 3"]
-    """From the middle of the forehead to the front of the ear."""
 
 
 @functools.cache
@@ -79,8 +66,7 @@ def on_front(points: Float[np.ndarray, "n 2"], side: float) -> Int[np.ndarray, "
 @functools.cache
 def _indices() -> dict[str, np.ndarray]:
     out = {name: nearest(np.array(points)) for name, points in POINTS.items()}
-    for name, line in (("brows", BROW), ("hairline", HAIRLINE)):
-        out[name] = np.stack([on_front(np.array(line), side) for side in (LEFT, RIGHT)])
+    out["brows"] = np.stack([on_front(np.array(BROW), side) for side in (LEFT, RIGHT)])
     ring = load_mesh().rings["mouth"][slits.EDGE + 1]
     x = load_mesh().vertices[ring, 0]
     return out | {"mouth_corners": ring[[np.argmax(x), np.argmin(x)]]}
@@ -88,18 +74,12 @@ def _indices() -> dict[str, np.ndarray]:
 
 def landmarks(vertices: Float[np.ndarray, "v 3"]) -> Landmarks:
     """The landmarks of a head, at rest or with an expression."""
-    names = ("eye_left", "eye_right")
     places = {name: vertices[index] for name, index in _indices().items()}
     single = {name: places.pop(name)[0] for name, points in POINTS.items() if len(points) == 1}
-    balls = [slits.ball(vertices, name) for name in names]
-    lids = [slits.edge(vertices, slits.slit(name)) for name in names]
     upper, lower = slits.edge(vertices, slits.slit("mouth"))
     middle = len(upper) // 2
     return Landmarks(
-        eyes=np.stack([centre for centre, _ in balls]),
-        radii=np.array([radius for _, radius in balls]),
-        lids_upper=np.stack([upper for upper, _ in lids]),
-        lids_lower=np.stack([lower for _, lower in lids]),
+        eyes=np.stack([slits.ball(vertices, name)[0] for name in ("eye_left", "eye_right")]),
         lips=np.stack([upper[middle], lower[middle]]),
         **single,
         **places,
