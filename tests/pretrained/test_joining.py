@@ -33,7 +33,7 @@ from xactor_jax.pretrained.joining import import_renderer, standardised
 from xactor_jax.sampling import reenactment
 from xactor_jax.sampling.load import load_models
 from xactor_jax.sampling.portrait import middle_square
-from xactor_jax.video import rendering
+from xactor_jax.video import denoising, rendering
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
@@ -149,7 +149,7 @@ def test_the_embedding_is_computed_where_a_portrait_is_prepared_alone(imported, 
     image, motion = np.zeros((1, SIDE, SIDE, 3), np.float32), np.zeros((1, 6, LATENT_DIM), np.float32)
     portrait = jax.eval_shape(partial(prepare, model), variables, image, motion[:, 0])
     assert len(traced) == 1
-    whole = partial(model.whole, settings)
+    whole = partial(denoising.whole, model, settings, ())
     z = jax.eval_shape(whole, variables, portrait, key, motion)
     assert z.shape == (1, 6, *model.latent_shape) and len(traced) == 1
 
