@@ -142,8 +142,9 @@ class VideoTask:
         predict = lambda x_t, t: self._denoiser.apply({"params": variables.params}, x_t, t, *example.shown)
         if self.finish:
             return picture_loss(self.finish, self.model, variables, key_noise, predict, batch, example.base)
-        m, s, residual = self.model, self.settings, example.latents - example.base.latent
-        buffers = with_statistics(variables.buffers, residual, s.statistics_decay) if train else variables.buffers
+        m, s, buffers = self.model, self.settings, variables.buffers
+        if train:
+            buffers = with_statistics(buffers, example.latents - example.base.latent, s.statistics_decay)
         x0 = m.to_diffused(variables._replace(buffers=buffers), example.latents, example.base.latent)
         where = where_it_matters(s, batch, example.latents, example.reference)
         loss, reports = diffusion_loss(m.process, s, predict, x0, draw_times(m, s, key_time, len(x0)), key_noise, where)
