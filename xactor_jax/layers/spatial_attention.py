@@ -62,9 +62,9 @@ class BankAttention(nn.Module):
         context: Float[Array, "b g k d"] | None = None,
         bank: Float[Array, "b m c"] | None = None,
         bank_on: Bool[Array, "b"] | None = None,
-        alone: Bool[Array, "b"] | None = None,
+        isolated: Bool[Array, "b"] | None = None,
     ) -> Float[Array, "b g q c"]:
-        """`bank_on` false hides the bank from that example; `alone` hides the tokens of x from each other."""
+        """`bank_on` false hides the bank from that example; `isolated` hides the tokens of x from each other."""
         source, groups = x if context is None else context, x.shape[1]
         linear = lambda name: nn.Dense(x.shape[-1], use_bias=self.bias, dtype=self.dtype, name=name)
         maps = linear("key"), linear("value")
@@ -73,8 +73,8 @@ class BankAttention(nn.Module):
         own, lengths, seen = source.shape[2], None, None
         if bank is not None and bank_on is not None:
             lengths = jnp.repeat(jnp.where(bank_on, key.shape[1], own), groups, axis=0).astype(jnp.int32)
-        if alone is not None:
-            seen = jnp.repeat(~alone[:, None, None] | jnp.eye(own, dtype=bool), groups, axis=0)
+        if isolated is not None:
+            seen = jnp.repeat(~isolated[:, None, None] | jnp.eye(own, dtype=bool), groups, axis=0)
         y = attend(query, key, value, lengths, seen)
         return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(y.reshape(x.shape))
 
@@ -161,11 +161,11 @@ class AttentionModule(nn.Module):
         context: Float[Array, "b t k d"] | None = None,
         bank: Float[Array, "b m c"] | None = None,
         bank_on: Bool[Array, "b"] | None = None,
-        alone: Bool[Array, "b"] | None = None,
+        isolated: Bool[Array, "b"] | None = None,
         embedding: Float[Array, "b n e"] | None = None,
     ) -> tuple[Video, Float[Array, "b p c"]]:
         """Returns the new feature map, and the first attention's normalised input (pixels of all frames in one row)."""
-        sees = [(context, bank, bank_on, alone)] * self.attentions
+        sees = [(context, bank, bank_on, isolated)] * self.attentions
         if embedding is not None:
             sees.append((jnp.broadcast_to(embedding[:, None], (*x.shape[:2], *embedding.shape[1:])), None, None, None))
         h = nn.Dense(x.shape[-1], dtype=self.dtype, name="proj_in")(group_norm(self.groups, 1e-6, self.dtype, "norm")(x))

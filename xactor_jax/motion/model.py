@@ -50,7 +50,7 @@ class MotionModel:
         return self.latent_dim
 
     @property
-    def told_dim(self) -> int:
+    def decoder_input_dim(self) -> int:
         """Size of the decoder's latent input: D, or 2 D where it is `relative`."""
         return (1 + self.relative) * self.latent_dim
 

@@ -78,7 +78,7 @@ class MotionTask:
     def init(self, key: jax.Array) -> Variables:
         encoder, decoder, discriminator = jax.random.split(key, 3)
         image = jnp.zeros((1, self.model.image_size, self.model.image_size, 3))
-        seen, latent = jnp.zeros((1, *2 * (self.model.encoder_size,), 3)), jnp.zeros((1, self.model.told_dim))
+        seen, latent = jnp.zeros((1, *2 * (self.model.encoder_size,), 3)), jnp.zeros((1, self.model.decoder_input_dim))
         generator = {
             "encoder": self.model.encoder.init(encoder, seen)["params"],
             "decoder": self.model.decoder.init(decoder, image, latent)["params"],
