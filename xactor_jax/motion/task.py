@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.perceptual import PerceptualTerm
 from xactor_jax.labels import CONTROLS, UNITS
-from xactor_jax.layers.adversarial import now_and_then, r1_penalty
+from xactor_jax.layers.adversarial import on_random_steps, r1_penalty
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics
 from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, psnr, weighted_l1
@@ -161,7 +161,7 @@ class MotionTask:
     def _adversarial_terms(self, params: Tree, images: jax.Array, target: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         """Terms of the discriminator of whole pictures, and the R1 penalty if it has a weight."""
         slope = lambda: r1_penalty(lambda x: self.critics.scores(params, x), target)
-        penalty = {"r1": now_and_then(jax.random.fold_in(key, 2), self.weights.r1_share, slope)} if self.weights.r1 else {}
+        penalty = {"r1": on_random_steps(jax.random.fold_in(key, 2), self.weights.r1_share, slope)} if self.weights.r1 else {}
         return penalty | self.critics.whole_terms(params, images, target)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
