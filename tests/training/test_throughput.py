@@ -74,7 +74,7 @@ def test_rates() -> None:
 def test_operations_are_split_over_devices_and_the_denominator_is_told() -> None:
     work = work_of(8e12, 64, 4, "TPU v5 lite")
     assert (work.operations, work.peak) == (2e12, 197e12)
-    assert "4 × TPU v5 lite, utilisation of 1.97e+14 operations a second (bfloat16)" in work.denominator()
+    assert "4 × TPU v5 lite, utilisation of 1.97e+14 FLOPs per second (bfloat16)" in work.denominator()
     assert "no peak is published" in work_of(8e12, 64, 8, "cpu").denominator()
 
 
