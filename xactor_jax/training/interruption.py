@@ -1,7 +1,7 @@
 """SIGTERM and Ctrl-C: the current step is finished and saved, and training returns before its last step.
 
 With several processes, JAX's preemption service passes SIGTERM on and makes all of them stop at the same step. It chooses the
-number after the largest one that any process has questions about, or 0 before the first question. So the questions are numbered
+number after the largest one that any process has asked about, or 0 before the first question. So the questions are numbered
 from 1, and not by training steps: after a restart, the first training step may be far beyond the number that the service chose
 while the run was being restored. The service checks for the signal once a second. Training continues until then, and may reach
 its last step.

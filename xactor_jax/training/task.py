@@ -28,8 +28,8 @@ class Task(Protocol):
     """Entries of a batch whose second dimension is the frames of an example; empty if the stage uses single pictures."""
 
     folds_frames: bool
-    """Whether the stage reshapes frames into rows, [batch × frames, ...]. Devices can then split frames only if each has a single
-    row."""
+    """Whether the stage reshapes frames into rows, [batch × frames, ...]. Devices can then split frames only if each has a
+    single row."""
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes and dtypes of one batch from the stage's data pipeline."""
