@@ -68,12 +68,12 @@ class OptimizerSettings:
 class MeshSettings:
     """`config.mesh`. `xactor_jax.parallel.mesh` checks that the mesh fits the devices."""
 
-    data: int = setting(-1, whole(1, besides=(-1,)), "devices that only split the batch; -1: all that the other axes leave")
-    fsdp: int = setting(1, whole(1, besides=(-1,)), "devices that split the batch and every large parameter")
+    data: int = setting(-1, whole(1, extra=(-1,)), "devices that only split the batch; -1: all that the other axes leave")
+    fsdp: int = setting(1, whole(1, extra=(-1,)), "devices that split the batch and every large parameter")
     context: int = setting(
-        1, whole(1, besides=(-1,)), "devices that split the frames of each example; without frames, they split the batch"
+        1, whole(1, extra=(-1,)), "devices that split the frames of each example; without frames, they split the batch"
     )
-    tensor: int = setting(1, whole(1, besides=(-1,)), "devices that split the features inside a layer")
+    tensor: int = setting(1, whole(1, extra=(-1,)), "devices that split the features inside a layer")
     slices: int = setting(
         0, whole(0), "TPU slices or GPU nodes, which only data spans; 0: as the devices report; 1: all axes may span them"
     )

@@ -61,7 +61,7 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """Finite numbers between two bounds, and the numbers `besides`, which have a special meaning (such as -1 for "all")."""
+    """Finite numbers between two bounds, and the numbers `extra`, which have a special meaning (such as -1 for "all")."""
 
     low: int | float = -math.inf
     high: int | float = math.inf
@@ -70,21 +70,21 @@ class Interval:
     """Whether `low` itself is excluded."""
     below: bool = False
     """Whether `high` itself is excluded."""
-    besides: tuple[int | float, ...] = ()
+    extra: tuple[int | float, ...] = ()
 
     def __contains__(self, value: Any) -> bool:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral if self.integral else numbers.Real):
             return False
         high_enough = value > self.low if self.above else value >= self.low
         low_enough = value < self.high if self.below else value <= self.high
-        return (math.isfinite(value) and high_enough and low_enough) or value in self.besides
+        return (math.isfinite(value) and high_enough and low_enough) or value in self.extra
 
     def __str__(self) -> str:
         low = f" {'above' if self.above else 'from'} {self.low}" if math.isfinite(self.low) else ""
         high = f" {'to below' if self.below else 'to'} {self.high}" if math.isfinite(self.high) else ""
         on = " on" if low and not high and not self.above else ""
-        extra = "".join(f", or {number}" for number in self.besides)
-        return f"{'a whole number' if self.integral else 'a number'}{low}{high}{on}{extra}"
+        others = "".join(f", or {number}" for number in self.extra)
+        return f"{'a whole number' if self.integral else 'a number'}{low}{high}{on}{others}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,9 +128,9 @@ def choice(names: Iterable[str]) -> Choice:
     return Choice(tuple(names))
 
 
-def whole(low: int, high: int | float = math.inf, *, besides: tuple[int, ...] = ()) -> Interval:
-    """Whole numbers from `low` to `high`, and the numbers `besides`."""
-    return Interval(low, high, integral=True, besides=besides)
+def whole(low: int, high: int | float = math.inf, *, extra: tuple[int, ...] = ()) -> Interval:
+    """Whole numbers from `low` to `high`, and the numbers `extra`."""
+    return Interval(low, high, integral=True, extra=extra)
 
 
 def real(low: float = 0.0, high: int | float = math.inf, *, above: bool = False, below: bool = False) -> Interval:

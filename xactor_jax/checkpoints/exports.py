@@ -168,7 +168,7 @@ def _write_export(folder: epath.Path, config: ConfigDict, tree: Tree) -> None:
     write_arrays(folder / ARRAYS, tree)
     for note in (folder / ARRAYS).glob(COMMITTED):
         note.write_text("committed\n")  # Orbax writes the name of the temporary folder, which is not the final one
-    settings = placeless(config)
+    settings = without_folders(config)
     about = {"stage": config.stage, "config": settings, "fingerprints": fingerprints(settings, tree)}
     write_whole(folder / FILE, json.dumps(about, indent=2))
 
@@ -179,14 +179,14 @@ def fingerprints(settings: Mapping[str, Any], tree: Tree) -> dict[str, str]:
     return {"variables": digest(tree), "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
 
 
-def placeless(config: ConfigDict) -> dict[str, Any]:
+def without_folders(config: ConfigDict) -> dict[str, Any]:
     """The settings without the folders that a run read, because these do not exist on another machine.
 
     A renderer's settings contain those of its motion stage, whose folders are removed too.
     """
     settings = config.to_dict()
     if isinstance(stage := config.get("motion"), ConfigDict):
-        settings["motion"] = placeless(stage)
+        settings["motion"] = without_folders(stage)
     for *sections, name in FOLDERS:
         inner = functools.reduce(lambda outer, section: outer.get(section, {}), sections, settings)
         if name in inner:

@@ -62,7 +62,7 @@ def sources(init_from: str) -> list[Source]:
     return [Source(part.strip("/"), folder) for part, folder in split]
 
 
-def whole_with(init_from: str, stage: str, buffer: str) -> tuple[str, ConfigDict] | None:
+def last_with_buffer(init_from: str, stage: str, buffer: str) -> tuple[str, ConfigDict] | None:
     """(folder, config) of the last checkpoint in `config.init_from` whose buffers have this entry; None if none has."""
     for source in reversed([s for s in sources(init_from) if not s.part]):
         config, tree = peek(source.folder, stage)

@@ -61,7 +61,7 @@ class MotionDecoder(nn.Module):
         painted = warped + self._pixels(x, 3, "to_change")
         if not self.gate:
             return painted
-        g = opened(self._pixels(x, 1, "to_gate"))
+        g = gate_value(self._pixels(x, 1, "to_gate"))
         self.sow("intermediates", "gate", g)
         return reference + g * (painted - reference)
 
@@ -88,7 +88,7 @@ class MotionDecoder(nn.Module):
         return nn.silu(x).reshape(-1, height, width, MAP_CHANNELS)
 
 
-def opened(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+def gate_value(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """The gate g from the network's output x. It starts open, and can reach exactly 0 and 1."""
     return jnp.clip(1.2 * nn.sigmoid(x + 2.0) - 0.1, 0.0, 1.0)
 

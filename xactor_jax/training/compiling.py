@@ -99,7 +99,7 @@ def changed(config: ConfigDict, changes: Changes) -> ConfigDict:
 
 def alternatives(config: ConfigDict, task: Task, devices: Sequence[Any], memory: float) -> Iterator[Changes]:
     """Changes to try if a step does not fit, smallest first: split parameters further, rematerialise, smaller microbatches."""
-    fsdp = roomy_fsdp(config, task, devices, memory)
+    fsdp = fsdp_with_room(config, task, devices, memory)
     mesh = {"mesh.data": -1, "mesh.fsdp": fsdp} if fsdp != config.mesh.fsdp else {}
     rows = config.batch_size // batch_shards(make_mesh(changed(config, mesh).mesh, devices), task.frame_entries)
     if mesh:
@@ -111,7 +111,7 @@ def alternatives(config: ConfigDict, task: Task, devices: Sequence[Any], memory:
             yield {**mesh, "remat": "full", "grad_accumulation": parts}
 
 
-def roomy_fsdp(config: ConfigDict, task: Task, devices: Sequence[Any], memory: float) -> int:
+def fsdp_with_room(config: ConfigDict, task: Task, devices: Sequence[Any], memory: float) -> int:
     """The smallest `mesh.fsdp` from the configured one on that leaves room for activations; the largest if none does.
 
     It only computes with shapes, and compiles nothing.

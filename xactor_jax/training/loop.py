@@ -36,7 +36,7 @@ from xactor_jax.training.progress import progress
 from xactor_jax.training.saving import Checkpoints, check_workdir, sole_use
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.task import Task
-from xactor_jax.training.throughput import Clock, carried, work_of
+from xactor_jax.training.throughput import Clock, earlier_seconds, work_of
 from xactor_jax.variables import Variables
 
 MakeIterator = Callable[[str, int, int], grain.DatasetIterator | None]
@@ -116,7 +116,7 @@ def opened_run(
     first = jax.process_index() == 0
     if first:
         write_config(folder, config)
-        clock.add(carried(m.read_lines(folder / m.FILE), step) if step else {})
+        clock.add(earlier_seconds(m.read_lines(folder / m.FILE), step) if step else {})
     with contextlib.ExitStack() as stack:
         writers = stack.enter_context(m.opened_writers(folder, step, first))
         show = stack.enter_context(progress(config.steps, first))
@@ -178,9 +178,9 @@ def first_step(run: Run, state: TrainState, batch: Mapping[str, jax.Array]) -> t
     with run.journal.compiling():
         traced = run.programs.train_step.trace(state, batch)
         result = run.programs.train_step(state, batch)
-        operations = model_flops(traced.jaxpr.jaxpr)
+        flops = model_flops(traced.jaxpr.jaxpr)
     devices = run.programs.mesh.devices
-    work = work_of(operations, run.config.batch_size, devices.size, devices.flat[0].device_kind)
+    work = work_of(flops, run.config.batch_size, devices.size, devices.flat[0].device_kind)
     run.journal.begin(work)
     if jax.process_index() == 0:
         work.write(run.folder)

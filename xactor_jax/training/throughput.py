@@ -158,7 +158,7 @@ def device_memory(devices: Sequence[Any]) -> dict[str, float]:
     return {name: max(stats.get(key, 0) for stats in known) / 2**30 for name, key in names.items() if known}
 
 
-def carried(lines: Sequence[str], step: int) -> dict[str, float]:
+def earlier_seconds(lines: Sequence[str], step: int) -> dict[str, float]:
     """Seconds that a run has spent before it continues at `step`, from its metrics.jsonl.
 
     All time after the checkpoint counts as lost, whatever it was spent on.

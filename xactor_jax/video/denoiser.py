@@ -40,7 +40,7 @@ class DenoiserSettings:
         128, whole(0), "features of a hidden layer between the motion latent and its tokens; 0: one linear map"
     )
     box_width: int = setting(
-        0, whole(0), "features of the face's box, which are added to the motion latent before the tokens are made; 0: no box"
+        0, whole(0), "features of the face's box, concatenated with the motion latent to make the tokens; 0: no box"
     )
     position_halves: bool = setting(
         False, Flag(), "whether positions of tokens have all sines before all cosines, as in released weights; else alternating"

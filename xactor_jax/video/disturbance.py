@@ -21,9 +21,13 @@ from xactor_jax.settings import check_fields, real, setting
 class MotionNoise:
     """Largest standard deviations of the parts of equation 1."""
 
-    bias: float = setting(0.1, real(0.0), "standard deviation of one offset per window, over that of motion latents; 0: off")
-    drift: float = setting(0.1, real(0.0), "the same of a random walk, at the window's end; 0: off")
-    jitter: float = setting(0.05, real(0.0), "the same of noise drawn independently for every frame; 0: off")
+    bias: float = setting(0.1, real(0.0), "largest standard deviation of one offset per window, over that of motion latents")
+    drift: float = setting(
+        0.1, real(0.0), "largest standard deviation of a random walk at the window's end, over that of motion latents"
+    )
+    jitter: float = setting(
+        0.05, real(0.0), "largest standard deviation of independent noise in each frame, over that of motion latents"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self, "motion_noise")

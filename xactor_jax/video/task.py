@@ -52,13 +52,13 @@ class VideoRunSettings(RunSettings):
     phase: str = setting(
         "all",
         choice(PHASES),
-        "training phase: all trains everything; spatial everything but the temporal modules, on single frames; temporal only "
-        "these; finish everything, on sampled pictures",
+        "training phase: all (everything), spatial (everything but the temporal modules, on single frames), temporal (only "
+        "these modules) or finish (everything, on sampled pictures)",
     )
     train_motion: bool = setting(
         False,
         Flag(),
-        "whether the encoder of pretrained.motion is trained too, by the renderer's loss; phases all and spatial only",
+        "whether the encoder of pretrained.motion is trained too, by the renderer's loss; only in the phases all and spatial",
     )
     predict_residual: bool = setting(
         True,
