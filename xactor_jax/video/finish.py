@@ -47,7 +47,7 @@ class FinishWeights:
     pixel: float = setting(1.0, real(0.0), "weight of the mean absolute error")
     gradient: float = setting(1.0, real(0.0), "weight of the mean absolute error of image differences at three scales")
     component: float = setting(
-        2.0, real(0.0), "extra weight of eyes and mouth in both: each counts as much as this many whole pictures"
+        2.0, real(0.0), "extra weight of eyes and mouth in these two: each counts as much as this many whole pictures"
     )
     motion: float = setting(0.5, real(0.0), "extra weight of pixels that differ from the reference")
     perceptual: float = setting(

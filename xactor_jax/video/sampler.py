@@ -46,7 +46,7 @@ class RenderSettings:
 
     steps: int = setting(1, whole(1, 10_000), "number of denoising steps; 1 is enough to correct a draft")
     guidance_scale: float = setting(
-        1.0, GUIDANCE, "guidance scale, away from the reference's own motion; 1: off; other values double the computation"
+        1.0, GUIDANCE, "guidance scale; above 1: away from the reference's own motion, at twice the computation; 1: off"
     )
     guidance_keeps_reference: bool = setting(
         True, Flag(), "whether the negative branch is given the reference, so that guidance strengthens only the motion"
@@ -75,7 +75,7 @@ class RenderSettings:
     def __post_init__(self) -> None:
         check_fields(self, "render")
         if self.spacing == "leading" and self.first_time != 1.0:
-            raise UserError(f"a first_time of {self.first_time:g} means nothing to leading noise levels: leave it at 1.")
+            raise UserError(f"a first_time of {self.first_time:g} has no effect with leading noise levels: leave it at 1.")
         if self.blur_size and self.blur_size % 2 == 0:
             raise UserError(f"a blur of {self.blur_size} cells is not possible: give an odd blur_size, or 0 for none.")
 

@@ -55,7 +55,7 @@ class UNetSettings:
         "0: t is embedded as 1000 t",
     )
     feed_forward: int = setting(
-        2, whole(0), "features of the hidden layer of spatial modules' feed-forward part, over their input's; 0: none"
+        2, whole(0), "width of spatial modules' feed-forward layer, as a multiple of its input's width; 0: none"
     )
     module_feed_forward: int = setting(0, whole(0), "the same for motion and temporal modules")
     module_attentions: int = setting(1, whole(1), "number of attentions in each motion and temporal module")
