@@ -18,7 +18,7 @@ HISTORY_NOISE = ("noise", "scale")
 """Whether history carries noise of its level, or is only scaled down and said to be at it."""
 
 MOST_STEPS = 10_000
-DECAY = Interval(0.0, 0.99, besides=(1.0,))
+DECAY = Interval(0.0, 0.99, extra=(1.0,))
 """Between its two ends hundreds of chunks would differ in their noise, and be read again by every call."""
 LEVEL = real(0.0, 1.0, below=True)
 """Of noise that leaves something of the motion."""

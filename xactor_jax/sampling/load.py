@@ -19,7 +19,7 @@ from xactor_jax.motion.model import motion_hash
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.variables import Variables
 from xactor_jax.video import stage as video
-from xactor_jax.video.model import VideoModel, own_motion
+from xactor_jax.video.model import VideoModel, trained_motion_encoder
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def check_fit(models: Models) -> None:
     if models.actor and models.actor.model.audio_dim != (given := models.actor.audio.num_features):
         raise UserError(f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {given}: train it anew.")
     for name, stage in models.present.items():
-        own = own_motion(stage.variables) if name == "video" else None
+        own = trained_motion_encoder(stage.variables) if name == "video" else None
         trained_on = motion_hash(jax.device_get(own)) if own else stage.config.pretrained.motion_hash
         if name != "motion" and trained_on and trained_on != models.motion.latents:
             log.warning("%s was trained on another motion stage than %s; expect wrong motion", stage.path, models.motion.path)
