@@ -1,4 +1,4 @@
-"""What a setting is: its default, the values that it may have and what it means, said once, by the field of a dataclass.
+"""Settings. Each one is the field of a dataclass, which holds its default, its allowed values and its meaning.
 
     @dataclasses.dataclass(frozen=True)
     class RolloutSettings:
@@ -8,12 +8,12 @@
         def __post_init__(self) -> None:
             check_fields(self, "rollout")
 
-`to_config` makes a ConfigDict of such classes, section by section, and `described` a text of it. `check_fields` holds an
-instance against its class, `check_config` the sections of a ConfigDict against the classes that declare them, before anything
-is computed. Both end in one sentence that names the setting, its value and what it may be. What depends on several settings
-at once is left to the `__post_init__` of a class.
+`to_config` makes a ConfigDict from such classes, section by section, and `described` lists its settings as text.
+`check_fields` checks an instance against its class. `check_config` checks the sections of a ConfigDict before anything is
+computed. Both raise an error whose one sentence gives the setting, its value and the allowed values. Conditions on several
+settings together are checked by the `__post_init__` of a class.
 
-Where several stages share a class, a stage may give an instance in its place: it holds the stage's own defaults.
+Where several stages share a class, a stage may use an instance of it instead: the instance holds the stage's own defaults.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RANGE, DOC = "range", "doc"
 """Keys of a field's metadata."""
 
 Sections = Mapping[str, Any]
-"""Section of a config, such as "network.unet", or "" for its top → the dataclass of its settings, or an instance of it."""
+"""Section of a config (such as "network.unet"; "" is the top level) → dataclass of its settings, or an instance of it."""
 
 SEED = 2**32 - 1
 """The largest seed."""
@@ -143,12 +143,12 @@ SHARE = real(0.0, 1.0)
 
 
 def setting(default: Any, allowed: Range, doc: str) -> Any:
-    """A field of a settings dataclass: its default, its range, and what it means, with the unit."""
+    """A field of a settings dataclass: its default, its allowed values, and its meaning, a noun phrase with the unit."""
     return dataclasses.field(default=default, metadata={RANGE: allowed, DOC: doc})
 
 
 def fields(settings: Any) -> dict[str, dataclasses.Field]:
-    """Name → field of everything that is a setting in a dataclass or an instance of one."""
+    """Name → field of every setting of a dataclass, or of an instance of one."""
     return {field.name: field for field in dataclasses.fields(settings) if RANGE in field.metadata}
 
 
@@ -167,7 +167,7 @@ def docs(sections: Sections) -> dict[str, str]:
 
 
 def section_of(config: ConfigDict, section: str) -> ConfigDict:
-    """The part of a config with a dotted name, made where there is none; "" is the config itself."""
+    """The section of a config with this dotted name, created if it is missing; "" is the config itself."""
     for name in filter(None, section.split(".")):
         if name not in config:
             config[name] = ConfigDict()
@@ -176,7 +176,7 @@ def section_of(config: ConfigDict, section: str) -> ConfigDict:
 
 
 def to_config(sections: Sections) -> ConfigDict:
-    """A config of the defaults of all sections."""
+    """A config with the defaults of all sections."""
     config = ConfigDict()
     for section, settings in sections.items():
         section_of(config, section).update({name: getattr(settings, name) for name in fields(settings)})
@@ -184,11 +184,17 @@ def to_config(sections: Sections) -> ConfigDict:
 
 
 def described(config: ConfigDict, sections: Sections) -> Iterator[str]:
-    """A line for every setting of a config: its name, its value, what it means and what it may be."""
+    """Two lines for every setting of a config: its name, value and allowed values, then its meaning, indented.
+
+    A blank line follows each section. An empty text is written as "".
+    """
     for section, settings in sections.items():
         for name, field in fields(settings).items():
             key, value = f"{section}.{name}".strip("."), section_of(config, section)[name]
-            yield f"{key}={value}: {field.metadata[DOC]} ({field.metadata[RANGE]})"
+            shown = '""' if value == "" else value
+            yield f"{key} = {shown}  ({field.metadata[RANGE]})"
+            yield f"    {field.metadata[DOC]}"
+        yield ""
 
 
 def check_value(name: str, value: Any, allowed: Range) -> None:
@@ -205,7 +211,7 @@ def check_divides(name: str, sizes: Iterable[int], divisor_name: str, divisor: i
 
 
 def check_fields(settings: Any, section: str) -> None:
-    """Raises `UserError` for the first field outside its range; `section` is what the config calls these settings."""
+    """Raises `UserError` for the first field outside its range; `section` is their section in the config."""
     for name, allowed in ranges(settings).items():
         check_value(f"{section}.{name}", getattr(settings, name), allowed)
 
@@ -213,7 +219,7 @@ def check_fields(settings: Any, section: str) -> None:
 def check_config(config: ConfigDict, sections: Sections, prefix: str = "--config.") -> None:
     """Raises `UserError` for the first setting outside its range.
 
-    A section or a setting that the config does not have, as one written by an older version, is passed over.
+    Sections and settings that the config lacks, such as a config written by an older version, are not checked.
     """
     for section, settings in sections.items():
         values: Any = config
