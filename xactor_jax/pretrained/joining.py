@@ -1,8 +1,8 @@
 """Completes a released renderer: adds the autoencoder and the image encoder, and adapts it to a motion stage.
 
 X-NeMo's files contain neither network. They come from the files of Stable (Video) Diffusion and CLIP, or from folders of
-earlier imports. Our motion stages standardise latents by a mean m and a standard deviation s. The released renderer expects latents
-r = s z + m that are not standardised. So its first layer over latents, r ↦ r W + b, becomes a layer over z:
+earlier imports. Our motion stages standardise latents by a mean m and a standard deviation s. The released renderer expects
+latents r = s z + m that are not standardised. So its first layer over latents, r ↦ r W + b, becomes a layer over z:
     (1) z ↦ z (s W) + (m W + b)
 """
 
