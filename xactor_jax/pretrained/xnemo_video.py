@@ -3,8 +3,8 @@
 X-NeMo comes in four files: the denoising network, its temporal modules, the reference network, and the motion encoder. Of the
 last one, only the layers that turn a latent into tokens belong here. A trunk of Stable Diffusion (also of its image variations)
 is one file in the format of diffusers. It becomes the denoiser's trunk; training starts the reference network from it too.
-Motion modules of AnimateDiff (those with one in the middle block, mm_sd_v15_v2) become the denoiser's temporal modules. Blocks on
-the way up are counted from the coarsest level in files and from the finest here, so a table depends on the number of levels.
+Motion modules of AnimateDiff (those with one in the middle block, mm_sd_v15_v2) become the denoiser's temporal modules. Blocks
+on the way up are counted from the coarsest level in files and from the finest here, so a table depends on the number of levels.
 """
 
 from __future__ import annotations
