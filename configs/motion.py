@@ -60,9 +60,7 @@ def _heads(c: ConfigDict) -> ConfigDict:
     c.network.encoder_widths = (48, 96, 128)
     c.network.update(widths=(48, 96, 128), fine_flow=True, gate=True, cubic=True, relative=True)
     c.loss.update(gate=0.01, truth=0.5, part_adversarial=0.02)
-    c.data.augmentation.update(
-        scale=0.1, warp=0.005
-    )  # stronger changes would hide the position of the head, by up to two pixels
+    c.data.augmentation.update(scale=0.1, warp=0.005)  # stronger changes hide the position of the head, by two pixels
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
     return c
 
