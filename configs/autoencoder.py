@@ -1,12 +1,12 @@
-"""The image autoencoder, in whose latents the video stage works.
+"""The image autoencoder. The video stage works in its latents.
 
 python launch/train.py --config=configs/autoencoder.py            a few minutes on 2 cores
 python launch/train.py --config=configs/autoencoder.py:puppets    drawn faces, quick
 python launch/train.py --config=configs/autoencoder.py:heads      people in three dimensions, 128 pixels a side, 8 pixels a cell
 python launch/train.py --config=configs/autoencoder.py:base       Stable Diffusion's sizes
 
-Measured on one core of an AMD EPYC, on people held out: heads, 72 minutes beside another training, 28.9 dB (2026-11-29);
-puppets, 7 minutes (3.7 steps a second), 32.9 dB (2026-11-24).
+Measured on one core of an AMD EPYC, on held-out people: heads takes 72 minutes beside another training and reaches 28.9 dB
+(2026-11-29); puppets takes 7 minutes (3.7 steps a second) and reaches 32.9 dB (2026-11-24).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from configs.common import preset_config
 
 
 def get_config(preset: str = "default") -> ConfigDict:
-    """The defaults of the stage as one of `PRESETS` changes them."""
+    """The config of a preset: the defaults of the stage with the changes in `PRESETS`."""
     return preset_config("autoencoder", PRESETS, preset)
 
 

@@ -1,6 +1,6 @@
-"""Presets: an experiment is the defaults of a stage, changed by a preset and then by --config.KEY=VALUE.
+"""Presets. An experiment consists of the defaults of a stage, changed by a preset and then by --config.KEY=VALUE.
 
-What settings there are, their defaults and what they mean: python launch/train.py --config=configs/motion.py --settings
+List of all settings, with values, allowed values and meanings: python launch/train.py --config=configs/motion.py --settings
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Presets = Mapping[str, Callable[[ConfigDict], ConfigDict]]
 
 
 def preset_config(stage: str, presets: Presets, name: str) -> ConfigDict:
-    """The defaults of a stage as a preset changes them; "default" is the defaults as they stand.
+    """The defaults of a stage with the changes of a preset. The preset "default" changes nothing.
 
     Raises:
       UserError: there is no such preset.

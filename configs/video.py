@@ -1,21 +1,21 @@
 """Stage 3: video from a portrait and motion latents, by latent diffusion.
 
 python launch/train.py --config=configs/video.py            # a few minutes on two cores
-python launch/train.py --config=configs/video.py:puppets    # of drawn faces
+python launch/train.py --config=configs/video.py:puppets    # drawn faces
 python launch/train.py --config=configs/video.py:heads      # people in three dimensions, 128 pixels a side, then:
 python launch/train.py --config=configs/video.py:heads_finish --config.init_from=runs/video-heads
-python launch/train.py --config=configs/video.py:tune       # data/assets/video on your own clips, by launch/train_all.py
+python launch/train.py --config=configs/video.py:tune       # fine-tunes data/assets/video, by launch/train_all.py
 python launch/train.py --config=configs/video.py:base       # the size of the nearest published renderer (X-NeMo), then:
 python launch/train.py --config=configs/video.py:base --config.phase=temporal --config.init_from=runs/video-base --workdir=DIR
 
-Both may start from released weights, made checkpoints by launch/import_weights.py: --config.init_from=runs/xnemo, or
---config.init_from=runs/sd_unet,runs/animatediff
+Both phases of base can start from released weights that launch/import_weights.py has imported: --config.init_from=runs/xnemo,
+or --config.init_from=runs/sd_unet,runs/animatediff
 
-heads: data/assets/video corrects the drafts of data/assets/motion, so far by little (docs/results.md); 0.56 steps a second, and
-of heads_finish 0.75, on one core of an AMD EPYC (2026-11-29).
+heads: data/assets/video corrects the drafts of data/assets/motion, so far only a little (docs/results.md). heads makes 0.56
+steps a second and heads_finish 0.75, on one core of an AMD EPYC (2026-11-29).
 
-Measured on 2026-11-24, one core of an AMD EPYC: puppets, 66 minutes (1.1 steps a second); video of people never seen, from true
-motion, 3.5 dB above repeating the reference (python launch/evaluate.py --out DIR).
+Measured on 2026-11-24, one core of an AMD EPYC: puppets takes 66 minutes (1.1 steps a second). Video of held-out people from
+true motion is 3.5 dB better than repeating the reference (python launch/evaluate.py --out DIR).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from configs.common import preset_config
 
 
 def get_config(preset: str = "default") -> ConfigDict:
-    """The defaults of the stage as one of `PRESETS` changes them."""
+    """The config of a preset: the defaults of the stage with the changes in `PRESETS`."""
     return preset_config("video", PRESETS, preset)
 
 
@@ -45,7 +45,7 @@ def _puppets(c: ConfigDict) -> ConfigDict:
 
 
 def _heads(c: ConfigDict) -> ConfigDict:
-    """A corrector of stage 1's drafts in few steps, trained for the noise levels that are sampled."""
+    """Corrects the drafts of stage 1 in few denoising steps; trained only on the noise levels that sampling uses."""
     c.steps = 2_000
     c.data.update(persons=1_600, clips_per_person=1)
     c.optimizer.discriminator_scale = 0.3
@@ -54,7 +54,7 @@ def _heads(c: ConfigDict) -> ConfigDict:
 
 
 def _heads_finish(c: ConfigDict) -> ConfigDict:
-    """The same, on the pictures that it makes."""
+    """The last phase of `heads`, with losses on the sampled pictures."""
     c = _heads(c)
     c.phase = "finish"
     c.batch_size = 2
@@ -64,7 +64,7 @@ def _heads_finish(c: ConfigDict) -> ConfigDict:
 
 
 def _tune(c: ConfigDict) -> ConfigDict:
-    """The embedded checkpoint on other people, and on the drafts of pretrained.motion."""
+    """Fine-tunes the embedded checkpoint on other people and on the drafts of pretrained.motion."""
     c = _heads_finish(c)
     c.init_from = "data/assets/video"
     c.steps = 800
@@ -77,7 +77,7 @@ def _base(c: ConfigDict) -> ConfigDict:
     c.steps = 200_000
     c.batch_size = 64
     c.precision = "bfloat16"
-    c.remat = "full"  # one window of 24 frames then keeps 3.0 GiB for the backward pass (temporal phase: 3.5), by shapes
+    c.remat = "full"  # a window of 24 frames keeps 3.0 GiB for the backward pass (temporal: 3.5; computed from shapes)
     c.ema_decay = 0.9999
     c.optimizer.learning_rate = 1e-5
     c.optimizer.warmup_steps = 1_000

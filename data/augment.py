@@ -20,16 +20,18 @@ from xactor_jax.settings import SHARE, check_fields, real, setting, whole
 class DrivingAugmentation:
     """How strongly the driving frame is changed. Every change is drawn uniformly within its bounds."""
 
-    probability: float = setting(0.9, SHARE, "of changing a frame at all")
-    brightness: float = setting(0.15, SHARE, "± of the brightness, of the full range")
-    contrast: float = setting(0.25, SHARE, "± factor of the contrast")
-    channel_gain: float = setting(0.4, SHARE, "± factor of each colour channel")
-    grayscale: float = setting(0.2, SHARE, "probability of dropping colour")
-    scale: float = setting(0.3, real(0.0, 1.0, below=True), "± factor about the centre")
+    probability: float = setting(0.9, SHARE, "probability of changing a frame")
+    brightness: float = setting(0.15, SHARE, "largest change of brightness (±), as a fraction of the full range")
+    contrast: float = setting(0.25, SHARE, "largest relative change of contrast (±)")
+    channel_gain: float = setting(0.4, SHARE, "largest relative change of each colour channel (±)")
+    grayscale: float = setting(0.2, SHARE, "probability of removing colour")
+    scale: float = setting(0.3, real(0.0, 1.0, below=True), "largest relative change of size about the centre (±)")
     warp: float = setting(
-        0.01, real(0.0, 0.5), "± displacement of the warp's control points, fraction of the side; brows move by 0.06"
+        0.01,
+        real(0.0, 0.5),
+        "largest displacement of the warp's control points (±), fraction of the side; for comparison: brows move by 0.06",
     )
-    warp_points: int = setting(4, whole(2, 100), "control points of the warp a side")
+    warp_points: int = setting(4, whole(2, 100), "control points of the warp per side")
 
     def __post_init__(self) -> None:
         check_fields(self, "data.augmentation")

@@ -33,15 +33,17 @@ NOISE_STD = 0.5  # std of the natural logarithm of noise power in a band and col
 class SoundAugmentation:
     """How strongly a clip's sound is changed. Every change is drawn uniformly within its bounds."""
 
-    probability: float = setting(0.0, SHARE, "of each of the four changes; 0: the sound stays as it is")
-    tract: float = setting(0.15, real(0.0, 1.0, below=True), "± factor of the frequency axis: shorter and longer vocal tracts")
-    gain: float = setting(0.6, real(), "± of the base-10 logarithm of power; 1 is 10 dB")
-    equaliser: float = setting(0.6, real(), "± the same at each of the equaliser's points, linear between them")
-    equaliser_points: int = setting(5, whole(2), "of the equaliser, over the bands")
-    reverberation: float = setting(0.6, real(), "longest time in which a room's power falls by 60 dB, seconds")
-    reverberation_share: float = setting(0.6, SHARE, "largest share of the power that comes from the room")
-    noise_lowest: float = setting(0.0, real(-200.0, 200.0), "signal over noise where there is most noise, dB")
-    noise_highest: float = setting(40.0, real(-200.0, 200.0), "signal over noise where there is least noise, dB")
+    probability: float = setting(0.0, SHARE, "probability of each of the four changes; 0: no augmentation")
+    tract: float = setting(
+        0.15, real(0.0, 1.0, below=True), "largest relative change of the frequency axis (±), which imitates other vocal tracts"
+    )
+    gain: float = setting(0.6, real(), "largest change of the base-10 logarithm of power (±); 1 is 10 dB")
+    equaliser: float = setting(0.6, real(), "the same at each point of the equaliser (±); linear between the points")
+    equaliser_points: int = setting(5, whole(2), "number of points of the equaliser, evenly spaced over the bands")
+    reverberation: float = setting(0.6, real(), "longest reverberation time (decay of power by 60 dB), seconds")
+    reverberation_share: float = setting(0.6, SHARE, "largest share of reverberation in the power")
+    noise_lowest: float = setting(0.0, real(-200.0, 200.0), "lowest signal-to-noise ratio, dB")
+    noise_highest: float = setting(40.0, real(-200.0, 200.0), "highest signal-to-noise ratio, dB")
 
     def __post_init__(self) -> None:
         check_fields(self, "data.sound_augmentation")
@@ -53,7 +55,7 @@ def augment_sound(
     settings: SoundAugmentation,
     mel: LogMelSettings = LOG_MEL,
 ) -> Float[np.ndarray, "frames features"]:
-    """Log-mel features as another voice, room and microphone would give them: equations (1) to (4)."""
+    """Log-mel features of the same speech with another voice, room and microphone (equations 1 to 4)."""
     levels = (features.reshape(-1, mel.num_mels) * mel.scale + mel.offset).astype(np.float64)
     for change in (_change_tract, _add_room, _equalise, _add_noise):
         if rng.random() < settings.probability:
@@ -63,7 +65,7 @@ def augment_sound(
 
 
 def _change_tract(levels: Levels, rng: np.random.Generator, settings: SoundAugmentation, mel: LogMelSettings) -> Levels:
-    """Equation (1): band m reads the level at its centre frequency times a factor."""
+    """Scales the frequency axis: band m takes the level at its centre frequency times a factor (equation 1)."""
     from librosa import hz_to_mel, mel_to_hz  # here, since importing them takes more than a second
 
     centres = np.linspace(*hz_to_mel([mel.fmin, mel.fmax]), mel.num_mels + 2)[1:-1]

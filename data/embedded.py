@@ -1,4 +1,4 @@
-"""The embedded data set and checkpoints: the defaults of a program where the config names no others."""
+"""The embedded data set and checkpoints. Programs use them where the config names no others."""
 
 from __future__ import annotations
 
@@ -78,27 +78,27 @@ def audio_suffix(config: ConfigDict) -> str:
     return "" if config.data.audio.kind == "log_mel" else f"-{audio_hash(load_audio_features(config.data.audio).to_dict())}"
 
 
-def asked_of_audio(config: ConfigDict) -> dict[str, object]:
-    """Settings of audio features that the config sets explicitly (no folders). A default accepts whatever was recorded."""
-    default, asked = AudioSettings(), config.data.audio
+def requested_audio(config: ConfigDict) -> dict[str, object]:
+    """Audio settings (except folders) that differ from their defaults. A default accepts whatever the records have."""
+    default, requested = AudioSettings(), config.data.audio
     names = ("kind", "layers", "combine", "weights", "piece", "context")
-    return {n: tuples(asked[n]) for n in names if n in asked and tuples(asked[n]) != getattr(default, n)}
+    return {n: tuples(requested[n]) for n in names if n in requested and tuples(requested[n]) != getattr(default, n)}
 
 
 def fill_in_audio(config: ConfigDict, features: str) -> None:
-    """What the encoded records say of their audio features replaces what the config asks for.
+    """Replaces the audio settings of the config by those stored with the encoded records.
 
     Args:
-        features: the setting that says how many a frame has; "": the network takes none.
+        features: name of the setting with the number of audio features per frame; "": the network takes none.
 
     Raises:
         UserError: the config requests another kind, or the network takes another number of features.
     """
     recorded = {"kind": "log_mel", **encoded_metadata(config.data.encoded_path).get("audio", {})}
-    for name, asked in asked_of_audio(config).items():
-        if name in recorded and tuples(recorded[name]) != asked:
+    for name, requested in requested_audio(config).items():
+        if name in recorded and tuples(recorded[name]) != requested:
             raise UserError(
-                f"{config.data.encoded_path} has audio features of {name} {recorded[name]}, not {asked}: give "
+                f"{config.data.encoded_path} has audio features of {name} {recorded[name]}, not {requested}: give "
                 f"--config.data.audio.{name}={recorded[name]}, or encode the clips again with launch/encode.py --audio."
             )
     given = recorded.get("num_features")
@@ -108,7 +108,7 @@ def fill_in_audio(config: ConfigDict, features: str) -> None:
 
 
 def fill_in_frozen(config: ConfigDict) -> None:
-    """Frozen networks of a renderer that are not named come from the checkpoint in `init_from`, where it has them.
+    """Takes frozen networks of a renderer that the config does not name from the checkpoint in `init_from`, if it has them.
 
     Their sizes, and the size of the CLIP in `pretrained.clip`, replace the config's. Raises `UserError` for a wrong folder.
     """
@@ -125,7 +125,7 @@ def fill_in_frozen(config: ConfigDict) -> None:
 def fill_in_motion(config: ConfigDict) -> None:
     """Takes the motion stage's settings from its checkpoint, and starts a trained encoder from that checkpoint's parameters.
 
-    `remat` (recomputation in the backward pass) stays as in this run: it changes memory and no numbers.
+    `remat` (recomputation in the backward pass) stays as in this run: it changes only memory, not results.
     """
     with config.unlocked():
         config.motion = peek(config.pretrained.motion, "motion")[0]
@@ -166,7 +166,7 @@ def check_motion(config: ConfigDict) -> None:
 
 
 def ensure_data(config: ConfigDict, data: StageData) -> ConfigDict:
-    """Fills in the paths that a config leaves to the project, building what they name where it is missing; returns it.
+    """Fills in the paths that a config leaves empty, makes missing data, and returns the config.
 
     Raises:
         UserError: existing data does not fit the config.

@@ -51,7 +51,7 @@ def encode_split(
 
 
 def measured_statistics(clips_path: epath.PathLike, model: MotionModel, variables: Variables) -> dict[str, np.ndarray]:
-    """Buffers that standardise motion latents, measured: mean and standard deviation over all frames of the training split.
+    """Measures the buffers that standardise motion latents: mean and standard deviation over all frames of the training split.
 
     Released encoders come without them, but the actor's diffusion expects latents with a standard deviation of about 1.
     """

@@ -23,7 +23,7 @@ def value_of(config: ConfigDict, name: str) -> Any:
 
 
 def check_side(config: ConfigDict, name: str, side: int, where: str) -> None:
-    """Raises `UserError` where frames have another side than the stage's pictures, of which the setting `name` says it."""
+    """Raises `UserError` if frames have another side than the stage's pictures; `name` is the setting with that side."""
     if name and side != (wanted := value_of(config, name)):
         ways = f"--config.data.image_size={wanted} for embedded data or launch/prepare.py --size {wanted} for your own"
         raise UserError(
@@ -45,7 +45,7 @@ def check_record(config: ConfigDict, data: StageData, record: Record) -> None:
 
 
 def check_truth(config: ConfigDict, source: Any) -> None:
-    """Raises `UserError` where a loss reads controls and units from clips that know neither."""
+    """Raises `UserError` if a loss needs controls and units, and no probed clip has either."""
     weight = config.loss.truth
     if not weight:
         return
@@ -58,7 +58,7 @@ def check_truth(config: ConfigDict, source: Any) -> None:
 
 
 def check_fit(config: ConfigDict, data: StageData, source: Any) -> None:
-    """Holds the first record of a split against the config, and a few where that is not enough.
+    """Checks the first record of a split against the config, and a few more records where that is not enough.
 
     Raises:
         UserError: pictures, latents or features do not have the network's sizes, or a loss needs ground truth that no clip has.

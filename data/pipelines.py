@@ -82,7 +82,8 @@ class OtherClips:
     """Draws a record of another clip of the same person; the clip itself where the person has only one.
 
     The actor's reference motion comes from it. A portrait shows who a person is and how they hold their head, but not the
-    emotion to come. A frame of the same clip would reveal that emotion, and the actor would read it there instead of listening.
+    emotion to come. A frame of the same clip would reveal that emotion, and the actor would learn to take it from there
+    instead of from the audio.
     """
 
     def __init__(self, source: Any):
@@ -121,10 +122,10 @@ class LatentWindows:
         start = int(rng.integers(max(1, total - self.length + 1)))
         real = min(self.length, total - start)
         cut = lambda x: _pad_to(np.asarray(x[start : start + real]), self.length)
-        heard = encoded["audio_features"][start : start + real]
+        audio = encoded["audio_features"][start : start + real]
         return {
             "motion_latents": cut(encoded["motion_latents"]),
-            "audio_features": _pad_to(augment_sound(heard, rng, self.sound) if self.sound else np.asarray(heard), self.length),
+            "audio_features": _pad_to(augment_sound(audio, rng, self.sound) if self.sound else np.asarray(audio), self.length),
             "emotion": cut(encoded["emotion"]).astype(np.int32),
             "emotion_intensity": cut(encoded["emotion_intensity"]).astype(np.float32),
             "reference_motion": np.asarray(portraits[int(rng.integers(len(portraits)))]),
@@ -216,7 +217,7 @@ def stage_source(config: ConfigDict, data: StageData, split: str) -> Any:
 
 
 def has_split(config: ConfigDict, data: StageData, split: str) -> bool:
-    """Whether all that a stage reads has records of a split. Raises `UserError` where the data set is missing."""
+    """Whether all data sets that a stage reads have this split. Raises `UserError` where the data set is missing."""
     paths = {CLIPS: config.data.path, ENCODED: config.data.encoded_path}
     return all(split in splits_of(paths[kind], kind) for kind in data.needs)
 
@@ -236,7 +237,7 @@ def stage_iterator(
 
 
 def _merge_examples(batch: Examples) -> Examples:
-    """[records, examples, ...] → [records × examples, ...]; pictures become floats here, late, to save memory."""
+    """[records, examples, ...] → [records × examples, ...]; pictures become floats only here, to save memory."""
     merged = {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
     return {name: to_float(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
 

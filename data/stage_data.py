@@ -1,4 +1,4 @@
-"""What must be known of a stage's data: `data.stages` says it of each, and `launch.stages` puts it beside the stage."""
+"""Description of a stage's data. `data.stages` has one for each stage; `launch.stages` combines it with the stage."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ MakeExamples = Callable[[Record, np.random.Generator], Examples]
 
 
 def check_nothing(config: ConfigDict, source: Any) -> None:
-    """Of a stage that takes any records of its kind."""
+    """The check of a stage that accepts any records of its kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageData:
-    """What a stage reads, and what it makes of a record."""
+    """The records that a stage reads, and the examples that it makes from them."""
 
     sections: Sections
-    """Its settings: `config.data` and below."""
+    """Settings of `config.data` and its subsections."""
     needs: tuple[str, ...]
     """Kinds of records: `data.records.KIND`, `data.encoded.KIND`, or both side by side."""
     examples: Callable[[ConfigDict, Any, bool], MakeExamples]
-    """(config, source of records, whether they are for training) → what makes examples of one."""
+    """(config, source of records, whether they are for training) → function that makes examples from a record."""
     side: str = ""
-    """The setting that says how large its pictures are, such as "network.image_size"."""
+    """Name of the setting with the side of the pictures, such as "network.image_size"; "": the stage reads no pictures."""
     latents: str = ""
-    """… how many numbers a motion latent has."""
+    """Name of the setting with the size of a motion latent; "": the stage reads none."""
     features: str = ""
-    """… how many audio features a frame has."""
+    """Name of the setting with the number of audio features per frame; "": the stage reads none."""
     check: Callable[[ConfigDict, Any], None] = check_nothing
-    """(config, source of records): raises `UserError` where they lack something that a loss reads."""
+    """(config, source of records): raises `UserError` if they lack something that a loss needs."""

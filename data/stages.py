@@ -1,4 +1,4 @@
-"""What every stage reads, and with which settings."""
+"""The data of every stage: its settings, its kinds of records, and how examples are made from a record."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from xactor_jax.settings import check_value, choice
 
 
 def frame_pairs(config: ConfigDict, source: Any, train: bool) -> FramePairs:
-    """Of the motion stage."""
+    """Examples of the motion stage."""
     augmentation = DrivingAugmentation(**config.data.augmentation) if train else None
     return FramePairs(config.data.examples_per_clip, augmentation, config.loss.truth > 0)
 
 
 def frames(config: ConfigDict, source: Any, train: bool) -> Frames:
-    """Of the autoencoder."""
+    """Examples of the autoencoder."""
     return Frames(config.data.examples_per_clip)
 
 
 def latent_windows(config: ConfigDict, source: Any, train: bool) -> LatentWindows:
-    """Of the actor."""
+    """Examples of the actor."""
     d = config.data
     check_value("data.reference", d.reference, choice(REFERENCES))
     others = OtherClips(source) if d.reference == "other_clip" else None
@@ -39,7 +39,7 @@ def latent_windows(config: ConfigDict, source: Any, train: bool) -> LatentWindow
 
 
 def sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
-    """Raises `UserError` where the features are none that it knows how to change."""
+    """The augmentation of audio features; None if it is off. Raises `UserError` if the features are not log-mel."""
     settings = SoundAugmentation(**config.data.sound_augmentation)
     if settings.probability and config.data.audio.kind != "log_mel":
         raise UserError("data.sound_augmentation is of log_mel features: give --config.data.sound_augmentation.probability=0.")
@@ -47,7 +47,7 @@ def sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
 
 
 def frame_windows(config: ConfigDict, source: Any, train: bool) -> FrameWindows:
-    """Of the renderer."""
+    """Examples of the renderer."""
     d, driving = config.data, config.train_motion
     apart = {"spatial": 1.0, "temporal": 0.0}.get(config.phase, d.apart)
     augmentation = DrivingAugmentation(**d.augmentation) if train and driving else None
@@ -58,7 +58,7 @@ MOTION = StageData(
     sections={
         "data": DataSettings,
         "data.audio": AudioSettings,
-        "data.augmentation": DrivingAugmentation,  # of the driving frame alone
+        "data.augmentation": DrivingAugmentation,  # only of the driving frame
     },
     needs=(CLIPS,),
     examples=frame_pairs,
@@ -75,7 +75,7 @@ ACTOR = StageData(
     sections={
         "data": LatentData(kind="heads", clips_per_person=2, clip_seconds=4.0, image_size=128),
         "data.audio": AudioSettings,
-        "data.sound_augmentation": SoundAugmentation,  # so that other voices and rooms are understood
+        "data.sound_augmentation": SoundAugmentation,  # for other voices, rooms and microphones
     },
     needs=(ENCODED,),
     examples=latent_windows,
@@ -86,7 +86,7 @@ VIDEO = StageData(
     sections={
         "data": WindowData(kind="heads", clips_per_person=2, clip_seconds=3.0, image_size=128, examples_per_clip=1),
         "data.audio": AudioSettings,
-        "data.augmentation": DrivingAugmentation,  # of the frames that an encoder sees that is trained
+        "data.augmentation": DrivingAugmentation,  # only used if the motion encoder is trained: of its frames
     },
     needs=(CLIPS, ENCODED),
     examples=frame_windows,

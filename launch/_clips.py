@@ -1,4 +1,4 @@
-"""Clips of a data set as they are measured: what needs the data sets and the evaluation, of which neither knows the other."""
+"""Clips for measurements. This connects `data` and `xactor_jax.evaluation`, which do not import each other."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from xactor_jax.errors import UserError
 
 
 def true_clips(path, split: str, most: int, known: bool = False):
-    """At most `most` clips of a split (0: all), evenly spaced over its people, decoded; of real people with no controls.
+    """At most `most` decoded clips of a split (0: all), evenly spaced over its people. Real people have no controls.
 
     Raises:
-        UserError: there is no such split, or controls must be known and are not.
+        UserError: there is no such split, or `known` is set and a clip has no controls.
     """
     from data.encode import clip_frames, clip_waveform
     from data.records import open_clips
@@ -30,7 +30,7 @@ def true_clips(path, split: str, most: int, known: bool = False):
 
 
 def data_path(arguments: argparse.Namespace, models):
-    """The records that were named; else performers, of the kind that stage 1 was trained on, of a seed that is new to all."""
+    """The records in --data; else synthetic people of the kind that stage 1 was trained on, with a seed of no training."""
     from data.embedded import ensure_clips
     from launch.stages import default_config
 

@@ -1,4 +1,4 @@
-"""The flag --config of programs that take a whole experiment, and how their command lines are read."""
+"""The flag --config of programs that run an experiment, and the parser of their command lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONFIG = config_flags.DEFINE_config_file("config", lock_config=True, help_string
 
 
 def parse(arguments: list[str], verbosity: int = logging.WARNING) -> list[str]:
-    """absl's flags, with every mistake as a `UserError`; of the libraries' own messages only those from `verbosity` on."""
+    """Parses absl's flags; every mistake is a `UserError`. Libraries log only messages of level `verbosity` or higher."""
     left = experiment.parse_flags(flags.FLAGS, arguments)
     if flags.FLAGS["verbosity"].using_default_value:
         flags.FLAGS.verbosity = verbosity

@@ -1,4 +1,4 @@
-"""Numbers on the command lines of the programs here, checked before the work."""
+"""Checks of numbers on command lines, before any work starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xactor_jax.settings import Range, check_value
 
 
 def check_numbers(arguments: argparse.Namespace, allowed: Mapping[str, Range]) -> None:
-    """Raises `UserError` for the first option outside its range; options that were left out are None."""
+    """Raises `UserError` for the first option outside its range; options that were not given are None."""
     for name, values in allowed.items():
         if (value := getattr(arguments, name)) is not None:
             check_value(f"--{name}", value, values)

@@ -1,4 +1,4 @@
-"""Options that several programs here have, each declared once, and what comes of their values."""
+"""Command-line options that several programs share, and functions that evaluate them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ RENDER = ("steps", "guidance_scale", "offline")
 
 
 def add_stages(about: argparse.ArgumentParser, stages: Sequence[str] = STAGES) -> None:
-    """--motion, --actor and --video: in every program the checkpoint of that stage."""
+    """Adds --motion, --actor and --video, which name the checkpoint of that stage."""
     for stage in stages:
         what = f"run or export of the {stage} stage; default: the embedded one"
         about.add_argument(f"--{stage}", default="", metavar="CKPT", help=what)
 
 
 def checkpoint(stage: str, path: str = "") -> object:
-    """The one that was named, else the embedded one."""
+    """The checkpoint `path` if it is given, else the embedded one."""
     from data.embedded import embedded_checkpoint
 
     return path or embedded_checkpoint(stage)
@@ -33,27 +33,31 @@ def checkpoints(arguments: argparse.Namespace, stages: Sequence[str] = STAGES) -
 
 
 def add_portrait(about: argparse.ArgumentParser) -> None:
-    """How the face in the portrait is found and cropped."""
+    """Adds options for finding and cropping the face in the portrait."""
     from xactor_jax.faces.choice import DETECTOR, DETECTORS
 
     add = about.add_argument
-    add("--crop", default="auto", help="auto: the square around the face; released: as X-NeMo's weights know it; none: cropped")
-    add("--detector", default=DETECTOR, help=f"what finds faces: {DETECTORS}")
-    add("--face_index", type=int, help="which face of the portrait, if there are several, from 0")
+    add(
+        "--crop",
+        default="auto",
+        help="auto: a square around the face; released: the crop of X-NeMo's weights; none: the picture is cropped already",
+    )
+    add("--detector", default=DETECTOR, help=f"face detector: {DETECTORS}")
+    add("--face_index", type=int, help="index of the face in the portrait if there are several, from 0")
 
 
 def add_renderer(about: argparse.ArgumentParser) -> None:
-    """How frames are drawn, and what is written beside the video."""
+    """Adds options for rendering, and for files written beside the video."""
     add, mode = about.add_argument, argparse.BooleanOptionalAction
     add("--steps", type=int, help="denoising steps of the renderer")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
-    add("--offline", action=mode, default=None, help="render all frames at once, in a closed loop, or segment by segment")
-    add("--seed", type=int, default=0)
-    add("--save_motion", default="", metavar="FILE.npz", help="write the motion latents too")
+    add("--offline", action=mode, default=None, help="render all frames at once (in a closed loop) or segment by segment")
+    add("--seed", type=int, default=0, help="seed of all random numbers")
+    add("--save_motion", default="", metavar="FILE.npz", help="also write the motion latents to this file")
 
 
 def given(arguments: argparse.Namespace, **names: str) -> dict[str, object]:
-    """Settings (field=option) whose option was given."""
+    """Field → value of the options that were given; `names` are pairs field=option."""
     values = {field: getattr(arguments, option) for field, option in names.items()}
     return {field: value for field, value in values.items() if value is not None}
 
@@ -63,7 +67,7 @@ def warn(message: str) -> None:
 
 
 def add_renamed(about: argparse.ArgumentParser, old: str, new: str) -> None:
-    """Who still writes the old option is told the new one."""
+    """Adds an old option that ends the program with an error naming the new one."""
     about.add_argument(old, action=_Renamed, nargs="?", const=new, help=argparse.SUPPRESS)
 
 

@@ -1,4 +1,4 @@
-"""What `puppets.py` and `heads.py` share: a data set of performers, sheets of them, or one clip with sound."""
+"""Shared by `puppets.py` and `heads.py`: makes a data set of synthetic people, sheets of pictures, or one clip with sound."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from xactor_jax.settings import SEED, real, whole
 def parser(about: str) -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", help="folder of the data set, local or gs://; must not exist")
-    parser.add_argument("--sheet", help="PNG file of --persons people at rest")
-    parser.add_argument("--contact_sheet", help="PNG file of at most 12 people (rows) and expressions (columns)")
-    parser.add_argument("--clip", help="mp4 file of one clip with its sound")
-    parser.add_argument("--person", type=int, default=0, help="who is seen in --clip")
-    parser.add_argument("--persons", type=int, default=48)
-    parser.add_argument("--clips-per-person", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip")
-    parser.add_argument("--size", type=int, default=64, help="pixels a side")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--voice", default="", help="formant or recorded; default: what these performers have")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", help="write a data set to this folder, local or gs://; it must not exist")
+    parser.add_argument("--sheet", help="write --persons people with a neutral face to this PNG file")
+    parser.add_argument(
+        "--contact_sheet", help="write at most 12 people (rows) with several expressions (columns) to this PNG file"
+    )
+    parser.add_argument("--clip", help="write one clip with sound to this mp4 file")
+    parser.add_argument("--person", type=int, default=0, help="number of the person in --clip, from 0")
+    parser.add_argument("--persons", type=int, default=48, help="number of people")
+    parser.add_argument("--clips-per-person", type=int, default=4, help="number of clips of each person")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip, seconds")
+    parser.add_argument("--size", type=int, default=64, help="side of the pictures, pixels")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
+    parser.add_argument("--voice", default="", help="formant or recorded; default: the usual voice of these people")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="processes that make the data set")
     return parser
 
 
 def write_sheets(args: argparse.Namespace, kind: str) -> None:
-    """The sheets that were asked for."""
+    """Writes the requested sheets."""
     from data.performers.bodies import load_body
     from data.performers.sheet import contact_sheet, portrait_sheet
     from xactor_jax.media.image_io import write_image
@@ -42,7 +44,7 @@ def write_sheets(args: argparse.Namespace, kind: str) -> None:
 
 
 def write_clip(args: argparse.Namespace, kind: str) -> None:
-    """One clip as mp4, with metadata that says that it is synthetic."""
+    """Writes one clip as mp4, with metadata that marks it as synthetic."""
     import numpy as np
 
     from data.performers.bodies import load_body, perform
@@ -59,7 +61,7 @@ def write_clip(args: argparse.Namespace, kind: str) -> None:
 
 
 def check_usage(args: argparse.Namespace) -> None:
-    """Raises `UserError` for what cannot be made, before anything is."""
+    """Raises `UserError` for requests that cannot be fulfilled, before anything is made."""
     from data.performers.voices import check_voice
     from xactor_jax.targets import check_target
 
@@ -83,7 +85,7 @@ def check_usage(args: argparse.Namespace) -> None:
 
 
 def run(about: str, kind: str) -> None:
-    """Does what the command line asks for."""
+    """Runs the program: makes everything that the command line requests."""
     from xactor_jax.threads import use_one_thread
 
     args = parser(about).parse_args()

@@ -1,4 +1,4 @@
-"""How far the programs here are, on stderr: a bar in a terminal, elsewhere a line now and then."""
+"""Progress of programs on stderr: a bar in a terminal, otherwise a line every 30 seconds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Count = Callable[[int, int], None]
 
 SECONDS = 30.0
-"""Between two lines."""
+"""Shortest time between two lines."""
 
 
 @contextlib.contextmanager
 def counting(what: str) -> Iterator[Count]:
-    """Gives a function to tell (done, total) of `what`. A bar vanishes at the end; what ends soon prints no line."""
+    """Yields a function that reports (done, total) of `what`. The bar vanishes at the end; short work prints no line."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _lines(what)

@@ -1,8 +1,8 @@
-"""Two people who do not exist, and that nothing was trained on, speak with a voice never heard: python launch/demo.py
+"""Two synthetic people speak with a synthetic voice; no stage was trained on any of them: python launch/demo.py
 
-Writes a portrait, a photograph of somebody else (wider, in other light and through another lens) and a recording, runs what
-launch/sample.py runs on them, a small launch/evaluate.py, and a page (OUT/index.html, by default in build/demo) that shows the
-videos, what the motion does and the report.
+Writes a portrait, a photograph of another person (wider, with other light and another lens) and a recording. Runs
+launch/sample.py on them, and a small launch/evaluate.py. Writes a page (OUT/index.html, by default in build/demo) that shows
+the videos, the motion and the report.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from xactor_jax.settings import check_value, real
 from xactor_jax.targets import make_local_folder
 from xactor_jax.unfinished import write_whole
 
-SEED, PERSON, CLIP = 250_802_944, 3, 0  # a seed that no data set is made with
-PHOTOGRAPHED, PLACE = 0, 1  # the person in the photograph, and the clip whose light and lens it has
+SEED, PERSON, CLIP = 250_802_944, 3, 0  # no data set is made with this seed
+PHOTOGRAPHED, PLACE = 0, 1  # the person in the photograph, and the clip that gives its light and lens
 PORTRAIT_SIDE, PHOTOGRAPH_SIDE = 256, 512  # pixels
-WIDER = 1.4  # side of the photograph over that of a portrait
+WIDER = 1.4  # side of the photograph divided by that of a portrait
 VIDEOS = {"talking": ("portrait.png", "none"), "photographed": ("photograph.png", "auto")}
-"""Name → picture and --crop; a portrait is drawn as its clips are, so there is nothing to crop."""
+"""Name → picture and --crop. The portrait is framed like training clips, so it needs no crop."""
 QUICK = ("--persons=40", "--clips_per_person=1", "--probe_clips=32", "--actor_clips=4", "--video_clips=2", "--video_frames=25")
-"""Options of launch/evaluate.py with which it takes little time."""
+"""Options of launch/evaluate.py for a short measurement."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,15 +38,15 @@ def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--out", default="build/demo", help="folder to write, on this machine")
-    add("--seconds", type=float, default=6.0, help="length of the speech")
-    add("--emotion", default="happy", help="of the voice; what the actor makes of it, it hears")
-    add("--report", choices=("quick", "none"), default="quick", help="whether to measure, too")
+    add("--seconds", type=float, default=6.0, help="length of the speech, seconds")
+    add("--emotion", default="happy", help="emotion of the voice; the actor gets no label and estimates it from the audio")
+    add("--report", choices=("quick", "none"), default="quick", help="quick: also measure; none: only make the videos")
     add_stages(about)
     return about
 
 
 def write_inputs(folder: Path, seconds: float, emotion: str):
-    """Writes portrait.png, photograph.png and speech.wav; returns what the first and the last were made from.
+    """Writes portrait.png, photograph.png and speech.wav; returns what the portrait and the speech were made from.
 
     Raises:
         UserError: there is no such emotion, or the speech would be too short.
@@ -73,7 +73,7 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
 
 
 def photograph():
-    """Another head at rest, farther away, so that the face must be found."""
+    """Another head with a neutral face, farther away, so that the face must be found."""
     import dataclasses
 
     from data.heads import body
@@ -87,10 +87,10 @@ def photograph():
 
 
 def speak(folder: Path, checkpoints: dict[str, str]) -> None:
-    """launch/sample.py on both pictures: NAME.mp4 and NAME.json of `VIDEOS`, and motion.npz of the first."""
+    """Runs launch/sample.py on both pictures. Writes NAME.mp4 and NAME.json for `VIDEOS`, and motion.npz of the first."""
     from launch import sample
 
-    for name in VIDEOS:  # those of an earlier demo; a list of jobs would leave them as they are
+    for name in VIDEOS:  # removes videos of an earlier demo, because finished jobs are skipped
         for suffix in (".mp4", ".json"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
     jobs = folder / "jobs.jsonl"
@@ -104,7 +104,7 @@ def speak(folder: Path, checkpoints: dict[str, str]) -> None:
 
 
 def measure(folder: Path, checkpoints: dict[str, str]):
-    """A small launch/evaluate.py: (content of the report, `Evaluation`)."""
+    """Runs a small launch/evaluate.py. Returns the content of the report and the `Evaluation`."""
     from launch import evaluate
 
     options = [f"--out={folder / 'report'}", *QUICK, *(f"--{k}={v}" for k, v in checkpoints.items())]
@@ -112,7 +112,7 @@ def measure(folder: Path, checkpoints: dict[str, str]):
 
 
 def measured_sections(folder: Path, made, checkpoints: dict[str, str]) -> str:
-    """Measures, writes demo.png, and returns the page's part about the motion and the report."""
+    """Measures, writes demo.png, and returns the sections of the page about the motion and the report."""
     import numpy as np
 
     from xactor_jax.evaluation import demo_page
@@ -129,7 +129,7 @@ def note(message: str) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Everything, in order."""
+    """All steps, in order."""
     from xactor_jax.evaluation.demo_page import page_of
 
     folder = make_local_folder(arguments.out)
@@ -145,7 +145,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     arguments = parser().parse_args()
     with exit_on_user_error():
         run(arguments)

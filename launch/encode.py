@@ -1,4 +1,4 @@
-"""Writes motion latents and audio features of a data set, which the actor and the video stage train on.
+"""Writes the motion latents and audio features of a data set. The actor and the video stage train on them.
 
 python launch/encode.py --data CLIPS --motion CKPT --out DIR
 python launch/encode.py --data CLIPS --out DIR --audio wav2vec2 --audio_checkpoint W2V    # made by launch/import_weights.py
@@ -24,29 +24,34 @@ def parse() -> argparse.Namespace:
     add = about.add_argument
     add("--data", required=True, help="folder of clip records, made by launch/prepare.py")
     add_stages(about, ("motion",))
-    add("--out", required=True, help="folder to write, local or gs://; new")
-    add("--batch_size", type=int, default=64, help="frames encoded at once")
+    add("--out", required=True, help="new folder to write, local or gs://")
+    add("--batch_size", type=int, default=64, help="number of frames that are encoded at once")
     add("--audio", default="log_mel", choices=("log_mel", "wav2vec2"), help="kind of audio features")
-    add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec2: the folder that launch/import_weights.py made")
+    add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec2: folder made by launch/import_weights.py")
     add(
         "--audio_layers",
         metavar="L",
-        help="wav2vec2: all (default), last, or numbers such as 8 or 1,4,8; 0: before the first block",
+        help="wav2vec2: hidden states: all (default), last, or numbers such as 8 or 1,4,8; 0: input of the first block",
     )
-    add("--audio_combine", choices=("concat", "sum"), help="wav2vec2: what becomes of several layers; default: concat")
-    add("--audio_weights", metavar="W", type=numbers, help="wav2vec2: of the sum, such as 0.2,0.8; default: their mean")
-    add("--audio_piece", type=float, metavar="SECONDS", help="wav2vec2: computed at a time; default: 5")
-    add("--audio_context", type=float, metavar="SECONDS", help="wav2vec2: heard on either side of a piece; default: 2")
+    add("--audio_combine", choices=("concat", "sum"), help="wav2vec2: how several layers are combined; default: concat")
+    add("--audio_weights", metavar="W", type=numbers, help="wav2vec2: weights of the sum, such as 0.2,0.8; default: the mean")
+    add(
+        "--audio_piece",
+        type=float,
+        metavar="SECONDS",
+        help="wav2vec2: length of the pieces that are computed at once; default: 5",
+    )
+    add("--audio_context", type=float, metavar="SECONDS", help="wav2vec2: context before and after each piece; default: 2")
     return about.parse_args()
 
 
 def numbers(text: str) -> tuple[float, ...]:
-    """Of a list separated by commas."""
+    """Numbers from a list separated by commas."""
     return tuple(float(number) for number in text.split(","))
 
 
 def audio_settings(arguments: argparse.Namespace) -> dict[str, object]:
-    """Settings of the audio features that were given. Raises `UserError` for those that log-mel does not have."""
+    """Settings of the audio features from the options. Raises `UserError` for settings that log-mel does not have."""
     names = ("checkpoint", "layers", "combine", "weights", "piece", "context")
     given = {name: getattr(arguments, f"audio_{name}") for name in names}
     given = {name: value for name, value in given.items() if value not in (None, "")}
@@ -56,7 +61,7 @@ def audio_settings(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     arguments = parse()
     with exit_on_user_error():
         check_numbers(arguments, {"batch_size": whole(1, 65_536)})

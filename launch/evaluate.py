@@ -1,10 +1,11 @@
-"""Measures the three stages on people that none of them has seen, and writes a report.
+"""Measures the three stages on held-out people, and writes a report.
 
     python launch/evaluate.py --out DIR
 
-Reads the controls and the identity from motion latents with linear probes; mouth and emotion from motion generated for voices
-never heard, whose latents it holds against true ones as well; and compares rendered video with the true one, where a person's
-own motion drives and, of performers, where another's does. DIR/report.html has pictures and plots, DIR/report.json the numbers.
+Linear probes read the controls and the identity from motion latents. They also read mouth and emotion from motion that is
+generated for held-out voices; its latents are compared with true ones too. Rendered video is compared with true video, driven
+by the person's own motion and, for synthetic people, by another person's. DIR/report.html has pictures and plots,
+DIR/report.json the numbers.
 """
 
 from __future__ import annotations
@@ -29,30 +30,45 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
-    add("--data", default="", metavar="CLIPS", help="records with true controls; default: performers made on first use")
+    add("--data", default="", metavar="CLIPS", help="records with true controls; default: synthetic people, made on first use")
     add_stages(about)
-    add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec 2.0 that the actor hears; default: as in its training")
-    add("--until", choices=STAGES, default="video", help="the last stage to measure; those after it need not exist")
-    add("--out", required=True, help="folder for the report, made if it is missing")
-    add("--persons", type=int, default=400, help="people in the data set that is made; a tenth of them are tested on")
-    add("--clips_per_person", type=int, default=1, help="clips of 5 s of each")
-    add("--probe_clips", type=int, default=320, help="clips of the train split that probes are fitted on")
-    add("--test_clips", type=int, default=0, help="clips of the test split that probes are scored on; 0: all of them")
-    add("--actor_clips", type=int, default=32, help="of these, clips whose speech the actor hears")
-    add("--actor_frames", type=int, default=125, help="frames of each")
-    add("--actor_seeds", type=int, default=3, help="rollouts of each from the same speech, for the diversity")
-    add("--segment_frames", type=int, default=250, help="clips of twice as many are also measured piece by piece, for drift")
-    add("--video_clips", type=int, default=8, help="test clips that are rendered")
-    add("--video_frames", type=int, default=75, help="frames of each that are rendered")
-    add("--sheets", type=int, default=3, help="contact sheets in the report")
+    add(
+        "--audio_checkpoint",
+        default="",
+        metavar="CKPT",
+        help="wav2vec 2.0 for the actor's audio features; default: that of its training",
+    )
+    add("--until", choices=STAGES, default="video", help="last stage to measure; later stages need not exist")
+    add("--out", required=True, help="folder for the report; created if it is missing")
+    add(
+        "--persons",
+        type=int,
+        default=400,
+        help="number of people in the data set that is made; a tenth of them is the test split",
+    )
+    add("--clips_per_person", type=int, default=1, help="number of clips of each person; 5 s each")
+    add("--probe_clips", type=int, default=320, help="number of clips of the train split to fit probes on")
+    add("--test_clips", type=int, default=0, help="number of clips of the test split to score probes on; 0: all")
+    add("--actor_clips", type=int, default=32, help="number of these clips whose speech drives the actor")
+    add("--actor_frames", type=int, default=125, help="number of frames of each of them")
+    add("--actor_seeds", type=int, default=3, help="number of rollouts per clip, to measure diversity")
+    add(
+        "--segment_frames",
+        type=int,
+        default=250,
+        help="frames per piece when drift is measured; clips shorter than two pieces are not measured",
+    )
+    add("--video_clips", type=int, default=8, help="number of test clips that are rendered")
+    add("--video_frames", type=int, default=75, help="number of frames of each that are rendered")
+    add("--sheets", type=int, default=3, help="number of contact sheets in the report")
     add("--steps", type=int, help="denoising steps of the renderer")
     add("--actor_steps", type=int, help="denoising steps of the actor")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="seed of all random numbers")
     return about
 
 
 def check_usage(arguments: argparse.Namespace) -> None:
-    """Sizes that make sense."""
+    """Raises `UserError` for numbers outside their ranges."""
     least = dict(persons=3, clips_per_person=1, probe_clips=1, test_clips=0, actor_clips=2, actor_frames=12, actor_seeds=2)
     least |= dict(segment_frames=12, video_clips=1, video_frames=2, sheets=0)
     steps = dict.fromkeys(("steps", "actor_steps"), whole(1, 10_000))
@@ -60,7 +76,7 @@ def check_usage(arguments: argparse.Namespace) -> None:
 
 
 def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
-    """Writes the report; returns what is in its JSON, and the `Evaluation`."""
+    """Writes the report. Returns the content of its JSON, and the `Evaluation`."""
     from data.performers.redraw import redrawer
     from launch._clips import data_path, true_clips
     from xactor_jax.evaluation.report import write_report
@@ -87,7 +103,7 @@ def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
 
 
 def show(content: dict) -> None:
-    """The targets, one a line."""
+    """Prints the targets, one per line."""
     from xactor_jax.evaluation.report import bounds
 
     for target in content["targets"]:
@@ -97,7 +113,7 @@ def show(content: dict) -> None:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right; missed targets are no error."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence; missed targets are no error."""
     arguments = parser().parse_args()
     with exit_on_user_error():
         check_usage(arguments)

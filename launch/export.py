@@ -1,8 +1,8 @@
-"""Writes what a run has learned, and nothing else, into a small folder: python launch/export.py --from RUN --to DIR.
+"""Writes only the weights of a run into a small folder: python launch/export.py --from RUN --to DIR.
 
-With --released KIND into a .safetensors file with the names that the released network of that kind has:
-python launch/export.py --from DIR --to FILE.safetensors --released xnemo_motion; of a network in several files into a folder.
-With --motion_encoder the motion stage, an encoder alone, that a renderer was trained together with (--config.train_motion).
+With --released KIND it writes a .safetensors file with the names of the released network of that kind:
+python launch/export.py --from DIR --to FILE.safetensors --released xnemo_motion (network in several files: --to FOLDER).
+With --motion_encoder it writes the motion encoder that was trained together with a renderer (--config.train_motion).
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ from xactor_jax.errors import UserError, exit_on_user_error
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="source", required=True, help="folder of a run, local or gs://")
-    parser.add_argument("--to", dest="target", required=True, help="folder to write (or file, see above), local or gs://")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "float16"), help="of the numbers written")
-    parser.add_argument("--released", default="", metavar="KIND", help="as --what of launch/import_weights.py")
-    parser.add_argument("--motion_encoder", action="store_true", help="of a renderer: the motion encoder trained with it")
+    parser.add_argument("--to", dest="target", required=True, help="folder or file to write, local or gs://")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "float16"), help="number type of the written weights")
+    parser.add_argument(
+        "--released", default="", metavar="KIND", help="kind of network, one of those of launch/import_weights.py --what"
+    )
+    parser.add_argument(
+        "--motion_encoder", action="store_true", help="write the motion encoder that was trained with the renderer"
+    )
     add_renamed(parser, "--motion", "--motion_encoder")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     arguments = parse()
     with exit_on_user_error():
         if arguments.released and arguments.motion_encoder:

@@ -1,16 +1,16 @@
-"""Makes a checkpoint of released weights: python launch/import_weights.py --what wav2vec2 --from model.safetensors --to DIR.
+"""Makes a checkpoint from released weights: python launch/import_weights.py --what wav2vec2 --from model.safetensors --to DIR.
 
-Reads .safetensors and PyTorch files (.bin, .pt, .pth), the latter without running anything in them.
+Reads .safetensors and PyTorch files (.bin, .pt, .pth). No code in these files is run.
 
-A whole renderer, which launch/render.py and launch/sample.py take as it is, of the files of X-NeMo, Stable Video Diffusion and
-CLIP:
+These commands make a complete renderer for launch/render.py and launch/sample.py, from the files of X-NeMo, Stable Video
+Diffusion and CLIP:
 
     python launch/import_weights.py --what xnemo_motion --from DIR/xnemo_motion_encoder.pth --to motion
     python launch/import_weights.py --what xnemo_video --from DIR --motion motion --to video \\
         --autoencoder vae/diffusion_pytorch_model.safetensors --clip image_encoder/model.safetensors
 
-Without the last three options it serves to start training alone (--config.init_from). Who means to train an actor adds
---data CLIPS, made by launch/prepare.py, to the first line.
+Without the last three options the result can only be a start of training (--config.init_from). To train an actor on it, add
+--data CLIPS (made by launch/prepare.py) to the first command.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from xactor_jax.errors import UserError, exit_on_user_error
 
 MOTION = "xnemo_motion"
 PARTS = ("autoencoder", "clip", "motion", "data")
-FROM = "the released weights, local or gs://; of a network in several files their folder, or ROLE=FILE of each"
+FROM = "released weights, local or gs://; for a network in several files: their folder, or ROLE=FILE for each"
 
 
 def parse() -> argparse.Namespace:
@@ -35,15 +35,20 @@ def parse() -> argparse.Namespace:
     add = about.add_argument
     add("--what", required=True, metavar="KIND", help="kind of network: wav2vec2, xnemo_motion, …; an unknown one lists all")
     add("--from", dest="source", required=True, nargs="+", metavar="FILE", help=FROM)
-    add("--config", default="", help="their config.json (default: the one beside them), or configs/NAME.py:PRESET")
+    add("--config", default="", help="config.json of the weights (default: the one beside them), or configs/NAME.py:PRESET")
     add("--to", dest="target", required=True, metavar="DIR", help="folder to write, local or gs://")
-    add("--dtype", default="float32", choices=("float32", "float16"), help="of the numbers written")
-    part = "of xnemo_video: put in"
-    add("--autoencoder", default="", metavar="FILE", help=f"{part}; released, or the folder of an import or a run")
-    add("--clip", default="", metavar="FILE", help=f"{part} for embeddings of the portrait; released, or an import's folder")
-    add("--motion", default="", metavar="CKPT", help="of xnemo_video: the motion stage whose latents it is to follow")
-    about_data = "of xnemo_motion: clips by whose motion latents are standardised, for an actor to learn"
-    add("--data", default="", metavar="CLIPS", help=f"{about_data}; default: they are as released")
+    add("--dtype", default="float32", choices=("float32", "float16"), help="number type of the written weights")
+    part = "xnemo_video: add this network"
+    add("--autoencoder", default="", metavar="FILE", help=f"{part}; a released file, or the folder of an import or a run")
+    add(
+        "--clip",
+        default="",
+        metavar="FILE",
+        help=f"{part} for embeddings of the portrait; a released file, or the folder of an import",
+    )
+    add("--motion", default="", metavar="CKPT", help="xnemo_video: motion stage whose latents the renderer will get")
+    about_data = "xnemo_motion: clips for standardising motion latents, needed to train an actor"
+    add("--data", default="", metavar="CLIPS", help=f"{about_data}; default: latents as released")
     return about.parse_args()
 
 
@@ -54,7 +59,7 @@ def named(argument: str) -> tuple[str, str]:
 
 
 def config_of(what: str, given: str):
-    """The config of a network that comes without one, else the file that was named. Raises `UserError` for an unknown kind."""
+    """The config for a network that is released without one, else the file `given`. Raises `UserError` for an unknown kind."""
     from xactor_jax.paths import REPOSITORY
     from xactor_jax.pretrained.importing import kind_of
     from xactor_jax.training.experiment import load_config
@@ -64,7 +69,7 @@ def config_of(what: str, given: str):
 
 
 def write(arguments: argparse.Namespace, source: Any, given: dict[str, str]) -> None:
-    """The checkpoint."""
+    """Writes the checkpoint."""
     from data.encode import measured_statistics
     from xactor_jax.checkpoints.exports import check_target, write_export
     from xactor_jax.motion.model import MotionModel
@@ -84,7 +89,7 @@ def write(arguments: argparse.Namespace, source: Any, given: dict[str, str]) -> 
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     arguments = parse()
     with exit_on_user_error():
         from xactor_jax.checkpoints.exports import checkpoint_hash

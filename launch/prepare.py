@@ -2,9 +2,9 @@
 
     python launch/prepare.py --videos DIR --out DIR
 
-Takes any tree of mp4, mov, webm, mkv, avi and mpg files, of any frame rate, sample rate and number of channels, with or
-without sound. Keeps the longest stretch in which one face is seen, crops a steady square around it, at 25 fps and with 16 kHz
-mono sound. OUT/manifest.csv says of every file what became of it. Run the same command again to go on after a stop.
+Reads mp4, mov, webm, mkv, avi and mpg files at any depth, with any frame rate, sample rate and number of channels, with or
+without sound. Keeps the longest segment with one face, and crops a steady square around it, at 25 fps and with 16 kHz mono
+sound. OUT/manifest.csv has the result for every file. Run the same command again to continue after a stop.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from rich import console, table
 
 from launch import _root  # noqa: F401
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # every process looks at one picture at a time
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # every process handles one picture at a time
 
 from data.layouts import LAYOUTS
 from data.prepare import PrepareSettings, Row, prepare
@@ -37,38 +37,50 @@ def parse() -> PrepareSettings:
     )
     add = about.add_argument
     add("--videos", required=True, nargs="+", metavar="DIR", help="folders of videos, searched to any depth")
-    add("--out", required=True, metavar="DIR", help="the data set, a new folder")
+    add("--out", required=True, metavar="DIR", help="new folder for the data set")
     add("--size", type=int, default=video.size, help="side of the square frames, pixels")
     add(
         "--detector",
         default=video.detector,
-        help=f"what finds faces: {DETECTORS} (columns file, frame or time, x0, y0, x1, y1)",
+        help=f"face detector: {DETECTORS} (columns file, frame or time, x0, y0, x1, y1)",
     )
-    add("--detections", type=float, default=video.detections, help="pictures a second in which the face is looked for")
+    add("--detections", type=float, default=video.detections, help="pictures per second in which faces are detected")
     add(
         "--layout",
         default="",
         metavar="NAME",
-        help=f"the folders are those of {', '.join(LAYOUTS)}: tells persons, clips and emotions",
+        help=f"data set whose folders give persons, clips and emotions: {', '.join(LAYOUTS)}",
     )
     add(
         "--persons",
         default="",
-        help="a csv (columns file, person), folder, name, name:REGEX or path:REGEX (first group); default: --layout, else name",
+        help="source of the persons: a csv (columns file, person), folder, name, name:REGEX or path:REGEX (first group); "
+        "default: --layout, else name",
     )
     add(
         "--emotions",
         default="",
-        help="a csv (file; emotion: happy, happy@0.6, or over its seconds happy:0-20,sad:20-) or path:REGEX (first group)",
+        help="source of the emotions: a csv (columns file, emotion: happy, happy@0.6, or over seconds happy:0-20,sad:20-) "
+        "or path:REGEX (first group)",
     )
-    add("--need_sound", action="store_true", help="reject videos whose sound is missing or silent")
-    add("--sidecar_audio", action="store_true", help="take the sound from X.flac, X.wav, X.m4a, X.mp3, … beside X.mp4")
-    add("--min_seconds", type=float, default=video.min_seconds, help="of the shortest clip")
-    add("--max_seconds", type=float, default=video.max_seconds, help="of one record; longer clips become several")
-    add("--validation", type=float, default=0.1, help="share of the persons")
-    add("--test", type=float, default=0.1, help="share of the persons")
-    add("--processes", type=int, default=os.cpu_count() or 1, help="files worked on at a time; 0: here, unprotected")
-    add("--timeout", type=float, default=1800.0, help="seconds for one file")
+    add("--need_sound", action="store_true", help="reject videos with missing or silent sound")
+    add("--sidecar_audio", action="store_true", help="use the sound of X.flac, X.wav, X.m4a, X.mp3, … beside X.mp4")
+    add("--min_seconds", type=float, default=video.min_seconds, help="length of the shortest clip, seconds")
+    add(
+        "--max_seconds",
+        type=float,
+        default=video.max_seconds,
+        help="length of the longest record, seconds; longer clips become several records",
+    )
+    add("--validation", type=float, default=0.1, help="share of the persons in the validation split")
+    add("--test", type=float, default=0.1, help="share of the persons in the test split")
+    add(
+        "--processes",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="number of files processed in parallel; 0: no worker processes, so a crash ends the program",
+    )
+    add("--timeout", type=float, default=1800.0, help="longest time for one file, seconds")
     arguments = vars(about.parse_args())
     names = VideoSettings.__dataclass_fields__
     video = VideoSettings(**{name: arguments.pop(name) for name in list(arguments) if name in names})
@@ -76,7 +88,7 @@ def parse() -> PrepareSettings:
 
 
 def summary(rows: list[Row]) -> table.Table:
-    """What was kept, by split, and what was rejected, by reason."""
+    """Table of the kept files by split, and of the rejected files by reason."""
     kept = [row for row in rows if row["status"] == "kept"]
     shown = table.Table("", "files", "persons", "records", "frames", "minutes")
     for split in ("train", "validation", "test"):
@@ -94,7 +106,7 @@ def warn(message: str) -> None:
 
 
 def run() -> None:
-    """Prepares and reports."""
+    """Prepares the data set and prints a summary."""
     settings, screen = parse(), console.Console()
     with counting("files") as count:
         rows, worked = prepare(settings, lambda done, total, row: count(done, total), warn)
@@ -106,7 +118,7 @@ def run() -> None:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     with exit_on_user_error():
         run()
 

@@ -1,4 +1,4 @@
-"""Makes the embedded data set of puppets, people drawn in two dimensions; or pictures of some of them, or a clip with sound.
+"""Makes a data set of puppets (people drawn in two dimensions), or pictures of some of them, or a clip with sound.
 
 python launch/puppets.py --out DIR --persons 48 --clips-per-person 4 --seconds 5 --size 64 --seed 0 --processes 2
 python launch/puppets.py --sheet FILE.png --persons 100 --size 64
@@ -18,7 +18,7 @@ from launch._performers import run
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     run(__doc__, "puppets")
 
 

@@ -1,10 +1,10 @@
-"""A portrait moves as saved motion or another video says.
+"""Animates a portrait with saved motion, or with the motion of another video.
 
     python launch/render.py --image P --driving V.mp4 --out V2.mp4
     python launch/render.py --image P --motion_latents M.npz --audio A --out V2.mp4
 
-Writes one mp4 at 25 frames a second, with the sound of the driving video or the recording named, and a JSON beside it that
-says what it was made from. M.npz is what sample.py or this program writes with --save_motion. Every path may be gs://.
+Writes an mp4 at 25 frames a second with the sound of the driving video or of --audio, and beside it a JSON file that records
+what it was made from. M.npz is a file that sample.py or this program wrote with --save_motion. Every path may be gs://.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--image", required=True, help="the portrait: any picture file")
-    add("--motion_latents", default="", metavar="FILE.npz", help="saved motion that it is to follow")
-    add("--driving", default="", metavar="VIDEO", help="a video of one person, the same or another, that it is to move like")
+    add("--motion_latents", default="", metavar="FILE.npz", help="saved motion")
+    add("--driving", default="", metavar="VIDEO", help="video of one person, the same or another, whose motion is used")
     add("--out", required=True, help="the video to write, .mp4")
     add("--audio", default="", help="the sound: any sound or video file; default: that of the driving video")
     add_stages(about, STAGES)
     for stage in STAGES:
         add_renamed(about, f"--{stage}_checkpoint", f"--{stage}")
     add_portrait(about)
-    add("--driving_crop", default="", help="as --crop, of the driving video; default: as --crop")
-    relative = "begin as the portrait is and take the motion's changes alone; default: for --driving, whose person is another"
+    add("--driving_crop", default="", help="the same as --crop for the driving video; default: the value of --crop")
+    relative = "add only the changes of the motion to that of the portrait; default: yes with --driving, else no"
     add("--relative", action=argparse.BooleanOptionalAction, default=None, help=relative)
     add_renderer(about)
     return about
 
 
 def check_usage(arguments: argparse.Namespace) -> None:
-    """Numbers that make sense, and a checkpoint that is none of motion latents."""
+    """Raises `UserError` for numbers out of range, and for a motion file in place of a checkpoint."""
     from xactor_jax.video.sampler import RenderSettings
 
     check_numbers(arguments, {name: ranges(RenderSettings)[name] for name in ("steps", "guidance_scale")})
@@ -54,7 +54,7 @@ def check_usage(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     arguments = parser().parse_args()
     with exit_on_user_error():
         check_usage(arguments)

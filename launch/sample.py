@@ -1,13 +1,13 @@
-"""A portrait speaks a recording.
+"""Makes a portrait speak a recording.
 
     python launch/sample.py --image P --audio A --out V.mp4
     python launch/sample.py --jobs jobs.jsonl
 
-Writes one mp4 at 25 frames a second with the recording's sound, and a JSON beside it that says what it was made from. A list
-of jobs has one JSON object a line with image, audio, out and, where they differ from the options, seed, emotion, crop,
-detector, face_index and save_motion; finished jobs are skipped. Every path may be gs://. Run it in several processes (see
-launch/train.py) to split a list among them, each about as much; if one is lost, all end with status 75, and the same command
-does what is left.
+Writes an mp4 at 25 frames a second with the recording's sound, and beside it a JSON file that records what it was made from. A
+list of jobs has one JSON object per line with image, audio and out. A job may also have seed, emotion, crop, detector,
+face_index and save_motion, which replace the options. Finished jobs are skipped. Every path may be gs://. Several processes
+(see launch/train.py) split a list into about equal parts. If a process is lost, all end with status 75; the same command
+continues.
 """
 
 from __future__ import annotations
@@ -34,28 +34,38 @@ def parser() -> argparse.ArgumentParser:
     add("--image", help="the portrait: any picture file")
     add("--audio", help="the recording: any sound or video file")
     add("--out", help="the video to write, .mp4")
-    add("--jobs", help="a list of jobs, JSON lines, instead of the three above")
+    add("--jobs", help="list of jobs (JSON lines), instead of the three options above")
     add_stages(about)
-    add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec 2.0 that the actor hears; default: as in its training")
+    add(
+        "--audio_checkpoint",
+        default="",
+        metavar="CKPT",
+        help="wav2vec 2.0 for the actor's audio features; default: that of its training",
+    )
     add_portrait(about)
     add(
         "--emotion",
         default="",
         metavar="TRACK",
-        help=f"of {', '.join(EMOTIONS)}: happy, happy@0.6 (intensity), or over seconds happy@0.5:0-20,sad:20-; else unknown",
+        help=f"one of {', '.join(EMOTIONS)}: happy, happy@0.6 (with intensity), or over seconds happy@0.5:0-20,sad:20-; "
+        "default: unknown",
     )
     add("--audio_guidance", type=float, help="how strongly motion follows the speech; 1: no guidance")
     add("--emotion_guidance", type=float, help="how strongly motion follows the emotion; 1: no guidance")
     add_renderer(about)
     add("--actor_steps", type=int, help="denoising steps of the actor")
-    add("--schedule", help="of the actor: autoregressive, pyramid or full_sequence")
-    add("--rollout", default="", metavar="KEY=VALUE,…", help="other settings of the actor, as its config.rollout names them")
-    add("--shard", action="store_true", help="split the networks over this process's devices: for those too large for one")
+    add("--schedule", help="schedule of the actor: autoregressive, pyramid or full_sequence")
+    add(
+        "--rollout", default="", metavar="KEY=VALUE,…", help="other settings of the actor, with the names of its config.rollout"
+    )
+    add(
+        "--shard", action="store_true", help="split networks that are too large for one device over the devices of this process"
+    )
     return about
 
 
 def check_usage(arguments: argparse.Namespace) -> None:
-    """Either one sample or a list of them, and numbers that make sense."""
+    """Raises `UserError` unless the options describe one sample or a list, with numbers in their ranges."""
     single = [name for name in ("image", "audio", "out") if getattr(arguments, name)]
     if arguments.jobs and (single or arguments.save_motion):
         raise UserError("--jobs stands alone: write image, audio, out and save_motion into the list.")
@@ -65,7 +75,7 @@ def check_usage(arguments: argparse.Namespace) -> None:
 
 
 def allowed() -> dict[str, Range]:
-    """What the options may be that change the checkpoints' settings."""
+    """Option → range, for the options that change settings of the checkpoints."""
     from xactor_jax.actor.settings import RolloutSettings
     from xactor_jax.video.sampler import RenderSettings
 
@@ -75,13 +85,13 @@ def allowed() -> dict[str, Range]:
 
 
 def request_defaults(arguments: argparse.Namespace) -> dict[str, object]:
-    """What one request takes from the options."""
+    """Values from the options that a request uses by default."""
     names = ("seed", "emotion", "crop", "detector", "face_index", "save_motion")
     return {name: getattr(arguments, name) for name in names}
 
 
 def load(arguments: argparse.Namespace):
-    """(models, settings)"""
+    """The models and the settings of sampling."""
     import jax
 
     from xactor_jax.actor.settings import parse_changes
@@ -100,7 +110,7 @@ def load(arguments: argparse.Namespace):
 
 
 def run_one(arguments: argparse.Namespace) -> None:
-    """One sample."""
+    """Makes one sample."""
     from launch._progress import counting
     from xactor_jax.sampling.pipeline import sample
     from xactor_jax.sampling.request import Request, check_request
@@ -114,7 +124,7 @@ def run_one(arguments: argparse.Namespace) -> None:
 
 
 def run_jobs(arguments: argparse.Namespace) -> None:
-    """A list of them; ends with status 2 if some could not be done."""
+    """Makes a list of samples. Ends with status 2 if some of them failed."""
     from launch._progress import counting
     from xactor_jax.emotion import parse_emotion
     from xactor_jax.sampling.jobs import read_lines
@@ -133,7 +143,7 @@ def run_jobs(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     arguments = parser().parse_args()
     with exit_on_user_error(), supervision.leaving_at_once(several := bool(arguments.jobs) and processes.several()):
         check_usage(arguments)

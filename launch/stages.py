@@ -1,6 +1,6 @@
-"""The stages, each an entry: its networks and training from its folder in `xactor_jax`, and its data from `data.stages`.
+"""Table of the stages. An entry combines the networks and training in `xactor_jax` with the data in `data.stages`.
 
-A new stage is a folder, a config file and an entry here (docs/extend.md).
+A new stage needs a folder, a config file and an entry here (docs/extend.md).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from xactor_jax.video import stage as video
 
 
 class Stage(NamedTuple):
-    """An entry."""
+    """Entry of one stage."""
 
     of: StageEntry
     data: StageData
 
     @property
     def sections(self) -> Sections:
-        """All of its settings."""
+        """All settings of the stage."""
         return {**self.of.sections, **self.data.sections}
 
 
@@ -43,11 +43,11 @@ STAGES: Mapping[str, Stage] = {
     "actor": Stage(actor.ENTRY, stages.ACTOR),
     "video": Stage(video.ENTRY, stages.VIDEO),
 }
-"""By the name that `config.stage` has."""
+"""Name of the stage (`config.stage`) → entry."""
 
 
 def default_config(stage: str) -> ConfigDict:
-    """Every setting of a stage at its default: what presets change."""
+    """All settings of a stage with their defaults. Presets change it."""
     config = to_config(STAGES[stage].sections)
     config.stage = stage
     for other in STAGES[stage].of.uses:
@@ -56,32 +56,32 @@ def default_config(stage: str) -> ConfigDict:
 
 
 def describe(config: ConfigDict) -> Iterator[str]:
-    """A line for every setting of a config: name, value, meaning, and what it may be."""
+    """The lines that list every setting of a config: name, value, allowed values and meaning."""
     return described(config, STAGES[config.stage].sections)
 
 
 def check(config: ConfigDict) -> None:
-    """Raises `UserError` for the first setting of an experiment that is not possible."""
+    """Raises `UserError` for the first setting of an experiment that is out of its range."""
     check_value("--config.stage", config.stage, choice(STAGES))
     check_config(config, STAGES[config.stage].sections)
 
 
 def make_task(config: ConfigDict) -> Task:
-    """The task of a config. Raises `UserError` for settings that do not fit each other."""
+    """The task of a config. Raises `UserError` for settings that do not fit together."""
     return STAGES[config.stage].of.task.from_config(config)
 
 
 def make_sampler(config: ConfigDict, task: Task) -> Program:
-    """What sampling runs again and again, of one example on one device."""
+    """The program that sampling runs repeatedly, for one example on one device."""
     variables = jax.eval_shape(task.init, jax.eval_shape(lambda: jax.random.key(0)))
     return STAGES[config.stage].of.sampler(task, variables)
 
 
 def build(config: ConfigDict) -> tuple[Task, MakeIterator]:
-    """The task of a config, and what makes its iterators: (split, process_index, process_count) → batches.
+    """The task of a config, and a function that makes its iterators: (split, process_index, process_count) → batches.
 
     Raises:
-      UserError: a setting is not possible.
+      UserError: a setting is out of its range, or settings do not fit together.
     """
     check(config)
     return make_task(config), partial(stage_iterator, config)

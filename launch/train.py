@@ -1,17 +1,17 @@
 """Trains one stage: python launch/train.py --config=configs/motion.py[:preset] [--config.steps=200] [--workdir=DIR].
 
-Every setting with its value, its meaning and what it may be: the same with --settings, which trains nothing.
+With --settings it only lists all settings: value, allowed values and meaning.
 
-The same command again goes on where the run stopped. SIGTERM and Ctrl-C save first. The exit status:
+The same command again continues where the run stopped. SIGTERM and Ctrl-C save first. Exit statuses:
 
     0    the last step is done
-    75   it is not, and nothing is wrong: start the same command again. After SIGTERM or Ctrl-C, or, of several processes, when
-         another was lost
-    2    something that a person can put right, said in one sentence
+    75   the run stopped before the last step without an error: start the same command again. This happens after SIGTERM or
+         Ctrl-C, or when another process of the run was lost
+    2    an error that a person can correct; one sentence says how
     1    an error of the program
 
-Several processes: JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES and JAX_PROCESS_ID announce them; under SLURM
-(launch/slurm.sh) and on Cloud TPU (launch/tpu_pod.sh) they are found. A run may go on with another number of them.
+Several processes are configured by JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES and JAX_PROCESS_ID. Under SLURM
+(launch/slurm.sh) and on Cloud TPU (launch/tpu_pod.sh) they are detected. A run may continue with another number of processes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel import processes, supervision
 from xactor_jax.training import experiment
 
-SETTINGS = flags.DEFINE_bool("settings", False, "print every setting, its value, its meaning and what it may be, and end")
+SETTINGS = flags.DEFINE_bool("settings", False, "only list all settings: value, allowed values and meaning")
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, local or gs://; default: runs/NAME-PRESET")
 
 
 def run(arguments: list[str]) -> None:
-    """Trains what the flags say."""
+    """Trains the stage of --config, or lists its settings."""
     if len(arguments) > 1:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
     from data.embedded import fill_in_networks
@@ -45,11 +45,11 @@ def run(arguments: list[str]) -> None:
     if SETTINGS.value:
         print(*describe(CONFIG.value), sep="\n")
         return
-    processes.initialize(preemption=True)  # after the imports, which take some processes longer than others
+    processes.initialize(preemption=True)  # after the imports, because their duration differs between processes
     config = CONFIG.value
     workdir = WORKDIR.value or experiment.default_workdir(config_flags.get_config_filename(flags.FLAGS["config"]))
     fill_in_networks(config)
-    task, make_iterator = build(config)  # which checks all settings, before data is made, for hours it may be
+    task, make_iterator = build(config)  # checks all settings before data is made, which may take hours
     ensure_data(config)
     state = train(config, task, make_iterator, workdir)
     if int(state.step) < config.steps:
@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     with exit_on_user_error(), supervision.leaving_at_once(several := processes.several()):
         supervision.guard(several)
         app.run(run, flags_parser=parse)

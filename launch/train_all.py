@@ -1,14 +1,14 @@
-"""Trains all stages, one after the other, and exports what sampling needs: how data/assets was made.
+"""Trains all stages, one after the other, and exports what sampling needs. data/assets was made in this way.
 
 python launch/train_all.py --preset heads --out runs/heads                       # the steps of the presets: hours on two cores
 python launch/train_all.py --preset heads --budget_minutes 12 --out runs/heads   # as many steps as fit: for one GPU
 python launch/train_all.py --preset heads --out DIR --set data.persons=400 --set video:batch_size=8
 python launch/train_all.py --preset tune --data runs/data/mine --out runs/mine --budget_minutes 60  # data/assets, on your clips
 
-The data set is made first, on all cores. Every stage is a run of launch/train.py in OUT/STAGE, with the command that is
-printed; weights go to OUT/export/STAGE. The same command again goes on where it stopped. On an accelerator activations are
-bfloat16. With a budget each stage gets a share of the minutes that are left: a few steps say how fast it is, then the number
-of its steps is fixed (OUT/plan.json) and its learning rate falls to the last of them.
+The data set is made first, on all cores. Every stage is a run of launch/train.py in OUT/STAGE; its command is printed. Weights
+are exported to OUT/export/STAGE. The same command again continues where it stopped. On an accelerator activations are bfloat16.
+With a budget each stage gets a share of the remaining minutes: its speed is measured in a few steps, then its number of steps
+is fixed (OUT/plan.json), and its learning rate decreases until the last of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from xactor_jax.training.plan import Budget, Setting, Step, config_of, options_o
 ROOT = Path(__file__).resolve().parent.parent
 EXPORTED = ("motion", "autoencoder", "actor", "video")
 PRETRAINED = {"actor": ("motion",), "video": ("motion", "autoencoder")}
-"""Config → stages whose runs it names."""
+"""Stage → stages whose runs its config.pretrained names."""
 
 
 PLANS = {
@@ -51,7 +51,7 @@ PLANS = {
         Step("actor", "actor", "puppets", 0.30),
         Step("video", "video", "puppets", 0.40),
     ),
-    "tune": (  # from the embedded checkpoints, as their presets say; the autoencoder stays
+    "tune": (  # starts from the embedded checkpoints; the autoencoder is not trained
         Step("rebuilding", "motion", "tune", 0.45),
         Step("motion", "motion", "tune_sharpen", 0.15, ("rebuilding",)),
         Step("actor", "actor", "tune", 0.15),
@@ -64,26 +64,40 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
-    add("--preset", choices=tuple(PLANS), default="heads", help="who is learned from")
-    add("--data", default="", metavar="DIR", help="clips of launch/prepare.py to learn from, instead of the preset's people")
+    add(
+        "--preset",
+        choices=tuple(PLANS),
+        default="heads",
+        help="recipe; heads and puppets: synthetic people, tune: your own clips",
+    )
+    add("--data", default="", metavar="DIR", help="clips made by launch/prepare.py, instead of the people of the preset")
     add("--out", default="", metavar="DIR", help="folder of the runs, on this machine; default: runs/PRESET")
     add(
-        "--budget_minutes", type=float, metavar="M", help="for everything, making the data set too; default: the presets' steps"
+        "--budget_minutes",
+        type=float,
+        metavar="M",
+        help="minutes for everything, including the data set; default: the numbers of steps of the presets",
     )
-    add("--set", action="append", default=[], metavar="[STEP:]KEY=VALUE", help="a setting of all steps that have it, or of one")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="[STEP:]KEY=VALUE",
+        help="a setting of all steps that have it, or of one step",
+    )
     add(
         "--precision",
         choices=("float32", "bfloat16", "bf16"),
-        help="of activations; default: bfloat16 on accelerators",
+        help="number type of activations; default: bfloat16 on accelerators, else float32",
     )
     return about
 
 
 def data_setting(arguments: argparse.Namespace) -> list[str]:
-    """What --data sets; its encoded records are made beside it.
+    """The setting for --data. Encoded records are made beside these clips.
 
     Raises:
-        UserError: there are no clips, or none are named and the preset has no people of its own.
+        UserError: there are no clips, or --data is missing and the preset has no synthetic people.
     """
     from data import records, storage
 
@@ -96,7 +110,7 @@ def data_setting(arguments: argparse.Namespace) -> list[str]:
 
 
 def call(program: str, *options: str) -> None:
-    """Runs a program of this folder, its command shown; a status that is not 0 ends this program with the same."""
+    """Runs a program of this folder and prints its command. If its status is not 0, this program ends with the same."""
     command = [sys.executable, f"launch/{program}.py", *options]
     print("$", "python", *command[1:], flush=True)
     status, sentence = status_of(run_child(command, folder=ROOT))
@@ -109,7 +123,7 @@ def call(program: str, *options: str) -> None:
 
 
 def make_data(steps: tuple[Step, ...], settings: list[Setting]) -> None:
-    """Builds every embedded data set that the steps name, after all their settings are found to be right."""
+    """Makes every embedded data set that the steps use, after the settings of all steps were checked."""
     from data.embedded import ensure_clips
 
     for config in [config_of(step, settings) for step in steps]:
@@ -117,14 +131,14 @@ def make_data(steps: tuple[Step, ...], settings: list[Setting]) -> None:
 
 
 def has_accelerator() -> bool:
-    """Asked in a process of its own, which gives the device back."""
+    """Whether JAX finds an accelerator. A separate process checks it, so that the device is free afterwards."""
     question = "import jax; print(jax.default_backend())"
     answer = subprocess.run([sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True)
     return answer.stdout.strip() not in ("", "cpu")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Everything, in order."""
+    """All steps, in order."""
     steps, out = PLANS[arguments.preset], Path(arguments.out or f"runs/{arguments.preset}").absolute()
     settings = [parse_setting(text, steps) for text in [*data_setting(arguments), *arguments.set]]
     check_numbers(arguments, {"budget_minutes": real(0.0, above=True)})
@@ -143,7 +157,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right, and with 75 where the same command goes on."""
+    """Runs the program. Errors that a person can correct end with status 2 and one sentence; status 75: start it again."""
     arguments = parser().parse_args()
     with exit_on_user_error():
         run(arguments)

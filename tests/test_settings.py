@@ -92,6 +92,10 @@ def test_a_config_has_the_defaults_of_its_sections_or_those_of_a_stage() -> None
 def test_a_setting_is_described_by_its_value_its_meaning_and_its_range() -> None:
     config = ConfigDict({"steps": 3, "render": {"steps": 9}})
     assert list(described(config, {"": Steps, "render": Steps})) == [
-        "steps=3: denoising steps (a whole number from 1 to 10)",
-        "render.steps=9: denoising steps (a whole number from 1 to 10)",
+        "steps = 3  (a whole number from 1 to 10)",
+        "    denoising steps",
+        "",
+        "render.steps = 9  (a whole number from 1 to 10)",
+        "    denoising steps",
+        "",
     ]

@@ -37,7 +37,7 @@ class RunSettings:
     ema_decay: float = setting(
         0.999, SHARE, "decay of the moving average of parameters per step, at most (1 + step) / (10 + step)"
     )
-    log_every: int = setting(20, whole(1), "steps between lines in the log, TensorBoard and metrics.jsonl")
+    log_every: int = setting(20, whole(1), "steps between entries in the log, TensorBoard and metrics.jsonl")
     eval_every: int = setting(500, whole(0), "steps between evaluations on the validation split; 0: never")
     eval_batches: int = setting(4, whole(1), "batches per evaluation")
     preview_every: int = setting(500, whole(0), "steps between preview pictures; 0: never")

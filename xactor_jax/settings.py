@@ -32,7 +32,7 @@ RANGE, DOC = "range", "doc"
 """Keys of a field's metadata."""
 
 Sections = Mapping[str, Any]
-"""Section of a config, such as "network.unet", or "" for its top → the dataclass of its settings, or an instance of it."""
+"""Section of a config (such as "network.unet"; "" is the top level) → dataclass of its settings, or an instance of it."""
 
 SEED = 2**32 - 1
 """The largest seed."""
@@ -143,7 +143,7 @@ SHARE = real(0.0, 1.0)
 
 
 def setting(default: Any, allowed: Range, doc: str) -> Any:
-    """A field of a settings dataclass: its default, its range, and what it means, with the unit."""
+    """A field of a settings dataclass: its default, its allowed values, and its meaning, a noun phrase with the unit."""
     return dataclasses.field(default=default, metadata={RANGE: allowed, DOC: doc})
 
 
@@ -188,7 +188,10 @@ def described(config: ConfigDict, sections: Sections) -> Iterator[str]:
     for section, settings in sections.items():
         for name, field in fields(settings).items():
             key, value = f"{section}.{name}".strip("."), section_of(config, section)[name]
-            yield f"{key}={value}: {field.metadata[DOC]} ({field.metadata[RANGE]})"
+            shown = '""' if value == "" else value
+            yield f"{key} = {shown}  ({field.metadata[RANGE]})"
+            yield f"    {field.metadata[DOC]}"
+        yield ""
 
 
 def check_value(name: str, value: Any, allowed: Range) -> None:

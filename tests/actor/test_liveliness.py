@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xactor_jax.actor.liveliness import deviation, std_ratio, velocity_ratio
+from xactor_jax.actor.liveliness import mean_std, std_ratio, velocity_ratio
 
 
 def test_ratios_of_scaled_and_of_slowed_motion() -> None:
@@ -31,4 +31,4 @@ def test_a_mask_leaves_the_frames_that_it_counts(rng: np.random.Generator) -> No
 
 
 def test_a_clip_of_padding_alone_has_no_deviation() -> None:
-    assert float(deviation(jnp.ones((1, 4, 2)), jnp.zeros((1, 4)))) == 0.0
+    assert float(mean_std(jnp.ones((1, 4, 2)), jnp.zeros((1, 4)))) == 0.0

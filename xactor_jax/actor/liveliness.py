@@ -1,8 +1,8 @@
-"""How lively motion is against the truth, of NumPy and of JAX arrays, so that a preview and a report say the same.
+"""How lively generated motion is compared with true motion. Works on NumPy and JAX arrays: previews and reports share it.
 
-    Std-R = mean_d std_t(g) / mean_d std_t(m),   VC-R: the same of differences between frames; g generated, m true motion
+    Std-R = mean_d std_t(g) / mean_d std_t(m),   VC-R: the same for differences between frames; g generated, m true motion
 
-(Motar, arXiv 2609.10317.) 1 is as lively as the truth; below 1 is stiffer.
+(Motar, arXiv 2609.10317.) 1: as lively as the truth. Below 1: stiffer.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ Number = np.floating | Float[jax.Array, ""]
 
 
 def std_ratio(generated: Motion, true: Motion, mask: Mask | None = None) -> Number:
-    """Std-R."""
-    return deviation(generated, mask) / deviation(true, mask)
+    """Std-R: ratio of the standard deviations over time."""
+    return mean_std(generated, mask) / mean_std(true, mask)
 
 
 def velocity_ratio(generated: Motion, true: Motion, mask: Mask | None = None) -> Number:
-    """VC-R; a difference counts where both of its frames do."""
+    """VC-R: the same ratio for differences between frames. A difference counts if both frames count."""
     both = None if mask is None else mask[:, 1:] * mask[:, :-1]
     return std_ratio(generated[:, 1:] - generated[:, :-1], true[:, 1:] - true[:, :-1], both)
 
 
-def deviation(x: Motion, mask: Mask | None = None) -> Number:
-    """Standard deviation over time of the frames that count, the mean over clips and channels."""
+def mean_std(x: Motion, mask: Mask | None = None) -> Number:
+    """Standard deviation over time of the frames that count, averaged over clips and channels."""
     mask = np.ones(x.shape[:2], x.dtype) if mask is None else mask
     share = (mask / mask.sum(axis=1, keepdims=True).clip(1.0))[..., None]
     mean = (share * x).sum(axis=1, keepdims=True)

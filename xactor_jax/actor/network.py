@@ -66,12 +66,12 @@ class Memory(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the network says of frames."""
+    """Output of the network for frames."""
 
     prediction: Float[Array, "batch frames dim"]
-    """(6)"""
+    """Prediction for each frame (equation 6)."""
     emotion_logits: Float[Array, "batch frames emotions"] | None
-    """Of (8); None where the network has no (7)."""
+    """Emotion estimated from the audio (equation 8); None if the network has no audio summary (equation 7)."""
 
 
 class ActorNetwork(nn.Module):
@@ -86,16 +86,16 @@ class ActorNetwork(nn.Module):
     emotions: int
     audio_radius: int
     audio_memory: int
-    """P of (7), in frames; 0: there is no (7)."""
+    """P of equation 7, in frames; 0: no audio summary."""
     mlp_ratio: int
     look_ahead: int
-    """Frames of its own chunk after itself that a frame sees; -1: the whole chunk."""
+    """Number of later frames of its own chunk that a frame attends to; -1: all."""
     scan_layers: bool
-    """Whether the blocks are one loop of the compiled program, or one after the other."""
+    """Whether the blocks are compiled as one loop instead of one after the other."""
     sink_chunk: bool
     """Whether the first chunk is a sink."""
     remat: str = "none"
-    """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
+    """Activations that the backward pass of the blocks recomputes (`xactor_jax.layers.remat`)."""
     dtype: Dtype = None
 
     def setup(self) -> None:
@@ -132,7 +132,7 @@ class ActorNetwork(nn.Module):
         keep: Keep,
         valid: Bool[Array, "batch frames"],
     ) -> Answer:
-        """Of the frames `x` from the beginning at noise levels `t`. None sees one not `valid`."""
+        """Prediction for frames `x`, numbered from 0, at noise levels `t`. Frames that are not `valid` are not attended to."""
         memory = self.remembered(conditions.reference, keep.reference)
         frames = jnp.arange(x.shape[1])
         mask = without_padding(self.seen(frames, frames), valid)
@@ -179,7 +179,7 @@ class ActorNetwork(nn.Module):
         memory: Memory,
         first: int,
     ) -> tuple[Answer, KeyValue]:
-        """(1) to (8) for frames of these numbers that see what the mask says of (reference, first chunk, past, themselves)."""
+        """Equations 1 to 8 for frames with these numbers. The mask covers (reference, first chunk, past, the frames)."""
         h = self.token(x.astype(self.dtype or x.dtype))
         audio = self.audio(conditions.audio, keep.audio)
         summary = self.summary(audio, self.counted(frames, audio.shape[1])) if self.audio_memory else None
@@ -237,7 +237,7 @@ class ActorNetwork(nn.Module):
         keep_emotion: Bool[Array, "batch"],
         summary: Summary | None,
     ) -> Float[Array, "batch tokens width"]:
-        """(2)."""
+        """The condition of each token (equation 2)."""
         kept = jnp.broadcast_to(keep_emotion[:, None], t.shape)
         known = self.level(t) + self.reference(reference, keep_reference)[:, None]
         if summary is None:

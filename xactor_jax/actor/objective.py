@@ -13,7 +13,7 @@ emotion. (2): Chen et al. 2024 (2407.01392). (4) is after FLOAT (2412.01064), wi
 approaches pure noise, where x_hat is only an average over likely motions.
 
 (6) trains an actor with an audio summary to recognise the emotion of the voice (equation 8 of the network) where clips have
-labels. The error of motion alone trains this many times more slowly.
+labels. Without (6), the motion error trains this many times more slowly.
 
 A token at exactly t = 0 is excluded from (2), because it has nothing to learn: x_t equals x_0, so x0 could be copied, and eps,
 and therefore v and flow, cannot be known. In (4) such a token uses its true value.
@@ -59,22 +59,24 @@ class Objective:
     process: GaussianProcess
     noise_levels: tuple[tuple[str, float], ...]
     """Samplers of noise levels and how often a clip gets each (`NoiseLevelWeights`)."""
-    discrete_steps: int = setting(0, whole(0, 1_000_000), "noise levels above 0 that there are, evenly spaced; 0: all")
-    weighting: str = setting("none", choice(WEIGHTINGS), "of the loss by noise level, w of (2)")
-    gamma: float = setting(5.0, real(0.0, above=True), "bound of the signal-to-noise ratio in min_snr and fused_snr")
-    fused_decay: float = setting(0.98, SHARE, "fused_snr: factor per frame by which a token's past fades")
+    discrete_steps: int = setting(0, whole(0, 1_000_000), "number of evenly spaced noise levels above 0; 0: continuous levels")
+    weighting: str = setting("none", choice(WEIGHTINGS), "weight of the loss as a function of the noise level, w of equation 2")
+    gamma: float = setting(5.0, real(0.0, above=True), "min_snr, fused_snr: upper bound of the signal-to-noise ratio")
+    fused_decay: float = setting(0.98, SHARE, "fused_snr: decay per frame of the moving average over a token's past")
     sigmoid_bias: float = setting(
-        -1.0, real(-math.inf), "sigmoid: log signal-to-noise ratio at which the weight of noise's error is a half"
+        -1.0, real(-math.inf), "sigmoid: log signal-to-noise ratio at which the weight of the error of eps is 1/2"
     )
-    velocity: float = setting(0.0, real(0.0), "weight of the error in motion's velocity, the difference from frame to frame")
+    velocity: float = setting(
+        0.0, real(0.0), "weight of the velocity error, the error of differences between neighbouring frames"
+    )
     heard: float = setting(
         0.0,
         real(0.0),
-        "weight of recognising the labelled emotion from the summary of the audio; needs network.audio_memory",
+        "weight of the emotion recognition loss on the audio summary; needs network.audio_memory above 0",
     )
-    drop_audio: float = setting(0.1, SHARE, "probability that a clip is shown without its audio")
-    drop_reference: float = setting(0.1, SHARE, "probability that a clip is shown without its reference motion")
-    drop_emotion: float = setting(0.3, SHARE, "probability that a clip is shown without its emotion label")
+    drop_audio: float = setting(0.1, SHARE, "probability of dropping the audio of a clip")
+    drop_reference: float = setting(0.1, SHARE, "probability of dropping the reference motion of a clip")
+    drop_emotion: float = setting(0.3, SHARE, "probability of dropping the emotion label of a clip")
 
     def __post_init__(self) -> None:
         check_fields(self, "objective")

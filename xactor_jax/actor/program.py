@@ -1,6 +1,6 @@
-"""What a rollout's settings come to for one network: sizes and choices that are compiled, and numbers that a program takes.
+"""The settings of a rollout for one network, split into what is compiled (`Structure`) and numbers passed as arguments.
 
-Settings that differ in numbers alone, of guidance and of levels, share a compiled window (rollout.py).
+Settings that differ only in guidance scales and noise levels share one compiled window (rollout.py).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from xactor_jax.errors import UserError
 
 
 class Numbers(NamedTuple):
-    """What a compiled window takes as arguments."""
+    """Arguments of a compiled window."""
 
     levels: Float[ArrayLike, "rows_and_one active"]
     """K: the level of each frame in flight before and after every step."""
-    history: Float[ArrayLike, "branches young"]
-    """The level of each frame of young history, in each branch."""
+    history: Float[ArrayLike, "branches recent"]
+    """The level of each frame of recent history, in each branch."""
     shown: Keep
-    """Which conditions each branch is shown: [branches]."""
+    """Which conditions each branch uses: [branches]."""
     weights: Float[ArrayLike, "branches"]
-    """Of the branches' predictions."""
+    """Weights of the branches' predictions."""
     eta: Float[ArrayLike, ""]
 
 
@@ -52,7 +52,7 @@ class Structure:
 
 
 def planned(network: ActorNetwork, settings: RolloutSettings) -> tuple[Structure, Numbers]:
-    """Raises `UserError` where the settings do not fit the network."""
+    """The structure and the numbers. Raises `UserError` if the settings do not fit the network."""
     schedule, branches, chunk = schedule_of(settings, network), settings.branches, network.chunk
     ages = ages_that_change(settings.history, settings.history_level, settings.history_decay, settings.history_span)
     structure = Structure(
@@ -82,9 +82,9 @@ def schedule_of(settings: RolloutSettings, network: ActorNetwork) -> WindowSched
 
 
 def _history(s: RolloutSettings, read: int) -> Float[np.ndarray, "branches read"]:
-    """The level of each chunk of young history, in each branch."""
-    law = history_levels(s.history, read, s.history_level, s.history_decay, s.history_span)
-    return np.stack([law if b.history is None else np.full(read, b.history) for b in s.branches])
+    """The level of each chunk of recent history, in each branch."""
+    levels = history_levels(s.history, read, s.history_level, s.history_decay, s.history_span)
+    return np.stack([levels if b.history is None else np.full(read, b.history) for b in s.branches])
 
 
 def _check_sink(network: ActorNetwork, structure: Structure) -> None:

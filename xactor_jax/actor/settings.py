@@ -1,4 +1,4 @@
-"""The settings of the network, of noise levels in training, and of sampling."""
+"""Settings of the actor: network, noise levels in training, and sampling."""
 
 from __future__ import annotations
 
@@ -15,86 +15,108 @@ from xactor_jax.labels import EMOTIONS
 from xactor_jax.settings import SHARE, Flag, Interval, check_fields, check_value, choice, ranges, real, setting, whole
 
 HISTORY_NOISE = ("noise", "scale")
-"""Whether history carries noise of its level, or is only scaled down and said to be at it."""
+"""What history contains in sampling: noise of its level (noise), or the clean motion scaled down without noise (scale)."""
 
 MOST_STEPS = 10_000
 DECAY = Interval(0.0, 0.99, extra=(1.0,))
-"""Between its two ends hundreds of chunks would differ in their noise, and be read again by every call."""
+"""Values between 0.99 and 1 are excluded: the levels of hundreds of chunks would differ, and every call would read them all."""
 LEVEL = real(0.0, 1.0, below=True)
-"""Of noise that leaves something of the motion."""
+"""Range of a noise level. 1 is excluded: it would leave nothing of the motion."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActorNetworkSettings:
-    """`config.network` of configs/actor.py: the fields of `ActorNetwork`, and `audio_dim`."""
+    """`config.network` of the actor: the fields of `ActorNetwork`, and `audio_dim`."""
 
-    latent_dim: int = setting(512, whole(1), "D, size of a motion latent: that of the motion stage")
-    audio_dim: int = setting(320, whole(1), "A, size of a frame's audio features: 4 log-mel columns of 80 bands")
-    width: int = setting(96, whole(1), "features of a token")
-    depth: int = setting(3, whole(1), "transformer blocks")
-    heads: int = setting(3, whole(1), "of every attention")
-    chunk: int = setting(10, whole(1), "frames that share a noise level and see each other fully")
-    context: int = setting(50, whole(0), "frames of past that a chunk sees, a multiple of chunk")
-    audio_radius: int = setting(2, whole(0), "frames of audio on either side that a token attends to")
-    audio_memory: int = setting(0, whole(0), "frames of past audio whose summary every token is given; 0: none")
-    emotions: int = setting(
-        len(EMOTIONS), whole(1, len(EMOTIONS)), "labels known, the first of xactor_jax.labels.EMOTIONS, beside unknown"
+    latent_dim: int = setting(512, whole(1), "D, size of a motion latent; the same as in the motion stage")
+    audio_dim: int = setting(320, whole(1), "A, number of audio features per frame; log-mel: 320 (4 columns of 80 bands)")
+    width: int = setting(96, whole(1), "features per token")
+    depth: int = setting(3, whole(1), "number of transformer blocks")
+    heads: int = setting(3, whole(1), "attention heads")
+    chunk: int = setting(
+        10, whole(1), "C, length of a chunk in frames; its frames share a noise level and attend to each other"
     )
-    mlp_ratio: int = setting(4, whole(1), "width inside a block's MLP over width")
-    look_ahead: int = setting(-1, whole(-1), "frames of its own chunk after itself that a frame sees; -1: the whole chunk")
-    scan_layers: bool = setting(False, Flag(), "blocks as one loop of the compiled program")
-    sink_chunk: bool = setting(False, Flag(), "whether the first chunk is seen for ever, when the context has left it behind")
+    context: int = setting(50, whole(0), "number of past frames that a chunk attends to; a multiple of chunk")
+    audio_radius: int = setting(2, whole(0), "frames of audio before and after its own that a token attends to")
+    audio_memory: int = setting(
+        0, whole(0), "frames of past audio in the audio summary that each token receives; 0: no summary"
+    )
+    emotions: int = setting(
+        len(EMOTIONS),
+        whole(1, len(EMOTIONS)),
+        "number of emotion labels: the first ones of xactor_jax.labels.EMOTIONS; the label unknown is extra",
+    )
+    mlp_ratio: int = setting(4, whole(1), "hidden width of the MLPs, as a multiple of width")
+    look_ahead: int = setting(-1, whole(-1), "number of later frames of its own chunk that a frame attends to; -1: all")
+    scan_layers: bool = setting(False, Flag(), "whether the blocks are compiled as one loop")
+    sink_chunk: bool = setting(
+        False, Flag(), "whether the first chunk stays visible after it has left the context (attention sink)"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoiseLevelWeights:
-    """`config.objective.noise_levels`: how often levels are drawn in each way of `SAMPLERS`, relative to one another."""
+    """`config.objective.noise_levels`: relative frequency of each way to draw noise levels (`SAMPLERS`)."""
 
     independent_per_chunk: float = setting(
-        1.0, real(0.0), "how often every chunk has a noise level of its own, over the other ways"
+        1.0, real(0.0), "relative frequency of clips in which every chunk has its own noise level"
     )
-    monotone_per_chunk: float = setting(0.0, real(0.0), "the same, sorted: never falling from chunk to chunk")
-    monotone_from_anchor: float = setting(0.0, real(0.0), "never falling, crowded towards 0 before a chunk and 1 after it")
-    independent_per_token: float = setting(0.0, real(0.0), "every frame has its own")
-    shared: float = setting(0.0, real(0.0), "one for the clip")
-    teacher_forcing: float = setting(0.0, real(0.0), "one chunk noisy, all others clean: the ablation of diffusion forcing")
+    monotone_per_chunk: float = setting(0.0, real(0.0), "relative frequency of clips with such levels in rising order")
+    monotone_from_anchor: float = setting(
+        0.0,
+        real(0.0),
+        "relative frequency of clips with rising levels, close to 0 before a random chunk and close to 1 after it",
+    )
+    independent_per_token: float = setting(
+        0.0, real(0.0), "relative frequency of clips in which every frame has its own noise level"
+    )
+    shared: float = setting(0.0, real(0.0), "relative frequency of clips with one noise level")
+    teacher_forcing: float = setting(
+        0.0, real(0.0), "relative frequency of clips with one noisy chunk and all others clean (ablation of diffusion forcing)"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RolloutSettings:
-    """How motion is sampled; hashable."""
+    """`config.rollout`: how motion is sampled; hashable."""
 
-    steps: int = setting(12, whole(1, MOST_STEPS), "steps from noise to motion, for each chunk")
-    stepper: str = setting("ddim", choice(STEPPERS), "how a step is taken; heun calls the network twice")
-    eta: float = setting(0.0, SHARE, "of ddim: 0 is deterministic, 1 ancestral")
+    steps: int = setting(12, whole(1, MOST_STEPS), "denoising steps per chunk")
+    stepper: str = setting("ddim", choice(STEPPERS), "solver of a step; heun calls the network twice")
+    eta: float = setting(0.0, SHARE, "ddim: amount of fresh noise per step; 0: deterministic, 1: ancestral sampling")
     schedule: str = setting("autoregressive", choice(SCHEDULES), "order in which chunks are denoised")
-    offset: int = setting(4, whole(1, MOST_STEPS), "of the pyramid: steps between a chunk and the next")
-    chunks: int = setting(0, whole(0, 1_000), "of full_sequence: chunks denoised together; 0: as many as the context holds")
+    offset: int = setting(4, whole(1, MOST_STEPS), "pyramid: steps by which a chunk starts after the one before")
+    chunks: int = setting(
+        0, whole(0, 1_000), "full_sequence: number of chunks denoised together; 0: as many as fit the context"
+    )
     context: int = setting(
-        0, whole(0), "frames of past that a chunk sees, a multiple of chunk up to network.context; 0: all of that"
+        0, whole(0), "number of past frames that a chunk attends to, a multiple of chunk; 0: network.context, the most"
     )
     use_reference: bool = setting(
-        True, Flag(), "show the reference motion; False: only speech and its own history say how motion goes on"
+        True, Flag(), "whether the reference motion is a condition; False: only speech, emotion and history are"
     )
-    audio_guidance: float = setting(1.5, GUIDANCE, "guidance scale; 1: the conditional prediction alone")
-    emotion_guidance: float = setting(1.0, GUIDANCE, "guidance scale of the emotion; 1: none")
+    audio_guidance: float = setting(1.5, GUIDANCE, "guidance scale of the audio; 1: no guidance")
+    emotion_guidance: float = setting(1.0, GUIDANCE, "guidance scale of the emotion; 1: no guidance")
     nested_guidance: bool = setting(
         False,
         Flag(),
-        "emotion guides what audio has guided, (2) of xactor_jax.actor.branches; else each by itself, (1)",
+        "whether audio and emotion guidance are nested (equation 2 of xactor_jax.actor.branches) or separate (equation 1)",
     )
-    history_guidance: float = setting(1.0, GUIDANCE, "guidance scale away from the prediction without history; 1: none")
-    history_fraction: float = setting(0.0, LEVEL, "noise level of the history that guides; 0: it guides as it is")
-    history: str = setting("geometric", choice(HISTORY_SCHEDULES), "how the noise of finished history falls with its age")
-    history_level: float = setting(
-        0.05, LEVEL, "noise level in [0, 1] of the youngest finished chunk as the network sees it; 0: clean"
+    history_guidance: float = setting(1.0, GUIDANCE, "guidance scale of history; 1: no guidance")
+    history_fraction: float = setting(
+        0.0, LEVEL, "history guidance: noise level of the history in the positive branch; 0: that of the history schedule"
     )
-    history_decay: float = setting(
-        0.5, DECAY, "geometric: factor by which the level falls with every chunk of age, until it is below 0.001"
+    history: str = setting(
+        "geometric",
+        choice(HISTORY_SCHEDULES),
+        "history schedule: how the noise level of finished chunks decreases with their age",
     )
-    history_span: int = setting(4, whole(1, 1_000), "linear: chunks after which the level is 0")
+    history_level: float = setting(0.05, LEVEL, "noise level of the newest finished chunk; 0: clean")
+    history_decay: float = setting(0.5, DECAY, "geometric: factor on the level per chunk of age; levels below 0.001 become 0")
+    history_span: int = setting(4, whole(1, 1_000), "linear: age in chunks from which the level is 0")
     history_noise: str = setting(
-        "noise", choice(HISTORY_NOISE), "scale: history is said to be at its level and scaled down, without the noise"
+        "noise",
+        choice(HISTORY_NOISE),
+        "content of the history: noise of its level added (noise), or scaled down to that level without noise (scale)",
     )
 
     def __post_init__(self) -> None:
@@ -106,7 +128,7 @@ class RolloutSettings:
 
     @property
     def branches(self) -> dict[Branch, float]:
-        """What the network is asked at each step, and how the answers are weighed."""
+        """The branches that the network computes at each step, and their weights."""
         return weighted_branches(
             self.audio_guidance,
             self.emotion_guidance,
@@ -117,10 +139,10 @@ class RolloutSettings:
 
 
 def parse_changes(settings: Iterable[str], defaults: Any = RolloutSettings(), what: str = "the rollout") -> dict[str, Any]:
-    """KEY=VALUE as fields of the dataclass of `defaults`, of the types that they have there; `what` has these settings.
+    """Parses KEY=VALUE texts into fields of the dataclass of `defaults`, with their types there; errors call it `what`.
 
     Raises:
-        UserError: there is no such setting, or the value is of another type or out of its range.
+        UserError: there is no such setting, or its value has a wrong type or is out of range.
     """
     known, allowed, changes = dataclasses.asdict(defaults), ranges(type(defaults)), {}
     for text in settings:

@@ -1,4 +1,4 @@
-"""Stage 2 as the programs see it."""
+"""Entry of stage 2, the actor: its settings, task, model and sampling program."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SECTIONS = run_settings.SECTIONS | {
     "": RunSettings(steps=1_200, batch_size=16),
     "optimizer": OptimizerSettings(learning_rate=2e-3),
     "network": ActorNetworkSettings,
-    # 512 numbers of some 26 degrees of freedom drown in noise that is 4 times as strong, and noise of 512 numbers does not fit
-    # through a width of 96, so the network says what the clean latent is.
+    # shift: a latent has 512 numbers but only about 26 degrees of freedom, so noise hides it only if it is 4 times as strong.
+    # prediction: noise of 512 numbers cannot be represented in a width of 96, so the network predicts the clean latent.
     "diffusion": GaussianProcess(shift=4.0, prediction="x0"),
     "objective": Objective,
     "objective.noise_levels": NoiseLevelWeights,
@@ -29,7 +29,7 @@ SECTIONS = run_settings.SECTIONS | {
 
 
 def sampler(task: ActorTask, variables: Variables) -> Program:
-    """One move of the window."""
+    """One move of the sampling window, for one example."""
     model = task.model
     window, dim = model.window(task.preview_settings), model.motion_dim
     guide = jax.eval_shape(lambda v, x: make_guide(v, jax.random.key(0), x), variables, array(1, dim))

@@ -50,14 +50,16 @@ class PieceSettings:
     """The chosen hidden states, and the length of the windows."""
 
     layers: str = setting(
-        "all", Text(), 'hidden states: all, last, or numbers such as "8" or "1,4,-1"; 0: what enters the first block'
+        "all", Text(), 'chosen hidden states: all, last, or numbers such as "8" or "1,4,-1"; 0: the input of the first block'
     )
-    combine: str = setting("concat", choice(("concat", "sum")), "what becomes of several hidden states")
+    combine: str = setting(
+        "concat", choice(("concat", "sum")), "how several hidden states are combined: concatenated or summed"
+    )
     weights: tuple[float, ...] = setting(
-        (), Several(real(-math.inf), least=0), "of the sum, one for each hidden state; none: their mean"
+        (), Several(real(-math.inf), least=0), "sum: weights, one per hidden state; none: their mean"
     )
-    piece: float = setting(5.0, real(1 / FRAME_RATE, 600.0), "P, sound that is computed at a time, seconds")
-    context: float = setting(2.0, real(0.0, 600.0), "C, sound that is seen on either side of a piece, seconds")
+    piece: float = setting(5.0, real(1 / FRAME_RATE, 600.0), "P, length of the pieces in which features are computed, seconds")
+    context: float = setting(2.0, real(0.0, 600.0), "C, context before and after each piece, seconds")
 
     def __post_init__(self) -> None:
         check_fields(self, "data.audio")

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from xactor_jax.actor.liveliness import deviation
+from xactor_jax.actor.liveliness import mean_std
 from xactor_jax.evaluation import metrics, trends
 from xactor_jax.evaluation.actor import flat, jaw_curves, lag_curve
 from xactor_jax.evaluation.emotion import EmotionProbe
@@ -64,7 +64,7 @@ class Statistics(NamedTuple):
 def statistics(motion: Motion) -> Statistics:
     """Statistics of B performances together."""
     speed = np.diff(motion, axis=1)
-    return Statistics(Moments.of(flat(motion)), Moments.of(flat(speed)), float(deviation(motion)), float(deviation(speed)))
+    return Statistics(Moments.of(flat(motion)), Moments.of(flat(speed)), float(mean_std(motion)), float(mean_std(speed)))
 
 
 Reference = Callable[[Statistics], tuple[Gaussian, Gaussian]]

@@ -111,8 +111,8 @@ def _segment(run: Run) -> Segment:
 
 
 def gaussian_smooth(values: Float[np.ndarray, "n d"], sigma: float) -> Float[np.ndarray, "n d"]:
-    """Gaussian filter along the first axis, σ in samples, the ends held."""
-    from scipy.ndimage import gaussian_filter1d  # here, since every program imports this file
+    """Gaussian filter along the first axis, σ in samples. Beyond the ends the first and last value are repeated."""
+    from scipy.ndimage import gaussian_filter1d  # here: every program imports this file, and SciPy takes long to import
 
     if sigma <= 0:
         return values
@@ -120,8 +120,8 @@ def gaussian_smooth(values: Float[np.ndarray, "n d"], sigma: float) -> Float[np.
 
 
 def _median3(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Median of three neighbours in time: takes out single wrong detections."""
-    from scipy.ndimage import median_filter  # the same
+    """Median of three neighbours in time, which removes single wrong detections."""
+    from scipy.ndimage import median_filter  # here for the same reason
 
     return median_filter(values, size=(3, 1), mode="nearest")
 

@@ -1,4 +1,4 @@
-"""Audio features from the settings that a config or a data set carries."""
+"""Makes audio features from the settings stored in a config or a data set."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ KINDS = ("log_mel", "wav2vec2")
 
 
 def load_audio_features(settings: Settings, checkpoint: epath.PathLike = "") -> AudioFeatures:
-    """The features that `settings` describe: `kind`, of wav2vec2 `checkpoint` too, and what else is not as by default.
+    """The audio features that `settings` describe. Settings that are missing have their defaults.
 
     Args:
-        settings: a dict or ConfigDict, as `AudioFeatures.to_dict` gives it; empty: log-mel. A `hash` is held against the
-            checkpoint, with a warning where it is another.
-        checkpoint: folder to read in place of the recorded one.
+        settings: a dict or ConfigDict from `AudioFeatures.to_dict`; empty: log-mel. If it has the `hash` of a checkpoint and
+            the checkpoint has another, a warning is logged.
+        checkpoint: folder to use instead of the one in the settings.
 
     Raises:
-        UserError: the kind is not known, or there is no such checkpoint.
+        UserError: there is no such kind of features, or no such checkpoint.
     """
     kind = settings.get("kind", "log_mel")
     if kind == "log_mel":
@@ -56,7 +56,7 @@ def _load_wav2vec2(settings: Settings, checkpoint: epath.PathLike) -> Wav2Vec2Fe
 
 
 def _existing(checkpoint: epath.PathLike, recorded_hash: str) -> epath.Path:
-    """The folder. Raises `UserError` where there is none."""
+    """The folder of the checkpoint. Raises `UserError` if there is none."""
     if checkpoint and (absolute(checkpoint) / FILE).exists():
         return absolute(checkpoint)
     which = f"the one with hash {recorded_hash}" if recorded_hash else "one made by launch/import_weights.py"
@@ -64,6 +64,6 @@ def _existing(checkpoint: epath.PathLike, recorded_hash: str) -> epath.Path:
 
 
 def audio_hash(settings: Settings) -> str:
-    """Twelve hexadecimal digits that tell settings apart, wherever the checkpoint lies."""
+    """Twelve hexadecimal digits that identify the settings; the folder of the checkpoint does not matter."""
     kept = {name: value for name, value in settings.items() if name != "checkpoint"}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,6 +1,6 @@
-"""Released autoencoders of Stable Diffusion and Stable Video Diffusion, as the diffusers library names their weights.
+"""Released autoencoders of Stable Diffusion and Stable Video Diffusion, with weights named as in the diffusers library.
 
-What is written is a checkpoint of the stage `autoencoder`, as training writes it; the video stage takes it for
+The result is a checkpoint of the stage `autoencoder`, as training writes it. The video stage reads it from
 `config.pretrained.autoencoder`.
 """
 
@@ -22,9 +22,9 @@ from xactor_jax.video.autoencoder import AutoencoderModel, AutoencoderSettings
 
 STAGE = "autoencoder"
 IMAGE_SIZE = 512
-"""What is written as the side of a picture, which the weights do not depend on."""
+"""Side of a picture that is written to the config, pixels. The weights do not depend on it."""
 SETTLED = 1_000_000
-"""Steps that the scale of the latents counts as known from: training on changes it by what it newly sees alone."""
+"""Number of steps that the statistics of the latents count as measured from. Further training then hardly changes them."""
 
 COMMON = {
     "in_channels": 3,
@@ -41,7 +41,7 @@ FIXED = {
     "sd_vae": {"_class_name": "AutoencoderKL", **COMMON},
     "svd_vae": {"_class_name": "AutoencoderKLTemporalDecoder", "norm_num_groups": 32, "layers_per_block": 2, **COMMON},
 }
-"""What a config.json may not say otherwise. A decoder of clips has as many blocks in its middle as layers: here two."""
+"""Values that a config.json must have if it has the key. A temporal decoder has `layers_per_block` middle blocks: here 2."""
 BLOCKS = {"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"}
 
 
@@ -68,7 +68,7 @@ def _spatiotemporal(source: str, target: str) -> tuple[Rule, ...]:
 
 
 def _attention(source: str, target: str) -> tuple[Rule, ...]:
-    """In the spelling of today and that of files from before 2023."""
+    """Attention with the names of current files and of files from before 2023."""
     names = {"query": ("to_q", "query"), "key": ("to_k", "key"), "value": ("to_v", "value"), "out": ("to_out.0", "proj_attn")}
     spelled = ((ours, spelling) for ours, spellings in names.items() for spelling in spellings)
     linear = (layer(f"{source}.{spelling}", f"{target}/attention/{ours}") for ours, spelling in spelled)
@@ -115,7 +115,7 @@ TABLES = {"sd_vae": SD_TABLE, "svd_vae": SVD_TABLE}
 
 
 def read_config(what: str, config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> ConfigDict:
-    """The config that is kept with the weights, of the config.json of `sd_vae` or `svd_vae`; there is no preprocessor.
+    """The config to store with the weights, from the config.json of `sd_vae` or `svd_vae`; `preprocessor` is not used.
 
     Raises:
         UserError: it describes another network.
@@ -147,7 +147,7 @@ def parameter_shapes(config: ConfigDict) -> Shapes:
 
 
 def buffers(config: ConfigDict) -> dict[str, np.ndarray]:
-    """Statistics under which our standardised latents are the released ones, raw latents times the scaling factor."""
+    """Statistics with which our standardised latents equal the released ones: raw latents times the scaling factor."""
     channels = config.network.latent_channels
     std = np.full(channels, 1.0 / config.scaling_factor, np.float32)
     return {"latent_mean": np.zeros(channels, np.float32), "latent_std": std, "latent_count": np.array(SETTLED, np.int32)}

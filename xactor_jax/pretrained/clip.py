@@ -1,4 +1,4 @@
-"""Released image encoders of CLIP, as the transformers library names their weights."""
+"""Released image encoders of CLIP, with weights named as in the transformers library."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ HUGGINGFACE = {
     "hidden_act": "activation",
     "layer_norm_eps": "epsilon",
 }
-"""What a config.json calls the settings."""
+"""Name in a config.json → name of the setting here."""
 
-UNSAID = {
+DEFAULTS = {
     "image_size": 224,
     "patch_size": 32,
     "hidden_size": 768,
@@ -63,7 +63,7 @@ UNSAID = {
     "hidden_act": "quick_gelu",
     "layer_norm_eps": 1e-5,
 }
-"""What a config.json means where it says nothing: ViT-B/32."""
+"""Values of keys that are missing in a config.json: those of ViT-B/32."""
 
 PREPROCESSOR = {
     "image_mean": list(MEAN),
@@ -72,11 +72,11 @@ PREPROCESSOR = {
     "do_resize": True,
     "resample": 3,  # bicubic
 }
-"""What a preprocessor_config.json may not say otherwise."""
+"""Values that a preprocessor_config.json must have if it has the key."""
 
 
 def read_config(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> ConfigDict:
-    """The config that is kept with the weights, of the config.json of an image encoder or of both of CLIP's encoders.
+    """The config to store with the weights, from the config.json of an image encoder or of both encoders of CLIP.
 
     Raises:
         UserError: it describes another network or other pictures.
@@ -89,8 +89,8 @@ def read_config(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> C
             odd = f"preprocessor_config.json has {name} = {preprocessor[name]!r}"
             raise UserError(f"{odd}, which is not supported: use a model with {value!r}.")
     vision = {**(config.get("vision_config") or {}), "projection_dim": config.get("projection_dim", 512)}
-    said = {**UNSAID, **(vision if kind == "clip" else config)}
-    settings = ClipSettings(**{ours: said[theirs] for theirs, ours in HUGGINGFACE.items()})
+    values = {**DEFAULTS, **(vision if kind == "clip" else config)}
+    settings = ClipSettings(**{ours: values[theirs] for theirs, ours in HUGGINGFACE.items()})
     return ConfigDict({"stage": STAGE, "network": dataclasses.asdict(settings)})
 
 

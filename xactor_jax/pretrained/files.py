@@ -1,4 +1,4 @@
-"""Released weights as they lie in files: names and arrays, whatever wrote them."""
+"""Reads and writes files of released weights: .safetensors and PyTorch files as a mapping from names to arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 
-import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16, which safetensors asks it for)
+import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors needs)
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -26,7 +26,7 @@ Weights = Mapping[str, np.ndarray]
 
 
 class _SafeTensors(Weights):
-    """An open .safetensors file; arrays are read when they are asked for."""
+    """An open .safetensors file; an array is read when it is accessed."""
 
     def __init__(self, path: str, name: str):
         self._name, self._file = name, safetensors.safe_open(path, framework="numpy")
@@ -43,16 +43,16 @@ class _SafeTensors(Weights):
             return self._file.get_tensor(name)
         except (AttributeError, TypeError, ValueError, safetensors.SafetensorError):
             kind = self._file.get_slice(name).get_dtype()
-            known = "take the file with numbers of 16 or 32 bits"
-            raise UserError(f"{self._name} holds {name} in the type {kind}, which is not read: {known}.") from None
+            hint = "take the file with numbers of 16 or 32 bits"
+            raise UserError(f"{self._name} holds {name} in the type {kind}, which is not read: {hint}.") from None
 
 
 @contextlib.contextmanager
 def open_weights(path: epath.PathLike) -> Iterator[Weights]:
-    """Name → array of a .safetensors or PyTorch file, local or gs://; arrays are read one by one.
+    """Opens a .safetensors or PyTorch file, local or gs://, as a mapping name → array; an array is read when it is accessed.
 
     Raises:
-        UserError: there is no such file, it is neither of the two, or it is damaged.
+        UserError: there is no such file, it is of another type, or it is damaged.
     """
     source = epath.Path(path)
     if source.suffix not in SUFFIXES:
@@ -75,7 +75,7 @@ def _open_safetensors(local: pathlib.Path, name: str) -> Weights:
 
 
 def check_new(path: epath.PathLike) -> epath.Path:
-    """The path of a .safetensors file to write. Raises `UserError` unless its name says so and nothing is there."""
+    """The path of a .safetensors file to write. Raises `UserError` if its name ends otherwise or it exists already."""
     target = absolute(path)
     if target.suffix != ".safetensors":
         raise UserError(f"{path} is no name for weights: let it end in .safetensors.")
@@ -85,10 +85,10 @@ def check_new(path: epath.PathLike) -> epath.Path:
 
 
 def write_weights(path: epath.PathLike, weights: Weights) -> None:
-    """Name → array as a .safetensors file, local or gs://; a local one is never seen half written.
+    """Writes a mapping name → array as a .safetensors file, local or gs://. A local file appears only when it is complete.
 
     Raises:
-        UserError: the name ends otherwise, something is there already, or nothing can be written there.
+        UserError: the name does not end in .safetensors, the file exists already, or it cannot be written.
     """
     target = check_new(path)
     data = safetensors.numpy.save(dict(weights), metadata={"format": "pt"})

@@ -1,4 +1,4 @@
-"""Released weights become a checkpoint folder as the project's own stages have them, and go back into files."""
+"""Imports released weights as checkpoint folders like those of the project's stages, and exports them to files again."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, ex
 from xactor_jax.variables import Tree, Variables
 
 BUFFERS = "buffers"
-"""Targets below it are buffers; all others are parameters."""
+"""Target paths that start with this are buffers; all others are parameters."""
 PREPROCESSOR = "preprocessor_config.json"
 NO_FILES: Mapping[str, str] = types.MappingProxyType({})
 Source = epath.PathLike | Mapping[str, epath.PathLike]
 ReadConfig = Callable[[epath.Path, epath.PathLike], ConfigDict]
-"""(folder of the released file, what was given for --config or "") → the config that is kept with the weights."""
+"""(folder of the released file, value of --config or "") → the config to store with the weights."""
 
 
 class Kind(NamedTuple):
@@ -36,18 +36,18 @@ class Kind(NamedTuple):
 
     stage: str
     table: Table | Callable[[ConfigDict], Table]
-    """Names; of networks of several sizes, those of a config."""
+    """Table of names. For networks of several sizes: a function of the config that returns it."""
     read_config: ReadConfig
     parameter_shapes: Callable[[ConfigDict], Shapes]
-    """Path → shape of everything that the files hold."""
+    """Path → shape of everything in the files."""
     other_buffers: Callable[[ConfigDict], dict[str, Tree]] = lambda config: {}
-    """Buffers that no file holds."""
+    """Buffers that are in no file."""
     files: Mapping[str, str] = NO_FILES
-    """Role → released file name, where a network is spread over several files; its names are `role:name` in the table."""
+    """Role → name of the released file, for a network in several files. In the table its names are `role:name`."""
     preset: str = ""
-    """Of a network that comes without a config.json: the experiment whose sizes were released, configs/NAME.py:PRESET."""
+    """For a network without a config.json: the experiment with the released sizes, configs/NAME.py:PRESET."""
     adapt: Callable[[ConfigDict], ConfigDict] = lambda config: config
-    """The config that is given → that of what the files hold."""
+    """Config given by the caller → config of the network in the files."""
 
     def names(self, config: ConfigDict) -> Table:
         """The table of a config."""
@@ -55,7 +55,7 @@ class Kind(NamedTuple):
 
 
 def from_json(read: Callable[[Mapping[str, Any], Mapping[str, Any]], ConfigDict]) -> ReadConfig:
-    """Of networks that come with a config.json (and maybe a preprocessor_config.json; {} where there is none)."""
+    """For networks with a config.json. `read` also gets the preprocessor_config.json, {} if there is none."""
 
     def read_config(beside: epath.Path, given: epath.PathLike) -> ConfigDict:
         file = epath.Path(given) if given else beside / "config.json"
@@ -66,7 +66,7 @@ def from_json(read: Callable[[Mapping[str, Any], Mapping[str, Any]], ConfigDict]
 
 
 def from_caller(beside: epath.Path, given: epath.PathLike) -> ConfigDict:
-    """Of networks that come without a config.json: whoever imports them gives the config."""
+    """For networks without a config.json: the caller must give the config. Raises `UserError`."""
     raise UserError("these weights come without a config.json: give a config of their sizes, such as the preset of their kind.")
 
 
@@ -135,23 +135,23 @@ KINDS = {
 def import_weights(
     what: str, source: Source, target: epath.PathLike, config: epath.PathLike | ConfigDict = "", dtype: str = "float32"
 ) -> None:
-    """Writes the checkpoint folder `target`, whole or not at all; an older one of the same kind there is replaced.
+    """Writes the checkpoint folder `target`, completely or not at all. It replaces an older checkpoint of the same kind.
 
     Args:
-        what: of `KINDS`.
-        source: a .safetensors or PyTorch file. Of a network in several files their folder, or role → file.
+        what: one of `KINDS`.
+        source: a .safetensors or PyTorch file. For a network in several files: their folder, or role → file.
         config: the config itself, or the config.json that was released with the weights (default: the one beside them).
             Networks without one (`Kind.preset`) need the config itself.
 
     Raises:
-        UserError: a file is missing, damaged or of another network, or `target` holds something else.
+        UserError: a file is missing, damaged or of another network, or `target` contains something else.
     """
     check_target(target, kind_of(what).stage)
     write_export(target, *read_weights(what, source, config), dtype)
 
 
 def read_weights(what: str, source: Source, config: epath.PathLike | ConfigDict = "") -> tuple[ConfigDict, Variables]:
-    """What `import_weights` writes: config, and variables as host arrays. Raises `UserError` as it does."""
+    """The config, and the variables as host arrays, that `import_weights` writes. Raises the same errors."""
     kind = kind_of(what)
     files = _files(kind, source)
     given = isinstance(config, ConfigDict)
@@ -162,16 +162,16 @@ def read_weights(what: str, source: Source, config: epath.PathLike | ConfigDict 
 
 
 def export_weights(what: str, source: epath.PathLike, target: epath.PathLike, dtype: str = "float32") -> None:
-    """Writes the released form of a checkpoint, a run's or an export's folder: what `import_weights` reads.
+    """Writes a checkpoint (folder of a run or an export) in the released form that `import_weights` reads.
 
     What the released network does not have (a decoder, a variance head) is left out.
 
     Args:
-        what: of `KINDS`.
-        target: a .safetensors file; of a network in several files their folder.
+        what: one of `KINDS`.
+        target: a .safetensors file; for a network in several files: their folder.
 
     Raises:
-        UserError: there is no such checkpoint, it lacks something of the network, or the target cannot be written.
+        UserError: there is no such checkpoint, it lacks a part of the network, or the target cannot be written.
     """
     kind = kind_of(what)
     for file in _targets(kind, absolute(target)).values():
@@ -186,14 +186,14 @@ def export_weights(what: str, source: epath.PathLike, target: epath.PathLike, dt
 
 
 def kind_of(what: str) -> Kind:
-    """Raises `UserError` where there is no such kind of network."""
+    """The entry of `KINDS`. Raises `UserError` if there is no such kind of network."""
     if what not in KINDS:
         raise UserError(f"there is no kind of network {what!r}: use {', '.join(KINDS)}.")
     return KINDS[what]
 
 
 def _files(kind: Kind, source: Source) -> dict[str, epath.Path]:
-    """Role → file; one file alone has the role "". Raises `UserError` where the roles are not the kind's."""
+    """Role → file; a single file has the role "". Raises `UserError` if the roles are not those of the kind."""
     if not isinstance(source, Mapping):
         folder = epath.Path(source)
         return {role: folder / name for role, name in kind.files.items()} if kind.files else {"": folder}
@@ -204,13 +204,13 @@ def _files(kind: Kind, source: Source) -> dict[str, epath.Path]:
 
 @contextlib.contextmanager
 def _open_all(files: Mapping[str, epath.Path]) -> Iterator[Weights]:
-    """All files as one: `name` of the file without a role, `role:name` of the others."""
+    """Opens all files as one mapping. Names are `name` for a single file, `role:name` for several."""
     with contextlib.ExitStack() as stack:
         yield _Union({role: stack.enter_context(open_weights(path)) for role, path in files.items()})
 
 
 class _Union(Weights):
-    """Several open files; arrays are still read when they are asked for."""
+    """Several open files as one mapping; an array is read when it is accessed."""
 
     def __init__(self, files: Mapping[str, Weights]):
         named = lambda role, name: f"{role}{FILE_MARK}{name}" if role else name
@@ -228,7 +228,7 @@ class _Union(Weights):
 
 
 def _targets(kind: Kind, target: epath.Path) -> dict[str, epath.Path]:
-    """Role → file to write: one alone has the role ""; of several, each has its released name in a folder."""
+    """Role → file to write. A single file has the role ""; several have their released names in a folder."""
     if not kind.files:
         return {"": target}
     if target.exists() and not target.is_dir():
@@ -237,7 +237,7 @@ def _targets(kind: Kind, target: epath.Path) -> dict[str, epath.Path]:
 
 
 def _write_all(kind: Kind, weights: Mapping[str, np.ndarray], target: epath.Path) -> None:
-    """Each file with its own names."""
+    """Writes each file with the arrays of its role."""
     for role, file in _targets(kind, target).items():
         start = f"{role}{FILE_MARK}" if role else ""
         own = {name.removeprefix(start): x for name, x in weights.items() if name.startswith(start)}

@@ -1,8 +1,8 @@
-"""A released renderer made whole: with autoencoder and image encoder inside, and told whose motion it follows.
+"""Completes a released renderer: adds the autoencoder and the image encoder, and adapts it to a motion stage.
 
-X-NeMo's files hold neither; they are those of Stable (Video) Diffusion and CLIP, or folders of earlier imports of these. The
-renderer takes latents z of a motion stage that standardises them by mean m and deviation s, where released ones r = s z + m
-are not standardised, so its first layer over latents, r ↦ r W + b, changes:
+X-NeMo's files contain neither network. They come from the files of Stable (Video) Diffusion and CLIP, or from folders of
+earlier imports. Our motion stages standardise latents by a mean m and a standard deviation s. The released renderer expects
+latents r = s z + m that are not standardised. So its first layer over latents, r ↦ r W + b, becomes a layer over z:
     (1) z ↦ z (s W) + (m W + b)
 """
 
@@ -28,7 +28,7 @@ from xactor_jax.video.model import trained_motion_encoder
 
 WHAT = "xnemo_video"
 AUTOENCODERS = {"AutoencoderKL": "sd_vae", "AutoencoderKLTemporalDecoder": "svd_vae"}
-"""What a config.json calls them → kind of network."""
+"""Class name in a config.json → kind of network."""
 
 
 def import_renderer(
@@ -40,12 +40,12 @@ def import_renderer(
     clip: epath.PathLike = "",
     motion: epath.PathLike = "",
 ) -> None:
-    """`import_weights` of a renderer, with what is named put in; without an autoencoder it serves to start training alone.
+    """`import_weights` for a renderer, with other networks added. Without an autoencoder it can only be a start of training.
 
     Args:
-        autoencoder: the released file of Stable Diffusion's or Stable Video Diffusion's, or the folder of an autoencoder stage.
-        clip: the released file of CLIP's image encoder, or the folder of its import.
-        motion: folder of the motion stage whose latents the renderer is to take, for instance the import of `xnemo_motion`.
+        autoencoder: the released file of Stable Diffusion or Stable Video Diffusion, or the folder of an autoencoder stage.
+        clip: the released file of CLIP's image encoder, or the folder of an import of it.
+        motion: folder of the motion stage whose latents the renderer will get, for instance an import of `xnemo_motion`.
 
     Raises:
         UserError: as `import_weights`, or one of the networks does not fit the renderer.
@@ -64,9 +64,9 @@ def import_renderer(
 
 
 def export_motion(source: epath.PathLike, target: epath.PathLike, dtype: str = "float32") -> None:
-    """Writes the motion stage, an encoder alone, that a renderer was trained together with, as an export.
+    """Writes the motion encoder that was trained together with a renderer, as an export of a motion stage without decoder.
 
-    Raises `UserError` where it was trained with latents that were there before.
+    Raises `UserError` if the renderer was trained without its motion encoder.
     """
     config, variables = load_variables(source, "video")
     own = trained_motion_encoder(variables)
@@ -76,7 +76,7 @@ def export_motion(source: epath.PathLike, target: epath.PathLike, dtype: str = "
 
 
 def _with_autoencoder(config: ConfigDict, variables: Variables, path: epath.Path) -> Variables:
-    """Also sets its sizes in the config."""
+    """Adds the autoencoder, and sets its sizes in the config."""
     what = "" if _is_stage(path) else _autoencoder_kind(path)
     saved, found = read_weights(what, path) if what else load_variables(path, "autoencoder")
     channels = config.autoencoder.latent_channels
@@ -88,7 +88,7 @@ def _with_autoencoder(config: ConfigDict, variables: Variables, path: epath.Path
 
 
 def _with_clip(config: ConfigDict, variables: Variables, path: epath.Path) -> Variables:
-    """The same of the image encoder."""
+    """Adds the image encoder, and sets its sizes in the config."""
     saved, found = load_variables(path, "clip") if _is_stage(path) else read_weights("clip", path)
     if saved.network.projection != (width := config.network.unet.context_width):
         raise UserError(f"the embeddings of {path} have {saved.network.projection} numbers, the renderer takes {width}.")
@@ -97,7 +97,7 @@ def _with_clip(config: ConfigDict, variables: Variables, path: epath.Path) -> Va
 
 
 def _for_motion(config: ConfigDict, variables: Variables, path: epath.PathLike) -> Variables:
-    """Equation (1); the config says which motion stage it was."""
+    """Adapts the renderer to a motion stage (equation 1), and writes the hash of the stage to the config."""
     saved, found = load_variables(path, "motion")
     if saved.network.latent_dim != (size := config.network.motion_dim):
         raise UserError(f"the motion latents of {path} have {saved.network.latent_dim} numbers, the renderer takes {size}.")
@@ -111,7 +111,7 @@ def _for_motion(config: ConfigDict, variables: Variables, path: epath.PathLike) 
 
 
 def standardised(layer: Tree, mean: np.ndarray, std: np.ndarray) -> Tree:
-    """Equation (1) of a layer whose first inputs are a motion latent; others, as of a box, stay as they are."""
+    """Equation 1 for a layer whose first inputs are a motion latent; weights of other inputs, such as a box, do not change."""
     kernel, d = layer["kernel"].astype(np.float64), len(mean)
     scaled = np.concatenate([std[:, None] * kernel[:d], kernel[d:]])
     bias = layer["bias"] + mean @ kernel[:d]
@@ -123,12 +123,12 @@ def _with_buffer(variables: Variables, name: str, tree: Tree) -> Variables:
 
 
 def _is_stage(path: epath.Path) -> bool:
-    """Whether it is a folder, as of a run or an import, and no released file."""
+    """Whether the path is a folder (a run or an import) and not a released file."""
     return path.is_dir()
 
 
 def _autoencoder_kind(file: epath.Path) -> str:
-    """Kind of network of a released file. Raises `UserError` where the config.json beside it names none."""
+    """Kind of network of a released file. Raises `UserError` if the config.json beside it names none."""
     try:
         name = json.loads((file.parent / FILE).read_text()).get("_class_name")
     except (OSError, ValueError, AttributeError) as error:

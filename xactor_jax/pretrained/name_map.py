@@ -1,9 +1,9 @@
-"""From the names that a released network's weights have to the paths that they have here, and back: a table, used up wholly.
+"""Maps the names of a released network's weights to parameter paths here, and back, by a table of rules.
 
-A rule says of released names such as `encoder.layers.{i}.final_layer_norm.weight` ({i}: any whole number) where they go, here
-`block{i}/mlp_norm/scale`, and what is done to the array on the way there and on the way back. Every key of a file is used
-exactly once, is a fixed table that the network computes for itself, is listed as not needed, or is named in an error; so is
-everything that the network needs and the file lacks.
+A rule maps released names such as `encoder.layers.{i}.final_layer_norm.weight` ({i}: any whole number) to a path such as
+`block{i}/mlp_norm/scale`, and gives the transform of the array in both directions. Every key of a file is either used exactly
+once, or a fixed table that the network computes itself, or listed as not needed. All other keys cause an error that names them,
+and so do parameters that the file lacks.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from xactor_jax.pretrained.transforms import Transform, linear_kernel, unchanged
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 TABLE_ERROR = 2e-3
-"""How far a fixed table in a file may be from ours: files in half precision round it."""
+"""Largest allowed difference of a fixed table in a file from ours. Files in half precision round it."""
 
 
 class Rule(NamedTuple):
-    """One line of a table. Rules with the same target give the parts that `transform` makes one array of, in their order.
+    """One line of a table. If several parts have the same target, `transform` combines them, ordered by `part`.
 
-    Of rules with the same target and part, the first has the name that is exported; the others are other spellings of it.
+    Of rules with the same target and part, the first has the name that is exported. The others are alternative names.
     """
 
     source: str
@@ -49,16 +49,16 @@ def norm(source: str, target: str) -> tuple[Rule, Rule]:
 
 
 def batch_norm(source: str, target: str) -> tuple[Rule, ...]:
-    """Scale, offset, running mean and running variance; `counter` is for the count of steps beside them."""
+    """Scale, offset, running mean and running variance; the step count beside them is a `counter`."""
     statistics = Rule(f"{source}.running_mean", f"{target}/mean"), Rule(f"{source}.running_var", f"{target}/variance")
     return *norm(source, target), *statistics
 
 
 class Constant(NamedTuple):
-    """A released name that no parameter belongs to. Files may lack it; an export has it.
+    """A released array that is not a parameter. It may be missing in files; exports contain it.
 
-    `value` gives it from the shape of the parameter `beside`, whose name has the same numbers as `source`. Unless it is
-    `exact`, whatever a file holds there is as good (a count of training steps).
+    `value` computes it from the shape of the parameter at the path `beside`, which has the same numbers as `source`. If not
+    `exact`, any value in a file is accepted (such as a count of training steps).
     """
 
     source: str
@@ -68,17 +68,17 @@ class Constant(NamedTuple):
 
 
 def counter(source: str, target: str) -> Constant:
-    """The count of steps of a batch normalisation, of which nothing depends."""
+    """The step count of a batch normalisation. Nothing depends on it."""
     return Constant(f"{source}.num_batches_tracked", f"{target}/scale", lambda shape: np.zeros((), np.int64), exact=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """How the names of one kind of network are read."""
+    """All rules for the names of one kind of network."""
 
     rules: tuple[Rule, ...]
-    prefixes: tuple[str, ...] = ()  # each may stand before every name
-    ignored: tuple[str, ...] = ()  # beginnings of names, without prefix, that are not needed
+    prefixes: tuple[str, ...] = ()  # optional prefixes of all names
+    ignored: tuple[str, ...] = ()  # beginnings (after the prefix) of names that are not needed
     constants: tuple[Constant, ...] = ()
 
 
@@ -86,7 +86,7 @@ FILE_MARK = ":"
 
 
 def in_file(role: str, table: Table, below: str = "") -> Table:
-    """The table of one of several files that are read together: names become `role:name`, targets `below/target`."""
+    """A table for one of several files that are read together: names become `role:name`, targets `below/target`."""
     source = lambda name: f"{role}{FILE_MARK}{name}"
     target = lambda path: f"{below}/{path}" if below else path
     return Table(
@@ -98,7 +98,7 @@ def in_file(role: str, table: Table, below: str = "") -> Table:
 
 
 def joined(*tables: Table) -> Table:
-    """All rules of several tables."""
+    """One table with the rules of several."""
     return Table(**{f.name: sum((getattr(t, f.name) for t in tables), ()) for f in dataclasses.fields(Table)})
 
 
@@ -110,7 +110,7 @@ class _Part(NamedTuple):
 
 
 class _Constant(NamedTuple):
-    """A key of the file and what is to be there."""
+    """A key of the file, and the expected value."""
 
     key: str
     value: np.ndarray
@@ -118,7 +118,7 @@ class _Constant(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """What each key of a file is: path → part number → key, and the fixed tables."""
+    """Meaning of the keys of a file: path → part number → key, and the fixed tables."""
 
     parts: dict[str, dict[int, _Part]]
     constants: list[_Constant]
@@ -128,7 +128,7 @@ def convert(weights: Mapping[str, np.ndarray], table: Table, shapes: Shapes) -> 
     """Nested dicts of float32 arrays with exactly the paths and shapes of `shapes`.
 
     Raises:
-        UserError: a key is unknown or is there twice, one is missing, an array has another shape, a fixed table other numbers.
+        UserError: a key is unknown, duplicated or missing, an array has a wrong shape, or a fixed table has other values.
     """
     reading = _read(weights, table, shapes)
     for constant in reading.constants:
@@ -138,7 +138,7 @@ def convert(weights: Mapping[str, np.ndarray], table: Table, shapes: Shapes) -> 
 
 
 def exported(tree: Mapping[str, Any], table: Table) -> dict[str, np.ndarray]:
-    """The way back: nested parameters → arrays under their released names, fixed tables among them. Exact.
+    """The inverse of `convert`, exactly: nested parameters → released names and arrays, including the fixed tables.
 
     Raises:
         KeyError: no rule leads to a parameter.
@@ -148,7 +148,7 @@ def exported(tree: Mapping[str, Any], table: Table) -> dict[str, np.ndarray]:
 
 
 def _exported(flat: Mapping[str, np.ndarray], table: Table) -> dict[str, np.ndarray]:
-    """Released name → array, views where that is possible."""
+    """Released name → array, as a view where possible."""
     result: dict[str, np.ndarray] = {}
     for path, array in flat.items():
         names = _released_names(path, table)
@@ -161,7 +161,7 @@ def _exported(flat: Mapping[str, np.ndarray], table: Table) -> dict[str, np.ndar
 
 
 def _check_constant(constant: _Constant, found: np.ndarray) -> None:
-    """Raises `UserError` where a file holds another table than the network computes."""
+    """Raises `UserError` if a fixed table in a file differs from the one that the network computes."""
     if found.shape != constant.value.shape:
         raise UserError(f"{constant.key} {found.shape} should be {constant.value.shape}: is it a file of this network?")
     if constant.exact and not np.allclose(found.astype(np.float32), constant.value, rtol=0, atol=TABLE_ERROR):
@@ -169,7 +169,7 @@ def _check_constant(constant: _Constant, found: np.ndarray) -> None:
 
 
 def _read(keys: Iterable[str], table: Table, shapes: Shapes) -> _Reading:
-    """What each key is. Raises `UserError` where one is unknown, the second of its kind, or missing."""
+    """Meaning of each key. Raises `UserError` if a key is unknown, duplicated or missing."""
     reading = _assign(keys, table, shapes)
     if missing := [path for path in shapes if not _complete(path, reading.parts, table)]:
         names = [name for path in missing for name in _released_names(path, table)]
@@ -178,7 +178,7 @@ def _read(keys: Iterable[str], table: Table, shapes: Shapes) -> _Reading:
 
 
 def _assign(keys: Iterable[str], table: Table, shapes: Shapes) -> _Reading:
-    """What each key is. Raises `UserError` at a key that is unknown or the second of its kind."""
+    """Meaning of each key. Raises `UserError` if a key is unknown or duplicated."""
     reading, unknown = _Reading({}, []), []
     for key in sorted(keys):
         name = _without_prefix(key, table.prefixes)
@@ -199,7 +199,7 @@ def _assign(keys: Iterable[str], table: Table, shapes: Shapes) -> _Reading:
 
 
 def _constant(key: str, name: str, table: Table, shapes: Shapes) -> _Constant | None:
-    """The fixed table that a name stands for, if it does and the network has it."""
+    """The fixed table with this name; None if the network has none."""
     for constant in table.constants:
         if match := _pattern(constant.source).fullmatch(name):
             path = constant.beside.format(**match.groupdict())
@@ -209,7 +209,7 @@ def _constant(key: str, name: str, table: Table, shapes: Shapes) -> _Constant | 
 
 
 def _without_prefix(key: str, prefixes: tuple[str, ...]) -> str:
-    """A prefix of one file of several, `role:prefix`, leaves `role:`."""
+    """The key without its prefix. Of `role:prefix`, for one of several files, `role:` stays."""
     for prefix in prefixes:
         if key.startswith(prefix):
             role, mark, _ = prefix.rpartition(FILE_MARK)
@@ -218,7 +218,7 @@ def _without_prefix(key: str, prefixes: tuple[str, ...]) -> str:
 
 
 def _targets(name: str, rules: Iterable[Rule]) -> Iterator[tuple[str, Rule]]:
-    """Where the rules that know a name put it."""
+    """Target paths of the rules that match a name."""
     for rule in rules:
         if match := _pattern(rule.source).fullmatch(name):
             yield rule.target.format(**match.groupdict()), rule
@@ -235,7 +235,7 @@ def _complete(path: str, assigned: Mapping[str, Mapping[int, _Part]], table: Tab
 
 
 def _rules_to(path: str, table: Table) -> list[tuple[Rule, Mapping[str, str]]]:
-    """Rules that lead to a path, and the numbers in it. Raises `KeyError` for a path that the table forgot."""
+    """Rules that lead to a path, and the numbers in it. Raises `KeyError` if there is none."""
     matches = ((rule, _pattern(rule.target).fullmatch(path)) for rule in table.rules)
     found = [(rule, match.groupdict()) for rule, match in matches if match]
     if not found:
@@ -244,13 +244,13 @@ def _rules_to(path: str, table: Table) -> list[tuple[Rule, Mapping[str, str]]]:
 
 
 def _released_names(path: str, table: Table) -> list[str]:
-    """What the parts of a path are called in released files; of several spellings the first."""
+    """Released names of the parts of a path; the first one where there are alternatives."""
     names = {rule.part: rule.source.format(**numbers) for rule, numbers in reversed(_rules_to(path, table))}
     return [names[part] for part in sorted(names)]
 
 
 def _transformed(path: str, parts: Mapping[int, _Part], weights: Mapping[str, np.ndarray], shape: Shape) -> np.ndarray:
-    """One array of the network. Raises `UserError` where it has not the shape that it should."""
+    """One parameter of the network. Raises `UserError` if its shape is wrong."""
     keys = [parts[number].key for number in sorted(parts)]
     arrays = [np.asarray(weights[key]) for key in keys]
     listed = " and ".join(f"{key} {array.shape}" for key, array in zip(keys, arrays, strict=True))

@@ -1,7 +1,7 @@
-"""Released networks that judge pictures: VGG16 as torchvision names its weights, alone or with those of LPIPS.
+"""Released networks for perceptual losses: VGG16, with weights named as in torchvision, and LPIPS.
 
-LPIPS comes in two files, VGG16 and the weights of its features (`lin{i}.model.1.weight`). Files from before PyTorch 1.6, as
-the first releases of both are, must be saved anew by a later one.
+LPIPS comes in two files: VGG16, and the weights of its features (`lin{i}.model.1.weight`). The first releases of both are files
+from before PyTorch 1.6. They must be saved again with a later version.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xactor_jax.pretrained.transforms import conv_kernel, pointwise_kernel
 
 STAGE = "perceptual"
 FILES: Mapping[str, str] = {"vgg": "vgg16.safetensors", "lin": "lpips_vgg.safetensors"}
-"""Of LPIPS."""
+"""Role → name of the file, for LPIPS."""
 
 VGG16 = Table(
     ignored=("classifier.", "pre_logits.", "head."),
@@ -31,7 +31,7 @@ LPIPS = joined(in_file("vgg", VGG16), in_file("lin", _LIN))
 
 
 def read_config(lpips: bool, beside: epath.Path, given: epath.PathLike) -> ConfigDict:
-    """The config that is kept with the weights: there is one size, so no file says anything."""
+    """The config to store with the weights. There is only one size, so no file is read."""
     return ConfigDict({"stage": STAGE, "network": dataclasses.asdict(PerceptualSettings(lpips=lpips))})
 
 

@@ -1,11 +1,13 @@
-"""Tensors in files of PyTorch (.bin, .pt, .pth), read without PyTorch and without running anything that they hold.
+"""Reads tensors from PyTorch files (.bin, .pt, .pth) without PyTorch and without running any code in the files.
 
-Such a file is a zip archive: `data.pkl`, a pickle of nested dictionaries of tensors, and the tensors' numbers as plain
-bytes in `data/0`, `data/1`, … A pickle may name any function of any module to be called. Here it may name those that
-PyTorch writes for a tensor, which are replaced by a note of where its numbers lie, and `OrderedDict`; anything else is refused.
+Such a file is a zip archive. It contains `data.pkl`, a pickle of nested dictionaries of tensors, and the numbers of the tensors
+as plain bytes in `data/0`, `data/1`, … A pickle can call any function of any module. Here only two things are allowed: the
+functions that PyTorch writes for a tensor, which are replaced by a record of where its numbers are, and `OrderedDict`. Anything
+else is refused.
 
-Nor may a small file ask for much: sizes are compared before anything is read, PyTorch compresses nothing, and what is opened is
-bounded in depth (a hash of a tuple inside a tuple, and so on, is computed by C code that runs out of its stack).
+A small file must not be able to use much memory or time. So sizes are checked before anything is read, compressed members are
+refused (PyTorch does not compress), and the nesting of tuples is limited (hashing deeply nested tuples overflows the stack of C
+code).
 """
 
 from __future__ import annotations
@@ -35,20 +37,20 @@ STORAGES = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
-"""Number types by the name of the class that stands for them."""
+"""Name of the storage class → number type."""
 
 PICKLE_BYTES = 2**26
-"""Largest `data.pkl`: some 100 bytes a tensor are usual."""
+"""Largest `data.pkl`, bytes. Usual are about 100 bytes per tensor."""
 
 TUPLE_PARTS = 2**14
-"""Most parts that a tuple has, with all parts of the tuples in it; tensors need some tens."""
+"""Largest number of parts of a tuple, including those of the tuples inside it. Tensors need some tens."""
 
 REPEATED = 2**24
-"""Most numbers that a tensor has which shows the numbers of its storage several times."""
+"""Largest number of elements of a tensor that repeats the numbers of its storage."""
 
 
 class Storage(NamedTuple):
-    """Numbers in the archive, as one row: `kind` is of `STORAGES`."""
+    """A sequence of numbers in the archive. `kind` is a key of `STORAGES`; `size` counts numbers."""
 
     key: str
     kind: str
@@ -56,7 +58,7 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """Where a tensor's numbers lie in a storage; offset and strides count numbers."""
+    """Position of a tensor in its storage; offset and strides count numbers."""
 
     storage: Storage
     offset: int
@@ -64,8 +66,8 @@ class Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-def _known() -> dict[tuple[str, str], Callable[..., Any]]:
-    """Everything that a pickle may call, and what is called instead; made anew for each, which could tamper with it."""
+def _allowed_calls() -> dict[tuple[str, str], Callable[..., Any]]:
+    """Everything that a pickle may call → what is called instead. Each pickle gets a new table, because it could change it."""
 
     def tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
         numbers = (offset, *shape, *strides)
@@ -85,15 +87,15 @@ def _known() -> dict[tuple[str, str], Callable[..., Any]]:
 
 
 class Refused(pickle.UnpicklingError):
-    """A pickle names something that is not opened."""
+    """A pickle contains something that is not allowed."""
 
 
 def _opcodes() -> dict[int, Callable[[Any], None]]:
-    """Opcode → what opens it; tuples are bounded, and what reserves memory is left out: no tensor needs it."""
-    known = dict(pickle._Unpickler.dispatch)
-    del known[pickle.BYTEARRAY8[0]]
+    """Opcode → its function. Tuples are limited, and the opcode that reserves memory is removed: no tensor needs it."""
+    opcodes = dict(pickle._Unpickler.dispatch)
+    del opcodes[pickle.BYTEARRAY8[0]]
     tuples = (code[0] for code in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3))
-    return known | {code: _then_bounded(known[code]) for code in tuples}
+    return opcodes | {code: _then_bounded(opcodes[code]) for code in tuples}
 
 
 def _then_bounded(load: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -105,20 +107,20 @@ def _then_bounded(load: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 class TensorUnpickler(pickle._Unpickler):
-    """Opens `data.pkl` with `Tensor` for tensors. Raises `Refused` at whatever is not known.
+    """Unpickles `data.pkl`; tensors become `Tensor`. Raises `Refused` for anything that is not allowed.
 
-    It is the one written in Python: that in C reserves memory for sizes that a file merely states.
+    It extends the unpickler written in Python, because the one in C reserves memory for sizes that a file only claims.
     """
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = _opcodes()
 
     def __init__(self, stream: io.BytesIO):
         super().__init__(stream)
-        self._callable = _known()
-        self._tuples: dict[int, tuple[tuple, int]] = {}  # kept, so that no other object gets the identity of one
+        self._callable = _allowed_calls()
+        self._tuples: dict[int, tuple[tuple, int]] = {}  # keeps the tuples alive, so that their ids are not reused
 
     def bounded(self) -> None:
-        """Counts the parts of the tuple that was just made."""
+        """Counts the parts of the newest tuple. Raises `ValueError` if there are too many."""
         made = self.stack[-1]
         parts = 1 + sum(self._tuples.get(id(part), (None, 1))[1] for part in made)
         if parts > TUPLE_PARTS:
@@ -126,7 +128,7 @@ class TensorUnpickler(pickle._Unpickler):
         self._tuples[id(made)] = made, parts
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a pickle names; a storage's class is answered with its name, which cannot be called."""
+        """The object for a name in a pickle. For a storage class it is the name itself, which cannot be called."""
         if (module, name) in self._callable:
             return self._callable[module, name]
         if module == "torch" and name in STORAGES:
@@ -134,7 +136,7 @@ class TensorUnpickler(pickle._Unpickler):
         raise Refused(f"{module}.{name}")
 
     def persistent_load(self, reference: Any) -> Storage:
-        """Of ("storage", class, key, device, size)."""
+        """The storage for a reference ("storage", class, key, device, size)."""
         kind, storage, key, _, size = reference
         if kind != "storage" or not isinstance(storage, str) or storage not in STORAGES:
             raise Refused("something other than numbers")
@@ -144,10 +146,10 @@ class TensorUnpickler(pickle._Unpickler):
 
 
 class TorchTensors(Mapping[str, np.ndarray]):
-    """The tensors of an archive by name, each read when it is asked for. Half precision stays what it is.
+    """The tensors of an archive by name. Each is read when it is accessed, and keeps its number type.
 
     Raises:
-        UserError: the file is no such archive, is damaged, or holds more than tensors.
+        UserError: the file is no such archive, is damaged, or contains more than tensors.
     """
 
     def __init__(self, file: io.BufferedIOBase, name: str):
@@ -163,7 +165,7 @@ class TorchTensors(Mapping[str, np.ndarray]):
         except zipfile.BadZipFile:
             reason = f"{name} is no file of PyTorch 1.6 or later, or it is damaged"
             raise UserError(f"{reason}: fetch it again, or use the .safetensors file.") from None
-        except Exception as error:  # whatever a damaged pickle comes to
+        except Exception as error:  # a damaged pickle can raise any error
             raise UserError(f"{name} is damaged ({first_line(error)}): fetch it again.") from None
 
     def __iter__(self) -> Iterator[str]:
@@ -181,7 +183,7 @@ class TorchTensors(Mapping[str, np.ndarray]):
 
 
 def _read(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """A member of the archive. Raises `ValueError`, before reading it, for one that is compressed or larger than it may be."""
+    """Reads a member of the archive. Raises `ValueError` before reading if it is compressed or larger than `most` bytes."""
     member = archive.getinfo(name)
     if member.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed, which PyTorch does not do")
@@ -195,7 +197,7 @@ def _bytes_of(storage: Storage) -> int:
 
 
 def _array(tensor: Tensor, data: bytes) -> np.ndarray:
-    """Raises `ValueError` unless every number of the tensor is among the data."""
+    """The tensor as an array. Raises `ValueError` unless all of its numbers are inside the data."""
     dtype = np.dtype(STORAGES[tensor.storage.kind])
     if len(data) != _bytes_of(tensor.storage):
         raise ValueError("it has not as many numbers as it says")
@@ -211,7 +213,7 @@ def _array(tensor: Tensor, data: bytes) -> np.ndarray:
 
 
 def _folder(archive: zipfile.ZipFile) -> str:
-    """The one folder in an archive. Raises `ValueError` where there is none, or numbers are big-endian."""
+    """The only folder in an archive. Raises `ValueError` if there is none, or if numbers are big-endian."""
     found = [name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(found) != 1:
         raise ValueError("there is no data.pkl in it")
@@ -222,7 +224,7 @@ def _folder(archive: zipfile.ZipFile) -> str:
 
 
 def _tensors(content: Any) -> dict[str, Tensor]:
-    """Name → tensor of a state_dict, which may lie inside a dictionary under that name."""
+    """Name → tensor of a state_dict. It may be inside a dictionary, under the key "state_dict"."""
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):

@@ -1,7 +1,7 @@
-"""What is done to a released array on its way to a parameter here, and back. Every way back is exact.
+"""Transforms of released arrays to parameters here, and back. Going back is exact.
 
-(1) weight normalisation: w = g · v / ‖v‖, the norm taken for each tap               (Salimans & Kingma 2016)
-    and back, where any length of v will do: v = w, g = ‖w‖
+(1) weight normalisation: w = g · v / ‖v‖, with a norm for each tap                  (Salimans & Kingma 2016)
+    and back: v = w, g = ‖w‖ (the length of v is arbitrary)
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from jaxtyping import Float
 
 
 class Transform(NamedTuple):
-    """`forward` makes one parameter of the released parts of it; `backward` makes those parts of the parameter, in a tuple."""
+    """`forward` makes a parameter from its released parts; `backward` makes a tuple of these parts from the parameter."""
 
     forward: Callable[..., np.ndarray]
     backward: Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
 
 def one_to_one(forward: Callable[[np.ndarray], np.ndarray], backward: Callable[[np.ndarray], np.ndarray]) -> Transform:
-    """Of a parameter that is one array in released files too."""
+    """A transform for a parameter that is one array in released files too."""
     return Transform(forward, lambda w: (backward(w),))
 
 
@@ -72,12 +72,12 @@ def _normed_back(w: Float[np.ndarray, "space in_ out"]) -> tuple[np.ndarray, np.
 
 unchanged = one_to_one(_same, _same)
 linear_kernel = one_to_one(_turned, _turned)
-"""Of a fully connected layer."""
+"""Kernel of a fully connected layer."""
 conv_kernel = one_to_one(_channels_last, _channels_first)
-"""Of a convolution over any number of dimensions, grouped or not."""
+"""Kernel of a convolution over any number of dimensions, grouped or not."""
 pointwise_kernel = one_to_one(_pointwise, _pointwise_back)
-"""Of a 1 × 1 convolution that is a fully connected layer here."""
+"""Kernel of a 1 × 1 convolution that is a fully connected layer here."""
 time_kernel = one_to_one(_over_time, _over_time_back)
-"""Of a convolution over frames, rows and columns that sees one pixel."""
+"""Kernel of a convolution over frames, rows and columns that covers one pixel."""
 weight_normed_conv_kernel = Transform(_normed, _normed_back)
-"""Equation (1), of g and v."""
+"""Kernel from g and v (equation 1)."""

@@ -1,4 +1,4 @@
-"""Released wav2vec 2.0 encoders, as the transformers library names their weights."""
+"""Released wav2vec 2.0 encoders, with weights named as in the transformers library."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TABLE = Table(
 
 
 def read_config(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> ConfigDict:
-    """The config that is kept with the weights, of a config.json and a preprocessor_config.json ({} where there is none).
+    """The config to store with the weights, from a config.json and a preprocessor_config.json ({} if there is none).
 
     Raises:
         UserError: it describes another network.

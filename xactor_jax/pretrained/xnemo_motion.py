@@ -1,6 +1,7 @@
-"""The released motion encoder of X-NeMo (xnemo_motion_encoder.pth): its face → latent part, the encoder of the motion stage.
+"""The released motion encoder of X-NeMo (xnemo_motion_encoder.pth): its part from face to latent.
 
-The file also holds what turns a latent into tokens, which belongs to the video stage here and is left out.
+It becomes the encoder of the motion stage. The file also contains the layers that turn a latent into tokens. Here they belong
+to the video stage, so this import leaves them out.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from xactor_jax.pretrained.transforms import conv_kernel, linear_kernel, pointwi
 STAGE = "motion"
 PRESET = "configs/motion.py:base"
 TOKENS = ("bbox_proj.", "final_proj.", "pe")
-"""Beginnings of the names that turn a latent into tokens."""
+"""Beginnings of the names of the layers that turn a latent into tokens."""
 
 _ENCODER = "generator/encoder"
 _NORMS = ("bn1", "norm0"), ("bn2", "norm1"), ("bn3", "norm2"), ("downsample.0", "match_norm")
@@ -41,7 +42,7 @@ def _norm(source: str, target: str) -> tuple[Rule | Constant, ...]:
 
 
 def _attention(source: str, target: str) -> list[tuple[Rule | Constant, ...]]:
-    """A module of attention among patches."""
+    """An attention module over patches."""
     block = f"{source}.transformer_blocks.0"
     heads, fold = f"{block}.attention_blocks.0", f"{target}/attention"
     projections = (("q", "query"), ("k", "key"), ("v", "value"))
@@ -95,7 +96,7 @@ TABLE = _table()
 
 
 def as_released(config: ConfigDict) -> ConfigDict:
-    """A config whose encoder has what was released, for face crops of the size that was released, in float32."""
+    """The config with the released encoder, for face crops of the released size, in float32."""
     config = config.copy_and_resolve_references()
     config.precision = "float32"
     config.network.update(encoder="xnemo", variance=False, image_size=encoder_size(config))
@@ -103,7 +104,7 @@ def as_released(config: ConfigDict) -> ConfigDict:
 
 
 def parameter_shapes(config: ConfigDict) -> Shapes:
-    """Path → shape of every parameter of the encoder that was released.
+    """Path → shape of every parameter of the released encoder.
 
     Raises:
         UserError: the config has another encoder.
@@ -117,5 +118,5 @@ def parameter_shapes(config: ConfigDict) -> Shapes:
 
 
 def other_buffers(config: ConfigDict) -> dict[str, Any]:
-    """Statistics that leave latents as they are."""
+    """Statistics that leave latents unchanged."""
     return jax.device_get(initial_statistics(config.network.latent_dim))

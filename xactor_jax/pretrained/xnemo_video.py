@@ -1,10 +1,10 @@
 """Released X-NeMo renderers, Stable Diffusion 1.x trunks and AnimateDiff's modules, as parts of the video stage.
 
-X-NeMo comes in four files: the denoising network, its temporal modules, the reference network, and the motion encoder, of
-which the part that makes tokens of a latent belongs here. A trunk of Stable Diffusion (also of its image variations) is one
-file as diffusers writes it, and becomes the denoiser's trunk, from which training starts the reference network too. Motion
-modules of AnimateDiff (those with one in the middle block, mm_sd_v15_v2) become the denoiser's temporal modules. Blocks on the
-way up count from the coarsest level in files and from the finest here, so a table knows how many levels there are.
+X-NeMo comes in four files: the denoising network, its temporal modules, the reference network, and the motion encoder. Of the
+last one, only the layers that turn a latent into tokens belong here. A trunk of Stable Diffusion (also of its image variations)
+is one file in the format of diffusers. It becomes the denoiser's trunk; training starts the reference network from it too.
+Motion modules of AnimateDiff (those with one in the middle block, mm_sd_v15_v2) become the denoiser's temporal modules. Blocks
+on the way up are counted from the coarsest level in files and from the finest here, so a table depends on the number of levels.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
 STAGE = "video"
 PRESET = "configs/video.py:base"
 LEVELS = 4
-"""Of the released networks."""
+"""Number of levels of the released networks."""
 LONGEST_WINDOW = 32
-"""Frames that released temporal modules have positions for."""
+"""Number of frames for which released temporal modules have positions."""
 TOKEN_WIDTH = 16
 """Features of a released motion token."""
 FILES = types.MappingProxyType(
@@ -56,7 +56,7 @@ def _attention(source: str, target: str) -> Rules:
 
 
 def _shell(source: str, block: str, target: str, kernel: Transform) -> Rules:
-    """What every attention module has around its attentions."""
+    """The layers around the attentions of every attention module."""
     return (
         *norm(f"{source}.norm", f"{target}/norm"),
         *layer(f"{source}.proj_in", f"{target}/proj_in", kernel),
@@ -67,7 +67,7 @@ def _shell(source: str, block: str, target: str, kernel: Transform) -> Rules:
 
 
 def _spatial(source: str, target: str) -> Rules:
-    """To pixels and the bank, then to the embedding."""
+    """A spatial module: attention to pixels and the reference features, then to the embedding."""
     block = f"{source}.transformer_blocks.0"
     norms = zip((1, 2, 3), ("norm0", "norm1", "norm_ff"), strict=True)
     return (
@@ -79,7 +79,7 @@ def _spatial(source: str, target: str) -> Rules:
 
 
 def _module(source: str, target: str) -> Rules:
-    """To motion tokens or over time; {n} counts its attentions."""
+    """A module with attention to motion tokens or over time; {n} counts its attentions."""
     inner = f"{source}.temporal_transformer"
     block = f"{inner}.transformer_blocks.0"
     return (
@@ -102,13 +102,13 @@ def _residual(source: str, target: str) -> Rules:
 
 
 def _layers(levels: int) -> tuple[tuple[str, str, str], ...]:
-    """(released block, number in it, our name) of every layer."""
+    """(released block, index in it, our name) of every layer."""
     up = tuple((f"up_blocks.{k}", "{j}", f"up{levels - 1 - k}_{{j}}") for k in range(levels))
     return ("down_blocks.{i}", "{j}", "down{i}_{j}"), ("mid_block", "0", "middle"), *up
 
 
 def unet_table(levels: int = LEVELS) -> Table:
-    """Of Stable Diffusion's trunk, which is diffusers' UNet2DConditionModel."""
+    """Table of Stable Diffusion's trunk, the UNet2DConditionModel of diffusers."""
     layers = (
         (*_residual(f"{block}.resnets.{j}", f"{name}_block"), *_spatial(f"{block}.attentions.{j}", f"{name}_attention/spatial"))
         for block, j, name in _layers(levels)
@@ -130,13 +130,13 @@ def unet_table(levels: int = LEVELS) -> Table:
 
 
 def motion_table(levels: int = LEVELS) -> Table:
-    """Of the motion modules behind every layer."""
+    """Table of the motion modules after each layer."""
     rules = (_module(f"{block}.motion_modules.{j}", f"{name}_attention/motion") for block, j, name in _layers(levels))
     return Table(rules=tuple(rule for lines in rules for rule in lines))
 
 
 def temporal_table(levels: int = LEVELS, modules: str = "temporal_modules") -> Table:
-    """Of the temporal modules behind every layer, and their tables of positions; `modules`: what files call them."""
+    """Table of the temporal modules after each layer, and their position tables; `modules` is their name in files."""
     places = [(f"{block}.{modules}.{j}", f"{name}_attention/temporal") for block, j, name in _layers(levels)]
     attention = "temporal_transformer.transformer_blocks.0.attention_blocks.{n}"
     return Table(
@@ -165,11 +165,11 @@ TOKENS_TABLE = Table(
     constants=(Constant("pe", "project/kernel", _token_positions),),
     ignored=("model.",),
 )
-"""Of the motion encoder's file; the encoder itself belongs to the motion stage."""
+"""Table of the motion encoder's file, without the encoder itself, which belongs to the motion stage."""
 
 
 def table(levels: int = LEVELS) -> Table:
-    """Of the four files together."""
+    """Table of the four files together."""
     return joined(
         in_file("denoising", joined(unet_table(levels), motion_table(levels)), "trunk"),
         in_file("temporal", temporal_table(levels), "trunk"),
@@ -179,18 +179,18 @@ def table(levels: int = LEVELS) -> Table:
 
 
 def trunk_table(levels: int = LEVELS) -> Table:
-    """Of the file of Stable Diffusion's trunk."""
+    """Table of the file of Stable Diffusion's trunk."""
     return in_file("unet", unet_table(levels), "trunk")
 
 
 def animatediff_table(levels: int = LEVELS) -> Table:
-    """Of AnimateDiff's file."""
+    """Table of AnimateDiff's file."""
     modules = dataclasses.replace(temporal_table(levels, "motion_modules"), prefixes=("module.",))
     return in_file("temporal", modules, "trunk")
 
 
 def sized(make: Callable[[int], Table], config: ConfigDict) -> Table:
-    """One of these tables for the levels of a config."""
+    """The table that `make` returns for the number of levels of a config."""
     return make(len(config.network.unet.channels))
 
 
@@ -209,17 +209,17 @@ def _shapes_of(settings: DenoiserSettings) -> Shapes:
 
 
 def trunk_shapes(config: ConfigDict) -> Shapes:
-    """Those of the denoiser's trunk without motion and temporal modules."""
+    """Path → shape of the denoiser's trunk without motion and temporal modules."""
     modules = ("_attention/motion/", "_attention/temporal/")
     inside = lambda path: path.startswith("trunk/") and not any(module in path for module in modules)
     return {path: shape for path, shape in parameter_shapes(config).items() if inside(path)}
 
 
 def temporal_shapes(config: ConfigDict) -> Shapes:
-    """Those of the temporal modules alone."""
+    """Path → shape of the temporal modules."""
     return {path: shape for path, shape in parameter_shapes(config).items() if "_attention/temporal/" in path}
 
 
 def other_buffers(config: ConfigDict) -> dict[str, Any]:
-    """Statistics of latents that are diffused as they are. The autoencoder's buffers come with the autoencoder."""
+    """Statistics that leave the diffused latents unscaled. The autoencoder's buffers come with the autoencoder."""
     return {"residual_std": np.ones(config.autoencoder.latent_channels, np.float32), "residual_count": np.zeros((), np.int32)}
