@@ -16,6 +16,7 @@ Several processes are configured by JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_P
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
 
@@ -43,7 +44,8 @@ def run(arguments: list[str]) -> None:
     from xactor_jax.training.loop import train
 
     if SETTINGS.value:
-        print(*describe(CONFIG.value), sep="\n")
+        with contextlib.suppress(BrokenPipeError):  # a reader such as `head` has seen enough
+            print(*describe(CONFIG.value), sep="\n", flush=True)
         return
     processes.initialize(preemption=True)  # after the imports, because their duration differs between processes
     config = CONFIG.value
