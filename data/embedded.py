@@ -20,7 +20,7 @@ from data.stage_data import StageData
 from data.storage import is_prepared
 from xactor_jax.checkpoints.config_file import tuples
 from xactor_jax.checkpoints.exports import load_variables, peek
-from xactor_jax.checkpoints.start import FROM_START, whole_with
+from xactor_jax.checkpoints.start import FROM_START, last_with_buffer
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
 from xactor_jax.pretrained.audio import audio_hash, load_audio_features
@@ -113,7 +113,7 @@ def fill_in_frozen(config: ConfigDict) -> None:
     Their sizes, and the size of the CLIP in `pretrained.clip`, replace the config's. Raises `UserError` for a wrong folder.
     """
     for name in ("autoencoder", "clip"):
-        if not config.pretrained[name] and (found := whole_with(config.init_from, config.stage, name)):
+        if not config.pretrained[name] and (found := last_with_buffer(config.init_from, config.stage, name)):
             _, saved = found
             size = {"image_size": config.autoencoder.image_size} if name == "autoencoder" else {}
             config[name].update({**saved[name].to_dict(), **size})

@@ -31,7 +31,7 @@ from xactor_jax.settings import (
     ("allowed", "inside", "outside", "said"),
     [
         (whole(1), (1, 10**12), (0, -1, 1.0, True, "1", math.inf), "a whole number from 1 on"),
-        (whole(1, 9, besides=(-1,)), (1, 9, -1), (0, 10, -2), "a whole number from 1 to 9, or -1"),
+        (whole(1, 9, extra=(-1,)), (1, 9, -1), (0, 10, -2), "a whole number from 1 to 9, or -1"),
         (real(), (0.0, 3), (-1e-9, math.nan, math.inf, False, "x"), "a number from 0.0 on"),
         (real(0.0, 1.0, above=True), (1.0, 1e-9), (0.0, 1.1), "a number above 0.0 to 1.0"),
         (real(0.0, 1.0, below=True), (0.0, 0.99), (1.0,), "a number from 0.0 to below 1.0"),

@@ -19,7 +19,7 @@ class TrueClip:
     clip: str
     frames: UInt8[np.ndarray, "t h w 3"]
     waveform: Float[np.ndarray, "samples"]
-    controls: Float[np.ndarray, "t controls"]
+    controls: Float[np.ndarray, "_ controls"]
     emotion: Int[np.ndarray, "t"] | None = None
     units: Float[np.ndarray, "_ units"] | None = None  # no rows if the units are not known
     component_boxes: Float[np.ndarray, "t 2 4"] | None = None
@@ -58,7 +58,7 @@ class ReadClip:
     person: str
     clip: str
     latents: Float[np.ndarray, "t d"]
-    controls: Float[np.ndarray, "t controls"]
+    controls: Float[np.ndarray, "_ controls"]
     emotion: Int[np.ndarray, "t"] | None = None
     units: Float[np.ndarray, "_ units"] | None = None  # no rows if the units are not known
 

@@ -1,4 +1,4 @@
-"""Arrays brought to a common length, so that few programs are compiled."""
+"""Pads arrays to a common length, so that few programs are compiled."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from jaxtyping import Shaped
 
 
 def filled(x: Shaped[np.ndarray, "n *rest"], count: int) -> Shaped[np.ndarray, "{count} *rest"]:
-    """The last entry repeated until there are `count`."""
+    """Repeats the last entry until there are `count` entries."""
     return np.concatenate([x, np.repeat(x[-1:], count - len(x), axis=0)])

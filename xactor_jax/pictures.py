@@ -1,4 +1,4 @@
-"""Pictures between bytes, as files and screens have them, and floats in [-1, 1], as networks have them."""
+"""Converts pictures between bytes, as in files, and floats in [-1, 1], as networks use them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, UInt8
 
 
 def to_float(pixels: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """0 … 255 to [-1, 1], with one pass over memory that allocates and two in place: batches are large."""
+    """Converts 0 … 255 to [-1, 1]. Only the first operation allocates memory, because batches are large."""
     x = pixels.astype(np.float32)
     x /= 127.5
     x -= 1.0
@@ -18,11 +18,11 @@ def to_float(pixels: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]
 
 
 def to_uint8(images: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
-    """[-1, 1] to 0 … 255, rounded; what lies outside is clipped."""
+    """Converts [-1, 1] to 0 … 255, rounded. Values outside are clipped."""
     return jnp.round((jnp.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(jnp.uint8)
 
 
 def picture_grid(rows: Sequence[Float[Array, "n h w 3"]]) -> UInt8[Array, "height width 3"]:
-    """One picture for a preview: each entry is a row of n pictures in [-1, 1]."""
+    """One picture for a preview. Each entry is a row of n pictures in [-1, 1]."""
     lines = [jnp.concatenate(list(row), axis=1) for row in rows]
     return to_uint8(jnp.concatenate(lines, axis=0))

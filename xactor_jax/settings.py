@@ -1,4 +1,4 @@
-"""Settings. Each one is the field of a dataclass, which holds its default, its allowed values and its meaning.
+"""Settings. A field of a dataclass declares each setting once: its default, its allowed values and its meaning.
 
     @dataclasses.dataclass(frozen=True)
     class RolloutSettings:
@@ -8,12 +8,12 @@
         def __post_init__(self) -> None:
             check_fields(self, "rollout")
 
-`to_config` makes a ConfigDict from such classes, section by section, and `described` lists its settings as text.
-`check_fields` checks an instance against its class. `check_config` checks the sections of a ConfigDict before anything is
-computed. Both raise an error whose one sentence gives the setting, its value and the allowed values. Conditions on several
-settings together are checked by the `__post_init__` of a class.
+`to_config` makes a ConfigDict from such classes, section by section, and `described` a text. `check_fields` checks an instance
+against its class. `check_config` checks the sections of a ConfigDict against the classes that declare them, before anything is
+computed. Both raise an error of one sentence, which names the setting, its value and the allowed values. Conditions on several
+settings at once belong in the `__post_init__` of a class.
 
-Where several stages share a class, a stage may use an instance of it instead: the instance holds the stage's own defaults.
+If several stages share a class, a stage may use an instance in its place, which holds the stage's own defaults.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """Finite numbers between two bounds, and the numbers `besides`, which have a special meaning (such as -1 for "all")."""
+    """Finite numbers between two bounds, and the numbers `extra`, which have a special meaning (such as -1 for "all")."""
 
     low: int | float = -math.inf
     high: int | float = math.inf
@@ -70,21 +70,21 @@ class Interval:
     """Whether `low` itself is excluded."""
     below: bool = False
     """Whether `high` itself is excluded."""
-    besides: tuple[int | float, ...] = ()
+    extra: tuple[int | float, ...] = ()
 
     def __contains__(self, value: Any) -> bool:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral if self.integral else numbers.Real):
             return False
         high_enough = value > self.low if self.above else value >= self.low
         low_enough = value < self.high if self.below else value <= self.high
-        return (math.isfinite(value) and high_enough and low_enough) or value in self.besides
+        return (math.isfinite(value) and high_enough and low_enough) or value in self.extra
 
     def __str__(self) -> str:
         low = f" {'above' if self.above else 'from'} {self.low}" if math.isfinite(self.low) else ""
         high = f" {'to below' if self.below else 'to'} {self.high}" if math.isfinite(self.high) else ""
         on = " on" if low and not high and not self.above else ""
-        extra = "".join(f", or {number}" for number in self.besides)
-        return f"{'a whole number' if self.integral else 'a number'}{low}{high}{on}{extra}"
+        others = "".join(f", or {number}" for number in self.extra)
+        return f"{'a whole number' if self.integral else 'a number'}{low}{high}{on}{others}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Flag:
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """Any text, such as a path or a value that is checked elsewhere."""
+    """Any text, such as a path, or a value that is checked elsewhere."""
 
     def __contains__(self, value: Any) -> bool:
         return isinstance(value, str)
@@ -128,9 +128,9 @@ def choice(names: Iterable[str]) -> Choice:
     return Choice(tuple(names))
 
 
-def whole(low: int, high: int | float = math.inf, *, besides: tuple[int, ...] = ()) -> Interval:
-    """Whole numbers from `low` to `high`, and the numbers `besides`."""
-    return Interval(low, high, integral=True, besides=besides)
+def whole(low: int, high: int | float = math.inf, *, extra: tuple[int, ...] = ()) -> Interval:
+    """Whole numbers from `low` to `high`, and the numbers `extra`."""
+    return Interval(low, high, integral=True, extra=extra)
 
 
 def real(low: float = 0.0, high: int | float = math.inf, *, above: bool = False, below: bool = False) -> Interval:
@@ -148,12 +148,12 @@ def setting(default: Any, allowed: Range, doc: str) -> Any:
 
 
 def fields(settings: Any) -> dict[str, dataclasses.Field]:
-    """Name → field of every setting of a dataclass, or of an instance of one."""
+    """Name → field of every setting of a dataclass or of an instance of one."""
     return {field.name: field for field in dataclasses.fields(settings) if RANGE in field.metadata}
 
 
 def ranges(settings: Any) -> dict[str, Range]:
-    """Name → range of the settings of a dataclass."""
+    """Name → allowed values of the settings of a dataclass."""
     return {name: field.metadata[RANGE] for name, field in fields(settings).items()}
 
 
@@ -167,7 +167,7 @@ def docs(sections: Sections) -> dict[str, str]:
 
 
 def section_of(config: ConfigDict, section: str) -> ConfigDict:
-    """The section of a config with this dotted name, created if it is missing; "" is the config itself."""
+    """The section of a config with a dotted name, created if needed; "" is the config itself."""
     for name in filter(None, section.split(".")):
         if name not in config:
             config[name] = ConfigDict()
@@ -184,10 +184,7 @@ def to_config(sections: Sections) -> ConfigDict:
 
 
 def described(config: ConfigDict, sections: Sections) -> Iterator[str]:
-    """Two lines for every setting of a config: its name, value and allowed values, then its meaning, indented.
-
-    A blank line follows each section. An empty text is written as "".
-    """
+    """Yields a line for every setting of a config: its name, its value, its meaning and its allowed values."""
     for section, settings in sections.items():
         for name, field in fields(settings).items():
             key, value = f"{section}.{name}".strip("."), section_of(config, section)[name]
@@ -211,7 +208,7 @@ def check_divides(name: str, sizes: Iterable[int], divisor_name: str, divisor: i
 
 
 def check_fields(settings: Any, section: str) -> None:
-    """Raises `UserError` for the first field outside its range; `section` is their section in the config."""
+    """Raises `UserError` for the first field outside its range. `section` is the name of the class's section in the config."""
     for name, allowed in ranges(settings).items():
         check_value(f"{section}.{name}", getattr(settings, name), allowed)
 
@@ -219,7 +216,7 @@ def check_fields(settings: Any, section: str) -> None:
 def check_config(config: ConfigDict, sections: Sections, prefix: str = "--config.") -> None:
     """Raises `UserError` for the first setting outside its range.
 
-    Sections and settings that the config lacks, such as a config written by an older version, are not checked.
+    Sections and settings that the config lacks, as one of an older version may, are skipped.
     """
     for section, settings in sections.items():
         values: Any = config

@@ -1,4 +1,4 @@
-"""What the programs must know of a stage: each stage's folder says it once, and `launch.stages` lists them all."""
+"""What the programs need to know about a stage. The folder of each stage has one entry, and `launch.stages` lists them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xactor_jax.variables import Variables
 
 
 class Program(NamedTuple):
-    """A function that is compiled, and the shapes of its arguments."""
+    """A function to compile, and the shapes of its arguments."""
 
     what: str
     function: Callable[..., Any]
@@ -30,13 +30,13 @@ class StageEntry:
     model: Any
     """Class of the networks as sampling and the other stages use them, with `from_config`."""
     sections: Sections
-    """Settings, but those of its data."""
+    """All settings except those of its data."""
     sampler: Callable[[Any, Variables], Program]
-    """(task, shapes of the variables) → the program that sampling runs again and again, of one example on one device."""
+    """(task, shapes of the variables) → the program that sampling calls repeatedly, for one example on one device."""
     uses: tuple[str, ...] = ()
     """Stages whose whole config is a section of this stage's config, under their name."""
 
 
 def array(*shape: int) -> jax.ShapeDtypeStruct:
-    """The shape of an argument."""
+    """Shape of a float32 argument."""
     return jax.ShapeDtypeStruct(shape, jnp.float32)

@@ -1,4 +1,4 @@
-"""Files and folders to write, tried before the work that they are to hold."""
+"""Checks that files and folders can be written, before the work whose results they hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xactor_jax.paths import is_remote
 
 
 def check_target(path: epath.PathLike, suffix: str) -> None:
-    """Raises `UserError` unless a file of that suffix can be written at `path`, which is tried with an empty file."""
+    """Raises `UserError` unless a file with that suffix can be written at `path`. It tries to write an empty file beside it."""
     target = epath.Path(path)
     remote = is_remote(path)
     if target.suffix.lower() != suffix:
@@ -25,12 +25,12 @@ def check_target(path: epath.PathLike, suffix: str) -> None:
     try:
         probe.write_bytes(b"")
         probe.unlink()
-    except Exception as error:  # remote stores raise what they like
+    except Exception as error:  # remote stores raise errors of any kind
         raise UserError(f"{target.parent} cannot be written to ({first_line(error)}): name another folder.") from None
 
 
 def make_folder(path: epath.PathLike) -> epath.Path:
-    """The folder of a report, made if it is missing.
+    """Creates the folder of a report if needed.
 
     Raises:
         UserError: it cannot be made or written to.
@@ -45,7 +45,7 @@ def make_folder(path: epath.PathLike) -> epath.Path:
 
 
 def make_local_folder(path: str) -> pathlib.Path:
-    """The same where files are appended to or mapped: `UserError` too if it is not on this machine."""
+    """Creates a local folder, for files that are appended to or mapped. Raises `UserError` also if the path is remote."""
     folder = pathlib.Path(path)
     try:
         if is_remote(path):

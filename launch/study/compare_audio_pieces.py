@@ -1,9 +1,9 @@
-"""How far wav2vec 2.0 features in pieces are from those of a recording heard as a whole: one line for each hidden state.
+"""How far wav2vec 2.0 features in pieces are from those of the whole recording: one line for each hidden state.
 
 python launch/study/compare_audio_pieces.py --audio speech.flac [--checkpoint DIR]
 
 Without a checkpoint the network is the base model with random weights. The difference is the root mean square over frames and
-features, relative to that of the features, and relative to the features' deviation over time.
+features, relative to that of the features, and relative to their standard deviation over time.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from xactor_jax.settings import whole as whole_number
 def parse() -> argparse.Namespace:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
-    add("--audio", required=True, help="a recording; it is held in memory as a whole, attention included")
-    add("--checkpoint", default="", metavar="DIR", help="made by launch/import_weights.py")
-    add("--piece", type=float, default=5.0, help="seconds")
-    add("--context", type=float, default=2.0, help="seconds on either side")
-    add("--seed", type=int, default=0, help="of the random weights")
+    add("--audio", required=True, help="a recording; the whole recording and its attention must fit into memory")
+    add("--checkpoint", default="", metavar="DIR", help="folder that launch/import_weights.py made")
+    add("--piece", type=float, default=5.0, help="length of a piece in seconds")
+    add("--context", type=float, default=2.0, help="seconds of context on either side")
+    add("--seed", type=int, default=0, help="seed of the random weights")
     return about.parse_args()
 
 
 def load(arguments: argparse.Namespace):
-    """Features in pieces."""
+    """Loads the features, which are computed in pieces."""
     from xactor_jax.audio.wav2vec2 import Wav2Vec2Settings
     from xactor_jax.audio.wav2vec2_features import PieceSettings, Wav2Vec2Features
     from xactor_jax.pretrained.audio import load_audio_features
@@ -46,7 +46,7 @@ def load(arguments: argparse.Namespace):
 
 
 def random_params(settings, seed: int):
-    """Kernels that keep the size of what they are applied to; scales of 1, biases of 0."""
+    """Random kernels that preserve the magnitude of their input; scales are 1, biases 0."""
     import jax
     import numpy as np
 
@@ -57,14 +57,14 @@ def random_params(settings, seed: int):
     shapes = jax.eval_shape(Wav2Vec2(settings).init, jax.random.key(0), waveform)["params"]
 
     def draw(path, leaf):
-        deviation = np.prod(leaf.shape[:-1]) ** -0.5 if path[-1].key == "kernel" else 0.0
-        return (deviation * rng.normal(size=leaf.shape) + (path[-1].key == "scale")).astype(np.float32)
+        std = np.prod(leaf.shape[:-1]) ** -0.5 if path[-1].key == "kernel" else 0.0
+        return (std * rng.normal(size=leaf.shape) + (path[-1].key == "scale")).astype(np.float32)
 
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Ends with exit status 2 and one sentence for an error that the user can fix."""
     arguments = parse()
     with exit_on_user_error():
         check_numbers(arguments, {"seed": whole_number(0, SEED)})
@@ -80,7 +80,7 @@ def main() -> None:
         lengths = dataclasses.replace(pieces.settings, piece=frames / FRAME_RATE, context=1 / FRAME_RATE)
         whole = dataclasses.replace(pieces, settings=lengths)
         a, b = (x.whole(waveform).reshape(frames, -1, pieces.network.width) for x in (pieces, whole))
-        print(f"{frames} frames; layer: difference over root mean square, over deviation in time")
+        print(f"{frames} frames; layer: difference / root mean square, difference / standard deviation over time")
         for layer in range(a.shape[1]):
             error, size = np.mean((a[:, layer] - b[:, layer]) ** 2), np.mean(b[:, layer] ** 2)
             print(f"{layer:3d}: {np.sqrt(error / size):.3f} {np.sqrt(error / b[:, layer].var(axis=0).mean()):.3f}")

@@ -1,10 +1,10 @@
-"""Measures the decoder of stage 1 on prepared clips, real or not: several checkpoints side by side.
+"""Compares decoders of stage 1 on prepared clips, real or synthetic.
 
 python launch/study/compare_motion.py --data CLIPS --out DIR
 python launch/study/compare_motion.py --data CLIPS --out DIR --motion a=runs/a --motion b=runs/b [--split test] [--clips 16]
 
-Each clip is drawn from its first frame and its own motion latents, as the truth is known of them. DIR/report.json has the
-numbers, DIR/NAME.png a sheet: the true frames above the decoded ones. The row to beat is the reference, repeated.
+Each clip is decoded from its first frame and its own motion latents, so that the true frames are known. DIR/report.json has the
+numbers, DIR/NAME.png a contact sheet with the true frames above the decoded ones. The baseline is the repeated reference.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--data", required=True, metavar="CLIPS", help="folder of clip records")
-    add("--split", default="test", help="of the records")
-    add("--motion", action="append", metavar="NAME=CKPT", help="a motion stage; once for each; default: the embedded one")
-    add("--clips", type=int, default=0, help="at most so many clips, spread over the people; 0: all")
-    add("--frames", type=int, default=75, help="at most so many frames of each")
-    add("--step", type=int, default=3, help="every so many frames are taken")
+    add("--split", default="test", help="split of the records")
+    add("--motion", action="append", metavar="NAME=CKPT", help="a motion stage; may be repeated; default: the embedded one")
+    add("--clips", type=int, default=0, help="largest number of clips, spread over the people; 0: all")
+    add("--frames", type=int, default=75, help="largest number of frames of each clip")
+    add("--step", type=int, default=3, help="use only every N-th frame")
     add("--rows", type=int, default=10, help="clips on a sheet")
-    add("--out", required=True, help="folder for the report, made if it is missing")
+    add("--out", required=True, help="folder for the report; created if it does not exist")
     return about
 
 
 def make_clips(arguments: argparse.Namespace, side: int):
-    """Test clips of one length, at the side of the network."""
+    """Test clips of one length, at the image size of the network."""
     import dataclasses
 
     from launch._clips import true_clips
@@ -56,7 +56,7 @@ def make_clips(arguments: argparse.Namespace, side: int):
 
 
 def measure(arguments: argparse.Namespace, name: str, path: str, folder) -> dict:
-    """Scores of one checkpoint; writes its sheet."""
+    """Scores one checkpoint and writes its contact sheet."""
     from xactor_jax.evaluation import decoder
     from xactor_jax.media.image_io import write_image
     from xactor_jax.motion.pictures import frame_encoder
@@ -72,7 +72,7 @@ def measure(arguments: argparse.Namespace, name: str, path: str, folder) -> dict
 
 
 def compare_to(arguments: argparse.Namespace) -> dict:
-    """Writes the report; returns what is in its JSON."""
+    """Writes the report and returns the content of its JSON."""
     from xactor_jax.evaluation.variants import parse_variants
     from xactor_jax.sampling import provenance
 
@@ -88,7 +88,7 @@ def compare_to(arguments: argparse.Namespace) -> dict:
 
 
 def show(scores: dict) -> None:
-    """A row for each checkpoint, and one for the reference repeated."""
+    """Prints a row for each checkpoint, and one for the repeated reference."""
     ratios = ("detail", "background", "flicker")
     head = ("", "PSNR", "gain dB", "SSIM", "L1", "better", "at mouth", *ratios)
     shown = lambda value: "–" if value is None else f"{value:.2f}"

@@ -1,13 +1,13 @@
-"""Measures several renderers side by side on people that none has seen: variants of training, or of sampling.
+"""Compares renderers on held-out people: variants of training or of sampling.
 
     python launch/study/compare_video.py --out DIR --video masked= --video unmasked=runs/unmasked
     python launch/study/compare_video.py --out DIR --video segments= --video loop=,offline=true --video guided=,guidance_scale=2
     python launch/study/compare_video.py --out DIR --data CLIPS --split train --video draft=,steps=1,first_time=1e-4
 
-A renderer is NAME=CKPT,field=value,…: a run or an export of the video stage (empty: the embedded one) and settings of its
-sampler that are changed; from a first_time near 0 it shows the drafts as they are. DIR/comparison.html and DIR/comparison.json
-say how close each comes to the truth from a person's own motion and, where the clips are performers, from another's, whom its
-frames are told to show, and how far it is from the first. DIR/NAME.png shows true frames above those that it makes.
+A renderer is NAME=CKPT,field=value,…: a run or an export of the video stage (empty: the embedded one) and changed settings of
+its sampler. With a first_time near 0 it shows the drafts without change. DIR/comparison.html and DIR/comparison.json have the
+errors of each renderer with a person's own motion and, if the clips are performers, with another person's motion; the identity
+that a probe finds in its frames; and its difference to the first renderer. DIR/NAME.png shows true frames above rendered ones.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ def parser() -> argparse.ArgumentParser:
         "--data",
         default="",
         metavar="CLIPS",
-        help="folder of clip records; default: heads made on first use, see evaluate.py",
+        help="folder of clip records; default: heads, generated on first use, see evaluate.py",
     )
-    add("--split", default="test", help="of --data: people that the renderers have not seen")
+    add("--split", default="test", help="split of --data, with people that are unknown to the renderers")
     add("--lpips", default="", metavar="FOLDER", help="network of launch/import_weights.py --what lpips; default: no LPIPS")
-    add("--out", required=True, help="folder for the report, made if it is missing")
-    add("--persons", type=int, default=400, help="people in the data set that is made; a tenth of them are tested on")
-    add("--clips_per_person", type=int, default=1, help="clips of 5 s of each")
+    add("--out", required=True, help="folder for the report; created if it does not exist")
+    add("--persons", type=int, default=400, help="people in the generated data set; a tenth of them are for tests")
+    add("--clips_per_person", type=int, default=1, help="clips of 5 s of each person")
     add("--clips", type=int, default=8, help="test clips that are rendered")
-    add("--frames", type=int, default=75, help="frames of each")
+    add("--frames", type=int, default=75, help="frames of each clip")
     add("--seed", type=int, default=0)
     return about
 
 
 def check_usage(arguments: argparse.Namespace) -> None:
-    """Sizes that make sense."""
+    """Raises `UserError` for sizes that are not possible."""
     least = dict(persons=3, clips_per_person=1, clips=1, frames=2)
     check_numbers(arguments, {**{name: whole(low, 1_000_000) for name, low in least.items()}, "seed": whole(0, SEED)})
 
 
 def load(arguments: argparse.Namespace):
-    """Name → (models, settings) of each renderer."""
+    """Loads the renderers: name → (models, settings)."""
     from xactor_jax.evaluation.variants import parse_variants
     from xactor_jax.sampling.load import Models, check_fit, load_stage
     from xactor_jax.sampling.pipeline import make_settings
@@ -77,7 +77,7 @@ def load(arguments: argparse.Namespace):
 
 
 def write_sheet(path, scene, frames) -> None:
-    """True frames of every clip above rendered ones."""
+    """Writes a contact sheet with true frames of every clip above rendered ones."""
     import numpy as np
 
     from xactor_jax.evaluation.decoder import decoder_sheet
@@ -93,7 +93,7 @@ def note(message: str) -> None:
 
 
 def compare_to(arguments: argparse.Namespace) -> dict:
-    """Writes the report; returns what is in its JSON."""
+    """Writes the report and returns the content of its JSON."""
     from data.performers.redraw import redrawer
     from launch._clips import data_path, true_clips
     from xactor_jax.evaluation import side_by_side
@@ -124,7 +124,7 @@ def compare_to(arguments: argparse.Namespace) -> dict:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Ends with exit status 2 and one sentence for an error that the user can fix."""
     arguments = parser().parse_args()
     with exit_on_user_error():
         check_usage(arguments)

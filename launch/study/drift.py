@@ -1,13 +1,13 @@
-"""Does minute 60 look like minute 1? Actors perform the same hour, and every minute of it is measured: one table.
+"""Measures drift: all actors generate motion for the same hour of speech, and every minute is measured.
 
     python launch/study/drift.py --actor NAME=CKPT --actor NAME=CKPT,history_level=0,steps=8 … --minutes 60 --people 2 --out DIR
 
-People that no stage was trained on speak, of the kind that stage 1 knows. Each actor, a run or an export (empty: the embedded
-one) with changed settings of its rollout, performs them all as one batch, streamed. Of each minute, and of each segment of some
-seconds: the Fréchet distance to true motion latents, liveliness, the jaw's correlation with the true one, jerk where chunks
-join, the norm of the mean latent and the emotion that shows; and what a chunk took in time and the process in memory.
-DIR/drift.json holds the numbers, DIR/drift.html table and plots. The same command again goes on after the actors that are done:
-their files are in DIR/results.
+The speakers are held-out people of the kind that stage 1 was trained on. An actor is a run or an export (empty: the embedded
+one) with changed settings of its rollout. It generates motion for all people as one batch, streamed. Each minute, and each
+segment of some seconds, is measured: the Fréchet distance to true motion latents, liveliness, the correlation of the jaw with
+the true one, the jerk at joins of chunks, the norm of the mean latent, the emotion that is recognised, the time per chunk and
+the memory of the process. DIR/drift.json has the numbers, DIR/drift.html a table and plots. If the same command runs again, it
+skips the actors that are finished; their files are in DIR/results.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from launch.study._scene import Performers
     from xactor_jax.evaluation.drift_run import Drift, Job
 
-# The matrices of a measurement are small: on a busy machine, threads that wait for one another cost more than the work itself.
-# NumPy reads this when it is loaded, which is later.
+# The matrices of a measurement are small: on a busy machine, threads that wait for each other cost more than the work itself.
+# This must be set before NumPy is imported, which happens later.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 EMBEDDED = "embedded="
@@ -46,21 +46,21 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
-    add("--actor", action="append", metavar="NAME=CKPT,…", help="an actor; once for each; default: the embedded one")
+    add("--actor", action="append", metavar="NAME=CKPT,…", help="an actor; may be repeated; default: the embedded one")
     add_stages(about, ("motion",))
     add("--minutes", type=float, default=60.0, help="length of the performance")
-    add("--people", type=int, default=2, help="people who perform it")
-    add("--out", required=True, help="folder for the report, made if it is missing, on this machine")
-    add("--segment_seconds", type=float, default=10.0, help="of the shorter segments")
-    add("--probe_people", type=int, default=400, help="other people, on whom the probes of jaw and emotion are fitted")
-    add("--tell_emotion", action="store_true", help="tell the actors the emotion of every frame; else they have to hear it")
-    add("--keep_motion", action="store_true", help="leave the actors' latents in DIR, as NAME.f32: float32 [T, people, D]")
-    add("--seed", type=int, default=0, help="of the people and of the rollouts")
+    add("--people", type=int, default=2, help="number of people")
+    add("--out", required=True, help="folder for the report on this machine; created if it does not exist")
+    add("--segment_seconds", type=float, default=10.0, help="length of the shorter segments")
+    add("--probe_people", type=int, default=400, help="number of other people for fitting the probes of jaw and emotion")
+    add("--tell_emotion", action="store_true", help="give the actors the emotion of every frame; default: only the audio")
+    add("--keep_motion", action="store_true", help="keep the actors' latents in DIR, as NAME.f32: float32 [T, people, D]")
+    add("--seed", type=int, default=0, help="seed of the people and of the rollouts")
     return about
 
 
 def check_usage(arguments: argparse.Namespace) -> None:
-    """Sizes that make sense."""
+    """Raises `UserError` for sizes that are not possible."""
     counts = {"people": whole(1), "probe_people": whole(10), "seed": whole(0, SEED)}
     check_numbers(arguments, {**counts, "minutes": real(0.02, 100_000.0), "segment_seconds": real(0.5, 3_600.0)})
 
@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr that is told of the frames of each piece."""
+    """A progress bar on stderr. Call the result with the number of frames of each piece."""
     from launch import _progress
 
     done = 0
@@ -127,7 +127,7 @@ def note(message: str) -> None:
 
 
 def main() -> None:
-    """Ends with status 2 and one sentence on what a person can put right."""
+    """Ends with exit status 2 and one sentence for an error that the user can fix."""
     arguments = parser().parse_args()
     with exit_on_user_error():
         check_usage(arguments)

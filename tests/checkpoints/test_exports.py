@@ -23,8 +23,8 @@ from xactor_jax.checkpoints.exports import (
     export,
     load_variables,
     narrow,
-    placeless,
     variables_hash,
+    without_folders,
     write_export,
 )
 from xactor_jax.checkpoints.trees import FOLDER
@@ -59,7 +59,7 @@ def test_an_export_holds_the_same_and_is_smaller(trained: tuple[pathlib.Path, An
     export(folder, tmp_path / "export")
     config, variables = load_variables(tmp_path / "export", "toy")
     jax.tree.map(np.testing.assert_array_equal, variables, load_variables(folder, "toy")[1])
-    assert config.to_dict() == placeless(load_variables(folder, "toy")[0])
+    assert config.to_dict() == without_folders(load_variables(folder, "toy")[0])
     assert not [
         path for path in (tmp_path / "export").rglob("*") if path.is_file() and str(tmp_path).encode() in path.read_bytes()
     ]
@@ -221,8 +221,8 @@ def test_an_export_does_not_say_where_things_lay():
     audio = {"kind": "wav2vec2", "checkpoint": "/home/me/w2v", "hash": "0123"}
     config = ConfigDict({"stage": "actor", "data": {"path": "/home/me/clips", "seed": 1, "audio": audio}})
     inside = ConfigDict({"stage": "video", "motion": config.copy_and_resolve_references()})
-    assert placeless(inside)["motion"] == placeless(config)
-    assert placeless(config) == {
+    assert without_folders(inside)["motion"] == without_folders(config)
+    assert without_folders(config) == {
         "stage": "actor",
         "data": {"path": "", "seed": 1, "audio": {"kind": "wav2vec2", "checkpoint": "", "hash": "0123"}},
     }

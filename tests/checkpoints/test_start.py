@@ -12,7 +12,7 @@ from etils import epath
 
 from tests.training.toy import DIM, ToyTask, toy_config
 from xactor_jax.checkpoints.exports import peek, write_export
-from xactor_jax.checkpoints.start import Source, sources, whole_with
+from xactor_jax.checkpoints.start import Source, last_with_buffer, sources
 from xactor_jax.checkpoints.trees import flat
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
@@ -139,8 +139,8 @@ def test_what_a_checkpoint_has_is_known_without_reading_it(tmp_path) -> None:
     folder = checkpoint(tmp_path / "a", 1)
     config, tree = peek(folder, "toy")
     assert config.hidden == 64 and tree["params"]["hidden"]["kernel"].shape == (DIM, 64)
-    assert whole_with(f"hidden={folder}", "toy", "teacher") is None
-    assert whole_with(f"{folder}", "toy", "clip") is None
-    assert whole_with(f"{folder}", "toy", "teacher")[0] == str(folder)
+    assert last_with_buffer(f"hidden={folder}", "toy", "teacher") is None
+    assert last_with_buffer(f"{folder}", "toy", "clip") is None
+    assert last_with_buffer(f"{folder}", "toy", "teacher")[0] == str(folder)
     with pytest.raises(UserError, match="stage toy, not video"):
         peek(folder, "video")

@@ -195,7 +195,7 @@ def read_metrics(path: str) -> str:
 
     from xactor_jax.training import metrics, throughput
 
-    throughput.carried(metrics.read_lines(epath.Path(path)), 20)
+    throughput.earlier_seconds(metrics.read_lines(epath.Path(path)), 20)
     metrics.JsonLines(epath.Path(path), 20)
     return ""
 

@@ -40,9 +40,9 @@ def test_r1_of_a_score_whose_gradient_is_known(rng):
 
 def test_now_and_then_is_the_penalty_in_the_mean():
     """At one key in four, four times; its gradient likewise."""
-    paid = jax.jit(jax.vmap(lambda key: adversarial.now_and_then(key, 0.25, lambda: jnp.float32(3.0))))
+    paid = jax.jit(jax.vmap(lambda key: adversarial.on_random_steps(key, 0.25, lambda: jnp.float32(3.0))))
     values = np.asarray(paid(jax.random.split(jax.random.key(0), 4_000)))
     assert set(values) == {0.0, 12.0} and values.mean() == pytest.approx(3.0, abs=0.3)
-    slope = jax.jit(jax.grad(lambda x, key: adversarial.now_and_then(key, 0.25, lambda: x**2)))
+    slope = jax.jit(jax.grad(lambda x, key: adversarial.on_random_steps(key, 0.25, lambda: x**2)))
     assert {float(slope(1.0, key)) for key in jax.random.split(jax.random.key(0), 20)} == {0.0, 8.0}
-    assert float(adversarial.now_and_then(jax.random.key(0), 1.0, lambda: jnp.float32(3.0))) == 3.0
+    assert float(adversarial.on_random_steps(jax.random.key(0), 1.0, lambda: jnp.float32(3.0))) == 3.0

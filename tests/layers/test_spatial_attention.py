@@ -137,7 +137,7 @@ def test_temporal_attention_mixes_nothing_but_time(key):
 def test_frames_alone_do_not_see_each_other(key):
     x = jax.random.normal(key, (2, 5, 2, 2, 8))
     module = module_output(AttentionModule("time", heads=2, groups=8), x, key)
-    run = lambda x: np.asarray(module(x, alone=jnp.array([True, False]))[0])
+    run = lambda x: np.asarray(module(x, isolated=jnp.array([True, False]))[0])
     difference = np.abs(run(x.at[:, 3].set(1.5 * x[:, 3] ** 2)) - run(x)).max(axis=(-1, -2, -3))
     assert (difference[0] > 0).tolist() == [False, False, False, True, False]
     assert (difference[1] > 0).all()

@@ -1,28 +1,20 @@
 from __future__ import annotations
 
-import pathlib
-import runpy
-import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+
+from tests.launch.programs import run_here
 
 Launched = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def launched(repository: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Launched:
+def launched() -> Launched:
     """Runs a program of launch/ in this process: (name, arguments …) → status, output, errors."""
 
-    def run(name: str, *arguments: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        monkeypatch.syspath_prepend(str(repository / "launch"))
-        status = 0
-        try:
-            runpy.run_path(str(repository / "launch" / name), run_name="__main__")
-        except SystemExit as ended:
-            status = ended.code
-        return status, *capsys.readouterr()
+    def run(name: str, *arguments: object) -> tuple[int, str, str]:
+        done = run_here(name, *arguments)
+        return done.returncode, done.stdout, done.stderr
 
     return run

@@ -70,7 +70,7 @@ def render(repository, inputs, tmp_path, monkeypatch):
         write = reenactment.write_video
         keep = lambda out, frames, *rest: write(out, (kept.append(f) or f for f in frames), *rest)
         monkeypatch.setattr(reenactment, "write_video", keep)
-        files = {**inputs, **{f"{name}_checkpoint": path for name, path in checkpoints.items()}, "out": tmp_path / "v.mp4"}
+        files = {**inputs, **checkpoints, "out": tmp_path / "v.mp4"}
         options = [f"--{name}={value}" for name, value in files.items()]
         options += ["--crop=none", "--no-relative", f"--steps={STEPS}", "--seed=3", *more]
         monkeypatch.setattr(sys, "argv", ["render.py", *options])

@@ -11,7 +11,7 @@ from etils import epath
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from xactor_jax.training import metrics as m
-from xactor_jax.training.throughput import carried
+from xactor_jax.training.throughput import earlier_seconds
 
 
 def lines(folder: pathlib.Path) -> list[dict[str, float]]:
@@ -61,7 +61,7 @@ def test_a_line_broken_off_is_dropped() -> None:
 def test_a_line_with_a_bad_byte_is_dropped_and_the_run_goes_on(tmp_path: pathlib.Path) -> None:
     good = b'{"step": 1, "loss": 2.0}\n'
     (tmp_path / m.FILE).write_bytes(good + b'{"step": 2, "l\xffss": 2.0}\n' + b"[" * 100_000 + b"\n")
-    assert carried(m.read_lines(epath.Path(tmp_path) / m.FILE), 3) == {}
+    assert earlier_seconds(m.read_lines(epath.Path(tmp_path) / m.FILE), 3) == {}
     with m.opened_writers(epath.Path(tmp_path), 3, True) as writers:
         writers.write(4, {"loss": 1.0})
     assert lines(tmp_path) == [{"step": 1, "loss": 2.0}, {"step": 4, "loss": 1.0}]

@@ -23,7 +23,7 @@ from xactor_jax.training import throughput
 from xactor_jax.training.journal import Journal
 from xactor_jax.training.loop import train
 from xactor_jax.training.step import loss_and_gradients
-from xactor_jax.training.throughput import Clock, Work, carried, device_memory, goodput, rates, work_of
+from xactor_jax.training.throughput import Clock, Work, device_memory, earlier_seconds, goodput, rates, work_of
 
 WORK = Work(examples=16, operations=3e9, devices=2, device_kind="TPU v4", peak=275e12)
 
@@ -74,7 +74,7 @@ def test_rates() -> None:
 def test_operations_are_split_over_devices_and_the_denominator_is_told() -> None:
     work = work_of(8e12, 64, 4, "TPU v5 lite")
     assert (work.operations, work.peak) == (2e12, 197e12)
-    assert "4 × TPU v5 lite, utilisation of 1.97e+14 operations a second (bfloat16)" in work.denominator()
+    assert "4 × TPU v5 lite, utilisation of 1.97e+14 FLOPs per second (bfloat16)" in work.denominator()
     assert "no peak is published" in work_of(8e12, 64, 8, "cpu").denominator()
 
 
@@ -88,9 +88,9 @@ def test_memory_of_the_fullest_device() -> None:
 def test_a_run_that_goes_on_remembers_its_time_and_what_it_lost() -> None:
     entries = [(2, 10.0, 5.0), (4, 20.0, 6.0), (6, 31.0, 8.0)]
     lines = [json.dumps({"step": s, "train/loss": 1.0, "seconds/step": a, "seconds/data": b}) for s, a, b in entries]
-    assert carried(lines, 4) == {"step": 20.0, "data": 6.0, "lost": 13.0}
-    assert carried([*lines, '{"step": 8, "seconds/st'], 6) == {"step": 31.0, "data": 8.0, "lost": 0.0}
-    assert carried(['{"step": 2}', "[]", ""], 2) == {}
+    assert earlier_seconds(lines, 4) == {"step": 20.0, "data": 6.0, "lost": 13.0}
+    assert earlier_seconds([*lines, '{"step": 8, "seconds/st'], 6) == {"step": 31.0, "data": 8.0, "lost": 0.0}
+    assert earlier_seconds(['{"step": 2}', "[]", ""], 2) == {}
     clock = Clock(lambda: 0.0)
     clock.add({"step": 3.0, "lost": 1.0})
     assert goodput(clock.totals) == 0.75

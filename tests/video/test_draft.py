@@ -14,7 +14,7 @@ from tests.video import tiny
 from xactor_jax.errors import UserError
 from xactor_jax.variables import Variables
 from xactor_jax.video import rendering
-from xactor_jax.video.conditions import Told, still
+from xactor_jax.video.conditions import FrameConditions, without_motion
 from xactor_jax.video.draft import Draft
 from xactor_jax.video.prediction import predictor
 from xactor_jax.video.preparation import prepare
@@ -94,7 +94,9 @@ def test_the_denoiser_sees_each_frame_s_draft(task, variables, clip, portrait):
 
     @jax.jit
     def run(variables, draft):
-        return predictor(task.model, variables, portrait, task.model.render_settings)(x, t, Told(motion[:, None, :4], draft))
+        return predictor(task.model, variables, portrait, task.model.render_settings)(
+            x, t, FrameConditions(motion[:, None, :4], draft)
+        )
 
     before, after = (run(variables, draft) for draft in (x, x.at[:, :, 2].add(1.0)))
     assert np.abs(after - before)[0, 0, 2].max() > 1e-2
@@ -103,7 +105,7 @@ def test_the_denoiser_sees_each_frame_s_draft(task, variables, clip, portrait):
 def test_nothing_moves_in_the_negative_branch(task, clip, portrait):
     _, reference, motion = clip
     latents = jnp.zeros((2, 4, *task.model.latent_shape))
-    found = still(portrait, Told(motion[:, :8].reshape(2, 4, 6), latents))
+    found = without_motion(portrait, FrameConditions(motion[:, :8].reshape(2, 4, 6), latents))
     np.testing.assert_array_equal(found.motion, np.broadcast_to(reference, (2, 4, 6)))
     np.testing.assert_array_equal(found.draft, np.broadcast_to(portrait.latent, latents.shape))
 

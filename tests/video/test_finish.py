@@ -12,7 +12,7 @@ from xactor_jax.diffusion.steppers import ddim_step
 from xactor_jax.layers.critics import PARTS, WHOLE
 from xactor_jax.video.finish import roll_out
 from xactor_jax.video.prediction import predictor
-from xactor_jax.video.preparation import base_of, prepare, told_of
+from xactor_jax.video.preparation import base_of, frame_conditions, prepare
 from xactor_jax.video.sampler import denoise_segment
 from xactor_jax.video.task import VideoTask
 from xactor_jax.video.windows import SegmentPlan
@@ -41,8 +41,8 @@ def test_a_roll_out_is_what_the_sampler_does_to_one_window(task):
 
     @jax.jit
     def both(start, noise):
-        told = (jnp.zeros((2, 4, 1)), noise[:, :0], False)
-        sampled = denoise_segment(process, lambda x, t, _: answer(x, t[None]), plan, times, noise, start, *told)
+        conditions = (jnp.zeros((2, 4, 1)), noise[:, :0], False)
+        sampled = denoise_segment(process, lambda x, t, _: answer(x, t[None]), plan, times, noise, start, *conditions)
         return sampled, roll_out(process, answer, start, noise, times)
 
     sampled, found = both(start, noise)
@@ -91,11 +91,11 @@ def test_pictures_are_compared_as_they_are_rendered(task, variables):
         portrait = prepare(m, v, batch["reference"], batch["reference_motion"])
         base = base_of(m, v, portrait, batch["motion_latents"])
         noise = jax.random.normal(jax.random.split(key, 3)[1], (2, 4, *m.latent_shape))
-        told = jax.tree.map(lambda a: a[:, None], told_of(m, batch["motion_latents"], base))
+        conditions = jax.tree.map(lambda a: a[:, None], frame_conditions(m, batch["motion_latents"], base))
         predict = predictor(m, v, portrait, m.render_settings)
         x = noise
         for t, s in ((1.0, 0.5), (0.5, 0.0)):
-            x = ddim_step(m.process, x, predict(x[:, None], jnp.float32(t), told)[:, 0], jnp.float32(t), jnp.float32(s))
+            x = ddim_step(m.process, x, predict(x[:, None], jnp.float32(t), conditions)[:, 0], jnp.float32(t), jnp.float32(s))
         return m.pictures(v, m.from_diffused(v, x, base.latent), base)
 
     error = np.asarray(pictures(variables) - batch["frames"], np.float64)

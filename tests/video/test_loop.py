@@ -46,7 +46,7 @@ def test_noise_levels_are_the_published_ones():
     ("settings", "message"),
     [
         (dict(spacing="trailing"), "render.spacing=trailing is not possible: use even or leading"),
-        (dict(spacing="leading", first_time=0.9), "means nothing to leading"),
+        (dict(spacing="leading", first_time=0.9), "has no effect with leading"),
         (dict(blur_size=4), "give an odd blur_size"),
     ],
 )

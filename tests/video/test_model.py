@@ -10,7 +10,7 @@ import pytest
 from tests.video import tiny
 from xactor_jax.errors import UserError
 from xactor_jax.video import denoising, preparation, rendering
-from xactor_jax.video.conditions import Told
+from xactor_jax.video.conditions import FrameConditions
 from xactor_jax.video.prediction import predictor
 from xactor_jax.video.rendering import draw_batch, render
 from xactor_jax.video.task import VideoTask
@@ -115,7 +115,7 @@ def predicted(task, variables, clip, portrait):
     _, reference, motion = (jnp.asarray(x)[None] for x in clip)
     x, t = jax.random.normal(jax.random.key(2), (1, 2, 4, *task.model.latent_shape)), jnp.float32(0.6)
     moving = motion[:, :8].reshape(1, 2, 4, 6)
-    run = jax.jit(lambda settings, motion: predictor(task.model, variables, portrait, settings)(x, t, Told(motion)))
+    run = jax.jit(lambda settings, motion: predictor(task.model, variables, portrait, settings)(x, t, FrameConditions(motion)))
     return lambda settings, still=False: run(settings, jnp.broadcast_to(reference, moving.shape) if still else moving)
 
 

@@ -18,7 +18,7 @@ HISTORY_NOISE = ("noise", "scale")
 """What history contains in sampling: noise of its level (noise), or the clean motion scaled down without noise (scale)."""
 
 MOST_STEPS = 10_000
-DECAY = Interval(0.0, 0.99, besides=(1.0,))
+DECAY = Interval(0.0, 0.99, extra=(1.0,))
 """Values between 0.99 and 1 are excluded: the levels of hundreds of chunks would differ, and every call would read them all."""
 LEVEL = real(0.0, 1.0, below=True)
 """Range of a noise level. 1 is excluded: it would leave nothing of the motion."""

@@ -1,4 +1,4 @@
-"""An experiment's config on paper: as JSON beside its checkpoints, and compared with another."""
+"""Writes the config of an experiment as JSON beside its checkpoints, reads it, and compares configs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "config.json"
 
 
 def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """("a.b", value) of every setting."""
+    """Yields ("a.b", value) for every setting."""
     for key, value in config.items():
         if isinstance(value, Mapping | ConfigDict):
             yield from flatten(value, f"{prefix}{key}.")
@@ -27,26 +27,26 @@ def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:
-    """Setting → (old value, new value) wherever they differ; None where one side has no such setting."""
+    """Setting → (old value, new value) for all settings that differ. None means that the config has no such setting."""
     left, right = dict(flatten(old)), dict(flatten(new))
     keys = sorted(left.keys() | right.keys())
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
 
 
 def write_config(folder: epath.Path, config: ConfigDict) -> None:
-    """The config as JSON; tuples become lists."""
+    """Writes the config as JSON, where tuples become lists."""
     write_whole(folder / FILE, json.dumps(config.to_dict(), indent=2))
 
 
 def tuples(value: Any) -> Any:
-    """Lists, which JSON made of tuples, back into tuples."""
+    """Converts lists into tuples, because JSON has only lists."""
     if isinstance(value, dict):
         return {key: tuples(item) for key, item in value.items()}
     return tuple(tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def read_config(folder: epath.Path) -> ConfigDict | None:
-    """Config saved in a folder; None where there is none. Raises `UserError` when it is not JSON, or another kind of it."""
+    """The config saved in a folder; None if there is none. Raises `UserError` if the file is not JSON or not a config."""
     file = folder / FILE
     if not file.exists():
         return None
@@ -61,6 +61,6 @@ def read_config(folder: epath.Path) -> ConfigDict | None:
 
 
 def _is_config(content: Any) -> bool:
-    """Whether JSON is settings with a stage, as of a run, or has such under "config", as that of an export."""
+    """Whether JSON holds settings with a stage: at its top, as for a run, or under "config", as for an export."""
     settings = content.get("config", content) if isinstance(content, Mapping) else None
     return isinstance(settings, Mapping) and isinstance(settings.get("stage"), str) and "stage" in content

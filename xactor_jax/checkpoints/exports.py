@@ -1,13 +1,13 @@
-"""What a trained stage is, for those that use it: its config and its averaged parameters.
+"""Loads a trained stage for its users: its config and its averaged parameters.
 
-They are read from a run's folder (its newest good checkpoint) or from an export, which holds nothing else:
+They are read from a run's folder (its newest good checkpoint) or from an export, which holds only:
 
     EXPORT/config.json     {"stage": ..., "config": {...}, "fingerprints": {"variables": ..., "config": ...}}; written last, so
-                           an export is whole where it is there
+                           an export is complete if this file exists
     EXPORT/variables       {"params": averaged parameters, "buffers": ...}
 
-Numbers that are not those that were exported make an export damaged; settings that are not are said in a warning. Exports of
-older versions have no fingerprints and are not checked.
+If the numbers differ from those that were exported, the export is damaged. If the settings differ, a warning says so. Exports
+of older versions have no fingerprints and are not checked.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ FOLDERS = (
 
 
 def load_variables(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Variables]:
-    """(config, averaged parameters and buffers as float32 host arrays) of a stage, from a run's or an export's folder.
+    """(config, averaged parameters and buffers as float32 host arrays) of a stage, from the folder of a run or an export.
 
-    Raises `UserError` when there is no checkpoint, it is damaged, or it is another stage's.
+    Raises `UserError` if there is no checkpoint, if it is damaged, or if it belongs to another stage.
     """
     config, variables = _load(absolute(path), f"configs/{stage}.py")
     if config.stage != stage:
@@ -65,9 +65,9 @@ def load_variables(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Variab
 
 
 def peek(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Tree]:
-    """(config, names, shapes and types of its "params" and "buffers") of a stage, without reading an array.
+    """(config, names, shapes and types of its "params" and "buffers") of a stage, without reading any array.
 
-    Raises `UserError` as `load_variables`.
+    Raises `UserError` like `load_variables`.
     """
     folder = absolute(path)
     saved, steps = _saved(folder, f"configs/{stage}.py")
@@ -76,34 +76,34 @@ def peek(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Tree]:
         raise UserError(f"{path} holds a checkpoint of the stage {config.stage}, not {stage}: name a folder of that stage.")
     try:
         tree = saved_tree(folder / ARRAYS if "config" in saved else folder / FOLDER / str(steps[0]) / "state")
-    except Exception as error:  # whatever the readers of damaged files come up with
+    except Exception as error:  # readers of damaged files raise errors of any kind
         raise UserError(f"the checkpoint in {folder} is damaged ({first_line(error)}): make or fetch it anew.") from None
     return config, {"params": tree.get("ema") or tree.get("params"), "buffers": tree.get("buffers") or {}}
 
 
 def checkpoint_hash(path: epath.PathLike) -> str:
-    """Twelve hexadecimal digits that tell what was learned, whatever folder it lies in and however precisely."""
+    """Twelve hexadecimal digits that identify the parameters, independent of the folder and of their precision."""
     return variables_hash(_load(absolute(path), "a file in configs")[1])
 
 
 def variables_hash(variables: Variables) -> str:
-    """The same for variables in memory. Numbers count as their nearest float16: a run and its exports are one and the same."""
+    """The same for variables in memory. Numbers are rounded to float16, so that a run and its exports have the same hash."""
     return digest(_cast(variables._asdict(), np.float16))
 
 
 def export(source: epath.PathLike, target: epath.PathLike, dtype: str = "float32") -> None:
-    """Writes an export of a run (or of an export) into a new folder; an older export of the same stage there is replaced.
+    """Writes an export of a run (or of an export) into a new folder. An older export of the same stage there is replaced.
 
-    Raises `UserError` when there is no checkpoint, when `target` holds anything else, or float16 cannot hold a number.
+    Raises `UserError` if there is no checkpoint, if `target` holds anything else, or if float16 cannot represent a number.
     """
     config, variables = _load(absolute(source), "a file in configs")
     write_export(target, config, variables, dtype)
 
 
 def write_export(target: epath.PathLike, config: ConfigDict, variables: Variables, dtype: str = "float32") -> None:
-    """The same of variables in memory; on a local disk whole or not at all.
+    """Writes an export of variables in memory. On a local disk, it is written completely or not at all.
 
-    Raises `UserError` when `target` holds anything but an older export of the stage, or float16 cannot hold a number.
+    Raises `UserError` if `target` holds anything but an older export of the stage, or if float16 cannot represent a number.
     """
     check_target(target, config.stage)
     folder, tree = absolute(target), narrow(variables._asdict(), dtype)
@@ -116,7 +116,7 @@ def write_export(target: epath.PathLike, config: ConfigDict, variables: Variable
 
 
 def _put(new: epath.Path, target: epath.Path, aside: epath.Path) -> None:
-    """Moves a folder into the place of another; of several processes that do so at once the last one's stays."""
+    """Moves a folder to the place of another. If several processes do so at once, the last one's folder stays."""
     for attempt in itertools.count():
         with contextlib.suppress(FileNotFoundError):
             target.rename(aside / f"old{attempt}")
@@ -129,7 +129,7 @@ def _put(new: epath.Path, target: epath.Path, aside: epath.Path) -> None:
 
 
 def narrow(tree: Tree, dtype: str) -> Tree:
-    """The tree with its floating point numbers in `dtype`."""
+    """Converts floating point numbers of the tree to `dtype`."""
     if dtype not in DTYPES:
         raise UserError(f"--dtype {dtype} is not known: use {' or '.join(DTYPES)}.")
     result = _cast(tree, np.dtype(dtype))
@@ -139,7 +139,7 @@ def narrow(tree: Tree, dtype: str) -> Tree:
 
 
 def _cast(tree: Tree, dtype: Any) -> Tree:
-    """Floating point leaves in another type; an overflow gives infinity."""
+    """Converts floating point leaves to another type. An overflow gives infinity."""
     with np.errstate(over="ignore"):
         return jax.tree.map(lambda x: x.astype(dtype) if jax.numpy.issubdtype(x.dtype, jax.numpy.floating) else x, tree)
 
@@ -167,26 +167,26 @@ def _write_export(folder: epath.Path, config: ConfigDict, tree: Tree) -> None:
         raise UserError(f"the folder {folder} cannot be written to ({error}): give another one.") from None
     write_arrays(folder / ARRAYS, tree)
     for note in (folder / ARRAYS).glob(COMMITTED):
-        note.write_text("committed\n")  # Orbax names the folder that it wrote to, which says nothing where the export ends up
-    settings = placeless(config)
+        note.write_text("committed\n")  # Orbax writes the name of the temporary folder, which is not the final one
+    settings = without_folders(config)
     about = {"stage": config.stage, "config": settings, "fingerprints": fingerprints(settings, tree)}
     write_whole(folder / FILE, json.dumps(about, indent=2))
 
 
 def fingerprints(settings: Mapping[str, Any], tree: Tree) -> dict[str, str]:
-    """Of the two parts of an export, as its config.json holds them."""
+    """Fingerprints of the two parts of an export, as in its config.json."""
     text = json.dumps(settings, sort_keys=True)
     return {"variables": digest(tree), "config": hashlib.sha256(text.encode()).hexdigest()[:12]}
 
 
-def placeless(config: ConfigDict) -> dict[str, Any]:
-    """The settings without the folders that a run read: they mean nothing on another machine.
+def without_folders(config: ConfigDict) -> dict[str, Any]:
+    """The settings without the folders that a run read, because these do not exist on another machine.
 
-    A renderer's settings hold those of its motion stage, for which the same is true.
+    A renderer's settings contain those of its motion stage, whose folders are removed too.
     """
     settings = config.to_dict()
     if isinstance(stage := config.get("motion"), ConfigDict):
-        settings["motion"] = placeless(stage)
+        settings["motion"] = without_folders(stage)
     for *sections, name in FOLDERS:
         inner = functools.reduce(lambda outer, section: outer.get(section, {}), sections, settings)
         if name in inner:
@@ -195,13 +195,13 @@ def placeless(config: ConfigDict) -> dict[str, Any]:
 
 
 def _load(folder: epath.Path, hint: str) -> tuple[ConfigDict, Variables]:
-    """Config and variables of whichever stage a folder holds."""
+    """Config and variables of a folder with any stage."""
     saved, steps = _saved(folder, hint)
     return _load_export(folder, saved) if "config" in saved else _load_run(folder, saved, steps)
 
 
 def _saved(folder: epath.Path, hint: str) -> tuple[ConfigDict, list[int]]:
-    """What config.json says, and the steps of a run, newest first; an export has its config under "config" and no steps."""
+    """Content of config.json, and the steps of a run, newest first. An export has its config under "config", and no steps."""
     saved = read_config(folder)
     steps = saved_steps(folder / FOLDER)
     if saved is None or not (steps or "config" in saved):
@@ -216,7 +216,7 @@ def _load_export(folder: epath.Path, saved: ConfigDict) -> tuple[ConfigDict, Var
         found = fingerprints(config.to_dict(), tree)
         if written and found["variables"] != written["variables"]:
             raise ValueError("its numbers are not those that were exported")
-    except Exception as error:  # whatever the readers of damaged files come up with
+    except Exception as error:  # readers of damaged files raise errors of any kind
         raise UserError(f"the checkpoint in {folder} is damaged ({first_line(error)}): make or fetch it anew.") from None
     if written and found["config"] != written["config"]:
         log.warning("%s has other settings than were exported: expect other results, or nonsense", folder / FILE)
@@ -227,13 +227,13 @@ def _load_run(folder: epath.Path, config: ConfigDict, steps: list[int]) -> tuple
     for step in steps:
         try:
             return completed(config), _read_step(folder / FOLDER / str(step))
-        except Exception as error:  # the same
+        except Exception as error:  # readers of damaged files raise errors of any kind
             log.warning("checkpoint %s in %s is damaged and passed over (%s)", step, folder, first_line(error))
     raise UserError(f"every checkpoint in {folder} is damaged: train it anew or name another folder.")
 
 
 def _read_step(folder: epath.Path) -> Variables:
-    """Averaged parameters and buffers of one checkpoint. Raises ValueError when they are not what was saved."""
+    """Averaged parameters and buffers of one checkpoint. Raises ValueError if they are not those that were saved."""
     tree = saved_tree(folder / "state")
     wanted = {name: tree[name] for name in ("ema", "buffers") if tree.get(name)}
     arrays = read_arrays(folder / "state", wanted)

@@ -1,6 +1,6 @@
-"""Checkpoints of older versions: the settings that their configs lack, at values that mean what was done without them.
+"""Checkpoints of older versions: values of settings that their configs lack, which give the behaviour of that version.
 
-These are not today's defaults, and stay as they are when those change.
+These values are not today's defaults, and must not change when the defaults do.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ MISSING: dict[str, dict[str, Any]] = {
     | {"loss.time_shift": 1.0, "loss.sampled_levels": False}
     | {"render.spacing": "even", "render.blur_size": 0, "render.blur_sigma": 18.0, "render.offline": False},
 }
-"""Stage → dotted name of a setting → its value where a config does not have it."""
+"""Stage → dotted name of a setting → its value if a config lacks it."""
 
 
 def completed(config: ConfigDict) -> ConfigDict:
-    """The config of a checkpoint with every setting that it lacks; that of its motion stage, where it has one, too."""
+    """The config of a checkpoint with all missing settings added, also in the config of its motion stage if it has one."""
     whole = ConfigDict(config.to_dict())
     for key, value in MISSING.get(str(whole.get("stage", "")), {}).items():
         section, _, name = key.rpartition(".")
-        with contextlib.suppress(TypeError):  # of a damaged config, in whose place of a section is something else
+        with contextlib.suppress(TypeError):  # raised if a damaged config has another value in place of a section
             inner = section_of(whole, section)
             if name not in inner:
                 inner[name] = value

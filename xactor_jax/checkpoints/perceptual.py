@@ -1,6 +1,6 @@
-"""A perceptual distance as a term of a stage's loss; the weights of its network are buffers, which nothing trains.
+"""A perceptual distance as a term of a stage's loss. The weights of its network are buffers, so they are not trained.
 
-Without such weights its part is left to the differences of neighbouring pixels, which every stage with pictures has.
+Without such weights, a stage only has the loss of image differences, which every stage with pictures has.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from xactor_jax.variables import Tree
 
 KINDS = ("vgg16", "lpips")
 RANDOM = "random"
-"""As the path: keep random weights, for tests and timing."""
+"""A path that keeps random weights, for tests and timing."""
 BUFFER = "perceptual"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PerceptualTerm:
-    """`config.loss.perceptual` and `perceptual_kind`, and `config.pretrained.perceptual`."""
+    """The perceptual term, from `config.loss.perceptual`, `config.loss.perceptual_kind` and `config.pretrained.perceptual`."""
 
     weight: float = 0.0
-    """0: there is none."""
+    """0: the loss has no perceptual term."""
     kind: str = "vgg16"
     path: str = ""
-    """Folder written by launch/import_weights.py."""
+    """Folder that launch/import_weights.py wrote."""
 
     def __post_init__(self) -> None:
         check_value("loss.perceptual_kind", self.kind, choice(KINDS))
 
     def init(self, key: jax.Array) -> dict[str, Tree]:
-        """The entry of the buffers, weights not yet those of `path`."""
+        """The entry of the buffers, with random weights."""
         return {BUFFER: self._model().init(key)} if self.weight > 0 else {}
 
     def pretrained(self) -> Mapping[str, Tree]:
-        """The same entry as read from `path`; `UserError` if the loss needs one and none is named."""
+        """The entry of the buffers, read from `path`. Raises `UserError` if the loss needs one and no path is given."""
         if self.weight == 0 or self.path == RANDOM:
             return {}
         if not self.path:
@@ -53,7 +53,7 @@ class PerceptualTerm:
         return {BUFFER: load_variables(self.path, "perceptual")[1].params}
 
     def terms(self, buffers: Tree, x: Float[Array, "n h w 3"], y: Float[Array, "n h w 3"]) -> dict[str, jax.Array]:
-        """{"perceptual": mean distance of pairs of pictures in [-1, 1]}, not yet weighted; nothing where there is none."""
+        """{"perceptual": mean distance of pairs of pictures in [-1, 1]}, without its weight; empty if there is no term."""
         return {"perceptual": jnp.mean(self._model().distance(buffers[BUFFER], x, y))} if self.weight > 0 else {}
 
     def _model(self) -> PerceptualModel:

@@ -1,12 +1,12 @@
-"""Where a run starts: parameters of imported or earlier checkpoints, by part; all others stay fresh.
+"""Start of a run from imported or earlier checkpoints, for all parameters or some parts of them. Other parameters are new.
 
-`config.init_from` is a list of folders with commas between them; of what several hold, the last counts:
-    runs/imported                 all of it: parameters, running statistics, frozen networks
-    trunk=runs/imported           parameters below trunk alone
+`config.init_from` is a list of folders, separated by commas. If several have the same parameter, the last one counts:
+    runs/imported                 everything: parameters, running statistics, frozen networks
+    trunk=runs/imported           only the parameters below trunk
     runs/sd,runs/animatediff      the parameters of both
-A task may have `start_copies`, pairs (from, to): of a checkpoint with parameters below `from` and none below `to`, the first
-start the second as well (Stable Diffusion's trunk starts the denoiser and its reference network); and `start_stages`, PART →
-(another stage, its part), of what PART=FOLDER takes from that stage's checkpoint.
+A task may have `start_copies`, pairs (from, to): if a checkpoint has parameters below `from` and none below `to`, the first are
+also used for the second (Stable Diffusion's trunk starts the denoiser and its reference network). A task may have
+`start_stages`, PART → (another stage, its part): PART=FOLDER then reads this part of a checkpoint of that stage.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from xactor_jax.errors import UserError
 from xactor_jax.variables import Tree, Variables
 
 FROM_START = "init_from"
-"""In place of a frozen network's folder: the network is that of the checkpoint in `config.init_from`."""
+"""Value in place of a frozen network's folder: uses the network in the checkpoint of `config.init_from`."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -34,20 +34,20 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Startable(Protocol):
-    """What is read of a task; `start_stages` and `start_copies`, where it has them, too."""
+    """The attributes of a task that this module reads. `start_stages` and `start_copies` are optional."""
 
     stage: str
 
 
 class Source(NamedTuple):
-    """An entry of `config.init_from`; no part: all of the folder."""
+    """An entry of `config.init_from`. An empty part means everything in the folder."""
 
     part: str
     folder: str
 
 
 class Start(NamedTuple):
-    """What a run starts from."""
+    """Parameters and buffers that a run starts from."""
 
     params: dict[str, np.ndarray]
     """Path → array."""
@@ -62,8 +62,8 @@ def sources(init_from: str) -> list[Source]:
     return [Source(part.strip("/"), folder) for part, folder in split]
 
 
-def whole_with(init_from: str, stage: str, buffer: str) -> tuple[str, ConfigDict] | None:
-    """(folder, config) of the last checkpoint in `config.init_from` whose buffers have an entry; None where none has."""
+def last_with_buffer(init_from: str, stage: str, buffer: str) -> tuple[str, ConfigDict] | None:
+    """(folder, config) of the last checkpoint in `config.init_from` whose buffers have this entry; None if none has."""
     for source in reversed([s for s in sources(init_from) if not s.part]):
         config, tree = peek(source.folder, stage)
         if buffer in (tree.get("buffers") or {}):
@@ -72,10 +72,10 @@ def whole_with(init_from: str, stage: str, buffer: str) -> tuple[str, ConfigDict
 
 
 def read_start(config: ConfigDict, task: Startable, wanted: Shapes) -> Start:
-    """What `config.init_from` holds of the parameters `wanted`, as host arrays; says in the log what came from where.
+    """Reads the parameters `wanted` that `config.init_from` provides, as host arrays. Logs which come from where.
 
     Raises:
-        UserError: a folder holds no checkpoint of the stage, has nothing of a part, or something that does not fit.
+        UserError: a folder has no checkpoint of the stage, no parameters of a part, or parameters that do not fit.
     """
     start = Start({}, {})
     for source in sources(config.init_from):
@@ -95,7 +95,7 @@ def read_start(config: ConfigDict, task: Startable, wanted: Shapes) -> Start:
 def _parameters(
     source: Source, inside: str, variables: Variables, wanted: Shapes, copies: tuple[tuple[str, str], ...]
 ) -> dict[str, np.ndarray]:
-    """Those of a source, which lie below `inside` there, with their copies."""
+    """The parameters from a source, which are below `inside` there, with their copies."""
     below = lambda path, part: not part or path == part or path.startswith(f"{part}/")
     taken = {path: array for path, array in flat(variables.params).items() if below(path, inside)}
     found = {source.part + path.removeprefix(inside): array for path, array in taken.items()}
@@ -117,7 +117,7 @@ def _check(source: Source, found: Mapping[str, np.ndarray], wanted: Shapes) -> N
 
 
 def _counted(paths: Any, wanted: Shapes) -> str:
-    """Such as "12 of 40 arrays of trunk, 3 of 3 arrays of reference"."""
+    """A text such as "12 of 40 arrays of trunk, 3 of 3 arrays of reference"."""
     counts, totals = (Counter(path.split("/")[0] for path in names) for names in (paths, wanted))
     return ", ".join(f"{n} of {totals[part]} arrays of {part}" for part, n in sorted(counts.items()))
 

@@ -1,4 +1,4 @@
-"""Trees of arrays as they lie in checkpoints: what is there, what shape it has, and whether its numbers are still the same."""
+"""Trees of arrays in checkpoints: their content, their shapes, and whether their numbers are unchanged."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from xactor_jax.parallel.partition import path_name
 from xactor_jax.variables import Tree
 
 FOLDER = "checkpoints"
-"""Where in a run's folder its checkpoints lie."""
+"""Name of the folder of checkpoints in a run's folder."""
 
 
 def shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
-    """Path → shape of every leaf that has one."""
+    """Path → shape of every leaf with a shape."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {path_name(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}
 
@@ -32,12 +32,12 @@ def flat(tree: Tree) -> dict[str, Any]:
 
 
 def saved_steps(folder: epath.Path) -> list[int]:
-    """Steps with a complete checkpoint in a folder of Orbax's, newest first; none where there is no folder."""
+    """Steps with a complete checkpoint in one of Orbax's folders, newest first. Empty if there is no such folder."""
     return sorted(ocp.utils.checkpoint_steps(folder), reverse=True) if folder.exists() else []
 
 
 def cut_off(folder: epath.Path) -> list[int]:
-    """Steps with a checkpoint that is not complete and no complete one: the run was ended while it was written."""
+    """Steps that only have an incomplete checkpoint, because the run ended while it was written."""
     names = [path.name for path in folder.iterdir()] if folder.exists() else []
     begun = {int(found.group()) for name in names if (found := re.match(r"\d+", name))}
     return sorted(begun - set(saved_steps(folder)))
@@ -50,7 +50,7 @@ def saved_tree(folder: epath.Path) -> Tree:
 
 
 def read_arrays(folder: epath.Path, wanted: Tree) -> Tree:
-    """Host arrays of a part of a saved tree; `wanted` is that part of what `saved_tree` gave."""
+    """Host arrays of a part of a saved tree. `wanted` is this part of the result of `saved_tree`."""
     item = jax.tree.map(lambda leaf: np.zeros((), leaf.dtype), wanted)
     restore_args = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
     args = ocp.args.PyTreeRestore(item=item, restore_args=restore_args, partial_restore=True)
@@ -72,10 +72,10 @@ def _bits(array: jax.Array) -> jax.Array:
 
 @jax.jit
 def bit_sum(array: jax.Array) -> jax.Array:
-    """uint32 that changes when a bit of the array changes, the same on every mesh: Σ bits · (2 · position + 1) mod 2³².
+    """A uint32 that changes if a bit of the array changes: Σ bits · (2 · position + 1) mod 2³². It is the same on every mesh.
 
-    Sums of integers do not depend on their order, so devices add up their own parts and no array is gathered. Arrays of one
-    shape share one small program: one program for a whole state takes longer to compile than a step of training.
+    Sums of integers do not depend on the order, so each device sums its own part and no array is gathered. Arrays of one shape
+    share a small program. One program for the whole state would take longer to compile than a training step.
     """
     position = jnp.zeros((), jnp.uint32)
     for axis, size in enumerate(array.shape):
@@ -84,7 +84,7 @@ def bit_sum(array: jax.Array) -> jax.Array:
 
 
 def fingerprint(tree: Tree) -> int:
-    """The `bit_sum` of every array in one number below 2³², which changes with their order, too."""
+    """Combines the `bit_sum` of all arrays into one number below 2³², which also depends on their order."""
     sums = jax.device_get([bit_sum(array) for array in jax.tree.leaves(tree)])
     return functools.reduce(lambda total, one: (31 * total + int(one)) % 2**32, sums, 0)
 

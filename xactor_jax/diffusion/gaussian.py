@@ -66,17 +66,17 @@ class GaussianProcess:
     """
 
     schedule: str = setting(
-        "cosine", choice(NOISE_SCHEDULES), "of noise; scaled_linear is that of Stable Diffusion, flow a straight line"
+        "cosine", choice(NOISE_SCHEDULES), "noise schedule; scaled_linear is that of Stable Diffusion, flow is a straight line"
     )
-    prediction: str = setting("v", choice(PREDICTIONS), "what the network predicts")
+    prediction: str = setting("v", choice(PREDICTIONS), "quantity that the network predicts")
     beta_start: float = setting(
-        0.00085, real(0.0, 1.0, above=True, below=True), "scaled_linear: variance that the first of its steps adds"
+        0.00085, real(0.0, 1.0, above=True, below=True), "variance that the first step of the scaled_linear schedule adds"
     )
     beta_end: float = setting(
-        0.012, real(0.0, 1.0, above=True, below=True), "scaled_linear: variance that the last of its steps adds"
+        0.012, real(0.0, 1.0, above=True, below=True), "variance that the last step of the scaled_linear schedule adds"
     )
-    steps: int = setting(1000, whole(2, 1_000_000), "scaled_linear: N of (6), steps of its table")
-    shift: float = setting(1.0, real(0.0, above=True), "s of (9), factor on noise over signal")
+    steps: int = setting(1000, whole(2, 1_000_000), "N, steps in the table of the scaled_linear schedule")
+    shift: float = setting(1.0, real(0.0, above=True), "shift s, a factor on the ratio of noise to signal")
 
     def __post_init__(self) -> None:
         check_fields(self, "diffusion")

@@ -4,14 +4,14 @@
 (2)  ρ(ℓ) = corr(a[t + ℓ], b[t]): correlation of two curves with `a` taken ℓ frames later; at ℓ > 0 `a` comes after `b`.
 (3)  Std-R and VC-R of `xactor_jax.actor.liveliness`.
 (4)  PSNR = 10 log₁₀(255² / MSE), in dB.
-(5)  SSIM, Wang et al. 2004, with their Gaussian window of deviation 1.5 pixels, eq. 13.
-(6)  J = mean_{t ∈ joins} ‖Δ²m_t‖ / mean_{t ∉ joins} ‖Δ²m_t‖,  Δ²m_t = m_{t+1} − 2 m_t + m_{t−1}: jerk where chunks of C frames
-     join, which is where t mod C is 0 or C − 1, over that inside them; 1 where joins cannot be told.
+(5)  SSIM, Wang et al. 2004, eq. 13, with their Gaussian window (standard deviation 1.5 pixels).
+(6)  J = mean_{t ∈ joins} ‖Δ²m_t‖ / mean_{t ∉ joins} ‖Δ²m_t‖,  Δ²m_t = m_{t+1} − 2 m_t + m_{t−1}: jerk at the joins of chunks of
+     C frames, where t mod C is 0 or C − 1, over the jerk inside chunks. 1 means that joins cannot be noticed.
 (7)  d(x, y) = √ mean_{t,d} (x − y)²; diversity = mean of d over pairs of rollouts of one clip / mean of d over pairs of true
-     motions of different clips: 0 where all rollouts are the same, 1 where they differ as unrelated clips do.
+     motions of different clips: 0 if all rollouts are the same, 1 if they differ as much as unrelated clips.
 (8)  L1 = mean |x − y| / 255.
 (9)  E = mean_s (mean |∂₁(x − y)| + mean |∂₂(x − y)|) / 255 over 3 scales s, each half as large as the one before:
-     differences of neighbouring pixels, which say how sharp a picture is where no network of recognition is at hand.
+     error of the differences between neighbouring pixels, a measure of sharpness that needs no pretrained network.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from jaxtyping import Float, UInt8
 from xactor_jax.actor.liveliness import std_ratio, velocity_ratio
 
 Score = Callable[[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"]], float]
-"""Of a picture beside the true one."""
+"""Score of an image against the true one."""
 MAX_PIXEL = 255.0
 SSIM_SIGMA = 1.5  # pixels
-SSIM_RADIUS = 5  # pixels: 3.5 deviations, rounded
+SSIM_RADIUS = 5  # pixels: 3.5 standard deviations, rounded
 SSIM_C1, SSIM_C2 = (0.01 * MAX_PIXEL) ** 2, (0.03 * MAX_PIXEL) ** 2
 
 
 def r_squared(truth: Float[np.ndarray, "n k"], predicted: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k"]:
-    """Equation (1), per column; `nan` for a column that does not vary."""
+    """R² of each column (equation 1); `nan` for a column that does not vary."""
     error = np.square(truth - predicted).sum(axis=0)
     total = np.square(truth - truth.mean(axis=0)).sum(axis=0)
     return np.where(total > 0, 1 - error / np.where(total > 0, total, 1), np.nan)
 
 
 def correlation(a: Float[np.ndarray, "t"], b: Float[np.ndarray, "t"]) -> float:
-    """Pearson correlation; 0 where one of the curves does not vary (it then says nothing of the other)."""
+    """Pearson correlation; 0 if one of the curves does not vary, because it then carries no information."""
     a, b = a - a.mean(), b - b.mean()
     norm = np.sqrt(np.square(a).sum() * np.square(b).sum())
     return float((a * b).sum() / norm) if norm > 1e-12 else 0.0
 
 
 def lag_correlations(a: Float[np.ndarray, "t"], b: Float[np.ndarray, "t"], max_lag: int = 10) -> Float[np.ndarray, "lags"]:
-    """Equation (2) at lags −max_lag … max_lag frames, over the frames that both curves have.
+    """Correlations at lags −max_lag … max_lag frames (equation 2), over the frames that both curves have.
 
     Raises:
         ValueError: the curves differ in length or have fewer than two frames in common at the largest lag.
@@ -61,7 +61,7 @@ def lag_correlations(a: Float[np.ndarray, "t"], b: Float[np.ndarray, "t"], max_l
 
 
 def best_lag(correlations: Float[np.ndarray, "lags"]) -> int:
-    """Frames by which the first curve comes after the second where they agree best."""
+    """Lag in frames with the highest correlation; positive if the first curve is later than the second."""
     return int(np.argmax(correlations)) - len(correlations) // 2
 
 
@@ -72,7 +72,10 @@ def correlation_within(correlations: Float[np.ndarray, "lags"], lag: int = 1) ->
 
 
 def boundary_jerk(motion: Float[np.ndarray, "n t d"], chunk: int, start: int = 0) -> float:
-    """J, equation (6), of motion whose first frame is frame `start` of its rollout; `nan` without joins or without insides."""
+    """Jerk ratio J of motion that starts at frame `start` of its rollout (equation 6).
+
+    `nan` if the motion has no joins, or no frames inside chunks that move.
+    """
     jerk = np.linalg.norm(np.diff(motion.astype(np.float64), n=2, axis=1), axis=-1)
     place = (start + 1 + np.arange(jerk.shape[1])) % chunk
     joins = (place == 0) | (place == chunk - 1)
@@ -82,19 +85,19 @@ def boundary_jerk(motion: Float[np.ndarray, "n t d"], chunk: int, start: int = 0
 
 
 def pairwise_distance(motions: Float[np.ndarray, "s t d"]) -> float:
-    """Mean of d, equation (7), over all pairs; `nan` of fewer than two."""
+    """Mean distance d over all pairs (equation 7); `nan` for fewer than two motions."""
     pairs = itertools.combinations(motions.astype(np.float64), 2)
     distances = [float(np.sqrt(np.square(x - y).mean())) for x, y in pairs]
     return float(np.mean(distances)) if distances else float("nan")
 
 
 def diversity(rollouts: Float[np.ndarray, "s n t d"], true: Float[np.ndarray, "n t d"]) -> float:
-    """Equation (7): of S rollouts of each of n clips, from the same speech and reference."""
+    """Diversity of S rollouts of each of n clips, from the same speech and reference (equation 7)."""
     return float(np.mean([pairwise_distance(rollouts[:, i]) for i in range(len(true))])) / pairwise_distance(true)
 
 
 def liveliness(true: Float[np.ndarray, "n t d"], generated: Float[np.ndarray, "n t d"], chunk: int) -> dict[str, float]:
-    """What can be said of motion without probes: (3) and (6)."""
+    """Scores of motion that need no probe (equations 3 and 6)."""
     return {
         "std_ratio": float(std_ratio(generated, true)),
         "velocity_ratio": float(velocity_ratio(generated, true)),
@@ -103,18 +106,18 @@ def liveliness(true: Float[np.ndarray, "n t d"], generated: Float[np.ndarray, "n
 
 
 def psnr(image: UInt8[np.ndarray, "*shape"], truth: UInt8[np.ndarray, "*shape"]) -> float:
-    """Equation (4) in dB, one squared error over all pixels and frames given; infinite where nothing differs."""
+    """PSNR in dB, from one squared error over all pixels and frames (equation 4); infinite if nothing differs."""
     error = np.mean(np.square(image.astype(np.float64) - truth.astype(np.float64)))
     return float(10 * np.log10(MAX_PIXEL**2 / error)) if error > 0 else float("inf")
 
 
 def l1(image: UInt8[np.ndarray, "*shape"], truth: UInt8[np.ndarray, "*shape"]) -> float:
-    """Equation (8)."""
+    """Mean absolute error as a fraction of the largest pixel value (equation 8)."""
     return float(cv2.absdiff(np.ravel(image), np.ravel(truth)).mean() / MAX_PIXEL)
 
 
 def edge_error(image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w 3"], scales: int = 3) -> float:
-    """Equation (9)."""
+    """Error of edges over several scales (equation 9)."""
     error, total = image.astype(np.float64) - truth.astype(np.float64), 0.0
     for _ in range(scales):
         total += np.abs(np.diff(error, axis=0)).mean() + np.abs(np.diff(error, axis=1)).mean()
@@ -123,7 +126,7 @@ def edge_error(image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w 
 
 
 def ssim(image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w 3"]) -> float:
-    """Equation (5), averaged over channels and over pixels whose whole window lies inside the picture."""
+    """SSIM, averaged over channels and over pixels whose whole window is inside the image (equation 5)."""
     x, y = image.astype(np.float64), truth.astype(np.float64)
     mean_x, mean_y = _blur(x), _blur(y)
     var_x, var_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2
@@ -135,7 +138,7 @@ def ssim(image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w 3"]) -
 
 
 def over_frames(score: Score, video: UInt8[np.ndarray, "t h w 3"], truth: UInt8[np.ndarray, "t h w 3"]) -> float:
-    """Mean of a score of pictures."""
+    """Mean of an image score over the frames of a video."""
     return float(np.mean([score(a, b) for a, b in zip(video, truth, strict=True)]))
 
 

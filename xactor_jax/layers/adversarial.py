@@ -1,10 +1,10 @@
-"""Losses of a generator against a discriminator D, x true, x̂ generated.
+"""Losses of a generator and a discriminator D. x is a true picture and x̂ a generated one.
 
     (1) hinge:           L_D = mean max(0, 1 − D(x)) + mean max(0, 1 + D(x̂));          L_G = −mean D(x̂)
     (2) non_saturating:  L_D = mean log(1 + exp(−D(x))) + mean log(1 + exp(D(x̂)));     L_G = mean log(1 + exp(−D(x̂)))
     (3) R1               = ½ mean ‖∂D̄(x)/∂x‖²,   D̄: the mean of D over the regions of a picture
 
-(1) Lim and Ye 2017; (2) Goodfellow et al. 2014, §3, as logits; (3) Mescheder et al. 2018, eq. 9, on true pictures alone.
+(1) Lim and Ye 2017; (2) Goodfellow et al. 2014, §3, with logits; (3) Mescheder et al. 2018, eq. 9, for true pictures only.
 """
 
 from __future__ import annotations
@@ -24,33 +24,36 @@ KINDS = {
     "hinge": (lambda score: jax.nn.relu(1.0 - score), jnp.negative),
     "non_saturating": (lambda score: jax.nn.softplus(-score), lambda score: jax.nn.softplus(-score)),
 }
-"""Kind → (what the discriminator loses by a score that should be high, what the generator loses by its own)."""
+"""Kind → (the discriminator's loss of a score that should be high, the generator's loss of its score)."""
 
 
 def check_kind(kind: str) -> None:
-    """Raises `UserError` for a kind of loss that there is not."""
+    """Raises `UserError` for an unknown kind of loss."""
     check_value("loss.adversarial_kind", kind, choice(KINDS))
 
 
 def discriminator_loss(real: Scores, fake: Scores, kind: str = "hinge") -> Float[Array, ""]:
-    """L_D of equation (1) or (2)."""
+    """The discriminator's loss L_D (equation 1 or 2)."""
     wrong = KINDS[kind][0]
     return wrong(real).mean() + wrong(-fake).mean()
 
 
 def generator_loss(fake: Scores, kind: str = "hinge") -> Float[Array, ""]:
-    """L_G of equation (1) or (2)."""
+    """The generator's loss L_G (equation 1 or 2)."""
     return KINDS[kind][1](fake).mean()
 
 
 def r1_penalty(score: Callable[[Images], Float[Array, "batch *regions"]], real: Images) -> Float[Array, ""]:
-    """Equation (3) of a discriminator that scores the regions of every picture."""
+    """The R1 penalty of a discriminator that scores the regions of every picture (equation 3)."""
     gradient = jax.grad(lambda x: score(x).reshape(len(x), -1).mean(-1).sum())(real)
     return 0.5 * (gradient.astype(jnp.float32) ** 2).sum((1, 2, 3)).mean()
 
 
-def now_and_then(key: jax.Array, share: float, penalty: Callable[[], Float[Array, ""]]) -> Float[Array, ""]:
-    """The penalty over `share`, at a share of the keys, else zero: the same in the mean, for less (StyleGAN2, appendix B)."""
+def on_random_steps(key: jax.Array, share: float, penalty: Callable[[], Float[Array, ""]]) -> Float[Array, ""]:
+    """Computes the penalty for a share of the keys and divides it by `share`; else zero.
+
+    The expected value is the same, for less computation (StyleGAN2, appendix B).
+    """
     if share >= 1.0:
         return penalty()
     return jax.lax.cond(jax.random.bernoulli(key, share), lambda: penalty() / share, lambda: jnp.zeros(()))

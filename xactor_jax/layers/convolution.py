@@ -1,7 +1,7 @@
 """Convolutional blocks on channel-last images with any leading axes (batch, or batch and frames).
 
-Every block treats each image on its own: a clip [B, T, H, W, C] goes through frame by frame, group statistics included, so
-that an image network becomes a video network without change.
+Every block processes each image separately. A clip [B, T, H, W, C] is processed frame by frame, also in the statistics of group
+normalisation, so that an image network can process video without change.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def group_norm(groups: int, epsilon: float = 1e-5, dtype: Dtype = None, name: st
 
 
 def zero_conv(channels: int, kernel: int = 3, dtype: Dtype = None, name: str | None = None) -> nn.Conv:
-    """Convolution that starts at zero, so that the branch it ends begins as nothing."""
+    """Convolution that starts at zero, so that the branch that it ends adds nothing at first."""
     return nn.Conv(channels, (kernel, kernel), kernel_init=nn.initializers.zeros, dtype=dtype, name=name)
 
 
 class ResidualBlock(nn.Module):
-    """norm → SiLU → 3×3 → (+ embedding) → norm → SiLU → 3×3, plus the input (through 1×1 where channels change).
+    """norm → SiLU → 3×3 → (+ embedding) → norm → SiLU → 3×3, plus the input (through 1×1 if the channels change).
 
     The ResNet block of latent diffusion (Rombach et al. 2022, after Ho et al. 2020). The last convolution starts at zero.
     """
@@ -57,7 +57,7 @@ class ResidualBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b h w c"], embedding: Float[Array, "n e"] | None = None) -> Float[Array, "*b h w d"]:
-        """Embedding has one row per entry of x's first axis (a window's frames share it)."""
+        """The embedding has one row for each entry of x's first axis, so the frames of a window share it."""
         h = jax.nn.silu(group_norm(self.groups, self.epsilon, self.dtype, "norm1")(x))
         h = nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="conv1")(h)
         if embedding is not None:
@@ -73,7 +73,7 @@ class ResidualBlock(nn.Module):
 class Downsample(nn.Module):
     """3×3 convolution of stride 2.
 
-    `asymmetric` pads below and to the right alone, as Stable Diffusion's autoencoder does; its UNet pads all around.
+    `asymmetric` pads only below and to the right, as Stable Diffusion's autoencoder does. Its UNet pads on all sides.
     """
 
     channels: int

@@ -1,6 +1,6 @@
-"""Discriminators as terms of a stage's loss: one of whole pictures, one of eyes and mouth alone.
+"""Discriminators as terms of a stage's loss: one for whole pictures, one for eyes and mouth only.
 
-Eyes and mouth are what people look at, and a few per cent of a picture. Their discriminator sees each part enlarged to the
+People look at eyes and mouth, which cover only a few per cent of a picture. Their discriminator takes each part enlarged to the
 same side (component discriminators, GFPGAN, arXiv 2101.04061).
 """
 
@@ -19,34 +19,34 @@ from xactor_jax.variables import Tree
 
 Terms = dict[str, Float[Array, ""]]
 WHOLE, PARTS = "discriminator", "part_discriminator"
-"""Names of the two in a stage's parameters."""
+"""Names of the two discriminators in a stage's parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Critics:
-    """Both have one architecture; parameters are given to every function."""
+    """Both discriminators have the same architecture. Every function takes the parameters of one of them."""
 
     network: PatchDiscriminator
     kind: str
-    """Of the loss: a kind of adversarial.py."""
+    """Kind of the loss: one of `KINDS` of adversarial.py."""
     part_side: int
-    """Side to which eyes and mouth are brought, pixels."""
+    """Side to which eyes and mouth are resized, pixels."""
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
 
     def init(self, key: jax.Array, side: int) -> Tree:
-        """Parameters of one of them, for pictures of `side` pixels."""
+        """Untrained parameters of one discriminator, for pictures of `side` pixels."""
         return self.network.init(key, jnp.zeros((1, side, side, 3)))["params"]
 
     def scores(self, params: Tree, images: Images) -> Float[Array, "batch rows columns 1"]:
-        """Logits of the regions of pictures: high where they look real."""
+        """Logits of the regions of pictures. High values mean real."""
         return self.network.apply({"params": params}, images)[0]
 
     def whole_terms(self, params: Tree, images: Images, target: Images) -> Terms:
-        """What generated pictures owe (`adversarial`, `feature_matching`), and the discriminator (`discriminator`).
+        """The generator's losses (`adversarial`, `feature_matching`) and the discriminator's loss (`discriminator`).
 
-        The discriminator's gradients are stopped in the first two, the pictures' in the last.
+        The first two have no gradient with respect to the discriminator, and the last has none with respect to the pictures.
         """
         judge = lambda p, x: self.network.apply({"params": p}, x)
         frozen = jax.lax.stop_gradient(params)
@@ -60,7 +60,7 @@ class Critics:
         }
 
     def part_terms(self, params: Tree, images: Images, target: Images, boxes: Float[Array, "batch parts 4"]) -> Terms:
-        """The same of the parts in `boxes`: what the pictures owe in one (`part_adversarial`), and `part_discriminator`."""
+        """The same for parts in `boxes`: the sum of the generator's losses (`part_adversarial`), and `part_discriminator`."""
         parts = (crop_parts(x, boxes, self.part_side) for x in (images, target))
         terms = self.whole_terms(params, *parts)
         return {"part_adversarial": terms["adversarial"] + terms["feature_matching"], PARTS: terms[WHOLE]}

@@ -1,4 +1,4 @@
-"""Patch discriminator: is each region of a face crop real? Its inner features serve feature matching."""
+"""Patch discriminator, which judges whether each region of a face crop is real. Feature matching uses its inner features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xactor_jax.layers.convolution import space_to_depth
 
 
 class PatchDiscriminator(nn.Module):
-    """Strided convolutions over patches; no norm, which would mix real and generated statistics."""
+    """Strided convolutions over patches. It has no normalisation, which would mix statistics of real and generated pictures."""
 
     patch: int
     widths: tuple[int, ...]

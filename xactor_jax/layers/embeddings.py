@@ -1,8 +1,8 @@
 """Embeddings of noise levels and of labels that may be unknown.
 
 (1)  e(t) = [cos(1000 t w_i), sin(1000 t w_i)],   w_i = 10000^(-i / h),  i < h        Ho et al. 2020, after Vaswani et al. 2017
-(2)  e = (1 - s) E_0 + s E_l                 known label l of intensity s in [0, 1], blended with label 0, the neutral one
-(3)  e = U + sum_l p_l E_l                   unknown label, guessed to be l with probability p_l; without a guess e = U
+(2)  e = (1 - s) E_0 + s E_l                 known label l with intensity s in [0, 1], blended with label 0, the neutral one
+(3)  e = U + sum_l p_l E_l                   unknown label, estimated to be l with probability p_l; without an estimate e = U
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from xactor_jax.layers.convolution import Dtype
 
 
 def sinusoidal(t: Float[Array, "*lead"], dim: int) -> Float[Array, "*lead {dim}"]:
-    """(1) with h = dim / 2, in float32; t in [0, 1]."""
+    """Sinusoidal embedding with h = dim / 2, in float32; t in [0, 1] (equation 1)."""
     half = dim // 2
     frequency = 10_000.0 ** (-jnp.arange(half, dtype=jnp.float32) / half)
     angle = 1000.0 * t.astype(jnp.float32)[..., None] * frequency
@@ -23,15 +23,15 @@ def sinusoidal(t: Float[Array, "*lead"], dim: int) -> Float[Array, "*lead {dim}"
 
 
 class NoiseLevelEmbedding(nn.Module):
-    """(1) → linear → SiLU → linear: [*lead] → [*lead, width]."""
+    """Sinusoidal embedding (equation 1) → linear → SiLU → linear: [*lead] → [*lead, width]."""
 
     width: int
     base: int = 0
-    """Cosines and sines of (1); 0: `width` of them."""
+    """Number of cosines and sines of (1); 0: `width`."""
     steps: int = 0
-    """N, where (1) is of the step N t − 1 in a table of N noise levels, counted from 0; 0: of 1000 t."""
+    """N: (1) embeds the step N t − 1 of a table of N noise levels, counted from 0. With 0, it embeds 1000 t."""
     names: tuple[str, str] = ("inner", "outer")
-    """Of the two linear maps in a checkpoint."""
+    """Names of the two linear maps in a checkpoint."""
     dtype: Dtype = None
 
     @nn.compact
@@ -42,7 +42,10 @@ class NoiseLevelEmbedding(nn.Module):
 
 
 class LabelEmbedding(nn.Module):
-    """(2); (3) for any index outside 0 … labels - 1, or one that is not kept. Without intensities s = 1."""
+    """Embeds labels: known ones by (2); by (3) those with an index outside 0 … labels - 1 or with `keep` false.
+
+    Without intensities, s = 1.
+    """
 
     labels: int
     width: int
@@ -57,7 +60,7 @@ class LabelEmbedding(nn.Module):
         guess: Float[Array, "*lead labels"] | None = None,
     ) -> Float[Array, "*lead width"]:
         known = keep & (index >= 0) & (index < self.labels)
-        # Of the size of what it is added to: one that starts small is drowned there, and is learned many times more slowly.
+        # As large as the features that it is added to. A table that starts small is learned many times more slowly.
         large = nn.initializers.normal(1.0)
         table = nn.Embed(self.labels + 1, self.width, embedding_init=large, dtype=self.dtype, name="table")
         e = table(jnp.where(known, index, self.labels))
@@ -71,7 +74,7 @@ class LabelEmbedding(nn.Module):
 
 
 class OptionalFeatures(nn.Module):
-    """Features that may be dropped: a learned vector stands in wherever `keep` is false."""
+    """Features that may be dropped. A learned vector replaces them where `keep` is false."""
 
     dtype: Dtype = None
 

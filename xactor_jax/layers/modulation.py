@@ -1,8 +1,8 @@
-"""Adaptive layer norm: a condition scales, shifts and gates what a block does to each token.
+"""Adaptive layer normalisation: a condition scales, shifts and gates what a block does to each token.
 
 (1)  modulate(x, shift, scale) = LN(x) (1 + scale) + shift                             Peebles & Xie 2023 (DiT, adaLN-zero)
-(2)  block:  x <- x + gate f(modulate(x)), the gates zero at the start: every block begins as the identity
-(3)  (shift, scale, gate) of block b = linear(SiLU(c)) + table_b: one linear map for all blocks and a learned table for each
+(2)  block:  x <- x + gate f(modulate(x)); gates are zero at the start, so that every block starts as the identity
+(3)  (shift, scale, gate) of block b = linear(SiLU(c)) + table_b: all blocks share one linear map, and each has its own table
                                                                                        Chen et al. 2023 (PixArt-alpha)
 """
 
@@ -16,7 +16,7 @@ from xactor_jax.layers.convolution import Dtype
 
 
 def layer_norm(x: Float[Array, "*lead width"], epsilon: float = 1e-6) -> Float[Array, "*lead width"]:
-    """LN without learned scale, statistics in float32, result in the dtype of `x`."""
+    """Layer normalisation without learned scale. Statistics are in float32, and the result has the dtype of `x`."""
     h = x.astype(jnp.float32)
     h = h - h.mean(axis=-1, keepdims=True)
     return (h * jnp.reciprocal(jnp.sqrt(jnp.mean(h * h, axis=-1, keepdims=True) + epsilon))).astype(x.dtype)
@@ -25,12 +25,12 @@ def layer_norm(x: Float[Array, "*lead width"], epsilon: float = 1e-6) -> Float[A
 def modulate(
     x: Float[Array, "*lead width"], shift: Float[Array, "*lead width"], scale: Float[Array, "*lead width"]
 ) -> Float[Array, "*lead width"]:
-    """(1)."""
+    """Shifts and scales normalised tokens (equation 1)."""
     return layer_norm(x) * (1.0 + scale) + shift
 
 
 class SharedModulation(nn.Module):
-    """The linear map of (3), zero at the start: [*lead, width] → [*lead, parts, width]."""
+    """The shared linear map of (3), zero at the start: [*lead, width] → [*lead, parts, width]."""
 
     parts: int
     dtype: Dtype = None
@@ -44,7 +44,7 @@ class SharedModulation(nn.Module):
 
 
 class ModulationTable(nn.Module):
-    """A block's own addition of (3), zero at the start; gives `parts` arrays [*lead, width]."""
+    """The table of one block of (3), zero at the start. Returns `parts` arrays [*lead, width]."""
 
     @nn.compact
     def __call__(self, shared: Float[Array, "*lead parts width"]) -> list[Float[Array, "*lead width"]]:

@@ -1,12 +1,12 @@
-"""How far a picture x̂ is from a picture x, where it matters: what every stage with pictures minimises or reports.
+"""Losses and metrics of a picture x̂ compared with a picture x, with weights for important regions.
 
     (1) L_rec  = Σ_p W_p |x̂_p − x_p| / Σ_p 1                      W: see `pixel_weights`
     (2) L_grad = Σ_s mean_p W_p (|∂_h x̂^s − ∂_h x^s| + |∂_w x̂^s − ∂_w x^s|) / S,   x^s: x averaged over 2^s × 2^s pixels
     (3) L_FM   = mean_l mean |D_l(x̂) − D_l(x)|,   D_l: features of the discriminator
     (4) PSNR   = 10 log₁₀(2² / mean (x̂ − x)²) dB,   2: the range of the pictures
 
-(1) with component weights follows FLOAT (arXiv 2412.01064), whose eye and mouth losses are divided by their own area so that
-small parts count; (3) pix2pixHD, eq. 6.
+The component weights of (1) follow FLOAT (arXiv 2412.01064), whose eye and mouth losses are divided by their own area, so that
+small parts count. (3) is eq. 6 of pix2pixHD.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Weights = Float[Array, "batch h w 1"]
 
 
 def box_maps(boxes: Float[Array, "*b parts 4"], height: int, width: int) -> Bool[Array, "*b parts height width"]:
-    """Of each box (y0, x0, y1, x1 in fractions): the cells of a height × width grid whose centre lies in it."""
+    """For each box (y0, x0, y1, x1 in fractions): the cells of a height × width grid whose centres are inside."""
     y, x = (jnp.arange(height) + 0.5) / height, (jnp.arange(width) + 0.5) / width
     y0, x0, y1, x1 = (boxes[..., i, None] for i in range(4))
     rows, columns = (y >= y0) & (y < y1), (x >= x0) & (x < x1)
@@ -32,14 +32,14 @@ def box_maps(boxes: Float[Array, "*b parts 4"], height: int, width: int) -> Bool
 
 
 def component_weights(boxes: Float[Array, "batch parts 4"], height: int, width: int) -> Weights:
-    """A map that gives each part (y0, x0, y1, x1 in fractions) the weight of a whole picture, spread over its area."""
+    """A map where each part (y0, x0, y1, x1 in fractions) has the total weight of a whole picture, spread over its area."""
     inside = box_maps(boxes, height, width).astype(jnp.float32)
     area = jnp.maximum(inside.mean((-2, -1), keepdims=True), 1.0 / (height * width))
     return (inside / area).sum(1)[..., None]
 
 
 def crop_parts(images: Images, boxes: Float[Array, "batch parts 4"], side: int) -> Float[Array, "part_pictures side side c"]:
-    """Each part (y0, x0, y1, x1 in fractions) of each picture, brought to `side` × `side` pixels by linear interpolation."""
+    """Crops each part (y0, x0, y1, x1 in fractions) of each picture, resized linearly to `side` × `side` pixels."""
     height, width = images.shape[1:3]
 
     def crop(image: jax.Array, box: jax.Array) -> jax.Array:
@@ -53,7 +53,7 @@ def crop_parts(images: Images, boxes: Float[Array, "batch parts 4"], side: int) 
 
 
 def motion_weights(target: Images, reference: Images) -> Weights:
-    """A map of mean 1 over each picture, large where the target differs from the reference: what moves counts."""
+    """A map with mean 1 over each picture, large where the target differs from the reference, so that motion counts."""
     difference = jnp.abs(target - reference).mean(-1, keepdims=True)
     return (difference + 1e-3) / (difference + 1e-3).mean((1, 2), keepdims=True)
 
@@ -61,18 +61,18 @@ def motion_weights(target: Images, reference: Images) -> Weights:
 def pixel_weights(
     target: Images, reference: Images, boxes: Float[Array, "batch parts 4"], component: float, motion: float
 ) -> Weights:
-    """W of equations (1) and (2): 1 + component × parts + motion × what moves."""
+    """The weights W of equations 1 and 2: 1 + component × `component_weights` + motion × `motion_weights`."""
     _, height, width, _ = target.shape
     return 1.0 + component * component_weights(boxes, height, width) + motion * motion_weights(target, reference)
 
 
 def weighted_l1(x: Images, y: Images, weights: Weights) -> Float[Array, ""]:
-    """Equation (1)."""
+    """Weighted mean absolute error (equation 1)."""
     return (weights * jnp.abs(x - y)).mean()
 
 
 def gradient_loss(x: Images, y: Images, weights: Weights | None = None, scales: int = 3) -> Float[Array, ""]:
-    """Equation (2) at S = `scales` sizes, 0 for none; without weights every pixel counts alike."""
+    """Error of image differences at S = `scales` scales; 0 for no scales (equation 2). By default all pixels count equally."""
     error, total = x - y, jnp.zeros(())
     weights = jnp.ones_like(error[..., :1]) if weights is None else weights
     for scale in range(scales):
@@ -83,10 +83,10 @@ def gradient_loss(x: Images, y: Images, weights: Weights | None = None, scales: 
 
 
 def psnr(x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, ""]:
-    """Equation (4): one squared error over all that is given; 100 dB at most."""
+    """PSNR in dB, at most 100, from the mean squared error over all entries (equation 4)."""
     return -10.0 * jnp.log10(jnp.mean((x - y) ** 2) / 4.0 + 1e-10)
 
 
 def feature_matching(real: Sequence[Float[Array, "..."]], fake: Sequence[Float[Array, "..."]]) -> Float[Array, ""]:
-    """Equation (3); the real features are targets, no gradient flows into them."""
+    """Distance of discriminator features (equation 3). The real features are targets without gradient."""
     return sum(jnp.abs(f - jax.lax.stop_gradient(r)).mean() for r, f in zip(real, fake, strict=True)) / len(real)

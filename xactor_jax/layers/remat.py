@@ -1,14 +1,14 @@
-"""Rematerialisation: what a block's backward pass keeps of its forward pass, and what it computes again (Chen et al. 2016).
+"""Rematerialisation: which results of its forward pass a block keeps for its backward pass (Chen et al. 2016).
 
-none   keeps everything: the fastest, and the largest
-dots   keeps the products of activations and weights, and computes the rest again: norms, attention weights, convolutions
-full   keeps what comes into the block alone: up to a third more operations in a step, and the smallest
+none   keeps everything: fastest, most memory
+dots   keeps products of activations and weights; computes the rest again: normalisation, attention weights, convolutions
+full   keeps only the inputs of the block: up to a third more FLOPs in a step, least memory
 
-Numbers and parameters are the same in all three. A block is a residual block of any network of pictures, an attention module of
-the UNet or the autoencoder, a residual unit of the hourglass, a convolution of the style decoder, a layer of the actor. The
-larger a block, the less is kept, and the more there is at once in its turn.
+Results and parameters are the same in all three. A block is a residual block of any network of pictures, an attention module of
+the UNet or the autoencoder, a residual unit of the hourglass, a convolution of the style decoder, or a layer of the actor. The
+larger the blocks, the less is kept, but the more memory the backward pass of one block needs.
 
-Layers that repeat may be one loop of the compiled program (`scan_layers`): it is compiled once, not once for each layer.
+`scan_layers` computes repeated layers by one loop of the compiled program, which is compiled once, not once for each layer.
 """
 
 from __future__ import annotations
@@ -32,25 +32,26 @@ POLICIES = {
 
 
 def checked_remat(remat: str) -> str:
-    """The choice as it was given. Raises `UserError` for another one."""
+    """The choice as given. Raises `UserError` for an unknown one."""
     check_value("remat", remat, choice(REMAT))
     return remat
 
 
 def rematerialised(target: Target, remat: str) -> Target:
-    """A class of modules, or a function of (module, arrays …), under a choice of `REMAT`; parameters keep their names."""
+    """Applies a choice of `REMAT` to a class of modules, or a function of (module, arrays …). Parameters keep their names."""
     return target if remat == "none" else nn.remat(target, policy=POLICIES[remat])
 
 
 def scan_layers(
     layer: Callable[..., tuple[jax.Array, Any]], params: Sequence[Any], h: jax.Array, *of_layers: Any, remat: str = "none"
 ) -> tuple[jax.Array, Any]:
-    """h, and what comes of every layer, stacked, of `h, out = layer(params_i, h, *of_layers_i)` for one i after the other.
+    """Applies layers in a loop: `h, out = layer(params_i, h, *of_layers_i)` for each i. Returns h and all `out`, stacked.
 
-    `params` are of layers that differ in nothing else; their arrays are stacked for it, which takes their memory once more.
+    The layers may differ only in their parameters. Stacking these takes their memory once more.
     """
     stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *params)
     body = lambda h, of_layer: layer(of_layer[0], h, *of_layer[1:])
     if remat != "none":
-        body = jax.checkpoint(body, policy=POLICIES[remat], prevent_cse=False)  # a loop keeps the two passes apart by itself
+        # Preventing common subexpression elimination is not needed: a loop keeps the two passes apart.
+        body = jax.checkpoint(body, policy=POLICIES[remat], prevent_cse=False)
     return jax.lax.scan(body, h, (stacked, *of_layers))

@@ -1,15 +1,15 @@
-"""Attention over the pixels and the frames of feature maps, in one shell (Guo et al. 2023, AnimateDiff; X-NeMo 2025).
+"""Attention over the pixels and the frames of feature maps, in a common module (Guo et al. 2023, AnimateDiff; X-NeMo 2025).
 
 A module is: group norm → linear → n × (layer norm → attention → + ) → layer norm → GEGLU → + → linear from zero → + input.
-What the attention sees makes it one of three:
-    over="space"              each frame's pixels see each other, and the bank of reference features if one is given;
+There are three kinds of it:
+    over="space"              pixels of a frame attend to each other, and to the bank of reference features if one is given;
                               with an embedding, one more attention to its tokens follows (Stable Diffusion's to its text);
-    over="space", context     each frame's pixels see that frame's context tokens (motion), and nothing else;
-    over="time"               each pixel sees itself in the other frames of the window.
+    over="space", context     pixels of a frame attend only to the context tokens (motion) of that frame;
+    over="time"               each pixel attends to the same pixel in the other frames of the window.
 With a bank, keys and values are those of concat([x, bank]) (Hu et al. 2023, Animate Anyone):
     (1) y = softmax(Q(x) [K(x), K(bank)]ᵀ / √d) [V(x), V(bank)]
-Where the logits would be many, (1) is computed for a block of queries after the other, and anew in the backward pass:
-memory grows with the number of keys, not with its square. cuDNN does the same in one kernel, where it can.
+If there would be many logits, (1) is computed for one block of queries after another, and again in the backward pass, so that
+memory grows with the number of keys, not with its square. cuDNN does the same in one kernel, on devices where it is available.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Video = Float[Array, "b t h w c"]
 Heads = Float[Array, "rows q h d"]
 LAYER_NORM_EPSILON = 1e-5
 HIDDEN = -1e30
-"""Logit of what must not be seen."""
+"""Logit of masked keys."""
 MANY_KEYS = 128
-"""From so many on, cuDNN is worth its while."""
+"""Number of keys from which on cuDNN is used."""
 BLOCK_LOGITS = 2**23
-"""Logits of one example and one frame that are held at once, if there are more."""
+"""Largest number of logits of one example and one frame that are computed at once."""
 
 
 def sinusoidal_table(length: int, dim: int, halves: bool = False) -> Float[np.ndarray, "length dim"]:
-    """Fixed positions: sines at even and cosines at odd columns, wavelengths from 2π to 10,000 · 2π (Vaswani et al. 2017).
+    """Fixed positions: sines in even and cosines in odd columns, wavelengths from 2π to 10,000 · 2π (Vaswani et al. 2017).
 
     `halves`: all sines before all cosines.
     """
@@ -48,11 +48,11 @@ def sinusoidal_table(length: int, dim: int, halves: bool = False) -> Float[np.nd
 
 
 class BankAttention(nn.Module):
-    """Multi-head attention of x to itself or a context, and to a bank shared by all groups of one example (equation 1)."""
+    """Multi-head attention of x to itself or a context, and to a bank that all groups of an example share (equation 1)."""
 
     heads: int
     bias: bool = False
-    """Of queries, keys and values."""
+    """Whether queries, keys and values have a bias."""
     dtype: Dtype = None
 
     @nn.compact
@@ -62,9 +62,9 @@ class BankAttention(nn.Module):
         context: Float[Array, "b g k d"] | None = None,
         bank: Float[Array, "b m c"] | None = None,
         bank_on: Bool[Array, "b"] | None = None,
-        alone: Bool[Array, "b"] | None = None,
+        isolated: Bool[Array, "b"] | None = None,
     ) -> Float[Array, "b g q c"]:
-        """`bank_on` false hides the bank from that example; `alone` hides the tokens of x from each other."""
+        """`bank_on` false hides the bank in an example; `isolated` stops its tokens from attending to each other."""
         source, groups = x if context is None else context, x.shape[1]
         linear = lambda name: nn.Dense(x.shape[-1], use_bias=self.bias, dtype=self.dtype, name=name)
         maps = linear("key"), linear("value")
@@ -73,18 +73,18 @@ class BankAttention(nn.Module):
         own, lengths, seen = source.shape[2], None, None
         if bank is not None and bank_on is not None:
             lengths = jnp.repeat(jnp.where(bank_on, key.shape[1], own), groups, axis=0).astype(jnp.int32)
-        if alone is not None:
-            seen = jnp.repeat(~alone[:, None, None] | jnp.eye(own, dtype=bool), groups, axis=0)
+        if isolated is not None:
+            seen = jnp.repeat(~isolated[:, None, None] | jnp.eye(own, dtype=bool), groups, axis=0)
         y = attend(query, key, value, lengths, seen)
         return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(y.reshape(x.shape))
 
     def _rows(self, x: Float[Array, "b g n c"]) -> Heads:
-        """Groups become examples, and features are split."""
+        """Makes groups into examples, and splits features into heads."""
         return x.reshape(-1, x.shape[2], self.heads, x.shape[-1] // self.heads)
 
 
 def _with_bank(own: Float[Array, "b g n c"], bank: Float[Array, "b m c"] | None) -> Float[Array, "b g k c"]:
-    """Each group's own tokens, then the bank's."""
+    """Each group's own tokens, followed by those of the bank."""
     if bank is None:
         return own
     return jnp.concatenate([own, jnp.broadcast_to(bank[:, None], (*own.shape[:2], *bank.shape[1:]))], axis=2)
@@ -97,7 +97,7 @@ def attend(
     lengths: Int[Array, "rows"] | None = None,
     seen: Bool[Array, "rows q k"] | None = None,
 ) -> Heads:
-    """softmax(Q Kᵀ / √d) V of each head, over the first `lengths` keys of an example and those that are `seen`."""
+    """softmax(Q Kᵀ / √d) V of each head, over the first `lengths` keys of an example, or over the keys that are `seen`."""
     if seen is None and key.shape[1] >= MANY_KEYS and implementation(query) == "cudnn":
         return jax.nn.dot_product_attention(query, key, value, key_value_seq_lengths=lengths, implementation="cudnn")
     if lengths is not None:
@@ -107,7 +107,7 @@ def attend(
 
 
 def _by_blocks(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array | None) -> jax.Array:
-    """[b, h, q or k, d] each; a mask that differs from query to query is for few of them."""
+    """Attention in blocks of queries, on arrays [b, h, q or k, d]. With a mask for each query, there must be few queries."""
     block = block_length(query.shape[2], key.shape[1] * key.shape[2])
     if block == query.shape[2]:
         return _attend(query, key, value, seen)
@@ -117,12 +117,12 @@ def _by_blocks(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Arr
 
 
 def block_length(queries: int, logits: int) -> int:
-    """The largest divisor of `queries` whose blocks hold at most `BLOCK_LOGITS`, at `logits` each; 1 at least."""
+    """The largest divisor of `queries` whose blocks have at most `BLOCK_LOGITS`, for `logits` per query; at least 1."""
     return next(n for n in range(queries, 0, -1) if queries % n == 0 and (n * logits <= BLOCK_LOGITS or n == 1))
 
 
 def _attend(query: jax.Array, key: jax.Array, value: jax.Array, seen: jax.Array | None) -> jax.Array:
-    """The weights are divided by their sum at the end, when they have become few. Exponentials in float32."""
+    """Attention with exponentials in float32. It divides by the sum of weights last, when fewer numbers are left."""
     logits = jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32) / np.sqrt(query.shape[-1])
     if seen is not None:
         logits = jnp.where(seen, logits, HIDDEN)
@@ -145,7 +145,7 @@ class GatedFeedForward(nn.Module):
 
 
 class AttentionModule(nn.Module):
-    """The shell around attention described at the head of this file."""
+    """The attention module that the docstring of this file describes."""
 
     over: str
     heads: int
@@ -161,11 +161,11 @@ class AttentionModule(nn.Module):
         context: Float[Array, "b t k d"] | None = None,
         bank: Float[Array, "b m c"] | None = None,
         bank_on: Bool[Array, "b"] | None = None,
-        alone: Bool[Array, "b"] | None = None,
+        isolated: Bool[Array, "b"] | None = None,
         embedding: Float[Array, "b n e"] | None = None,
     ) -> tuple[Video, Float[Array, "b p c"]]:
-        """Returns the new feature map, and the first attention's normalised input (pixels of all frames in one row)."""
-        sees = [(context, bank, bank_on, alone)] * self.attentions
+        """Returns the feature map, and the normalised input of the first attention (pixels of all frames along one axis)."""
+        sees = [(context, bank, bank_on, isolated)] * self.attentions
         if embedding is not None:
             sees.append((jnp.broadcast_to(embedding[:, None], (*x.shape[:2], *embedding.shape[1:])), None, None, None))
         h = nn.Dense(x.shape[-1], dtype=self.dtype, name="proj_in")(group_norm(self.groups, 1e-6, self.dtype, "norm")(x))

@@ -1,12 +1,12 @@
-"""Convolutions whose weights a style changes for each picture (StyleGAN2, Karras et al. 2020, arXiv 1912.04958, section 2.2).
+"""Convolutions whose weights are modulated by a style for each picture (StyleGAN2, Karras et al. 2020, arXiv 1912.04958, 2.2).
 
-    (1) s = A(z) = z W_A + b_A,   b_A = 1 at the start           one factor for each channel that comes in
-    (2) w'_bkio = s_bi w_kio                                     modulation; k: place in the kernel, i → o: channels
-    (3) w''_bkio = w'_bkio / √(Σ_ki w'²_bkio + ε)                demodulation: outputs keep the deviation of the inputs
+    (1) s = A(z) = z W_A + b_A,   b_A = 1 at the start           one factor for each input channel
+    (2) w'_bkio = s_bi w_kio                                     modulation; k: position in the kernel, i → o: channels
+    (3) w''_bkio = w'_bkio / √(Σ_ki w'²_bkio + ε)                demodulation: outputs keep the standard deviation of inputs
     (4) y_bo = Σ_i w''_bio ∗ x_bi = d_bo Σ_i w_io ∗ (s_bi x_bi),   d_bo = 1 / √(Σ_i s²_bi Σ_k w²_kio + ε)
 
-(4) is what is computed: one convolution for the whole batch, channels scaled before and after it, instead of a kernel for each
-picture. s and d are float32 whatever the convolution computes in.
+The code computes (4): one convolution for the whole batch, with channels scaled before and after it, instead of a kernel for
+each picture. s and d are always float32.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from xactor_jax.layers.convolution import Dtype
 EPSILON = 1e-8
 SLOPE = 0.2
 GAIN = 2.0**0.5
-"""Of the leaky rectifier, by which the deviation of what it lets through stays about the same."""
+"""Gain of the leaky rectifier, which keeps the standard deviation about the same."""
 
 
 class ModulatedConv(nn.Module):
-    """Equations (1) to (4), and a bias."""
+    """Modulated convolution (equations 1 to 4), with a bias."""
 
     channels: int
     kernel: int = 3
@@ -45,16 +45,16 @@ class ModulatedConv(nn.Module):
 
 
 def demodulation(kernel: Float[Array, "k k i o"], style: Float[Array, "b i"]) -> Float[Array, "b o"]:
-    """d of equation (4)."""
+    """The demodulation factor d (equation 4)."""
     return jax.lax.rsqrt(style**2 @ (kernel**2).sum((0, 1)) + EPSILON)
 
 
 def rectified(x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-    """√2 times the leaky rectifier."""
+    """The leaky rectifier times √2."""
     return GAIN * jax.nn.leaky_relu(x, SLOPE)
 
 
 def doubled(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """Twice the side by bilinear interpolation, which is zeros put between pixels and the filter (1, 3, 3, 1) / 4."""
+    """Doubles the sides by bilinear interpolation, which equals inserting zeros and the filter (1, 3, 3, 1) / 4."""
     b, h, w, c = x.shape
     return jax.image.resize(x, (b, 2 * h, 2 * w, c), "linear")

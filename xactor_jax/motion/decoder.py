@@ -1,14 +1,14 @@
-"""Reference picture and motion latent → the reference's person performing that motion.
+"""Warping decoder: from a reference picture and a motion latent to a picture of the same person with that motion.
 
-    (1) f = flow(reference, m),    x̃(p) = reference(p + f(p))                        where each pixel comes from
-    (2) y = x̃ + change(x̃, m)                                                          what no pixel of the reference shows
-    (3) x̂ = reference + g (y − reference),   0 ≤ g(x̃, m) ≤ 1                            where anything changes at all
+    (1) f = flow(reference, m),    x̃(p) = reference(p + f(p))                        moves pixels of the reference
+    (2) y = x̃ + change(x̃, m)                                                          adds what the reference does not show
+    (3) x̂ = reference + g (y − reference),   0 ≤ g(x̃, m) ≤ 1                            limits the change to where it is needed
 
-First the reference is warped, which moves head and features with their own pixels; then a second network, looking at the
-warped picture, paints what opens or closes: mouth, lids, what the head uncovers. The latent enters (1) as a coarse map and both
-in every residual block. Warping by a latent follows LIA (arXiv 2203.09043). Flow and change start at zero: before training, the
-answer is the reference. Without `gate`, g is 1; with it, what stands still keeps the reference's own pixels with their noise,
-which a network alone would smooth away.
+First, the reference is warped, so that head and features keep their own pixels. Then a second network, which reads the warped
+picture, paints what opens or closes: mouth, lids, and what the head uncovers. The latent enters (1) as a coarse map, and both
+networks in every residual block. Warping by a latent follows LIA (arXiv 2203.09043). Flow and change start at zero, so an
+untrained decoder returns the reference. Without `gate`, g is 1. With it, regions without motion keep the reference's own pixels
+and their noise, which a network would smooth away.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ EMBEDDING_WIDTH = 128
 
 
 class MotionDecoder(nn.Module):
-    """A way down over the reference, a way up under the latent that yields the flow, and a refinement of the warped picture."""
+    """Encodes the reference, decodes the flow under the latent, and refines the warped picture."""
 
     patch: int
     widths: tuple[int, ...]
     blocks: int
     fine_flow: bool
-    """A flow for every pixel; else one for every patch, and between their middles by interpolation."""
+    """Whether every pixel has its own flow; else every patch has one, which is interpolated between the centres of patches."""
     gate: bool
     cubic: bool
-    """Reads the reference between its pixels by cubic, not linear, interpolation."""
+    """Whether the warp interpolates between pixels of the reference cubically, not linearly."""
     dtype: Any = jnp.float32
     remat: str = "none"
-    """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
+    """What the backward pass of the blocks computes again: a choice of `xactor_jax.layers.remat`."""
 
     @nn.compact
     def __call__(self, reference: Float[Array, "b h w 3"], latents: Float[Array, "b d"]) -> Float[Array, "b h w 3"]:
-        """x̂. With `gate`, g is sown as the intermediate "gate"."""
+        """The picture x̂. With `gate`, also sows g as the intermediate "gate"."""
         features = Trunk(self.patch, self.widths, self.blocks, self.dtype, self.remat, name="appearance")(reference)
         embedding = nn.Dense(EMBEDDING_WIDTH, dtype=self.dtype, name="embed_latent")(latents)
         x = jnp.concatenate([self._motion_map(latents, features[-1]), features[-1]], -1)
@@ -61,21 +61,21 @@ class MotionDecoder(nn.Module):
         painted = warped + self._pixels(x, 3, "to_change")
         if not self.gate:
             return painted
-        g = opened(self._pixels(x, 1, "to_gate"))
+        g = gate_value(self._pixels(x, 1, "to_gate"))
         self.sow("intermediates", "gate", g)
         return reference + g * (painted - reference)
 
     def _flow(self, x: Float[Array, "b h w c"], shape: tuple[int, ...]) -> Float[Array, "b h2 w2 2"]:
-        """f in pixels, for a picture of `shape`."""
+        """The flow f in pixels, for a picture of `shape`."""
         flow = jax.image.resize(self.patch * zero_conv(2, name="to_flow")(x), (*shape[:3], 2), "linear")
         return flow + self._pixels(x, 2, "to_fine_flow") if self.fine_flow else flow
 
     def _pixels(self, x: Float[Array, "b h w c"], channels: int, name: str) -> Float[Array, "b h2 w2 d"]:
-        """Zeros at first."""
+        """A convolution to pixels that starts at zero."""
         return depth_to_space(zero_conv(channels * self.patch**2, name=name)(x), self.patch)
 
     def _blocks(self, x: jax.Array, embedding: jax.Array, level: int, part: str) -> jax.Array:
-        """A convolution to the level's width, then residual blocks under the latent."""
+        """A convolution to the level's width, then residual blocks, which take the latent as their embedding."""
         x = nn.Conv(self.widths[level], (3, 3), dtype=self.dtype, name=f"{part}_join_{level}")(x)
         for block in range(self.blocks):
             name, block_class = f"{part}_{level}_block_{block}", rematerialised(ResidualBlock, self.remat)
@@ -88,15 +88,15 @@ class MotionDecoder(nn.Module):
         return nn.silu(x).reshape(-1, height, width, MAP_CHANNELS)
 
 
-def opened(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """g of a network's answer x: open at first, and exactly 0 and 1 within reach."""
+def gate_value(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """The gate g from the network's output x. It starts open, and can reach exactly 0 and 1."""
     return jnp.clip(1.2 * nn.sigmoid(x + 2.0) - 0.1, 0.0, 1.0)
 
 
 def warp(images: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"], cubic: bool) -> Float[Array, "b h w c"]:
-    """Equation (1): reading at p + flow(p), flow = (down, right) in pixels; outside the picture its edge is read.
+    """Reads the images at p + flow(p) (equation 1). flow = (down, right), in pixels. Outside the picture, its edge is read.
 
-    Between pixels by `linear_weights`, or by `cubic_weights`, which keep fine detail that the former blur.
+    Values between pixels are interpolated by `linear_weights`, or by `cubic_weights`, which blur fine detail less.
     """
     b, h, w, c = images.shape
     y = jnp.clip(jnp.arange(h)[None, :, None] + flow[..., 0], 0.0, h - 1.0)
@@ -114,12 +114,15 @@ def warp(images: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"], cubic: 
 
 
 def linear_weights(t: Float[Array, "*s"]) -> tuple[Float[Array, "*s"], ...]:
-    """Of two neighbouring pixels, at t from the first."""
+    """Weights of two neighbouring pixels for a position at distance t from the first."""
     return 1.0 - t, t
 
 
 def cubic_weights(t: Float[Array, "*s"]) -> tuple[Float[Array, "*s"], ...]:
-    """Of four neighbouring pixels, at t from the second (Keys 1981, equation 8, a = −1/2: of third order)."""
+    """Weights of four neighbouring pixels for a position at distance t from the second.
+
+    Keys 1981, equation 8, with a = −1/2, which is of third order.
+    """
     return (
         ((-0.5 * t + 1.0) * t - 0.5) * t,
         (1.5 * t - 2.5) * t * t + 1.0,

@@ -1,7 +1,7 @@
-"""The small encoder: face crop → Gaussian over one motion latent, by convolutions alone.
+"""The small convolutional encoder: from a face crop to a Gaussian over one motion latent.
 
-The latent is one vector without spatial layout: a 1-D bottleneck passes motion and hardly any appearance (X-NeMo, arXiv
-2507.23143). Positions of features matter, so the last feature map is flattened, not pooled.
+The latent is one vector without spatial layout. Such a bottleneck passes motion and hardly any appearance (X-NeMo, arXiv
+2507.23143). The last feature map is flattened, not pooled, because the positions of features matter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BOTTLENECK_CHANNELS = 32
 
 
 class MotionEncoder(nn.Module):
-    """Convolutional encoder; sides of the picture are multiples of patch × 2^(levels − 1)."""
+    """Convolutional encoder. The sides of the picture must be multiples of patch × 2^(levels − 1)."""
 
     latent_dim: int
     patch: int
@@ -29,7 +29,7 @@ class MotionEncoder(nn.Module):
     variance: bool
     dtype: Any = jnp.float32
     remat: str = "none"
-    """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
+    """What the backward pass of the blocks computes again: a choice of `xactor_jax.layers.remat`."""
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"], train: bool = False) -> Posterior:

@@ -1,16 +1,16 @@
 """The encoder of X-NeMo (arXiv 2507.23143): a face-alignment network (Bulat & Tzimiropoulos 2017) with attention.
 
-A residual unit has three convolutions, each seeing what the one before made, and keeps all three:
+A residual unit has three convolutions in a row and concatenates their outputs:
     (1) a = C₁(r(x)),  b = C₂(r(a)),  c = C₃(r(b)),  y = [a, b, c] + x,     r = rectified batch normalisation, half : ¼ : ¼
-The hourglass H_n, ↓ the maxima over squares of two, ↑ bilinear interpolation, U residual units of n's own:
-    (2) H_n(x) = D(U(x)) + ↑U(H_{n−1}(U(↓x))),      H_0 = U,      D = dropout, in training alone
-Attention among patches of p × p pixels, at fixed sinusoids for column and row:
+The hourglass H_n, where ↓ is the maximum over squares of two, ↑ bilinear interpolation, and each U is its own residual unit:
+    (2) H_n(x) = D(U(x)) + ↑U(H_{n−1}(U(↓x))),      H_0 = U,      D = dropout, in training only
+Attention among patches of p × p pixels, with fixed sinusoids for column and row:
     (3) t = P(norm(x)) + position,  t ← t + A(LN(t)),  t ← t + F(LN(t)),  y = x + W unpatch(t)
-Then maps of landmarks, 68 as face alignment has them, become one map, and that a vector.
+Then come maps of the 68 landmarks of face alignment, which are reduced to one map, and that to a vector.
 
-Batch normalisation always uses its running statistics, in training too: they are constants of the released network, and a
-batch of faces of another corpus or on another number of devices must not change them. They are parameters that no gradient
-reaches; untrained (mean 0, variance 1) each normalisation is a scale and an offset of each channel.
+Batch normalisation always uses its running statistics, in training too. They are constants of the released network: a batch of
+faces from another corpus, or on another number of devices, must not change them. They are parameters without gradients. In an
+untrained network (mean 0, variance 1) each normalisation is a scale and an offset for each channel.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Images = Float[Array, "b h w c"]
 
 
 class FrozenBatchNorm(nn.Module):
-    """y = scale · (x − mean) / √(variance + ε) + bias with given statistics."""
+    """y = scale · (x − mean) / √(variance + ε) + bias, with fixed statistics."""
 
     epsilon: float = 1e-5
     dtype: Any = jnp.float32
@@ -55,7 +55,7 @@ class FrozenBatchNorm(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """Equation (1); x goes through a rectified normalisation and a linear map where its channels change."""
+    """Residual unit (equation 1). If the channels change, x goes through a rectified normalisation and a linear map."""
 
     channels: int
     dtype: Any = jnp.float32
@@ -74,7 +74,7 @@ class ResidualUnit(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Equation (2)."""
+    """Hourglass network (equation 2)."""
 
     channels: int
     dtype: Any = jnp.float32
@@ -94,7 +94,7 @@ class Hourglass(nn.Module):
 
 
 class PatchAttention(nn.Module):
-    """Equation (3)."""
+    """Attention among patches (equation 3)."""
 
     patch: int
     width: int
@@ -116,9 +116,9 @@ class PatchAttention(nn.Module):
 
 
 class HourglassEncoder(nn.Module):
-    """Face crop → Gaussian over motion latents, or with `variance` off the latent itself, which is what was released.
+    """From a face crop to a Gaussian over motion latents. With `variance` off, to the latent itself, as in the released one.
 
-    Sides are multiples of 8; released: 224, widths (64, 128, 256), attention width 1024.
+    Sides must be multiples of 8. Released: side 224, widths (64, 128, 256), attention width 1024.
     """
 
     latent_dim: int
@@ -127,11 +127,11 @@ class HourglassEncoder(nn.Module):
     variance: bool
     dtype: Any = jnp.float32
     remat: str = "none"
-    """What the backward pass of residual units and attentions computes again, of `xactor_jax.layers.remat`."""
+    """What the backward pass of residual units and attentions computes again: a choice of `xactor_jax.layers.remat`."""
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"], train: bool = False) -> Posterior:
-        """`train` needs a key for "dropout"."""
+        """With `train`, needs a random key for "dropout"."""
         features = self._features(images)
         features = Hourglass(self.widths[2], self.dtype, self.remat, name="hourglass")(features, train)
         x = self._landmarks(self._unit(self.widths[2], "top")(features))
@@ -144,7 +144,7 @@ class HourglassEncoder(nn.Module):
         return Posterior(mean, bounded(head(x)))
 
     def _features(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h4 w4 c"]:
-        """At a quarter of the side, the hourglass's input."""
+        """The input of the hourglass, at a quarter of the side."""
         x = nn.Conv(self.widths[0], (7, 7), strides=(2, 2), padding=3, dtype=self.dtype, name="stem")(images)
         x = nn.relu(FrozenBatchNorm(dtype=self.dtype, name="stem_norm")(x))
         x = self._unit(self.widths[1], "unit0")(x)
@@ -160,7 +160,7 @@ class HourglassEncoder(nn.Module):
         return rematerialised(PatchAttention, self.remat)(patch, self.attention_width, self.dtype, name=name)
 
     def _landmarks(self, x: Images) -> Float[Array, "b h w 68"]:
-        """Rectified maps."""
+        """Rectified maps of the landmarks."""
         x = nn.Dense(self.widths[2], dtype=self.dtype, name="last")(x)
         x = FrozenBatchNorm(dtype=self.dtype, name="last_norm")(x)
         x = self._attention(2, "attention2")(x)
@@ -169,12 +169,12 @@ class HourglassEncoder(nn.Module):
 
 
 def halved(x: Images) -> Float[Array, "b h2 w2 c"]:
-    """Maxima over squares of two pixels; an odd row or column at the end is left out."""
+    """The maximum over squares of two pixels. An odd last row or column is left out."""
     return nn.max_pool(x, (2, 2), (2, 2))
 
 
 def grid_positions(rows: int, columns: int, width: int) -> Float[np.ndarray, "rows columns width"]:
-    """Fixed positions: sines then cosines of the column in the first half of the channels, of the row in the second."""
+    """Fixed positions: sines, then cosines, of the column in the first half of the channels, of the row in the second."""
     frequencies = 10_000.0 ** (-np.arange(width // 4) / (width // 4))
     waves = lambda n: np.concatenate([f(np.arange(n)[:, None] * frequencies) for f in (np.sin, np.cos)], axis=-1)
     across, down = waves(columns)[None], waves(rows)[:, None]

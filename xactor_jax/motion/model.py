@@ -1,4 +1,4 @@
-"""The motion VAE as the other stages use it: pictures to standardised motion latents and back, pure functions of variables."""
+"""The motion VAE as the other stages use it: pure functions from pictures to standardised motion latents and back."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from xactor_jax.motion.networks import encoder_size, make_decoder, make_encoder
 from xactor_jax.motion.posterior import Posterior
 from xactor_jax.variables import Tree, Variables
 
-STD_FLOOR = 1e-2  # a latent dimension that the corpus does not use is not blown up
+STD_FLOOR = 1e-2  # smallest standard deviation, so that latent dimensions which the corpus does not use are not amplified
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MotionModel:
-    """Encoder and decoder of one configuration; parameters live in `Variables`.
+    """Encoder and decoder of one configuration. Parameters are in `Variables`.
 
-    `variables.params["generator"]` holds "encoder" and "decoder"; `variables.buffers` the corpus's "latent_mean" and
-    "latent_square" [D], by which latents are standardised.
+    `variables.params["generator"]` holds "encoder" and "decoder". `variables.buffers` holds "latent_mean" and "latent_square"
+    [D] of the corpus, which standardise the latents.
     """
 
     image_size: int
     encoder_size: int
-    """Side at which the encoder sees a picture; others are brought to it."""
+    """Side of the pictures that the encoder takes. Other pictures are resized to it."""
     latent_dim: int
     encoder: nn.Module
     decoder: nn.Module
-    """Of `xactor_jax.motion.networks`, both."""
+    """Encoder and decoder are networks of `xactor_jax.motion.networks`."""
     relative: bool
-    """Whether the decoder takes two latents: the one to perform, and the reference's own."""
+    """Whether the decoder takes two latents: the one of the new motion, and the reference's own."""
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> MotionModel:
@@ -46,16 +46,16 @@ class MotionModel:
 
     @property
     def motion_dim(self) -> int:
-        """D, as every stage that has motion latents calls it."""
+        """D, under the name that every stage with motion latents uses."""
         return self.latent_dim
 
     @property
-    def told_dim(self) -> int:
+    def decoder_input_dim(self) -> int:
         """Size of the decoder's latent input: D, or 2 D where it is `relative`."""
         return (1 + self.relative) * self.latent_dim
 
     def posterior(self, params: Tree, images: Float[Array, "n h w 3"], dropout: jax.Array | None = None) -> Posterior:
-        """Gaussian over raw (not standardised) latents of each picture; with a key for `dropout` as in training."""
+        """Gaussian over raw (not standardised) latents of each picture. With a key for `dropout`, as in training."""
         seen = (len(images), self.encoder_size, self.encoder_size, 3)
         images = images if images.shape == seen else jax.image.resize(images, seen, "linear")
         rngs, weights = ({"dropout": dropout} if dropout is not None else {}), {"params": params["generator"]["encoder"]}
@@ -68,7 +68,7 @@ class MotionModel:
         latents: Float[Array, "n d"],
         reference_latents: Float[Array, "n d"] | None = None,
     ) -> Float[Array, "n h w 3"]:
-        """The reference's person under raw latents; those of the references themselves are computed where they are wanted."""
+        """The reference's person with the motion of raw latents. The references' own latents are computed if needed."""
         return self.reconstruct_gated(params, reference, latents, reference_latents)[0]
 
     def reconstruct_gated(
@@ -78,7 +78,7 @@ class MotionModel:
         latents: Float[Array, "n d"],
         reference_latents: Float[Array, "n d"] | None = None,
     ) -> tuple[Float[Array, "n h w 3"], Float[Array, "n h w 1"] | None]:
-        """The same pictures, and g of equation 3 of decoder.py; None where the decoder has no gate."""
+        """The same pictures, and the gate g of equation 3 of decoder.py; None if the decoder has no gate."""
         if self.relative:
             own = self.posterior(params, reference).mean if reference_latents is None else reference_latents
             latents = jnp.concatenate([latents, jax.lax.stop_gradient(own)], axis=-1)
@@ -87,7 +87,7 @@ class MotionModel:
         return images, *state.get("intermediates", {}).get("gate", (None,))
 
     def encode(self, variables: Variables, images: Float[Array, "n h w 3"]) -> Float[Array, "n d"]:
-        """Standardised motion latents of pictures in [-1, 1]: the posterior mean, no randomness."""
+        """Standardised motion latents of pictures in [-1, 1]: the posterior mean, without randomness."""
         mean, std = latent_statistics(variables.buffers)
         return (self.posterior(variables.params, images).mean - mean) / std
 
@@ -98,11 +98,11 @@ class MotionModel:
         motion_latents: Float[Array, "n d"],
         reference_motion: Float[Array, "n d"] | None = None,
     ) -> Float[Array, "n h w 3"]:
-        """Pictures in [-1, 1] of the references' people performing standardised motion latents.
+        """Pictures in [-1, 1] of the references' people with the motion of standardised latents.
 
-        `reference_motion` is that of the reference pictures; None: what `encode` makes of them, if the decoder wants it.
+        `reference_motion` is that of the reference pictures. If it is None and the decoder needs it, `encode` computes it.
 
-        Raises `UserError` where there is an encoder alone, as released.
+        Raises `UserError` if there is only an encoder, as in released checkpoints.
         """
         if "decoder" not in variables.params["generator"]:
             raise UserError(
@@ -115,14 +115,14 @@ class MotionModel:
 
 
 def initial_statistics(size: int, name: str = "latent") -> dict[str, jax.Array]:
-    """Running moments of vectors before the first step, as buffers whose names begin with `name`."""
+    """Running moments of vectors before the first step, as buffers with names that begin with `name`."""
     return {f"{name}_mean": jnp.zeros(size), f"{name}_square": jnp.ones(size), f"{name}_count": jnp.zeros(())}
 
 
 def motion_hash(variables: Variables) -> str:
-    """Twelve hexadecimal digits that tell what latents a motion stage makes: of its encoder and the latents' moments alone.
+    """Twelve hexadecimal digits that identify the latents of a motion stage: a hash of its encoder and the latents' moments.
 
-    Stages that differ in their decoders have one, because what was trained on the latents of one fits the other.
+    Stages that differ only in their decoders share it, because what is trained on the latents of one also fits the other.
     """
     encoder = {"generator": {"encoder": variables.params["generator"]["encoder"]}}
     return variables_hash(Variables(encoder, kept_statistics(variables.buffers)))
@@ -135,9 +135,9 @@ def update_statistics(
     name: str = "latent",
     known: Float[Array, "n d"] | None = None,
 ) -> Tree:
-    """Running first and second moments of what is `known`, by equation 2 of `xactor_jax.layers.latents`.
+    """Updates the running first and second moments with the `known` entries, by equation 2 of `xactor_jax.layers.latents`.
 
-    A column of which nothing is known in a batch keeps its moments.
+    A column without any known entry in the batch keeps its moments.
     """
     count = buffers[f"{name}_count"]
     known = jnp.ones_like(vectors) if known is None else known
@@ -148,7 +148,7 @@ def update_statistics(
 
 
 def latent_statistics(buffers: Tree, name: str = "latent") -> tuple[Float[Array, "d"], Float[Array, "d"]]:
-    """Mean and standard deviation over the training corpus, of raw latents by default."""
+    """Mean and standard deviation over the training corpus; by default those of raw latents."""
     mean = jnp.asarray(buffers[f"{name}_mean"])
     variance = jnp.maximum(buffers[f"{name}_square"] - mean**2, 0.0)
     return mean, jnp.maximum(jnp.sqrt(variance), STD_FLOOR)

@@ -1,7 +1,7 @@
-"""The encoders and decoders of stage 1, by the names that its config gives them: a new one is a module and a line here.
+"""The encoders and decoders of stage 1, by their names in its config. A new one is a module and a line in a table here.
 
-An encoder maps pictures [b, h, w, 3] to a `Posterior` over latents [b, d]; a decoder a reference picture [b, h, w, 3] and
-latents [b, d] to a picture. Both compute as `computing` says.
+An encoder maps pictures [b, h, w, 3] to a `Posterior` over latents [b, d]. A decoder maps a reference picture [b, h, w, 3] and
+latents [b, d] to a picture. Both take the arguments that `computing` returns.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from xactor_jax.motion.trunk import NORM_GROUPS
 from xactor_jax.settings import check_divides, check_value, choice
 
 Make = Callable[[ConfigDict], nn.Module]
-"""The whole config → the network. Raises `UserError` for sizes that do not fit each other."""
+"""Makes a network from the whole config. Raises `UserError` for sizes that do not fit each other."""
 
 
 def computing(config: ConfigDict) -> dict[str, Any]:
-    """How networks compute, whatever they are: the type of their activations, and what their backward pass does again."""
+    """Arguments of every network: the type of its activations, and what its backward pass computes again."""
     return dict(dtype=compute_dtype(config.precision), remat=checked_remat(config.remat))
 
 
 def encoder_size(config: ConfigDict) -> int:
-    """Side of the pictures that the encoder sees."""
+    """Side of the pictures that the encoder takes."""
     return config.network.encoder_size or config.network.image_size
 
 
 def convolutional_encoder(config: ConfigDict) -> MotionEncoder:
-    """Convolutions alone."""
+    """The small convolutional encoder."""
     n = config.network
     check_divides("network.encoder_widths", n.encoder_widths, "the groups of normalisation", NORM_GROUPS)
     check_divides("the side that the encoder sees", (encoder_size(config),), "network.patch", n.patch)
@@ -45,7 +45,7 @@ def convolutional_encoder(config: ConfigDict) -> MotionEncoder:
 
 
 def xnemo_encoder(config: ConfigDict) -> HourglassEncoder:
-    """The released architecture."""
+    """The released architecture of X-NeMo."""
     n = config.network
     if len(n.encoder_widths) != 3:
         raise UserError(f"network.encoder_widths={n.encoder_widths} are not those of the three stages of xnemo: give three.")
@@ -58,7 +58,7 @@ def _encoder_sizes(config: ConfigDict) -> dict[str, Any]:
 
 
 def decoder_sizes(config: ConfigDict) -> dict[str, Any]:
-    """What every decoder is made with. Raises `UserError` for a side of pictures that its levels do not divide."""
+    """Arguments of every decoder. Raises `UserError` if the side of pictures does not divide by the patch and the levels."""
     n = config.network
     cell = n.patch * 2 ** (len(n.widths) - 1)
     if n.image_size % cell:
@@ -68,7 +68,7 @@ def decoder_sizes(config: ConfigDict) -> dict[str, Any]:
 
 
 def warp_decoder(config: ConfigDict) -> MotionDecoder:
-    """Moves the reference's pixels and retouches them."""
+    """The decoder that moves the reference's pixels and retouches them."""
     n = config.network
     return MotionDecoder(fine_flow=n.fine_flow, gate=n.gate, cubic=n.cubic, **decoder_sizes(config))
 
@@ -84,12 +84,12 @@ DECODERS: Mapping[str, Make] = {
 
 
 def make_encoder(config: ConfigDict) -> nn.Module:
-    """The encoder that `config.network.encoder` names. Raises `UserError` for an unknown one, and for sizes that do not fit."""
+    """The encoder that `config.network.encoder` names. Raises `UserError` for an unknown name and for sizes that do not fit."""
     check_value("network.encoder", config.network.encoder, choice(ENCODERS))
     return ENCODERS[config.network.encoder](config)
 
 
 def make_decoder(config: ConfigDict) -> nn.Module:
-    """The decoder that `config.network.decoder` names. Raises `UserError` as `make_encoder`."""
+    """The decoder that `config.network.decoder` names. Raises `UserError` like `make_encoder`."""
     check_value("network.decoder", config.network.decoder, choice(DECODERS))
     return DECODERS[config.network.decoder](config)

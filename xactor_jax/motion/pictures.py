@@ -1,4 +1,4 @@
-"""Pictures as networks take them, and motion latents of many pictures through one compiled shape."""
+"""Resizes pictures for the motion encoder, and encodes many pictures with one compiled program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xactor_jax.variables import Variables
 
 
 def fit_size(images: UInt8[np.ndarray, "n h w 3"], size: int) -> UInt8[np.ndarray, "n size size 3"]:
-    """Square pictures at another side; unchanged where they have it."""
+    """Resizes square pictures to a side of `size` pixels. Pictures of that size are returned unchanged."""
     if images.shape[1:3] == (size, size):
         return images
     method = cv2.INTER_AREA if images.shape[1] > size else cv2.INTER_CUBIC
@@ -25,9 +25,9 @@ def fit_size(images: UInt8[np.ndarray, "n h w 3"], size: int) -> UInt8[np.ndarra
 
 
 def frame_encoder(model: MotionModel, variables: Variables, batch_size: int = 32) -> Encoder:
-    """A function from square pictures, any number and size of them, to standardised motion latents.
+    """A function from any number of square pictures, of any size, to standardised motion latents.
 
-    Pictures go through in batches of `batch_size`, the last one filled up, so that one program is compiled.
+    Pictures are encoded in batches of `batch_size`, and the last batch is filled up, so that one program is compiled.
     """
     held = jax.device_put(variables)
 
@@ -46,5 +46,5 @@ def _encode(model: MotionModel, variables: Variables, images: Float[Array, "b si
 
 
 def _batch(images: UInt8[np.ndarray, "n h w 3"], side: int, batch_size: int) -> Float[np.ndarray, "b side side 3"]:
-    """`batch_size` pictures for the network, the last one repeated where there are fewer."""
+    """`batch_size` pictures as the network takes them. If there are fewer, the last one is repeated."""
     return filled(to_float(fit_size(images, side)), batch_size)

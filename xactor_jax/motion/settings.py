@@ -13,10 +13,10 @@ from xactor_jax.settings import Flag, Several, check_fields, choice, real, setti
 
 @dataclass(frozen=True, kw_only=True)
 class MotionRunSettings(RunSettings):
-    """The config's top."""
+    """The run settings of configs/motion.py, at the top of the config."""
 
     train_encoder: bool = setting(
-        True, Flag(), "False: latents stay as they are, and with them actor and renderer; the decoder alone learns"
+        True, Flag(), "whether the encoder is trained; False: only the decoder is, so actor and renderer still fit the latents"
     )
 
 
@@ -25,41 +25,43 @@ class MotionNetworkSettings:
     """`config.network` of configs/motion.py."""
 
     image_size: int = setting(64, whole(1), "side of the face crop, pixels")
-    encoder: str = setting("convolutional", choice(ENCODERS), "xnemo is the released one")
+    encoder: str = setting("convolutional", choice(ENCODERS), "architecture of the encoder; xnemo is the released one")
     encoder_size: int = setting(
-        0, whole(0), "side at which the encoder sees a face crop, pixels (released: 224); 0: image_size"
+        0, whole(0), "side of the face crop that the encoder takes, pixels (released: 224); 0: image_size"
     )
-    variance: bool = setting(True, Flag(), "a variational encoder; off: latents without noise, and no loss.kl")
-    latent_dim: int = setting(512, whole(1), "D, size of a motion latent, as in X-NeMo")
+    variance: bool = setting(True, Flag(), "whether the encoder is variational; off: latents without noise and without loss.kl")
+    latent_dim: int = setting(512, whole(1), "D, numbers in a motion latent, as in X-NeMo")
     decoder: str = setting(
         "warp",
         choice(DECODERS),
-        "warp moves the reference's pixels and retouches them; style paints anew from the reference's features",
+        "architecture of the decoder; warp moves and retouches the reference's pixels, style paints from its features",
     )
-    fine_flow: bool = setting(False, Flag(), "of the warping decoder: a flow for every pixel, not for every patch")
+    fine_flow: bool = setting(False, Flag(), "for the warp decoder: whether every pixel has its own flow, not only every patch")
     gate: bool = setting(
-        False, Flag(), "of the warping decoder: what stands still keeps the reference's own pixels (equation 3 of its module)"
+        False, Flag(), "for the warp decoder: whether a gate keeps the reference's own pixels in regions without motion"
     )
     cubic: bool = setting(
-        False, Flag(), "of the warping decoder: cubic, not linear, interpolation between the reference's pixels"
+        False, Flag(), "for the warp decoder: whether pixels of the reference are interpolated cubically, not linearly"
     )
-    relative: bool = setting(False, Flag(), "give the decoder the reference's own latent too")
-    patch: int = setting(4, whole(1), "pixels a side that one first token covers: convolve after patching")
+    relative: bool = setting(False, Flag(), "whether the decoder also takes the reference's own latent")
+    patch: int = setting(4, whole(1), "side of the squares of pixels that are folded into channels first, pixels")
     widths: tuple[int, ...] = setting(
-        (32, 64), Several(whole(1)), "the decoder's channels at image_size/patch, and at every halving after it"
+        (32, 64), Several(whole(1)), "channels of the decoder at image_size/patch, and at every halving after it"
     )
     encoder_widths: tuple[int, ...] = setting(
-        (64, 96), Several(whole(1)), "the same of the encoder, which costs a fraction of what the decoder does"
+        (64, 96), Several(whole(1)), "the same for the encoder, which needs a fraction of the decoder's computation"
     )
     attention_width: int = setting(
-        1024, whole(1), "of the xnemo encoder's attention, whose encoder_widths are of its three stages"
+        1024, whole(1), "features of the xnemo encoder's attention; its encoder_widths are those of its three stages"
     )
-    part_side: int = setting(32, whole(1), "side at which a discriminator of their own judges eyes and mouth, pixels")
+    part_side: int = setting(
+        32, whole(1), "side to which eyes and mouth are resized for the discriminator of these parts, pixels"
+    )
     discriminator_widths: tuple[int, ...] = setting(
-        (), Several(whole(1), least=0), "the discriminator's channels, as widths; none: half of the decoder's"
+        (), Several(whole(1), least=0), "channels of the discriminator, at the levels of widths; none: half of the decoder's"
     )
     blocks: int = setting(
-        1, whole(1), "residual blocks at each resolution, and in the style decoder modulated convolutions but one"
+        1, whole(1), "residual blocks at each resolution; the style decoder has one modulated convolution more than this"
     )
 
 
@@ -67,37 +69,37 @@ class MotionNetworkSettings:
 class LossWeights:
     """`config.loss`: weights of the terms in losses.py, and in picture_losses.py and adversarial.py of `xactor_jax.layers`."""
 
-    pixel: float = setting(1.0, real(0.0), "of the mean absolute error")
-    gradient: float = setting(1.0, real(0.0), "of the mean absolute error of image differences at three scales")
+    pixel: float = setting(1.0, real(0.0), "weight of the mean absolute error")
+    gradient: float = setting(1.0, real(0.0), "weight of the mean absolute error of image differences at three scales")
     component: float = setting(
         2.0, real(0.0), "extra weight of the eyes and of the mouth: each counts as much as this many whole pictures"
     )
     motion: float = setting(0.5, real(0.0), "extra weight of pixels that differ from the reference")
-    kl: float = setting(1e-4, real(0.0), "of the divergence of one latent from the unit Gaussian, nats")
+    kl: float = setting(1e-4, real(0.0), "weight of the KL divergence of a latent from the unit Gaussian, nats")
     truth: float = setting(
-        0.0, real(0.0), "of reading controls and units from a latent by a linear map, where the clips know them; 0: not read"
+        0.0, real(0.0), "weight of the error of known controls and units, predicted from a latent by a linear map; 0: off"
     )
-    gate: float = setting(0.0, real(0.0), "of the gate's mean: what a picture's every changed pixel costs")
-    adversarial: float = setting(0.01, real(0.0), "of fooling the patch discriminator")
-    adversarial_kind: str = setting("hinge", choice(KINDS), "the loss of discriminators")
-    feature_matching: float = setting(0.1, real(0.0), "of the distance of the discriminator's features")
+    gate: float = setting(0.0, real(0.0), "weight of the gate's mean, which penalises changed pixels")
+    adversarial: float = setting(0.01, real(0.0), "weight of the adversarial loss of the patch discriminator")
+    adversarial_kind: str = setting("hinge", choice(KINDS), "kind of the adversarial loss")
+    feature_matching: float = setting(0.1, real(0.0), "weight of the distance of the discriminator's features")
     part_adversarial: float = setting(
-        0.0, real(0.0), "of fooling a discriminator of eyes and mouth alone, and its features' distance; 0: there is none"
+        0.0, real(0.0), "weight of the adversarial and feature losses of a discriminator of eyes and mouth only; 0: off"
     )
-    r1: float = setting(0.0, real(0.0), "of the gradient penalty of the discriminator at true pictures; 0: there is none")
+    r1: float = setting(0.0, real(0.0), "weight of the gradient penalty of the discriminator at true pictures; 0: off")
     r1_share: float = setting(
-        1.0, real(0.0, 1.0, above=True), "share of the steps, drawn at random, that pay it, then so much more"
+        1.0, real(0.0, 1.0, above=True), "share of the steps, at random, that compute this penalty, divided by the share"
     )
     perceptual: float = setting(
-        0.0, real(0.0), "of the distance by a network in pretrained.perceptual; 0: there is none, gradients take its place"
+        0.0, real(0.0), "weight of the perceptual distance, by the network in pretrained.perceptual; 0: off"
     )
-    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "which network that is")
+    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "kind of the perceptual distance")
 
     def __post_init__(self) -> None:
         check_fields(self, "loss")
 
     @property
     def any_picture(self) -> bool:
-        """Whether any term asks for pictures; without, the encoder learns alone, and much faster."""
+        """Whether any term needs pictures. If none does, only the encoder is trained, which is much faster."""
         judged = self.adversarial or self.feature_matching or self.part_adversarial
         return bool(self.pixel or self.gradient or self.perceptual or judged)

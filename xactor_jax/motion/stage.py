@@ -1,4 +1,4 @@
-"""Stage 1 as the programs see it."""
+"""Stage 1 as the programs use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xactor_jax.stage_entry import Program, StageEntry, array
 from xactor_jax.variables import Variables
 
 SECTIONS = run_settings.SECTIONS | {
-    "": MotionRunSettings(steps=1_500, batch_size=16),  # pairs
+    "": MotionRunSettings(steps=1_500, batch_size=16),  # the batch size counts pairs of frames
     "optimizer": OptimizerSettings(learning_rate=1.5e-3, discriminator_scale=0.3),
     "network": MotionNetworkSettings,
     "loss": LossWeights,
@@ -19,7 +19,7 @@ SECTIONS = run_settings.SECTIONS | {
 
 
 def sampler(task: MotionTask, variables: Variables) -> Program:
-    """The encoder."""
+    """Program that encodes one picture."""
     side = task.model.encoder_size
     return Program("motion latent of one picture", task.model.encode, (variables, array(1, side, side, 3)))
 

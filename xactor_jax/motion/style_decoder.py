@@ -1,14 +1,14 @@
-"""Reference picture and motion latent → the reference's person performing that motion, painted anew.
+"""Style decoder: from a reference picture and a motion latent to a newly painted picture of the same person with that motion.
 
     (1) F_0 … F_L = appearance(reference)                         features at every resolution, finest first
     (2) z = M(m)                                                  two layers on the motion latent
     (3) x_L = G_L([c, F_L]; z),   x_l = G_l([↑x_{l+1}, F_l]; z)   G: convolutions modulated by z; c: learned, constant
     (4) y_L = R_L(x_L; z),   y_l = ↑y_{l+1} + R_l(x_l; z),   x̂ = y_0
 
-The motion has no spatial layout: it chooses, channel by channel, what is done with the appearance. Such an image decoder stands
-beside X-NeMo's renderer when its motion encoder is trained (arXiv 2507.23143). It is a generator like StyleGAN2's (arXiv
-1912.04958) whose skips R sum up to the picture; without its noise, for a frame is to be rebuilt. ↑ is bilinear. With `patch`
-above 1 the finest features are of patches, and R gives the pixels of a patch.
+The motion latent has no spatial layout. It modulates how each channel uses the appearance. X-NeMo trains its motion encoder
+with such an image decoder beside the renderer (arXiv 2507.23143). The generator is that of StyleGAN2 (arXiv 1912.04958), where
+the skips R sum up to the picture, but without its noise, because the decoder must reconstruct a frame. ↑ is bilinear. With
+`patch` above 1, the finest features are those of patches, and R gives the pixels of a patch.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from xactor_jax.motion.trunk import Trunk
 
 
 class StyleDecoder(nn.Module):
-    """An appearance encoder and a style-modulated generator over it; sides are multiples of patch × 2^(levels − 1)."""
+    """Appearance encoder and style-modulated generator. Sides must be multiples of patch × 2^(levels − 1)."""
 
     patch: int
     widths: tuple[int, ...]
     blocks: int
     dtype: Any = jnp.float32
     remat: str = "none"
-    """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
+    """What the backward pass of the blocks computes again: a choice of `xactor_jax.layers.remat`."""
 
     @nn.compact
     def __call__(self, reference: Float[Array, "b h w 3"], latents: Float[Array, "b d"]) -> Float[Array, "b h w 3"]:
@@ -50,17 +50,17 @@ class StyleDecoder(nn.Module):
         return picture
 
     def _style(self, latents: Float[Array, "b d"]) -> Float[Array, "b d"]:
-        """Equation (2)."""
+        """The style z (equation 2)."""
         for layer in range(2):
             latents = rectified(nn.Dense(latents.shape[-1], name=f"map_latent_{layer}")(latents))
         return latents
 
     def _constant(self, like: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """c of equation (3), by which the coarsest cells know where they are."""
+        """The learned constant c of equation 3, which gives the coarsest cells their position."""
         constant = self.param("constant", nn.initializers.normal(1.0), like.shape[1:])
         return jnp.broadcast_to(constant.astype(like.dtype), like.shape)
 
     def _pixels(self, x: Float[Array, "b h w c"], style: Float[Array, "b d"], level: int) -> Float[Array, "b h2 w2 3"]:
-        """R of equation (4), not demodulated: a picture's contrast is its own."""
+        """R of equation 4. It is not demodulated, so that the contrast of a picture is free."""
         conv = ModulatedConv(3 * self.patch**2, kernel=1, demodulate=False, name=f"level_{level}_to_picture")
         return depth_to_space(conv(x.astype(jnp.float32), style), self.patch)

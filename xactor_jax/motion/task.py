@@ -1,4 +1,4 @@
-"""Stage 1 as the trainer sees it: rebuild the driving frame from another frame of the clip and the driving frame's latent."""
+"""Training of stage 1: reconstructs the driving frame from another frame of the clip and the driving frame's latent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.perceptual import PerceptualTerm
 from xactor_jax.labels import CONTROLS, UNITS
-from xactor_jax.layers.adversarial import now_and_then, r1_penalty
+from xactor_jax.layers.adversarial import on_random_steps, r1_penalty
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics
 from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, psnr, weighted_l1
@@ -31,10 +31,11 @@ TRUTHS = len(CONTROLS) + len(UNITS)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MotionTask:
-    """Batch: `driving` (as the encoder sees it), `target`, `reference` [B, H, W, 3] in [-1, 1], `component_boxes` [B, 2, 4].
+    """Stage 1 as the trainer uses it.
 
-    With a weight for equation (2) of losses.py also `truth` [B, K], controls and units of the driving frame, and which of them
-    are `known`, 1 or 0. Their linear map r is the part "reader" of the parameters.
+    Batch: `driving` (as the encoder takes it), `target`, `reference` [B, H, W, 3] in [-1, 1], `component_boxes` [B, 2, 4]. If
+    equation 2 of losses.py has a weight, also `truth` [B, K], the controls and units of the driving frame, and `known`, 1 or 0
+    for each of them. The linear map r is the part "reader" of the parameters.
     """
 
     model: MotionModel
@@ -72,13 +73,13 @@ class MotionTask:
         image = jax.ShapeDtypeStruct((batch_size, self.model.image_size, self.model.image_size, 3), jnp.float32)
         boxes = jax.ShapeDtypeStruct((batch_size, 2, 4), jnp.float32)
         truth = jax.ShapeDtypeStruct((batch_size, TRUTHS), jnp.float32)
-        told = {"truth": truth, "known": truth} if self.weights.truth else {}
-        return {"driving": image, "target": image, "reference": image, "component_boxes": boxes, **told}
+        truths = {"truth": truth, "known": truth} if self.weights.truth else {}
+        return {"driving": image, "target": image, "reference": image, "component_boxes": boxes, **truths}
 
     def init(self, key: jax.Array) -> Variables:
         encoder, decoder, discriminator = jax.random.split(key, 3)
         image = jnp.zeros((1, self.model.image_size, self.model.image_size, 3))
-        seen, latent = jnp.zeros((1, *2 * (self.model.encoder_size,), 3)), jnp.zeros((1, self.model.told_dim))
+        seen, latent = jnp.zeros((1, *2 * (self.model.encoder_size,), 3)), jnp.zeros((1, self.model.decoder_input_dim))
         generator = {
             "encoder": self.model.encoder.init(encoder, seen)["params"],
             "decoder": self.model.decoder.init(decoder, image, latent)["params"],
@@ -106,7 +107,7 @@ class MotionTask:
         return jax.tree_util.tree_map_with_path(label, params)
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
-        """All terms of `LossWeights`, weighted, generator's and discriminator's in one scalar."""
+        """All terms of `LossWeights`, weighted. Generator's and discriminator's losses are in one scalar."""
         sampling, dropout = jax.random.split(key)
         posterior = self.model.posterior(variables.params, batch["driving"], dropout if train else None)
         latents = posterior.sample(sampling) if train else posterior.mean
@@ -132,17 +133,17 @@ class MotionTask:
         return update_statistics(buffers, batch["truth"], name="truth", known=batch["known"])
 
     def _truth(self, params: Tree, buffers: Tree, latents: jax.Array, batch: Batch) -> jax.Array:
-        """Equation (2) of losses.py; the map is of truths in units of their deviation, from their mean."""
-        mean, deviation = latent_statistics(buffers, "truth")
-        read = mean + deviation * self._reader.apply({"params": params["reader"]}, latents)
-        return losses.truth_loss(read, batch["truth"], batch["known"], deviation)
+        """Equation 2 of losses.py. The linear map predicts standardised truths."""
+        mean, std = latent_statistics(buffers, "truth")
+        read = mean + std * self._reader.apply({"params": params["reader"]}, latents)
+        return losses.truth_loss(read, batch["truth"], batch["known"], std)
 
     def _picture_terms(self, variables: Variables, latents: jax.Array, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        """Terms of pictures that the decoder makes of the latents."""
+        """Terms of the pictures that the decoder makes from the latents."""
         images, gate = self.model.reconstruct_gated(variables.params, batch["reference"], latents)
         terms = {} if gate is None else {"gate": gate.mean()}
         terms |= self._reconstruction_terms(images, batch) | self.perceptual.terms(variables.buffers, images, batch["target"])
-        if self.weights.adversarial or self.weights.feature_matching:  # without either nothing asks for a judgement
+        if self.weights.adversarial or self.weights.feature_matching:  # otherwise the discriminator is not needed
             terms |= self._adversarial_terms(variables.params[WHOLE], images, batch["target"], key)
         if self.weights.part_adversarial:
             parts = (batch["target"], batch["component_boxes"])
@@ -158,13 +159,13 @@ class MotionTask:
         }
 
     def _adversarial_terms(self, params: Tree, images: jax.Array, target: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
-        """Those of whole pictures, and the penalty of the discriminator's slope where it has a weight."""
+        """Terms of the discriminator of whole pictures, and the R1 penalty if it has a weight."""
         slope = lambda: r1_penalty(lambda x: self.critics.scores(params, x), target)
-        penalty = {"r1": now_and_then(jax.random.fold_in(key, 2), self.weights.r1_share, slope)} if self.weights.r1 else {}
+        penalty = {"r1": on_random_steps(jax.random.fold_in(key, 2), self.weights.r1_share, slope)} if self.weights.r1 else {}
         return penalty | self.critics.whole_terms(params, images, target)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        """Rows: reference, driving as seen, target, rebuilt, and the rebuilt motion on the next person's reference."""
+        """Rows: reference, driving frame, target, reconstruction, and the same motion on another person's reference."""
         rows = {name: batch[name][:8] for name in ("reference", "driving", "target")}
         latents = self.model.encode(variables, rows["target"])
         rebuilt = self.model.decode(variables, rows["reference"], latents)

@@ -1,4 +1,4 @@
-"""What the motion VAE's encoder and decoder share: the way from a picture down to low resolution."""
+"""The convolutional trunk that the motion VAE's encoder and decoder share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NORM_GROUPS = 8
 
 
 class Trunk(nn.Module):
-    """Picture → features at every resolution, finest first. Patching comes first, so that every convolution is cheap."""
+    """From a picture to features at every resolution, finest first. It starts with patches, so that convolutions are cheap."""
 
     patch: int
     widths: tuple[int, ...]

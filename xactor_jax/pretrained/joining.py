@@ -24,7 +24,7 @@ from xactor_jax.layers.latents import kept_statistics
 from xactor_jax.motion.model import latent_statistics, motion_hash
 from xactor_jax.pretrained.importing import Source, read_weights
 from xactor_jax.variables import Tree, Variables
-from xactor_jax.video.model import own_motion
+from xactor_jax.video.model import trained_motion_encoder
 
 WHAT = "xnemo_video"
 AUTOENCODERS = {"AutoencoderKL": "sd_vae", "AutoencoderKLTemporalDecoder": "svd_vae"}
@@ -69,7 +69,7 @@ def export_motion(source: epath.PathLike, target: epath.PathLike, dtype: str = "
     Raises `UserError` if the renderer was trained without its motion encoder.
     """
     config, variables = load_variables(source, "video")
-    own = own_motion(variables)
+    own = trained_motion_encoder(variables)
     if own is None:
         raise UserError(f"{source} was trained without its motion encoder: use the motion stage that it was trained on.")
     write_export(target, config.motion, own, dtype)

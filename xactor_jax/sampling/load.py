@@ -1,4 +1,4 @@
-"""The three stages that sampling needs, read from checkpoints and held against each other."""
+"""Loads the three stages for sampling from checkpoints, and checks that they fit together."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from xactor_jax.motion.model import motion_hash
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.variables import Variables
 from xactor_jax.video import stage as video
-from xactor_jax.video.model import VideoModel, own_motion
+from xactor_jax.video.model import VideoModel, trained_motion_encoder
 
 log = logging.getLogger(__name__)
 
 Place = Callable[[Variables], Variables]
-"""Puts host arrays onto devices."""
+"""Function that places host arrays on devices."""
 
 ENTRIES = {"motion": motion.ENTRY, "actor": actor.ENTRY, "video": video.ENTRY}
 """The stages that turn a portrait and speech into video, as `Models` has them."""
 
 
 class Stage(NamedTuple):
-    """A trained stage, and where it came from."""
+    """A trained stage, and its origin."""
 
     model: Any
     variables: Variables
     path: str
     hash: str
     config: ConfigDict
-    audio: AudioFeatures | None = None  # what an actor hears
-    latents: str = ""  # of a motion stage: `motion_hash`, which tells whose latents they are
+    audio: AudioFeatures | None = None  # audio features; only for an actor
+    latents: str = ""  # `motion_hash`, which identifies the latents; only for a motion stage
 
     @property
     def origin(self) -> dict[str, str]:
-        """For the record of what a result came from."""
+        """Path and hash of the checkpoint, for the JSON file of a result."""
         return {"path": self.path, "hash": self.hash}
 
 
 class Models(NamedTuple):
-    """Everything learned that turns a portrait and speech into video. An evaluation may do with the first stages alone."""
+    """The trained stages for sampling. An evaluation may use only the first stages."""
 
     motion: Stage
     actor: Stage | None = None
@@ -56,7 +56,7 @@ class Models(NamedTuple):
 
     @property
     def present(self) -> dict[str, Stage]:
-        """Name → stage, of those that are there."""
+        """Name → stage, for the stages that are loaded."""
         return {name: stage for name, stage in self._asdict().items() if stage is not None}
 
     @property
@@ -65,18 +65,18 @@ class Models(NamedTuple):
 
     @property
     def sides(self) -> tuple[int, int]:
-        """Sides of the pictures that the motion and the video stage take, pixels."""
+        """Image sizes of the motion stage and of the video stage, in pixels."""
         return self.motion.model.image_size, (self.video or self.motion).model.image_size
 
 
 def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "", place: Place = jax.device_put) -> Stage:
-    """One stage from a run's or an export's folder, its variables where `place` puts them: on the default device.
+    """Loads one stage from the folder of a run or an export. `place` puts its variables on devices; default: the first device.
 
     Args:
-        audio_checkpoint: of an actor that hears learned features, where they are not where its config says.
+        audio_checkpoint: Checkpoint of learned audio features, if it is not at the path in the actor's config.
 
     Raises:
-        UserError: there is no such checkpoint, it is damaged, another stage's, or of a config that this version does not know.
+        UserError: there is no such checkpoint, it is damaged or of another stage, or its config does not fit this version.
     """
     config, variables = load_variables(path, name)
     try:
@@ -91,7 +91,7 @@ def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "", plac
 
 
 def check_whole(variables: Variables, model: VideoModel, path: epath.PathLike) -> None:
-    """Raises `UserError` where a renderer lacks a network, as imports of single files do."""
+    """Raises `UserError` if a renderer lacks a network, which happens after importing single files."""
     if lacking := {"trunk", "reference", "motion_tokens"} - variables.params.keys():
         raise UserError(f"{path} has no {min(lacking)}: it is a part of a renderer, to start training from with init_from.")
     if model.draft and "draft" not in variables.buffers:
@@ -103,10 +103,10 @@ def check_whole(variables: Variables, model: VideoModel, path: epath.PathLike) -
 
 
 def load_models(paths: Mapping[str, epath.PathLike], audio_checkpoint: str = "", place: Place = jax.device_put) -> Models:
-    """The stages "motion", "actor" and "video", as many of them as `paths` names the folder of.
+    """Loads those of the stages "motion", "actor" and "video" that have a folder in `paths`.
 
     Raises:
-        UserError: as `load_stage`, or the stages do not fit each other.
+        UserError: see `load_stage`; or the stages do not fit together.
     """
     models = Models(**{name: load_stage(name, path, audio_checkpoint, place) for name, path in paths.items()})
     check_fit(models)
@@ -114,7 +114,7 @@ def load_models(paths: Mapping[str, epath.PathLike], audio_checkpoint: str = "",
 
 
 def check_fit(models: Models) -> None:
-    """Raises `UserError` unless sizes agree; warns where a stage was trained on the latents of another motion stage."""
+    """Raises `UserError` unless sizes agree. Warns if a stage was trained on the latents of another motion stage."""
     sizes = {name: stage.model.motion_dim for name, stage in models.present.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
@@ -122,7 +122,7 @@ def check_fit(models: Models) -> None:
     if models.actor and models.actor.model.audio_dim != (given := models.actor.audio.num_features):
         raise UserError(f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {given}: train it anew.")
     for name, stage in models.present.items():
-        own = own_motion(stage.variables) if name == "video" else None
+        own = trained_motion_encoder(stage.variables) if name == "video" else None
         trained_on = motion_hash(jax.device_get(own)) if own else stage.config.pretrained.motion_hash
         if name != "motion" and trained_on and trained_on != models.motion.latents:
             log.warning("%s was trained on another motion stage than %s; expect wrong motion", stage.path, models.motion.path)

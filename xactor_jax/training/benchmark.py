@@ -1,4 +1,4 @@
-"""Steps of any task timed without a run: no checkpoint, no log, no evaluation; the very step that training takes."""
+"""Times the training step of any task without a run: no checkpoint, no log, no evaluation. The step is that of training."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Batch = Mapping[str, jax.Array]
 
 
 class Bench:
-    """A task on the devices there are, compiled, with a state of its own. `seconds`: what tracing and compiling took."""
+    """A compiled task on the available devices, with its own state. `seconds`: time of tracing and compiling."""
 
     def __init__(self, config: ConfigDict, task: Task) -> None:
-        """Raises `UserError` when rows or frames do not divide over the mesh, or pretrained weights do not fit."""
+        """Raises `UserError` if rows or frames do not divide over the mesh, or if pretrained weights do not fit."""
         mesh = make_mesh(config.mesh)
         check_layout(config, task, mesh)
         self.programs: Programs = make_programs(config, task, mesh)
@@ -41,11 +41,11 @@ class Bench:
         self.work: Work = work_of(model_flops(traced.jaxpr.jaxpr), config.batch_size, mesh.size, kind)
 
     def synthetic(self, steps: int) -> dict[str, float]:
-        """Speed on one batch that lies on the devices already."""
+        """Speed on one batch that is already on the devices."""
         return self._timed(lambda: self._batch, steps)
 
     def on(self, batches: Any, steps: int) -> dict[str, float]:
-        """Speed on an iterator of host batches, its first aside, which waits until the pipeline has started."""
+        """Speed on an iterator of host batches. The first batch is not timed, because it waits for the pipeline to start."""
         next(batches)
         return self._timed(lambda: self.programs.put(next(batches)), steps)
 
@@ -64,7 +64,7 @@ class Bench:
 
 
 def synthetic_batch(shapes: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Uniform numbers in [0, 1); whole numbers and truth values are zero."""
+    """Random numbers, uniform in [0, 1). Integers and Boolean values are zero."""
     rng = np.random.default_rng(0)
     real = lambda x: rng.random(x.shape, np.float32) if np.issubdtype(x.dtype, np.floating) else np.zeros(x.shape)
     return {name: real(x).astype(x.dtype) for name, x in shapes.items()}

@@ -1,4 +1,4 @@
-"""A stage's train step compiled for a mesh, its cost, and which settings fit where the asked ones do not."""
+"""Compiles a stage's training step for a mesh, reports its cost, and finds settings that fit if the given ones do not."""
 
 from __future__ import annotations
 
@@ -21,53 +21,53 @@ from xactor_jax.training.state import TrainState, abstract_state
 from xactor_jax.training.task import Task
 
 STATE_SHARE = 0.25
-"""Of the memory, at most, for the state in a mesh that is proposed: the rest is for activations."""
+"""Largest share of the memory that the state may take in a proposed mesh. The rest is for activations."""
 
 Changes = Mapping[str, Any]
-"""Setting, as in "mesh.fsdp" → value."""
+"""Setting, such as "mesh.fsdp" → value."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepReport:
-    """What one step takes on one device; bytes."""
+    """Cost of one training step on one device. Sizes are in bytes."""
 
     changes: Changes
-    """What of the config was set otherwise than asked."""
+    """Settings that differ from the given config."""
     mesh: Mapping[str, int]
     batch_size: int
     grad_accumulation: int
     remat: str
     held: Mapping[str, int]
-    """Parameters, their average, optimiser state, buffers and batch."""
+    """Bytes of the parameters, their average, the optimiser state, the buffers and the batch."""
     executed: float
-    """Operations, with rematerialisation; an equal share of the whole step's."""
+    """FLOPs with rematerialisation: an equal share of those of the whole step."""
     model: float
     """The same without rematerialisation."""
     cost: Cost | None
-    """None where the compiler refused."""
+    """None if the program does not fit according to the compiler."""
     refused: tuple[float, float] | None = None
-    """Bytes that it would have taken, and that there are."""
+    """Bytes that the program needs, and bytes that the device has, if it does not fit."""
 
     def fits(self, chip: Chip | None) -> bool:
-        """Whether it does, into what the chip has; where nothing is known of it, what the compiler takes fits."""
+        """Whether the step fits into the chip's memory. If the chip is unknown, the compiler decides."""
         return self.cost is not None and (chip is None or self.cost.peak <= chip.memory)
 
 
 def held_by(state: TrainState) -> dict[str, int]:
-    """Bytes of a state on one device."""
+    """Bytes of each part of a state on one device."""
     parts = {"parameters": state.params, "average": state.ema, "optimiser": state.opt_state, "buffers": state.buffers}
     return {name: device_bytes(tree) for name, tree in parts.items()}
 
 
 def batch_on(task: Task, batch_size: int, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
-    """A batch's shapes and where they lie."""
+    """Shapes and shardings of a batch."""
     shapes = task.example_batch(batch_size)
     shardings = batch_shardings(shapes, mesh, task.frame_entries)
     return {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[name]) for name, x in shapes.items()}
 
 
 def compile_step(config: ConfigDict, task: Task, mesh: Mesh, changes: Changes | None = None) -> StepReport:
-    """Compiles the train step; nothing is allocated. Raises `UserError` where the batch does not divide over the mesh."""
+    """Compiles the training step, without allocating arrays. Raises `UserError` if the batch does not divide over the mesh."""
     check_layout(config, task, mesh)
     programs, batch = make_programs(config, task, mesh), batch_on(task, config.batch_size, mesh)
     traced = programs.train_step.trace(programs.abstract, batch)
@@ -91,15 +91,15 @@ def compile_step(config: ConfigDict, task: Task, mesh: Mesh, changes: Changes | 
 
 
 def changed(config: ConfigDict, changes: Changes) -> ConfigDict:
-    """A copy with settings changed."""
+    """A copy of the config with the changes."""
     copy = ConfigDict(config.to_dict())
     copy.update_from_flattened_dict(dict(changes))
     return copy
 
 
 def alternatives(config: ConfigDict, task: Task, devices: Sequence[Any], memory: float) -> Iterator[Changes]:
-    """What to try where a step does not fit, the mildest first: parameters split further, rematerialisation, smaller pieces."""
-    fsdp = roomy_fsdp(config, task, devices, memory)
+    """Changes to try if a step does not fit, smallest first: split parameters further, rematerialise, smaller microbatches."""
+    fsdp = fsdp_with_room(config, task, devices, memory)
     mesh = {"mesh.data": -1, "mesh.fsdp": fsdp} if fsdp != config.mesh.fsdp else {}
     rows = config.batch_size // batch_shards(make_mesh(changed(config, mesh).mesh, devices), task.frame_entries)
     if mesh:
@@ -111,10 +111,10 @@ def alternatives(config: ConfigDict, task: Task, devices: Sequence[Any], memory:
             yield {**mesh, "remat": "full", "grad_accumulation": parts}
 
 
-def roomy_fsdp(config: ConfigDict, task: Task, devices: Sequence[Any], memory: float) -> int:
-    """The smallest `mesh.fsdp`, no smaller than asked, that leaves room for activations; the largest where none does.
+def fsdp_with_room(config: ConfigDict, task: Task, devices: Sequence[Any], memory: float) -> int:
+    """The smallest `mesh.fsdp` from the configured one on that leaves room for activations; the largest if none does.
 
-    By arithmetic on shapes: nothing is compiled.
+    It only computes with shapes, and compiles nothing.
     """
     best = config.mesh.fsdp
     for fsdp in (n for n in range(best, len(devices) + 1) if len(devices) % n == 0):
@@ -131,7 +131,7 @@ def roomy_fsdp(config: ConfigDict, task: Task, devices: Sequence[Any], memory: f
 
 
 def described(report: StepReport) -> str:
-    """Mesh, batch and the like in words."""
+    """Text of the mesh, the batch size and rematerialisation."""
     axes = " ".join(f"{name}={report.mesh[name]}" for name in AXES if report.mesh[name] > 1) or "one device"
     parts = f" in {report.grad_accumulation} parts" if report.grad_accumulation > 1 else ""
     return f"{axes}, batch {report.batch_size}{parts}, remat {report.remat}"

@@ -1,4 +1,4 @@
-"""Which experiment a command line asks for: its config, and the folder that is named for it."""
+"""Finds the config of an experiment from a command line, and its default folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xactor_jax.errors import UserError
 
 
 def nearest_key(name: str, config: Settings) -> str:
-    """The setting whose name looks most like `name`, "" when none does."""
+    """The setting whose name is most similar to `name`; "" if none is similar."""
     keys = [key for key, _ in flatten(config)]
     last = {key.rsplit(".", 1)[-1]: key for key in keys}
     close = difflib.get_close_matches(name, keys, n=1, cutoff=0.5)
@@ -33,7 +33,7 @@ def default_workdir(config_flag: str) -> str:
 
 
 def split_flags(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """(value of --config, names of the settings given as --config.KEY) among command line arguments."""
+    """(value of --config, names of the settings given as --config.KEY) of command line arguments."""
     names = [(argument.lstrip("-").partition("="), argument) for argument in arguments]
     files = [value for (name, given, value), _ in names if name == "config" and given]
     files += [after for before, after in itertools.pairwise(arguments) if before in ("--config", "-config")]
@@ -42,14 +42,14 @@ def split_flags(arguments: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def unknown_setting(key: str, config: Settings) -> UserError:
-    """The error for a setting that the config does not have."""
+    """The error for a setting that is not in the config."""
     nearest = nearest_key(key, config)
     hint = f"did you mean --config.{nearest}?" if nearest else "launch/train.py lists what there is with --settings."
     return UserError(f"the config has no setting {key if key.isprintable() else repr(key)}: {hint}")
 
 
 def load_config(flag: str) -> ConfigDict:
-    """`get_config` of a config file, NAME.py or NAME.py:PRESET. Raises `UserError` when there is no such file or preset."""
+    """`get_config` of a config file, NAME.py or NAME.py:PRESET. Raises `UserError` if the file or the preset does not exist."""
     path, _, preset = flag.partition(":")
     if not path:
         raise UserError("no config is given: add --config=configs/motion.py, or another file in configs/.")
@@ -63,7 +63,11 @@ def load_config(flag: str) -> ConfigDict:
 
 
 def parse_flags(flag_values: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
-    """What absl leaves of the arguments. Raises `UserError` for an unknown setting, a value of a wrong type, no config."""
+    """Parses the flags and returns the other arguments.
+
+    Raises:
+        UserError: no config is given, a setting is unknown, or a value has a wrong type.
+    """
     flag, keys = split_flags(arguments)
     if not any(argument.lstrip("-") in ("help", "helpfull", "helpshort") for argument in arguments):
         known = dict(flatten(config := load_config(flag)))

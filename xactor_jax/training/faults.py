@@ -1,4 +1,4 @@
-"""A run of training that is killed again and again, and what of it is not the same in the end as of one that never was."""
+"""Kills a training run repeatedly, and compares its result with that of a run that was never killed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ MOMENTS = ("start", "step", "save")
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 
 GRACE_SECONDS = 60.0
-"""In which the processes of a run have to end after one of them has."""
+"""Seconds in which the processes of a run must end after one of them has ended."""
 
 MAX_STEPS = 20
-"""After a signal; several processes have to agree on one at which they stop."""
+"""Largest number of steps after a signal. Several processes must agree on the step at which they stop."""
 
 
 class Job:
-    """The processes of one run, started in a folder; what they say is added to a file."""
+    """The processes of one run, started in a folder. Their output is appended to a file."""
 
     def __init__(self, command: Sequence[str], folder: pathlib.Path, log: pathlib.Path, count: int):
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -43,11 +43,11 @@ class Job:
             self.processes = [subprocess.Popen(command, env={**os.environ, **e}, **place) for e in on_loopback(count)]
 
     def statuses(self) -> list[int]:
-        """Of those that have ended."""
+        """Exit statuses of the processes that have ended."""
         return [process.returncode for process in self.processes if process.poll() is not None]
 
     def wait(self) -> list[int]:
-        """The status of every process, once all have ended."""
+        """Waits until all processes have ended, and returns their exit statuses."""
         while not self.statuses():
             time.sleep(0.01)
         deadline = time.monotonic() + GRACE_SECONDS
@@ -59,22 +59,22 @@ class Job:
 
 
 class Trial:
-    """A run that is killed and started again; `told` is called with a line about every kill."""
+    """A run that is killed and restarted. `report` is called with a line about every kill."""
 
-    def __init__(self, start: Callable[[], Job], workdir: pathlib.Path, steps: int, seed: int, told: Callable[[str], None]):
-        self._start, self._workdir, self._steps, self._told = start, workdir, steps, told
+    def __init__(self, start: Callable[[], Job], workdir: pathlib.Path, steps: int, seed: int, report: Callable[[str], None]):
+        self._start, self._workdir, self._steps, self._report = start, workdir, steps, report
         self._rng = random.Random(seed)
-        self._startup = 5.0  # seconds from start to first step, as measured at the last start that got so far
+        self._startup = 5.0  # seconds from start to first step; measured at each start that reaches its first step
         self.kills: Counter[tuple[str, str]] = Counter()
 
     def run(self, kills: int) -> None:
-        """Kills the run so many times, then lets it end. Raises `UserError` when it ends sooner or by itself."""
+        """Kills the run `kills` times, then lets it end. Raises `UserError` if it ends too early or fails by itself."""
         for index in range(kills):
             self._live(MOMENTS[index % len(MOMENTS)], self._rng.choice(SIGNALS), kills - index)
         finish(self._start(), self._workdir)
 
     def _live(self, moment: str, number: signal.Signals, kills_left: int) -> None:
-        """One life of the run."""
+        """Starts the run and kills it once."""
         begun, before = time.monotonic(), last_step(self._workdir)
         target = before + self._rng.randint(1, max(1, 2 * (self._steps - before) // (kills_left + 1)))
         delay = self._rng.uniform(0.0, self._startup)
@@ -90,10 +90,10 @@ class Trial:
         self._check(job.wait(), victim, number, step)
         self.kills[moment, number.name] += 1
         whom = f" to process {victim}" if len(job.processes) > 1 else ""
-        self._told(f"{number.name}{whom} at {moment}, {after:.1f} s after the start, step {last_step(self._workdir)}")
+        self._report(f"{number.name}{whom} at {moment}, {after:.1f} s after the start, step {last_step(self._workdir)}")
 
     def _reached(self, moment: str, begun: float, delay: float, before: int, target: int) -> bool:
-        """Whether the moment to kill has come. A start that is quicker than the last one ends with its first step."""
+        """Whether to kill the run now. A start that is faster than the last one is killed at its first step."""
         now, step = time.monotonic() - begun, last_step(self._workdir)
         if moment == "start":
             return now >= delay or step > before
@@ -103,9 +103,10 @@ class Trial:
         return step >= target if moment == "step" else writing(self._workdir)
 
     def _check(self, statuses: Sequence[int], victim: int, number: signal.Signals, step: int) -> None:
-        """A process that saves before it ends, or that lost another, says so by its status; else the signal ends the victim.
+        """Checks the exit statuses after a signal.
 
-        One that was told at one of its last steps ends as if it was not.
+        A process that saves before it ends, or that lost another process, ends with its own status; else the signal ends the
+        victim. A process that receives the signal in one of the last steps may end normally.
         """
         last = last_step(self._workdir)
         if last - step > MAX_STEPS:
@@ -131,7 +132,7 @@ def log_of(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def last_line(workdir: pathlib.Path) -> str:
-    return (log_of(workdir).read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+    return (log_of(workdir).read_text(errors="replace").strip().splitlines() or ["it has no output"])[-1]
 
 
 def last_step(workdir: pathlib.Path) -> int:
@@ -147,7 +148,7 @@ def writing(workdir: pathlib.Path) -> bool:
 
 
 def differences(one: pathlib.Path, other: pathlib.Path) -> list[str]:
-    """What the two runs end with and is not the same; nothing, it is hoped."""
+    """Names of everything that differs in the results of two runs. An empty list is expected."""
     steps = [saved_steps(epath.Path(folder) / FOLDER)[0] for folder in (one, other)]
     if steps[0] != steps[1]:
         return [f"the last step: {steps[0]} and {steps[1]}"]
@@ -170,6 +171,6 @@ def position(folder: pathlib.Path) -> list[str]:
 
 
 def curve(workdir: pathlib.Path) -> list[dict[str, float | int]]:
-    """Every line of metrics, without what depends on the clock."""
+    """Every line of metrics, without the values that depend on the time."""
     lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
     return [{name: value for name, value in line.items() if not is_timing(name)} for line in lines]

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: averages of the steps' metrics, speed, and an end when a number is no number."""
+"""Reports the progress of a run: average metrics of its steps and its speed. Ends the run if a loss is not finite."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DivergedError(UserError, FloatingPointError):
 
 
 class Journal:
-    """Gathers metrics of every step. Those of step n are read after step n + 1 is dispatched, so the device never waits."""
+    """Gathers the metrics of every step. Those of step n are read after step n + 1 is dispatched, so devices never wait."""
 
     def __init__(self, writers: m.Writers, show: Callable[[int, Mapping[str, float]], None], every: int, clock: Clock) -> None:
         self.clock = clock
@@ -32,19 +32,19 @@ class Journal:
 
     @contextlib.contextmanager
     def compiling(self) -> Iterator[None]:
-        """The first step is dispatched inside, which waits until it is compiled."""
+        """Counts the body's time as compilation. The body dispatches the first step, which waits until it is compiled."""
         before = self.clock.totals["compile"]
         with self.clock.doing("compile"):
             yield
         self._compile_seconds = self.clock.totals["compile"] - before
 
     def begin(self, work: Work) -> None:
-        """What a step does is known, and speed is measured from now on."""
+        """Starts measuring speed, now that the work of a step is known."""
         self._work, self._lap = work, dict(self.clock.totals)
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """The next batch is awaited inside. As long as the device is busy with the last step, nothing is lost by that."""
+        """Counts the body's time as waiting for data, except while the devices are still busy with the last step."""
         self.clock.charge("step")
         try:
             yield
@@ -54,19 +54,19 @@ class Journal:
             self.clock.charge("data")
 
     def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-        """Takes the metrics of a dispatched step (counted from 1) and reads those of the one before."""
+        """Takes the metrics of a dispatched step (counted from 1), and reads those of the step before."""
         previous, self._pending = self._pending, (step, metrics)
         self._completion = Completion(metrics)
         self._take(previous)
 
     def settle(self, step: int) -> None:
-        """Reads what is left and writes it as the line of `step`. Called before anything is done with the state."""
+        """Reads the remaining metrics and writes the line of `step`. Call it before the state is evaluated or saved."""
         pending, self._pending = self._pending, None
         self._take(pending)
         self._write(step)
 
     def close(self) -> None:
-        """No thread is left that looks at the devices, unless they do not answer."""
+        """Waits for the thread that watches the devices, unless they do not respond."""
         if self._completion:
             self._completion.wait(5.0)
 
@@ -83,24 +83,24 @@ class Journal:
     def _write(self, step: int) -> None:
         if not self._averages:
             return
-        scalars = {**m.compute(self._averages), **self._told()}
+        scalars = {**m.compute(self._averages), **self._throughput()}
         self._averages = {}
         seconds = {f"{SECONDS}{kind}": spent for kind, spent in self.clock.totals.items()}
         self._writers.write(step, {f"train/{name}": value for name, value in scalars.items()} | seconds)
         self._show(step, scalars)
 
-    def _told(self) -> dict[str, float]:
-        """Speed since the last line, and the share of steps in the time of the whole run."""
+    def _throughput(self) -> dict[str, float]:
+        """Speed since the last line, and the share of training steps in the time of the whole run."""
         self.clock.charge("step")
         spent = {kind: seconds - self._lap[kind] for kind, seconds in self.clock.totals.items()}
         steps, self._steps, self._lap = self._steps, 0, dict(self.clock.totals)
-        told = rates(steps, spent, self._work) if self._work else {}
+        speed = rates(steps, spent, self._work) if self._work else {}
         whole = {"compile_seconds": self._compile_seconds, "goodput": goodput(self.clock.totals)}
-        return {**told, **device_memory(jax.local_devices()), **whole}
+        return {**speed, **device_memory(jax.local_devices()), **whole}
 
 
 def check_finite(step: int, values: Mapping[str, float]) -> None:
-    """Raises `DivergedError` when loss or gradient norm of a step is not finite."""
+    """Raises `DivergedError` if the loss or the gradient norm of a step is not finite."""
     bad = [f"{name}={values[name]}" for name in ("loss", "grad_norm") if not np.isfinite(values[name])]
     if bad:
         raise DivergedError(f"training diverged at step {step}: {', '.join(bad)}")

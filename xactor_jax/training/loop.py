@@ -1,7 +1,7 @@
-"""The one training loop, for every stage.
+"""The training loop of all stages.
 
-The order is fixed and must stay: evaluate on the state, save (state, data iterator), take the next batch, step, write metrics.
-The data iterator moves after the save alone, so what is saved together belongs together.
+The order is fixed and must not change: evaluate the state, save (state, data iterator), take the next batch, step, write
+metrics. The data iterator moves only after the save, so that state and iterator in a checkpoint belong together.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from xactor_jax.training.progress import progress
 from xactor_jax.training.saving import Checkpoints, check_workdir, sole_use
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.task import Task
-from xactor_jax.training.throughput import Clock, carried, work_of
+from xactor_jax.training.throughput import Clock, earlier_seconds, work_of
 from xactor_jax.variables import Variables
 
 MakeIterator = Callable[[str, int, int], grain.DatasetIterator | None]
-"""None: there is no such split, which may be said of "validation" alone."""
+"""(split, index, count) → iterator. None: there is no such split; allowed only for "validation"."""
 Validation = Callable[[], grain.DatasetIterator]
 
 log = logging.getLogger(__name__)
@@ -48,14 +48,14 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run in progress: what the loop needs beside state and data."""
+    """A run in progress: everything that the loop needs besides state and data."""
 
     config: ConfigDict
     folder: epath.Path
     """The workdir."""
     programs: Programs
     validation: Validation | None
-    """None: there is nothing to evaluate on and to draw."""
+    """None: there is nothing to evaluate and to draw."""
     checkpoints: Checkpoints
     writers: m.Writers
     journal: Journal
@@ -66,12 +66,12 @@ class Run:
 
 
 def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: epath.PathLike) -> TrainState:
-    """Trains a task up to `config.steps`, going on from the newest checkpoint in `workdir`; returns the last state.
+    """Trains a task up to `config.steps`, starting from the newest checkpoint in `workdir` if there is one.
 
-    make_iterator(split, index, count) gives part `index` of `count` of the batches of "train" or "validation" as a Grain
-    iterator of dicts of NumPy arrays; without a "validation" there are no evaluations and no pictures. SIGTERM and Ctrl-C save
-    and return early. Raises `UserError` for settings that cannot work and `DivergedError` when a number is not finite; the
-    checkpoints before that are kept.
+    make_iterator(split, index, count) returns part `index` of `count` of the batches of "train" or "validation", as a Grain
+    iterator of dicts of NumPy arrays. Without "validation", there are no evaluations and no pictures. SIGTERM and Ctrl-C save
+    and return early. Returns the last state. Raises `UserError` for settings that cannot work, and `DivergedError` if a number
+    is not finite; earlier checkpoints are kept.
     """
     check_config(config, SECTIONS)
     clock, folder, mesh = Clock(), absolute(workdir), make_mesh(config.mesh)
@@ -91,7 +91,7 @@ def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: 
 
 
 def validation_of(config: ConfigDict, make_iterator: MakeIterator, share: tuple[int, int]) -> Validation | None:
-    """What gives the validation split from its beginning; None, with a warning, where the data has none."""
+    """Returns a function that iterates over the validation split from its start; None, with a warning, without such a split."""
     if (config.eval_every or config.preview_every) and make_iterator("validation", *share) is None:
         log.warning(
             "the data has no validation split: training goes on without evaluation and pictures; for them prepare clips of "
@@ -112,11 +112,11 @@ def opened_run(
     step: int,
     clock: Clock,
 ) -> Iterator[Run]:
-    """Opens all outputs of a run that is at `step`, and closes them. The first process alone writes."""
+    """Opens all outputs of a run that is at `step`, and closes them at the end. Only the first process writes."""
     first = jax.process_index() == 0
     if first:
         write_config(folder, config)
-        clock.add(carried(m.read_lines(folder / m.FILE), step) if step else {})
+        clock.add(earlier_seconds(m.read_lines(folder / m.FILE), step) if step else {})
     with contextlib.ExitStack() as stack:
         writers = stack.enter_context(m.opened_writers(folder, step, first))
         show = stack.enter_context(progress(config.steps, first))
@@ -139,7 +139,7 @@ def opened_run(
 
 @contextlib.contextmanager
 def naming_last_checkpoint(checkpoints: Checkpoints, folder: epath.Path) -> Iterator[None]:
-    """A message on divergence says which checkpoint there is to go back to."""
+    """Adds the last good checkpoint to the message of a `DivergedError`."""
     try:
         yield
     except DivergedError as error:
@@ -149,7 +149,7 @@ def naming_last_checkpoint(checkpoints: Checkpoints, folder: epath.Path) -> Iter
 
 
 def run_loop(run: Run, state: TrainState, iterator: grain.DatasetIterator) -> TrainState:
-    """Steps until the last one or until told to stop. DO NOT change the order of what happens here."""
+    """Trains until the last step or until it must stop. DO NOT change the order of operations here."""
     start = int(state.step)
     run.journal.clock.charge("start")
     for step in range(start, run.config.steps + 1):
@@ -168,19 +168,19 @@ def run_loop(run: Run, state: TrainState, iterator: grain.DatasetIterator) -> Tr
 
 @contextlib.contextmanager
 def marked_step(step: int) -> Iterator[None]:
-    """A profile shows the step by its number; a transfer that nobody asked for is an error, since it would slow every step."""
+    """Marks a step by its number in a profile. Implicit transfers are errors, because they would slow down every step."""
     with jax.profiler.StepTraceAnnotation("train", step_num=step), jax.transfer_guard("disallow"):
         yield
 
 
 def first_step(run: Run, state: TrainState, batch: Mapping[str, jax.Array]) -> tuple[TrainState, Mapping[str, jax.Array]]:
-    """The step that has to be traced and compiled. What it does is counted from the trace, while it runs, and said once."""
+    """The first step, which is traced and compiled. Counts the FLOPs from the trace while the step runs, and logs them."""
     with run.journal.compiling():
         traced = run.programs.train_step.trace(state, batch)
         result = run.programs.train_step(state, batch)
-        operations = model_flops(traced.jaxpr.jaxpr)
+        flops = model_flops(traced.jaxpr.jaxpr)
     devices = run.programs.mesh.devices
-    work = work_of(operations, run.config.batch_size, devices.size, devices.flat[0].device_kind)
+    work = work_of(flops, run.config.batch_size, devices.size, devices.flat[0].device_kind)
     run.journal.begin(work)
     if jax.process_index() == 0:
         work.write(run.folder)
@@ -189,7 +189,7 @@ def first_step(run: Run, state: TrainState, batch: Mapping[str, jax.Array]) -> t
 
 
 def take(run: Run, iterator: grain.DatasetIterator, step: int) -> dict[str, jax.Array]:
-    """The next batch, on the devices. Raises `UserError` when there is none."""
+    """The next batch, on the devices. Raises `UserError` if the data has ended."""
     with run.journal.waiting():
         batch = next(iterator, None)
         if batch is None:
@@ -198,12 +198,12 @@ def take(run: Run, iterator: grain.DatasetIterator, step: int) -> dict[str, jax.
 
 
 def due(config: ConfigDict, step: int, every: int) -> bool:
-    """Whether something done every so many steps (0: never) is done at this step; all of it is at the last."""
+    """Whether to do something at this step that is done every `every` steps (0: never) and at the last step."""
     return every > 0 and (step % every == 0 or step == config.steps)
 
 
 def between_steps(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator, stopping: bool) -> None:
-    """Evaluate, draw, save, each when due. What is left of the metrics is read first, so that no bad state is saved."""
+    """Evaluates, draws and saves, each if due. Remaining metrics are read first, so that no diverged state is saved."""
     c = run.config
     evaluating, drawing = (run.validation is not None and due(c, step, n) for n in (c.eval_every, c.preview_every))
     saving = stopping or due(c, step, c.checkpoint.every) or step == c.steps
@@ -223,7 +223,7 @@ def between_steps(run: Run, state: TrainState, step: int, iterator: grain.Datase
 
 
 def evaluate(programs: Programs, variables: Variables, batches: grain.DatasetIterator, count: int) -> dict[str, float]:
-    """Mean metrics of the first `count` batches of an iterator of host batches; fewer when it ends."""
+    """Mean metrics of the first `count` batches of an iterator of host batches, or of fewer if it ends."""
     averages: m.Averages = {}
     for index, batch in enumerate(itertools.islice(batches, count)):
         averages = m.accumulate(averages, m.to_host(programs.eval_step(variables, programs.put(batch), np.int32(index))))
@@ -231,7 +231,7 @@ def evaluate(programs: Programs, variables: Variables, batches: grain.DatasetIte
 
 
 def save(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator) -> None:
-    """Saves a state that is sound. Raises `DivergedError` for one that is not."""
+    """Saves the state. Raises `DivergedError` if it is not finite."""
     if not all_finite(state):
         raise DivergedError(f"training diverged at step {step}: parameters or optimiser state are not finite")
     run.writers.flush()
@@ -239,7 +239,7 @@ def save(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator
 
 
 def draw(run: Run, state: TrainState, step: int) -> None:
-    """Writes the task's pictures and scores of the first validation batch."""
+    """Writes the task's pictures and scores for the first validation batch."""
     batch = next(run.validation(), None)
     if batch is None:
         return

@@ -1,7 +1,7 @@
-"""Numbers and pictures of a run: averaged between log points, written to TensorBoard and to metrics.jsonl.
+"""Metrics and pictures of a run. Metrics are averaged between log points and written to TensorBoard and to metrics.jsonl.
 
-On gs:// neither kind of file can be appended to. Both are then kept in a local temporary folder and copied whole to the
-workdir at every flush; the loop flushes before each checkpoint, so what a crash loses is what a resumed run would drop.
+Files on gs:// cannot be appended to. There, both are kept in a local temporary folder and copied to the workdir at every flush.
+The loop flushes before each checkpoint, so a crash only loses lines that the resumed run writes again.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Averages = Mapping[str, clu_metrics.Average]
 
 
 def to_host(values: Mapping[str, jax.Array]) -> dict[str, float]:
-    """Scalars from the devices; waits until they are computed."""
+    """Copies scalars from the devices. Waits until they are computed."""
     return {name: float(value) for name, value in jax.device_get(dict(values)).items()}
 
 
 def accumulate(averages: Averages, values: Scalars) -> dict[str, clu_metrics.Average]:
-    """The running averages with one more step's values."""
+    """Adds the values of one more step to the running averages."""
     one = {k: clu_metrics.Average(total=np.float64(v), count=np.int64(1)) for k, v in values.items()}
     return {**averages, **{k: averages[k].merge(v) if k in averages else v for k, v in one.items()}}
 
@@ -48,14 +48,14 @@ def compute(averages: Averages, prefix: str = "") -> dict[str, float]:
 
 
 def read_lines(path: epath.Path) -> list[str]:
-    """Lines of a metrics.jsonl, none where there is no file; a line with bytes that are no text is dropped."""
+    """Lines of a metrics.jsonl, or none if there is no file. A line with bytes that are not text is dropped."""
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     texts = (line.decode(errors="replace") for line in lines)
     return [text for text in texts if text and "\ufffd" not in text]
 
 
 def keep_lines(lines: Sequence[str], last_step: int) -> list[str]:
-    """Those up to and including `last_step`; a line broken off by a crash is dropped."""
+    """Lines up to and including `last_step`. A line that a crash cut off is dropped."""
     kept = []
     for line in lines:
         try:
@@ -67,7 +67,7 @@ def keep_lines(lines: Sequence[str], last_step: int) -> list[str]:
 
 
 class JsonLines:
-    """metrics.jsonl: one object a step, each step once, in order. Scalars of one step are gathered into one line."""
+    """metrics.jsonl: one JSON object for each step, in order. All scalars of a step are in one line."""
 
     def __init__(self, path: epath.Path, last_step: int) -> None:
         self._path = path
@@ -79,7 +79,7 @@ class JsonLines:
         return "".join(f"{line}\n" for line in self._lines)
 
     def write(self, step: int, scalars: Scalars) -> None:
-        """Adds to the line of `step`; the line of an earlier step is complete then."""
+        """Adds to the line of `step`. This completes the line of an earlier step."""
         if step != self._step:
             self._close_line()
         self._step, self._scalars = step, {**self._scalars, **scalars}
@@ -95,14 +95,14 @@ class JsonLines:
                 file.write(f"{self._lines[-1]}\n")
 
     def flush(self) -> None:
-        """Everything given so far is in the file."""
+        """Writes everything to the file."""
         self._close_line()
         if is_remote(self._path):
             write_whole(self._path, self._text())
 
 
 class _Events:
-    """What writes an event file for the thread of `SummaryWriter`, which errors would end; the run would wait for ever then."""
+    """Writes event files for the thread of `SummaryWriter`. An error would end the thread, and the run would wait forever."""
 
     def __init__(self, writer: EventsWriter) -> None:
         self._writer = writer
@@ -124,13 +124,13 @@ class _Events:
             self.failure = self.failure or error
 
     def check(self) -> None:
-        """Raises what went wrong."""
+        """Raises the first error of the thread."""
         if self.failure:
             raise self.failure
 
 
 class TensorBoard:
-    """Event files in a folder `tensorboard`, read by TensorBoard from there; a resumed run purges the steps after its start."""
+    """Event files in the folder `tensorboard`. A resumed run purges the steps after its start."""
 
     def __init__(self, folder: epath.Path, last_step: int) -> None:
         self._folder = folder
@@ -142,7 +142,7 @@ class TensorBoard:
         self._events = thread._ev_writer = thread._worker._record_writer = _Events(thread._ev_writer)
 
     def write(self, step: int, scalars: Scalars) -> None:
-        """One point on the curve of every name. Raises `OSError` where an earlier one could not be written."""
+        """Writes a point for every name. Raises `OSError` if an earlier one could not be written."""
         self._events.check()
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
@@ -153,14 +153,14 @@ class TensorBoard:
             self._writer.add_image(name, image, step, dataformats="HWC")
 
     def flush(self) -> None:
-        """Everything given so far is in the folder."""
+        """Writes everything to the folder."""
         self._writer.flush()
         self._events.check()
         for file in sorted(self._local.iterdir()) if self._temporary else ():
             (self._folder / file.name).write_bytes(file.read_bytes())
 
     def close(self) -> None:
-        """Writes what is left and frees the temporary folder."""
+        """Writes everything and removes the temporary folder."""
         self._writer.close()
         self.flush()
         if self._temporary:
@@ -168,7 +168,7 @@ class TensorBoard:
 
 
 def write_previews(folder: epath.Path, step: int, images: Mapping[str, np.ndarray]) -> None:
-    """NAME_STEP.png in the folder `previews`."""
+    """Writes NAME_STEP.png into the folder `previews`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in images.items():
         _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
@@ -177,32 +177,32 @@ def write_previews(folder: epath.Path, step: int, images: Mapping[str, np.ndarra
 
 @dataclasses.dataclass(frozen=True)
 class Writers:
-    """All outputs of a run; with no outputs (every process but the first) writing does nothing."""
+    """All outputs of a run. Every process but the first has no outputs, and writes nothing."""
 
     workdir: epath.Path
     lines: JsonLines | None = None
     board: TensorBoard | None = None
 
     def write(self, step: int, scalars: Scalars) -> None:
-        """Scalars of one step, as many times as wanted; steps never decrease."""
+        """Writes scalars of one step. Can be called several times for a step; steps must not decrease."""
         if self.lines and self.board:
             self.lines.write(step, scalars)
             self.board.write(step, scalars)
 
     def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """uint8 [H, W, 3] pictures, to TensorBoard and as PNG."""
+        """Writes uint8 [H, W, 3] pictures to TensorBoard and as PNG."""
         if self.board:
             self.board.write_images(step, images)
             write_previews(self.workdir / "previews", step, images)
 
     def flush(self) -> None:
-        """Everything given so far is in the workdir."""
+        """Writes everything to the workdir."""
         if self.lines and self.board:
             self.lines.flush()
             self.board.flush()
 
     def close(self) -> None:
-        """The same, for good."""
+        """Writes everything and closes the outputs."""
         if self.lines and self.board:
             self.lines.flush()
             self.board.close()
@@ -210,7 +210,7 @@ class Writers:
 
 @contextlib.contextmanager
 def opened_writers(workdir: epath.Path, last_step: int, writes: bool) -> Iterator[Writers]:
-    """Writers that go on after `last_step` (0: a fresh run), closed at the end; silent ones unless `writes`."""
+    """Writers that continue after `last_step` (0: a new run), closed at the end. Without `writes`, they write nothing."""
     if not writes:
         yield Writers(workdir)
         return

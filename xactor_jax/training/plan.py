@@ -1,4 +1,4 @@
-"""Several runs of training, one after the other: the commands of each, and how many steps fit into a budget of minutes."""
+"""Plans of several training runs in sequence: the options of each, and how many steps fit into a budget of minutes."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from ml_collections import ConfigDict
 from xactor_jax.errors import UserError
 from xactor_jax.training import experiment
 
-PROBE_STEPS = 30  # that say how fast a step of a plan is
+PROBE_STEPS = 30  # steps that measure the speed of a run
 
 Call = Callable[..., None]
-"""Runs launch/train.py with these options."""
+"""Runs launch/train.py with the given options."""
 
 
 class Step(NamedTuple):
     """One run of launch/train.py."""
 
     name: str
-    """Its folder."""
+    """Name of its folder."""
     config: str
     preset: str
     share: float
-    """Of the budget, over the sum of all."""
+    """Share of the budget, relative to the sum over all steps."""
     start: tuple[str, ...] = ()
-    """Earlier steps whose parameters it starts with, or of them a part: PART=NAME."""
+    """Earlier steps whose parameters it starts from. PART=NAME starts from a part of them."""
 
     @property
     def experiment(self) -> str:
-        """As --config names it."""
+        """Value of --config."""
         return f"configs/{self.config}.py:{self.preset}"
 
 
 class Setting(NamedTuple):
-    """One --set."""
+    """One --set option."""
 
     step: str
     key: str
@@ -51,19 +51,19 @@ class Setting(NamedTuple):
 
     @property
     def parsed(self) -> object:
-        """The value as Python writes it; else text."""
+        """The value as a Python literal; if it is none, the text."""
         try:
             return ast.literal_eval(self.value)
         except (SyntaxError, ValueError):
             return self.value
 
     def concerns(self, step: Step, config: ConfigDict) -> bool:
-        """Whether it is one of the step's settings."""
+        """Whether the setting applies to the step."""
         return self.step == step.name or (not self.step and has(config, self.key))
 
 
 def parse_setting(text: str, steps: Sequence[Step]) -> Setting:
-    """Raises `UserError` for what is no setting, or of a step that there is not."""
+    """Parses a --set option. Raises `UserError` if the text is not a setting, or if there is no such step."""
     key, equals, value = text.partition("=")
     step, colon, name = key.partition(":")
     if not equals or (colon and step not in [s.name for s in steps]):
@@ -81,7 +81,7 @@ def has(config: ConfigDict, key: str) -> bool:
 
 
 def config_of(step: Step, settings: Sequence[Setting]) -> ConfigDict:
-    """The preset of a step with its settings. Raises `UserError` for one that it does not have, or of a wrong type."""
+    """The preset of a step with its settings. Raises `UserError` if a setting does not exist or has a wrong type."""
     config = experiment.load_config(step.experiment)
     for setting in settings:
         if setting.step == step.name and not has(config, setting.key):
@@ -102,9 +102,9 @@ def options_of(
     settings: Sequence[Setting],
     precision: str,
 ) -> list[str]:
-    """The options of launch/train.py for a step, but its number of steps.
+    """The options of launch/train.py for a step, without its number of steps.
 
-    Of the stages that its config has `needed`, those `trained` by the same plan are named by their runs in `out`.
+    If a stage that the config has `needed` is `trained` by the same plan, the options name its run in `out`.
     """
     config = config_of(step, settings)
     options = [f"--config={step.experiment}", f"--workdir={out / step.name}"]
@@ -116,33 +116,33 @@ def options_of(
 
 
 def started(text: str, out: pathlib.Path) -> str:
-    """An entry of `Step.start` as `config.init_from` has it."""
+    """Converts an entry of `Step.start` into the form of `config.init_from`."""
     part, equals, name = text.rpartition("=")
     return f"{part}{equals}{out / name}"
 
 
 class Budget:
-    """Minutes of all steps, and the numbers of steps that were chosen, which a second start keeps."""
+    """The minutes for all steps, and the numbers of training steps that were chosen. A restarted plan keeps these numbers."""
 
     def __init__(self, minutes: float, out: pathlib.Path, train: Call):
         self._deadline, self._file, self._train = time.monotonic() + 60 * minutes, out / "plan.json", train
         self.chosen: dict[str, int] = json.loads(self._file.read_text()) if self._file.exists() else {}
 
     def choose(self, step: Step, left: Sequence[Step], options: Sequence[str], workdir: pathlib.Path) -> int:
-        """Steps that fit into the step's share of the time that is left; trains the first few."""
+        """Number of training steps that fit into the step's share of the remaining time. Trains the first few to find out."""
         if step.name not in self.chosen:
             begun = time.monotonic()
             seconds = (self._deadline - begun) * step.share / sum(s.share for s in left)
             few = (f"--config.steps={PROBE_STEPS}", f"--config.log_every={PROBE_STEPS // 3}", "--config.eval_every=0")
             self._train(*options, *few)
             rate, used = steps_per_second(workdir), time.monotonic() - begun
-            again = used - PROBE_STEPS / rate  # to start once more
+            again = used - PROBE_STEPS / rate  # seconds to start once more
             self.chosen[step.name] = PROBE_STEPS + max(1, int((seconds - used - again) * rate))
             self._file.write_text(json.dumps(self.chosen))
         return self.chosen[step.name]
 
 
 def steps_per_second(workdir: pathlib.Path) -> float:
-    """As the run's last line of metrics says."""
+    """Speed according to the last line of the run's metrics."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return float([line["train/steps_per_second"] for line in lines if "train/steps_per_second" in line][-1])

@@ -1,4 +1,4 @@
-"""A window of steps recorded by JAX's profiler into the folder `profile`, to be opened with XProf or Perfetto."""
+"""Records a window of steps by JAX's profiler into the folder `profile`, for XProf or Perfetto."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xactor_jax.paths import is_remote
 
 
 def copy_tree(source: pathlib.Path, target: epath.Path) -> None:
-    """Copies every file below a local folder."""
+    """Copies all files of a local folder and its subfolders."""
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         destination = target / str(file.relative_to(source))
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def copy_tree(source: pathlib.Path, target: epath.Path) -> None:
 
 @contextmanager
 def trace_to(folder: epath.Path) -> Iterator[None]:
-    """Records everything inside; on gs:// the files are written locally first."""
+    """Records the body. On gs://, the files are written locally first."""
     with tempfile.TemporaryDirectory() as temporary:
         local = temporary if is_remote(folder) else str(folder)
         with jax.profiler.trace(local):
@@ -36,7 +36,7 @@ def trace_to(folder: epath.Path) -> Iterator[None]:
 
 @contextmanager
 def profiler(config: ConfigDict, folder: epath.Path) -> Iterator[Callable[[int, Any], None]]:
-    """Gives a function (step about to run, arrays to wait for) that opens and shuts the window of `config.profile`."""
+    """Returns a function (next step, arrays to wait for) that starts and ends the window of `config.profile`."""
     window: list[Any] = []
 
     def stop(exception: BaseException | None = None) -> None:

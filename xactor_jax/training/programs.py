@@ -20,30 +20,30 @@ from xactor_jax.training.task import Task
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Programs:
-    """Pure functions of state and batch, compiled for one mesh, and what they expect."""
+    """Pure functions of state and batch, compiled for one mesh, and the shapes of their arguments."""
 
     mesh: Mesh
     frame_entries: tuple[str, ...]
-    """Of the task."""
+    """Those of the task."""
     abstract: TrainState
     """Shapes, dtypes and shardings of the state."""
     share: tuple[int, int]
     """(index, count) of this process's part of every batch."""
     local_batch: Mapping[str, jax.ShapeDtypeStruct]
-    """What this process's part looks like."""
+    """Shapes of this process's part of a batch."""
     init: Callable[[], TrainState]
     train_step: Callable[..., Any]
     eval_step: Callable[..., Any]
     preview: Callable[..., Any]
 
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
-        """This process's part of a batch as part of global arrays. Raises ValueError when it is not what the task expects."""
+        """Makes global arrays from this process's part of a batch. Raises ValueError if it is not what the task expects."""
         check_batch(batch, self.local_batch)
         return layout.put_batch(batch, self.mesh, self.frame_entries, self.share[1])
 
 
 def check_batch(batch: Mapping[str, np.ndarray], expected: Mapping[str, jax.ShapeDtypeStruct]) -> None:
-    """Raises ValueError when the data pipeline gives something else than the task was written for."""
+    """Raises ValueError if the batch from the data pipeline is not what the task expects."""
     given = {name: (tuple(x.shape), str(x.dtype)) for name, x in batch.items()}
     wanted = {name: (tuple(x.shape), str(x.dtype)) for name, x in expected.items()}
     odd = sorted(name for name in given.keys() | wanted.keys() if given.get(name) != wanted.get(name))
@@ -60,7 +60,7 @@ def check_layout(config: ConfigDict, task: Task, mesh: Mesh) -> None:
 
 
 def make_programs(config: ConfigDict, task: Task, mesh: Mesh) -> Programs:
-    """Everything that a run compiles; nothing is allocated before `init` is called."""
+    """All compiled functions of a run. Nothing is allocated before `init` is called."""
     optimizer = make_optimizer(config, task)
     abstract = abstract_state(config, task, optimizer, mesh)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)

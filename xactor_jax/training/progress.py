@@ -1,4 +1,4 @@
-"""The line that tells how far training is: a live one in a terminal, plain lines at log points elsewhere."""
+"""Shows the progress of training: a live line in a terminal, else a plain line at each log point."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def clock(seconds: float) -> str:
 def describe(step: int, total: int, scalars: Mapping[str, float]) -> str:
     """step 20/1000 · loss 0.1234 · 3.21 steps/s · 41 % of the peak · waiting for data 4 % · 5:06 left.
 
-    The share of the peak where it is known.
+    The share of the peak is left out if it is unknown.
     """
     speed = scalars.get("steps_per_second", 0.0)
     left = clock((total - step) / speed) if speed else "?"
@@ -33,7 +33,7 @@ def describe(step: int, total: int, scalars: Mapping[str, float]) -> str:
 
 @contextmanager
 def progress(total: int, shown: bool) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """Gives a function (step, scalars) to call at every log point; it does nothing unless `shown`."""
+    """Returns a function (step, scalars) to call at every log point. It does nothing unless `shown`."""
     console = Console(stderr=True)
     if not shown:
         yield lambda step, scalars: None

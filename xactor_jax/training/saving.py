@@ -1,11 +1,11 @@
-"""Checkpoints of a run: state and data iterator together, saved by Orbax in the background, restored onto any mesh.
+"""Checkpoints of a run: Orbax saves state and data iterator together in the background, and restores them onto any mesh.
 
     workdir/config.json                 stage and settings
     workdir/checkpoints/STEP/state      TrainState
     workdir/checkpoints/STEP/data       position of every process's data iterator
     workdir/checkpoints/STEP/check      fingerprints of the state, compared after restoring
 
-A checkpoint that cannot be read, or whose numbers are not those that were saved, is passed over for the one before.
+A checkpoint that cannot be read, or whose fingerprint differs, is skipped, and the one before it is used.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from xactor_jax.training.state import TrainState
 from xactor_jax.variables import Tree
 
 LOCK = ".lock"
-"""File in a run's folder, locked as long as the run lasts."""
+"""File in a run's folder that is locked while the run lasts."""
 
 PATIENCE = 5.0
-"""Seconds for which the lock is waited for."""
+"""Seconds to wait for the lock."""
 
 SLICE_BYTES = 2**20
-"""Of an array that several devices hold, smaller slices are not written by each of them."""
+"""Smallest slice that a device writes of an array that several devices hold."""
 
 log = logging.getLogger(__name__)
 
 
 def check_workdir(workdir: epath.Path, config: ConfigDict) -> None:
-    """Raises `UserError` when the folder holds a run of another stage; warns of settings that have changed."""
+    """Raises `UserError` if the folder holds a run of another stage. Warns of changed settings."""
     old = config_file.read_config(workdir)
     if old is None:
         return
@@ -57,11 +57,11 @@ def check_workdir(workdir: epath.Path, config: ConfigDict) -> None:
 
 
 def make_workdir(workdir: epath.Path) -> None:
-    """Raises `UserError` when the folder cannot be made or written to."""
+    """Creates the folder. Raises `UserError` if it cannot be created or written to."""
     if readable(workdir) != str(workdir):
         raise UserError(f"the name {readable(workdir)} is no UTF-8, which saving needs: give another --workdir.")
     try:
-        if not is_remote(workdir):  # where there are no folders, and each question to a store out of reach takes a minute
+        if not is_remote(workdir):  # stores have no folders, and a request to an unreachable store takes a minute
             workdir.mkdir(parents=True, exist_ok=True)
         probe = workdir / f".write_test_{jax.process_index()}"
         probe.write_text("")
@@ -72,10 +72,10 @@ def make_workdir(workdir: epath.Path) -> None:
 
 @contextlib.contextmanager
 def sole_use(workdir: epath.Path) -> Iterator[None]:
-    """A folder that no other run saves into meanwhile. It is made; the first process holds its lock.
+    """Makes the folder and prevents other runs from saving into it. The first process holds a lock.
 
-    In an object store nothing can be locked: there it is up to whoever starts runs to give each a folder of its own. Raises
-    `UserError` in every process when the folder is in use or cannot be written to.
+    An object store cannot be locked; there, each run must be given its own folder. Raises `UserError` in every process if the
+    folder is in use or cannot be written to.
     """
     make_workdir(workdir)
     with contextlib.ExitStack() as stack:
@@ -89,14 +89,14 @@ def sole_use(workdir: epath.Path) -> Iterator[None]:
 
 
 def _remove_unused(workdir: pathlib.Path) -> None:
-    """Of a run that failed before it wrote anything, nothing is left."""
+    """Removes the folder of a run that failed before it wrote anything."""
     if [path.name for path in workdir.iterdir()] == [LOCK]:
         (workdir / LOCK).unlink()
         workdir.rmdir()
 
 
 def _take(stack: contextlib.ExitStack, path: pathlib.Path) -> bool:
-    """Whether a lock could be had, until the stack is closed. A process that was killed needs a moment to end."""
+    """Tries to hold the lock until the stack is closed, and returns whether it did. A killed process needs a moment to end."""
     file = stack.enter_context(path.open("ab"))
     try:
         return try_to_lock(file, PATIENCE)
@@ -106,14 +106,14 @@ def _take(stack: contextlib.ExitStack, path: pathlib.Path) -> bool:
 
 
 class _Manager(ocp.CheckpointManager):
-    """Orbax's, which does not ask JAX's preemption service: the loop does, whose questions have numbers of their own."""
+    """Orbax's manager, without its queries of JAX's preemption service. The loop makes them, with its own numbering."""
 
     def reached_preemption(self, step: int) -> bool:
         return False
 
 
 class Checkpoints:
-    """The checkpoints of one run. A thin layer over Orbax's manager; use as a context, which waits for the last save."""
+    """The checkpoints of one run: a thin layer over Orbax's manager. Use it as a context, which waits for the last save."""
 
     def __init__(self, workdir: epath.Path, keep: int) -> None:
         self._folder = workdir / FOLDER
@@ -129,12 +129,12 @@ class Checkpoints:
         self._manager.close()
 
     def latest(self) -> int | None:
-        """Step of the newest checkpoint that is whole on disk."""
+        """Step of the newest complete checkpoint."""
         self._manager.wait_until_finished()
         return self._manager.latest_step()
 
     def save(self, step: int, state: TrainState, iterator: grain.DatasetIterator) -> None:
-        """Starts saving; the state may be donated once this returns. Skips a step that is saved already."""
+        """Starts saving. The state may be donated once this returns. A step that is already saved is skipped."""
         if step == self._manager.latest_step():
             return
         args = ocp.args.Composite(
@@ -145,9 +145,9 @@ class Checkpoints:
         self._manager.save(step, args=args, force=True)
 
     def restore(self, abstract: TrainState, iterator: grain.DatasetIterator) -> TrainState | None:
-        """Newest good state, laid out as `abstract`, with the iterator set to its position; None where nothing is saved.
+        """The newest good state, laid out as `abstract`. Also sets the iterator to its position. None if nothing is saved.
 
-        Raises `UserError` when the saved arrays have other shapes than this config's, or every checkpoint is damaged.
+        Raises `UserError` if the saved arrays have other shapes than this config's, or if every checkpoint is damaged.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for index, step in enumerate(steps):
@@ -160,12 +160,12 @@ class Checkpoints:
         return None
 
     def _drop(self, steps: list[int]) -> None:
-        """Deletes damaged checkpoints newer than the one in use, so that their steps can be saved again."""
+        """Deletes damaged checkpoints newer than the restored one, so that their steps can be saved again."""
         for step in steps:
             self._manager.delete(step)
 
     def _try_restore(self, step: int, abstract: TrainState, iterator: grain.DatasetIterator) -> TrainState | None:
-        """The state, or None with a warning when anything about the checkpoint cannot be read on any process."""
+        """The state; None, with a warning, if any process cannot read a part of the checkpoint."""
         state, problem = None, ""
         try:
             check_shapes(saved_tree(self._folder / str(step) / "state"), abstract, self._folder)
@@ -173,7 +173,7 @@ class Checkpoints:
             restore_iterator(self._folder / str(step) / "data", iterator)
         except UserError:
             raise
-        except Exception as error:  # whatever the readers of damaged files come up with
+        except Exception as error:  # readers of damaged files raise errors of any kind
             problem = first_line(error)
         good = multihost_utils.process_allgather(np.asarray(not problem)).all()
         if not good:
@@ -190,10 +190,10 @@ class Checkpoints:
 
 
 def item_handlers() -> dict[str, Any]:
-    """What writes and reads each part of a checkpoint; every leaf of the state is a `jax.Array`.
+    """Writer and reader of each part of a checkpoint. Every leaf of the state is a `jax.Array`.
 
-    Of an array that several devices hold, each writes a slice if that makes slices of at least `SLICE_BYTES`: to cut some
-    thousand small arrays takes longer than to write them.
+    If several devices hold an array, each writes a slice, provided that slices have at least `SLICE_BYTES`. Cutting thousands
+    of small arrays takes longer than writing them.
     """
     arrays = ocp.type_handlers.ArrayHandler(min_slice_bytes_for_replica_parallel=SLICE_BYTES)
     registry = ocp.type_handlers.create_type_handler_registry((jax.Array, arrays))
@@ -202,13 +202,13 @@ def item_handlers() -> dict[str, Any]:
 
 
 def warn_of_cut_off(folder: epath.Path) -> None:
-    """Names the checkpoints that a run was ended while it wrote: they are deleted when the next one is saved."""
+    """Warns of checkpoints that were cut off while they were written. The next save deletes them."""
     for step in cut_off(folder) if jax.process_index() == 0 else []:
         log.warning("checkpoint %s in %s was cut off while it was written and is passed over", step, folder)
 
 
 def check_shapes(saved: Tree, abstract: TrainState, folder: epath.Path) -> None:
-    """Raises `UserError` naming the first parameter whose shape in the checkpoint is not the config's."""
+    """Raises `UserError` that names the first parameter whose shape differs between the checkpoint and the config."""
     there, here = shapes(saved), shapes(abstract)
     odd = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
     if odd:
@@ -221,8 +221,8 @@ def check_shapes(saved: Tree, abstract: TrainState, folder: epath.Path) -> None:
 def restore_iterator(folder: epath.Path, iterator: grain.DatasetIterator) -> None:
     """Sets the iterator to its saved position.
 
-    When the number of processes has changed, the first process's position is taken: it counts batches, every process has read
-    its part of the same number of them, and the parts of a batch are its rows in their order, however many there are.
+    If the number of processes has changed, the first process's position is used. It counts batches, which is the same number in
+    every process, and the parts of a batch are its rows in order, for any number of processes.
     """
     own = folder / f"process_{jax.process_index()}-of-{jax.process_count()}.json"
     if not own.exists():

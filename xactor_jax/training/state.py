@@ -1,4 +1,4 @@
-"""Everything that training changes, and how it is made on a mesh without a whole copy anywhere."""
+"""The training state, and its creation on a mesh without a whole copy on any device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from xactor_jax.variables import Tree, Variables
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """What a checkpoint holds. `step` counts optimiser steps done; parameters and their average are float32."""
+    """Content of a checkpoint. `step` counts the optimiser steps done. Parameters and their average are float32."""
 
     step: Any
     params: Tree
@@ -33,16 +33,16 @@ class TrainState(flax.struct.PyTreeNode):
     buffers: Tree
 
     def variables(self) -> Variables:
-        """What is learned by now, as a task wants it."""
+        """The current parameters and buffers, as a task takes them."""
         return Variables(self.params, self.buffers)
 
     def averaged(self) -> Variables:
-        """The same with averaged parameters: for evaluation and sampling."""
+        """The same with averaged parameters, for evaluation and sampling."""
         return Variables(self.ema, self.buffers)
 
 
 def fresh_state(key: jax.Array, task: Task, optimizer: optax.GradientTransformation) -> TrainState:
-    """State before the first step. Pure."""
+    """The state before the first step. A pure function."""
     params, buffers = task.init(key)
     params = jax.tree.map(lambda x: x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, params)
     ema = jax.tree.map(jnp.copy, params)
@@ -50,7 +50,7 @@ def fresh_state(key: jax.Array, task: Task, optimizer: optax.GradientTransformat
 
 
 def state_shardings(state: TrainState, task: Task, mesh: Mesh) -> TrainState:
-    """Where every array of the state lies; average and optimiser state lie where their parameters lie."""
+    """Sharding of every array of the state. Average and optimiser state are sharded like their parameters."""
     params = tree_shardings(state.params, task.partition_rules, mesh)
     buffers = tree_shardings(state.buffers, task.partition_rules, mesh)
     opt_state = follow_params(state.opt_state, state.params, params, mesh)
@@ -58,7 +58,7 @@ def state_shardings(state: TrainState, task: Task, mesh: Mesh) -> TrainState:
 
 
 def abstract_state(config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
-    """Shapes, dtypes and shardings of the state, with nothing allocated."""
+    """Shapes, dtypes and shardings of the state. Nothing is allocated."""
     key = stream_key(config.seed, "init")
     shapes = jax.eval_shape(lambda k: fresh_state(k, task, optimizer), key)
     shardings = state_shardings(shapes, task, mesh)
@@ -68,16 +68,16 @@ def abstract_state(config: ConfigDict, task: Task, optimizer: optax.GradientTran
 def make_init(
     config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, abstract: TrainState
 ) -> Callable[[], TrainState]:
-    """Compiled () → fresh state. Every device draws its own part alone, and none ever holds a whole one."""
+    """Compiled () → new state. Every device draws only its own part, and none ever holds a whole copy."""
     make = lambda: fresh_state(stream_key(config.seed, "init"), task, optimizer)
     return jax.jit(make, out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
 
 
 def init_state(config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, abstract: TrainState) -> TrainState:
-    """A state before the first step, made in place on the mesh of `abstract`.
+    """The state before the first step, made on the mesh of `abstract`.
 
-    Parameters (and their average) and buffers are those of `config.init_from`, where it has them, else fresh; the task's
-    pretrained buffers go before either.
+    Parameters (also their average) and buffers are those of `config.init_from` if it has them, else new. The task's pretrained
+    buffers take precedence over both.
     """
     pretrained, start = task.pretrained_buffers(), read_start(config, task, shapes(abstract.params))
     state = make_init(config, task, optimizer, abstract)()
@@ -88,19 +88,19 @@ def init_state(config: ConfigDict, task: Task, optimizer: optax.GradientTransfor
 
 
 def _replaced(params: Tree, arrays: Mapping[str, np.ndarray]) -> Tree:
-    """The parameters with some replaced by host arrays of their shapes, each device given its own part."""
+    """Replaces some parameters by host arrays of the same shapes. Each device receives its own part."""
     return jax.tree_util.tree_map_with_path(
         lambda path, old: _put(old, arrays[name]) if (name := path_name(path)) in arrays else old, params
     )
 
 
 def merge_buffers(buffers: Tree, pretrained: Tree) -> Tree:
-    """`buffers` with the entries of `pretrained` put on its devices. Raises `UserError` where a shape differs."""
+    """`buffers` with the entries of `pretrained`, on the same devices. Raises `UserError` if a shape differs."""
     return {**buffers, **{name: _put_like(buffers.get(name), tree, name) for name, tree in pretrained.items()}}
 
 
 def _put_like(target: Tree, tree: Tree, name: str) -> Tree:
-    """Host arrays laid out as `target`."""
+    """Host arrays, laid out as `target`."""
     wanted, given = shapes(target), shapes(tree)
     if wanted != given:
         odd = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))[0]

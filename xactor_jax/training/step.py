@@ -1,4 +1,4 @@
-"""One optimiser step and one evaluation step, pure, and compiled for a mesh.
+"""The optimiser step and the evaluation step: pure functions, compiled for a mesh.
 
 g = (1/m) Σ_j ∇L(θ, microbatch_j, key_j)                                                                     (1)
 θ ← optimiser(θ, g)                                                                                             (2)
@@ -30,17 +30,17 @@ Metrics = Mapping[str, jax.Array]
 
 
 def ema_decay(step: jax.typing.ArrayLike, decay: float) -> jax.Array:
-    """d of equation 3: early averages forget the initial values quickly."""
+    """The decay d (equation 3). It is small at first, so that the average forgets the initial values quickly."""
     return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 
 
 def update_ema(ema: Tree, params: Tree, decay: jax.Array) -> Tree:
-    """Equation 3."""
-    return jax.tree.map(lambda e, p: e + (1.0 - decay) * (p - e), ema, params)  # exactly e where they are equal
+    """Updates the moving average of the parameters (equation 3)."""
+    return jax.tree.map(lambda e, p: e + (1.0 - decay) * (p - e), ema, params)  # exactly e if p equals e
 
 
 def split_batch(batch: Batch, parts: int, mesh: Mesh, frame_entries: Collection[str] = ()) -> Batch:
-    """[batch, ...] → [parts, batch / parts, ...]; row r goes to part r mod parts, so that no row changes its device."""
+    """[batch, ...] → [parts, batch / parts, ...]. Row r goes to part r mod parts, so that no row changes its device."""
 
     def split(name: str, x: jax.Array) -> jax.Array:
         rows = x.reshape(x.shape[0] // parts, parts, *x.shape[1:]).swapaxes(0, 1)
@@ -52,7 +52,7 @@ def split_batch(batch: Batch, parts: int, mesh: Mesh, frame_entries: Collection[
 
 
 def loss_and_gradients(task: Task, variables: Variables, batch: Batch, key: jax.Array) -> tuple[LossOutput, Tree]:
-    """Loss of one microbatch and its gradients with regard to the parameters that are not frozen."""
+    """Loss of one microbatch, and its gradients with respect to the parameters that are not frozen."""
 
     def loss(params: Tree) -> tuple[jax.Array, LossOutput]:
         frozen = freeze(params, task.param_labels(params))
@@ -66,7 +66,7 @@ def loss_and_gradients(task: Task, variables: Variables, batch: Batch, key: jax.
 def accumulate(
     task: Task, variables: Variables, batch: Batch, key: jax.Array, parts: int, mesh: Mesh
 ) -> tuple[LossOutput, Tree]:
-    """Equation 1: mean loss, metrics and gradients over `parts` microbatches; buffers pass from one to the next."""
+    """Mean loss, metrics and gradients over `parts` microbatches (equation 1). Buffers pass from one to the next."""
     if parts == 1:
         with rows_kept(mesh, task.frame_entries):
             return loss_and_gradients(task, variables, batch, key)
@@ -92,14 +92,14 @@ def accumulate(
 
 
 def as_float32(metrics: Mapping[str, jax.typing.ArrayLike]) -> Metrics:
-    """Scalars in one type, whatever the network computed in."""
+    """Converts scalars to float32, whatever type the network uses."""
     return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
 
 
 def make_train_step(
     config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, mesh: Mesh, shardings: TrainState
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """Compiled (state, batch) → (state, metrics); the state given is donated. Metrics: the task's, loss, norm, rate."""
+    """Compiled (state, batch) → (state, metrics): the task's metrics, loss, gradient norm, learning rate. Donates the state."""
     seed, parts, decay = config.seed, config.grad_accumulation, config.ema_decay
     schedule, names = learning_rate(config), task.example_batch(config.batch_size)
 
@@ -122,7 +122,7 @@ def make_train_step(
 
 
 def make_eval_step(config: ConfigDict, task: Task, mesh: Mesh) -> Callable[[Variables, Batch, int], Metrics]:
-    """Compiled (variables, batch, index of the batch) → metrics. The same draws at every evaluation."""
+    """Compiled (variables, batch, index of the batch) → metrics. Random draws are the same in every evaluation."""
     seed = config.seed
 
     def eval_step(variables: Variables, batch: Batch, index: jax.Array) -> Metrics:
@@ -134,7 +134,7 @@ def make_eval_step(config: ConfigDict, task: Task, mesh: Mesh) -> Callable[[Vari
 
 
 def make_preview(config: ConfigDict, task: Task, mesh: Mesh) -> Callable[[Variables, Batch], Mapping[str, jax.Array]]:
-    """Compiled (variables, batch) → pictures, the same draws every time, whole on every process."""
+    """Compiled (variables, batch) → pictures, whole on every process. Random draws are the same every time."""
     seed = config.seed
 
     def preview(variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:

@@ -1,12 +1,12 @@
-"""How fast a run goes, and where its time goes.
+"""Speed of a run, and how it spends its time.
 
 (1)  goodput = seconds in steps / seconds of the run
-(2)  utilisation = model operations of a step and device · steps a second / published peak of the device
-(3)  data wait = s / (s + seconds in steps),  s: seconds in which the devices had nothing to do since the data was late
+(2)  utilisation = model FLOPs of a step on one device · steps per second / published peak FLOPs per second of the device
+(3)  data wait = s / (s + seconds in steps),  s: seconds in which the devices were idle because data was late
 
-The seconds of a run are those in which it ran, since it was first begun; steps that were done and lost, as after a kill, count
-against goodput. The operations are those of `xactor_jax.parallel.flops` (3), without
-rematerialisation; the peak is that in bfloat16, whatever the run computes in.
+The seconds of a run are all those in which it was running, since its first start. Steps that were done and lost, such as by a
+kill, lower goodput. FLOPs are counted by equation 3 of `xactor_jax.parallel.flops`, without rematerialisation. The peak is that
+in bfloat16, whatever type the run uses.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from xactor_jax.unfinished import write_whole
 
 FILE = "throughput.json"
 KINDS = ("start", "compile", "step", "data", "evaluation", "preview", "checkpoint", "lost")
-"""What the time of a run is spent on; `lost` are steps whose results a kill took away."""
+"""Kinds of time of a run. `lost` is the time of steps whose results were lost by a kill."""
 SECONDS = "seconds/"
 RATES = (
     "steps_per_second",
@@ -52,21 +52,21 @@ def is_timing(name: str) -> bool:
 
 
 class Clock:
-    """Seconds spent on each of `KINDS`: every moment belongs to one of them."""
+    """Seconds of each of `KINDS`. Every moment belongs to exactly one kind."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.totals = dict.fromkeys(KINDS, 0.0)
         self._now, self._mark = now, now()
 
     def charge(self, kind: str, until: float = math.inf) -> None:
-        """All time since the last charge, up to the moment `until`, was spent on one kind."""
+        """Adds the time since the last charge, up to the moment `until`, to one kind."""
         end = max(self._mark, min(until, self._now()))
         self.totals[kind] += end - self._mark
         self._mark = end
 
     @contextlib.contextmanager
     def doing(self, kind: str) -> Iterator[None]:
-        """The time inside is spent on one kind; what came before it, on steps."""
+        """Adds the body's time to one kind, and the time before it to steps."""
         self.charge("step")
         try:
             yield
@@ -74,12 +74,12 @@ class Clock:
             self.charge(kind)
 
     def add(self, earlier: Totals) -> None:
-        """Seconds spent before this clock was there."""
+        """Adds the seconds that were spent before this clock existed."""
         self.totals = {kind: seconds + earlier.get(kind, 0.0) for kind, seconds in self.totals.items()}
 
 
 class Completion:
-    """The moment in which arrays are computed, noted by a thread while the caller does something else."""
+    """The moment at which arrays are computed. A thread notes it while the caller does something else."""
 
     def __init__(self, arrays: Any) -> None:
         self.moment = math.inf
@@ -87,41 +87,41 @@ class Completion:
         self._thread.start()
 
     def _note(self, arrays: Any) -> None:
-        with contextlib.suppress(Exception):  # whoever reads the arrays hears of it
+        with contextlib.suppress(Exception):  # the code that reads the arrays raises the same error
             jax.block_until_ready(arrays)
             self.moment = time.monotonic()
 
     def wait(self, seconds: float) -> None:
-        """Until it is known, at most some seconds."""
+        """Waits until the moment is known, at most `seconds`."""
         self._thread.join(seconds)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Work:
-    """What one step does, and on what."""
+    """The work of one step, and the devices that do it."""
 
     examples: int
     operations: float
-    """Of the model, a device."""
+    """Model FLOPs of one device."""
     devices: int
     device_kind: str
     peak: float | None
-    """Published operations a second of one device; None where none are known."""
+    """Published FLOPs per second of one device; None if unknown."""
 
     def denominator(self) -> str:
-        """What utilisation is measured against."""
-        share = f"{self.operations:.4g} model operations a step and device, without rematerialisation; {self.devices} × "
+        """Text that says what utilisation is measured against."""
+        share = f"{self.operations:.4g} model FLOPs per step and device, without rematerialisation; {self.devices} × "
         if self.peak is None:
-            return f"{share}{self.device_kind}, of which no peak is published: no utilisation"
-        return f"{share}{self.device_kind}, utilisation of {self.peak:.4g} operations a second (bfloat16) each"
+            return f"{share}{self.device_kind}, for which no peak is published: no utilisation"
+        return f"{share}{self.device_kind}, utilisation of {self.peak:.4g} FLOPs per second (bfloat16) each"
 
     def write(self, folder: epath.Path) -> None:
-        """Into the workdir, as JSON."""
+        """Writes it into the workdir, as JSON."""
         write_whole(folder / FILE, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
 
 def work_of(operations: float, examples: int, devices: int, device_kind: str) -> Work:
-    """Of a step with so many operations, split over devices of one kind."""
+    """The work of a step with that many FLOPs, split over devices of one kind."""
     chip = chip_of(device_kind)
     return Work(
         examples=examples,
@@ -133,35 +133,35 @@ def work_of(operations: float, examples: int, devices: int, device_kind: str) ->
 
 
 def rates(steps: int, spent: Totals, work: Work) -> dict[str, float]:
-    """Speed over some steps in which so many seconds were spent; equations 2 and 3."""
+    """Speed over `steps` steps, from the seconds `spent` on them (equations 2 and 3)."""
     seconds = max(spent["step"] + spent["data"], 1e-9)
     speed = steps / seconds
-    told = {
+    values = {
         "steps_per_second": speed,
         "examples_per_second": work.examples * speed,
         "data_wait": spent["data"] / seconds,
         "operations": work.operations,
         "operations_per_second": work.operations * speed,
     }
-    return told | ({"utilisation": work.operations * speed / work.peak} if work.peak else {})
+    return values | ({"utilisation": work.operations * speed / work.peak} if work.peak else {})
 
 
 def goodput(totals: Totals) -> float:
-    """Equation 1."""
+    """Share of the run's time spent in steps (equation 1)."""
     return totals["step"] / max(sum(totals.values()), 1e-9)
 
 
 def device_memory(devices: Sequence[Any]) -> dict[str, float]:
-    """GiB in use and at most so far on the fullest device; nothing where devices do not say."""
-    told = [stats for device in devices if (stats := device.memory_stats())]
+    """GiB now in use, and the largest use so far, on the fullest device. Empty if the devices do not report it."""
+    known = [stats for device in devices if (stats := device.memory_stats())]
     names = {"memory_gib": "bytes_in_use", "memory_peak_gib": "peak_bytes_in_use"}
-    return {name: max(stats.get(key, 0) for stats in told) / 2**30 for name, key in names.items() if told}
+    return {name: max(stats.get(key, 0) for stats in known) / 2**30 for name, key in names.items() if known}
 
 
-def carried(lines: Sequence[str], step: int) -> dict[str, float]:
-    """Seconds that a run has spent before it goes on at `step`, from its metrics.jsonl.
+def earlier_seconds(lines: Sequence[str], step: int) -> dict[str, float]:
+    """Seconds that a run has spent before it continues at `step`, from its metrics.jsonl.
 
-    What was spent on steps after the checkpoint is lost; so is what was spent on anything else then.
+    All time after the checkpoint counts as lost, whatever it was spent on.
     """
     before, after = {}, {}
     for line in lines:

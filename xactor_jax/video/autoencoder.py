@@ -1,10 +1,11 @@
-"""The image autoencoder whose latents the denoiser works in (Rombach et al. 2022, KL-regularised).
+"""The image autoencoder, whose latents the denoiser diffuses (Rombach et al. 2022, KL-regularised).
 
-One network with settings: Stable Diffusion's (patch 1, multipliers 1 2 4 4: 8×, 4 channels), the same with Stable Video
-Diffusion's decoder, whose blocks see neighbouring frames, and a cheap one that folds pixels into channels before the first
-convolution. Latents leave standardised by the corpus's mean and deviation per channel, which are buffers of the checkpoint:
+One network with settings covers three cases: Stable Diffusion's autoencoder (patch 1, multipliers 1 2 4 4: 8×, 4 channels); the
+same with Stable Video Diffusion's decoder, whose blocks read neighbouring frames; and a cheap one, which folds pixels into
+channels before the first convolution. Other parts use standardised latents. The mean and standard deviation of each channel
+over the corpus are buffers of the checkpoint:
     (1) z = (μ(x) − latent_mean) / latent_std            (2) x̂ = D(z · latent_std + latent_mean)
-Stable Diffusion scales by one number for all channels: latent_mean 0, latent_std 1 / 0.18215.
+Stable Diffusion scales all channels by one number: latent_mean 0, latent_std 1 / 0.18215.
 """
 
 from __future__ import annotations
@@ -48,28 +49,30 @@ class AutoencoderSettings:
     patch: int = setting(
         4,
         whole(1),
-        "pixels along the side of the squares folded into channels before the first convolution and unfolded after the last",
+        "side of the squares of pixels that are folded into channels before the first convolution, pixels",
     )
-    channels: tuple[int, ...] = setting((64,), Several(whole(1)), "width of each level, finest first")
-    blocks: int = setting(1, whole(1), "residual blocks per level of the encoder; the decoder has one more")
-    middle: bool = setting(False, Flag(), "residual block, self-attention and residual block at the coarsest level")
+    channels: tuple[int, ...] = setting((64,), Several(whole(1)), "channels of each level, finest level first")
+    blocks: int = setting(1, whole(1), "residual blocks at each level of the encoder; the decoder has one more")
+    middle: bool = setting(
+        False, Flag(), "whether the coarsest level adds a residual block, self-attention and another residual block"
+    )
     latent_channels: int = setting(
-        16, whole(1), "numbers in one latent cell; with 4, what the autoencoder loses bounds the video of puppets"
+        16, whole(1), "channels of a latent; with 4, the loss of the autoencoder limits the quality of puppet videos"
     )
-    groups: int = setting(8, whole(1), "of group normalisation")
+    groups: int = setting(8, whole(1), "number of groups of group normalisation")
     linear: bool = setting(
         True,
         Flag(),
-        "a linear map beside each network, from the pixels of a latent cell to its mean and back: a principal component "
-        "analysis, learned in hundreds of steps, from which the networks only have to differ",
+        "whether each network adds a linear map between the pixels of a latent cell and its mean; the map learns a principal "
+        "component analysis in hundreds of steps, and the network only has to learn the difference",
     )
     temporal: bool = setting(
         False,
         Flag(),
-        "a decoder of clips, whose blocks also look at the frames before and after: Stable Video Diffusion's, imported by "
-        "launch/import_weights.py --what svd_vae",
+        "whether the decoder is one of clips, whose blocks read neighbouring frames (Stable Video Diffusion's; "
+        "launch/import_weights.py --what svd_vae imports it)",
     )
-    piece: int = setting(25, whole(1), "frames that such a decoder is given at once, of a longer clip")
+    piece: int = setting(25, whole(1), "frames that a temporal decoder decodes at once")
 
     def __post_init__(self) -> None:
         check_fields(self, "autoencoder")
@@ -82,13 +85,13 @@ class AutoencoderSettings:
         return cls(**{**network.to_dict(), "channels": tuple(network.channels)})
 
     def fits(self, weights_of: AutoencoderSettings) -> bool:
-        """Whether weights of those settings are weights of these: pictures and pieces may have any size."""
+        """Whether weights for the settings `weights_of` fit these settings. Sizes of pictures and of pieces may differ."""
         sizes = lambda settings: asdict(settings) | {"image_size": 0, "piece": 0}
         return sizes(self) == sizes(weights_of)
 
     @property
     def factor(self) -> int:
-        """Pixels along the side of one latent cell."""
+        """Side of the square of pixels that one latent cell covers."""
         return self.patch * 2 ** (len(self.channels) - 1)
 
     @property
@@ -98,7 +101,7 @@ class AutoencoderSettings:
 
 
 class PixelAttention(nn.Module):
-    """Self-attention of one head over all cells, plus the input (the middle of Stable Diffusion's autoencoder)."""
+    """Self-attention of one head over all latent cells, plus the input (the middle of Stable Diffusion's autoencoder)."""
 
     groups: int
     dtype: Dtype = None
@@ -117,7 +120,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Images) -> Latents:
-        """Mean and log variance, concatenated along channels."""
+        """Mean and log variance, concatenated along the channels."""
         s = self.settings
         h = nn.Conv(s.channels[0], (3, 3), dtype=self.dtype, name="conv_in")(space_to_depth(x, s.patch))
         for level, width in enumerate(s.channels):
@@ -136,7 +139,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Levels count from the coarsest."""
+    """The decoder. Its levels count from the coarsest."""
 
     settings: AutoencoderSettings
     dtype: Dtype = None
@@ -144,7 +147,7 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: Float[Array, "*b h w c"]) -> Float[Array, "*b height width 3"]:
-        """With `temporal`, the leading axes are clips and frames."""
+        """Decodes latents. With `temporal`, the leading axes are clips and frames."""
         s = self.settings
         z = z if s.temporal else nn.Conv(s.latent_channels, (1, 1), name="post_quant")(z)
         h = nn.Conv(s.channels[-1], (3, 3), dtype=self.dtype, name="conv_in")(z)
@@ -173,12 +176,12 @@ def _middle(s: AutoencoderSettings, dtype: Dtype, remat: str, h: jax.Array, temp
 
 
 class Autoencoder(nn.Module):
-    """Encoder to a diagonal Gaussian per latent cell, and decoder. Latents here are raw, not standardised."""
+    """Encoder to a diagonal Gaussian for each latent cell, and decoder. Latents here are not standardised."""
 
     settings: AutoencoderSettings
     dtype: Dtype = None
     remat: str = "none"
-    """What the blocks' backward pass computes again, of `xactor_jax.layers.remat`."""
+    """What the backward pass of the blocks computes again: a choice of `xactor_jax.layers.remat`."""
 
     def setup(self) -> None:
         self.encoder = Encoder(self.settings, self.dtype, self.remat)
@@ -190,19 +193,19 @@ class Autoencoder(nn.Module):
         return mean, jnp.clip(log_variance, -30.0, 20.0)
 
     def decode(self, z: Float[Array, "*b h w c"]) -> Float[Array, "*b height width 3"]:
-        """Pictures [n, …], or clips [n, frames, …], which a temporal decoder tells apart: to it pictures are clips of one."""
+        """Decodes pictures [n, …] or clips [n, frames, …]. A temporal decoder treats pictures as clips of one frame."""
         if self.settings.temporal and z.ndim == 4:
             return self.decoder(z[:, None])[:, 0]
         return self.decoder(z)
 
     def __call__(self, x: Images) -> Images:
-        """The picture rebuilt from the mean; touches every parameter, for `init`."""
+        """The picture rebuilt from the mean. Uses every parameter, so that `init` creates all of them."""
         return self.decode(self.encode(x)[0])
 
 
 @dataclass(frozen=True)
 class AutoencoderModel:
-    """The autoencoder as other parts use it: pictures to standardised latents and back; pure functions.
+    """The autoencoder as other parts use it: pure functions from pictures to standardised latents and back.
 
     `frozen` is {"params": …, "buffers": {"latent_mean", "latent_std", "latent_count"}}.
     """
@@ -224,12 +227,12 @@ class AutoencoderModel:
         return self.module.settings
 
     def init(self, key: jax.Array) -> dict[str, Any]:
-        """Fresh weights, and statistics under which raw and standardised latents are the same."""
+        """Untrained weights, with statistics of mean zero and standard deviation one."""
         params = self.module.init(key, jnp.zeros((1, self.settings.image_size, self.settings.image_size, 3)))["params"]
         return {"params": params, "buffers": initial_statistics(self.settings.latent_channels)}
 
     def encode(self, frozen: Mapping[str, Any], images: Float[Array, "*b height width 3"]) -> Float[Array, "*b h w c"]:
-        """Equation 1: standardised posterior means of pictures in [-1, 1]."""
+        """Standardised posterior means of pictures in [-1, 1] (equation 1)."""
         flat = images.reshape(-1, *images.shape[-3:])
         mean, _ = self.module.apply({"params": frozen["params"]}, flat, method="encode")
         z = (mean - frozen["buffers"]["latent_mean"]) / frozen["buffers"]["latent_std"]
@@ -238,10 +241,10 @@ class AutoencoderModel:
     def decode(
         self, frozen: Mapping[str, Any], z: Float[Array, "*b h w c"], piece: int | None = None
     ) -> Float[Array, "*b height width 3"]:
-        """Equation 2; pictures clipped to [-1, 1].
+        """Pictures of standardised latents, clipped to [-1, 1] (equation 2).
 
-        The last of the axes b is time, where there is any. A temporal decoder sees `piece` frames at once (by default those of
-        the settings), one piece after the other, the last of them shorter: see temporal_decoder.py for what that changes.
+        If z has more than three axes, the last of the axes b is time. A temporal decoder decodes `piece` frames at once (by
+        default the setting), one piece after another; the last one is shorter. temporal_decoder.py says what that changes.
         """
         raw = z * frozen["buffers"]["latent_std"] + frozen["buffers"]["latent_mean"]
         apply = lambda x: self.module.apply({"params": frozen["params"]}, x, method="decode")
@@ -253,12 +256,12 @@ class AutoencoderModel:
 
 
 def initial_statistics(channels: int) -> dict[str, jax.Array]:
-    """Mean zero, deviation one, nothing seen."""
+    """Statistics before the first step: mean zero, standard deviation one, count zero."""
     return {"latent_mean": jnp.zeros(channels), "latent_std": jnp.ones(channels), "latent_count": jnp.zeros((), jnp.int32)}
 
 
 def update_statistics(buffers: Tree, z: Latents, decay: float) -> dict[str, jax.Array]:
-    """Running moments per channel, by equation 2 of `xactor_jax.layers.latents`."""
+    """Updates the running mean and standard deviation of each channel, by equation 2 of `xactor_jax.layers.latents`."""
     count, old, z = buffers["latent_count"], buffers["latent_mean"], jax.lax.stop_gradient(z)
     mean = running_moment(old, z.mean((0, 1, 2)), count, decay)
     square = running_moment(buffers["latent_std"] ** 2 + old**2, (z**2).mean((0, 1, 2)), count, decay)

@@ -1,4 +1,4 @@
-"""The autoencoder as the programs see it."""
+"""The autoencoder as the programs use it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECTIONS = run_settings.SECTIONS | {
 
 
 def sampler(task: AutoencoderTask, variables: Variables) -> Program:
-    """The decoder."""
+    """Program that decodes one latent."""
     decode = lambda v, z: task.model.module.apply({"params": v.params["autoencoder"]}, z, method="decode")
     return Program("one picture from its latent", decode, (variables, array(1, *task.model.settings.latent_shape)))
 

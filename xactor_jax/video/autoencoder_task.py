@@ -1,4 +1,4 @@
-"""Training of the image autoencoder: rebuild single frames through a narrow latent.
+"""Training of the image autoencoder, which reconstructs single frames from a small latent.
 
 Batch: {"frames": float32 [B, H, W, 3] in [-1, 1]}.
 """
@@ -34,20 +34,20 @@ PIXEL_LOSSES = ("l1", "mse")
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderLossSettings:
-    """`config.loss` of configs/autoencoder.py: what is minimised, equation 1 of losses.py."""
+    """`config.loss` of configs/autoencoder.py: weights of equation 1 of losses.py."""
 
-    pixels: str = setting("mse", choice(PIXEL_LOSSES), "mean difference of pixels, of a range from -1 to 1")
-    gradients: float = setting(0.1, real(0.0), "weight of the differences between neighbouring pixels")
-    gradient_scales: int = setting(3, whole(0, 10), "sizes at which they are compared: 1, 1/2, 1/4 …")
+    pixels: str = setting("mse", choice(PIXEL_LOSSES), "kind of the pixel loss, for pixels in [-1, 1]")
+    gradients: float = setting(0.1, real(0.0), "weight of the error of differences between neighbouring pixels")
+    gradient_scales: int = setting(3, whole(0, 10), "number of scales at which these differences are compared: 1, 1/2, 1/4 …")
     perceptual: float = setting(
-        0.0, real(0.0), "weight of the distance by a network in pretrained.perceptual; 0: there is none"
+        0.0, real(0.0), "weight of the perceptual distance, by the network in pretrained.perceptual; 0: off"
     )
-    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "which network that is")
-    kl: float = setting(1e-4, real(0.0), "weight of the divergence of the latent from a standard normal")
-    adversarial: float = setting(0.0, real(0.0), "weight of fooling a patch discriminator; 0: there is none")
-    adversarial_kind: str = setting("hinge", choice(KINDS), "the loss of the discriminator")
-    discriminator_channels: int = setting(64, whole(1), "the discriminator's width")
-    statistics_decay: float = setting(0.99, SHARE, "of the running mean and deviation of the latents, per step")
+    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "kind of the perceptual distance")
+    kl: float = setting(1e-4, real(0.0), "weight of the KL divergence of the latent from a standard normal distribution")
+    adversarial: float = setting(0.0, real(0.0), "weight of the adversarial loss of a patch discriminator; 0: off")
+    adversarial_kind: str = setting("hinge", choice(KINDS), "kind of the adversarial loss")
+    discriminator_channels: int = setting(64, whole(1), "channels of the discriminator's first level")
+    statistics_decay: float = setting(0.99, SHARE, "decay of the running mean and standard deviation of the latents, per step")
 
     def __post_init__(self) -> None:
         check_fields(self, "loss")
@@ -55,7 +55,7 @@ class AutoencoderLossSettings:
 
 @dataclass(frozen=True)
 class AutoencoderTask:
-    """The autoencoder as the trainer sees it."""
+    """The autoencoder as the trainer uses it."""
 
     model: AutoencoderModel
     settings: AutoencoderLossSettings
@@ -87,7 +87,7 @@ class AutoencoderTask:
         return self.perceptual.pretrained()
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
-        """Equation 1 of losses.py; `train=False` decodes the posterior mean and leaves the statistics."""
+        """Equation 1 of losses.py. With `train=False` it decodes the posterior mean and does not update the statistics."""
         frames, s = batch["frames"], self.settings
         mean, log_variance, rebuilt = self._reconstruct(variables.params, frames, key, train)
         metrics = {
@@ -111,7 +111,7 @@ class AutoencoderTask:
         return {name: jax.tree.map(lambda _, name=name: label[name], part) for name, part in params.items()}
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
-        """Up to four frames above, rebuilt below."""
+        """Up to four frames, with their reconstructions below them."""
         frames = batch["frames"][:4]
         _, _, rebuilt = self._reconstruct(variables.params, frames, key, False)
         return {"true_above_rebuilt": picture_grid([frames, rebuilt])}
@@ -124,7 +124,7 @@ class AutoencoderTask:
         return mean, log_variance, self.model.module.apply(weights, z, method="decode")
 
     def _critics(self) -> Critics:
-        """Of regions 8 pixels apart, as Isola et al. (2017) have them, three convolutions deep."""
+        """A discriminator three convolutions deep, whose regions are 8 pixels apart, as in Isola et al. (2017)."""
         width = self.settings.discriminator_channels
         network = PatchDiscriminator(patch=2, widths=(width, 2 * width, 4 * width))
         return Critics(network=network, kind=self.settings.adversarial_kind, part_side=0)  # whole pictures only

@@ -1,11 +1,12 @@
-"""CLIP's image encoder (Radford et al. 2021, arXiv 2103.00020): a picture to one vector of what it shows.
+"""CLIP's image encoder (Radford et al. 2021, arXiv 2103.00020), which embeds a picture as one vector.
 
-    (1) h⁰ = LN([class; W ∗ x] + position)                            W: one convolution over patches that do not overlap
-    (2) u  = hⁱ + A(LN hⁱ),   hⁱ⁺¹ = u + F(LN u)                      A: self-attention, F: two layers, in between
-    (3) e  = P LN(hⁿ[class])                                          x σ(1.702 x) or x Φ(x)
-    (4) x  = (resized(picture) − mean) / std                          per colour, of pictures in [0, 1]
+    (1) h⁰ = LN([class; W ∗ x] + position)                            W: a convolution over patches that do not overlap
+    (2) u  = hⁱ + A(LN hⁱ),   hⁱ⁺¹ = u + F(LN u)                      A: self-attention, F: two layers with an activation
+    (3) e  = P LN(hⁿ[class])                                          activation: x σ(1.702 x) or x Φ(x)
+    (4) x  = (resized(picture) − mean) / std                          for each colour, of pictures in [0, 1]
 
-The renderer is told the reference's person by e (one token of 768 numbers with ViT-L/14; zeros where there is none).
+The renderer uses e to identify the person in the reference picture. With ViT-L/14 it is one token of 768 numbers. Without an
+encoder the renderer uses zeros.
 """
 
 from __future__ import annotations
@@ -26,38 +27,38 @@ from xactor_jax.settings import check_fields, choice, real, setting, whole
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of the pictures that CLIP was trained on, by colour."""
+"""Mean and standard deviation of each colour over the pictures that CLIP was trained on."""
 
 ACTIVATIONS = {"quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x), "gelu": lambda x: jax.nn.gelu(x, approximate=False)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSettings:
-    """Sizes; with a depth of 24 the others are by default those of ViT-L/14 with projection, 304 M parameters."""
+    """Sizes. With a depth of 24, the other defaults give ViT-L/14 with projection, 304 M parameters."""
 
     depth: int = setting(
-        0, whole(0), "blocks (released: 24); 0: there is no encoder, and the network is given zeros in an embedding's place"
+        0, whole(0), "number of blocks (released: 24); 0: no encoder, the denoiser uses zeros as the embedding"
     )
-    image_size: int = setting(224, whole(1), "side that pictures are brought to, pixels")
+    image_size: int = setting(224, whole(1), "side to which pictures are resized, pixels")
     patch: int = setting(14, whole(1), "side of a patch, pixels")
     width: int = setting(1024, whole(1), "features of a patch")
-    heads: int = setting(16, whole(1), "of every attention")
-    mlp_width: int = setting(4096, whole(1), "width inside a block's MLP")
-    projection: int = setting(768, whole(1), "features of the embedding e: network.unet.context_width")
-    activation: str = setting("quick_gelu", choice(ACTIVATIONS), "inside a block's MLP")
-    epsilon: float = setting(1e-5, real(0.0), "of layer normalisation")
+    heads: int = setting(16, whole(1), "heads of each attention")
+    mlp_width: int = setting(4096, whole(1), "features of the hidden layer of a block's MLP")
+    projection: int = setting(768, whole(1), "features of the embedding; must equal network.unet.context_width")
+    activation: str = setting("quick_gelu", choice(ACTIVATIONS), "activation of a block's MLP")
+    epsilon: float = setting(1e-5, real(0.0), "constant that layer normalisation adds to the variance")
 
     def __post_init__(self) -> None:
         check_fields(self, "clip")
 
     @property
     def tokens(self) -> int:
-        """Patches and the class."""
+        """Number of tokens: the patches and the class token."""
         return (self.image_size // self.patch) ** 2 + 1
 
 
 class ClipBlock(nn.Module):
-    """(2)."""
+    """One block: self-attention, then an MLP (equation 2)."""
 
     settings: ClipSettings
     dtype: Dtype = None
@@ -72,14 +73,14 @@ class ClipBlock(nn.Module):
 
 
 class ClipVision(nn.Module):
-    """(1) to (3)."""
+    """The encoder (equations 1 to 3)."""
 
     settings: ClipSettings
     dtype: Dtype = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w 3"]) -> Float[Array, "b e"]:
-        """Of pictures that went through (4)."""
+        """Embeds pictures that `clip_input` has prepared (equation 4)."""
         s, normal = self.settings, nn.initializers.normal(0.02)
         window = (s.patch, s.patch)
         patches = nn.Conv(s.width, window, window, "VALID", use_bias=False, dtype=self.dtype, name="patches")(x)
@@ -94,12 +95,12 @@ class ClipVision(nn.Module):
 
 
 def _layer_norm(s: ClipSettings, dtype: Dtype, name: str) -> nn.LayerNorm:
-    """The variance as it is defined: a few numbers of h are hundreds of times the others."""
+    """Layer normalisation with the exact variance: a few values of h are hundreds of times the others."""
     return nn.LayerNorm(epsilon=s.epsilon, use_fast_variance=False, dtype=dtype, name=name)
 
 
 def clip_input(images: Float[Array, "b height width 3"], size: int = 224) -> Float[Array, "b size size 3"]:
-    """(4) of pictures in [-1, 1]: the shorter side to `size` (bicubic, antialiased), the middle of the longer, standardised."""
+    """Prepares pictures in [-1, 1] (equation 4): resizes the shorter side to `size` (bicubic), crops the middle."""
     b, height, width, _ = images.shape
     rows, columns = (int(size * side / min(height, width)) for side in (height, width))
     y = jax.image.resize((images + 1.0) / 2.0, (b, rows, columns, 3), "cubic", antialias=True)
@@ -110,13 +111,13 @@ def clip_input(images: Float[Array, "b height width 3"], size: int = 224) -> Flo
 
 @dataclass(frozen=True)
 class ClipModel:
-    """The image encoder as other parts use it; pure functions, parameters apart."""
+    """The image encoder as other parts use it: pure functions, which take the parameters as an argument."""
 
     module: ClipVision
 
     @classmethod
     def from_network(cls, network: ConfigDict, precision: str = "float32") -> ClipModel:
-        """From `config.network` of a checkpoint that launch/import_weights.py has written."""
+        """From `config.network` of a checkpoint that launch/import_weights.py wrote."""
         return cls(ClipVision(ClipSettings(**network), compute_dtype(precision)))
 
     @property
@@ -124,10 +125,10 @@ class ClipModel:
         return self.module.settings
 
     def init(self, key: jax.Array) -> Any:
-        """Fresh parameters."""
+        """Untrained parameters."""
         size = self.settings.image_size
         return self.module.init(key, jnp.zeros((1, size, size, 3)))["params"]
 
     def embed(self, params: Any, images: Float[Array, "b height width 3"]) -> Float[Array, "b e"]:
-        """e of pictures in [-1, 1] of any size."""
+        """The embeddings e of pictures in [-1, 1], of any size."""
         return self.module.apply({"params": params}, clip_input(images, self.settings.image_size))

@@ -1,9 +1,9 @@
-"""The denoiser: from noisy latents of a window, motion latents and a reference latent to what the process asks for.
+"""The denoiser: predicts the quantity that the process needs from noisy latents of a window, motion latents and a reference.
 
-Motion has one way in: each frame's motion latent becomes n tokens, which the pixels of that frame attend to. It has no
-spatial layout, so it can carry no appearance (X-NeMo 2025). Appearance comes through the bank of reference.py, through an
-embedding of the reference picture where the trunk has a `context_width`, and, where `concatenate_reference` or `draft` is on,
-as further input channels.
+Each frame's motion latent becomes n tokens, which the pixels of that frame attend to. A motion latent has no spatial layout, so
+it cannot carry appearance (X-NeMo 2025). Appearance enters through the bank of reference.py, through an embedding of the
+reference picture if the trunk has a `context_width`, and through further input channels if `concatenate_reference` or `draft`
+is on.
 """
 
 from __future__ import annotations
@@ -25,32 +25,36 @@ Latents = Float[Array, "b t h w c"]
 Reference = Float[Array, "b h w c"]
 Embedding = Float[Array, "b e"]
 SAME_BOX = (0.0, 0.0, 1.0)
-"""The box of a face that is where and as large as the reference's, which is all that released weights are sampled with."""
+"""Box of a face with the same position and size as the reference's. Released weights are sampled with this box only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserSettings:
-    """Sizes and ways in of the denoiser; the trunk's own are in `unet`."""
+    """Sizes and inputs of the denoiser. The settings of its trunk are in `unet`."""
 
     unet: UNetSettings
-    motion_dim: int = setting(512, whole(1), "D, size of a motion latent")
-    motion_tokens: int = setting(8, whole(1), "tokens made of one motion latent")
-    motion_token_width: int = setting(32, whole(1), "features of each")
+    motion_dim: int = setting(512, whole(1), "D, numbers in a motion latent")
+    motion_tokens: int = setting(8, whole(1), "number of tokens made from one motion latent")
+    motion_token_width: int = setting(32, whole(1), "features of each motion token")
     motion_hidden: int = setting(
-        128, whole(0), "width of a hidden layer between the motion latent and its tokens; 0: one linear map"
+        128, whole(0), "features of a hidden layer between the motion latent and its tokens; 0: one linear map"
     )
     box_width: int = setting(
-        0, whole(0), "features of the face's box beside the motion latent in the tokens; 0: they know of no box"
+        0, whole(0), "features of the face's box, concatenated with the motion latent to make the tokens; 0: no box"
     )
     position_halves: bool = setting(
-        False, Flag(), "positions of tokens: all sines before all cosines, as in released weights; else they alternate"
+        False, Flag(), "whether positions of tokens have all sines before all cosines, as in released weights; else alternating"
     )
-    concatenate_reference: bool = setting(True, Flag(), "the reference latent as further input channels, beside the bank")
+    concatenate_reference: bool = setting(
+        True, Flag(), "whether the reference latent is given as further input channels, in addition to the bank"
+    )
     draft: bool = setting(
-        True, Flag(), "correct what the decoder of pretrained.motion draws (draft.py); off where that checkpoint has no decoder"
+        True,
+        Flag(),
+        "whether to correct a draft by the decoder of pretrained.motion (draft.py); must be off if it has no decoder",
     )
     full_reference: bool = setting(
-        False, Flag(), "keep the reference network's layers behind its last self-attention, which nothing reads"
+        False, Flag(), "whether to keep the reference network's layers after its last self-attention, whose output is unused"
     )
 
     def __post_init__(self) -> None:
@@ -67,9 +71,10 @@ class DenoiserSettings:
 
 
 class MotionTokens(nn.Module):
-    """Motion latent [D], and the face's box where it has a width → n tokens with fixed positions added.
+    """Converts a motion latent [D], and the face's box if `box_width` is set, into n tokens with fixed positions added.
 
-    A box is (row and column of its centre less the reference box's, side), all over the reference box's side.
+    A box is (row of its centre, column of its centre, side). Row and column are relative to the reference's box. All three are
+    divided by the side of the reference's box.
     """
 
     tokens: int
@@ -81,7 +86,7 @@ class MotionTokens(nn.Module):
 
     @nn.compact
     def __call__(self, motion: Float[Array, "*b d"], box: Float[Array, "*b 3"] | None = None) -> Float[Array, "*b n c"]:
-        """Without a box: the reference's own."""
+        """Without a box, uses that of the reference (`SAME_BOX`)."""
         if self.box_width:
             box = jnp.asarray(SAME_BOX) if box is None else box
             box = jax.nn.relu(nn.Dense(self.box_width, dtype=self.dtype, name="box_in")(box.astype(motion.dtype)))
@@ -95,12 +100,12 @@ class MotionTokens(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Reference network, motion tokens and trunk under one roof."""
+    """Reference network, motion tokens and trunk."""
 
     settings: DenoiserSettings
     dtype: Dtype = None
     remat: str = "none"
-    """Of both networks' layers, of `xactor_jax.layers.remat`."""
+    """What the backward pass of both networks' layers computes again: a choice of `xactor_jax.layers.remat`."""
 
     def setup(self) -> None:
         s = self.settings
@@ -110,7 +115,7 @@ class Denoiser(nn.Module):
         self.motion_tokens = MotionTokens(*sizes, s.position_halves, self.dtype)
 
     def appearance(self, reference: Reference, embedding: Embedding | None = None) -> Bank:
-        """The bank: features of the clean reference latent and its picture's embedding, once per portrait."""
+        """The bank: features of the clean reference latent and of the picture's embedding, computed once per portrait."""
         conditions = Conditions(embedding=embedding)
         _, bank = self.reference(reference[:, None], jnp.zeros(reference.shape[0]), conditions)
         return bank
@@ -127,17 +132,17 @@ class Denoiser(nn.Module):
         embedding: Embedding | None = None,
         draft: Latents | None = None,
     ) -> Latents:
-        """`reference_on` false hides all that shows the reference; `frames_apart` hides the frames from each other."""
+        """`reference_on` false hides the reference in an example; `frames_apart` stops its frames attending to each other."""
         on = jnp.ones(len(x_t), bool) if reference_on is None else reference_on
         embedding = None if embedding is None else embedding * on[:, None]
-        shown = [reference[:, None]] if self.settings.concatenate_reference else []
-        shown += [draft] if self.settings.draft else []
-        seen = [jnp.broadcast_to(z * on[:, None, None, None, None], x_t.shape) for z in shown]
-        x_t = jnp.concatenate([x_t, *seen], axis=-1)
+        inputs = [reference[:, None]] if self.settings.concatenate_reference else []
+        inputs += [draft] if self.settings.draft else []
+        masked = [jnp.broadcast_to(z * on[:, None, None, None, None], x_t.shape) for z in inputs]
+        x_t = jnp.concatenate([x_t, *masked], axis=-1)
         conditions = Conditions(self.motion_tokens(motion), bank, reference_on, frames_apart, embedding)
         prediction, _ = self.trunk(x_t, t, conditions)
         return prediction
 
     def initialise(self, x_t: Latents, t: Float[Array, "b"], motion: Float[Array, "b t d"], reference: Reference) -> Latents:
-        """Touches every parameter, for `init`."""
+        """Uses every parameter, so that `init` creates all of them."""
         return self(x_t, t, motion, reference, self.appearance(reference), draft=x_t)

@@ -1,10 +1,10 @@
-"""The draft: what stage 1's decoder D makes of the portrait, which the renderer then corrects.
+"""The draft: a picture that the decoder D of stage 1 makes from the portrait, and that the renderer corrects.
 
-    (1) d = D(I_ref, m, m_ref)      each frame's picture, from its motion latent m, the reference picture and its own latent
+    (1) d = D(I_ref, m, m_ref)      each frame's draft, from its motion latent m, the reference picture and its motion latent
     (2) b = E(d)                    its latent: base of the residual (equation 1 of model.py), and input of the denoiser
 
-A warped and retouched reference lies much closer to the truth than the reference itself, so that what is left to diffuse
-is small (FRVD, arXiv 2507.16341; residual diffusion, arXiv 2112.02475). D is frozen: a part of the renderer's checkpoint.
+A warped and retouched reference is much closer to the true frame than the reference itself, so the residual to diffuse is small
+(FRVD, arXiv 2507.16341; residual diffusion, arXiv 2112.02475). D is frozen and part of the renderer's checkpoint.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from xactor_jax.variables import Tree, Variables
 
 @dataclass(frozen=True)
 class Draft:
-    """The decoder of a motion stage; its variables are a renderer's buffers "draft"."""
+    """The decoder of a motion stage. Its variables are the buffers "draft" of the renderer."""
 
     motion: MotionModel
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> Draft | None:
-        """Of configs/video.py; None where `network.draft` is off."""
+        """From configs/video.py; None if `network.draft` is off."""
         return cls(MotionModel.from_config(config.motion)) if config.network.draft else None
 
     def init(self, key: jax.Array) -> dict[str, Tree]:
         """Untrained variables, which `load` replaces."""
         side = self.motion.image_size
-        weights = self.motion.decoder.init(key, jnp.zeros((1, side, side, 3)), jnp.zeros((1, self.motion.told_dim)))
+        weights = self.motion.decoder.init(key, jnp.zeros((1, side, side, 3)), jnp.zeros((1, self.motion.decoder_input_dim)))
         return _frozen(weights["params"], initial_statistics(self.motion.latent_dim))
 
     def load(self, path: str) -> dict[str, Tree]:
-        """The variables of a motion checkpoint. Raises `UserError` where it has no decoder, as those of released encoders."""
+        """The variables of a motion checkpoint. Raises `UserError` if it has no decoder (released encoders have none)."""
         from xactor_jax.checkpoints.exports import load_variables
 
         variables = load_variables(path, "motion")[1]
@@ -59,7 +59,7 @@ class Draft:
         reference: Float[Array, "b d"],
         motion: Float[Array, "b d"],
     ) -> Float[Array, "b h w 3"]:
-        """Equation 1, at the side of `images` whatever that of the motion stage is; latents are standardised."""
+        """Drafts at the size of `images`, whatever size the motion stage uses (equation 1). Latents are standardised."""
         sides = (len(images), *2 * (self.motion.image_size,), 3)
         drawn = self.motion.decode(Variables(**frozen), _resized(images, sides), motion, reference)
         return jax.lax.stop_gradient(_resized(drawn, images.shape))

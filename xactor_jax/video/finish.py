@@ -1,12 +1,13 @@
-"""The last phase of the renderer's training, on pictures: what the sampler makes of a window is compared with the truth.
+"""The last training phase of the renderer, on pictures: compares the sampler's output for a window with the true frames.
 
     (1) x_T = α(T) r + σ(T) ε,   x_{i+1} = DDIM(x_i)              the sampler's own steps, equation 2 of sampler.py
     (2) x̂ = A(b + residual_std · x_S)  (+ d − A(b))               equations 2 and 3 of model.py
     (3) L = w_p L_rec + w_g L_grad + w_d d(x̂, x) + w_a L_G + w_f L_FM + w_c (L_G + L_FM of eyes and mouth) + L_D
 
-Diffusion training sees noisy truth and an error in latents; sampling sees the network's own steps, and people see pictures.
-Only the last step carries a gradient (PersonaLive, arXiv 2512.11253), so that memory and time are those of one step, and the
-autoencoder is frozen. The terms of (3) are those of picture_losses.py and critics.py of `xactor_jax.layers`.
+Diffusion training starts from noisy true latents and measures an error of latents. Sampling continues from the network's own
+steps, and people look at pictures. This phase closes the gap. Only the last step carries a gradient (PersonaLive, arXiv
+2512.11253), so memory and time are those of one step. The autoencoder is frozen. The terms of (3) are defined in
+picture_losses.py and critics.py of `xactor_jax.layers`.
 """
 
 from __future__ import annotations
@@ -43,18 +44,20 @@ Pictures = Float[Array, "n h w 3"]
 class FinishWeights:
     """`config.finish` of configs/video.py: weights of equation 3."""
 
-    pixel: float = setting(1.0, real(0.0), "of the mean absolute error")
-    gradient: float = setting(1.0, real(0.0), "of the mean absolute error of image differences at three scales")
+    pixel: float = setting(1.0, real(0.0), "weight of the mean absolute error")
+    gradient: float = setting(1.0, real(0.0), "weight of the mean absolute error of image differences at three scales")
     component: float = setting(
-        2.0, real(0.0), "extra weight of eyes and mouth in both: each counts as much as this many whole pictures"
+        2.0, real(0.0), "extra weight of eyes and mouth in these two: each counts as much as this many whole pictures"
     )
     motion: float = setting(0.5, real(0.0), "extra weight of pixels that differ from the reference")
-    perceptual: float = setting(0.0, real(0.0), "of the distance by a network in pretrained.perceptual; 0: there is none")
-    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "which network that is")
-    adversarial: float = setting(0.02, real(0.0), "of fooling a patch discriminator")
-    feature_matching: float = setting(0.2, real(0.0), "of the distance of its features")
+    perceptual: float = setting(
+        0.0, real(0.0), "weight of the perceptual distance, by the network in pretrained.perceptual; 0: off"
+    )
+    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "kind of the perceptual distance")
+    adversarial: float = setting(0.02, real(0.0), "weight of the adversarial loss of a patch discriminator")
+    feature_matching: float = setting(0.2, real(0.0), "weight of the distance of the discriminator's features")
     part_adversarial: float = setting(
-        0.02, real(0.0), "of fooling a discriminator of eyes and mouth alone, and its features' distance"
+        0.02, real(0.0), "weight of the adversarial and feature losses of a discriminator of eyes and mouth only"
     )
 
     def __post_init__(self) -> None:
@@ -63,17 +66,19 @@ class FinishWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishSettings(FinishWeights):
-    """All of `config.finish`: the weights, and what the discriminators are made of."""
+    """All of `config.finish`: the weights, and the settings of the discriminators."""
 
-    adversarial_kind: str = setting("hinge", choice(KINDS), "the loss of both discriminators")
-    patch: int = setting(4, whole(1), "of both discriminators: pixels along the side of the squares that they see first")
-    widths: tuple[int, ...] = setting((32, 64, 64), Several(whole(1)), "channels at every halving after that")
-    part_side: int = setting(32, whole(1), "side to which eyes and mouth are brought, pixels")
+    adversarial_kind: str = setting("hinge", choice(KINDS), "kind of the adversarial loss of both discriminators")
+    patch: int = setting(4, whole(1), "side of the squares that both discriminators fold into channels first, pixels")
+    widths: tuple[int, ...] = setting(
+        (32, 64, 64), Several(whole(1)), "channels of the discriminators' levels; each level after the first halves the side"
+    )
+    part_side: int = setting(32, whole(1), "side to which crops of eyes and mouth are resized, pixels")
 
 
 @dataclass(frozen=True)
 class Finish:
-    """What the last phase adds to the renderer's task."""
+    """What the last phase adds to the renderer's task: loss weights, discriminators and the perceptual distance."""
 
     weights: FinishWeights
     critics: Critics
@@ -88,14 +93,14 @@ class Finish:
         return cls(s, critics, PerceptualTerm(weight=s.perceptual, kind=s.perceptual_kind, path=path))
 
     def init(self, key: jax.Array, side: int) -> Tree:
-        """The discriminators' parameters, beside those of the renderer."""
+        """The discriminators' parameters, which are added to those of the renderer."""
         first, second = jax.random.split(key)
         return {WHOLE: self.critics.init(first, side), PARTS: self.critics.init(second, self.critics.part_side)}
 
     def terms(
         self, variables: Variables, images: Pictures, target: Pictures, reference: Pictures, boxes: Float[Array, "n parts 4"]
     ) -> Terms:
-        """Those of equation 3, not yet weighted, of pictures in [-1, 1]."""
+        """The terms of equation 3 without their weights, for pictures in [-1, 1]."""
         where = pixel_weights(target, reference, boxes, self.weights.component, self.weights.motion)
         terms = {"pixel": weighted_l1(images, target, where), "gradient": gradient_loss(images, target, where)}
         terms |= self.perceptual.terms(variables.buffers, images, target)
@@ -103,7 +108,7 @@ class Finish:
         return terms | self.critics.part_terms(variables.params[PARTS], images, target, boxes)
 
     def total(self, terms: Terms) -> Float[Array, ""]:
-        """Equation 3."""
+        """The loss (equation 3)."""
         made = sum(getattr(self.weights, name) * term for name, term in terms.items() if hasattr(self.weights, name))
         return made + terms[WHOLE] + terms[PARTS]
 
@@ -115,7 +120,7 @@ def roll_out(
     noise: Clips,
     times: Float[Array, "levels"],
 ) -> Clips:
-    """x_S of equation 1, by noise levels that fall to 0; a gradient flows through the last step alone."""
+    """Samples x_S through noise levels that fall to 0 (equation 1). A gradient flows through the last step only."""
     levels = lambda t: jnp.full(len(noise), t)
     step = lambda x, t, s: ddim_step(process, x, predict(x, levels(t)), t, s)
     x = process.add_noise(start, noise, times[0])
@@ -133,7 +138,7 @@ def picture_loss(
     batch: Batch,
     base: Base,
 ) -> LossOutput:
-    """Equation 3, and how near pictures and drafts come to the truth."""
+    """The loss (equation 3), with the PSNR of rendered pictures, of the repeated reference and of the drafts as metrics."""
     frames = batch["frames"]
     noise = jax.random.normal(key, (*frames.shape[:2], *model.latent_shape))
     start = start_of(model, model.render_settings, variables, base.latent)

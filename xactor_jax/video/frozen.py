@@ -1,4 +1,4 @@
-"""Networks that the renderer needs and does not train: untrained ones for a start, and those of their checkpoints."""
+"""Frozen networks of the renderer: untrained ones at the start, and those loaded from their checkpoints."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from xactor_jax.variables import Tree
 from xactor_jax.video.autoencoder import AutoencoderSettings
 from xactor_jax.video.model import VideoModel
 
-LEFT = ("random", FROM_START)
-"""As `config.pretrained.autoencoder` or `clip`: keep the untrained one, for tests and timing; that of `config.init_from`."""
+NOT_LOADED = ("random", FROM_START)
+"""Values of `config.pretrained.autoencoder` and `clip` for which nothing is loaded.
+
+"random" keeps the untrained network, for tests and timing; the other keeps the one that comes with `config.init_from`.
+"""
 
 
 def untrained(model: VideoModel, key: jax.Array) -> dict[str, Tree]:
-    """The renderer's buffers, with networks that are drawn."""
+    """The renderer's buffers, with randomly initialised networks."""
     buffers = {
         "autoencoder": model.autoencoder.init(key),
         "residual_std": jnp.ones(model.latent_shape[-1]),
@@ -28,10 +31,10 @@ def untrained(model: VideoModel, key: jax.Array) -> dict[str, Tree]:
 
 
 def load_autoencoder(model: VideoModel, path: str) -> dict[str, Tree]:
-    """The buffers "autoencoder". Raises `UserError` where none is named or it has other sizes."""
+    """The buffers "autoencoder". Raises `UserError` if no path is given or if the sizes differ."""
     from xactor_jax.checkpoints.exports import load_variables
 
-    if path in LEFT:
+    if path in NOT_LOADED:
         return {}
     if not path:
         raise UserError("The video stage needs a trained autoencoder: name one by --config.pretrained.autoencoder=FOLDER.")
@@ -45,10 +48,10 @@ def load_autoencoder(model: VideoModel, path: str) -> dict[str, Tree]:
 
 
 def load_clip(model: VideoModel, path: str) -> dict[str, Tree]:
-    """The buffers "clip". Raises `UserError` where the renderer needs them and none are named."""
+    """The buffers "clip". Raises `UserError` if the renderer needs them and no path is given."""
     from xactor_jax.checkpoints.exports import load_variables
 
-    if model.clip is None or path in LEFT:
+    if model.clip is None or path in NOT_LOADED:
         return {}
     if not path:
         raise UserError(
@@ -59,7 +62,7 @@ def load_clip(model: VideoModel, path: str) -> dict[str, Tree]:
 
 
 def load_motion_statistics(path: str) -> dict[str, Tree]:
-    """The buffers "motion", of a motion encoder that is trained with the renderer."""
+    """The buffers "motion" of a motion encoder that is trained together with the renderer."""
     from xactor_jax.checkpoints.exports import load_variables
 
     return {"motion": kept_statistics(load_variables(path, "motion")[1].buffers)}

@@ -1,14 +1,15 @@
-"""A whole clip at once: windows around a closed loop, moved at every denoising step, as in X-NeMo's released sampler (2025).
+"""Whole clips at once: windows around a closed loop, moved at every denoising step, as in X-NeMo's released sampler (2025).
 
-Of N frames, windows of T frames, each O over its neighbour and the last one over the first:
+A clip has N frames. A window has T frames and overlaps the next one by O frames; the last one overlaps the first:
     (1) K = ⌈N / (T − O)⌉ windows; window k covers frames (o + k (T − O) + i) mod N, i < T      (one of all N frames if N ≤ T)
-    (2) o is drawn anew from 0 … T − 1 at every step
+    (2) o is drawn from 0 … T − 1 at every step
     (3) prediction of a frame = mean over the windows that cover it                             (Bar-Tal et al. 2023)
-Windows join at other frames at every step, so that joins do not show. No frame is finished before all are: memory grows with
-the clip. Segments (`windows`) are finished one after the other, at memory that does not grow.
+(2) moves the borders between windows at every step, so that they do not show in the result. No frame is finished before all
+frames are, so memory grows with the clip. Segments (windows.py) are finished one after another, and memory does not grow.
 
-Measured on 2026-11-24, the renderer of puppets, 48 frames of one moved by another: the two ways have a PSNR of 40.9 dB to each
-other and of 17.1 dB to the truth (the reference repeated: 15.1 dB). `launch/study/compare_video.py` measures other renderers.
+Measured on 2026-11-24 with the renderer of puppets, on 48 frames of one puppet moved by another: the results of the two ways
+have a PSNR of 40.9 dB to each other and 17.1 dB to the true frames (the repeated reference: 15.1 dB).
+`launch/study/compare_video.py` measures other renderers.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Clips = Float[Array, "b n h w c"]
 Predict = Callable[[Float[Array, "b k t h w c"], Float[Array, ""], PyTree], Float[Array, "b k t h w c"]]
 
 OFFSETS = 2**31 - 1
-"""What the key is folded with for (2); frames fold it with their own number."""
+"""Number folded into the key to draw o (equation 2). Frames fold their own number into the key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +38,9 @@ class LoopPlan:
     """Numbers of frames of equation 1."""
 
     frames: int
-    """N: of the clip."""
+    """N: frames of the clip."""
     window: int
-    """T: frames the denoiser sees at once."""
+    """T: frames that the denoiser processes at once."""
     overlap: int
     """O: frames that neighbouring windows share."""
 
@@ -49,16 +50,16 @@ class LoopPlan:
 
     @property
     def size(self) -> int:
-        """Frames of a window."""
+        """Frames in a window."""
         return min(self.window, self.frames)
 
     @property
     def windows(self) -> int:
-        """K, equation 1."""
+        """K: number of windows (equation 1)."""
         return -(-self.frames // (self.window - self.overlap)) if self.frames > self.window else 1
 
     def indices(self, offset: Int[Array, "*b"]) -> Int[Array, "*b k t"]:
-        """Frames that each window covers, equation 1; of a clip that is one window, its frames in order."""
+        """Frames that each window covers (equation 1). If one window covers the clip, its frames in order."""
         if self.frames <= self.window:
             return jnp.broadcast_to(jnp.arange(self.frames), (*jnp.shape(offset), 1, self.frames))
         starts = np.arange(self.windows) * (self.window - self.overlap)
@@ -66,18 +67,18 @@ class LoopPlan:
 
 
 def loop_offsets(keys: Key[Array, "b"], step: Int[Array, ""] | int, plan: LoopPlan) -> Int[Array, "b"]:
-    """Equation 2, for each clip from its own key."""
+    """The offset o of each clip at a step (equation 2), drawn from the clip's own key."""
     draw = lambda key: jax.random.randint(jax.random.fold_in(jax.random.fold_in(key, OFFSETS), step), (), 0, plan.window)
     return jax.vmap(draw)(keys)
 
 
 def take_windows(x: Float[Array, "b n *d"], frames: Int[Array, "b k t"]) -> Float[Array, "b k t *d"]:
-    """The windows of each clip."""
+    """Cuts each clip into its windows."""
     return jax.vmap(lambda clip, index: clip[index])(x, frames)
 
 
 def average_windows(y: Float[Array, "b k t *d"], frames: Int[Array, "b k t"], total: int) -> Float[Array, "b n *d"]:
-    """Equation 3, for clips of `total` frames."""
+    """Averages the predictions of overlapping windows, for clips of `total` frames (equation 3)."""
 
     def average(windows: jax.Array, index: jax.Array) -> jax.Array:
         summed = jnp.zeros((total, *windows.shape[2:]), windows.dtype).at[index].add(windows)
@@ -88,9 +89,9 @@ def average_windows(y: Float[Array, "b k t *d"], frames: Int[Array, "b k t"], to
 
 
 def in_groups(predict: Predict, size: int) -> Predict:
-    """The same predictions, of `size` windows at a time; the last group is filled up with its last window."""
+    """The same predictions, computed for `size` windows at a time. Copies of the last window fill up the last group."""
 
-    def grouped(x: jax.Array, t: jax.Array, told: PyTree) -> jax.Array:
+    def grouped(x: jax.Array, t: jax.Array, conditions: PyTree) -> jax.Array:
         b, k = x.shape[:2]
         fill = -k % size
 
@@ -98,19 +99,19 @@ def in_groups(predict: Predict, size: int) -> Predict:
             filled = jnp.concatenate([a, jnp.repeat(a[:, -1:], fill, axis=1)], axis=1)
             return jnp.moveaxis(filled.reshape(b, -1, size, *a.shape[2:]), 1, 0)
 
-        y = jax.lax.map(lambda group: predict(group[0], t, group[1]), jax.tree.map(split, (x, told)))
+        y = jax.lax.map(lambda group: predict(group[0], t, group[1]), jax.tree.map(split, (x, conditions)))
         return jnp.moveaxis(y, 0, 1).reshape(b, k + fill, *x.shape[2:])[:, :k]
 
     return grouped
 
 
 def group_size(plan: LoopPlan, together: int, devices: int = 1) -> int:
-    """Windows predicted at once: `together` on each device, but not more than there are; a multiple of the devices."""
+    """Number of windows predicted at once: up to `together` on each device, and a multiple of the number of devices."""
     return devices * min(together, -(-plan.windows // devices))
 
 
 def spread_over(devices: Sequence[jax.Device]) -> Callable[[jax.Array], jax.Array]:
-    """A function that, inside `jit`, splits the leading axis of an array over devices; none or one: the array as it is."""
+    """A function that splits an array's leading axis over the devices, inside `jit`. With fewer than two it does nothing."""
     if len(devices) < 2:
         return lambda a: a
     sharding = NamedSharding(Mesh(np.array(devices), ("windows",)), PartitionSpec("windows"))
@@ -124,19 +125,19 @@ def denoise_loop(
     times: Float[Array, "levels"],
     noise: Clips,
     start: Float[Array, "b #n h w c"],
-    told: PyTree[Float[Array, "b n ..."]],
+    conditions: PyTree[Float[Array, "b n ..."]],
     keys: Key[Array, "b"],
 ) -> Clips:
-    """Clean latents of whole clips, by DDIM; `start`, noised to the first level, is where denoising starts.
+    """Clean latents of whole clips, by DDIM. Denoising starts from `start`, noised to the first level.
 
-    `predict` says what the process asks for, for all windows at one noise level and what is `told` of their frames; `times`
+    `predict` predicts what the process needs, for all windows at one noise level under the conditions of their frames. `times`
     falls to 0.
     """
 
     def step(x: jax.Array, at: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         index, t, s = at
         frames = plan.indices(loop_offsets(keys, index, plan))
-        prediction = predict(take_windows(x, frames), t, jax.tree.map(lambda a: take_windows(a, frames), told))
+        prediction = predict(take_windows(x, frames), t, jax.tree.map(lambda a: take_windows(a, frames), conditions))
         return ddim_step(process, x, average_windows(prediction, frames, plan.frames), t, s), None
 
     x = process.add_noise(jnp.broadcast_to(start, noise.shape), noise, times[0])

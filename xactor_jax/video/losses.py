@@ -1,8 +1,8 @@
-"""Losses of the autoencoder and the weights that say where the denoiser's error matters.
+"""Losses of the autoencoder, and weights of the denoiser's error.
 
-Autoencoder (Rombach et al. 2022; gradients take the place of learned perceptual features d where there are none):
+Autoencoder (Rombach et al. 2022; if no perceptual network is given, L_grad takes the place of its distance d):
     (1) L = L_pixels + w_g L_grad + w_p d(x̂, x) + w_kl KL
-L_grad is equation 2 of picture_losses.py and KL, a mean over the latent's entries, equation 1 of latents.py, both of
+L_grad is equation 2 of picture_losses.py, and KL, the mean over the latent's entries, is equation 1 of latents.py, both in
 `xactor_jax.layers`.
 """
 
@@ -25,10 +25,10 @@ def pixel_loss(prediction: Images, target: Images, kind: str) -> Float[Array, ""
 def movement_weights(
     change: Float[Array, "b t h w c"], boxes: Float[Array, "b t n 4"], box_weight: float, change_weight: float
 ) -> Float[Array, "b t h w 1"]:
-    """Weight of each latent cell: more inside eyes and mouth, more where the frame differs from the reference.
+    """Weight of each latent cell: larger inside eyes and mouth, and where the frame differs from the reference.
 
-    1 + box_weight · [inside] + change_weight · |change| / mean|change|, scaled to mean one over each window, so that the
-    size of the loss stays that of the unweighted one.
+    1 + box_weight · [inside] + change_weight · |change| / mean|change|, scaled to a mean of one over each window, so that the
+    weights do not change the size of the loss.
     """
     size = jnp.mean(jnp.abs(change), axis=-1)
     relative = size / (jnp.mean(size, axis=(1, 2, 3), keepdims=True) + 1e-6)

@@ -1,15 +1,16 @@
 """The networks of the renderer, and the coordinates in which latents are diffused.
 
-A clip goes through `preparation` (features of the portrait, drafts), `denoising` (segment by segment, or as a whole, by the
-guided network of `prediction`), and back through `VideoModel.draw`; `rendering` does this for a stream or for a batch.
+preparation.py computes the features of the portrait and the drafts. denoising.py denoises segment by segment, or the whole clip
+at once, with the guided network of prediction.py. `VideoModel.draw` decodes the pictures. rendering.py does all of this for a
+stream or for a batch.
 
-The denoiser diffuses latents z, or with `predict_residual` their difference from a base b that is known before:
+The denoiser diffuses latents z, or with `predict_residual` their difference from a known base b:
     (1) x = (z − b) / residual_std            (2) z = b + residual_std · x
-b is the latent of each frame's draft (`draft`) where the renderer has one, else the reference's: "nothing moves".
+b is the latent of each frame's draft (draft.py) if the renderer uses drafts, else the latent of the reference.
 
-Pictures come from latents by the autoencoder's decoder A. With `keep_draft` they keep what the autoencoder loses of a draft d:
+The autoencoder's decoder A makes pictures from latents. With `keep_draft`, they keep what the autoencoder loses of a draft d:
     (3) x̂ = A(z) + d − A(b)
-What the denoiser leaves as it is, z = b, is then the draft itself to the last pixel, in its own sharpness.
+If the denoiser changes nothing (z = b), the result is exactly the draft, with its sharpness.
 """
 
 from __future__ import annotations
@@ -38,22 +39,22 @@ from xactor_jax.video.sampler import RenderSettings
 
 @dataclass(frozen=True)
 class VideoModel:
-    """Networks and process of the video stage; holds no arrays."""
+    """Networks and diffusion process of the video stage. Holds no arrays."""
 
     denoiser: Denoiser
     autoencoder: AutoencoderModel
     process: GaussianProcess
     window: int
-    """Frames that the denoiser sees at once."""
+    """Frames that the denoiser processes at once."""
     predict_residual: bool
     keep_draft: bool
-    """Equation 3 instead of A(z) alone; needs a draft."""
+    """Whether to use equation 3 instead of A(z). Needs a draft."""
     render_settings: RenderSettings
-    """The config's own, used where a caller gives none."""
+    """The settings of the config, used if a caller gives none."""
     clip: ClipModel | None = None
-    """What makes the embedding of a reference picture; its parameters are the buffers "clip"."""
+    """Embeds the reference picture. Its parameters are the buffers "clip"."""
     draft: Draft | None = None
-    """What draws each frame's draft; its variables are the buffers "draft"."""
+    """Draws each frame's draft. Its variables are the buffers "draft"."""
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoModel:
@@ -76,17 +77,17 @@ class VideoModel:
 
     @property
     def motion_dim(self) -> int:
-        """D."""
+        """D, numbers in a motion latent."""
         return self.denoiser.settings.motion_dim
 
     @property
     def context_width(self) -> int:
-        """E, features of the reference picture's embedding; 0: there is none."""
+        """E, features of the reference picture's embedding; 0 if there is none."""
         return self.denoiser.settings.unet.context_width
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """Of one frame: rows, columns, channels."""
+        """Rows, columns and channels of one frame's latent."""
         return self.autoencoder.settings.latent_shape
 
     @property
@@ -97,17 +98,17 @@ class VideoModel:
     def to_diffused(
         self, variables: Variables, z: Float[Array, "b t h w c"], base: Float[Array, "b #t h w c"]
     ) -> Float[Array, "b t h w c"]:
-        """Equation 1."""
+        """Converts latents z into what is diffused (equation 1)."""
         return (z - base) / variables.buffers["residual_std"] if self.predict_residual else z
 
     def from_diffused(
         self, variables: Variables, x: Float[Array, "b t h w c"], base: Float[Array, "b #t h w c"]
     ) -> Float[Array, "b t h w c"]:
-        """Equation 2."""
+        """Converts what is diffused into latents z (equation 2)."""
         return base + variables.buffers["residual_std"] * x if self.predict_residual else x
 
     def draw(self, variables: Variables, z: Float[Array, "b t h w c"], base: Base | None = None) -> Drawn:
-        """Frames of latents."""
+        """Decodes latents to frames."""
         pictures = self.pictures(variables, z, base)
         finite = jnp.isfinite(z).all(axis=(2, 3, 4)) & jnp.isfinite(pictures).all(axis=(2, 3, 4))
         return Drawn(to_uint8(pictures), finite)
@@ -115,22 +116,22 @@ class VideoModel:
     def pictures(
         self, variables: Variables, z: Float[Array, "b t h w c"], base: Base | None = None
     ) -> Float[Array, "b t height width 3"]:
-        """Pictures in [-1, 1] of latents, by equation 3 where drafts are kept."""
+        """Pictures in [-1, 1] of latents, by equation 3 if `keep_draft`."""
         decode = functools.partial(self.autoencoder.decode, variables.buffers["autoencoder"])
         if not self.keep_draft:
             return decode(z)
         return jnp.clip(decode(z) + base.picture - decode(base.latent), -1.0, 1.0)
 
 
-def own_motion(variables: Variables) -> Variables | None:
-    """The motion stage, an encoder alone, that a renderer was trained together with; None: there is none."""
+def trained_motion_encoder(variables: Variables) -> Variables | None:
+    """The motion encoder that was trained together with the renderer, as variables of a motion stage; None if there is none."""
     if "motion_encoder" not in variables.params:
         return None
     return Variables({"generator": {"encoder": variables.params["motion_encoder"]}}, variables.buffers["motion"])
 
 
 def _clip(config: ConfigDict) -> ClipModel | None:
-    """The encoder of reference pictures, if the config has one. Raises `UserError` where the denoiser has no such place."""
+    """The encoder of reference pictures, if the config has one. Raises `UserError` if its width does not fit the denoiser."""
     network = config.clip
     if not network.depth:
         return None

@@ -1,4 +1,4 @@
-"""How attention and feed-forward weights of the video stage lie on the mesh; convolutions follow the shape rule."""
+"""How the mesh splits attention and feed-forward weights of the video stage. Convolutions follow the rule for shapes."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The phases in which the renderer is trained, and what of it each of them moves.
+"""The training phases of the renderer, and which parameters each of them trains.
 
-X-NeMo (2025) trains in two:
-    spatial    everything but the temporal modules, which frames go around, so that these are pictures of one person
-    temporal   the temporal modules alone, on frames in a row
-What a phase does not train is frozen. Two more are ours: `all`, both at once; and `finish`, all of it on the pictures that the
-sampler makes (finish.py), with discriminators that stay in the checkpoint.
+X-NeMo (2025) trains in two phases:
+    spatial    everything but the temporal modules, which are skipped, so that examples are single pictures of one person
+    temporal   the temporal modules only, on consecutive frames
+Parameters that a phase does not train are frozen. This project adds two phases: `all` trains everything at once; `finish`
+trains everything on the pictures that the sampler makes (finish.py), with discriminators that are saved in the checkpoint.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from xactor_jax.video.denoiser import Denoiser
 
 PHASES = ("all", "spatial", "temporal", "finish")
 TEMPORAL = "_attention/temporal/"
-"""In the names of the temporal modules' parameters."""
+"""Part of the names of the temporal modules' parameters."""
 
 
 def labels(params: Tree, phase: str) -> Tree:
-    """Each parameter's optimiser: "default", "discriminator", or "frozen"."""
+    """Which optimiser each parameter uses: "default", "discriminator", or "frozen"."""
     spatial, temporal = {"spatial": (True, False), "temporal": (False, True)}.get(phase, (True, True))
 
     def label(path: Any, _: Any) -> str:
@@ -38,7 +38,7 @@ def labels(params: Tree, phase: str) -> Tree:
 
 
 def trained_denoiser(denoiser: Denoiser, phase: str) -> Denoiser:
-    """In the spatial phase without temporal modules, whose parameters stay in the tree."""
+    """The denoiser of a phase. The spatial phase skips the temporal modules; their parameters stay in the tree."""
     if phase != "spatial":
         return denoiser
     unet = replace(denoiser.settings.unet, temporal=False)

@@ -1,4 +1,4 @@
-"""Frames that are given out, as bytes, and whether their numbers were finite."""
+"""Rendered frames as bytes, with a check that their numbers are finite."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from xactor_jax.finite import check_frames
 
 
 class Drawn(NamedTuple):
-    """Frames, and of each whether its latent and its picture were finite, which their bytes do not tell."""
+    """Frames, and whether each frame's latent and picture were finite, which the bytes cannot show."""
 
     frames: UInt8[Array, "b t height width 3"]
     finite: Bool[Array, "b t"]
 
 
 def checked(drawn: Drawn, first: int, count: int) -> UInt8[np.ndarray, "_ height width 3"]:
-    """The first `count` frames of one clip on the host, of which `first` is the number of the first.
+    """The first `count` frames of one clip, on the host. `first` is the number of the first frame, for the message.
 
     Raises:
         UserError: one of them is not finite.

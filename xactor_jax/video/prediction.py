@@ -11,22 +11,22 @@ from jaxtyping import Array, Bool, Float
 
 from xactor_jax.diffusion.guidance import classifier_free
 from xactor_jax.variables import Variables
-from xactor_jax.video.conditions import Portrait, Told, still
+from xactor_jax.video.conditions import FrameConditions, Portrait, without_motion
 from xactor_jax.video.model import VideoModel
 from xactor_jax.video.sampler import RenderSettings
 from xactor_jax.video.unet import Bank
 
-Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], Told], Float[Array, "b n t h w c"]]
+Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], FrameConditions], Float[Array, "b n t h w c"]]
 
 
 class Windows(NamedTuple):
-    """What the denoiser is called with; every array has a leading axis of windows."""
+    """Inputs of the denoiser. Every array has a leading axis of windows."""
 
     x: Float[Array, "n t h w c"]
-    told: Told
+    conditions: FrameConditions
     reference: Float[Array, "n h w c"]
-    shown: Bool[Array, "n"]
-    """Whether the reference is."""
+    reference_on: Bool[Array, "n"]
+    """Whether the reference is given to the network."""
     embedding: Float[Array, "n e"]
     bank: Bank
 
@@ -38,13 +38,13 @@ def predictor(
     settings: RenderSettings,
     spread: Callable[[jax.Array], jax.Array] = lambda a: a,
 ) -> Predict:
-    """The guided denoiser on windows at one noise level; both branches go through as one batch, which `spread` places."""
+    """The guided denoiser on windows at one noise level. One batched call computes both branches; `spread` places the batch."""
 
-    def predict(x: jax.Array, t: jax.Array, told: Told) -> jax.Array:
-        windows = windows_of(portrait, x, told)
+    def predict(x: jax.Array, t: jax.Array, conditions: FrameConditions) -> jax.Array:
+        windows = windows_of(portrait, x, conditions)
         if not settings.guided:
             return denoised(model, variables, jax.tree.map(spread, windows), t).reshape(x.shape)
-        negative = unmoved(windows, portrait, settings.guidance_keeps_reference)
+        negative = negative_branch(windows, portrait, settings.guidance_keeps_reference)
         both = jax.tree.map(lambda *branches: spread(jnp.concatenate(branches)), windows, negative)
         of_positive, of_negative = jnp.split(denoised(model, variables, both, t), 2)
         return classifier_free(of_negative, of_positive, settings.guidance_scale).reshape(x.shape)
@@ -52,22 +52,24 @@ def predictor(
     return predict
 
 
-def windows_of(portrait: Portrait, x: Float[Array, "b n t h w c"], told: Told) -> Windows:
-    """All windows of all clips in a row, each beside what it is told and its clip's portrait."""
+def windows_of(portrait: Portrait, x: Float[Array, "b n t h w c"], conditions: FrameConditions) -> Windows:
+    """All windows of all clips along one axis, each with its conditions and its clip's portrait."""
     b, n = x.shape[:2]
-    x, told = jax.tree.map(lambda a: a.reshape(b * n, *a.shape[2:]), (x, told))
+    x, conditions = jax.tree.map(lambda a: a.reshape(b * n, *a.shape[2:]), (x, conditions))
     own = (portrait.latent, portrait.embedding, portrait.bank)
     reference, embedding, bank = jax.tree.map(lambda a: jnp.repeat(a, n, axis=0), own)
-    return Windows(x, told, reference, jnp.ones(b * n, bool), embedding, bank)
+    return Windows(x, conditions, reference, jnp.ones(b * n, bool), embedding, bank)
 
 
-def unmoved(windows: Windows, portrait: Portrait, keeps_reference: bool) -> Windows:
-    """The negative branch, from which guidance leads away."""
-    return windows._replace(told=still(portrait, windows.told), shown=jnp.full(len(windows.x), keeps_reference))
+def negative_branch(windows: Windows, portrait: Portrait, keeps_reference: bool) -> Windows:
+    """The negative branch of guidance: the same windows with the reference's motion in every frame."""
+    return windows._replace(
+        conditions=without_motion(portrait, windows.conditions), reference_on=jnp.full(len(windows.x), keeps_reference)
+    )
 
 
 def denoised(model: VideoModel, variables: Variables, windows: Windows, t: Float[Array, ""]) -> Float[Array, "n t h w c"]:
-    """What the network predicts for every window at noise level t."""
+    """The network's prediction for every window at noise level t."""
     w, weights = windows, {"params": variables.params}
-    conditions = (w.told.motion, w.reference, w.bank, w.shown)
-    return model.denoiser.apply(weights, w.x, jnp.full(len(w.x), t), *conditions, embedding=w.embedding, draft=w.told.draft)
+    inputs = (w.conditions.motion, w.reference, w.bank, w.reference_on)
+    return model.denoiser.apply(weights, w.x, jnp.full(len(w.x), t), *inputs, embedding=w.embedding, draft=w.conditions.draft)

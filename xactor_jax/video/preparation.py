@@ -1,4 +1,4 @@
-"""What is made of a clip's inputs before anything is denoised: the portrait's features once, and every frame's draft."""
+"""Prepares a clip for denoising: the features of the portrait, once per clip, and the draft of every frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from xactor_jax.variables import Variables
-from xactor_jax.video.conditions import Base, Portrait, Told
+from xactor_jax.video.conditions import Base, FrameConditions, Portrait
 from xactor_jax.video.model import VideoModel
 
 
@@ -18,7 +18,7 @@ def prepare(
     motion: Float[Array, "b d"],
     embedding: Float[Array, "b e"] | None = None,
 ) -> Portrait:
-    """Encodes the reference and runs the reference network, once per clip."""
+    """Encodes the reference and runs the reference network. Needed once per clip."""
     embedding = embed(model, variables, images) if embedding is None else embedding
     latent = model.autoencoder.encode(variables.buffers["autoencoder"], images)
     bank = model.denoiser.apply({"params": variables.params}, latent, embedding, method="appearance")
@@ -26,7 +26,7 @@ def prepare(
 
 
 def embed(model: VideoModel, variables: Variables, images: Float[Array, "b height width 3"]) -> Float[Array, "b e"]:
-    """Embeddings of reference pictures; without an encoder zeros, with which released networks are told of no picture."""
+    """Embeddings of reference pictures. Without an encoder they are zeros, which released networks take as "no picture"."""
     if model.clip is None:
         return jnp.zeros((len(images), model.context_width))
     return model.clip.embed(variables.buffers["clip"], images)
@@ -39,7 +39,7 @@ def drafts(
     reference: Float[Array, "b d"],
     motion: Float[Array, "b t d"],
 ) -> Base:
-    """Drafts of reference pictures (draft.py) and their latents."""
+    """Drafts for reference pictures (draft.py), and their latents."""
     b, t, d = motion.shape
     repeated = (jnp.repeat(a, t, axis=0) for a in (images, reference))
     pictures = model.draft.draw(variables.buffers["draft"], *repeated, motion.reshape(b * t, d))
@@ -50,7 +50,7 @@ def drafts(
 def base_of(
     model: VideoModel, variables: Variables, portrait: Portrait, motion: Float[Array, "b t d"], together: int = 0
 ) -> Base:
-    """What frames are corrected from; with `together`, so many drafts at a time, of which the latents alone are kept."""
+    """What frames are corrected from. With `together`, computes that many drafts at a time and keeps only their latents."""
     if model.draft is None:
         return Base(portrait.latent[:, None])
     own = (model, variables, portrait.picture, portrait.motion)
@@ -60,6 +60,6 @@ def base_of(
     return Base(jnp.moveaxis(jax.lax.map(one, jnp.moveaxis(motion, 1, 0), batch_size=together), 0, 1))
 
 
-def told_of(model: VideoModel, motion: Float[Array, "b t d"], base: Base) -> Told:
-    """What the denoiser is told of frames."""
-    return Told(motion, base.latent if model.draft else None)
+def frame_conditions(model: VideoModel, motion: Float[Array, "b t d"], base: Base) -> FrameConditions:
+    """Conditions of frames."""
+    return FrameConditions(motion, base.latent if model.draft else None)

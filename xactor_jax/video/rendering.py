@@ -1,6 +1,6 @@
-"""Frames of clips: one clip streamed at constant memory, or many at once.
+"""Renders clips: one clip as a stream with constant memory, or many clips at once.
 
-Both give the same frames. What is compiled is compiled once for all clips: the networks are a static argument, which hashes.
+Both ways give the same frames. Programs are compiled once for all clips, because the networks are a static argument of `jit`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from xactor_jax.video.windows import iter_segments, stack_segments
 prepare = jax.jit(preparation.prepare, static_argnums=0)
 
 segment = jax.jit(denoising.segment, static_argnums=0)
-"""Compiled once for all segments of all clips, whatever the numbers of the settings."""
+"""Compiled once for all segments of all clips; numbers of the settings do not matter."""
 
 whole = jax.jit(denoising.whole, static_argnums=(0, 2))
 """Compiled once for all clips of one length."""
@@ -40,20 +40,21 @@ def render(
     settings: RenderSettings | None = None,
     embedding: Float[Array | np.ndarray, "e"] | None = None,
 ) -> Iterator[UInt8[np.ndarray, "_ height width 3"]]:
-    """Frames of a clip of any length, as soon as their segment is whole; memory does not grow with the length.
+    """Frames of a clip of any length. Yields each segment when it is finished; memory does not grow with the length.
 
-    `settings` None: the config's own. `embedding` is that of the reference picture; None: what `preparation.embed` makes of it.
+    Without `settings`, those of the config apply. `embedding` is that of the reference picture; None: `preparation.embed`
+    computes it.
 
-    The result does not depend on how `motion_latents` is cut into chunks. A frame's picture depends on the motion of its
-    own segment and earlier ones. If `settings.offline`, it depends on all motion, which is awaited and held, and the
-    windows of each step are split over the local devices.
+    The result does not depend on how `motion_latents` is cut into chunks. A frame depends on the motion of its own segment and
+    of earlier ones. If `settings.offline`, it depends on all motion, which is collected first, and the windows of each step are
+    split over the local devices.
 
     Raises:
         UserError: a latent or a picture is not finite.
     """
     settings = settings or model.render_settings
-    shown = () if embedding is None else (jnp.asarray(embedding)[None],)
-    portrait = prepare(model, variables, jnp.asarray(reference_image)[None], jnp.asarray(reference_motion)[None], *shown)
+    embeddings = () if embedding is None else (jnp.asarray(embedding)[None],)
+    portrait = prepare(model, variables, jnp.asarray(reference_image)[None], jnp.asarray(reference_motion)[None], *embeddings)
     if settings.offline:
         yield from _render_whole(model, settings, variables, key, portrait, [np.asarray(chunk) for chunk in motion_latents])
         return
@@ -72,7 +73,7 @@ def _render_whole(
     portrait: Portrait,
     chunks: list[np.ndarray],
 ) -> Iterator[UInt8[np.ndarray, "_ height width 3"]]:
-    """Frames of one clip, `window` at a time."""
+    """Yields the frames of one clip, `window` frames at a time."""
     if not sum(map(len, chunks)):
         return
     motion, devices = np.concatenate(chunks), tuple(jax.local_devices())
@@ -103,7 +104,7 @@ def draw_batch(
     settings: RenderSettings | None = None,
     embedding: Float[Array, "b e"] | None = None,
 ) -> Drawn:
-    """The same clips as `render` makes, many at once; pure, for `jit` and `pmap`."""
+    """Renders many clips at once, with the same result as `render`. A pure function, for `jit` and `pmap`."""
     settings = settings or model.render_settings
     portrait = preparation.prepare(model, variables, reference_images, reference_motion, embedding)
     if settings.offline:

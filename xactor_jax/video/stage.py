@@ -1,4 +1,4 @@
-"""Stage 3 as the programs see it."""
+"""Stage 3 as the programs use it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xactor_jax.stage_entry import Program, StageEntry, array
 from xactor_jax.variables import Variables
 from xactor_jax.video.autoencoder import AutoencoderSettings
 from xactor_jax.video.clip import ClipSettings
-from xactor_jax.video.conditions import Told
+from xactor_jax.video.conditions import FrameConditions
 from xactor_jax.video.denoiser import DenoiserSettings
 from xactor_jax.video.disturbance import MotionNoise
 from xactor_jax.video.finish import FinishSettings
@@ -25,11 +25,11 @@ from xactor_jax.video.task import VideoRunSettings, VideoTask
 from xactor_jax.video.unet import UNetSettings
 
 SECTIONS = run_settings.SECTIONS | {
-    "": VideoRunSettings(steps=300, batch_size=4),  # windows of data.window frames
-    "autoencoder": AutoencoderSettings(image_size=128, channels=(48, 96), linear=False),  # frozen: the embedded one
-    "clip": ClipSettings,  # frozen: of the checkpoint in pretrained.clip
-    # Of a residual of unit deviation v has the c_skip, c_out and c_in of EDM (arXiv 2206.00364); with x0 its error counts most
-    # where motion decides.
+    "": VideoRunSettings(steps=300, batch_size=4),  # the batch size counts windows of data.window frames
+    "autoencoder": AutoencoderSettings(image_size=128, channels=(48, 96), linear=False),  # frozen; fits the embedded checkpoint
+    "clip": ClipSettings,  # frozen; loaded from the checkpoint in pretrained.clip
+    # For a residual with a standard deviation of one, v has the c_skip, c_out and c_in of EDM (arXiv 2206.00364).
+    # As an error of x0, it counts most at the noise levels where motion is decided.
     "diffusion": GaussianProcess,
     "network": DenoiserSettings,
     "network.unet": UNetSettings,
@@ -41,7 +41,7 @@ SECTIONS = run_settings.SECTIONS | {
 
 
 def sampler(task: VideoTask, variables: Variables) -> Program:
-    """The denoiser."""
+    """Program of one denoising step."""
     model = task.model
     settings, shape = model.render_settings, model.latent_shape
     picture = array(1, model.image_size, model.image_size, 3), array(1, model.motion_dim)
@@ -49,7 +49,7 @@ def sampler(task: VideoTask, variables: Variables) -> Program:
     windows = settings.windows_per_segment
     call = lambda v, portrait, *rest: predictor(model, v, portrait, settings)(*rest)
     x, motion = array(1, windows, model.window, *shape), array(1, windows, model.window, model.motion_dim)
-    arguments = x, array(), Told(motion, x if model.draft else None)
+    arguments = x, array(), FrameConditions(motion, x if model.draft else None)
     return Program(f"one denoising step of {windows} × {model.window} frames", call, (variables, portrait, *arguments))
 
 

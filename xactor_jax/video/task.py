@@ -1,13 +1,14 @@
-"""Training of the denoiser: noise on the latents of a window of frames, told by motion latents and a reference frame.
+"""Training of the denoiser on the latents of a window of frames, with motion latents and a reference frame as conditions.
 
 Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H, W, 3], "motion_latents": float32 [B, T, D],
-"reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]:
-frames from all over the clip, which do not see each other (joint training on images and video, Ho et al. 2022)}, and where
-the motion encoder is trained too "driving", the frames as it sees them, whose motion replaces that of the batch. A renderer
-with drafts (draft.py) is told the draft of the disturbed motion, as in sampling, and what is left to the truth is diffused.
+"reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]}.
+An example with `frames_apart` has frames from all over the clip, which do not attend to each other (joint training on images
+and video, Ho et al. 2022). If the motion encoder is trained too, the batch also has "driving", the frames as the encoder takes
+them, and their motion replaces that of the batch. A renderer with drafts (draft.py) uses drafts of the disturbed motion, as in
+sampling, and diffuses what remains to the true frames.
 
-What a batch becomes is in examples.py, what is trained in which phase in phases.py, the loss in objective.py and, of pictures,
-in finish.py, and the networks that stay as they are in frozen.py.
+examples.py prepares a batch, phases.py says which parameters a phase trains, objective.py and finish.py have the losses, and
+frozen.py loads the frozen networks.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from xactor_jax.video.finish import Finish, picture_loss
 from xactor_jax.video.model import VideoModel
 from xactor_jax.video.objective import (
     VideoLossSettings,
+    cell_weights,
     diffusion_loss,
     draw_times,
-    where_it_matters,
     with_statistics,
 )
 from xactor_jax.video.partition import TRANSFORMER_RULES
@@ -46,30 +47,32 @@ from xactor_jax.video.rendering import draw_batch
 
 @dataclass(frozen=True, kw_only=True)
 class VideoRunSettings(RunSettings):
-    """The config's top."""
+    """The run settings of configs/video.py, at the top of the config."""
 
     phase: str = setting(
         "all",
         choice(PHASES),
-        "what is trained: all; spatial, all but temporal modules, on single frames; temporal, these alone; finish, all on the "
-        "pictures that are sampled",
+        "training phase: all (everything), spatial (everything but the temporal modules, on single frames), temporal (only "
+        "these modules) or finish (everything, on sampled pictures)",
     )
     train_motion: bool = setting(
         False,
         Flag(),
-        "in the spatial phase or all at once: train the encoder of pretrained.motion too, by the renderer's error",
+        "whether the encoder of pretrained.motion is trained too, by the renderer's loss; only in the phases all and spatial",
     )
     predict_residual: bool = setting(
-        True, Flag(), "diffuse the difference from the draft's latent, or without one the reference's; not the latent"
+        True,
+        Flag(),
+        "whether to diffuse the residual from the draft's latent (without drafts, the reference's), not the latent",
     )
     keep_draft: bool = setting(
-        True, Flag(), "add to pictures what the autoencoder loses of the draft: what is not corrected stays as sharp"
+        True, Flag(), "whether pictures add back what the autoencoder loses of the draft, so that uncorrected parts stay sharp"
     )
 
 
 @dataclass(frozen=True)
 class VideoTask:
-    """The video stage as the trainer sees it."""
+    """The video stage as the trainer uses it."""
 
     model: VideoModel
     settings: VideoLossSettings
@@ -78,10 +81,10 @@ class VideoTask:
     clip_path: str
     phase: str
     motion: MotionModel | None = None
-    """Whose encoder is trained too: the parameters "motion_encoder", the statistics "motion" among the buffers."""
+    """The motion stage whose encoder is trained too: parameters "motion_encoder", and buffers "motion" for its statistics."""
     motion_path: str = ""
     finish: Finish | None = None
-    """In the phase of that name."""
+    """Set in the phase of this name."""
     stage: ClassVar[str] = "video"
     frame_entries: ClassVar[tuple[str, ...]] = ("frames", "motion_latents", "component_boxes")
     folds_frames: ClassVar[bool] = True
@@ -128,7 +131,7 @@ class VideoTask:
         return Variables(params, buffers)
 
     def pretrained_buffers(self) -> Mapping[str, Tree]:
-        """The frozen networks that do not come with `init_from`; `UserError` if none are named or they have other sizes."""
+        """Frozen networks that `init_from` does not provide. Raises `UserError` if no path is given or the sizes differ."""
         m = self.model
         loaded = frozen.load_autoencoder(m, self.autoencoder_path) | frozen.load_clip(m, self.clip_path)
         loaded |= frozen.load_motion_statistics(self.motion_path) if self.motion else {}
@@ -136,32 +139,32 @@ class VideoTask:
         return {**loaded, **(self.finish.perceptual.pretrained() if self.finish else {})}
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
-        """Weighted squared error of the prediction, or of pictures; `train=False` disturbs and hides nothing."""
+        """Weighted squared error of the prediction, or the loss of pictures. `train=False` disturbs and hides nothing."""
         key_time, key_noise, key_example = jax.random.split(key, 3)
         example = self._example(variables, batch, key_example, train)
-        predict = lambda x_t, t: self._denoiser.apply({"params": variables.params}, x_t, t, *example.shown)
+        predict = lambda x_t, t: self._denoiser.apply({"params": variables.params}, x_t, t, *example.inputs)
         if self.finish:
             return picture_loss(self.finish, self.model, variables, key_noise, predict, batch, example.base)
         m, s, buffers = self.model, self.settings, variables.buffers
         if train:
             buffers = with_statistics(buffers, example.latents - example.base.latent, s.statistics_decay)
         x0 = m.to_diffused(variables._replace(buffers=buffers), example.latents, example.base.latent)
-        where = where_it_matters(s, batch, example.latents, example.reference)
+        where = cell_weights(s, batch, example.latents, example.reference)
         loss, reports = diffusion_loss(m.process, s, predict, x0, draw_times(m, s, key_time, len(x0)), key_noise, where)
         return LossOutput(loss, {"loss": loss, **reports}, buffers)
 
     def _example(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> Example:
-        """A batch as the loss needs it; the last phase hides nothing of the reference, as sampling does not."""
+        """Prepares a batch for the loss. The last phase does not hide the reference, because sampling does not."""
         m, s = self.model, self.settings
         key_mask, key_motion, key_reference = jax.random.split(key, 3)
         latents, reference = examples.latents_of(m, variables, batch)
-        motion, still = examples.motion_of(self.motion, variables, batch)
-        motion = examples.disturbed(key_motion, motion, still, self.noise, s.motion_drop) if train else motion
-        told, base = examples.told_and_base(m, variables, batch, motion, still, reference)
-        shown = examples.shown(m, self._denoiser, variables, batch, told, reference)
+        motion, reference_motion = examples.motion_of(self.motion, variables, batch)
+        motion = examples.disturbed(key_motion, motion, reference_motion, self.noise, s.motion_drop) if train else motion
+        conditions, base = examples.conditions_and_base(m, variables, batch, motion, reference_motion, reference)
+        inputs = examples.denoiser_inputs(m, self._denoiser, variables, batch, conditions, reference)
         if train and not self.finish:
-            shown = examples.partly_hidden((key_mask, key_reference), shown, s.reference_masked, s.reference_drop)
-        return Example(latents, reference, base, shown)
+            inputs = examples.hide_reference((key_mask, key_reference), inputs, s.reference_masked, s.reference_drop)
+        return Example(latents, reference, base, inputs)
 
     @property
     def _denoiser(self) -> Denoiser:
@@ -171,11 +174,11 @@ class VideoTask:
         return labels(params, self.phase)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
-        """Two clips, every other frame: rows of true frames over rendered ones, the reference in front of both."""
+        """Two clips, every second frame: a row of true frames above a row of rendered ones, both after the reference."""
         few = {name: value[:2] for name, value in batch.items()}
-        motion, still = examples.motion_of(self.motion, variables, few)
+        motion, reference_motion = examples.motion_of(self.motion, variables, few)
         keys = jax.random.split(key, len(few["frames"]))
-        drawn = draw_batch(self.model, variables, keys, few["reference"], still, motion)
+        drawn = draw_batch(self.model, variables, keys, few["reference"], reference_motion, motion)
         rendered = drawn.frames / 127.5 - 1.0
         rows = []
         for i, reference in enumerate(few["reference"]):

@@ -1,14 +1,14 @@
-"""What makes the autoencoder's decoder one of clips (Blattmann et al. 2023, Stable Video Diffusion).
+"""Temporal layers that turn the autoencoder's decoder into one of clips (Blattmann et al. 2023, Stable Video Diffusion).
 
-After every residual block s = R(h) of a picture's decoder comes one over time, mixed in by a learned share:
+After each residual block s = R(h) of the picture decoder, a block over time is mixed in by a learned share:
     (1) t = s + W₂ ∗ SiLU(N₂(W₁ ∗ SiLU(N₁ s)))                    ∗: over three frames at each pixel, zero beyond the clip
     (2) y = (1 − σ(a)) s + σ(a) t                                 N: group normalisation over all frames of the clip
-and after the last convolution one more over three frames, of the three colours.
+After the last convolution, one more convolution over three frames acts on the three colours.
 
-A clip is decoded in pieces that know nothing of each other, as released (25 frames). Whole decoding differs: 2 n + 1 frames
-on either side reach a frame through the convolutions, with n blocks (29 with the released 14), and all frames through N. So
-no frame of a longer clip is exactly that of whole decoding, and frames at a piece's ends differ most. A stream decodes each
-segment of new frames in pieces, so that there pieces also end where segments do.
+A clip is decoded in independent pieces, as in the released code (25 frames). Decoding the whole clip gives another result: a
+frame then depends on 2 n + 1 frames on either side through the convolutions, with n blocks (29 frames with the released 14),
+and on all frames through N. So no frame of a longer clip is exactly the same, and frames at the ends of a piece differ most.
+A stream decodes each segment of new frames in pieces, so there pieces also end where segments do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Clips = Float[Array, "n t h w c"]
 
 
 class TimeConv(nn.Module):
-    """Convolution over three frames at each pixel; zero before the first and after the last."""
+    """Convolution over three frames at each pixel. Frames before the first and after the last count as zero."""
 
     channels: int
     dtype: Dtype = None
@@ -40,7 +40,7 @@ class TimeConv(nn.Module):
 
 
 class TemporalBlock(nn.Module):
-    """Equations 1 and 2 behind s. W₂ starts at zero: a block begins as s."""
+    """Equations 1 and 2. W₂ starts at zero, so that the block starts as the identity."""
 
     groups: int
     dtype: Dtype = None
@@ -57,7 +57,7 @@ class TemporalBlock(nn.Module):
 
 
 def in_pieces(function: Callable[[Clips], Clips], clips: Clips, piece: int) -> Float[Array, "n t h2 w2 d"]:
-    """`function` of each `piece` frames of clips, one after the other so that memory does not grow with the length."""
+    """Applies `function` to each `piece` frames of clips, one piece after another, so that memory does not grow with length."""
     n, t = clips.shape[:2]
     whole = t - t % piece
     parts = []

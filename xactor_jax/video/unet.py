@@ -1,10 +1,12 @@
 """The UNet trunk of the denoiser and of the reference network: one class, different settings.
 
-Every layer of every level is, in this order (X-NeMo 2025, on Stable Diffusion 1.5):
-    residual block (+ noise level) → pixels attend to pixels and the reference bank → pixels attend to motion → frames attend
-Where pixels attend to each other they may next attend to an embedding of the reference picture (Stable Diffusion: to its text).
-Down: `blocks` layers per level; middle: residual block, attentions, residual block; up: `blocks` + 1 layers per level, each
-with the matching skip concatenated. The reference network has neither motion nor time, and hands out what its attentions saw.
+Each layer of each level does, in this order (X-NeMo 2025, based on Stable Diffusion 1.5):
+    residual block (+ noise level) → self-attention of pixels, which also read the reference bank →
+    attention of pixels to motion → attention over frames
+After self-attention, pixels may attend to an embedding of the reference picture (in Stable Diffusion: to its text).
+On the way down a level has `blocks` layers; the middle has a residual block, attentions, and another residual block; on the way
+up a level has `blocks` + 1 layers, each of which concatenates the matching skip. The reference network has no motion and no
+temporal modules, and returns the inputs of its self-attentions.
 """
 
 from __future__ import annotations
@@ -28,40 +30,45 @@ from xactor_jax.settings import Flag, Several, check_divides, check_fields, sett
 Video = Float[Array, "b t h w c"]
 Bank = tuple[jax.Array, ...]
 Layer = Callable[[str, jax.Array], tuple[jax.Array, jax.Array | None]]
-"""(name, input) → output, and what the layer's self-attention saw."""
+"""(name, input) → output, and the input of the layer's self-attention."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSettings:
-    """Sizes of a trunk."""
+    """Sizes of a UNet."""
 
-    channels: tuple[int, ...] = setting((64, 96), Several(whole(1)), "width of each level, finest first")
+    channels: tuple[int, ...] = setting((64, 96), Several(whole(1)), "channels of each level, finest level first")
     attention: tuple[bool, ...] = setting(
         (True, True),
         Several(Flag()),
-        "levels where pixels attend to each other and to the reference; the middle always does",
+        "whether each level has self-attention of pixels, which also read the reference bank; the middle always has it",
     )
-    blocks: int = setting(1, whole(1), "layers per level on the way down; one more on the way up")
-    heads: int = setting(4, whole(1), "of every attention")
-    groups: int = setting(8, whole(1), "of group normalisation")
-    module_groups: int = setting(0, whole(0), "the same in motion and temporal modules; 0: as many")
-    context_width: int = setting(0, whole(0), "features of the reference picture's embedding (CLIP's: 768); 0: there is none")
+    blocks: int = setting(1, whole(1), "layers of each level on the way down; the way up has one more")
+    heads: int = setting(4, whole(1), "heads of each attention")
+    groups: int = setting(8, whole(1), "number of groups of group normalisation")
+    module_groups: int = setting(0, whole(0), "number of groups in motion and temporal modules; 0: the same as groups")
+    context_width: int = setting(0, whole(0), "features of the reference picture's embedding (CLIP's: 768); 0: no embedding")
     discrete_steps: int = setting(
         0,
         whole(0, 1_000_000),
-        "N: a noise level t is given as step N t - 1 of a table of N, counted from 0 (Stable Diffusion: 1000); 0: as 1000 t",
+        "N, size of a table of noise levels; level t is embedded as its step N t - 1, counted from 0 (Stable Diffusion: 1000); "
+        "0: t is embedded as 1000 t",
     )
-    feed_forward: int = setting(2, whole(0), "width inside the feed-forward part of spatial modules over that outside; 0: none")
-    module_feed_forward: int = setting(0, whole(0), "the same of motion and temporal modules")
-    module_attentions: int = setting(1, whole(1), "attentions in a row in each motion and temporal module")
+    feed_forward: int = setting(
+        2, whole(0), "width of spatial modules' feed-forward layer, as a multiple of its input's width; 0: none"
+    )
+    module_feed_forward: int = setting(0, whole(0), "the same for motion and temporal modules")
+    module_attentions: int = setting(1, whole(1), "number of attentions in each motion and temporal module")
     time_width: int = setting(128, whole(1), "features of the noise level's embedding")
-    coordinates: bool = setting(True, Flag(), "two more input channels: the row and column of each cell, from -1 to 1")
+    coordinates: bool = setting(
+        True, Flag(), "whether two more input channels hold the row and column of each latent cell, from -1 to 1"
+    )
     out_channels: int = 4
-    """Those of the autoencoder's latents; no setting of its own."""
+    """Channels of the autoencoder's latents. Not a setting, because the autoencoder's settings determine it."""
     motion: bool = True
     temporal: bool = True
     features_only: bool = False
-    """Stop behind the last self-attention: the trunk is asked for its features alone."""
+    """Whether to stop after the last self-attention, because only the features are needed."""
 
     def __post_init__(self) -> None:
         check_fields(self, "network.unet")
@@ -72,46 +79,46 @@ class UNetSettings:
             check_divides("network.unet.channels", self.channels, f"network.unet.{name}", size)
 
     def for_reference(self, features_only: bool) -> UNetSettings:
-        """The same trunk without motion and time, as the reference network."""
+        """The settings of the reference network: without motion and temporal modules."""
         return replace(self, motion=False, temporal=False, features_only=features_only)
 
     @property
     def layers(self) -> tuple[tuple[str, int], ...]:
-        """(name, level) of every layer in the order of computation; the middle has the last level's width, as -1."""
+        """(name, level) of each layer, in the order of computation. The middle has level -1 and the last level's width."""
         down = tuple((f"down{level}_{i}", level) for level in range(len(self.channels)) for i in range(self.blocks))
         up = tuple((f"up{level}_{i}", level) for level in reversed(range(len(self.channels))) for i in range(self.blocks + 1))
         return (*down, ("middle", -1), *up)
 
     @property
     def bank_entries(self) -> dict[str, int]:
-        """Layers with a self-attention, in the order of computation: which entry of the bank is theirs."""
+        """Layers with self-attention, in the order of computation → their entry of the bank."""
         attended = (name for name, level in self.layers if level < 0 or self.attention[level])
         return {name: index for index, name in enumerate(attended)}
 
     @property
     def num_features(self) -> int:
-        """Self-attentions, which is entries of the bank."""
+        """Number of self-attentions, which is the number of entries of the bank."""
         return len(self.bank_entries)
 
     @property
     def up_layers(self) -> tuple[tuple[str, int], ...]:
-        """`layers` behind the middle; where features alone are asked for, up to the last with a self-attention."""
+        """The `layers` after the middle. With `features_only`, up to the last one with self-attention."""
         first = len(self.channels) * self.blocks + 1
         last = [name for name, _ in self.layers].index([*self.bank_entries][-1])
         return self.layers[first : last + 1] if self.features_only else self.layers[first:]
 
 
 class Conditions(NamedTuple):
-    """What a trunk is told besides its input and noise level."""
+    """Conditions of a UNet, besides its input and noise level."""
 
     motion: Float[Array, "b t n d"] | None = None
     bank: Bank | None = None
     """Reference features, one entry [b, m, c] per self-attention in the order of computation."""
     bank_on: Bool[Array, "b"] | None = None
     frames_apart: Bool[Array, "b"] | None = None
-    """Examples whose frames do not see each other."""
+    """Examples whose frames do not attend to each other."""
     embedding: Float[Array, "b e"] | None = None
-    """Of the reference picture; None: zeros, where the trunk has a place for it."""
+    """Embedding of the reference picture. None: zeros, if the UNet takes one."""
 
 
 NO_CONDITIONS = Conditions()
@@ -126,7 +133,7 @@ def with_coordinates(x: Video) -> Float[Array, "b t h w c+2"]:
 
 
 class Attentions(nn.Module):
-    """The attention modules of one layer that its trunk has."""
+    """The attention modules of one layer."""
 
     settings: UNetSettings
     spatial: bool
@@ -135,7 +142,7 @@ class Attentions(nn.Module):
 
     @nn.compact
     def __call__(self, x: Video, conditions: Conditions, bank: jax.Array | None) -> tuple[Video, jax.Array | None]:
-        """`bank`: the entry that belongs to this layer. Returns also what the self-attention saw."""
+        """`bank`: this layer's entry. Also returns the input of its self-attention, None if it has none."""
         s, feature = self.settings, None
         module_class = rematerialised(AttentionModule, self.remat)
         shell = lambda name, over, *sizes: module_class(over, s.heads, *sizes, self.dtype, name=name)
@@ -147,17 +154,17 @@ class Attentions(nn.Module):
         if s.motion:
             x, _ = shell("motion", "space", *module)(x, conditions.motion)
         if s.temporal:
-            x, _ = shell("temporal", "time", *module)(x, alone=conditions.frames_apart)
+            x, _ = shell("temporal", "time", *module)(x, isolated=conditions.frames_apart)
         return x, feature
 
 
 class UNet(nn.Module):
-    """Feature maps of clips, frame by frame but for the temporal modules."""
+    """Feature maps of clips. Every module but the temporal ones processes each frame on its own."""
 
     settings: UNetSettings
     dtype: Dtype = None
     remat: str = "none"
-    """What the layers' backward pass computes again, of `xactor_jax.layers.remat`."""
+    """What the backward pass of the layers computes again: a choice of `xactor_jax.layers.remat`."""
 
     def setup(self) -> None:
         s = self.settings
@@ -180,7 +187,7 @@ class UNet(nn.Module):
     def __call__(
         self, x: Video, t: Float[Array, "b"], conditions: Conditions = NO_CONDITIONS
     ) -> tuple[Float[Array, "b t h w d"] | None, Bank]:
-        """The prediction in float32 (None when only features are asked for), and the features of every self-attention."""
+        """The prediction in float32 (None with `features_only`), and the features of every self-attention."""
         s = self.settings
         if s.context_width and conditions.embedding is None:
             conditions = conditions._replace(embedding=jnp.zeros((x.shape[0], s.context_width), x.dtype))
@@ -195,7 +202,7 @@ class UNet(nn.Module):
         return self.conv_out(jax.nn.silu(self.norm_out(h))).astype(jnp.float32), bank
 
     def _descend(self, h: jax.Array, layer: Layer) -> tuple[jax.Array, list[jax.Array], list[jax.Array | None]]:
-        """The last level's output, the outputs that `_ascend` takes up again, and what each layer's self-attention saw."""
+        """The output of the last level, the skips for `_ascend`, and the input of each layer's self-attention."""
         skips, seen = [h], []
         for level in range(len(self.settings.channels)):
             for i in range(self.settings.blocks):
@@ -208,7 +215,7 @@ class UNet(nn.Module):
         return h, skips, seen
 
     def _ascend(self, h: jax.Array, skips: list[jax.Array], layer: Layer) -> tuple[jax.Array, list[jax.Array | None]]:
-        """The first level's output, and what each layer's self-attention saw."""
+        """The output of the first level, and the input of each layer's self-attention."""
         seen = []
         for (name, level), skip in zip(self.settings.up_layers, reversed(skips), strict=not self.settings.features_only):
             if name == f"up{level}_0" and level + 1 < len(self.settings.channels):
@@ -220,7 +227,7 @@ class UNet(nn.Module):
     def _layer(
         self, name: str, h: jax.Array, embedding: jax.Array, conditions: Conditions
     ) -> tuple[jax.Array, jax.Array | None]:
-        """One layer, with the entry of the bank that is its own; also what its self-attention saw, if it has one."""
+        """Applies one layer, with its own entry of the bank. Also returns the input of its self-attention, if it has one."""
         entry = self.settings.bank_entries.get(name)
         bank = conditions.bank[entry] if conditions.bank and entry is not None else None
         return self.attentions[name](self.residual[name](h, embedding), conditions, bank)

@@ -1,11 +1,11 @@
-"""Long clips from a denoiser that knows short windows: which frames each window covers, and how their predictions join.
+"""Rendering long clips with a denoiser of short windows: which frames each window covers, and how predictions are joined.
 
-A clip is rendered in segments of S frames, one after the other; a segment is covered by windows of T frames, each O frames
-over its neighbour, denoised together:
+A clip is rendered in segments of S frames, one after another. A segment is covered by W windows of T frames, which are denoised
+together. Neighbouring windows overlap by O frames:
     (1) S = T + (W − 1) (T − O)
     (2) prediction of a frame = mean over the windows that cover it
-The first K frames of a segment are the last K of the one before, already finished; each segment adds S − K frames, the first
-one too: what stands before frame 0 is the first motion held still, and is thrown away. All segments have one shape.
+The first K frames of a segment are the last K frames of the segment before, already finished. Each segment adds S − K frames.
+Before frame 0, the first segment repeats the first motion; these K frames are dropped. All segments have the same shape.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SegmentPlan:
     """Numbers of frames of equation 1."""
 
     window: int
-    """T: frames the denoiser sees at once."""
+    """T: frames that the denoiser processes at once."""
     overlap: int
     """O: frames that neighbouring windows share."""
     windows: int
@@ -39,7 +39,7 @@ class SegmentPlan:
 
     @property
     def length(self) -> int:
-        """S, equation 1."""
+        """S: frames of a segment (equation 1)."""
         return self.window + (self.windows - 1) * (self.window - self.overlap)
 
     @property
@@ -48,7 +48,7 @@ class SegmentPlan:
         return self.length - self.known
 
     def segments(self, frames: int) -> int:
-        """Segments that render a clip of `frames`."""
+        """Number of segments that a clip of `frames` needs."""
         return -(-frames // self.new)
 
     def indices(self) -> Int[np.ndarray, "windows window"]:
@@ -58,12 +58,12 @@ class SegmentPlan:
 
 
 def split_windows(x: Float[Array, "b s *d"], plan: SegmentPlan) -> Float[Array, "b w t *d"]:
-    """The windows of each segment."""
+    """Cuts each segment into its windows."""
     return x[:, plan.indices()]
 
 
 def join_windows(y: Float[Array, "b w t *d"], plan: SegmentPlan) -> Float[Array, "b s *d"]:
-    """Equation 2."""
+    """Averages the predictions of overlapping windows (equation 2)."""
     indices = plan.indices()
     total = jnp.zeros((y.shape[0], plan.length, *y.shape[3:]), y.dtype).at[:, indices].add(y)
     count = np.bincount(indices.ravel(), minlength=plan.length)
@@ -73,9 +73,9 @@ def join_windows(y: Float[Array, "b w t *d"], plan: SegmentPlan) -> Float[Array,
 def iter_segments(
     chunks: Iterable[Float[np.ndarray, "_ d"]], plan: SegmentPlan
 ) -> Iterator[tuple[Float[np.ndarray, "s d"], int]]:
-    """Motion of each segment and how many of its new frames exist, from motion arriving in chunks of any length.
+    """Motion of each segment, and how many of its new frames exist. The motion arrives in chunks of any length.
 
-    Holds one segment at most. Missing frames repeat the nearest motion there is. Nothing comes of no motion.
+    Holds at most one segment. Missing frames repeat the nearest motion. Without any motion, there is no segment.
     """
     held: np.ndarray | None = None
     for chunk in chunks:
@@ -93,7 +93,7 @@ def iter_segments(
 
 
 def stack_segments(motion: Float[Array, "b t d"], plan: SegmentPlan) -> Float[Array, "b n s d"]:
-    """`iter_segments` of clips that are whole: same motion, as one array."""
+    """The segments of `iter_segments` for whole clips, as one array."""
     count = plan.segments(motion.shape[1])
     frames = np.arange(count)[:, None] * plan.new + np.arange(plan.length) - plan.known
     return motion[:, np.clip(frames, 0, motion.shape[1] - 1)]

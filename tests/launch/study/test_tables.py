@@ -46,7 +46,7 @@ def test_an_evaluation_is_printed(repository: pathlib.Path, evaluated: pathlib.P
     assert rows[""] == ["reached", "target", "beside it"]
     jaw = rows["correlation of the generated jaw with the true one, within one frame of lag"]
     assert jaw == ["0.82", "0.80", "true motion scores 0.90; best lag 1 frames"]
-    assert rows["temporal deviation, generated over true (Std-R)"][:2] == ["0.90", "0.85–1.15"]
+    assert rows["standard deviation over time, generated / true (Std-R)"][:2] == ["0.90", "0.85–1.15"]
     assert rows["SSIM of video from true motion"] == ["0.900", "", ""]
     assert len(rows) == len(table) == 1 + 14 + 13  # targets whose number is known; facts of four stages
 
