@@ -56,8 +56,9 @@ def settings_of_run(project: pathlib.Path, run: str) -> dict:
 
 def test_every_setting_is_listed_with_its_value_its_meaning_and_its_range(repository, project):
     (listed,) = follow(repository, project, "A setting", "steps=7")
-    assert "\nsteps=7: optimiser steps (a whole number from 1 on)\n" in listed
-    assert "\nnetwork.gate=True: for the warp decoder: whether a gate keeps the reference's own pixels" in listed
+    assert "\nsteps = 7  (a whole number from 1 on)\n    optimiser steps\n" in listed
+    gate = "for the warp decoder: whether a gate keeps the reference's own pixels"
+    assert f"\nnetwork.gate = True  (True or False)\n    {gate}" in listed
 
 
 def test_a_decoder_is_a_module_and_a_line(repository, project):
