@@ -60,16 +60,16 @@ def true_latents(
     folder: Path, performers: Performers, performances: list[Performance], encode: Encoder, counting: Counting
 ) -> np.ndarray:
     """True motion [people, T, D], drawn and encoded in pieces into DIR/true.f32 unless it is there."""
-    p, path, told = performers, folder / "true.f32", folder / "results" / "true.f32.json"
-    if not (path.exists() and finished(told, p.mark)):
-        told.unlink(missing_ok=True)
+    p, path, record = performers, folder / "true.f32", folder / "results" / "true.f32.json"
+    if not (path.exists() and finished(record, p.mark)):
+        record.unlink(missing_ok=True)
         figures = [p.body.make_figure(p.seed, i, LONG, one.acting) for i, one in enumerate(performances)]
         size = p.motion.model.image_size
         latents = (iter_latents(*pair, size, encode) for pair in zip(figures, performances, strict=True))
         pieces = zip(*latents, strict=True)
         with counting("frames drawn", len(performances[0].controls)) as advance:
             append(path, (np.stack(piece) for piece in pieces), advance)
-        write_record(told, {"mark": p.mark})
+        write_record(record, {"mark": p.mark})
     return opened(path, len(performances), p.motion.model.latent_dim)
 
 

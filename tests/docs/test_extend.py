@@ -6,11 +6,12 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
+
+from tests.docs.copies import copy_project
 
 BLOCK = re.compile(
     r"(?:^`(?P<path>[\w/.]+)`:\n\n)?^```(?P<kind>python|diff|bash)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -23,11 +24,7 @@ SMALL = ("network.widths=(8,8)", "network.encoder_widths=(8,)", "loss.adversaria
 @pytest.fixture(scope="module")
 def project(repository: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A copy whose files may be changed."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("xactor_jax", "configs", "launch", "data"):
-        shutil.copytree(repository / name, folder / name, ignore=shutil.ignore_patterns("assets", "__pycache__"))
-    (folder / "data" / "assets").symlink_to(repository / "data" / "assets")
-    return folder
+    return copy_project(repository, tmp_path_factory.mktemp("project"))
 
 
 def follow(repository: pathlib.Path, project: pathlib.Path, heading: str, *more: str) -> list[str]:

@@ -28,7 +28,7 @@ Mark = Mapping[str, Any]
 
 Note = Callable[[str], None]
 Counting = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""(what, frames in all) → a context whose value is told of the frames of each piece."""
+"""(what, frames in all) → a context whose value is called with the number of frames of each piece."""
 
 
 class Job(NamedTuple):
@@ -70,8 +70,8 @@ class Drift:
 
     def mark(self, scene: Mark, actor: Stage, settings: RolloutSettings) -> dict[str, Any]:
         """What the numbers of one actor depend on."""
-        told = {"seed": self.seed, "tell_emotion": self.tell_emotion}
-        return {**scene, **told, "actor": actor.hash, "settings": dataclasses.asdict(settings)}
+        own = {"seed": self.seed, "tell_emotion": self.tell_emotion}
+        return {**scene, **own, "actor": actor.hash, "settings": dataclasses.asdict(settings)}
 
     def measured(self, jobs: Sequence[Job], scene_mark: Mark, make_scene: Callable[[], Scene]) -> dict[str, Any]:
         """Does what is not done yet: what was measured, by name, true motion first."""

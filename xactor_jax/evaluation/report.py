@@ -175,8 +175,8 @@ def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
         rows.append(("R² of the head's shift in the image (mean)", f"{m['r2_shift']:.2f}"))
         if "r2_units" in m:
             rows.append((f"R² of the {len(m['r2_unit'])} expression units that are used (mean)", f"{m['r2_units']:.2f}"))
-        told = f"{share(identity['frames'])} of frames, {share(identity['clips'])} of clips"
-        rows.append((f"who it is, told from the latents of clips not fitted on, of {identity['people']:.0f} people", told))
+        accuracy = f"{share(identity['frames'])} of frames, {share(identity['clips'])} of clips"
+        rows.append((f"identity read from the latents of other clips, of {identity['people']:.0f} people", accuracy))
         rows.append(("the same by chance", f"{identity['chance']:.0%}"))
     if a := scores.get("actor"):
         rows += actor_facts(a)
