@@ -44,7 +44,7 @@ def test_a_step_and_sampling_are_compiled_for_a_pod(tmp_path: pathlib.Path) -> N
     assert gathered["bytes"] > 0 and reduced["bytes"] > 0
     assert 0 < step["utilisation"] < told["efficiency"]
     assert told["sampler"]["peak"] > 0
-    for words in ("peak memory", "14.90 GiB", "all-gather", "estimated utilisation", "Assumed of v5e"):
+    for words in ("peak memory", "14.90 GiB", "all-gather", "estimated utilisation", "Assumed for v5e"):
         assert words in done.stdout
 
 
