@@ -36,6 +36,7 @@ def run(project: pathlib.Path, command: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.timeout(1_200)
 @pytest.mark.slow  # quick: tests/test_docs.py parses them, tests/docs/test_extend.py trains
 def test_stage_1_is_trained_and_with_one_part_changed(repository: pathlib.Path, project: pathlib.Path) -> None:
     typed = commands(repository, "launch/train.py", "--config.steps=50")
@@ -47,6 +48,7 @@ def test_stage_1_is_trained_and_with_one_part_changed(repository: pathlib.Path, 
         assert (project / folder / "checkpoints" / "50").is_dir()
 
 
+@pytest.mark.timeout(1_200)
 @pytest.mark.slow  # quick: tests/launch/test_sample.py, test_render.py with toy networks
 def test_a_portrait_speaks_and_then_moves_as_in_a_video(repository: pathlib.Path, project: pathlib.Path) -> None:
     demo.write_inputs(project, seconds=1.2, emotion="happy")
