@@ -20,6 +20,12 @@ def add_stages(about: argparse.ArgumentParser, stages: Sequence[str] = STAGES) -
         about.add_argument(f"--{stage}", default="", metavar="CKPT", help=what)
 
 
+def add_audio_checkpoint(about: argparse.ArgumentParser) -> None:
+    """Adds --audio_checkpoint, for actors whose audio features come from a network that was moved since their training."""
+    what = "wav2vec 2.0 for the actor's audio features; default: that of its training"
+    about.add_argument("--audio_checkpoint", default="", metavar="CKPT", help=what)
+
+
 def checkpoint(stage: str, path: str = "") -> object:
     """The checkpoint `path` if it is given, else the embedded one."""
     from data.embedded import embedded_checkpoint

@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from launch._options import STAGES, add_stages, checkpoints
+from launch._options import STAGES, add_audio_checkpoint, add_stages, checkpoints
 from xactor_jax.errors import exit_on_user_error
 from xactor_jax.settings import SEED, whole
 from xactor_jax.targets import make_folder
@@ -32,12 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add = about.add_argument
     add("--data", default="", metavar="CLIPS", help="records with true controls; default: synthetic people, made on first use")
     add_stages(about)
-    add(
-        "--audio_checkpoint",
-        default="",
-        metavar="CKPT",
-        help="wav2vec 2.0 for the actor's audio features; default: that of its training",
-    )
+    add_audio_checkpoint(about)
     add("--until", choices=STAGES, default="video", help="last stage to measure; later stages need not exist")
     add("--out", required=True, help="folder for the report; created if it is missing")
     add(

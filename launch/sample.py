@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from launch._options import RENDER, add_portrait, add_renderer, add_stages, checkpoints, given, warn
+from launch._options import RENDER, add_audio_checkpoint, add_portrait, add_renderer, add_stages, checkpoints, given, warn
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.labels import EMOTIONS
 from xactor_jax.parallel import processes, supervision
@@ -36,12 +36,7 @@ def parser() -> argparse.ArgumentParser:
     add("--out", help="the video to write, .mp4")
     add("--jobs", help="list of jobs (JSON lines), instead of the three options above")
     add_stages(about)
-    add(
-        "--audio_checkpoint",
-        default="",
-        metavar="CKPT",
-        help="wav2vec 2.0 for the actor's audio features; default: that of its training",
-    )
+    add_audio_checkpoint(about)
     add_portrait(about)
     add(
         "--emotion",

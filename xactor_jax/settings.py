@@ -184,7 +184,7 @@ def to_config(sections: Sections) -> ConfigDict:
 
 
 def described(config: ConfigDict, sections: Sections) -> Iterator[str]:
-    """Yields a line for every setting of a config: its name, its value, its meaning and its allowed values."""
+    """Yields two lines for every setting (name, value and allowed values; meaning), and an empty line after each section."""
     for section, settings in sections.items():
         for name, field in fields(settings).items():
             key, value = f"{section}.{name}".strip("."), section_of(config, section)[name]

@@ -95,11 +95,11 @@ class Anew:
         def step(flying, row):
             t, s = row
             shown = jax.lax.dynamic_update_slice_in_dim(x, flying, place, axis=1)
-            told = jnp.broadcast_to(jax.lax.dynamic_update_slice_in_dim(levels, t, place, axis=0), x.shape[:2])
-            answer = model.network.apply({"params": params}, shown, told, conditions, keep_all(BATCH), valid)
-            said = jax.lax.dynamic_slice_in_dim(answer.prediction, place, flying.shape[1], axis=1)
+            all_levels = jnp.broadcast_to(jax.lax.dynamic_update_slice_in_dim(levels, t, place, axis=0), x.shape[:2])
+            answer = model.network.apply({"params": params}, shown, all_levels, conditions, keep_all(BATCH), valid)
+            prediction = jax.lax.dynamic_slice_in_dim(answer.prediction, place, flying.shape[1], axis=1)
             tokens = [jnp.broadcast_to(v, flying.shape[:2]) for v in (t, s)]
-            return jnp.where((t != s)[:, None], ddim_step(model.process, flying, said, *tokens), flying), None
+            return jnp.where((t != s)[:, None], ddim_step(model.process, flying, prediction, *tokens), flying), None
 
         rows = np.float32(np.repeat(self.schedule.levels, CHUNK, axis=1))
         return jax.lax.scan(step, flying, (rows[:-1], rows[1:]))[0]

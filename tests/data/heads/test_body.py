@@ -106,8 +106,8 @@ def test_the_config_chooses_the_body_and_each_recipe_has_a_folder(tmp_path, monk
     asked = []
     monkeypatch.setattr(embedded, "build", lambda _, **settings: asked.append((settings["kind"], settings["voice"])))
     for kind, usual, other in VOICES:
-        untold, told, changed = (ensure_clips(tmp_path, kind, voice).name for voice in ("", usual, other))
-        assert untold == told != changed and told.startswith(f"{kind}-") and changed == f"{told}-{other}"
+        default, usual_voice, other_voice = (ensure_clips(tmp_path, kind, voice).name for voice in ("", usual, other))
+        assert default == usual_voice != other_voice == f"{usual_voice}-{other}" and default.startswith(f"{kind}-")
     assert asked == [(kind, voice) for kind, *voices in VOICES for voice in ("", *voices)]
     with pytest.raises(UserError, match="choose one of puppets, heads"):
         ensure_clips(tmp_path, "robots", "")
@@ -116,10 +116,10 @@ def test_the_config_chooses_the_body_and_each_recipe_has_a_folder(tmp_path, monk
 @pytest.mark.slow  # quick: the one before, and what is built
 @pytest.mark.parametrize(("kind", "usual", "other"), VOICES)
 def test_what_the_config_chose_is_built(built, kind, usual, other):
-    told, changed = (ensure_clips(built.parent, kind, voice) for voice in (usual, other))
-    assert [records.clips_metadata(path)["kind"] for path in (told, changed)] == [kind] * 2
-    assert [records.clips_metadata(path)["voice"] for path in (told, changed)] == [usual, other]
-    assert (told == built) == (kind == "heads") and changed != built
+    usual_clips, other_clips = (ensure_clips(built.parent, kind, voice) for voice in (usual, other))
+    assert [records.clips_metadata(path)["kind"] for path in (usual_clips, other_clips)] == [kind] * 2
+    assert [records.clips_metadata(path)["voice"] for path in (usual_clips, other_clips)] == [usual, other]
+    assert (usual_clips == built) == (kind == "heads") and other_clips != built
 
 
 def test_long_performances_are_spoken_by_the_voice_that_training_never_hears():
