@@ -36,8 +36,8 @@ def apply_in_batches(apply: Apply, params: Any, rows: Iterable[Shaped[np.ndarray
     split = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     params, whole = jax.device_put(params, replicated(mesh)), size * mesh.size
     for batch in batches(rows, whole):
-        outputs = apply(params, jax.device_put(filled(batch, whole), split))
-        yield jax.tree.map(lambda x, n=len(batch): np.asarray(x)[:n], outputs)
+        outputs, real = apply(params, jax.device_put(filled(batch, whole), split)), slice(len(batch))
+        yield jax.tree.map(lambda x, real=real: np.asarray(x)[real], outputs)
 
 
 def joined(outputs: Iterable[Any]) -> Any:
