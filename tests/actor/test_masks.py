@@ -33,7 +33,7 @@ def test_padding_is_seen_by_nobody_but_itself() -> None:
     frames = jnp.arange(6)
     allowed = block_causal(frames, frames, chunk=3, context=3)
     valid = jnp.array([[True] * 6, [True] * 4 + [False] * 2])
-    mask = np.asarray(without_padding(allowed, valid))
+    mask = np.asarray(without_padding(allowed[None], valid))
     np.testing.assert_array_equal(mask[0], allowed)
     np.testing.assert_array_equal(mask[1, :4, :4], allowed[:4, :4])
     assert not mask[1, :4, 4:].any() and mask[1, 4, 4] and not mask[1, 4, 5]

@@ -44,6 +44,8 @@ SCHEDULES = {
 def actor(**network):
     config = toy_config(DEPTH)
     config.network.update({"chunk": CHUNK, "context": CONTEXT, **network})
+    if config.network.bidirectional_window:
+        config.objective.noise_levels.update(independent_per_chunk=0.0, sampling_schedule=1.0)
     config.diffusion.shift = 1.0
     task = ActorTask.from_config(config)
     return task.model, random_variables(task)
@@ -91,12 +93,15 @@ class Anew:
     def _steps(self, model: ActorModel, params, x, levels, flying, place, audio):
         conditions = Conditions(audio, self.guide.reference, frames_of(None, BATCH, 0, self.room))
         valid = jnp.broadcast_to(jnp.arange(self.room) >= self.margin, x.shape[:2])
+        flies = (jnp.arange(self.room) >= place) & (jnp.arange(self.room) < place + flying.shape[1])
+        in_flight = jnp.broadcast_to(flies, x.shape[:2])
 
         def step(flying, row):
             t, s = row
             shown = jax.lax.dynamic_update_slice_in_dim(x, flying, place, axis=1)
             all_levels = jnp.broadcast_to(jax.lax.dynamic_update_slice_in_dim(levels, t, place, axis=0), x.shape[:2])
-            answer = model.network.apply({"params": params}, shown, all_levels, conditions, keep_all(BATCH), valid)
+            arguments = shown, all_levels, conditions, keep_all(BATCH), valid, in_flight
+            answer = model.network.apply({"params": params}, *arguments)
             prediction = jax.lax.dynamic_slice_in_dim(answer.prediction, place, flying.shape[1], axis=1)
             tokens = [jnp.broadcast_to(v, flying.shape[:2]) for v in (t, s)]
             return jnp.where((t != s)[:, None], ddim_step(model.process, flying, prediction, *tokens), flying), None
@@ -155,6 +160,12 @@ def test_a_long_rollout_is_what_reading_its_past_anew_gives(schedule: str, frame
 def test_sinks_look_ahead_and_other_laws_are_kept_as_well(network: dict, history: str) -> None:
     ends_early = {"history_span": 2}  # so that a short context holds all of the noise
     assert largest_difference(120, SCHEDULES["autoregressive"] | HISTORIES[history] | ends_early, network, None) < 1e-5
+
+
+@pytest.mark.parametrize("history", ["geometric", pytest.param("none", marks=SLOW)])
+def test_chunks_in_flight_attend_in_both_directions_as_in_training(history: str) -> None:
+    network = {"bidirectional_window": True}
+    assert largest_difference(120, SCHEDULES["pyramid"] | HISTORIES[history], network, None) < 1e-5
 
 
 @pytest.mark.parametrize("stays", [False, True])

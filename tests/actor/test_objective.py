@@ -48,7 +48,7 @@ def test_noise_is_one_level_a_chunk_and_the_target_is_v(key: jax.Array) -> None:
 def noised_by(objective: Objective, x0: np.ndarray, eps: np.ndarray, t: np.ndarray, chunk: int = 1) -> Noised:
     """A clip at given levels."""
     p = objective.process
-    make = lambda x0, eps, t: Noised(p.add_noise(x0, eps, t), t, p.target(x0, eps, t), objective.weight(t, chunk), x0)
+    make = lambda x0, eps, t: Noised(p.add_noise(x0, eps, t), t, t > 0, p.target(x0, eps, t), objective.weight(t, chunk), x0)
     return jax.jit(make)(*(jnp.float32(x) for x in (x0, eps, t)))
 
 
@@ -90,6 +90,16 @@ def test_tokens_without_noise_teach_nothing(rng: np.random.Generator) -> None:
     np.testing.assert_allclose([loss, metrics["error"], metrics["error_middle_noise"]], want, rtol=1e-5)
     loss, metrics = lost(o, jnp.float32(prediction), noised_by(o, x0, eps, 0 * t), jnp.ones((1, 6)))
     assert loss == metrics["error"] == 0.0
+
+
+def test_noisy_history_has_no_loss_and_the_next_chunks_neither(rng: np.random.Generator) -> None:
+    """Levels of the sampling schedule: history of level 0.1, a chunk in flight, and pure noise."""
+    prediction, x0, eps = rng.standard_normal((3, 1, 6, 2))
+    o = objective(weighting="none", process=GaussianProcess(prediction="x0"))
+    noised = noised_by(o, x0, eps, np.array([[0.1, 0.1, 0.4, 0.4, 1.0, 1.0]]))
+    in_flight = noised._replace(active=jnp.array([[False, False, True, True, False, False]]))
+    loss, _ = lost(o, jnp.float32(prediction), in_flight, jnp.ones((1, 6)))
+    np.testing.assert_allclose(loss, ((prediction - x0)[:, 2:4] ** 2).mean(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("prediction_of", ["v", "eps", "x0", "flow"])

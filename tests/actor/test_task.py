@@ -74,6 +74,30 @@ def test_emotions_cannot_be_heard_without_a_summary() -> None:
         ActorTask.from_config(config)
 
 
+def scheduled_config(both_ways: bool):
+    config = toy_config()
+    config.objective.noise_levels.update(independent_per_chunk=0.0, sampling_schedule=1.0)
+    config.rollout.update(schedule="pyramid", steps=4, offset=2)
+    config.network.bidirectional_window = both_ways
+    return config
+
+
+def test_a_bidirectional_window_is_trained_by_the_moments_of_sampling_alone() -> None:
+    """In training, too, chunks in flight attend to later ones: the same weights and noise give another loss."""
+    causal, both_ways = (ActorTask.from_config(scheduled_config(choice)) for choice in (False, True))
+    variables, batch = random_variables(causal), toy_batch(causal)
+    losses = [
+        jax.jit(task.loss, static_argnums=3)(variables, batch, jax.random.key(3), False).loss for task in (causal, both_ways)
+    ]
+    assert abs(losses[0] - losses[1]) > 1e-4
+    mixed = scheduled_config(True)
+    mixed.objective.noise_levels.shared = 1.0
+    with pytest.raises(
+        UserError, match=r"network.bidirectional_window needs objective.noise_levels to be sampling_schedule alone"
+    ):
+        ActorTask.from_config(mixed)
+
+
 def test_padding_does_not_count_and_evaluation_drops_nothing() -> None:
     task, variables = make()
     batch = toy_batch(task)

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from xactor_jax.actor.blocks import AudioProjection, AudioSummary, Block, ReferenceProjection, Summary
-from xactor_jax.actor.masks import block_causal, left_behind, without_padding
+from xactor_jax.actor.masks import block_causal, both_ways, left_behind, without_padding
 from xactor_jax.emotion import Emotion, frames_of
 from xactor_jax.layers.attention import KeyValue, cut, joined
 from xactor_jax.layers.convolution import Dtype
@@ -94,6 +94,8 @@ class ActorNetwork(nn.Module):
     """Whether the blocks are compiled as one loop instead of one after the other."""
     sink_chunk: bool
     """Whether the first chunk is a sink."""
+    bidirectional_window: bool
+    """Whether chunks in flight attend to each other in both directions (equation 5 of `xactor_jax.actor.masks`)."""
     remat: str = "none"
     """Activations that the backward pass of the blocks recomputes (`xactor_jax.layers.remat`)."""
     dtype: Dtype = None
@@ -131,11 +133,17 @@ class ActorNetwork(nn.Module):
         conditions: Conditions,
         keep: Keep,
         valid: Bool[Array, "batch frames"],
+        in_flight: Bool[Array, "batch frames"] | None = None,
     ) -> Answer:
-        """Prediction for frames `x`, numbered from 0, at noise levels `t`. Frames that are not `valid` are not attended to."""
+        """Prediction for frames `x`, numbered from 0, at noise levels `t`. Frames that are not `valid` are not attended to.
+
+        Only a network with `bidirectional_window` uses `in_flight`, and needs it.
+        """
         memory = self.remembered(conditions.reference, keep.reference)
         frames = jnp.arange(x.shape[1])
-        mask = without_padding(self.seen(frames, frames), valid)
+        seen = self.seen(frames, frames)[None]
+        seen = seen | both_ways(in_flight, in_flight) if self.bidirectional_window and in_flight is not None else seen
+        mask = without_padding(seen, valid)
         first = self.left_first(frames)[None] & valid[:, None, : self.first_frames]
         mask = jnp.concatenate([jnp.ones_like(mask[..., :1]), first, mask], axis=-1)
         return self.run(x, t, conditions, keep, frames, mask, memory, self.first_frames)[0]
@@ -148,15 +156,18 @@ class ActorNetwork(nn.Module):
         keep: Keep,
         start: int | Int[Array, ""],
         memory: Memory,
+        in_flight: bool = False,
     ) -> tuple[Float[Array, "batch frames dim"], KeyValue]:
         """`__call__` for frames from number `start` on, given the cached keys and values of earlier frames.
 
-        `start` is the first frame of a chunk. Frames with numbers below 0 are ignored. Returns the predictions, and the keys
-        and values of these frames.
+        `start` is the first frame of a chunk. Frames with numbers below 0 are ignored. `in_flight`: whether the frames are in
+        flight; else they are history. Returns the predictions, and the keys and values of these frames.
         """
         past = memory.past.key.shape[-3]
-        frames = start + jnp.arange(x.shape[1])
-        seen = self.seen(frames, start - past + jnp.arange(past + x.shape[1]))
+        frames, others = start + jnp.arange(x.shape[1]), start - past + jnp.arange(past + x.shape[1])
+        seen = self.seen(frames, others)
+        if self.bidirectional_window and in_flight:
+            seen |= both_ways(frames >= 0, (others >= start) & (others >= 0))
         mask = jnp.concatenate([jnp.ones_like(seen[:, :1]), self.left_first(frames), seen], axis=-1)
         answer, own = self.run(x, t, conditions, keep, frames, mask[None], memory, 0)
         return answer.prediction, own

@@ -7,7 +7,8 @@
 (5)  L   = L_y + velocity L_v + heard L_h
 (6)  L_h = mean over frames of known label l_i, weighted by their intensity, of -log p_i(l_i)
 
-m is 1 for real frames with t_i > 0. n is 1 for pairs of neighbouring real frames where at least one has t > 0. w is a weight of
+m is 1 for real frames that have a loss: those with t_i > 0, or the chunks in flight if levels are drawn from the sampling
+schedule. n is 1 for pairs of neighbouring real frames where at least one has a loss. w is a weight of
 `xactor_jax.diffusion.weighting`; x_hat is the x_0 that corresponds to the prediction; p_i is the network's estimate of the
 emotion. (2): Chen et al. 2024 (2407.01392). (4) is after FLOAT (2412.01064), with a factor that falls to 0 as either frame
 approaches pure noise, where x_hat is only an average over likely motions.
@@ -16,7 +17,7 @@ approaches pure noise, where x_hat is only an average over likely motions.
 labels. Without (6), the motion error trains this many times more slowly.
 
 A token at exactly t = 0 is excluded from (2), because it has nothing to learn: x_t equals x_0, so x0 could be copied, and eps,
-and therefore v and flow, cannot be known. In (4) such a token uses its true value.
+and therefore v and flow, cannot be known. In (4) a token without a loss uses its true value.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from xactor_jax.actor.network import Keep
 from xactor_jax.diffusion.gaussian import GaussianProcess
-from xactor_jax.diffusion.noise_levels import SAMPLERS, discrete, mixture
+from xactor_jax.diffusion.noise_levels import SAMPLERS, SCHEDULED, RolloutLevels, discrete, mixture, sampler_of
 from xactor_jax.diffusion.weighting import WEIGHTINGS, loss_weight
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
@@ -47,6 +48,8 @@ class Noised(NamedTuple):
 
     x_t: Tokens
     t: Levels
+    active: Bool[Array, "batch frames"]
+    """Whether a token has a loss (m of equation 2)."""
     target: Tokens
     weight: Levels
     x0: Tokens
@@ -59,6 +62,8 @@ class Objective:
     process: GaussianProcess
     noise_levels: tuple[tuple[str, float], ...]
     """Samplers of noise levels and how often a clip gets each (`NoiseLevelWeights`)."""
+    rollout: RolloutLevels | None = None
+    """Levels in sampling, for the sampler `sampling_schedule`."""
     discrete_steps: int = setting(0, whole(0, 1_000_000), "number of evenly spaced noise levels above 0; 0: continuous levels")
     weighting: str = setting("none", choice(WEIGHTINGS), "weight of the loss as a function of the noise level, w of equation 2")
     gamma: float = setting(5.0, real(0.0, above=True), "min_snr, fused_snr: upper bound of the signal-to-noise ratio")
@@ -85,13 +90,17 @@ class Objective:
             check_value(f"objective.noise_levels.{name}", weight, real(0.0))
         if not any(weight for _, weight in self.noise_levels):
             raise UserError("objective.noise_levels must have weights of 0 or more, one of them above 0")
+        if SCHEDULED in dict(self.noise_levels) and self.rollout is None:
+            raise ValueError(f"the sampler {SCHEDULED} needs the levels of a rollout")
 
     def noised(self, key: Key[Array, ""], x0: Tokens, chunk: int) -> Noised:
         """Draws noise and noise levels for chunks of `chunk` frames (equation 1)."""
         level_key, noise_key = jax.random.split(key)
-        t = discrete(mixture(level_key, self.noise_levels, x0.shape[0], x0.shape[1], chunk), self.discrete_steps)
-        eps = jax.random.normal(noise_key, x0.shape)
-        return Noised(self.process.add_noise(x0, eps, t), t, self.process.target(x0, eps, t), self.weight(t, chunk), x0)
+        samplers = [(sampler_of(name, self.rollout), weight) for name, weight in self.noise_levels]
+        levels = mixture(level_key, samplers, x0.shape[0], x0.shape[1], chunk)
+        t, eps = discrete(levels.t, self.discrete_steps), jax.random.normal(noise_key, x0.shape)
+        x_t, target = self.process.add_noise(x0, eps, t), self.process.target(x0, eps, t)
+        return Noised(x_t, t, levels.active, target, self.weight(t, chunk), x0)
 
     def weight(self, t: Levels, chunk: int) -> Levels:
         """The loss weight w of every token (equation 2)."""
@@ -111,7 +120,7 @@ class Objective:
 
         Metrics: the unweighted error, the error in three bands of the noise level and, if it has a weight, the velocity error.
         """
-        error, teaches = jnp.mean((prediction - noised.target) ** 2, axis=-1), mask * (noised.t > 0.0)
+        error, teaches = jnp.mean((prediction - noised.target) ** 2, axis=-1), mask * noised.active
         loss = masked_mean(noised.weight * error, teaches)
         band = lambda low, high: masked_mean(error, teaches * (noised.t >= low) * (noised.t < high))
         metrics = {"error": masked_mean(error, teaches), "error_low_noise": band(0, 1 / 3)}
@@ -123,7 +132,7 @@ class Objective:
 
     def velocity_error(self, prediction: Tokens, noised: Noised, mask: Float[Array, "batch frames"]) -> Float[Array, ""]:
         """The velocity error (equation 4)."""
-        noisy, pairs = noised.t > 0.0, lambda x: (x[:, :-1], x[:, 1:])
+        noisy, pairs = noised.active, lambda x: (x[:, :-1], x[:, 1:])
         x_hat = jnp.where(noisy[..., None], self.process.to_x0(prediction, noised.x_t, noised.t), noised.x0)
         before, after = pairs(x_hat - noised.x0)
         alpha, alpha_next = pairs(self.process.alpha_sigma(noised.t)[0])

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from xactor_jax.actor.network import ActorNetwork, Keep
 from xactor_jax.actor.settings import RolloutSettings
+from xactor_jax.diffusion.noise_levels import RolloutLevels
 from xactor_jax.diffusion.scheduling import WindowSchedule, ages_that_change, history_levels, per_frame, window_schedule
 from xactor_jax.diffusion.steppers import is_stochastic
 from xactor_jax.errors import UserError
@@ -79,6 +80,12 @@ def schedule_of(settings: RolloutSettings, network: ActorNetwork) -> WindowSched
     """The schedule of the chunks in flight."""
     chunks = settings.chunks or max(1, network.context // network.chunk)
     return window_schedule(settings.schedule, settings.steps, offset=settings.offset, chunks=chunks)
+
+
+def rollout_levels(settings: RolloutSettings, network: ActorNetwork) -> RolloutLevels:
+    """Noise levels of the main branch, for training on the moments of a rollout."""
+    rows, history = schedule_of(settings, network).levels, _history(settings, 1 + network.context // network.chunk)[0]
+    return RolloutLevels(tuple(map(tuple, rows.tolist())), tuple(history[::-1].tolist()))
 
 
 def _history(s: RolloutSettings, read: int) -> Float[np.ndarray, "branches read"]:

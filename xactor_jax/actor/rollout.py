@@ -231,7 +231,8 @@ class Window:
     ) -> Float[Array, "batch active dim"]:
         """The network's prediction under guidance; one batched call computes all branches."""
         arguments = self.tiled((x, t)), conditions, self.keep(len(x)), position * self.network.chunk, memory
-        out, _ = self.network.apply({"params": guide.params}, *arguments[0], *arguments[1:], method="continued")
+        continued = functools.partial(self.network.apply, {"params": guide.params}, method="continued", in_flight=True)
+        out, _ = continued(*arguments[0], *arguments[1:])
         return weighted(jnp.split(out, self.structure.branches), jnp.asarray(self.numbers.weights, out.dtype))
 
     def conditions(self, guide: Guide, frames: Frames, start: int, stop: int | None) -> Conditions:

@@ -52,6 +52,11 @@ class ActorNetworkSettings:
     sink_chunk: bool = setting(
         False, Flag(), "whether the first chunk stays visible after it has left the context (attention sink)"
     )
+    bidirectional_window: bool = setting(
+        False,
+        Flag(),
+        "whether chunks in flight attend to each other in both directions; needs levels of sampling_schedule alone",
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,11 @@ class NoiseLevelWeights:
     shared: float = setting(0.0, real(0.0), "relative frequency of clips with one noise level")
     teacher_forcing: float = setting(
         0.0, real(0.0), "relative frequency of clips with one noisy chunk and all others clean (ablation of diffusion forcing)"
+    )
+    sampling_schedule: float = setting(
+        0.0,
+        real(0.0),
+        "relative frequency of clips with the levels of a random moment of sampling, and a loss on chunks in flight alone",
     )
 
 

@@ -15,7 +15,9 @@ from xactor_jax.actor.liveliness import std_ratio, velocity_ratio
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.actor.network import Conditions, Keep
 from xactor_jax.actor.objective import Objective, emotion_error, keep_all, surrounded_audio
+from xactor_jax.actor.program import rollout_levels
 from xactor_jax.actor.settings import RolloutSettings
+from xactor_jax.diffusion.noise_levels import SCHEDULED
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
 from xactor_jax.labels import UNKNOWN_EMOTION
@@ -53,8 +55,13 @@ class ActorTask:
         levels = tuple((name, float(weight)) for name, weight in o.pop("noise_levels").items() if weight)
         if o["heard"] and not model.network.audio_memory:
             raise UserError("objective.heard needs a summary of the audio: set network.audio_memory above 0, or heard to 0")
-        objective = Objective(process=model.process, noise_levels=levels, **o)
+        if model.network.bidirectional_window and [name for name, _ in levels] != [SCHEDULED]:
+            raise UserError(
+                f"network.bidirectional_window needs objective.noise_levels to be {SCHEDULED} alone: set the others to 0"
+            )
         settings = RolloutSettings(**config.rollout)
+        rollout = rollout_levels(settings, model.network)
+        objective = Objective(process=model.process, noise_levels=levels, rollout=rollout, **o)
         return cls(model=model, objective=objective, window=config.data.window, preview_settings=settings)
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -91,7 +98,7 @@ class ActorTask:
         noised = self.objective.noised(noise_key, batch["motion_latents"], self.model.network.chunk)
         keep = self.objective.keep(keep_key, size) if train else keep_all(size)
         conditions, keep = drop_labels(self.conditions(batch), keep)
-        arguments = noised.x_t, noised.t, conditions, keep, mask > 0
+        arguments = noised.x_t, noised.t, conditions, keep, mask > 0, noised.active
         answer = self.model.network.apply({"params": variables.params}, *arguments)
         loss, metrics = self.objective.loss(answer.prediction, noised, mask)
         if self.objective.heard:
