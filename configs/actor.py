@@ -3,6 +3,7 @@
 python launch/train.py --config=configs/actor.py            # or :demo, which is the same: a few minutes on two cores
 python launch/train.py --config=configs/actor.py:puppets    # drawn faces
 python launch/train.py --config=configs/actor.py:heads      # the same with people in three dimensions
+python launch/train.py --config=configs/actor.py:heads_fast # distils data/assets/actor to sample in two steps
 python launch/train.py --config=configs/actor.py:tune       # fine-tunes data/assets/actor, by launch/train_all.py
 python launch/train.py --config=configs/actor.py:base       # 122 M parameters, wav2vec 2.0 base features
 python launch/train.py --config=configs/actor.py:large      # 547 M parameters, wav2vec 2.0 large features
@@ -65,6 +66,17 @@ def _tune(c: ConfigDict) -> ConfigDict:
     return c
 
 
+def _heads_fast(c: ConfigDict) -> ConfigDict:
+    """Distils the embedded checkpoint, with its guidance, into an actor that samples in two steps."""
+    teacher = _heads(c).rollout
+    c.phase, c.init_from = "consistency", "data/assets/actor"
+    c.steps = 2_000
+    c.optimizer.learning_rate = 3e-4
+    c.distillation.update(audio_guidance=teacher.audio_guidance, emotion_guidance=teacher.emotion_guidance)
+    c.rollout.update(stepper="consistency", steps=2, audio_guidance=1.0, emotion_guidance=1.0)
+    return c
+
+
 def _base(c: ConfigDict) -> ConfigDict:
     c.steps = 300_000
     c.batch_size = 128
@@ -96,4 +108,12 @@ def _large(c: ConfigDict) -> ConfigDict:
     return c
 
 
-PRESETS = {"demo": lambda c: c, "puppets": _puppets, "heads": _heads, "tune": _tune, "base": _base, "large": _large}
+PRESETS = {
+    "demo": lambda c: c,
+    "puppets": _puppets,
+    "heads": _heads,
+    "heads_fast": _heads_fast,
+    "tune": _tune,
+    "base": _base,
+    "large": _large,
+}

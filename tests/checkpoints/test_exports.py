@@ -14,11 +14,12 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from tests.launch.programs import run_here
-from tests.training.test_saving import run
-from tests.training.toy import DIM, ToyTask, toy_config
+from tests.training.test_saving import QUIET, run
+from tests.training.toy import DIM, ToyTask, make_iterator_of, toy_config
 from xactor_jax.checkpoints import exports
 from xactor_jax.checkpoints.config_file import read_config, write_config
 from xactor_jax.checkpoints.exports import (
+    TRAINING,
     checkpoint_hash,
     export,
     load_variables,
@@ -29,6 +30,7 @@ from xactor_jax.checkpoints.exports import (
 )
 from xactor_jax.checkpoints.trees import FOLDER
 from xactor_jax.errors import UserError
+from xactor_jax.training.loop import train
 from xactor_jax.variables import Variables
 
 
@@ -65,6 +67,23 @@ def test_an_export_holds_the_same_and_is_smaller(trained: tuple[pathlib.Path, An
     ]
     assert checkpoint_hash(tmp_path / "export") == checkpoint_hash(folder) == variables_hash(variables)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["export"]
+
+
+class Distilled(ToyTask):
+    """With a buffer that only training needs."""
+
+    def init(self, key: jax.Array) -> Variables:
+        params, buffers = super().init(key)
+        return Variables(params, {**buffers, TRAINING: {"teacher": buffers["mean"]}})
+
+
+def test_what_only_training_needs_stays_in_the_run(tmp_path: pathlib.Path) -> None:
+    config = toy_config(**QUIET)
+    state = train(config, Distilled(), make_iterator_of(config), tmp_path / "run")
+    assert TRAINING in state.buffers
+    export(tmp_path / "run", tmp_path / "export")
+    for folder in ("run", "export"):
+        assert load_variables(tmp_path / folder, "toy")[1].buffers.keys() == state.buffers.keys() - {TRAINING}
 
 
 def size(folder: pathlib.Path) -> int:

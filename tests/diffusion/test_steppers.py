@@ -181,3 +181,15 @@ def test_what_cannot_be_stepped_is_refused() -> None:
     assert is_stochastic("ancestral") and is_stochastic("ddim", 0.5) and not is_stochastic("ddim")
     with pytest.raises(ValueError, match="ddim, ancestral, euler, heun"):
         take_step("leap", GaussianProcess(), network, x, 0.5, 0.4)
+
+
+def test_a_consistency_step_adds_new_noise_to_the_estimate_of_x0(key: jax.Array) -> None:
+    process = GaussianProcess(prediction="x0")
+    x, noise = jax.random.normal(key, (3, 5)), jax.random.normal(jax.random.key(7), (3, 5))
+    t, s = jnp.array([0.9, 0.9, 0.4]), jnp.array([0.5, 0.0, 0.4])
+    stepped = take_step("consistency", process, lambda x, t: 0.3 * x, x, t, s, noise=noise)
+    alpha, sigma = np.cos(np.pi / 4), np.sin(np.pi / 4)
+    np.testing.assert_allclose(stepped, np.stack([alpha * 0.3 * x[0] + sigma * noise[0], 0.3 * x[1], x[2]]), atol=1e-6)
+    assert is_stochastic("consistency")
+    with pytest.raises(ValueError, match="needs noise"):
+        take_step("consistency", process, lambda x, t: x, x, t, s)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import jax
 
 from xactor_jax import run_settings
+from xactor_jax.actor.distillation import DistillationSettings
 from xactor_jax.actor.model import ActorModel, make_guide
 from xactor_jax.actor.objective import Objective
 from xactor_jax.actor.settings import ActorNetworkSettings, NoiseLevelWeights, RolloutSettings
-from xactor_jax.actor.task import ActorTask
+from xactor_jax.actor.task import ActorRunSettings, ActorTask
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.emotion import frames_of
-from xactor_jax.run_settings import OptimizerSettings, RunSettings
+from xactor_jax.run_settings import OptimizerSettings
 from xactor_jax.stage_entry import Program, StageEntry, array
 from xactor_jax.variables import Variables
 
 SECTIONS = run_settings.SECTIONS | {
-    "": RunSettings(steps=1_200, batch_size=16),
+    "": ActorRunSettings(steps=1_200, batch_size=16),
     "optimizer": OptimizerSettings(learning_rate=2e-3),
     "network": ActorNetworkSettings,
     # shift: a latent has 512 numbers but only about 26 degrees of freedom, so noise hides it only if it is 4 times as strong.
@@ -25,6 +26,7 @@ SECTIONS = run_settings.SECTIONS | {
     "objective": Objective,
     "objective.noise_levels": NoiseLevelWeights,
     "rollout": RolloutSettings,
+    "distillation": DistillationSettings,
 }
 
 

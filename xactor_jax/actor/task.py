@@ -11,20 +11,42 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
+from xactor_jax.actor.distillation import (
+    PHASES,
+    DistillationSettings,
+    consistency_error,
+    training_buffers,
+    updated,
+)
 from xactor_jax.actor.liveliness import std_ratio, velocity_ratio
 from xactor_jax.actor.model import ActorModel
 from xactor_jax.actor.network import Conditions, Keep
-from xactor_jax.actor.objective import Objective, emotion_error, keep_all, surrounded_audio
+from xactor_jax.actor.objective import Objective, emotion_error, keep_all, masked_mean, surrounded_audio
 from xactor_jax.actor.program import rollout_levels
 from xactor_jax.actor.settings import RolloutSettings
+from xactor_jax.checkpoints.exports import TRAINING, load_variables
+from xactor_jax.checkpoints.start import sources
 from xactor_jax.diffusion.noise_levels import SCHEDULED
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
 from xactor_jax.labels import UNKNOWN_EMOTION
+from xactor_jax.run_settings import RunSettings
+from xactor_jax.settings import choice, setting
 from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
 
 PREVIEWED = 4
 """Number of clips that a preview generates."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ActorRunSettings(RunSettings):
+    """The run settings of configs/actor.py, at the top of the config."""
+
+    phase: str = setting(
+        "forcing",
+        choice(PHASES),
+        "training phase: forcing (diffusion forcing) or consistency (distils the actor in init_from; samples in 1 or 2 steps)",
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +62,10 @@ class ActorTask:
     objective: Objective
     window: int
     preview_settings: RolloutSettings
+    distillation: DistillationSettings | None = None
+    """Set in the phase consistency."""
+    teacher: str = ""
+    """Folder of the actor that is distilled."""
     stage: str = "actor"
     frame_entries: tuple[str, ...] = ("motion_latents", "audio_features", "emotion", "emotion_intensity", "mask")
     folds_frames: bool = False
@@ -62,7 +88,13 @@ class ActorTask:
         settings = RolloutSettings(**config.rollout)
         rollout = rollout_levels(settings, model.network)
         objective = Objective(process=model.process, noise_levels=levels, rollout=rollout, **o)
-        return cls(model=model, objective=objective, window=config.data.window, preview_settings=settings)
+        task = cls(model=model, objective=objective, window=config.data.window, preview_settings=settings)
+        if config.phase != "consistency":
+            return task
+        if not config.init_from:
+            raise UserError("the phase consistency distils an actor: name its folder by --config.init_from=FOLDER")
+        how = DistillationSettings(**config.distillation)
+        return dataclasses.replace(task, distillation=how, teacher=sources(config.init_from)[-1].folder)
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         shape, d, a = (batch_size, self.window), self.model.network.latent_dim, self.model.audio_dim
@@ -78,10 +110,11 @@ class ActorTask:
     def init(self, key: jax.Array) -> Variables:
         batch = {name: jnp.zeros(x.shape, x.dtype) for name, x in self.example_batch(1).items()}
         arguments = batch["motion_latents"], batch["mask"], self.conditions(batch), keep_all(1), batch["mask"] > 0
-        return Variables(params=self.model.network.init(key, *arguments)["params"], buffers={})
+        params = self.model.network.init(key, *arguments)["params"]
+        return Variables(params, training_buffers(params) if self.distillation else {})
 
     def pretrained_buffers(self) -> Mapping[str, Tree]:
-        return {}
+        return training_buffers(load_variables(self.teacher, self.stage)[1].params) if self.distillation else {}
 
     def param_labels(self, params: Tree) -> Tree:
         return jax.tree.map(lambda _: "default", params)
@@ -93,6 +126,8 @@ class ActorTask:
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """Loss by equations 1 to 6 of `xactor_jax.actor.objective`. Conditions are dropped only in training."""
+        if self.distillation:
+            return self.distilled(self.distillation, variables, batch, key, train)
         noise_key, keep_key = jax.random.split(key)
         size, mask = batch["motion_latents"].shape[0], batch["mask"]
         noised = self.objective.noised(noise_key, batch["motion_latents"], self.model.network.chunk)
@@ -105,6 +140,20 @@ class ActorTask:
             error, metrics["heard_accuracy"] = emotion_error(answer.emotion_logits, self.conditions(batch).emotion, mask)
             loss, metrics = loss + self.objective.heard * error, {**metrics, "heard_error": error}
         return LossOutput(loss, metrics, variables.buffers)
+
+    def distilled(
+        self, how: DistillationSettings, variables: Variables, batch: Batch, key: jax.Array, train: bool
+    ) -> LossOutput:
+        """Loss by equation 4 of `xactor_jax.actor.distillation`. Only emotion labels are dropped, and only in training."""
+        keep_key, draw_key = jax.random.split(key)
+        mask, everything = batch["mask"], keep_all(len(batch["mask"]))
+        drawn = self.objective.keep(keep_key, len(mask)).emotion if train else everything.emotion
+        conditions, _ = drop_labels(self.conditions(batch), everything._replace(emotion=drawn))
+        arguments = variables.buffers[TRAINING], batch["motion_latents"], conditions, everything, mask > 0, draw_key
+        error, noisy = consistency_error(self.model.network, self.model.process, how, variables.params, *arguments)
+        loss = masked_mean(error, mask * noisy)
+        buffers = updated(variables.buffers, variables.params, how.target_decay) if train else variables.buffers
+        return LossOutput(loss, {"consistency_error": loss}, buffers)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
         """Curves of the first latents of two clips (generated in colour, true in grey), Std-R and VC-R."""

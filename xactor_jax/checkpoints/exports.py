@@ -39,6 +39,8 @@ from xactor_jax.variables import Tree, Variables
 log = logging.getLogger(__name__)
 
 ARRAYS = "variables"
+TRAINING = "training"
+"""Top-level entry of buffers that only training needs, such as a teacher; neither exports nor users of a run get it."""
 DTYPES = ("float32", "float16")
 COMMITTED = "commit_success.txt"
 FOLDERS = (
@@ -226,7 +228,9 @@ def _load_export(folder: epath.Path, saved: ConfigDict) -> tuple[ConfigDict, Var
 def _load_run(folder: epath.Path, config: ConfigDict, steps: list[int]) -> tuple[ConfigDict, Variables]:
     for step in steps:
         try:
-            return completed(config), _read_step(folder / FOLDER / str(step))
+            variables = _read_step(folder / FOLDER / str(step))
+            kept = {name: tree for name, tree in variables.buffers.items() if name != TRAINING}
+            return completed(config), variables._replace(buffers=kept)
         except Exception as error:  # readers of damaged files raise errors of any kind
             log.warning("checkpoint %s in %s is damaged and passed over (%s)", step, folder, first_line(error))
     raise UserError(f"every checkpoint in {folder} is damaged: train it anew or name another folder.")

@@ -35,7 +35,7 @@ MISSING: dict[str, dict[str, Any]] = {
     "actor": COMMON
     | DIFFUSION
     | {"network.audio_memory": 0, "network.look_ahead": -1, "network.scan_layers": False, "network.sink_chunk": False}
-    | {"network.bidirectional_window": False}
+    | {"network.bidirectional_window": False, "phase": "forcing"}
     | {"rollout.stepper": "ddim", "rollout.eta": 0.0, "rollout.chunks": 0, "rollout.context": 0, "rollout.use_reference": True}
     | {"rollout.emotion_guidance": 1.0, "rollout.nested_guidance": False, "rollout.history_guidance": 1.0}
     | {"rollout.history_fraction": 0.0, "rollout.history": "geometric", "rollout.history_span": 4}
