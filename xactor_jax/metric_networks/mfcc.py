@@ -3,7 +3,7 @@
 For samples s of 16 bits as they are (not divided by 32,768):
 
     (1) y_n = s_n − 0.97 s_{n−1},  y_0 = s_0
-    (2) frame k = y_{160 k} … y_{160 k + 399}, without a window; zeros complete the last one. Frames: 1 + ⌈(samples − 400) / 160⌉
+    (2) frame k = y_{160 k} … y_{160 k + 399}, without a window; zeros fill the last one; frames: 1 + ⌈(samples − 400) / 160⌉
     (3) P = |DFT₅₁₂(frame)|² / 512,   e = Σ P
     (4) E_j = Σ_i F_ji P_i, 26 triangles F with corners at ⌊513 f_j / 16,000⌋, where the f_j are evenly spaced in mel,
         m = 2595 log₁₀(1 + f / 700), from 0 to 8,000 Hz

@@ -5,9 +5,9 @@ Five frames x at 25 a second, and 20 columns m of MFCC at 100 a second, become v
     (1) v = W₂ r(W₁ V(x)),   a = W₂' r(W₁' A(m)),    r = rectified batch normalisation
     (2) V, A: six times h ← pool(r(C(h))), with the convolutions C and the maxima `pool` of `LIPS` and `SOUND`
 
-Layers, strides and paddings are those of `SyncNetModel.py` in github.com/joonson/syncnet_python. The sizes of the inputs (224 pixels
-a side; 13 coefficients) are fixed, because the last convolution covers all that is left: one place with all channels. So no order of
-places has to be kept when W₁ reads it.
+Layers, strides and paddings are those of `SyncNetModel.py` in github.com/joonson/syncnet_python. The sizes of the inputs are
+fixed (224 pixels a side; 13 × 20), because the last convolution covers all that is left. It gives one place with all channels,
+so PyTorch's order of places and channels does not matter to W₁.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
-from xactor_jax.layers.batch_norm import FrozenBatchNorm
+from xactor_jax.metric_networks.batch_norm import FrozenBatchNorm
 
 FRAMES = 5
 """Frames in a window."""

@@ -8,8 +8,9 @@ Attention among patches of p × p pixels, with fixed sinusoids for column and ro
     (3) t = P(norm(x)) + position,  t ← t + A(LN(t)),  t ← t + F(LN(t)),  y = x + W unpatch(t)
 Then come maps of the 68 landmarks of face alignment, which are reduced to one map, and that to a vector.
 
-Batch normalisation always uses its running statistics, in training too (`layers/batch_norm.py`). In an untrained network (mean
-0, variance 1) each normalisation is a scale and an offset for each channel.
+Batch normalisation always uses its running statistics, in training too. They are constants of the released network: a batch of
+faces from another corpus, or on another number of devices, must not change them. They are parameters without gradients. In an
+untrained network (mean 0, variance 1) each normalisation is a scale and an offset for each channel.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from xactor_jax.layers.batch_norm import FrozenBatchNorm
 from xactor_jax.layers.convolution import depth_to_space, group_norm
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.spatial_attention import BankAttention, GatedFeedForward
@@ -36,6 +36,22 @@ FEED_FORWARD = 4
 NORM_GROUPS = 32
 
 Images = Float[Array, "b h w c"]
+
+
+class FrozenBatchNorm(nn.Module):
+    """y = scale · (x − mean) / √(variance + ε) + bias, with fixed statistics."""
+
+    epsilon: float = 1e-5
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
+        ones, zeros = nn.initializers.ones, nn.initializers.zeros
+        starts = {"scale": ones, "bias": zeros, "mean": zeros, "variance": ones}
+        scale, bias, mean, variance = (self.param(name, start, x.shape[-1:]) for name, start in starts.items())
+        slope = scale * jax.lax.rsqrt(jax.lax.stop_gradient(variance) + self.epsilon)
+        offset = bias - jax.lax.stop_gradient(mean) * slope
+        return (x.astype(jnp.float32) * slope + offset).astype(self.dtype)
 
 
 class ResidualUnit(nn.Module):
