@@ -19,7 +19,7 @@ from xactor_jax.paths import absolute, is_remote
 from xactor_jax.pretrained.torch_files import TorchTensors
 from xactor_jax.unfinished import write_whole
 
-TORCH = (".bin", ".pt", ".pth", ".ckpt")
+TORCH = (".bin", ".pt", ".pth", ".ckpt", ".model")
 SUFFIXES = (".safetensors", *TORCH)
 
 Weights = Mapping[str, np.ndarray]
