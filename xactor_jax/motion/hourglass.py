@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 from xactor_jax.layers.convolution import depth_to_space, group_norm
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.spatial_attention import BankAttention, GatedFeedForward
+from xactor_jax.metric_networks.batch_norm import FrozenBatchNorm
 from xactor_jax.motion.posterior import Posterior, bounded
 
 LANDMARKS = 68
@@ -36,22 +37,6 @@ FEED_FORWARD = 4
 NORM_GROUPS = 32
 
 Images = Float[Array, "b h w c"]
-
-
-class FrozenBatchNorm(nn.Module):
-    """y = scale · (x − mean) / √(variance + ε) + bias, with fixed statistics."""
-
-    epsilon: float = 1e-5
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-        ones, zeros = nn.initializers.ones, nn.initializers.zeros
-        starts = {"scale": ones, "bias": zeros, "mean": zeros, "variance": ones}
-        scale, bias, mean, variance = (self.param(name, start, x.shape[-1:]) for name, start in starts.items())
-        slope = scale * jax.lax.rsqrt(jax.lax.stop_gradient(variance) + self.epsilon)
-        offset = bias - jax.lax.stop_gradient(mean) * slope
-        return (x.astype(jnp.float32) * slope + offset).astype(self.dtype)
 
 
 class ResidualUnit(nn.Module):
