@@ -119,3 +119,9 @@ def test_ssim_is_scikit_images(rng):
     assert metrics.over_frames(metrics.ssim, np.stack([image, truth]), np.stack([truth, truth])) == pytest.approx(
         (metrics.ssim(image, truth) + 1) / 2
     )
+
+
+def test_ssim_of_black_and_white_is_the_published_value():
+    # common_metrics_on_video_quality publishes it for 8 × 30 frames of 64 × 64 pixels; all have the same SSIM, C₁ / (1 + C₁).
+    black, white = (np.full((64, 64, 3), level, np.uint8) for level in (0, 255))
+    assert metrics.ssim(black, white) == pytest.approx(9.999000099990664e-05, rel=1e-9)

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from xactor_jax.checkpoints.exports import check_target, load_variables, narrow, write_export
 from xactor_jax.errors import UserError
 from xactor_jax.paths import absolute
-from xactor_jax.pretrained import autoencoder, clip, perceptual, syncnet, wav2vec2, xnemo_motion, xnemo_video
+from xactor_jax.pretrained import autoencoder, clip, i3d, inception, perceptual, syncnet, wav2vec2, xnemo_motion, xnemo_video
 from xactor_jax.pretrained.files import Weights, check_new, open_weights, write_weights
 from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, exported
 from xactor_jax.variables import Tree, Variables
@@ -111,6 +111,8 @@ KINDS = {
         files=perceptual.FILES,
     ),
     "syncnet": Kind(syncnet.STAGE, syncnet.TABLE, syncnet.read_config, syncnet.parameter_shapes),
+    "inception": Kind(inception.STAGE, inception.TABLE, inception.read_config, inception.parameter_shapes),
+    "i3d": Kind(i3d.STAGE, i3d.TABLE, i3d.read_config, i3d.parameter_shapes),
     **{
         what: Kind(
             stage=autoencoder.STAGE,
