@@ -110,6 +110,13 @@ KINDS = {
         parameter_shapes=perceptual.parameter_shapes,
         files=perceptual.FILES,
     ),
+    "lpips_alex": Kind(
+        stage=perceptual.STAGE,
+        table=perceptual.LPIPS_ALEX,
+        read_config=perceptual.read_alex_config,
+        parameter_shapes=perceptual.parameter_shapes,
+        files=perceptual.ALEX_FILES,
+    ),
     **{
         what: Kind(
             stage=autoencoder.STAGE,
