@@ -69,4 +69,4 @@ def test_an_import_computes_what_was_released_and_goes_back(tmp_path, rng):
 
 def test_expression_is_the_second_part_of_the_released_coefficients():
     identity, expression, *_ = Deep3DSettings().parts
-    assert EXPRESSION == slice(identity, identity + expression) and sum(Deep3DSettings().parts) == 257
+    assert slice(identity, identity + expression) == EXPRESSION and sum(Deep3DSettings().parts) == 257

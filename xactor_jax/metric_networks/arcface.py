@@ -1,6 +1,6 @@
 """ArcFace: a vector that says whose face a picture shows (Deng et al. 2019, arXiv 1801.07698), by InsightFace's IResNet.
 
-A stage has n blocks, of which the first has stride 2. With N = batch normalisation with fixed statistics and C = 3×3 convolution
+A stage has n blocks, of which the first has stride 2. With N = batch normalisation by fixed statistics, C = 3×3 convolution:
 
     (1) block(x) = N₃ C₂ PReLU N₂ C₁ N₁ x + d(x),  d(x) = x, or N of a 1×1 convolution where size or channels change
     (2) e(x)     = N W flat(N s₄ s₃ s₂ s₁ PReLU N C x)

@@ -1,4 +1,4 @@
-"""Coefficients of a 3D face model, from a picture (Deng et al. 2019, arXiv 1903.08527): identity, expression, texture, pose, light.
+"""Coefficients of a 3D face model, from a picture (Deng et al. 2019, arXiv 1903.08527).
 
 The network is ResNet-50 with the stride on the 3×3 convolution, and linear layers in place of its classifier:
 

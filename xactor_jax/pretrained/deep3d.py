@@ -1,4 +1,4 @@
-"""The released network of Deep3DFaceRecon_pytorch (epoch_20.pth): a ResNet-50 from a face to coefficients of a 3D face model."""
+"""The released network of Deep3DFaceRecon_pytorch (epoch_20.pth), from a face to coefficients of a 3D face model."""
 
 from __future__ import annotations
 

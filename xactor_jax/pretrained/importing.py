@@ -119,9 +119,7 @@ KINDS = {
         parameter_shapes=perceptual.parameter_shapes,
         files=perceptual.ALEX_FILES,
     ),
-    "arcface": Kind(
-        arcface.STAGE, arcface.TABLE, arcface.read_config, arcface.parameter_shapes, complete=arcface.with_depths
-    ),
+    "arcface": Kind(arcface.STAGE, arcface.TABLE, arcface.read_config, arcface.parameter_shapes, complete=arcface.with_depths),
     "deep3d": Kind(deep3d.STAGE, deep3d.TABLE, deep3d.read_config, deep3d.parameter_shapes),
     **{
         what: Kind(
