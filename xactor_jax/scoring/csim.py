@@ -22,7 +22,7 @@ from xactor_jax.metric_networks.alignment import arcface_crop
 from xactor_jax.metric_networks.arcface import ArcFace, cosines, make_network
 from xactor_jax.scoring.aligned_faces import outputs_of_faces
 from xactor_jax.scoring.batches import Apply
-from xactor_jax.scoring.curves import of_curves
+from xactor_jax.scoring.curves import mean
 from xactor_jax.scoring.protocol import Measured, Network, Number, Protocol
 from xactor_jax.scoring.video import Case, Video
 
@@ -37,7 +37,7 @@ def measure(case: Case, network: Network | None) -> Measured:
     if case.truth:
         curves["csim_frame"] = cosines(found[case.generated], found[known])
         curves["csim_frame"][:1] = np.nan
-    return of_curves(curves)
+    return Measured(values={name: mean(curve) for name, curve in curves.items()}, curves=curves)
 
 
 def embeddings(video: Video, network: Network) -> Embeddings:
@@ -64,9 +64,9 @@ PROTOCOL = Protocol(
     name="csim",
     source="Deng et al. 2019 (arXiv 1801.07698); github.com/deepinsight/insightface, arcface_torch (r50 or r100)",
     definition=(
-        "Cosine of ArcFace's embeddings of each frame and of the first true frame (without truth: the video's first frame); the "
-        "mean over all frames but the first. Faces are aligned to 112 × 112 pixels by five points of Face Mesh, as insightface does "
-        "by those of its own detector. Frames without a face are left out."
+        "Cosine of ArcFace's embeddings of each frame and of the first true frame (without truth: the first of its own). "
+        "Mean over all frames but the first; frames without a face are left out. Faces are aligned to 112 × 112 pixels by five "
+        "points of Face Mesh, as insightface does by those of its own detector."
     ),
     numbers=(
         Number(name="csim", title="CSIM", better="higher"),

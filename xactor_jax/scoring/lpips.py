@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from xactor_jax.errors import UserError
 from xactor_jax.layers.perceptual import PerceptualModel
 from xactor_jax.scoring.batches import Apply, apply_in_batches
-from xactor_jax.scoring.curves import of_curves
+from xactor_jax.scoring.curves import mean
 from xactor_jax.scoring.protocol import Measured, Network, Number, Protocol
 from xactor_jax.scoring.sets import rows
 from xactor_jax.scoring.video import Case
@@ -32,7 +32,7 @@ def measure(case: Case, network: Network | None, trunk: str, name: str) -> Measu
     pairs = (np.stack(pair) for pair in zip(case.generated.read(), case.truth.read(), strict=True))
     distances = rows(apply_in_batches(_distance(PerceptualModel(settings)), network.params, pairs, BATCH), 1)[:, 0]
     distances[:1] = np.nan
-    return of_curves({name: distances})
+    return Measured(values={name: mean(distances)}, curves={name: distances})
 
 
 @functools.cache
