@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from etils import epath
+from ml_collections import ConfigDict
 
 from tests.pretrained.keys import check_keys
 from xactor_jax.checkpoints.trees import shapes
@@ -69,6 +70,48 @@ def test_the_distance_of_released_weights(rng, lpips):
     np.testing.assert_allclose(found, [expected(weights, lin, a, b) for a, b in zip(x, y, strict=True)], rtol=1e-4)
     back = exported(params, table)
     assert back.keys() == named.keys() and all(np.array_equal(back[name], named[name]) for name in back)
+
+
+ALEX_PLACES = {0: (11, 4, 2), 3: (5, 1, 2), 6: (3, 1, 1), 8: (3, 1, 1), 10: (3, 1, 1)}
+"""Place of AlexNet's convolution in the released network → side, stride and padding."""
+
+
+def windows(x: np.ndarray, side: int, stride: int) -> np.ndarray:
+    """[h, w, c] → [h2, w2, c, side, side]."""
+    return np.lib.stride_tricks.sliding_window_view(x, (side, side), axis=(0, 1))[::stride, ::stride]
+
+
+def alex_features_of(weights: dict[str, np.ndarray], image: np.ndarray) -> list[np.ndarray]:
+    """Of one picture [h, w, 3] in [-1, 1], scaled as the published code of LPIPS does."""
+    x, found = (image.astype(np.float64) - (-0.030, -0.088, -0.188)) / (0.458, 0.448, 0.450), []
+    for place, (side, stride, pad) in ALEX_PLACES.items():
+        x = windows(x, 3, 2).max(axis=(-2, -1)) if place in (3, 6) else x
+        seen = windows(np.pad(x, ((pad, pad), (pad, pad), (0, 0))), side, stride)
+        y = np.einsum("hwcij,dcij->hwd", seen, weights[f"features.{place}.weight"]) + weights[f"features.{place}.bias"]
+        found.append(x := np.maximum(y, 0))
+    return found
+
+
+def test_lpips_by_alexnet_of_released_weights(rng):
+    weights, before = {}, 3
+    for (place, (side, _, _)), width in zip(ALEX_PLACES.items(), WIDTHS, strict=True):
+        weights[f"alexnet:features.{place}.weight"] = rng.normal(size=(width, before, side, side)).astype(np.float32) / side
+        weights[f"alexnet:features.{place}.bias"] = rng.normal(0, 0.1, width).astype(np.float32)
+        before = width
+    lin = {f"lin:{name}": value for name, value in lin_of(rng).items()}
+    model = PerceptualModel(PerceptualSettings(widths=WIDTHS, lpips=True, trunk="alexnet"))
+    params = convert(weights | lin, perceptual.LPIPS_ALEX, shapes(jax.eval_shape(model.init, jax.random.key(0))))
+    x, y = rng.uniform(-1, 1, (2, 1, 38, 50, 3)).astype(np.float32)
+    own = {name.removeprefix("alexnet:"): value for name, value in weights.items()}
+    unit = lambda f: f / (np.linalg.norm(f, axis=-1, keepdims=True) + 1e-10)
+    pairs = enumerate(zip(alex_features_of(own, x[0]), alex_features_of(own, y[0]), strict=True))
+    wanted = sum(((unit(a) - unit(b)) ** 2 @ lin[f"lin:lin{i}.model.1.weight"].ravel()).mean() for i, (a, b) in pairs)
+    np.testing.assert_allclose(jax.jit(model.distance)(params, x, y), [wanted], rtol=1e-4)
+
+
+def test_checkpoints_without_a_trunk_are_vgg16_s():
+    older = ConfigDict({"widths": WIDTHS, "lpips": True})
+    assert PerceptualModel.from_network(older).settings.trunk == "vgg"
 
 
 def test_where_nothing_differs_the_gradient_is_finite_and_zero(rng):

@@ -58,6 +58,14 @@ def test_views_parameters_and_shared_storages(tmp_path):
     np.testing.assert_array_equal(found["repeated"], [[4, 5], [4, 5]])
 
 
+def test_a_network_beside_its_optimiser_is_read(tmp_path):
+    """As Deep3DFaceRecon's training program saves it."""
+    others = {"opt_00": dictionary({"lr": number(1)}), "sched_00": dictionary({"step": number(2)})}
+    network = ordered({"a": tensor("FloatStorage", "0", 6, (6,), (1,))})
+    found = read(write_archive(tmp_path / "x.pth", dictionary({"net_recon": network, **others}), {"0": SIX.tobytes()}))
+    assert found.keys() == {"a"} and np.array_equal(found["a"], SIX)
+
+
 @pytest.mark.parametrize(
     "kind, dtype",
     [

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,19 @@ from ml_collections import ConfigDict
 from xactor_jax.checkpoints.exports import check_target, load_variables, narrow, write_export
 from xactor_jax.errors import UserError
 from xactor_jax.paths import absolute
-from xactor_jax.pretrained import autoencoder, clip, i3d, inception, perceptual, syncnet, wav2vec2, xnemo_motion, xnemo_video
+from xactor_jax.pretrained import (
+    arcface,
+    autoencoder,
+    clip,
+    deep3d,
+    i3d,
+    inception,
+    perceptual,
+    syncnet,
+    wav2vec2,
+    xnemo_motion,
+    xnemo_video,
+)
 from xactor_jax.pretrained.files import Weights, check_new, open_weights, write_weights
 from xactor_jax.pretrained.name_map import FILE_MARK, Shapes, Table, convert, exported
 from xactor_jax.variables import Tree, Variables
@@ -48,6 +60,8 @@ class Kind(NamedTuple):
     """For a network without a config.json: the experiment with the released sizes, configs/NAME.py:PRESET."""
     adapt: Callable[[ConfigDict], ConfigDict] = lambda config: config
     """Config given by the caller → config of the network in the files."""
+    complete: Callable[[ConfigDict, Iterable[str]], ConfigDict] = lambda config, names: config
+    """Completes the config of `read_config` by the names in the files, for a network that is released in several sizes."""
 
     def names(self, config: ConfigDict) -> Table:
         """The table of a config."""
@@ -113,6 +127,15 @@ KINDS = {
     "syncnet": Kind(syncnet.STAGE, syncnet.TABLE, syncnet.read_config, syncnet.parameter_shapes),
     "inception": Kind(inception.STAGE, inception.TABLE, inception.read_config, inception.parameter_shapes),
     "i3d": Kind(i3d.STAGE, i3d.TABLE, i3d.read_config, i3d.parameter_shapes),
+    "lpips_alex": Kind(
+        stage=perceptual.STAGE,
+        table=perceptual.LPIPS_ALEX,
+        read_config=perceptual.read_alex_config,
+        parameter_shapes=perceptual.parameter_shapes,
+        files=perceptual.ALEX_FILES,
+    ),
+    "arcface": Kind(arcface.STAGE, arcface.TABLE, arcface.read_config, arcface.parameter_shapes, complete=arcface.with_depths),
+    "deep3d": Kind(deep3d.STAGE, deep3d.TABLE, deep3d.read_config, deep3d.parameter_shapes),
     **{
         what: Kind(
             stage=autoencoder.STAGE,
@@ -160,6 +183,7 @@ def read_weights(what: str, source: Source, config: epath.PathLike | ConfigDict 
     given = isinstance(config, ConfigDict)
     config = kind.adapt(config) if given else kind.read_config(next(iter(files.values())).parent, config)
     with _open_all(files) as weights:
+        config = config if given else kind.complete(config, weights)
         params = convert(weights, kind.names(config), kind.parameter_shapes(config))
     return config, Variables(params, kind.other_buffers(config) | params.pop(BUFFERS, {}))
 

@@ -48,6 +48,9 @@ TUPLE_PARTS = 2**14
 REPEATED = 2**24
 """Largest number of elements of a tensor that repeats the numbers of its storage."""
 
+NESTED = ("state_dict", "net_recon")
+"""Keys under which a file may hold its state_dict, beside others such as that of the optimiser."""
+
 
 class Storage(NamedTuple):
     """A sequence of numbers in the archive. `kind` is a key of `STORAGES`; `size` counts numbers."""
@@ -224,9 +227,9 @@ def _folder(archive: zipfile.ZipFile) -> str:
 
 
 def _tensors(content: Any) -> dict[str, Tensor]:
-    """Name → tensor of a state_dict. It may be inside a dictionary, under the key "state_dict"."""
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    """Name → tensor of a state_dict. It may be inside a dictionary, under one of the keys `NESTED`."""
+    inside = [content[key] for key in NESTED if isinstance(content, dict) and isinstance(content.get(key), dict)]
+    content = inside[0] if inside else content
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise ValueError("it does not hold tensors by name")
     if others := [name for name, value in content.items() if type(value) is not Tensor]:
