@@ -16,9 +16,9 @@ from xactor_jax.scoring.video import Case, of_frames
 MODEL = I3DModel(I3DSettings(side=32, classes=6, divisor=16))
 
 
-@pytest.fixture
-def network(rng):
-    return tiny_network(MODEL, rng)
+@pytest.fixture(scope="module")
+def network():
+    return tiny_network(MODEL, np.random.default_rng(1))
 
 
 def test_whole_clips_of_16_frames_count(network, rng):
