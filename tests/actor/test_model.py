@@ -87,7 +87,7 @@ def test_inside_jit_it_is_the_same_function(name: str) -> None:
     np.testing.assert_allclose(got, rollout(11, name), atol=1e-4)
 
 
-def test_other_numbers_compile_nothing_anew_and_are_heeded() -> None:
+def test_other_numbers_compile_nothing_again_and_are_used() -> None:
     """Guidance, levels of history and the share of fresh noise: each changes the motion, none the program."""
     model, variables = toy_actor()
     audio, reference, emotion = inputs()

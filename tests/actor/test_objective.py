@@ -68,7 +68,7 @@ def test_every_token_is_weighted_by_its_own_level_and_padding_not_at_all(rng: np
     assert set(metrics) == {"error", "error_low_noise", "error_middle_noise", "error_high_noise"}
 
 
-def test_what_is_heard_is_held_against_labels_that_are_known(rng: np.random.Generator) -> None:
+def test_estimated_emotion_is_compared_with_known_labels(rng: np.random.Generator) -> None:
     """(6) in float64."""
     logits, label = rng.standard_normal((2, 5, 3)), np.array([[0, 2, -1, 1, 1], [-1, 2, 2, 0, 0]])
     intensity, mask = rng.uniform(size=(2, 5)), np.array([[1, 1, 1, 1, 0], [1] * 5])

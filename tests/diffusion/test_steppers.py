@@ -154,8 +154,8 @@ def test_each_token_goes_its_own_way_and_some_stay(stepper: str, key: jax.Array)
     x, z, *times = map(np.asarray, (x, z, *times))
     whole = np.asarray(take(x, *times, z))
     for i in range(6):
-        alone = take(x[:, i], times[0][:, i], times[1][:, i], z[:, i])
-        np.testing.assert_allclose(whole[:, i], alone, atol=1e-6)
+        single = take(x[:, i], times[0][:, i], times[1][:, i], z[:, i])
+        np.testing.assert_allclose(whole[:, i], single, atol=1e-6)
     np.testing.assert_array_equal(whole[:, 3:], x[:, 3:])
     assert (np.abs(whole[:, :3] - x[:, :3]).max(axis=(0, 2)) > 1e-2).all()
 

@@ -91,7 +91,7 @@ def test_features_are_looked_for_where_they_are_said_to_be(hearing, tmp_path):
     assert load_stage("actor", actor, str(checkpoint)).audio.to_dict() == settings
 
 
-def test_features_of_another_checkpoint_are_told(hearing, tmp_path, caplog):
+def test_features_of_another_checkpoint_cause_a_warning(hearing, tmp_path, caplog):
     _, settings = hearing
     actor = actor_that_hears(tmp_path / "actor", settings)
     other = import_tiny(tmp_path, seed=2)
@@ -112,7 +112,7 @@ def test_a_checkpoint_for_log_mel_is_refused(tiny, hearing):
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_an_actor_trained_on_another_motion_stage_is_told(models, caplog, same):
+def test_an_actor_trained_on_another_motion_stage_causes_a_warning(models, caplog, same):
     config = models.actor.config.copy_and_resolve_references()
     with config.unlocked():
         config.pretrained.motion_hash = models.motion.latents if same else "0" * 12

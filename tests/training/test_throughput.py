@@ -65,13 +65,13 @@ def test_every_moment_belongs_to_one_kind() -> None:
 
 
 def test_rates() -> None:
-    told = rates(10, {"step": 3.0, "data": 2.0}, WORK)
-    assert told["steps_per_second"] == 2.0 and told["examples_per_second"] == 32.0 and told["data_wait"] == 0.4
-    assert told["operations_per_second"] == 6e9 and told["utilisation"] == 6e9 / 275e12
+    speed = rates(10, {"step": 3.0, "data": 2.0}, WORK)
+    assert speed["steps_per_second"] == 2.0 and speed["examples_per_second"] == 32.0 and speed["data_wait"] == 0.4
+    assert speed["operations_per_second"] == 6e9 and speed["utilisation"] == 6e9 / 275e12
     assert "utilisation" not in rates(10, {"step": 1.0, "data": 0.0}, work_of(6e9, 16, 2, "cpu"))
 
 
-def test_operations_are_split_over_devices_and_the_denominator_is_told() -> None:
+def test_operations_are_split_over_devices_and_the_denominator_is_described() -> None:
     work = work_of(8e12, 64, 4, "TPU v5 lite")
     assert (work.operations, work.peak) == (2e12, 197e12)
     assert "4 × TPU v5 lite, utilisation of 1.97e+14 FLOPs per second (bfloat16)" in work.denominator()

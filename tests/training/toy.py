@@ -95,7 +95,7 @@ class ToyTask:
 
 
 class Examples:
-    """Random access source: example i depends on i alone; from `poison` on, x is out of all bounds."""
+    """Random access source: example i depends only on i; from `poison` on, x is out of all bounds."""
 
     def __init__(self, size: int, offset: int, poison: int = -1) -> None:
         self._size, self._offset, self._poison = size, offset, poison

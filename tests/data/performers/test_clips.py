@@ -1,4 +1,4 @@
-"""Clips are made by their numbers alone, and the data set keeps people apart."""
+"""Clips depend only on their numbers, and the data set keeps people apart."""
 
 from __future__ import annotations
 
