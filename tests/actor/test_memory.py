@@ -152,13 +152,13 @@ def test_a_long_rollout_equals_one_that_reads_its_past_again(schedule: str, fram
         pytest.param({"context": 30, "sink_chunk": True, "look_ahead": 0}, "none", marks=SLOW),
     ],
 )
-def test_sinks_look_ahead_and_other_laws_are_kept_as_well(network: dict, history: str) -> None:
+def test_sinks_look_ahead_and_other_history_schedules_equal_it_as_well(network: dict, history: str) -> None:
     ends_early = {"history_span": 2}  # so that a short context holds all of the noise
     assert largest_difference(120, SCHEDULES["autoregressive"] | HISTORIES[history] | ends_early, network, None) < 1e-5
 
 
 @pytest.mark.parametrize("stays", [False, True])
-def test_the_first_chunk_is_seen_for_ever_if_it_is_a_sink(stays: bool) -> None:
+def test_the_first_chunk_is_always_seen_if_it_is_a_sink(stays: bool) -> None:
     """Changing what is kept of it changes what is said of chunks whose context has left it, and of no others."""
     model, variables = actor(sink_chunk=stays)
     guide = make_guide(variables, jax.random.key(5), jnp.zeros((1, DIM)))

@@ -122,7 +122,7 @@ def test_summary_is_mean_and_deviation_weighted_by_the_scores_of_what_counts() -
         np.testing.assert_allclose(values, h @ params[name]["kernel"] + params[name]["bias"], atol=1e-3)
 
 
-def test_the_emotion_of_a_voice_stands_in_for_an_unknown_one_and_is_hidden_with_it() -> None:
+def test_the_emotion_of_a_voice_replaces_an_unknown_one_and_is_hidden_with_it() -> None:
     """Only the guess of (8) is changed. A given label, and a hidden one, leave no room for a guess."""
     config = toy_config()
     config.network.audio_memory = 6

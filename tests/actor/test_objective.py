@@ -81,7 +81,7 @@ def test_estimated_emotion_is_compared_with_known_labels(rng: np.random.Generato
     np.testing.assert_allclose(accuracy, np.mean([p[place].argmax() == label[place] for place in counted]), rtol=1e-6)
 
 
-def test_tokens_without_noise_teach_nothing(rng: np.random.Generator) -> None:
+def test_tokens_without_noise_do_not_count(rng: np.random.Generator) -> None:
     prediction, x0, eps = rng.standard_normal((3, 1, 6, 2))
     t = np.array([[0.0, 0.0, 0.4, 0.4, 0.0, 0.0]])
     o = objective(weighting="none", process=GaussianProcess(prediction="x0"))
@@ -93,7 +93,7 @@ def test_tokens_without_noise_teach_nothing(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("prediction_of", ["v", "eps", "x0", "flow"])
-def test_velocity_is_held_to_the_true_one_where_noise_is_low(prediction_of: str, rng: np.random.Generator) -> None:
+def test_velocity_is_compared_with_the_true_one_where_noise_is_low(prediction_of: str, rng: np.random.Generator) -> None:
     """Equation (4) by a loop over pairs of frames, in float64; frame 2 is clean and stands for itself, frame 5 is padding."""
     x0, eps, guess = rng.standard_normal((3, 1, 6, 3))
     t, real = np.array([0.2, 0.7, 0.0, 0.0, 0.5, 0.3]), [1, 1, 1, 1, 1, 0]
@@ -133,7 +133,7 @@ def test_levels_are_discrete_where_asked(key: jax.Array) -> None:
     np.testing.assert_allclose(process.to_x0(noised.target, noised.x_t, noised.t), x0, atol=1e-5)
 
 
-def test_weights_know_the_chunks_of_the_clip(key: jax.Array) -> None:
+def test_weights_depend_on_the_chunks_of_the_clip(key: jax.Array) -> None:
     """Fused SNR with the chunk that the clip was noised in, and the objective's own constants."""
     x0 = jax.random.normal(key, (3, 12, 2))
     o = objective(weighting="fused_snr", gamma=3.0, fused_decay=0.8)

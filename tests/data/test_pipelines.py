@@ -249,7 +249,7 @@ def test_errors_name_what_to_do(config, paths, tmp_path):
         take(config)
 
 
-def test_pairs_know_the_truth_of_their_driving_frame(tmp_path):
+def test_pairs_have_the_truth_of_their_driving_frame(tmp_path):
     """Controls and units of the frame that is seen; a clip that knows none of them says so."""
     frames = LENGTHS[2]
     numbers = np.arange(frames, dtype=np.float32)[:, None]

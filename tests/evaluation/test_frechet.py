@@ -69,7 +69,7 @@ def test_moments_of_parts_add_up_and_come_off(rng):
     np.testing.assert_allclose(rest.covariance, np.cov(x, rowvar=False))
 
 
-def test_motion_that_ran_away_has_no_distance(rng):
+def test_motion_that_is_not_finite_has_no_distance(rng):
     x = rng.normal(size=(20, 3))
     assert np.isnan(motion_distance(x, np.full_like(x, np.nan)))
     assert np.isnan(motion_distance(x, x[:1]))

@@ -84,7 +84,7 @@ def scores_of(scene, cross, same):
     return transfer_scores(scene.cases, transfer(renderer_of(scene, cross, same), scene.cases), scene.probe)
 
 
-def test_a_renderer_that_shows_the_driver_is_found_out(scene, rng):
+def test_a_renderer_that_shows_the_driver_is_detected(scene, rng):
     cases = scene.cases
     noisy = np.clip(cases.true.astype(int) + rng.choice([-8, 8], cases.true.shape), 0, 255)
     good, best = noisy.astype(np.uint8), np.clip(cases.true.astype(int) + 2, 0, 255).astype(np.uint8)
@@ -114,7 +114,7 @@ def test_only_changes_begin_at_the_portrait(scene):
     assert scores["relative_gain_db"] > scores["posed_gain_db"]  # people differ in brightness by more than frames do
 
 
-def test_a_single_person_drives_nobody(scene):
+def test_a_single_person_cannot_drive_another(scene):
     assert make_cases(scene.clips[:1], scene.latents[:1], lambda frames: None, draw) is None
 
 

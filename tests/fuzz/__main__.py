@@ -1,4 +1,4 @@
-"""Reads thousands of damaged and odd inputs, as the programs do, and tells of what ended otherwise than in a sentence.
+"""Reads thousands of damaged and odd inputs, as the programs do, and reports what ended otherwise than in a sentence.
 
     python -m tests.fuzz --out build/fuzz                       # 2,400 cases of all kinds
     python -m tests.fuzz --out build/fuzz --kinds torch,jobs --cases 20000 --seed 7
@@ -66,7 +66,7 @@ def table(counts: Counter[tuple[str, str]], kinds: list[str]) -> str:
 
 
 def main() -> None:
-    """Makes the cases, reads them, tells."""
+    """Makes the cases, reads them, and reports."""
     arguments = parse()
     if arguments.read:
         print(READERS[arguments.read[0]](arguments.read[1]))

@@ -177,7 +177,7 @@ def test_a_job_is_queued_again_only_on_75(
 def test_an_error_of_one_process_outweighs_what_it_does_to_the_others(
     repository: pathlib.Path, tmp_path: pathlib.Path, first: int, second: int, status: int
 ) -> None:
-    """Two tasks of a job in a shared folder; like SLURM's, the stand-in for srun tells the higher status."""
+    """Two tasks of a job in a shared folder; like SLURM's, the stand-in for srun returns the higher status."""
     (tmp_path / "launch").symlink_to(repository / "launch")
     (tmp_path / "slurm-12.failed").write_text("2\n")  # of a start before
     each = '"${@:2:3}" sh -c "exit $status" || last=$?; [ $last -gt $worst ] && worst=$last'

@@ -143,7 +143,7 @@ def test_isolated_frames_do_not_see_each_other(key):
     assert (difference[1] > 0).all()
 
 
-def test_temporal_attention_tells_frames_by_their_place(key):
+def test_temporal_attention_distinguishes_frames_by_their_place(key):
     x = jax.random.normal(key, (1, 5, 2, 2, 8))
     run = module_output(AttentionModule("time", heads=2, groups=8), x, key)
     assert not np.allclose(run(x[:, ::-1])[0][:, ::-1], run(x)[0], atol=1e-3)

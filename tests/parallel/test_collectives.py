@@ -54,7 +54,7 @@ def test_kinds_sizes_groups_and_loops_of_a_module() -> None:
     assert found["collective-permute"] == {"count": 1, "bytes": 40, "sent": 40}
 
 
-def test_a_collective_knows_where_it_comes_from_and_its_shape() -> None:
+def test_a_collective_has_its_source_and_its_shape() -> None:
     gathered = next(one for one in collectives(MODULE, 8) if one.kind == "all-gather")
     assert gathered.shapes == ((64, 128),) and gathered.source == "jit(f)/scan/dot_general" and gathered.times == 5
 

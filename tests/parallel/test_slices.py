@@ -55,7 +55,7 @@ def test_all_axes_may_span_slices_if_it_is_allowed() -> None:
     assert [chip.id for chip in grid.flat] == list(range(8))
 
 
-def test_nodes_of_devices_that_know_of_no_slices() -> None:
+def test_nodes_of_devices_without_slices() -> None:
     """Two processes a node."""
     nodes = [Chip(i, process_index=i // 2) for i in reversed(range(8))]
     assert len(in_slices(nodes)) == 1

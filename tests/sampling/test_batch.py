@@ -56,7 +56,7 @@ def test_emotions_last_beyond_a_sample_s_own_end(models, requests):
     np.testing.assert_array_equal(made.intensity, [[1] * 50, [0.5] * 10 + [1] * 40, [1] * 50])
 
 
-def test_a_batch_hears_the_features_of_its_actor(models, requests):
+def test_a_batch_gets_the_features_of_its_actor(models, requests):
     ready, _ = batch.prepared([Job(r.out, r) for r in requests[:1]], models, pytest.fail)
     waveform = pipeline.read_speech(requests[0].audio)
     audio = batch.conditions_of(ready, [waveform], LogMelFeatures(LogMelSettings(offset=2.0))).audio

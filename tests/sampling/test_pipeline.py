@@ -34,7 +34,7 @@ def run(models, settings, request, warn=pytest.fail) -> list[tuple[int, int]]:
     return counts_seen
 
 
-def test_an_emotion_that_the_actor_was_not_taught_is_refused(models, settings, tmp_path, image, sound):
+def test_an_emotion_that_the_actor_was_not_trained_on_is_refused(models, settings, tmp_path, image, sound):
     known = models.actor.model.network.emotions
     assert known == 5
     with pytest.raises(UserError, match="does not know the emotion disgusted: choose one of neutral, happy, sad"):
@@ -108,7 +108,7 @@ def test_the_stream_is_the_rollout_and_the_rendering_of_the_whole(models, settin
     assert np.abs(frames.astype(int) - np.asarray(expected[0], int)).max() <= 1
 
 
-def test_the_actor_hears_its_own_features(models, settings):
+def test_the_actor_gets_its_own_features(models, settings):
     waveform = 0.1 * np.random.default_rng(0).normal(size=16_000).astype(np.float32)
     reference = np.zeros(models.actor.model.network.latent_dim, np.float32)
 

@@ -154,7 +154,7 @@ def test_a_profile_is_recorded_and_shows_the_steps(tmp_path: pathlib.Path) -> No
     assert b"step_num" in file.read_bytes()
 
 
-def test_a_step_transfers_nothing_unasked(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_makes_no_implicit_transfer(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here a batch from the host's memory, from the fourth step on."""
 
     class Leaking:

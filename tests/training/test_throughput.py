@@ -85,7 +85,7 @@ def test_memory_of_the_fullest_device() -> None:
     assert device_memory([SimpleNamespace(memory_stats=lambda: None)]) == {}
 
 
-def test_a_run_that_goes_on_remembers_its_time_and_what_it_lost() -> None:
+def test_a_resumed_run_counts_its_earlier_time_and_what_it_lost() -> None:
     entries = [(2, 10.0, 5.0), (4, 20.0, 6.0), (6, 31.0, 8.0)]
     lines = [json.dumps({"step": s, "train/loss": 1.0, "seconds/step": a, "seconds/data": b}) for s, a, b in entries]
     assert earlier_seconds(lines, 4) == {"step": 20.0, "data": 6.0, "lost": 13.0}
@@ -115,7 +115,7 @@ def test_the_moment_of_completion_is_noted() -> None:
     assert before <= done.moment <= time.monotonic()
 
 
-def test_what_a_run_tells(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_run_reports(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, began = toy_config(steps=10), time.monotonic()
     train(config, ToyTask(), make_iterator_of(config, on_batch=checks.late(monkeypatch, 0.02)), tmp_path)
     elapsed = time.monotonic() - began

@@ -34,7 +34,7 @@ def toy_config(**overrides: Any) -> ConfigDict:
     c.noise = 0.1
     c.hidden = HIDDEN
     c.pause = 0.0  # seconds that a training batch takes
-    c.terminated = -1  # index of the process that is sent SIGTERM, of which all hear before anything is restored
+    c.terminated = -1  # index of the process that is sent SIGTERM, which all learn before anything is restored
     c.held = -1  # number of the training batch, counted from the start of a process, that never comes
     c.update_from_flattened_dict({name.replace("__", "."): value for name, value in overrides.items()})
     return c.lock()

@@ -205,7 +205,7 @@ def test_whole_clips_are_the_same_as_one_of_a_batch_on_one_device(task, variable
     assert np.abs(batch[0] - frames).max() <= 1
 
 
-def test_in_whole_clips_the_first_frame_knows_the_last(task, variables, clip):
+def test_in_whole_clips_the_first_frame_depends_on_the_last(task, variables, clip):
     image, reference, motion = clip
     settings = WHOLE(task)
     changed = np.concatenate([motion[:8], motion[8:9] + 30.0])

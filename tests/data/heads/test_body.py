@@ -122,7 +122,7 @@ def test_what_the_config_chose_is_built(built, kind, usual, other):
     assert (usual_clips == built) == (kind == "heads") and other_clips != built
 
 
-def test_long_performances_are_spoken_by_the_voice_that_training_never_hears():
+def test_long_performances_have_the_voice_that_is_not_in_training():
     spoken = make_long_performance(body, 3, 4, 2 / 60)
     expected = perform(body, 3, 4, LONG, 50, split="test")
     np.testing.assert_array_equal(spoken.audio, expected.audio)
