@@ -33,6 +33,7 @@ parity: .venv-parity/ready
 lint: .venv/developers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/shellcheck launch/*.sh .ci/run
 
 train: .venv/users

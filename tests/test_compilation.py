@@ -72,18 +72,20 @@ def test_a_program_finds_what_another_compiled_and_gives_the_same_bits(tmp_path:
     assert kept and run().split() == ["False", bits]
 
 
-@pytest.mark.parametrize("told", [None, "", "--xla_dump_to=/tmp/x"])
-def test_kernels_are_told_beside_what_the_user_tells(told: str | None) -> None:
-    environ = {} if told is None else {"XLA_FLAGS": told}
+@pytest.mark.parametrize("given", [None, "", "--xla_dump_to=/tmp/x"])
+def test_kernels_are_set_beside_the_user_s_flags(given: str | None) -> None:
+    environ = {} if given is None else {"XLA_FLAGS": given}
     choose_kernels(environ, "0.10.2")
-    assert environ["XLA_FLAGS"].split() == [*(told or "").split(), f"{KERNELS}="]
+    assert environ["XLA_FLAGS"].split() == [*(given or "").split(), f"{KERNELS}="]
 
 
-@pytest.mark.parametrize(("told", "version"), [(f"{KERNELS}=LIBRARY_FUSION_TYPE_DOT", "0.10.2"), ("", "0.11.0"), ("", "0.9.2")])
-def test_no_kernels_are_told_where_the_user_chose_or_xla_may_not_know_them(told: str, version: str) -> None:
-    environ = {"XLA_FLAGS": told}
+@pytest.mark.parametrize(
+    ("given", "version"), [(f"{KERNELS}=LIBRARY_FUSION_TYPE_DOT", "0.10.2"), ("", "0.11.0"), ("", "0.9.2")]
+)
+def test_no_kernels_are_set_where_the_user_chose_or_xla_may_not_know_them(given: str, version: str) -> None:
+    environ = {"XLA_FLAGS": given}
     choose_kernels(environ, version)
-    assert environ["XLA_FLAGS"] == told
+    assert environ["XLA_FLAGS"] == given
 
 
 def test_a_program_computes_with_the_kernels_of_xla() -> None:
@@ -91,5 +93,5 @@ def test_a_program_computes_with_the_kernels_of_xla() -> None:
     compiled += "print('ynn' in jax.jit(jnp.matmul).lower(x, x).compile().as_text())"
     for flags, there in ((f"{KERNELS}=LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT", "True"), ("", "False")):
         environ = {**os.environ, "XLA_FLAGS": flags}
-        told = subprocess.run([sys.executable, "-c", compiled], env=environ, capture_output=True, text=True, check=True)
-        assert told.stdout.strip() == there
+        done = subprocess.run([sys.executable, "-c", compiled], env=environ, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == there

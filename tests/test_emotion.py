@@ -153,7 +153,7 @@ def test_nothing_is_unknown():
 
 
 @pytest.mark.parametrize("array", [np.array, jnp.array])
-def test_labels_alone_have_full_intensity(array):
+def test_labels_without_intensities_have_full_intensity(array):
     assert_frames(frames_of(array([2, -1]), 2, 7, 3), [[2] * 3, [-1] * 3], np.ones((2, 3)))
     each = array([[0, 1, 2, 3], [4, 3, 2, 1]])
     assert_frames(frames_of(each, 2, 2, 4), [[2, 3, 3, 3], [2, 1, 1, 1]], np.ones((2, 4)))

@@ -22,18 +22,20 @@ def test_what_is_wrong_inside_a_pipeline_is_one_line_too(capsys: pytest.CaptureF
 
 
 def test_a_store_out_of_reach_is_one_line(capsys: pytest.CaptureFixture) -> None:
-    """Its package tells of the error at length before it raises it."""
+    """Its package logs the error at length before it raises it."""
     with pytest.raises(SystemExit) as ended, exit_on_user_error():
         logging.getLogger("gcsfs").exception("out of retries")
         raise gcsfs.retry.HttpError({"code": 401, "message": "Invalid credentials\nsecond line"})
-    told = capsys.readouterr().err
-    assert ended.value.code == 2 and len(told.splitlines()) == 1
-    assert told.startswith("error: the object store refuses the request or cannot be reached (HttpError: Invalid credentials")
+    printed = capsys.readouterr().err
+    assert ended.value.code == 2 and len(printed.splitlines()) == 1
+    assert printed.startswith(
+        "error: the object store refuses the request or cannot be reached (HttpError: Invalid credentials"
+    )
 
 
 def written_to_a_full_disk(how: str) -> None:
-    """`/dev/full` says what a full disk says; libraries tell it in their own words."""
-    if how == "told in words alone":
+    """`/dev/full` says what a full disk says; libraries report it in their own words."""
+    if how == "only as text":
         raise ValueError("RESOURCE_EXHAUSTED: Error writing x: No space left on device [OS error 28: ENOSPC]")
     try:
         with open("/dev/full", "w") as file:
@@ -44,7 +46,7 @@ def written_to_a_full_disk(how: str) -> None:
         raise UserError(f"x cannot be written ({error}): check the place.") from None
 
 
-@pytest.mark.parametrize("how", ["as it comes", "as an error of the user's", "told in words alone"])
+@pytest.mark.parametrize("how", ["as it comes", "as an error of the user's", "only as text"])
 def test_a_full_disk_is_one_sentence_with_status_1(capsys: pytest.CaptureFixture, how: str) -> None:
     with pytest.raises(SystemExit) as ended, exit_on_user_error():
         written_to_a_full_disk(how)

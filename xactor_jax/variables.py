@@ -1,10 +1,11 @@
-"""Types that all stages share: parameter trees, batches and partition rules."""
+"""What all stages share: parameter trees, networks applied to them, batches and partition rules."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 from jax.sharding import PartitionSpec
 
@@ -33,3 +34,11 @@ class LossOutput(NamedTuple):
     loss: jax.Array
     metrics: Mapping[str, jax.Array]
     buffers: Tree
+
+
+def applied(network: nn.Module, params: Tree, *inputs: Any, method: str | None = None, **named_inputs: Any) -> Any:
+    """The output of a network, or of its method with that name, for these parameters.
+
+    Flax declares that `apply` may also return changed variables. Without `mutable` it never does.
+    """
+    return network.apply({"params": params}, *inputs, method=method, **named_inputs)

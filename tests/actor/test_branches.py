@@ -30,7 +30,7 @@ def test_weights_by_hand(scales: tuple[float, float, float], how: dict, want: di
     assert weighted_branches(*scales, **how) == pytest.approx(want)
 
 
-def test_weights_add_up_and_the_first_branch_is_shown_everything() -> None:
+def test_weights_add_up_and_the_first_branch_has_every_condition() -> None:
     for scales in itertools.product((0.5, 1.0, 3.0), repeat=3):
         for nested, fraction in itertools.product((False, True), (0.0, 0.4)):
             weights = weighted_branches(*scales, nested=nested, fraction=fraction)

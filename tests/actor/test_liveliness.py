@@ -30,5 +30,5 @@ def test_a_mask_leaves_the_frames_that_it_counts(rng: np.random.Generator) -> No
         np.testing.assert_allclose(velocity_ratio(*given), spread(speed(clips[0])) / spread(speed(clips[1])), rtol=1e-5)
 
 
-def test_a_clip_of_padding_alone_has_no_deviation() -> None:
+def test_a_clip_of_only_padding_has_no_deviation() -> None:
     assert float(mean_std(jnp.ones((1, 4, 2)), jnp.zeros((1, 4)))) == 0.0

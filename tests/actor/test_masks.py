@@ -29,7 +29,7 @@ def test_the_first_chunk_is_left_behind_when_no_frame_of_it_is_in_the_context() 
     np.testing.assert_array_equal(left, ~allowed[:, :3].any(axis=1))
 
 
-def test_padding_is_seen_by_nobody_but_itself() -> None:
+def test_padding_is_seen_only_by_itself() -> None:
     frames = jnp.arange(6)
     allowed = block_causal(frames, frames, chunk=3, context=3)
     valid = jnp.array([[True] * 6, [True] * 4 + [False] * 2])

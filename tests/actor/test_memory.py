@@ -1,7 +1,7 @@
-"""Kept keys and values against reading all of the past anew: the same prediction at every chunk of a long rollout.
+"""Cached keys and values against reading all of the past again: the same prediction at every chunk of a long rollout.
 
-The reference knows nothing of a memory: at every step it shows the training network the finished chunks, each at the level that
-the law of history gives its age, followed by those in flight.
+The reference has no cache: at every step it gives the training network the finished chunks, each at the level that the history
+schedule sets for its age, followed by those in flight.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def actor(**network):
 
 
 def level(settings: RolloutSettings, age: int) -> float:
-    """The laws of history, written out."""
+    """The history schedules, written out."""
     falling = settings.history_level * settings.history_decay**age
     return {
         "geometric": falling if falling >= 1e-3 else 0.0,
@@ -62,7 +62,7 @@ def level(settings: RolloutSettings, age: int) -> float:
     }[settings.history]
 
 
-class Anew:
+class Uncached:
     """The reference: everything back to `oldest` chunks ago is shown to the training network at each step.
 
     Frames are laid out as [margin, finished, in flight]; the margin holds those in flight that come from before the beginning.
@@ -118,7 +118,7 @@ def largest_difference(frames: int, settings: dict, network: dict, oldest: int |
     rng = np.random.default_rng(1)
     audio = rng.standard_normal((BATCH, frames, AUDIO)).astype(np.float32)
     guide = make_guide(variables, jax.random.key(5), rng.standard_normal((BATCH, DIM)).astype(np.float32))
-    anew = Anew(model, variables.params, guide, window.noise, settings, audio, oldest or frames // CHUNK)
+    uncached = Uncached(model, variables.params, guide, window.noise, settings, audio, oldest or frames // CHUNK)
     state = _start(window, guide, audio[:, :RADIUS], audio[:, 0])
     unknown, finished, worst = frames_of(None, BATCH, 0, window.stride), np.zeros((BATCH, 0, DIM), np.float32), 0.0
     for call in range(frames // window.stride):
@@ -126,12 +126,12 @@ def largest_difference(frames: int, settings: dict, network: dict, oldest: int |
         piece = np.pad(piece, [(0, 0), (0, window.stride - piece.shape[1]), (0, 0)], mode="edge")
         position = (call + 1) * schedule.advance - schedule.active
         fresh = jnp.arange(schedule.advance) + position + schedule.active - schedule.advance
-        entering = np.asarray(anew.noise(guide.keys, fresh, INITIAL))
+        entering = np.asarray(uncached.noise(guide.keys, fresh, INITIAL))
         flying = np.concatenate([np.asarray(state.frames.latents)[:, window.recent + window.stride :], entering], axis=1)
         state, out = _advance(window, guide, state, piece, unknown)
         after = np.asarray(state.frames.latents)[:, window.recent :]
         known = max(0, -position) * CHUNK
-        worst = max(worst, np.abs(after - anew.call(finished, flying, position))[:, known:].max(initial=0.0))
+        worst = max(worst, np.abs(after - uncached.call(finished, flying, position))[:, known:].max(initial=0.0))
         finished = np.concatenate([finished, out], axis=1) if position >= 0 else finished
     assert finished.std() > 0.3
     return worst
@@ -143,7 +143,7 @@ SLOW = pytest.mark.slow  # those of the same test without it are quick
 @pytest.mark.parametrize(
     ("schedule", "frames"), [("autoregressive", 500), *(pytest.param(name, 2000, marks=SLOW) for name in SCHEDULES)]
 )
-def test_a_long_rollout_is_what_reading_its_past_anew_gives(schedule: str, frames: int) -> None:
+def test_a_long_rollout_equals_one_that_reads_its_past_again(schedule: str, frames: int) -> None:
     oldest = DEPTH * CONTEXT // CHUNK + 3 + 3  # all that two layers of context can reach, from history that is read again
     assert largest_difference(frames, SCHEDULES[schedule] | HISTORIES["geometric"], {}, oldest) < 1e-5
 
@@ -157,7 +157,7 @@ def test_a_long_rollout_is_what_reading_its_past_anew_gives(schedule: str, frame
         pytest.param({"context": 30, "sink_chunk": True, "look_ahead": 0}, "none", marks=SLOW),
     ],
 )
-def test_sinks_look_ahead_and_other_laws_are_kept_as_well(network: dict, history: str) -> None:
+def test_sinks_look_ahead_and_other_history_schedules_equal_it_as_well(network: dict, history: str) -> None:
     ends_early = {"history_span": 2}  # so that a short context holds all of the noise
     assert largest_difference(120, SCHEDULES["autoregressive"] | HISTORIES[history] | ends_early, network, None) < 1e-5
 
@@ -169,7 +169,7 @@ def test_chunks_in_flight_attend_in_both_directions_as_in_training(history: str)
 
 
 @pytest.mark.parametrize("stays", [False, True])
-def test_the_first_chunk_is_seen_for_ever_if_it_is_a_sink(stays: bool) -> None:
+def test_the_first_chunk_is_always_seen_if_it_is_a_sink(stays: bool) -> None:
     """Changing what is kept of it changes what is said of chunks whose context has left it, and of no others."""
     model, variables = actor(sink_chunk=stays)
     guide = make_guide(variables, jax.random.key(5), jnp.zeros((1, DIM)))

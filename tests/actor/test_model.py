@@ -71,7 +71,7 @@ def test_every_length_is_exact_and_compiled_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_track_is_felt_when_it_says_whatever_the_schedule(name: str) -> None:
+def test_a_track_takes_effect_at_its_times_under_any_schedule(name: str) -> None:
     track = EmotionTrack((Segment(label=2, intensity=0.7, start=0.12, end=0.4),))  # frames 3 to 9
     labels, intensities = (np.broadcast_to(x, (BATCH, 26)) for x in track.frames(0, 26))
     np.testing.assert_array_equal(rollout(26, name, emotion=track), rollout(26, name, emotion=Emotion(labels, intensities)))
@@ -87,7 +87,7 @@ def test_inside_jit_it_is_the_same_function(name: str) -> None:
     np.testing.assert_allclose(got, rollout(11, name), atol=1e-4)
 
 
-def test_other_numbers_compile_nothing_anew_and_are_heeded() -> None:
+def test_other_numbers_compile_nothing_again_and_are_used() -> None:
     """Guidance, levels of history and the share of fresh noise: each changes the motion, none the program."""
     model, variables = toy_actor()
     audio, reference, emotion = inputs()
@@ -149,7 +149,7 @@ def test_what_comes_later_does_not_change_what_was_given() -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_what_a_stream_remembers_does_not_grow(name: str) -> None:
+def test_the_state_of_a_stream_does_not_grow(name: str) -> None:
     model, variables = toy_actor()
     audio, reference, _ = inputs(200)
     stream, sizes = model.open_stream(variables, jax.random.key(5), reference, settings=SETTINGS[name]), []

@@ -69,7 +69,7 @@ def test_one_layer_looks_back_its_context_and_no_further() -> None:
 
 
 def test_audio_reaches_two_frames_to_either_side() -> None:
-    """Feature n is of frame n - 2; from the chunks in its window it travels onward with the tokens alone."""
+    """Feature n is of frame n - 2; from the chunks in its window it travels onward only with the tokens."""
     for n in range(FRAMES + 4):
         first, last = max(n - 4, 0) // CHUNK, min(n, FRAMES - 1) // CHUNK
         onward = min(last + 1 + CONTEXT // CHUNK, FRAMES // CHUNK)  # the second layer's self-attention
@@ -93,10 +93,10 @@ def test_audio_memory_reaches_so_far_back_and_not_before_the_beginning() -> None
         return network.apply({"params": variables.params}, *arguments, method="continued")[0]
 
     def reaching(start: int) -> list[int]:
-        """Frames of audio that the first frame hears, itself 0; the chunk's frames see each other, so all is changed by all."""
+        """Frames of audio that reach the first frame, itself 0; the chunk's frames see each other, so all is changed by all."""
         one = np.eye(audio.shape[1], dtype=np.float32)[:, None, :, None]
-        heard = [np.asarray(said(audio + changed, start)) for changed in (0 * one[0], *one)]
-        return [j - 7 for j in range(audio.shape[1]) if (heard[0] != heard[1 + j]).any()]
+        outputs = [np.asarray(said(audio + changed, start)) for changed in (0 * one[0], *one)]
+        return [j - 7 for j in range(audio.shape[1]) if (outputs[0] != outputs[1 + j]).any()]
 
     assert reaching(9) == list(range(-7, CHUNK + 2))
     assert reaching(3) == list(range(-3, CHUNK + 2))
@@ -104,7 +104,7 @@ def test_audio_memory_reaches_so_far_back_and_not_before_the_beginning() -> None
 
 
 def test_summary_is_mean_and_deviation_weighted_by_the_scores_of_what_counts() -> None:
-    """(7) in float64; for the first token the second frame counts alone, which deviates from nothing."""
+    """(7) in float64; for the first token only the second frame counts, whose deviation is 0."""
     summary, rng = AudioSummary(emotions=3), np.random.default_rng(0)
     audio, counted = rng.standard_normal((2, 3, 4)), np.array([[0, 1, 0], [1, 1, 1]], bool)
     names = {"score": (4, 1), "inner": (8, 4), "outer": (4, 4), "emotion": (4, 3)}
@@ -122,8 +122,8 @@ def test_summary_is_mean_and_deviation_weighted_by_the_scores_of_what_counts() -
         np.testing.assert_allclose(values, h @ params[name]["kernel"] + params[name]["bias"], atol=1e-3)
 
 
-def test_the_emotion_of_a_voice_stands_in_for_an_unknown_one_and_is_hidden_with_it() -> None:
-    """What the guess of (8) depends on alone is moved; a told label, and one that is hidden, leave no room for a guess."""
+def test_the_emotion_of_a_voice_replaces_an_unknown_one_and_is_hidden_with_it() -> None:
+    """Only the guess of (8) is changed. A given label, and a hidden one, leave no room for a guess."""
     config = toy_config()
     config.network.audio_memory = 6
     task = ActorTask.from_config(config)

@@ -68,7 +68,7 @@ def test_every_token_is_weighted_by_its_own_level_and_padding_not_at_all(rng: np
     assert set(metrics) == {"error", "error_low_noise", "error_middle_noise", "error_high_noise"}
 
 
-def test_what_is_heard_is_held_against_labels_that_are_known(rng: np.random.Generator) -> None:
+def test_estimated_emotion_is_compared_with_known_labels(rng: np.random.Generator) -> None:
     """(6) in float64."""
     logits, label = rng.standard_normal((2, 5, 3)), np.array([[0, 2, -1, 1, 1], [-1, 2, 2, 0, 0]])
     intensity, mask = rng.uniform(size=(2, 5)), np.array([[1, 1, 1, 1, 0], [1] * 5])
@@ -81,7 +81,7 @@ def test_what_is_heard_is_held_against_labels_that_are_known(rng: np.random.Gene
     np.testing.assert_allclose(accuracy, np.mean([p[place].argmax() == label[place] for place in counted]), rtol=1e-6)
 
 
-def test_tokens_without_noise_teach_nothing(rng: np.random.Generator) -> None:
+def test_tokens_without_noise_do_not_count(rng: np.random.Generator) -> None:
     prediction, x0, eps = rng.standard_normal((3, 1, 6, 2))
     t = np.array([[0.0, 0.0, 0.4, 0.4, 0.0, 0.0]])
     o = objective(weighting="none", process=GaussianProcess(prediction="x0"))
@@ -103,7 +103,7 @@ def test_noisy_history_has_no_loss_and_the_next_chunks_neither(rng: np.random.Ge
 
 
 @pytest.mark.parametrize("prediction_of", ["v", "eps", "x0", "flow"])
-def test_velocity_is_held_to_the_true_one_where_noise_is_low(prediction_of: str, rng: np.random.Generator) -> None:
+def test_velocity_is_compared_with_the_true_one_where_noise_is_low(prediction_of: str, rng: np.random.Generator) -> None:
     """Equation (4) by a loop over pairs of frames, in float64; frame 2 is clean and stands for itself, frame 5 is padding."""
     x0, eps, guess = rng.standard_normal((3, 1, 6, 3))
     t, real = np.array([0.2, 0.7, 0.0, 0.0, 0.5, 0.3]), [1, 1, 1, 1, 1, 0]
@@ -143,7 +143,7 @@ def test_levels_are_discrete_where_asked(key: jax.Array) -> None:
     np.testing.assert_allclose(process.to_x0(noised.target, noised.x_t, noised.t), x0, atol=1e-5)
 
 
-def test_weights_know_the_chunks_of_the_clip(key: jax.Array) -> None:
+def test_weights_depend_on_the_chunks_of_the_clip(key: jax.Array) -> None:
     """Fused SNR with the chunk that the clip was noised in, and the objective's own constants."""
     x0 = jax.random.normal(key, (3, 12, 2))
     o = objective(weighting="fused_snr", gamma=3.0, fused_decay=0.8)

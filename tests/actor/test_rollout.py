@@ -32,7 +32,7 @@ class ExactNetwork(ActorNetwork):
     """
 
     independent: bool = False
-    """Whether the process starts anew in every chunk."""
+    """Whether the process starts again in every chunk."""
 
     def setup(self):
         pass
@@ -89,8 +89,8 @@ def neighbours(x: np.ndarray) -> np.ndarray:
         {},
         {"history": "none"},
         *(
-            pytest.param(law, marks=SLOW)
-            for law in ({"history_noise": "scale"}, {"history": "constant"}, {"history": "linear"})
+            pytest.param(schedule, marks=SLOW)
+            for schedule in ({"history_noise": "scale"}, {"history": "constant"}, {"history": "linear"})
         ),
     ],
 )

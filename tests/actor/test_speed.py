@@ -14,7 +14,7 @@ from xactor_jax.errors import UserError
 SETTINGS = RolloutSettings(steps=3, history="none")
 
 
-def test_a_call_with_memory_reads_a_chunk_once_and_anew_the_context_at_every_step() -> None:
+def test_a_call_with_memory_reads_a_chunk_once_and_without_it_the_context_at_every_step() -> None:
     model, variables = toy_actor()
     calls = speed.calls(model, variables, SETTINGS, 2)
     window = model.window(SETTINGS)

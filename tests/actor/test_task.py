@@ -43,7 +43,7 @@ def test_a_tiny_set_is_learned_in_sixty_steps() -> None:
     assert evaluate(params, other) > 1.5 * evaluate(params, batch)
 
 
-@pytest.mark.slow  # quick: tests/actor/test_objective.py, what is heard is held against labels that are known
+@pytest.mark.slow  # quick: tests/actor/test_objective.py, the emotion estimated from the audio against known labels
 def test_the_emotion_of_a_voice_is_learned_where_it_is_labelled() -> None:
     """Features say which of two emotions it is; the clips' motion says nothing of it."""
     config = toy_config()
@@ -67,7 +67,7 @@ def test_the_emotion_of_a_voice_is_learned_where_it_is_labelled() -> None:
     assert evaluate(params)["heard_accuracy"] > 0.95 > evaluate(variables.params)["heard_accuracy"]
 
 
-def test_emotions_cannot_be_heard_without_a_summary() -> None:
+def test_estimating_emotion_from_audio_needs_a_summary() -> None:
     config = toy_config()
     config.objective.heard = 0.1
     with pytest.raises(UserError, match="audio_memory"):

@@ -57,22 +57,22 @@ def at_frames(states: np.ndarray, frames: range) -> np.ndarray:
 
 
 @pytest.mark.parametrize("samples", [400, 1000, 640 * P, 640 * P + 319])
-def test_a_short_recording_is_heard_as_a_whole(tiny, samples):
+def test_a_short_recording_is_encoded_as_a_whole(tiny, samples):
     x = speech(samples)
     expected = at_frames(Reference(CONFIG, WEIGHTS)(x), range(num_frames(samples)))
     np.testing.assert_allclose(tiny.whole(x), expected, atol=3e-5)
 
 
-def test_a_long_recording_is_heard_in_pieces_with_context(tiny):
+def test_a_long_recording_is_encoded_in_pieces_with_context(tiny):
     x = speech(640 * (2 * P + 7) + 100)
     frames, reference = num_frames(len(x)), Reference(CONFIG, WEIGHTS)
     found = tiny.whole(x)
     assert len(found) == frames
     for start in range(0, frames, P):
         first = max(0, start - C)
-        heard = x[640 * first : 640 * (start + P + C)]
+        piece = x[640 * first : 640 * (start + P + C)]
         rows = range(start - first, min(start + P, frames) - first)
-        np.testing.assert_allclose(found[start : start + P], at_frames(reference(heard), rows), atol=3e-5)
+        np.testing.assert_allclose(found[start : start + P], at_frames(reference(piece), rows), atol=3e-5)
 
 
 @pytest.mark.parametrize("chunk", [1, 37, 640, 6400, 16000, 100_000])

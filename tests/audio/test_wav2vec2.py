@@ -54,13 +54,13 @@ def test_every_hidden_state_is_what_the_formulas_say(tiny, rng, samples):
 def test_a_recording_inside_a_longer_input_is_the_recording_by_itself(tiny, rng):
     _, _, network, variables = tiny
     x = speech(rng, 2500)
-    inside = speech(rng, 6000)  # what lies around it is not heard
+    inside = speech(rng, 6000)  # the samples around it are masked
     inside[960 : 960 + len(x)] = x
     where = (np.arange(len(inside)) >= 960) & (np.arange(len(inside)) < 960 + len(x))
     states, valid = run(network, variables, inside[None], where[None])
-    alone, _ = run(network, variables, x[None])
-    assert valid[0].nonzero()[0].tolist() == list(range(3, 3 + alone.shape[2]))
-    np.testing.assert_allclose(states[:, :, 3 : 3 + alone.shape[2]], alone, atol=2e-5)
+    single, _ = run(network, variables, x[None])
+    assert valid[0].nonzero()[0].tolist() == list(range(3, 3 + single.shape[2]))
+    np.testing.assert_allclose(states[:, :, 3 : 3 + single.shape[2]], single, atol=2e-5)
 
 
 def test_silence_is_finite(tiny):

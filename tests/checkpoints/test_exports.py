@@ -100,7 +100,7 @@ def test_half_precision_halves_the_size(trained: tuple[pathlib.Path, Any], tmp_p
     assert checkpoint_hash(tmp_path / "half") == checkpoint_hash(tmp_path / "whole")
 
 
-def test_an_export_replaces_an_older_one_of_its_stage_alone(trained: tuple[pathlib.Path, Any], tmp_path: pathlib.Path) -> None:
+def test_an_export_replaces_only_an_older_one_of_its_stage(trained: tuple[pathlib.Path, Any], tmp_path: pathlib.Path) -> None:
     for _ in range(2):
         export(trained[0], tmp_path / "export")
     (tmp_path / "other").mkdir()

@@ -67,7 +67,7 @@ def test_noise_is_that_of_the_first_version():
     assert model.network.audio_memory == 0 and model.network.look_ahead == -1
 
 
-def test_a_renderer_of_the_first_version_knows_no_draft_and_no_embedding():
+def test_a_renderer_of_the_first_version_has_no_draft_and_no_embedding():
     model = STAGES["video"].of.model.from_config(completed(first_version("video")))
     assert model.draft is None and model.clip is None and not model.keep_draft and model.process.shift == 1.0
     assert model.render_settings.spacing == "even" and model.denoiser.settings.box_width == 0

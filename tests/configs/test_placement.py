@@ -1,4 +1,4 @@
-"""Where every parameter of every preset lies, from shapes alone."""
+"""Where every parameter of every preset lies, computed only from shapes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_no_large_parameter_is_whole_on_a_device(stage: str, preset: str) -> Non
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_nothing_is_split_over_devices_that_split_the_batch_alone(stage: str) -> None:
+def test_nothing_is_split_over_devices_that_split_only_the_batch(stage: str) -> None:
     assert all(sharding.is_fully_replicated for _, sharding in placed(stage, "base").values())
 
 

@@ -81,7 +81,7 @@ VOX = ["id1/vA/00001.mp4", "id1/vB/00001.mp4", "id2/vC/00001.mp4", "id2/vC/00002
 
 
 def test_folders_that_a_rule_does_not_look_at_are_warned_about(tmp_path: pathlib.Path) -> None:
-    """Two people become one where the rule looks at names of files alone, or of the last folder."""
+    """Two people become one where the rule looks only at names of files, or of the last folder."""
     annotations, [warning] = annotated(VOX)
     assert annotations.person[VOX[0]] == annotations.person[VOX[2]] == "00001"
     assert f"{VOX[0]} and {VOX[1]} have one name and are taken for one person" in warning and "--persons path:REGEX" in warning

@@ -23,7 +23,7 @@ def test_probability_zero_and_zero_strength_change_nothing(rng):
     np.testing.assert_array_equal(augment_driving(image, rng, DrivingAugmentation(probability=1.0, **NOTHING)), image)
 
 
-def test_the_generator_alone_decides():
+def test_only_the_generator_decides():
     settings = DrivingAugmentation(probability=1.0)
     a, b, c = (augment_driving(picture(), np.random.default_rng(seed), settings) for seed in (3, 3, 4))
     np.testing.assert_array_equal(a, b)

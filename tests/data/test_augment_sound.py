@@ -19,7 +19,7 @@ FLOOR = np.log10(MEL.floor)
 
 
 def only(**settings: float) -> SoundAugmentation:
-    """One change alone, always made."""
+    """A single change, always made."""
     return SoundAugmentation(**{**NOTHING, "noise_highest": 200.0, "probability": 1.0, **settings})
 
 
@@ -32,7 +32,7 @@ def noise(rng: np.random.Generator) -> np.ndarray:
     return (0.1 * rng.standard_normal(16_000)).astype(np.float32)
 
 
-def test_no_strength_changes_nothing_and_the_generator_alone_decides(rng):
+def test_no_strength_changes_nothing_and_only_the_generator_decides(rng):
     features = log_mel_features(noise(rng))
     np.testing.assert_allclose(augment_sound(features, rng, only()), features, atol=1e-4)
     strong = SoundAugmentation(probability=1.0)
@@ -83,7 +83,7 @@ def test_noise_has_the_power_that_the_ratio_says(rng):
     assert after[110:].std() > 0.1 * after[110:].mean()  # it is no constant
 
 
-def test_only_the_part_that_is_heard_changes_and_padding_stays(rng):
+def test_only_the_real_part_changes_and_padding_stays(rng):
     clip = {
         "clip": "a",
         "motion_latents": np.ones((5, 2), np.float32),

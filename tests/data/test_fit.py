@@ -71,7 +71,7 @@ def test_other_sizes_are_refused_with_both_values_and_the_flag(stage, name, entr
         stage_iterator(config, "train")
 
 
-def test_a_loss_of_the_truth_needs_clips_that_know_some(paths):
+def test_a_loss_of_the_truth_needs_clips_that_have_some(paths):
     config = fitting("motion", paths)
     config.loss.truth = 0.5
     with pytest.raises(

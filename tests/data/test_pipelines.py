@@ -102,7 +102,7 @@ def test_without_augmentation_driving_is_the_target(config):
     np.testing.assert_array_equal(batch["driving"], batch["target"])
 
 
-def test_order_depends_on_the_seed_alone(config):
+def test_order_depends_only_on_the_seed(config):
     first = take(config)
     assert_same(first, take(config))
     config.data.threads = 3
@@ -171,8 +171,8 @@ def test_reference_motion_is_of_another_clip_of_the_person_where_there_is_one(pa
     for batch in take(config, 6):
         clip, reference = (number(x) for x in (batch["motion_latents"][:, 0, 0], batch["reference_motion"][:, 0]))
         np.testing.assert_array_equal(reference, clip ^ 1)
-    write_encoded(tmp_path / "alone", {"train": [make_encoded(i) for i in range(5)]}, metadata={})
-    config.data.encoded_path = str(tmp_path / "alone")
+    write_encoded(tmp_path / "single", {"train": [make_encoded(i) for i in range(5)]}, metadata={})
+    config.data.encoded_path = str(tmp_path / "single")
     for batch in take(config, 6):
         clip, reference = (number(x) for x in (batch["motion_latents"][:, 0, 0], batch["reference_motion"][:, 0]))
         np.testing.assert_array_equal(reference, np.where(clip == 4, 4, clip ^ 1))
@@ -217,7 +217,7 @@ def test_video_windows_match_frames_with_their_latents(paths):
         np.testing.assert_allclose((motion - np.floor(motion + 1e-4)) * 100, reference, atol=1e-2)
 
 
-def test_video_frames_apart_come_from_all_over_the_clip_in_training_alone(paths):
+def test_video_frames_apart_come_from_the_whole_clip_only_in_training(paths):
     flags = set()
     for batch in take(config_of("video", paths, apart=0.5), 6):
         index = np.rint((batch["frames"][:, :, 0, 0, 1] + 1) * 127.5 / 8)
@@ -249,7 +249,7 @@ def test_errors_name_what_to_do(config, paths, tmp_path):
         take(config)
 
 
-def test_pairs_know_the_truth_of_their_driving_frame(tmp_path):
+def test_pairs_have_the_truth_of_their_driving_frame(tmp_path):
     """Controls and units of the frame that is seen; a clip that knows none of them says so."""
     frames = LENGTHS[2]
     numbers = np.arange(frames, dtype=np.float32)[:, None]
@@ -260,10 +260,10 @@ def test_pairs_know_the_truth_of_their_driving_frame(tmp_path):
     write_clips(tmp_path / "clips", {"train": [known, make_clip(4)]}, name="clips")
     batch = next(training_iterator(config, "train"))
     seen = np.round((batch["target"][:, 0, 0] + 1) * 127.5).astype(int)
-    for (clip, frame_number, _), values, told in zip(seen // (40, 8, 1), batch["truth"], batch["known"], strict=True):
+    for (clip, frame_number, _), values, has_truth in zip(seen // (40, 8, 1), batch["truth"], batch["known"], strict=True):
         if clip == 2:
             number = np.float32(frame_number)
             np.testing.assert_allclose(values[:14], number + np.arange(14) / 100, atol=1e-5)
             np.testing.assert_allclose(values[14:], -number - np.arange(52) / 100, atol=1e-5)
-        assert np.all(told == (clip == 2))
+        assert np.all(has_truth == (clip == 2))
     assert set(seen[:, 0] // 40) == {2, 4}

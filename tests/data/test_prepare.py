@@ -416,12 +416,12 @@ def test_remote_folders(tree, tmp_path, gcs_bucket):
     assert not prepare.staging_folder(str(out)).exists() and not prepare_clips(settings)[1]
 
 
-def test_emotions_are_told_by_a_table_or_by_paths(tmp_path: pathlib.Path) -> None:
+def test_emotions_are_given_by_a_table_or_by_paths(tmp_path: pathlib.Path) -> None:
     table = tmp_path / "felt.csv"
     table.write_text('file,emotion\na/x.mp4,happy@0.5\ny.mp4,"sad:0-1,angry:1-"\nz.mp4,\n')
     named = emotion_namer(str(table))
-    told = ["happy@0.5", "sad:0-1,angry:1-", "", ""]
-    assert [str(named(file)) for file in ("a/x.mp4", "b/y.mp4", "z.mp4", "else.mp4")] == told
+    expected = ["happy@0.5", "sad:0-1,angry:1-", "", ""]
+    assert [str(named(file)) for file in ("a/x.mp4", "b/y.mp4", "z.mp4", "else.mp4")] == expected
     by_path = emotion_namer(r"path:_(ANG|FEA|NEU)_")
     assert [str(by_path(file)) for file in ("1001_DFA_ANG_XX.flv", "1001_IEO_FEA_HI.flv", "x.mp4")] == ["angry", "afraid", ""]
     assert str(emotion_namer("path:front/([a-z]+)/")("M003/video/front/contempt/level_1/001.mp4")) == "contemptuous"

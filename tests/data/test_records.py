@@ -110,7 +110,7 @@ def test_unprepared_path_names_the_command(tmp_path):
         encoded.open_encoded(tmp_path, "train")
 
 
-def test_clips_and_encoded_records_are_told_apart(tmp_path):
+def test_clips_and_encoded_records_are_distinguished(tmp_path):
     records.write_clips(tmp_path / "clips", {"train": [make_clip("a", "0")]})
     encoded.write_encoded(tmp_path / "encoded", {"train": [encoded_clip(4)]}, metadata={"motion_hash": "x"})
     with pytest.raises(UserError, match=r"encoded holds other records than clips: name a folder made with .*prepare\.py"):
@@ -142,7 +142,7 @@ def exchange_clips(file) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, damage, told",
+    "name, damage, reason",
     [
         (SHARD, flip, rf"{SHARD}, clip a/0: .*hash mismatch"),
         (SHARD, cut, rf"{SHARD}, clip a/0: .*"),
@@ -155,10 +155,10 @@ def exchange_clips(file) -> None:
         ("dataset_info.json", cut, r"dataset_info\.json is not as it was written"),
     ],
 )
-def test_a_damaged_folder_is_named_with_file_and_clip(tmp_path, name, damage, told):
+def test_a_damaged_folder_is_named_with_file_and_clip(tmp_path, name, damage, reason):
     records.write_clips(tmp_path / "d", {"train": [make_clip("a", "0"), make_clip("b", "1")]})
     damage(tmp_path / "d" / name)
-    with pytest.raises(UserError, match=rf"d is damaged \({told}.*\): prepare it anew\.$"):
+    with pytest.raises(UserError, match=rf"d is damaged \({reason}.*\): prepare it anew\.$"):
         list(records.open_clips(tmp_path / "d", "train"))
 
 
@@ -305,7 +305,7 @@ def test_google_cloud_storage(gcs_bucket, tmp_path, monkeypatch):
     assert_same(records.open_clips(path, "train")[0], clip)
 
 
-def test_written_anew_is_staged_anew(tmp_path, monkeypatch):
+def test_a_data_set_that_is_written_again_is_staged_again(tmp_path, monkeypatch):
     """A remote folder is copied once, and again after another data set was written to the same address."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
     (tmp_path / "temp").mkdir()

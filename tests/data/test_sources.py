@@ -22,7 +22,7 @@ def names(*roots: pathlib.Path | str, out: pathlib.Path | str = "out") -> list[s
     return [source.relative for source in list_files(tuple(map(str, roots)), str(out))]
 
 
-def test_links_that_lead_nowhere_or_round_are_told_of(tmp_path: pathlib.Path) -> None:
+def test_links_that_lead_nowhere_or_round_are_reported(tmp_path: pathlib.Path) -> None:
     """Links to other folders are followed."""
     make(tmp_path / "in", "a/x.mp4")
     make(tmp_path / "else", "y.mp4")
@@ -53,7 +53,7 @@ def test_names_that_are_no_utf_8_can_be_written(tmp_path: pathlib.Path) -> None:
     assert names(tmp_path / "in") == ["caf\\xe9.mp4", "café.mp4"]
 
 
-def test_folders_of_one_name_are_told_apart_by_what_is_above_them(tmp_path: pathlib.Path) -> None:
+def test_folders_of_one_name_are_distinguished_by_their_parents(tmp_path: pathlib.Path) -> None:
     for root in ("A/clips", "B/clips"):
         make(tmp_path / root, "1.mp4")
     assert names(tmp_path / "A/clips", tmp_path / "B/clips") == ["A/clips/1.mp4", "B/clips/1.mp4"]

@@ -99,7 +99,7 @@ def test_a_split_that_does_not_fit(remote: epath.Path, tmp_path: pathlib.Path) -
         records.open_clips(remote, "train", small)[0]
 
 
-def test_what_nobody_has_open_gives_way(remote: epath.Path, gcs_bucket: str, tmp_path: pathlib.Path) -> None:
+def test_only_what_is_not_in_use_is_deleted(remote: epath.Path, gcs_bucket: str, tmp_path: pathlib.Path) -> None:
     files, path = fsspec.core.url_to_fs(str(remote))
     size = sum(entry["size"] for entry in files.ls(path, detail=True) if "train" in entry["name"])
     settings = Staging(str(tmp_path / "stage"), 1.5 * size / GIB)

@@ -81,7 +81,7 @@ def test_levels_of_the_sampling_schedule_are_those_of_a_moment_of_a_rollout(key:
 
 
 def propagated(batch: int, chunks: int) -> np.ndarray:
-    """monotone_from_anchor as it is told: one chunk after the other, outwards from the anchor."""
+    """`monotone_from_anchor` chunk by chunk, outwards from the anchor."""
     rng, t = np.random.default_rng(1), np.zeros((batch, chunks))
     for clip in t:
         a = rng.integers(chunks)
@@ -106,13 +106,13 @@ def test_levels_from_an_anchor_are_those_of_propagating_outwards(key: jax.Array)
     np.testing.assert_allclose(np.diff(chunks).mean(0), np.diff(want).mean(0), atol=0.01)
 
 
-def test_two_chunks_from_an_anchor_have_the_law_of_a_product(key: jax.Array) -> None:
+def test_two_chunks_from_an_anchor_have_the_distribution_of_a_product(key: jax.Array) -> None:
     """The first is U with probability 1/2 and else U U', so that P(t <= x) = x - x log(x) / 2; the second mirrors it."""
     t = np.sort(np.asarray(sampler_of("monotone_from_anchor")(key, 20_000, 2, 1).t), axis=0)
     share = np.arange(1, 20_001) / 20_000
-    law = lambda x: x - x * np.log(np.maximum(x, 1e-12)) / 2
-    assert np.abs(law(t[:, 0]) - share).max() < 0.015
-    assert np.abs(1 - law(1 - t[:, 1]) - share).max() < 0.015
+    cdf = lambda x: x - x * np.log(np.maximum(x, 1e-12)) / 2
+    assert np.abs(cdf(t[:, 0]) - share).max() < 0.015
+    assert np.abs(1 - cdf(1 - t[:, 1]) - share).max() < 0.015
 
 
 def test_teacher_forcing_has_one_noisy_chunk_in_a_clean_clip(key: jax.Array) -> None:

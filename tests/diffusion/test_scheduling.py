@@ -57,7 +57,7 @@ def test_every_chunk_goes_from_noise_to_clean_in_its_steps(name: str) -> None:
     assert moved == steps * window.advance
 
 
-def test_history_falls_with_age_and_stands_beside_the_window() -> None:
+def test_history_falls_with_age_and_precedes_the_window() -> None:
     levels = scheduling.history_levels("geometric", 3, 0.08, 0.5)
     np.testing.assert_allclose(levels, [0.02, 0.04, 0.08])
     matrix = scheduling.window_schedule("autoregressive", 2).with_history(levels)
@@ -91,7 +91,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("schedule", SETTINGS)
-def test_ages_that_change_end_where_the_level_is_the_same_for_ever(schedule: tuple) -> None:
+def test_ages_that_change_end_where_the_level_is_constant(schedule: tuple) -> None:
     """Looked for among the levels of 2,000 ages, the last of which stands for all older ones."""
     name, level, decay, span = schedule
     levels = scheduling.history_levels(name, 2000, level, decay, span)[::-1]

@@ -145,7 +145,7 @@ def test_heun_ends_without_asking_what_clean_data_would_be_denoised_to(predictio
 
 
 @pytest.mark.parametrize("stepper", STEPPERS)
-def test_each_token_goes_its_own_way_and_some_stay(stepper: str, key: jax.Array) -> None:
+def test_each_token_has_its_own_levels_and_some_do_not_change(stepper: str, key: jax.Array) -> None:
     process, network = GaussianProcess(schedule="flow"), lambda x, t: jnp.tanh(x + jnp.asarray(t)[..., None])
     x, z = jax.random.normal(key, (2, 3, 6, 2))
     t, s = jnp.array([0.9, 0.5, 0.3, 0.3, 1.0, 0.0]), jnp.array([0.6, 0.1, 0.0, 0.3, 1.0, 0.0])
@@ -154,8 +154,8 @@ def test_each_token_goes_its_own_way_and_some_stay(stepper: str, key: jax.Array)
     x, z, *times = map(np.asarray, (x, z, *times))
     whole = np.asarray(take(x, *times, z))
     for i in range(6):
-        alone = take(x[:, i], times[0][:, i], times[1][:, i], z[:, i])
-        np.testing.assert_allclose(whole[:, i], alone, atol=1e-6)
+        single = take(x[:, i], times[0][:, i], times[1][:, i], z[:, i])
+        np.testing.assert_allclose(whole[:, i], single, atol=1e-6)
     np.testing.assert_array_equal(whole[:, 3:], x[:, 3:])
     assert (np.abs(whole[:, :3] - x[:, :3]).max(axis=(0, 2)) > 1e-2).all()
 

@@ -91,7 +91,7 @@ def test_fused_snr_of_chunks_is_the_loop_over_chunks_with_a_decay_per_frame(rng:
     np.testing.assert_allclose(fused_snr_weight(GaussianProcess(), t, 5.0, 0.9, chunk=3), want, rtol=2e-4)
 
 
-def test_fused_snr_of_frames_of_their_own_level_remembers_the_mean_of_past_chunks(rng: np.random.Generator) -> None:
+def test_fused_snr_of_frames_of_their_own_level_uses_the_mean_of_past_chunks(rng: np.random.Generator) -> None:
     t = rng.uniform(0.02, 0.98, (6,))
     snr = 1 / np.tan(np.pi * t / 2) ** 2
     s, d = np.minimum(snr, 5) / 5, 0.9**2

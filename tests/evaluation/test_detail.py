@@ -47,7 +47,7 @@ def test_blur_grain_and_flicker(clip):
     assert detail_scores(steady, clip)["flicker"] < 1.1 < 1.2 < detail_scores(restless, clip)["flicker"]
 
 
-def test_nothing_is_said_where_nothing_stands_still_or_moves(clip):
+def test_scores_are_missing_where_nothing_stands_still_or_moves(clip):
     still = np.repeat(clip[:1], 6, axis=0)
     assert np.isnan(detail_scores(clip, still)["detail"]) and np.isnan(detail_scores(clip, still)["flicker"])
     rolling = np.stack([np.roll(clip[0], 5 * t, axis=1) for t in range(30)])

@@ -32,10 +32,10 @@ def test_two_variants_of_one_name_are_refused():
 
 
 def test_pieces_become_a_file_and_the_file_motion(tmp_path, rng):
-    motion, told = rng.normal(size=(3, 20, 4)).astype(np.float32), []
-    drift.append(tmp_path / "m.f32", (motion[:, s] for s in (slice(0, 7), slice(7, 20))), told.append)
+    motion, lengths = rng.normal(size=(3, 20, 4)).astype(np.float32), []
+    drift.append(tmp_path / "m.f32", (motion[:, s] for s in (slice(0, 7), slice(7, 20))), lengths.append)
     np.testing.assert_array_equal(drift.opened(tmp_path / "m.f32", 3, 4), motion)
-    assert told == [7, 13] and [path.name for path in tmp_path.iterdir()] == ["m.f32"]
+    assert lengths == [7, 13] and [path.name for path in tmp_path.iterdir()] == ["m.f32"]
 
 
 def test_a_rollout_that_stops_leaves_no_file_that_looks_whole(tmp_path):
@@ -62,7 +62,7 @@ def test_cost_is_of_each_minute_and_compiling_is_left_out():
     assert cost.rss_mb == [106.0, 200.0]
 
 
-def test_records_are_finished_under_their_own_mark_alone(tmp_path):
+def test_records_count_as_finished_only_under_their_own_mark(tmp_path):
     path = tmp_path / "results" / "a.json"
     assert not drift.finished(path, {"seed": 1})
     drift.write_record(path, {"mark": {"seed": 1, "sizes": (1, 2)}, "value": float("nan")})

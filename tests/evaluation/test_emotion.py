@@ -13,7 +13,7 @@ DIM, FRAMES = 6, 200
 
 
 def felt(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
-    """Latents whose mean tells the first three emotions, and whose deviation alone tells the last two apart."""
+    """Latents whose mean tells the first three emotions, and whose deviation only distinguishes the last two."""
     means = np.array([[0, 0], [2, 0], [0, 2], [2, 2], [2, 2]])[labels]
     deviation = np.array([1.0, 1.0, 1.0, 0.3, 2.0])[labels]
     noise = rng.normal(size=(len(labels), DIM)) * deviation[:, None]
@@ -37,7 +37,7 @@ def unseen(rng):
 
 
 @pytest.mark.parametrize("step", [1, 5])
-def test_emotions_that_show_are_told(rng, unseen, step):
+def test_visible_emotions_are_recognised(rng, unseen, step):
     train = [clip_of(rng, labels, labels, step) for labels in (labels_of(rng) for _ in range(80))]
     probe = emotion.fit_emotion(train, step)
     latents, labels = unseen

@@ -38,7 +38,7 @@ def test_it_is_that_of_the_matrix_square_root(rng, rank):
 def test_it_is_sound_in_many_dimensions_with_few_samples(rng):
     x = rng.normal(size=(40, 128)).astype(np.float32)
     assert motion_distance(x, x) < 1e-3
-    # Both covariances have rank 39. A shift costs its square and leaves the rest alone.
+    # Both covariances have rank 39. A shift adds its square and changes nothing else.
     assert motion_distance(x, x + np.float32(0.5)) == pytest.approx(128 * 0.25, rel=1e-3)
     # Scaled by 3, every deviation differs by twice itself.
     assert motion_distance(x - x.mean(0), 3 * (x - x.mean(0))) == pytest.approx(4 * x.var(0, ddof=1).sum(), rel=1e-3)
@@ -69,7 +69,7 @@ def test_moments_of_parts_add_up_and_come_off(rng):
     np.testing.assert_allclose(rest.covariance, np.cov(x, rowvar=False))
 
 
-def test_motion_that_ran_away_has_no_distance(rng):
+def test_motion_that_is_not_finite_has_no_distance(rng):
     x = rng.normal(size=(20, 3))
     assert np.isnan(motion_distance(x, np.full_like(x, np.nan)))
     assert np.isnan(motion_distance(x, x[:1]))

@@ -54,7 +54,7 @@ def test_curves_too_short_for_the_lag_are_refused():
 
 
 def test_jerk_where_chunks_join_is_found(rng):
-    # A broken line whose slope changes at the joins alone has all its jerk there; a turning vector has the same everywhere.
+    # A broken line whose slope changes only at the joins has all its jerk there; a turning vector has the same everywhere.
     speed = np.repeat(rng.normal(size=(1, 20, 3)), 5, axis=1)
     broken = np.cumsum(speed, axis=1) + 1e-3 * rng.normal(size=(1, 100, 3))
     assert metrics.boundary_jerk(broken, 5) > 50

@@ -45,7 +45,7 @@ def test_true_motion_scores_one_and_its_distance_is_small(ruler):
     assert max(curves["fmd"]) < 0.5
 
 
-def test_a_segment_of_true_motion_is_held_against_all_the_others(ruler, truth):
+def test_a_segment_of_true_motion_is_compared_with_all_the_others(ruler, truth):
     a = truth.latents[:, :SEGMENT].reshape(-1, D).astype(np.float64)
     b = truth.latents[:, SEGMENT:].reshape(-1, D).astype(np.float64)
     c1, c2 = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
@@ -62,7 +62,7 @@ def test_a_mean_that_drifts_is_seen_in_distance_and_norm(ruler, truth):
     assert np.mean(curves["std_ratio"]) == pytest.approx(1.0, abs=0.05)  # a slow drift is no liveliness
 
 
-def test_motion_that_dies_down_and_loses_the_speech_is_seen(ruler, truth, rng):
+def test_motion_that_fades_and_loses_the_speech_is_detected(ruler, truth, rng):
     fading = truth.latents * np.linspace(1, 0.2, T, dtype=np.float32)[:, None]
     fading[:, T // 2 :, 0] = rng.normal(size=(B, T // 2))
     curves = ruler.curves(fading, CHUNK)
@@ -78,7 +78,7 @@ def test_joins_are_counted_from_the_start_of_the_rollout(ruler, truth, rng):
     assert min(jerky) > 3
 
 
-def test_motion_that_ran_away_is_reported_not_raised(ruler, truth):
+def test_motion_that_is_not_finite_is_reported_not_raised(ruler, truth):
     broken = truth.latents.copy()
     broken[:, T // 2 :] = np.nan
     curves = ruler.curves(broken, CHUNK)

@@ -48,7 +48,7 @@ def test_logistic_regression_is_scikit_learns(rng):
     assert probe.accuracy(z, classes) == oracle.score(scaled, classes)
 
 
-def test_people_cannot_be_told_from_noise(rng):
+def test_people_cannot_be_recognised_from_noise(rng):
     classes = np.repeat(np.arange(10), 100)
     probe = probes.fit_logistic(rng.normal(size=(1000, 8)), classes, 10)
     assert probe.accuracy(rng.normal(size=(1000, 8)), classes) < 0.2

@@ -1,4 +1,4 @@
-"""The report says what the scores are, and stands alone."""
+"""The report says what the scores are, and is one file without links to others."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_shuffled_speech_must_score_a_third(shuffled, passed):
     assert report.check_targets(scores)[1]["passed"] is passed
 
 
-def test_the_page_stands_alone_and_the_json_is_json(tmp_path):
+def test_the_page_needs_no_other_file_and_the_json_is_valid(tmp_path):
     picture = figures.r2_bars(SCORES["motion"]["r2"], (0.7, 0.9))
     content = {"scores": SCORES, "targets": report.check_targets(SCORES), "checkpoints": {"motion": {"hash": "abc123"}}}
     report.write_report(tmp_path, content, {"controls <of> people": picture})

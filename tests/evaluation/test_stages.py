@@ -64,9 +64,9 @@ def delayed(x: np.ndarray, frames: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("lag", [0, 3])
-def test_an_actor_that_follows_the_speech_late_is_seen_through(rng, mixing, lag):
+def test_an_actor_that_follows_the_speech_late_is_detected(rng, mixing, lag):
     clips = list(people(rng, mixing, "abcd", clips=2))
-    audio = np.stack([clip.controls for clip in clips])  # an "audio" that tells everything
+    audio = np.stack([clip.controls for clip in clips])  # an "audio" that determines the motion
     generate = lambda features, reference: np.stack([delayed(f @ mixing, lag) * 0.5 for f in features])
     motions = actor.generate_motions(generate, clips, audio)
     scores = actor.actor_scores(motion.control_probe(clips, clips), None, clips, motions, motions.own[None], chunk=10)
@@ -88,7 +88,7 @@ def test_audio_gain_is_the_ratio_of_the_mouths_errors(rng, mixing):
     clips = list(people(rng, mixing, "abcd", clips=2))
     probe, controls = motion.control_probe(clips, clips), np.stack([clip.controls for clip in clips])
 
-    # Errors of known size, a third of a deviation in one motion and two deviations in the other, seen in the mouth alone.
+    # Errors of known size, a third of a deviation in one motion and two deviations in the other, seen only in the mouth.
     def wrong(size: float) -> np.ndarray:
         noise = np.zeros_like(controls)
         mouth = [CONTROLS.index(name) for name in ("jaw", "lip_width", "lip_round")]

@@ -66,7 +66,7 @@ def test_every_portrait_is_driven_by_somebody_else(scene):
         np.testing.assert_allclose(cases.true_motion[k], cases.true[k].mean(axis=(1, 2)), rtol=1e-5)
 
 
-def test_the_probe_knows_faces_by_their_inside_alone(scene, known):
+def test_the_probe_recognises_faces_only_by_their_inside(scene, known):
     assert scene.probe.share(scene.cases.true, scene.cases.targets) > 0.95
     assert scene.probe.share(scene.cases.driver, scene.cases.targets) < 0.05
     frames = known[0].frames[:2].copy()
@@ -84,7 +84,7 @@ def scores_of(scene, cross, same):
     return transfer_scores(scene.cases, transfer(renderer_of(scene, cross, same), scene.cases), scene.probe)
 
 
-def test_a_renderer_that_shows_the_driver_is_found_out(scene, rng):
+def test_a_renderer_that_shows_the_driver_is_detected(scene, rng):
     cases = scene.cases
     noisy = np.clip(cases.true.astype(int) + rng.choice([-8, 8], cases.true.shape), 0, 255)
     good, best = noisy.astype(np.uint8), np.clip(cases.true.astype(int) + 2, 0, 255).astype(np.uint8)
@@ -102,7 +102,7 @@ def test_a_renderer_that_never_moves_gains_nothing(scene):
     assert scores["gain_db"] == 0 and scores["loss_db"] == 0 and scores["identity"]["cross"] > 0.9
 
 
-def test_changes_alone_begin_at_the_portrait(scene):
+def test_only_changes_begin_at_the_portrait(scene):
     """A renderer that paints a face as bright as its motion latent says, whatever the portrait."""
     cases = scene.cases
     paint = lambda images, reference, motion: np.broadcast_to(motion[:, :, None, None], cases.true.shape).astype(np.uint8)
@@ -114,7 +114,7 @@ def test_changes_alone_begin_at_the_portrait(scene):
     assert scores["relative_gain_db"] > scores["posed_gain_db"]  # people differ in brightness by more than frames do
 
 
-def test_one_person_alone_drives_nobody(scene):
+def test_a_single_person_cannot_drive_another(scene):
     assert make_cases(scene.clips[:1], scene.latents[:1], lambda frames: None, draw) is None
 
 

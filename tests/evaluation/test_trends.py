@@ -35,7 +35,7 @@ def test_slope_and_error_are_scipys(rng):
     assert with_hole == pytest.approx((slope, error))
 
 
-def test_two_segments_say_nothing_of_a_slope():
+def test_two_segments_have_no_slope():
     assert np.isnan(trends.slope([1.0, 2.0], [1.0, 2.0])).all()
 
 

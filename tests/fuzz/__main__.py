@@ -1,4 +1,4 @@
-"""Reads thousands of damaged and odd inputs, as the programs do, and tells of what ended otherwise than in a sentence.
+"""Reads thousands of damaged and odd inputs, as the programs do, and reports what ended otherwise than in a sentence.
 
     python -m tests.fuzz --out build/fuzz                       # 2,400 cases of all kinds
     python -m tests.fuzz --out build/fuzz --kinds torch,jobs --cases 20000 --seed 7
@@ -52,10 +52,10 @@ def read_all(cases: list[Case], processes: int, timeout: float) -> Iterator[tupl
 
 def alike(faults: list[dict]) -> Iterator[str]:
     """A line for the faults of a kind that came up in the same place: how many, and one of them."""
-    place = lambda fault: (fault["kind"], fault["verdict"], fault["told"].split(" ")[0])
+    place = lambda fault: (fault["kind"], fault["verdict"], fault["message"].split(" ")[0])
     for key, number in Counter(map(place, faults)).items():
         fault = next(fault for fault in faults if place(fault) == key)
-        yield f"{number} × {key[1]}, {key[0]} {fault['given'][:100]!r} ({fault['how'][:80]}): {fault['told']}"
+        yield f"{number} × {key[1]}, {key[0]} {fault['given'][:100]!r} ({fault['how'][:80]}): {fault['message']}"
 
 
 def table(counts: Counter[tuple[str, str]], kinds: list[str]) -> str:
@@ -66,7 +66,7 @@ def table(counts: Counter[tuple[str, str]], kinds: list[str]) -> str:
 
 
 def main() -> None:
-    """Makes the cases, reads them, tells."""
+    """Makes the cases, reads them, and reports."""
     arguments = parse()
     if arguments.read:
         print(READERS[arguments.read[0]](arguments.read[1]))

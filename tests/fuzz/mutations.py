@@ -1,4 +1,4 @@
-"""Ways to damage a file. What is drawn depends on the generator alone."""
+"""Ways to damage a file. What is drawn depends only on the generator."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
     """What became of a case."""
 
     verdict: str
-    told: str
+    message: str
     seconds: float = 0.0
 
 
@@ -230,10 +230,10 @@ def read_case(case: Case) -> Verdict:
     """What becomes of a case. The process is made quiet and is bounded first."""
     _bound()
     before, start = _peak(), time.monotonic()
-    verdict, told = judged(case)
+    verdict, message = judged(case)
     if verdict in ("read", "refused") and (grown := _peak() - before) > MEMORY:
-        verdict, told = "memory", f"{grown // 2**20} MiB: {told}"
-    return Verdict(verdict, told, time.monotonic() - start)
+        verdict, message = "memory", f"{grown // 2**20} MiB: {message}"
+    return Verdict(verdict, message, time.monotonic() - start)
 
 
 def judged(case: Case) -> tuple[str, str]:
@@ -241,7 +241,7 @@ def judged(case: Case) -> tuple[str, str]:
     from xactor_jax.errors import UserError
 
     try:
-        told = READERS[case.kind](case.given)
+        message = READERS[case.kind](case.given)
     except UserError as error:
         clear = "\n" not in str(error) and len(str(error)) < 700 + len(case.given)
         return "refused" if clear else "unclear", str(error)[:700]
@@ -252,7 +252,7 @@ def judged(case: Case) -> tuple[str, str]:
         own = own or [frame for frame in traceback.extract_tb(error.__traceback__) if str(ROOT / "data") in frame.filename]
         where = f"{pathlib.Path(own[-1].filename).relative_to(ROOT)}:{own[-1].lineno}" if own else "?"
         return "traceback", f"{where}: {type(error).__name__}: {error}"[:300].replace("\n", " ")
-    return ("garbage", "other numbers") if case.digest and told != case.digest else ("read", told)
+    return ("garbage", "other numbers") if case.digest and message != case.digest else ("read", message)
 
 
 def _bound() -> None:
@@ -264,7 +264,7 @@ def _bound() -> None:
         os.chdir(tempfile.gettempdir())  # where relative paths of jobs lead
         for kind in ("picture", "sound", "weights", "rollout"):  # what they import does not count as memory of a case
             judged(Case(kind, os.devnull, ""))
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # starts the count of the peak again
 
 
 def _peak() -> int:

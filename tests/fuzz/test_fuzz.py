@@ -39,7 +39,7 @@ def raising(error: Exception) -> str:
 
 
 @pytest.mark.parametrize(
-    ("read", "verdict", "told"),
+    ("read", "verdict", "message"),
     [
         (lambda _: raising(UserError("this is wrong: do that.")), "refused", "this is wrong"),
         (lambda _: raising(UserError("two\nlines")), "unclear", "two"),
@@ -48,13 +48,13 @@ def raising(error: Exception) -> str:
         (lambda _: "same", "read", "same"),
     ],
 )
-def test_what_counts_as_a_fault(monkeypatch: pytest.MonkeyPatch, read: object, verdict: str, told: str) -> None:
+def test_what_counts_as_a_fault(monkeypatch: pytest.MonkeyPatch, read: object, verdict: str, message: str) -> None:
     monkeypatch.setitem(readers.READERS, "odd", read)
     found = judged(Case("odd", "given", "how", digest="same"))
-    assert found[0] == verdict and told in found[1]
+    assert found[0] == verdict and message in found[1]
 
 
-def test_faults_in_one_place_are_told_once() -> None:
+def test_faults_in_one_place_are_reported_once() -> None:
     case = Case("jobs", "x", "cut")._asdict()
-    faults = [{**case, "verdict": "traceback", "told": f"a.py:{line}: KeyError: {i}"} for i, line in enumerate((7, 7, 8))]
+    faults = [{**case, "verdict": "traceback", "message": f"a.py:{line}: KeyError: {i}"} for i, line in enumerate((7, 7, 8))]
     assert [line[:21] for line in alike(faults)] == ["2 × traceback, jobs '", "1 × traceback, jobs '"]

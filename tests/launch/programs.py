@@ -1,4 +1,4 @@
-"""Programs of launch/ in this process: as programs of their own they would first import JAX for seconds, each time anew."""
+"""Programs of launch/ in this process: as programs of their own they would first import JAX for seconds, each time again."""
 
 from __future__ import annotations
 

@@ -42,6 +42,6 @@ def test_in_the_photograph_the_face_is_found_and_the_portrait_is_a_face_already(
 @pytest.mark.parametrize(
     ("seconds", "emotion", "message"), [(0.5, "happy", "seconds=0.5 is not"), (2.0, "bored", "choose one of")]
 )
-def test_what_nobody_can_perform_is_one_sentence(demo, tmp_path, seconds, emotion, message):
+def test_what_cannot_be_performed_is_one_sentence(demo, tmp_path, seconds, emotion, message):
     with pytest.raises(UserError, match=message):
         demo.write_inputs(tmp_path, seconds, emotion)

@@ -153,8 +153,8 @@ def test_the_motion_of_a_video_is_relative_unless_said_otherwise(program, inputs
 def test_sound_is_that_of_the_video_or_the_one_named_or_none(program, inputs, out, tmp_path):
     image, driving, motion = inputs["image"], inputs["driving"], inputs["motion_latents"]
     assert program(image=image, driving=driving, out=out / "a.mp4")[0] == 0
-    heard = read_audio(out / "a.mp4")
-    assert has_audio(out / "a.mp4") and np.corrcoef(heard[:8000], read_audio(driving)[:8000])[0, 1] > 0.8
+    decoded = read_audio(out / "a.mp4")
+    assert has_audio(out / "a.mp4") and np.corrcoef(decoded[:8000], read_audio(driving)[:8000])[0, 1] > 0.8
     assert program(image=image, motion_latents=motion, out=out / "b.mp4")[0] == 0
     assert not has_audio(out / "b.mp4") and len(pictures(out / "b.mp4")) == FRAMES
     longer = make_sound(tmp_path / "long.wav", 2.0)

@@ -62,7 +62,7 @@ if "wait" in sys.argv:
     time.sleep(60)
 count = pathlib.Path("count")
 count.write_text(count.read_text() + "x" if count.exists() else "x")
-sys.exit(75 if len(count.read_text()) < 3 or sys.argv[-1] == "alone" else 0)
+sys.exit(75 if len(count.read_text()) < 3 or sys.argv[-1] == "always" else 0)
 """
 
 
@@ -102,7 +102,7 @@ def test_a_worker_trains_again_as_long_as_it_is_asked_to(repository: pathlib.Pat
 
 
 def test_a_worker_that_the_others_never_join_gives_up(repository: pathlib.Path, worker: dict[str, str]) -> None:
-    run(repository, "tpu_pod.sh", "start", *PLACE, "--", *TRAIN, "alone", **worker)
+    run(repository, "tpu_pod.sh", "start", *PLACE, "--", *TRAIN, "always", **worker)
     assert log_of(worker, "ended").splitlines()[10:] == ["ended with status 75 after 10 short starts in a row"]
 
 
@@ -149,15 +149,15 @@ def test_a_process_for_every_gpu(repository: pathlib.Path) -> None:
 
 
 def test_a_process_for_every_node_has_all_its_gpus(repository: pathlib.Path) -> None:
-    submitted, told, *_ = words(run(repository, "slurm.sh", "--dry-run", "--per=node", "--gpus-per-node=4", "--", *TRAIN))
-    assert "--ntasks-per-node=1" in submitted and told == ["export", "JAX_LOCAL_DEVICE_IDS=0,1,2,3"]
+    submitted, exported, *_ = words(run(repository, "slurm.sh", "--dry-run", "--per=node", "--gpus-per-node=4", "--", *TRAIN))
+    assert "--ntasks-per-node=1" in submitted and exported == ["export", "JAX_LOCAL_DEVICE_IDS=0,1,2,3"]
 
 
 @pytest.mark.parametrize(
     ("status", "restarts", "queued"),
     [(75, 0, True), (75, 99, True), (75, 100, False), (0, 0, False), (2, 0, False), (1, 0, False)],
 )
-def test_a_job_is_queued_again_on_75_alone(
+def test_a_job_is_queued_again_only_on_75(
     repository: pathlib.Path, tmp_path: pathlib.Path, status: int, restarts: int, queued: bool
 ) -> None:
     """The file runs inside a job, with stand-ins for SLURM's commands."""
@@ -177,7 +177,7 @@ def test_a_job_is_queued_again_on_75_alone(
 def test_an_error_of_one_process_outweighs_what_it_does_to_the_others(
     repository: pathlib.Path, tmp_path: pathlib.Path, first: int, second: int, status: int
 ) -> None:
-    """Two tasks of a job in a shared folder; like SLURM's, the stand-in for srun tells the higher status."""
+    """Two tasks of a job in a shared folder; like SLURM's, the stand-in for srun returns the higher status."""
     (tmp_path / "launch").symlink_to(repository / "launch")
     (tmp_path / "slurm-12.failed").write_text("2\n")  # of a start before
     each = '"${@:2:3}" sh -c "exit $status" || last=$?; [ $last -gt $worst ] && worst=$last'

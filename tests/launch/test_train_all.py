@@ -218,7 +218,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stage_that_is_stopped_may_save(repository, tmp_path, number):
-    """Ctrl-C reaches all programs of a terminal, SIGTERM one alone: the stage hears of it once, and is waited for."""
+    """Ctrl-C reaches all programs of a terminal, SIGTERM only one: the stage gets it once, and is waited for."""
     (tmp_path / "launch").mkdir()
     (tmp_path / "launch" / "slow.py").write_text(SLOW)
     program = "import pathlib, sys; sys.path[:0] = ['launch', '.']; import train_all; "

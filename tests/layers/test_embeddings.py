@@ -19,7 +19,7 @@ def test_sinusoidal_is_its_definition() -> None:
     np.testing.assert_allclose(sinusoidal(jnp.float32(t), 8), want, atol=1e-4)
 
 
-def test_levels_are_told_apart_by_each_token(key: jax.Array) -> None:
+def test_each_token_has_the_embedding_of_its_own_level(key: jax.Array) -> None:
     t = jnp.array([[0.0, 0.02, 0.02, 1.0]])
     layer = NoiseLevelEmbedding(16)
     out, _ = layer.init_with_output(key, t)
@@ -28,7 +28,7 @@ def test_levels_are_told_apart_by_each_token(key: jax.Array) -> None:
     assert np.abs(out[0, 0] - out[0, 1]).max() > 1e-3
 
 
-def test_noise_levels_are_told_as_steps_of_a_table(key: jax.Array) -> None:
+def test_noise_levels_are_embedded_as_steps_of_a_table(key: jax.Array) -> None:
     """Time (n + 1) / 1000 is step n; its cosines come before its sines, as Stable Diffusion has them."""
     network = NoiseLevelEmbedding(width=4, base=6, steps=1000, names=("in", "out"))
     params = jax.tree.map(np.asarray, randomise(jax.eval_shape(network.init, key, jnp.zeros(1))["params"], key))
@@ -61,7 +61,7 @@ def test_intensities_blend_a_label_with_the_neutral_one(key: jax.Array, rng: np.
     assert EMOTIONS[0] == "neutral"
 
 
-def test_a_guess_stands_in_for_what_is_unknown_alone(key: jax.Array, rng: np.random.Generator) -> None:
+def test_a_guess_replaces_only_unknown_labels(key: jax.Array, rng: np.random.Generator) -> None:
     """(3): U + sum_l p_l E_l."""
     layer = LabelEmbedding(labels=3, width=4)
     index, keep = jnp.array([0, 2, -1, 1]), jnp.array([True, True, True, False])

@@ -24,6 +24,6 @@ def test_a_running_moment_is_the_mean_at_first_and_exponential_later(rng):
     assert float(moment) == pytest.approx((weights * batches).sum(), rel=1e-5)
 
 
-def test_moments_of_latents_alone_are_kept():
+def test_only_moments_of_latents_are_kept():
     kept = {"latent_mean": 1, "latent_count": 2}
     assert latents.kept_statistics({**kept, "truth_mean": 3, "perceptual": 4}) == kept

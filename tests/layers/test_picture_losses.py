@@ -74,7 +74,7 @@ def test_psnr_is_skimage_s(rng):
     assert losses.psnr(jnp.asarray(a), jnp.asarray(b)) == pytest.approx(expected, rel=1e-4)
 
 
-def test_feature_matching_is_the_mean_of_every_level_and_pulls_at_the_made_picture_alone(rng):
+def test_feature_matching_is_the_mean_over_levels_and_has_a_gradient_only_for_the_made_picture(rng):
     real, fake = ([rng.normal(size=s).astype(np.float32) for s in ((2, 4, 4, 3), (2, 2, 2, 5))] for _ in range(2))
     distances = [np.abs(f.astype(np.float64) - r).mean() for r, f in zip(real, fake, strict=True)]
     value, (at_real, at_fake) = jax.value_and_grad(losses.feature_matching, argnums=(0, 1))(real, fake)

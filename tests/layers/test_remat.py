@@ -29,8 +29,14 @@ def actor(remat: str, **more: Any) -> Network:
     frames, sizes = 48, dict(latent_dim=8, width=64, depth=2, heads=4, chunk=8, context=48, emotions=3, mlp_ratio=2)
     sizes |= dict(audio_radius=2, audio_memory=0, look_ahead=-1, sink_chunk=False, scan_layers=False)
     ones = jnp.ones(4, bool)
-    told = Conditions(jnp.ones((4, frames + 4, 8)), jnp.ones((4, 8)), frames_of(None, 4, 0, frames))
-    arguments = jnp.ones((4, frames, 8)), jnp.full((4, frames), 0.5), told, Keep(ones, ones, ones), jnp.ones((4, frames), bool)
+    conditions = Conditions(jnp.ones((4, frames + 4, 8)), jnp.ones((4, 8)), frames_of(None, 4, 0, frames))
+    arguments = (
+        jnp.ones((4, frames, 8)),
+        jnp.full((4, frames), 0.5),
+        conditions,
+        Keep(ones, ones, ones),
+        jnp.ones((4, frames), bool),
+    )
     return ActorNetwork(**sizes | more, remat=remat), arguments
 
 
@@ -90,7 +96,7 @@ def test_the_same_numbers_from_less_that_is_kept(
     for other, again in values.values():
         assert float(other) == pytest.approx(float(loss), rel=1e-6)
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6 * largest), again, gradient)
-    assert kept["full"] <= kept["dots"] < kept["none"], kept  # convolutions alone have no products to keep
+    assert kept["full"] <= kept["dots"] < kept["none"], kept  # a network of only convolutions has no products to keep
     assert kept["full"] < 0.7 * kept["none"], kept
 
 

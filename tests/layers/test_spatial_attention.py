@@ -47,7 +47,7 @@ def test_bank_that_is_off_is_not_there(rng, key):
     assert not np.allclose(whole[1], without[1])
 
 
-def test_cross_attention_sees_the_context_of_its_own_frame_alone(rng, key):
+def test_cross_attention_sees_only_the_context_of_its_own_frame(rng, key):
     x = jnp.asarray(rng.normal(size=(1, 3, 4, 8)), jnp.float32)
     context = jnp.asarray(rng.normal(size=(1, 3, 2, 6)), jnp.float32)
     module = BankAttention(heads=2)
@@ -134,7 +134,7 @@ def test_temporal_attention_mixes_nothing_but_time(key):
     assert difference.max() < 1e-5
 
 
-def test_frames_alone_do_not_see_each_other(key):
+def test_isolated_frames_do_not_see_each_other(key):
     x = jax.random.normal(key, (2, 5, 2, 2, 8))
     module = module_output(AttentionModule("time", heads=2, groups=8), x, key)
     run = lambda x: np.asarray(module(x, isolated=jnp.array([True, False]))[0])
@@ -143,7 +143,7 @@ def test_frames_alone_do_not_see_each_other(key):
     assert (difference[1] > 0).all()
 
 
-def test_temporal_attention_tells_frames_by_their_place(key):
+def test_temporal_attention_distinguishes_frames_by_their_place(key):
     x = jax.random.normal(key, (1, 5, 2, 2, 8))
     run = module_output(AttentionModule("time", heads=2, groups=8), x, key)
     assert not np.allclose(run(x[:, ::-1])[0][:, ::-1], run(x)[0], atol=1e-3)

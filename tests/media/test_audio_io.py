@@ -47,7 +47,7 @@ def test_what_all_channels_have_stays_as_loud(tmp_path, channels):
         assert len(block) == 2 and np.abs(block).max() < 0.981
 
 
-def test_stereo_is_heard_as_its_mean_and_kept_as_it_is(tmp_path, rng):
+def test_stereo_is_read_as_its_mean_or_as_it_is(tmp_path, rng):
     both = rng.uniform(-0.9, 0.9, (4000, 2)).astype(np.float32)
     soundfile.write(tmp_path / "x.wav", both, 16000, subtype="FLOAT")
     np.testing.assert_allclose(read_audio(tmp_path / "x.wav"), both.mean(1), atol=1e-6)

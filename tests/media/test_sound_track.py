@@ -73,8 +73,8 @@ def test_aac_is_copied_and_in_step(tmp_path, suffix):
     path = write(tmp_path / "x.mp4", SoundFile(str(source), whole=True))
     assert packets(path) == packets(source)
     ffmpeg("-i", str(path), "-f", "f32le", "-ar", "16000", "-ac", "1", str(tmp_path / "x.raw"))
-    for heard in (read_audio(path), np.fromfile(tmp_path / "x.raw", np.float32)):
-        assert builders.onset(heard) == pytest.approx(0.5, abs=0.002) and abs(len(heard) - 32000) < 400
+    for decoded in (read_audio(path), np.fromfile(tmp_path / "x.raw", np.float32)):
+        assert builders.onset(decoded) == pytest.approx(0.5, abs=0.002) and abs(len(decoded) - 32000) < 400
 
 
 @pytest.mark.parametrize("suffix", ["m4a", "wav"])
@@ -82,8 +82,8 @@ def test_a_part_of_the_sound_is_cut_to_its_place(tmp_path, suffix):
     clicks = builders.click_track(3.0, 48000, [0.5, 1.7, 2.9])
     codec = "aac" if suffix == "m4a" else "pcm_s16le"
     source = builders.write_media(tmp_path / f"x.{suffix}", audio=clicks, audio_codec=codec)
-    heard = read_audio(write(tmp_path / "x.mp4", SoundFile(str(source), 1.5, 1.0), 25))
-    assert builders.onset(heard) == pytest.approx(0.2, abs=0.002) and 16000 <= len(heard) < 16000 + 800
+    decoded = read_audio(write(tmp_path / "x.mp4", SoundFile(str(source), 1.5, 1.0), 25))
+    assert builders.onset(decoded) == pytest.approx(0.2, abs=0.002) and 16000 <= len(decoded) < 16000 + 800
 
 
 @pytest.mark.parametrize("codec", ["aac", "flac"])
@@ -93,8 +93,8 @@ def test_sound_before_the_first_picture_is_kept_or_left_out(tmp_path, codec):
     frames = builders.numbered_frames(25)
     source = str(builders.write_media(tmp_path / "x.mkv", frames, times=times, audio=clicks, audio_codec=codec))
     for whole, onset in ((True, 0.1), (False, 0.5)):
-        heard = read_audio(write(tmp_path / f"{whole}.mp4", SoundFile(source, whole=whole)))
-        assert builders.onset(heard) == pytest.approx(onset, abs=0.003)
+        decoded = read_audio(write(tmp_path / f"{whole}.mp4", SoundFile(source, whole=whole)))
+        assert builders.onset(decoded) == pytest.approx(onset, abs=0.003)
 
 
 def test_aac_with_a_gap_is_encoded_with_silence_in_it(tmp_path):
@@ -107,8 +107,8 @@ def test_aac_with_a_gap_is_encoded_with_silence_in_it(tmp_path):
                 packet.stream = stream
                 target.mux(packet)
     assert first_moment(str(tmp_path / "y.mkv")) is None
-    heard = read_audio(write(tmp_path / "x.mp4", SoundFile(str(tmp_path / "y.mkv"))))
-    assert 0.5 + builders.onset(heard[8000:]) - builders.onset(heard) == pytest.approx(1.6, abs=0.005)
+    decoded = read_audio(write(tmp_path / "x.mp4", SoundFile(str(tmp_path / "y.mkv"))))
+    assert 0.5 + builders.onset(decoded[8000:]) - builders.onset(decoded) == pytest.approx(1.6, abs=0.005)
 
 
 def test_the_same_bytes_however_the_video_is_cut(tmp_path):

@@ -35,7 +35,7 @@ def test_short_gaps_are_bridged_long_ones_are_not():
     assert find_segments(samples([], [])) == []
 
 
-def test_cuts_end_a_stretch():
+def test_cuts_end_a_segment():
     jump = find_segments(samples([face(200)], [face(210)], [face(400)], [face(410)]))
     assert [len(segment.times) for segment in jump] == [2, 2]
     zoom = find_segments(samples([face(200)], [face(200)], [face(200, size=230)]))

@@ -153,9 +153,9 @@ def test_written_video_as_others_see_it(tmp_path, rng):
     seen = [capture.read()[1][..., ::-1] for _ in range(53)]
     assert np.abs(np.stack(seen).astype(int) - frames).mean() < 8  # colour is stored at half resolution
     ffmpeg("-i", str(tmp_path / "x.mp4"), "-f", "f32le", "-ar", "16000", "-ac", "1", str(tmp_path / "x.raw"))
-    heard = np.fromfile(tmp_path / "x.raw", np.float32)
-    assert len(audio) <= len(heard) < len(audio) + 1024
-    lag = np.argmax(np.correlate(heard[: len(audio)], audio, "full")) - (len(audio) - 1)
+    decoded = np.fromfile(tmp_path / "x.raw", np.float32)
+    assert len(audio) <= len(decoded) < len(audio) + 1024
+    lag = np.argmax(np.correlate(decoded[: len(audio)], audio, "full")) - (len(audio) - 1)
     assert lag == 0
 
 
@@ -196,8 +196,8 @@ def test_no_audio_track_without_audio(tmp_path, rng):
 def test_sound_of_odd_length_is_whole(tmp_path, rng):
     audio = builders.click_track(2.013, 16000, [1.98])
     write(tmp_path / "x.mp4", noise_video(rng, 50), sound=audio)
-    heard = read_audio(tmp_path / "x.mp4")
-    assert len(heard) >= len(audio) and builders.onset(heard) == pytest.approx(1.98, abs=0.002)
+    decoded = read_audio(tmp_path / "x.mp4")
+    assert len(decoded) >= len(audio) and builders.onset(decoded) == pytest.approx(1.98, abs=0.002)
 
 
 def test_written_as_it_comes(tmp_path, rng):
@@ -262,8 +262,8 @@ def test_a_full_disk_leaves_nothing(tmp_path, rng, limit):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
-        told = pytest.raises(UserError, match=r"x\.mp4 cannot be written \(.*File too large")
-        with told as raised, VideoWriter(tmp_path / "x.mp4", 64) as writer:
+        refused = pytest.raises(UserError, match=r"x\.mp4 cannot be written \(.*File too large")
+        with refused as raised, VideoWriter(tmp_path / "x.mp4", 64) as writer:
             writer.write(frames)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -53,7 +53,7 @@ def test_where_the_gate_is_shut_the_reference_stays_as_it_is(params, inputs):
     np.testing.assert_allclose(gated({"params": wide}, *inputs), painted, atol=1e-6)
 
 
-def test_the_gate_is_told(params, inputs):
+def test_the_gate_is_returned(params, inputs):
     run = jax.jit(partial(decoder().apply, mutable="intermediates"))
     out, state = run({"params": params}, *inputs)
     (g,) = state["intermediates"]["gate"]
@@ -113,7 +113,7 @@ def test_parts_are_cropped_as_opencv_resizes_them(inputs):
 
 
 def test_eyes_and_mouth_have_a_discriminator_of_their_own():
-    """It learns from the parts alone, and the generator learns from it; what lies outside of the boxes is nothing to it."""
+    """It learns only from the parts, and the generator learns from it; what lies outside of the boxes does not matter to it."""
     c = get_config()
     c.network.update(image_size=16, latent_dim=6, patch=PATCH, widths=(8,), encoder_widths=(8,), part_side=8)
     c.loss.part_adversarial = 1.0

@@ -141,15 +141,15 @@ def exact(params, faces):
 
 def test_the_variance_head_adds_to_what_was_released_and_changes_nothing(params, faces, exact):
     released = {name: tree for name, tree in params.items() if name != "to_log_variance"}
-    alone = jax.jit(encoder(variance=False).apply)({"params": released}, faces)
+    single = jax.jit(encoder(variance=False).apply)({"params": released}, faces)
     both = exact
-    np.testing.assert_array_equal(alone.mean, both.mean)
-    assert alone.log_variance is None and both.log_variance.shape == (2, 6) and np.abs(both.log_variance).max() > 0
-    np.testing.assert_array_equal(alone.sample(jax.random.key(0)), alone.mean)
+    np.testing.assert_array_equal(single.mean, both.mean)
+    assert single.log_variance is None and both.log_variance.shape == (2, 6) and np.abs(both.log_variance).max() > 0
+    np.testing.assert_array_equal(single.sample(jax.random.key(0)), single.mean)
     assert np.abs(both.sample(jax.random.key(0)) - both.mean).max() > 0.1
 
 
-def test_dropout_is_of_training_alone(params, faces):
+def test_dropout_is_only_in_training(params, faces):
     apply = jax.jit(lambda key: encoder().apply({"params": params}, faces, train=True, rngs={"dropout": key}).mean)
     first, same, other = (apply(jax.random.key(i)) for i in (0, 0, 1))
     np.testing.assert_array_equal(first, same)

@@ -203,15 +203,15 @@ def test_encoder_and_decoder_have_widths_of_their_own(variables):
     assert channels(params["decoder"]["appearance"]) == [16, 24]
 
 
-def test_an_encoder_learns_alone_from_what_is_known(config, batch):
-    """Without a term of pictures the decoder is not asked; what is known reaches the encoder, and its moments are kept."""
+def test_an_encoder_learns_without_a_decoder_from_what_is_known(config, batch):
+    """Without a term of pictures the decoder is not used; what is known reaches the encoder, and its moments are kept."""
     own = config.copy_and_resolve_references()
     own.loss.update(truth=1.0, pixel=0.0, gradient=0.0, adversarial=0.0, feature_matching=0.0)
     task = MotionTask.from_config(own)
     variables, rng = drawn(task), np.random.default_rng(4)
     known = np.zeros((8, TRUTHS), np.float32)
     known[:5, :3] = 1.0
-    told = {**batch, "truth": rng.normal(2.0, 3.0, (8, TRUTHS)).astype(np.float32), "known": known}
+    labelled = {**batch, "truth": rng.normal(2.0, 3.0, (8, TRUTHS)).astype(np.float32), "known": known}
     fresh = variables._replace(buffers={**variables.buffers, "truth_count": np.float32(0)})
 
     def loss(params, batch):
@@ -219,18 +219,18 @@ def test_an_encoder_learns_alone_from_what_is_known(config, batch):
         return out.loss, out
 
     run = jax.jit(jax.grad(loss, has_aux=True))
-    gradients, out = run(fresh.params, told)
+    gradients, out = run(fresh.params, labelled)
     size = lambda tree: max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
     assert size(gradients["generator"]["encoder"]) > 0 and size(gradients["reader"]) > 0
     assert size(gradients["generator"]["decoder"]) == size(gradients["discriminator"]) == 0.0
     assert "pixel" not in out.metrics and set(task.param_labels(variables.params)["reader"].values()) == {"default"}
-    np.testing.assert_allclose(out.buffers["truth_mean"][:3], told["truth"][:5, :3].mean(0), rtol=1e-4)
+    np.testing.assert_allclose(out.buffers["truth_mean"][:3], labelled["truth"][:5, :3].mean(0), rtol=1e-4)
     np.testing.assert_array_equal(out.buffers["truth_mean"][3:], fresh.buffers["truth_mean"][3:])
-    other = {**told, "truth": told["truth"] + 7.0 * (1 - known)}
+    other = {**labelled, "truth": labelled["truth"] + 7.0 * (1 - known)}
     assert float(run(fresh.params, other)[1].loss) == float(out.loss)
 
 
-def test_a_decoder_that_learns_alone_leaves_the_latents_as_they_are(config, batch):
+def test_a_decoder_that_learns_without_the_encoder_leaves_the_latents_as_they_are(config, batch):
     """Encoder and moments stay, so what was trained on their latents still fits; with another encoder it would not."""
     own = config.copy_and_resolve_references()
     own.train_encoder = False

@@ -81,7 +81,7 @@ def test_the_config_chooses_the_decoder():
 
 
 @pytest.mark.parametrize("size", [256, pytest.param(512, marks=pytest.mark.slow)])
-def test_base_has_the_released_encoder_and_the_sizes_that_its_config_tells(size):
+def test_base_has_the_released_encoder_and_the_sizes_of_its_config(size):
     config = get_config("base")
     config.network.image_size = size
     task = MotionTask.from_config(config)

@@ -36,7 +36,7 @@ ENTRY %main (q: f32[8]) -> f32[8] {
   %ags = (f32[8]{0}, f32[64]{0}) all-gather-start(%q), replica_groups={}, dimensions={0}
   %agd = f32[64]{0} all-gather-done(%ags)
   %cp = (f32[10]{0}, f32[10]{0}, u32[], u32[]) collective-permute-start(%q), source_target_pairs={{0,1},{1,0}}
-  %alone = f32[8]{0} all-reduce(%q), replica_groups={{0},{1},{2},{3},{4},{5},{6},{7}}, to_apply=%sum
+  %single = f32[8]{0} all-reduce(%q), replica_groups={{0},{1},{2},{3},{4},{5},{6},{7}}, to_apply=%sum
   ROOT %rs = f32[2]{0} reduce-scatter(%q), replica_groups={{0,1,2,3},{4,5,6,7}}, dimensions={0}, to_apply=%sum
 }
 """
@@ -54,7 +54,7 @@ def test_kinds_sizes_groups_and_loops_of_a_module() -> None:
     assert found["collective-permute"] == {"count": 1, "bytes": 40, "sent": 40}
 
 
-def test_a_collective_knows_where_it_comes_from_and_its_shape() -> None:
+def test_a_collective_has_its_source_and_its_shape() -> None:
     gathered = next(one for one in collectives(MODULE, 8) if one.kind == "all-gather")
     assert gathered.shapes == ((64, 128),) and gathered.source == "jit(f)/scan/dot_general" and gathered.times == 5
 

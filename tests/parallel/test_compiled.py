@@ -25,10 +25,10 @@ def test_memory_and_operations_of_a_product() -> None:
     mesh = jax.make_mesh((8,), ("a",), axis_types=(AxisType.Auto,))
     x = jax.ShapeDtypeStruct((64, 32), jnp.float32, sharding=NamedSharding(mesh, P("a")))
     y = jax.ShapeDtypeStruct((32, 16), jnp.float32, sharding=NamedSharding(mesh, P()))
-    told = cost_of(jax.jit(jnp.dot).lower(x, y).compile(), 8)
-    assert device_bytes([x, y]) == told.arguments == 8 * 32 * 4 + 32 * 16 * 4
-    assert told.results == 8 * 16 * 4 and told.operations == pytest.approx(2 * 8 * 32 * 16, rel=0.01)
-    assert told.collectives == () and told.peak >= told.arguments + told.results
+    found = cost_of(jax.jit(jnp.dot).lower(x, y).compile(), 8)
+    assert device_bytes([x, y]) == found.arguments == 8 * 32 * 4 + 32 * 16 * 4
+    assert found.results == 8 * 16 * 4 and found.operations == pytest.approx(2 * 8 * 32 * 16, rel=0.01)
+    assert found.collectives == () and found.peak >= found.arguments + found.results
 
 
 def test_results_over_arguments_are_counted_once() -> None:

@@ -60,7 +60,7 @@ def test_rows_and_frames_are_split_and_nothing_else(shape: tuple[int, ...], loca
     assert {shard.data.shape for shard in array.addressable_shards} == {local}
 
 
-def test_convolutions_of_pictures_alone_are_constrained_and_only_inside() -> None:
+def test_only_convolutions_of_pictures_are_constrained_and_only_inside() -> None:
     mesh = mesh_of(8, 1, 1, 1)
     picture, line = np.ones((8, 4, 4, 3), np.float32), np.ones((8, 4, 3), np.float32)
     two, one, dense = nn.Conv(2, (3, 3)), nn.Conv(2, (3,)), nn.Dense(2)

@@ -18,7 +18,7 @@ def test_products_and_convolutions() -> None:
     assert count(convolve, (2, 8, 8, 3), (3, 3, 3, 16)) == 2 * (2 * 4 * 4 * 16) * (3 * 3 * 3)
 
 
-def test_grouped_convolutions_see_their_own_channels_alone() -> None:
+def test_grouped_convolutions_see_only_their_own_channels() -> None:
     convolve = lambda x, w: jax.lax.conv_general_dilated(
         x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=4
     )

@@ -18,7 +18,7 @@ from xactor_jax.parallel import processes
 THREE = {"JAX_COORDINATOR_ADDRESS": "10.0.0.1:1234", "JAX_NUM_PROCESSES": "4", "JAX_PROCESS_ID": "3"}
 
 
-def test_one_process_alone() -> None:
+def test_a_single_process() -> None:
     assert processes.announced({}) is None
     assert processes.announced({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "TPU_WORKER_HOSTNAMES": "localhost"}) is None
 
@@ -28,11 +28,11 @@ def test_three_variables_say_everything() -> None:
     assert processes.announced(THREE) == expected
 
 
-def test_processes_on_the_loopback_are_told_so() -> None:
+def test_processes_on_the_loopback_know_each_other() -> None:
     assert processes.on_loopback(1) == [{}]
-    told = [processes.announced(environ) for environ in processes.on_loopback(3)]
-    assert [(each["num_processes"], each["process_id"]) for each in told] == [(3, 0), (3, 1), (3, 2)]
-    assert len({each["coordinator_address"] for each in told}) == 1
+    announced_to = [processes.announced(environ) for environ in processes.on_loopback(3)]
+    assert [(each["num_processes"], each["process_id"]) for each in announced_to] == [(3, 0), (3, 1), (3, 2)]
+    assert len({each["coordinator_address"] for each in announced_to}) == 1
 
 
 def test_slurm_and_cloud_tpu_are_found_by_jax() -> None:
@@ -80,9 +80,9 @@ def test_two_processes_find_each_other(repository: pathlib.Path, kind: str) -> N
 def test_sigterm_ends_a_process_that_has_nothing_to_save(repository: pathlib.Path) -> None:
     """Of several, too: JAX by itself would note it and go on."""
     wait = "; import os, signal, time; os.kill(os.getpid(), signal.SIGTERM); time.sleep(60); print('it went on')"
-    alone = dict(zip(processes.VARIABLES, (f"127.0.0.1:{processes.free_port()}", "1", "0"), strict=True))
+    single = dict(zip(processes.VARIABLES, (f"127.0.0.1:{processes.free_port()}", "1", "0"), strict=True))
     program = f"from xactor_jax.parallel import processes; processes.initialize(){wait}"
-    done = subprocess.run([sys.executable, "-c", program], cwd=repository, env=environment(**alone), capture_output=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=repository, env=environment(**single), capture_output=True)
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, b""), done.stderr
 
 

@@ -36,7 +36,7 @@ def slices_of(grid: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("shape", "count"), [((2, 4, 1, 1), 2), ((4, 1, 2, 1), 2), ((4, 2, 1, 1), 4), ((8, 1, 1, 1), 4)])
-def test_data_alone_spans_slices(shape: tuple[int, ...], count: int) -> None:
+def test_only_data_spans_slices(shape: tuple[int, ...], count: int) -> None:
     """Every device once, and along all other axes one slice."""
     grid = device_grid(shape, in_slices(chips(*[8 // count] * count)))
     assert grid.shape == shape and len({chip.id for chip in grid.flat}) == 8
@@ -50,12 +50,12 @@ def test_the_other_axes_do_not_fit_a_slice() -> None:
         device_grid((1, 8, 1, 1), in_slices(chips(4, 4)))
 
 
-def test_all_axes_may_span_slices_if_they_are_told_to() -> None:
+def test_all_axes_may_span_slices_if_it_is_allowed() -> None:
     grid = device_grid((1, 8, 1, 1), in_slices(chips(4, 4), slices=1))
     assert [chip.id for chip in grid.flat] == list(range(8))
 
 
-def test_nodes_of_devices_that_know_of_no_slices() -> None:
+def test_nodes_of_devices_without_slices() -> None:
     """Two processes a node."""
     nodes = [Chip(i, process_index=i // 2) for i in reversed(range(8))]
     assert len(in_slices(nodes)) == 1

@@ -25,7 +25,7 @@ exec(sys.argv[1])
 
 
 def guarded(repository: pathlib.Path, what: str) -> subprocess.Popen[str]:
-    """A guard whose child does something, and has told its id."""
+    """A guard whose child does something, and has printed its id."""
     pipe, command = subprocess.PIPE, [sys.executable, "-c", PROGRAM, what]
     return subprocess.Popen(command, cwd=repository, stdout=pipe, stderr=pipe, text=True)
 
@@ -79,7 +79,7 @@ def _runs(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("what", "status"), [("pass", 0), ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", RESTART), ("sys.exit(2)", 2)]
 )
-def test_one_process_alone_has_no_guard_and_asks_for_a_restart_by_itself(
+def test_a_single_process_has_no_guard_and_asks_for_a_restart_by_itself(
     repository: pathlib.Path, what: str, status: int
 ) -> None:
     """Before anything is set up there is nothing to save, and nothing is wrong; no exit hook runs, whatever was cut short."""
@@ -91,7 +91,7 @@ def test_one_process_alone_has_no_guard_and_asks_for_a_restart_by_itself(
     assert said.split() == [str(process.pid)] + ([] if status == RESTART else ["hook"])
 
 
-def test_one_process_alone_lets_errors_through() -> None:
+def test_a_single_process_lets_errors_through() -> None:
     with pytest.raises(UserError, match="wrong"), supervision.leaving_at_once(False):
         raise UserError("wrong")
 

@@ -32,9 +32,9 @@ def test_a_step_and_sampling_are_compiled_for_a_pod(tmp_path: pathlib.Path) -> N
     split = ("--config.batch_size=8", "--config.mesh.data=2", "--config.mesh.fsdp=2")
     done = compiled("--topology=v5e:2x2", f"--json={file}", "--effort=-1", *split)
     assert done.returncode == 0, done.stderr
-    told = json.loads(file.read_text())
-    (step,) = told["steps"]
-    assert (told["devices"], told["device_kind"], told["effort"], step["fits"]) == (4, "TPU v5 lite", -1, True)
+    report = json.loads(file.read_text())
+    (step,) = report["steps"]
+    assert (report["devices"], report["device_kind"], report["effort"], step["fits"]) == (4, "TPU v5 lite", -1, True)
     held = step["held"]
     assert held["optimiser"] == pytest.approx(2 * held["parameters"], rel=1e-3)  # two moments
     assert sum(held.values()) <= step["arguments"] < 1.5 * sum(held.values())  # small arrays are padded
@@ -42,8 +42,8 @@ def test_a_step_and_sampling_are_compiled_for_a_pod(tmp_path: pathlib.Path) -> N
     assert step["executed"] == step["model"] == pytest.approx(step["operations"], rel=0.2)
     gathered, reduced = step["collectives"]["all-gather"], step["collectives"]["all-reduce"]
     assert gathered["bytes"] > 0 and reduced["bytes"] > 0
-    assert 0 < step["utilisation"] < told["efficiency"]
-    assert told["sampler"]["peak"] > 0
+    assert 0 < step["utilisation"] < report["efficiency"]
+    assert report["sampler"]["peak"] > 0
     for words in ("peak memory", "14.90 GiB", "all-gather", "estimated utilisation", "Assumed for v5e"):
         assert words in done.stdout
 

@@ -101,18 +101,18 @@ def broken_releases(folder, config: dict, weights: dict) -> dict[str, tuple]:
     release = lambda name, w, c=config: write_released(folder / name, c, w)
     cut = release("cut", weights)
     cut.write_bytes(cut.read_bytes()[:5000])
-    alone = release("alone", weights)
-    (folder / "alone" / "config.json").unlink()
+    no_config = release("no_config", weights)
+    (folder / "no_config" / "config.json").unlink()
     return {
         "a missing key": (release("lacking", lacking), "lacks encoder.layers.1.attention.q_proj.bias"),
         "a surplus key": (release("surplus", {**weights, "extra.weight": np.ones(2)}), "holds extra.weight"),
         "a wrong shape": (release("shape", shapeless), "encoder.layer_norm.weight (9,) cannot be read as norm/scale (8,)"),
         "the other design": (release("design", weights, config_of("layer")), "lacks"),
         "a cut file": (cut, "damaged or no .safetensors"),
-        "no config": (alone, "config.json cannot be read"),
+        "no config": (no_config, "config.json cannot be read"),
         "no file": (folder / "none.safetensors", "config.json cannot be read"),
         "another network": (release("hubert", weights, {**config, "model_type": "hubert"}), "model_type"),
-        "no weights": (folder / "alone" / "x.txt", "config.json cannot be read"),
+        "no weights": (folder / "no_config" / "x.txt", "config.json cannot be read"),
     }
 
 

@@ -140,7 +140,7 @@ def test_another_motion_stage_than_its_own_is_warned_of(imported, tmp_path, capl
     assert "video was trained on another motion stage" in caplog.text
 
 
-def test_the_embedding_is_computed_where_a_portrait_is_prepared_alone(imported, monkeypatch):
+def test_the_embedding_is_computed_where_only_a_portrait_is_prepared(imported, monkeypatch):
     """And not again in a segment or in a whole clip, by what is traced of each."""
     traced, embed = [], ClipModel.embed
     monkeypatch.setattr(ClipModel, "embed", lambda *arguments: traced.append(None) or embed(*arguments))
@@ -180,8 +180,8 @@ def test_the_embedding_shows_in_the_frames(imported):
     run = lambda *embedding: rendering.render(
         video.model, video.variables, jax.random.key(0), image, motion[0], [motion], None, *embedding
     )
-    shown, told_of_none = (np.concatenate(list(run(*given))) for given in ((), (np.zeros(5, np.float32),)))
-    assert np.abs(shown.astype(int) - told_of_none).max() > 3
+    shown, without_embedding = (np.concatenate(list(run(*given))) for given in ((), (np.zeros(5, np.float32),)))
+    assert np.abs(shown.astype(int) - without_embedding).max() > 3
 
 
 @pytest.mark.slow  # quick: test_what_is_rendered_is_what_the_networks_give_by_hand
@@ -196,8 +196,8 @@ def test_a_renderer_takes_latents_as_its_motion_stage_standardises_them():
     layer = {"kernel": rng.normal(size=(7, 4)).astype(np.float32), "bias": rng.normal(size=4).astype(np.float32)}
     z, box = rng.normal(size=(3, 5)), rng.normal(size=(3, 2))
     mean, std = rng.normal(size=5), rng.uniform(0.1, 3, 5)
-    told = lambda r, weights: np.concatenate([r, box], axis=1) @ weights["kernel"] + weights["bias"]
-    np.testing.assert_allclose(told(z, standardised(layer, mean, std)), told(std * z + mean, layer), rtol=1e-4, atol=1e-5)
+    mapped = lambda r, weights: np.concatenate([r, box], axis=1) @ weights["kernel"] + weights["bias"]
+    np.testing.assert_allclose(mapped(z, standardised(layer, mean, std)), mapped(std * z + mean, layer), rtol=1e-4, atol=1e-5)
     for name, array in standardised(layer, np.zeros(5, np.float32), np.ones(5, np.float32)).items():
         np.testing.assert_array_equal(array, layer[name])
 

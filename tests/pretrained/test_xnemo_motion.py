@@ -180,5 +180,5 @@ def test_it_computes_what_was_released_from_its_file_and_in_half_precision(golde
     expected = np.load(folder / "motion_encoder.npz")["latent"]
     config, variables = load_variables(tmp_path / "out", "motion")
     assert relative_error(jax.jit(MotionModel.from_config(config).encode)(variables, faces), expected) < 1e-5
-    config.precision = "bfloat16"  # of the activations alone: 0.013
+    config.precision = "bfloat16"  # of only the activations: 0.013
     assert 5e-3 < relative_error(jax.jit(MotionModel.from_config(config).encode)(variables, faces), expected) < 0.03

@@ -1,4 +1,4 @@
-"""Samples mapped over eight devices are those that are made alone."""
+"""Samples mapped over eight devices equal those that are made one by one."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def test_a_sample_does_not_depend_on_its_batch(models, settings, requests):
     assert len(result.frames) == 3 and result.frames.shape[1] == 50
     for i, (item, waveform) in enumerate(zip(ready, waveforms, strict=True)):
         request = item.job.request.__class__(**{**item.job.request.__dict__, "save_motion": "m.npz"})
-        alone = pipeline.perform(models, item.portrait, waveform, request, settings)
-        frames = np.concatenate(list(alone.frames))
-        np.testing.assert_allclose(result.motion[i, : item.frames], np.concatenate(alone.motion), atol=1e-4)
+        single = pipeline.perform(models, item.portrait, waveform, request, settings)
+        frames = np.concatenate(list(single.frames))
+        np.testing.assert_allclose(result.motion[i, : item.frames], np.concatenate(single.motion), atol=1e-4)
         assert np.abs(result.frames[i, : item.frames].astype(int) - frames).max() <= 1
 
 
@@ -56,13 +56,13 @@ def test_emotions_last_beyond_a_sample_s_own_end(models, requests):
     np.testing.assert_array_equal(made.intensity, [[1] * 50, [0.5] * 10 + [1] * 40, [1] * 50])
 
 
-def test_a_batch_hears_the_features_of_its_actor(models, requests):
+def test_a_batch_gets_the_features_of_its_actor(models, requests):
     ready, _ = batch.prepared([Job(r.out, r) for r in requests[:1]], models, pytest.fail)
     waveform = pipeline.read_speech(requests[0].audio)
-    heard = batch.conditions_of(ready, [waveform], LogMelFeatures(LogMelSettings(offset=2.0))).audio
+    audio = batch.conditions_of(ready, [waveform], LogMelFeatures(LogMelSettings(offset=2.0))).audio
     expected = log_mel_features(waveform, LogMelSettings(offset=2.0))
-    np.testing.assert_array_equal(heard[0, : ready[0].frames], expected)
-    np.testing.assert_array_equal(heard[0, ready[0].frames :], np.broadcast_to(expected[-1], heard[0, ready[0].frames :].shape))
+    np.testing.assert_array_equal(audio[0, : ready[0].frames], expected)
+    np.testing.assert_array_equal(audio[0, ready[0].frames :], np.broadcast_to(expected[-1], audio[0, ready[0].frames :].shape))
 
 
 def test_every_device_is_used(models, settings, requests, monkeypatch):
@@ -79,7 +79,7 @@ def test_every_device_is_used(models, settings, requests, monkeypatch):
     assert len(seen[0].frames.sharding.device_set) == jax.local_device_count() == 8
 
 
-def test_batches_are_neighbours_in_length_and_long_ones_stand_alone(models, requests):
+def test_batches_are_neighbours_in_length_and_long_ones_are_single(models, requests):
     ready, _ = batch.prepared([Job(r.out, r) for r in reversed(requests)], models, pytest.fail)
     longest = ready[0]._replace(frames=batch.LONGEST + 1)
     groups = list(batch.batches([*ready, longest], 2))
@@ -99,20 +99,20 @@ def counted(path) -> int:
 def test_a_bad_job_does_not_stop_the_others(models, settings, requests, tmp_path):
     lines = as_lines(requests)
     (tmp_path / "1.wav").write_bytes(b"no sound")
-    told = []
+    counts_seen = []
     feeling = {**json.loads(lines[0][1]), "out": str(tmp_path / "4.mp4"), "emotion": "afraid"}
     lines += [(4, "{"), (6, json.dumps(feeling)), (5, json.dumps({**json.loads(lines[0][1]), "out": "nowhere/v.mp4"}))]
-    failures = many.sample_many(models, lines, {}, settings, lambda *counts: told.append(counts), pytest.fail)
+    failures = many.sample_many(models, lines, {}, settings, lambda *counts: counts_seen.append(counts), pytest.fail)
     assert [f.job.split(" (")[0] for f in failures] == ["job in line 4", "job in line 5", "job in line 2", "job in line 6"]
     assert (counted(requests[0].out), counted(requests[2].out)) == (10, 38)
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix in (".mp4", ".json")) == ["0.json", "0.mp4", "2.json", "2.mp4"]
-    assert told[-1] == (5, 5)
+    assert counts_seen[-1] == (5, 5)
     said = json.loads((tmp_path / "2.json").read_text())
     assert said["seed"] == 2 and said["timings"]["batch_size"] == 2
 
 
 @pytest.mark.parametrize("broken", ["motion", "finite"])
-def test_a_job_whose_numbers_are_not_finite_fails_alone(models, settings, requests, tmp_path, monkeypatch, broken):
+def test_only_the_job_whose_numbers_are_not_finite_fails(models, settings, requests, tmp_path, monkeypatch, broken):
     def generator(*_):
         def run(conditions: batch.Conditions) -> batch.Result:
             count, frames = len(conditions.seed), conditions.audio.shape[1]

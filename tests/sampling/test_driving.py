@@ -58,12 +58,12 @@ def test_the_released_crop_looks_at_every_frame_and_goes_along(tmp_path):
     assert detector.calls == 50 + 10 and kept_still.squares[0].size == pytest.approx(1.6 * 24, abs=1)
 
 
-def test_only_the_part_with_the_face_drives_and_a_person_is_told(tmp_path):
+def test_only_the_part_with_the_face_drives_and_a_warning_says_so(tmp_path):
     path = video_of(tmp_path / "v.mp4", [-1] * 50 + [60] * 50)
-    told = []
-    found = find_driving(path, "auto", told.append, BrightSquare())
+    warnings = []
+    found = find_driving(path, "auto", warnings.append, BrightSquare())
     assert found.start == pytest.approx(2.0, abs=0.05) and found.frames == pytest.approx(50, abs=1)
-    assert len(told) == 1 and "that part is used" in told[0]
+    assert len(warnings) == 1 and "that part is used" in warnings[0]
 
 
 @pytest.mark.parametrize(("x", "others", "message"), [(-1, 0, "no face was found"), (60, 1, "several faces were found")])

@@ -61,7 +61,7 @@ def test_bad_lines_and_second_writers_are_set_apart_with_their_numbers():
         (line(out="a\nb"), r"job in line 2 (a b): a b does not end in .mp4"),
     ],
 )
-def test_a_value_that_cannot_be_fails_its_job_alone(tmp_path, text, reason):
+def test_an_impossible_value_fails_only_its_job(tmp_path, text, reason):
     """It ended the whole list, as a traceback."""
     lines = [(1, line(out=str(tmp_path / "v.mp4"))), (2, text)]
     parsed, unreadable = jobs.parse_jobs(lines, {})

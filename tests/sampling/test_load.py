@@ -16,7 +16,7 @@ from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.sampling.load import check_fit, load_models, load_stage
 
 
-def test_stages_know_where_they_came_from(models, tiny):
+def test_stages_have_the_place_they_came_from(models, tiny):
     assert models.origins["actor"] == {"path": str(tiny["actor"]), "hash": checkpoint_hash(tiny["actor"])}
     assert models.sides == (32, 32)
 
@@ -68,7 +68,7 @@ def actor_that_hears(folder: pathlib.Path, settings: dict, dim: int = 8) -> path
     return write_checkpoint(folder, config, tiny_variables(config))
 
 
-def test_an_actor_without_a_word_of_its_features_hears_log_mel(tmp_path):
+def test_an_actor_that_names_no_features_gets_log_mel(tmp_path):
     config = tiny_config("actor")
     variables = tiny_variables(config)
     del config.data.audio
@@ -76,7 +76,7 @@ def test_an_actor_without_a_word_of_its_features_hears_log_mel(tmp_path):
     assert stage.audio == LogMelFeatures()
 
 
-def test_an_actor_hears_what_it_was_trained_on(tiny, hearing, tmp_path):
+def test_an_actor_gets_the_features_it_was_trained_on(tiny, hearing, tmp_path):
     _, settings = hearing
     models = load_models({**tiny, "actor": actor_that_hears(tmp_path / "actor", settings)})
     assert models.actor.audio.to_dict() == settings
@@ -91,7 +91,7 @@ def test_features_are_looked_for_where_they_are_said_to_be(hearing, tmp_path):
     assert load_stage("actor", actor, str(checkpoint)).audio.to_dict() == settings
 
 
-def test_features_of_another_checkpoint_are_told(hearing, tmp_path, caplog):
+def test_features_of_another_checkpoint_cause_a_warning(hearing, tmp_path, caplog):
     _, settings = hearing
     actor = actor_that_hears(tmp_path / "actor", settings)
     other = import_tiny(tmp_path, seed=2)
@@ -112,7 +112,7 @@ def test_a_checkpoint_for_log_mel_is_refused(tiny, hearing):
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_an_actor_trained_on_another_motion_stage_is_told(models, caplog, same):
+def test_an_actor_trained_on_another_motion_stage_causes_a_warning(models, caplog, same):
     config = models.actor.config.copy_and_resolve_references()
     with config.unlocked():
         config.pretrained.motion_hash = models.motion.latents if same else "0" * 12

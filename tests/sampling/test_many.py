@@ -1,4 +1,4 @@
-"""A list of jobs: any error of one is the end of that one alone."""
+"""A list of jobs: any error of one ends only that one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_picture_that_no_library_takes_is_one_job_less(tmp_path: pathlib.Path)
 def test_two_processes_share_what_is_not_finished(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, process: int
 ) -> None:
-    """The longest sound to the first, the others to the second; a line that says nothing is told of by the first alone."""
+    """The longest sound to the first, the others to the second; only the first reports a line that says nothing."""
     image = make_image(tmp_path / "p.png")
     sounds = {name: make_sound(tmp_path / f"{name}.wav", seconds) for name, seconds in dict(a=0.4, b=1.2, c=0.6, d=0.5).items()}
     for end in ("mp4", "json"):

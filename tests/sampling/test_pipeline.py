@@ -29,12 +29,12 @@ def request_for(tmp_path, image, sound, **changes) -> Request:
 
 
 def run(models, settings, request, warn=pytest.fail) -> list[tuple[int, int]]:
-    told = []
-    pipeline.sample(models, request, settings, lambda *counts: told.append(counts), warn)
-    return told
+    counts_seen = []
+    pipeline.sample(models, request, settings, lambda *counts: counts_seen.append(counts), warn)
+    return counts_seen
 
 
-def test_an_emotion_that_the_actor_was_not_taught_is_refused(models, settings, tmp_path, image, sound):
+def test_an_emotion_that_the_actor_was_not_trained_on_is_refused(models, settings, tmp_path, image, sound):
     known = models.actor.model.network.emotions
     assert known == 5
     with pytest.raises(UserError, match="does not know the emotion disgusted: choose one of neutral, happy, sad"):
@@ -45,13 +45,13 @@ def test_an_emotion_that_the_actor_was_not_taught_is_refused(models, settings, t
 @pytest.mark.parametrize("samples", [300, 640 * 5, 640 * 7 + 319, 640 * 7 + 320])
 def test_there_are_as_many_frames_as_the_sound_lasts(models, settings, tmp_path, image, samples):
     sound = make_sound(tmp_path / "a.wav", samples / 16_000)
-    told = run(models, settings, request_for(tmp_path, image, sound))
+    counts_seen = run(models, settings, request_for(tmp_path, image, sound))
     frames = max(1, int(samples / 16_000 * 25 + 0.5))
     with av.open(str(tmp_path / "v.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == frames
         assert container.streams.video[0].average_rate == 25
         assert container.metadata["comment"] == SYNTHETIC
-    assert told[-1] == (frames, frames)
+    assert counts_seen[-1] == (frames, frames)
 
 
 def test_the_video_has_the_sound_of_the_recording(models, settings, tmp_path, image, sound):
@@ -64,8 +64,8 @@ def test_the_sound_keeps_its_form_and_begins_before_the_first_picture(models, se
     clicks = builders.click_track(1.0, 44100, [0.1, 0.9])
     frames, times = builders.numbered_frames(20), [0.4 + i / 25 for i in range(20)]
     video = builders.write_media(tmp_path / "s.mkv", frames, times=times, audio=clicks, audio_rate=44100, audio_codec="flac")
-    told = run(models, settings, request_for(tmp_path, image, str(video)))
-    assert told[-1][1] in (25, 26)
+    counts_seen = run(models, settings, request_for(tmp_path, image, str(video)))
+    assert counts_seen[-1][1] in (25, 26)
     with av.open(str(tmp_path / "v.mp4")) as container:
         assert container.streams.audio[0].rate == 44100 and container.streams.audio[0].layout.name == "stereo"
     assert builders.onset(read_audio(tmp_path / "v.mp4")) == pytest.approx(0.1, abs=0.003)
@@ -108,12 +108,12 @@ def test_the_stream_is_the_rollout_and_the_rendering_of_the_whole(models, settin
     assert np.abs(frames.astype(int) - np.asarray(expected[0], int)).max() <= 1
 
 
-def test_the_actor_hears_its_own_features(models, settings):
+def test_the_actor_gets_its_own_features(models, settings):
     waveform = 0.1 * np.random.default_rng(0).normal(size=16_000).astype(np.float32)
     reference = np.zeros(models.actor.model.network.latent_dim, np.float32)
 
-    def motion(heard: LogMelFeatures) -> np.ndarray:
-        changed = models._replace(actor=models.actor._replace(audio=heard))
+    def motion(features: LogMelFeatures) -> np.ndarray:
+        changed = models._replace(actor=models.actor._replace(audio=features))
         stream = pipeline.generate_motion(changed, jax.random.key(0), waveform, reference, EmotionTrack(), settings.rollout)
         return np.concatenate(list(stream))
 

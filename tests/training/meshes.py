@@ -121,7 +121,7 @@ def worst(gradients: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray]) -
     """Largest difference over the largest gradient of its array, and the array's name.
 
     An array whose gradients are below a millionth of the largest of all counts as that large: of what moves nothing, such as a
-    bias before a normalisation, the gradient is rounding alone.
+    bias before a normalisation, the gradient is only rounding.
     """
     largest = {name: float(np.abs(x).max()) for name, x in true.items()}
     top = max(largest.values())

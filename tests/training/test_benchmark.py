@@ -14,7 +14,7 @@ def test_slow_data_shows_and_memory_does_not(monkeypatch: pytest.MonkeyPatch) ->
     bench = Bench(config, ToyTask())
     memory = bench.synthetic(10)
     slow = bench.on(make_iterator_of(config, on_batch=checks.late(monkeypatch, 0.1))("train", 0, 1), 5)
-    waited = [told["data_wait"] / told["steps_per_second"] for told in (memory, slow)]  # seconds a step
+    waited = [measured["data_wait"] / measured["steps_per_second"] for measured in (memory, slow)]  # seconds a step
     assert waited[0] < 0.09 < waited[1] and slow["steps_per_second"] < 10
     assert bench.seconds > 0 and bench.work.operations * bench.work.devices == 16 * OPERATIONS
 

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # quick: of a smaller
 
 
 @pytest.mark.parametrize(("stage", "often"), [("motion", 1.0), ("actor", 1.4)])
-def test_devices_that_split_the_batch_alone_sum_gradients_and_nothing_else(stage: str, often: float) -> None:
+def test_devices_that_split_only_the_batch_sum_gradients_and_nothing_else(stage: str, often: float) -> None:
     """Of the actor's blocks, which read the reference and the frames, XLA for CPUs sums two parts of each gradient apart."""
     report, sizes = step(stage, data=8)
     found = totals(report.cost.collectives)

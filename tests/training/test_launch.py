@@ -168,7 +168,7 @@ def test_two_processes_save_into_a_bucket_and_one_goes_on(gcs_bucket: str, tmp_p
 
 
 @pytest.mark.slow  # quick: the same mistake of one process, below
-def test_a_mistake_is_told_by_every_process(tmp_path: pathlib.Path) -> None:
+def test_every_process_reports_a_mistake(tmp_path: pathlib.Path) -> None:
     with started(2, [CONFIG, "--config.mesh.fsdp=3"], tmp_path / "run") as processes:
         errors = finish(processes, 2)
     assert all("mesh.fsdp=3, mesh.context=1, mesh.tensor=1 does not fit the 4 devices" in error for error in errors)

@@ -79,7 +79,7 @@ def test_the_rate_follows_the_schedule(tmp_path: pathlib.Path) -> None:
     np.testing.assert_allclose(rates, 0.03 * np.array([0.0, 0.5, *cosine]), rtol=1e-5)
 
 
-def test_pretrained_buffers_come_in_at_a_fresh_start_alone(tmp_path: pathlib.Path) -> None:
+def test_pretrained_buffers_are_used_only_at_a_fresh_start(tmp_path: pathlib.Path) -> None:
     first = train_toy(tmp_path, steps=4)
     np.testing.assert_array_equal(first.buffers["teacher"]["kernel"], np.eye(8))
     assert float(np.abs(first.buffers["mean"]).max()) > 0
@@ -106,12 +106,12 @@ def test_a_signal_saves_after_the_step_in_progress(tmp_path: pathlib.Path, numbe
 
 def test_a_signal_does_not_cut_off_the_save_before_the_end(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A scheduler may repeat it; what it does outside of training would end the process here."""
-    wait, heard = Checkpoints.__exit__, []
-    before = signal.signal(signal.SIGTERM, lambda *_: heard.append("outside"))
+    wait, events = Checkpoints.__exit__, []
+    before = signal.signal(signal.SIGTERM, lambda *_: events.append("outside"))
 
     def interrupted(checkpoints: Checkpoints, *error: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        heard.append("saving")
+        events.append("saving")
         wait(checkpoints, *error)
 
     monkeypatch.setattr(Checkpoints, "__exit__", interrupted)
@@ -119,7 +119,7 @@ def test_a_signal_does_not_cut_off_the_save_before_the_end(tmp_path: pathlib.Pat
         train_toy(tmp_path, steps=4)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert heard == ["saving"] and steps_saved(tmp_path) == [4]
+    assert events == ["saving"] and steps_saved(tmp_path) == [4]
 
 
 def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path: pathlib.Path) -> None:
@@ -154,7 +154,7 @@ def test_a_profile_is_recorded_and_shows_the_steps(tmp_path: pathlib.Path) -> No
     assert b"step_num" in file.read_bytes()
 
 
-def test_a_step_transfers_nothing_unasked(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_makes_no_implicit_transfer(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here a batch from the host's memory, from the fourth step on."""
 
     class Leaking:

@@ -51,7 +51,7 @@ def test_parameters_travel_and_examples_stay(stage: str, shape: tuple[int, ...])
     assert not [(shape, one.source) for one in gathers for shape in one.shapes if math.prod(shape) not in many.arrays]
 
 
-def test_devices_that_split_the_batch_alone_sum_gradients_and_nothing_else() -> None:
+def test_devices_that_split_only_the_batch_sum_gradients_and_nothing_else() -> None:
     """Of larger networks: tests/training/test_collectives.py."""
     many = measured("autoencoder", ROWS, (8, 1, 1, 1))
     found = totals(many.collectives)

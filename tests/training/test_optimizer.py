@@ -25,14 +25,14 @@ def params_and_gradients(scale: float) -> tuple[Any, Any]:
 
 
 def test_adam_and_decay_by_hand() -> None:
-    """First step of Adam: m̂ = g, v̂ = g², so the update is −η·(sign(g) + λθ), with the decay on the kernel alone."""
+    """First step of Adam: m̂ = g, v̂ = g², so the update is −η·(sign(g) + λθ), with the decay only on the kernel."""
     params, gradients = params_and_gradients(1e-2)
     update = first_update(params, gradients, optimizer__weight_decay=0.1)
     np.testing.assert_allclose(update["hidden"]["kernel"], -0.03 * (1 + 0.1 * 3), rtol=1e-4)
     np.testing.assert_allclose(update["hidden"]["bias"], -0.03, rtol=1e-4)
 
 
-def test_adam_alone_does_not_decay() -> None:
+def test_adam_without_weight_decay_does_not_decay() -> None:
     params, gradients = params_and_gradients(1e-2)
     update = first_update(params, gradients, optimizer__weight_decay=0.1, optimizer__name="adam")
     np.testing.assert_allclose(update["hidden"]["kernel"], -0.03, rtol=1e-4)

@@ -49,7 +49,7 @@ def test_a_fresh_state_is_drawn_in_parts() -> None:
 
 
 def test_pretrained_buffers_are_put_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Devices ask the host for their part alone."""
+    """Devices ask the host only for their part."""
     mesh, asked = make_mesh(toy_config(mesh__fsdp=8).mesh), []
     make = jax.make_array_from_callback
 

@@ -44,7 +44,7 @@ def test_a_live_line_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_remembered_and_handlers_are_given_back(number: signal.Signals) -> None:
+def test_a_signal_is_stored_and_handlers_are_restored(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with interruption() as stop:
         assert not stop()

@@ -104,7 +104,7 @@ class DrawTask(ToyTask):
         return output._replace(metrics={"drawn": jax.random.uniform(key), "train": jnp.float32(train)})
 
 
-def test_draws_depend_on_seed_stream_and_step_alone() -> None:
+def test_draws_depend_only_on_seed_stream_and_step() -> None:
     programs, batch = programs_of(DrawTask(), seed=3)
     state, drawn = programs.init(), []
     for _ in range(3):

@@ -65,13 +65,13 @@ def test_every_moment_belongs_to_one_kind() -> None:
 
 
 def test_rates() -> None:
-    told = rates(10, {"step": 3.0, "data": 2.0}, WORK)
-    assert told["steps_per_second"] == 2.0 and told["examples_per_second"] == 32.0 and told["data_wait"] == 0.4
-    assert told["operations_per_second"] == 6e9 and told["utilisation"] == 6e9 / 275e12
+    speed = rates(10, {"step": 3.0, "data": 2.0}, WORK)
+    assert speed["steps_per_second"] == 2.0 and speed["examples_per_second"] == 32.0 and speed["data_wait"] == 0.4
+    assert speed["operations_per_second"] == 6e9 and speed["utilisation"] == 6e9 / 275e12
     assert "utilisation" not in rates(10, {"step": 1.0, "data": 0.0}, work_of(6e9, 16, 2, "cpu"))
 
 
-def test_operations_are_split_over_devices_and_the_denominator_is_told() -> None:
+def test_operations_are_split_over_devices_and_the_denominator_is_described() -> None:
     work = work_of(8e12, 64, 4, "TPU v5 lite")
     assert (work.operations, work.peak) == (2e12, 197e12)
     assert "4 × TPU v5 lite, utilisation of 1.97e+14 FLOPs per second (bfloat16)" in work.denominator()
@@ -85,7 +85,7 @@ def test_memory_of_the_fullest_device() -> None:
     assert device_memory([SimpleNamespace(memory_stats=lambda: None)]) == {}
 
 
-def test_a_run_that_goes_on_remembers_its_time_and_what_it_lost() -> None:
+def test_a_resumed_run_counts_its_earlier_time_and_what_it_lost() -> None:
     entries = [(2, 10.0, 5.0), (4, 20.0, 6.0), (6, 31.0, 8.0)]
     lines = [json.dumps({"step": s, "train/loss": 1.0, "seconds/step": a, "seconds/data": b}) for s, a, b in entries]
     assert earlier_seconds(lines, 4) == {"step": 20.0, "data": 6.0, "lost": 13.0}
@@ -115,7 +115,7 @@ def test_the_moment_of_completion_is_noted() -> None:
     assert before <= done.moment <= time.monotonic()
 
 
-def test_what_a_run_tells(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_run_reports(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, began = toy_config(steps=10), time.monotonic()
     train(config, ToyTask(), make_iterator_of(config, on_batch=checks.late(monkeypatch, 0.02)), tmp_path)
     elapsed = time.monotonic() - began

@@ -34,7 +34,7 @@ def toy_config(**overrides: Any) -> ConfigDict:
     c.noise = 0.1
     c.hidden = HIDDEN
     c.pause = 0.0  # seconds that a training batch takes
-    c.terminated = -1  # index of the process that is sent SIGTERM, of which all hear before anything is restored
+    c.terminated = -1  # index of the process that is sent SIGTERM, which all learn before anything is restored
     c.held = -1  # number of the training batch, counted from the start of a process, that never comes
     c.update_from_flattened_dict({name.replace("__", "."): value for name, value in overrides.items()})
     return c.lock()
@@ -95,7 +95,7 @@ class ToyTask:
 
 
 class Examples:
-    """Random access source: example i depends on i alone; from `poison` on, x is out of all bounds."""
+    """Random access source: example i depends only on i; from `poison` on, x is out of all bounds."""
 
     def __init__(self, size: int, offset: int, poison: int = -1) -> None:
         self._size, self._offset, self._poison = size, offset, poison

@@ -53,7 +53,7 @@ def train(task: AutoencoderTask, frames: jax.Array, steps: int) -> tuple[Variabl
     return variables, history
 
 
-def test_the_linear_maps_alone_project_every_cell_on_a_basis(rng):
+def test_only_the_linear_maps_project_every_cell_on_a_basis(rng):
     """Networks silenced, a pair of orthonormal maps: each 4 × 4 square is its projection, as NumPy has it."""
     network = autoencoder_config().network
     network.update(patch=2, channels=(8, 8), latent_channels=5)

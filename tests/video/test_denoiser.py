@@ -30,8 +30,8 @@ def run(task):
     @jax.jit
     def run(params, x, motion, reference, shown, embedding=None):
         bank = denoiser.apply({"params": params}, reference, embedding, method="appearance")
-        told = (motion, reference, bank, shown)
-        return denoiser.apply({"params": params}, x, jnp.full(2, 0.4), *told, embedding=embedding)
+        conditions = (motion, reference, bank, shown)
+        return denoiser.apply({"params": params}, x, jnp.full(2, 0.4), *conditions, embedding=embedding)
 
     return run
 

@@ -137,6 +137,6 @@ def test_drafts_come_from_the_motion_checkpoint(tmp_path):
     wanted = jax.eval_shape(draft.init, jax.random.key(0))
     assert jax.tree.structure(wanted) == jax.tree.structure(found)
     variables.params["generator"].pop("decoder")
-    alone = write_checkpoint(tmp_path / "alone", config, variables)
+    no_decoder = write_checkpoint(tmp_path / "no_decoder", config, variables)
     with pytest.raises(UserError, match=r"has no decoder, so it draws no drafts: add --config\.network\.draft=False"):
-        draft.load(str(alone))
+        draft.load(str(no_decoder))

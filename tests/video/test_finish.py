@@ -1,4 +1,4 @@
-"""The phase on pictures: it sees what is sampled, and teaches the denoiser and its discriminators alone."""
+"""The phase on pictures: it compares what is sampled, and trains only the denoiser and its discriminators."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_roll_out_is_what_the_sampler_does_to_one_window(task):
     np.testing.assert_allclose(found, sampled, rtol=1e-4, atol=1e-5)
 
 
-def test_a_gradient_flows_through_the_last_step_alone(task):
+def test_a_gradient_flows_only_through_the_last_step(task):
     """Each step's answer is scaled by a number of its own, by its noise level."""
     levels, noise = jnp.array([0.9, 0.6, 0.2, 0.0]), jnp.ones((1, 1, 1, 1, 1))
 

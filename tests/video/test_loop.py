@@ -110,7 +110,7 @@ def draws(rng, frames: int):
 
 @pytest.mark.parametrize("frames", [3, 11])
 def test_the_exact_denoiser_of_a_gaussian_gives_what_ddim_gives_for_it(rng, frames):
-    """x0 ~ N(m, d²): a DDIM step multiplies the distance from the mean by what follows from x0_hat and eps_hat alone."""
+    """x0 ~ N(m, d²): a DDIM step multiplies the distance from the mean by what follows only from x0_hat and eps_hat."""
     mean, deviation = 0.7, 1.3
     plan = LoopPlan(frames=frames, window=4, overlap=1)
 

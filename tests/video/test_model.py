@@ -81,7 +81,7 @@ def test_frames_do_not_depend_on_motion_of_later_segments(task, variables, clip)
 
 
 def test_segments_take_over_the_last_frames_of_the_one_before(task, variables, clip, portrait):
-    """What a segment does with known latents is to let them alone and to look at them."""
+    """A segment keeps known latents as they are and attends to them."""
     model, settings = task.model, task.model.render_settings
     plan = settings.plan(model.window)
 
@@ -127,7 +127,7 @@ def test_guidance_leads_away_from_the_reference_s_own_motion(task, predicted):
     np.testing.assert_allclose(guided, negative + 2.5 * (positive - negative), atol=1e-4)
 
 
-def test_other_numbers_compile_nothing_anew_and_are_heeded(task, variables, clip):
+def test_other_numbers_compile_nothing_again_and_are_used(task, variables, clip):
     base = replace(task.model.render_settings, guidance_scale=2.0)
     programs = lambda: (rendering.segment._cache_size(), rendering.whole._cache_size())
     numbers = {"guidance_scale": 3.0}, {"first_time": 0.7}
@@ -190,9 +190,9 @@ def test_whole_clips_are_the_same_however_motion_comes_and_devices_share(task, v
     assert frames.shape == (9, 16, 16, 3) and frames.dtype == np.uint8
     np.testing.assert_array_equal(stream(task, variables, clip, 9, 4, WHOLE(task)), frames)
     arguments = (variables, portrait, jax.random.key(7)[None], clip[2][None, :9])
-    shared, alone = (rendering.whole(task.model, WHOLE(task), d, *arguments) for d in (tuple(jax.local_devices()), ()))
-    np.testing.assert_allclose(shared, alone, atol=1e-4)
-    assert len(shared.sharding.device_set) == 8 and len(alone.sharding.device_set) == 1
+    shared, single = (rendering.whole(task.model, WHOLE(task), d, *arguments) for d in (tuple(jax.local_devices()), ()))
+    np.testing.assert_allclose(shared, single, atol=1e-4)
+    assert len(shared.sharding.device_set) == 8 and len(single.sharding.device_set) == 1
 
 
 @pytest.mark.slow  # quick: the one above, and test_a_sample_does_not_depend_on_its_batch
@@ -205,7 +205,7 @@ def test_whole_clips_are_the_same_as_one_of_a_batch_on_one_device(task, variable
     assert np.abs(batch[0] - frames).max() <= 1
 
 
-def test_in_whole_clips_the_first_frame_knows_the_last(task, variables, clip):
+def test_in_whole_clips_the_first_frame_depends_on_the_last(task, variables, clip):
     image, reference, motion = clip
     settings = WHOLE(task)
     changed = np.concatenate([motion[:8], motion[8:9] + 30.0])

@@ -32,7 +32,7 @@ from xactor_jax.variables import Variables
 from xactor_jax.video.task import VideoTask
 
 UNREAD = r"spatial/norm1/|reference/up0_1_attention/spatial/(attention|norm_ff|feed_forward|proj_out)|/(mean|variance)$"
-"""What has no gradient: how one embedding alone is looked for, what comes behind the last self-attention of a reference, and
+"""What has no gradient: queries to a single embedding, what comes behind the last self-attention of a reference, and
 the statistics of the motion encoder's normalisation."""
 
 
@@ -195,7 +195,7 @@ def test_an_encoder_of_the_reference_picture_must_be_named():
 
 @pytest.mark.slow
 def test_two_steps_of_the_spatial_phase_with_the_motion_encoder(imported, tmp_path, caplog):
-    """All but temporal modules move. The encoder becomes a motion stage again, which the renderer alone knows as its own."""
+    """All but temporal modules move. The encoder becomes a motion stage again, which only the renderer has as its own."""
     config = config_of("spatial", str(imported["video"]))
     config.train_motion, config.pretrained.motion = True, str(imported["motion"])
     fill_in_motion(config)
@@ -216,7 +216,7 @@ def test_two_steps_of_the_spatial_phase_with_the_motion_encoder(imported, tmp_pa
     assert "another motion stage" in caplog.text
 
 
-def test_a_motion_encoder_trained_alone_is_not_exported(imported, tmp_path):
+def test_a_motion_encoder_trained_by_itself_is_not_exported(imported, tmp_path):
     with pytest.raises(UserError, match="trained without its motion encoder"):
         export_motion(imported["video"], tmp_path / "motion")
 

@@ -80,7 +80,7 @@ def test_a_perfect_denoiser_finds_the_clean_clip(rng):
     np.testing.assert_allclose(x, clean, atol=1e-4)
 
 
-def test_noise_of_a_frame_depends_on_its_index_alone(key):
+def test_noise_of_a_frame_depends_only_on_its_index(key):
     draw = jax.jit(frame_noise, static_argnums=(2, 3))
     whole, few = np.asarray(draw(key, 0, 10, SHAPE)), np.asarray(draw(key, 6, 3, SHAPE))
     np.testing.assert_array_equal(few, whole[6:9])

@@ -86,8 +86,8 @@ def test_loss_is_the_weighted_error_of_v(task):
     x_t, v = alpha * x0 + sigma * eps, alpha * eps - sigma * x0
     weights = {"params": variables.params}
     bank = jax.jit(partial(m.denoiser.apply, method="appearance"))(weights, z_ref)
-    noisy, told = (jnp.asarray(x_t, jnp.float32), jnp.asarray(t)), (batch["motion_latents"], z_ref, bank)
-    prediction = jax.jit(m.denoiser.apply)(weights, *noisy, *told, None, batch["frames_apart"])
+    noisy, conditions = (jnp.asarray(x_t, jnp.float32), jnp.asarray(t)), (batch["motion_latents"], z_ref, bank)
+    prediction = jax.jit(m.denoiser.apply)(weights, *noisy, *conditions, None, batch["frames_apart"])
     size = np.abs(np.asarray(z) - np.asarray(z_ref)[:, None]).mean(axis=-1)
     where = 1 + s.change_weight * size / size.mean(axis=(1, 2, 3), keepdims=True)
     where[:, :, :, :2] += s.box_weight  # the two boxes of the batch cover the left half
@@ -105,10 +105,10 @@ def test_training_is_disturbed_and_evaluation_is_not(task):
 
 
 def test_motion_is_replaced_by_the_reference_s_as_often_as_asked():
-    told = disturbed(jax.random.key(0), jnp.ones((2000, 4, 6)), jnp.full((2000, 6), -7.0), MotionNoise(), 0.25)
-    replaced = np.all(np.asarray(told) == -7.0, axis=(1, 2))
+    motion = disturbed(jax.random.key(0), jnp.ones((2000, 4, 6)), jnp.full((2000, 6), -7.0), MotionNoise(), 0.25)
+    replaced = np.all(np.asarray(motion) == -7.0, axis=(1, 2))
     assert replaced.mean() == pytest.approx(0.25, abs=0.04)
-    assert not np.any(np.asarray(told)[~replaced] == -7.0)
+    assert not np.any(np.asarray(motion)[~replaced] == -7.0)
 
 
 def test_disturbance_is_structured(key):

@@ -33,14 +33,14 @@ def reference():
     return build(SETTINGS.for_reference(features_only=False))
 
 
-def test_reference_trunk_sees_each_frame_alone_and_gives_a_feature_per_attention(reference):
+def test_reference_trunk_sees_each_frame_by_itself_and_gives_a_feature_per_attention(reference):
     _, run = reference
     y, features = run(X, T, Conditions())
     assert y.shape == (2, 3, 4, 4, 3)
     # One level of 2 × 2 with attention: one layer down, the middle, two up; pixels of three frames in a row.
     assert [f.shape for f in features] == [(2, 3 * 4, 8)] * 4
-    alone, _ = run(X[:, 1:2].repeat(3, axis=1), T, Conditions())
-    np.testing.assert_allclose(alone[:, 0], y[:, 1], atol=1e-5)
+    single, _ = run(X[:, 1:2].repeat(3, axis=1), T, Conditions())
+    np.testing.assert_allclose(single[:, 0], y[:, 1], atol=1e-5)
 
 
 def test_noise_level_matters(reference):
@@ -48,13 +48,12 @@ def test_noise_level_matters(reference):
     assert not np.allclose(run(X, T, Conditions())[0], run(X, T + 0.05, Conditions())[0], atol=1e-3)
 
 
-def test_features_alone_are_those_of_the_whole_trunk(reference):
+def test_a_trunk_of_only_features_has_those_of_the_whole_trunk(reference):
     params, run = reference
     short = UNet(SETTINGS.for_reference(features_only=True))
     kept = jax.eval_shape(short.init, jax.random.key(0), X, T)["params"]
     assert set(kept) < set(params) and not {"conv_out", "up_0", "up0_0_block"} & set(kept)
-    nothing, features = short.apply({"params": {name: params[name] for name in kept}}, X, T)
-    assert nothing is None
+    _, features = short.apply({"params": {name: params[name] for name in kept}}, X, T)
     for a, b in zip(features, run(X, T, Conditions())[1], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 

@@ -31,7 +31,7 @@ from xactor_jax.diffusion.guidance import GUIDANCE, weighted
 from xactor_jax.diffusion.noise_levels import repeat_chunks
 from xactor_jax.diffusion.steppers import ddim_step
 from xactor_jax.settings import SHARE, check_fields, real, setting, whole
-from xactor_jax.variables import Tree
+from xactor_jax.variables import Tree, applied
 
 PHASES = ("forcing", "consistency")
 """Training phases of the actor: diffusion forcing, or distillation of the actor in `init_from`."""
@@ -111,7 +111,7 @@ def consistency_error(
     key: Key[Array, ""],
 ) -> tuple[Levels, Bool[Array, "batch frames"]]:
     """The distance of equation 4 for each token, and which tokens have one. `training` holds the teacher and the target."""
-    forward = lambda p, z, t, kept: network.apply({"params": p}, z, t, conditions, kept, valid).prediction
+    forward = lambda p, z, t, kept: applied(network, p, z, t, conditions, kept, valid).prediction
     level_key, noise_key = jax.random.split(key)
     t, s, noisy = drawn_levels(level_key, *x0.shape[:2], network.chunk, how.grid)
     z = process.add_noise(x0, jax.random.normal(noise_key, x0.shape), t)

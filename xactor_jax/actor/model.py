@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 from ml_collections import ConfigDict
 
@@ -69,7 +70,7 @@ class ActorModel:
         variables: Variables,
         key: Key[Array, ""] | Key[Array, "batch"],
         audio_features: Features,
-        reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
+        reference_motion: Float[Array | np.ndarray, "batch dim"],
         emotion: EmotionInput | None = None,
         settings: RolloutSettings | None = None,
     ) -> Float[Array, "batch frames dim"]:
@@ -81,7 +82,7 @@ class ActorModel:
         unknown.
         """
         arguments = (variables, key, audio_features, reference_motion, emotion)
-        if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(arguments)):
+        if any(isinstance(x, Tracer) for x in jax.tree.leaves(arguments)):
             return self._scanned(*arguments, settings or RolloutSettings())
         if not audio_features.shape[1]:
             raise UserError("there are no audio features: give at least one frame (40 ms)")
@@ -93,7 +94,7 @@ class ActorModel:
         variables: Variables,
         key: Key[Array, ""] | Key[Array, "batch"],
         audio_features: Iterable[Features],
-        reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
+        reference_motion: Float[Array | np.ndarray, "batch dim"],
         emotion: EmotionInput | None = None,
         settings: RolloutSettings | None = None,
     ) -> Iterator[Float[Array, "batch c dim"]]:
@@ -111,7 +112,7 @@ class ActorModel:
         self,
         variables: Variables,
         key: Key[Array, ""] | Key[Array, "batch"],
-        reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
+        reference_motion: Float[Array | np.ndarray, "batch dim"],
         emotion: EmotionInput | None = None,
         settings: RolloutSettings | None = None,
     ) -> Stream:
@@ -126,7 +127,7 @@ class ActorModel:
         variables: Variables,
         key: Key[Array, ""] | Key[Array, "batch"],
         audio: Features,
-        reference_motion: Float[Array, "batch dim"],
+        reference_motion: Float[Array | np.ndarray, "batch dim"],
         emotion: EmotionInput | None,
         settings: RolloutSettings,
     ) -> Float[Array, "batch frames dim"]:
@@ -134,7 +135,7 @@ class ActorModel:
         window, radius = self.window(settings), self.network.audio_radius
         guide, (batch, frames, _) = make_guide(variables, key, reference_motion), audio.shape
         calls = -(-(frames + window.delay) // window.stride)
-        padded = audio[:, jnp.minimum(jnp.arange(radius + calls * window.stride), frames - 1)]
+        padded = jnp.asarray(audio)[:, jnp.minimum(jnp.arange(radius + calls * window.stride), frames - 1)]
         per_frame = frames_of(emotion, batch, 0, calls * window.stride)
         pieces = lambda x: jnp.moveaxis(x.reshape(batch, calls, window.stride, *x.shape[2:]), 1, 0)
         state = window.initial_state(guide, padded[:, :radius], padded[:, 0])
@@ -147,7 +148,7 @@ class ActorModel:
 def make_guide(
     variables: Variables,
     key: Key[Array, ""] | Key[Array, "batch"],
-    reference_motion: Float[Array, "batch dim"] | Float[np.ndarray, "batch dim"],
+    reference_motion: Float[Array | np.ndarray, "batch dim"],
 ) -> Guide:
     """The constants of a rollout. One key is expanded to a key for each example."""
     reference = jnp.asarray(reference_motion, jnp.float32)

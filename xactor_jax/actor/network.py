@@ -32,6 +32,7 @@ from xactor_jax.layers.convolution import Dtype
 from xactor_jax.layers.embeddings import LabelEmbedding, NoiseLevelEmbedding
 from xactor_jax.layers.modulation import SharedModulation, modulate
 from xactor_jax.layers.remat import rematerialised, scan_layers
+from xactor_jax.variables import applied
 
 
 class Keep(NamedTuple):
@@ -212,7 +213,7 @@ class ActorNetwork(nn.Module):
         """All transformer blocks (equations 3 to 5). Returns the tokens, and the keys and values of every layer."""
         if self.scan_layers and not self.is_initializing():
             block = Block(self.heads, self.audio_radius, self.mlp_ratio, dtype=self.dtype, parent=None)
-            layer = lambda p, h, sinks, past: block.apply({"params": p}, h, modulation, audio, mask, sinks, past, first)
+            layer = lambda p, h, sinks, past: applied(block, p, h, modulation, audio, mask, sinks, past, first)
             params = [self.variables["params"][f"block_{i}"] for i in range(self.depth)]
             return scan_layers(layer, params, h, sinks, past, remat=self.remat)
         kept = []
@@ -251,10 +252,11 @@ class ActorNetwork(nn.Module):
         """The condition of each token (equation 2)."""
         kept = jnp.broadcast_to(keep_emotion[:, None], t.shape)
         known = self.level(t) + self.reference(reference, keep_reference)[:, None]
+        label, intensity = map(jnp.asarray, emotion)
         if summary is None:
-            return known + self.emotion(emotion.label, kept, emotion.intensity)
+            return known + self.emotion(label, kept, intensity)
         guess = jnp.where(kept[..., None], nn.softmax(summary.logits), 1.0 / self.emotions)
-        return known + self.emotion(emotion.label, kept, emotion.intensity, guess) + summary.embedding
+        return known + self.emotion(label, kept, intensity, guess) + summary.embedding
 
     def predicted(
         self, h: Float[Array, "batch frames width"], c: Float[Array, "batch frames width"]

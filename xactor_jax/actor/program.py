@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Array, Bool, Float
 
-from xactor_jax.actor.network import ActorNetwork, Keep
+from xactor_jax.actor.network import ActorNetwork
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.noise_levels import RolloutLevels
 from xactor_jax.diffusion.scheduling import WindowSchedule, ages_that_change, history_levels, per_frame, window_schedule
@@ -23,13 +23,13 @@ from xactor_jax.errors import UserError
 class Numbers(NamedTuple):
     """Arguments of a compiled window."""
 
-    levels: Float[ArrayLike, "rows_and_one active"]
+    levels: Float[Array | np.ndarray, "rows_and_one active"]
     """K: the level of each frame in flight before and after every step."""
-    history: Float[ArrayLike, "branches recent"]
+    history: Float[Array | np.ndarray, "branches recent"]
     """The level of each frame of recent history, in each branch."""
-    shown: Keep
-    """Which conditions each branch uses: [branches]."""
-    weights: Float[ArrayLike, "branches"]
+    shown: Bool[Array | np.ndarray, "conditions branches"]
+    """Which conditions each branch uses, in the order of `Keep`."""
+    weights: Float[Array | np.ndarray, "branches"]
     """Weights of the branches' predictions."""
     eta: Float[ArrayLike, ""]
 
@@ -67,10 +67,10 @@ def planned(network: ActorNetwork, settings: RolloutSettings) -> tuple[Structure
     )
     _check_sink(network, structure)
     numbers = Numbers(
-        levels=np.float32(per_frame(schedule.levels, chunk)),
-        history=np.float32(per_frame(_history(settings, structure.read), chunk)),
-        shown=Keep(*map(np.array, zip(*((b.audio, settings.use_reference, b.emotion) for b in branches), strict=True))),
-        weights=np.float32([*branches.values()]),
+        levels=np.asarray(per_frame(schedule.levels, chunk), np.float32),
+        history=np.asarray(per_frame(_history(settings, structure.read), chunk), np.float32),
+        shown=np.array([(b.audio, settings.use_reference, b.emotion) for b in branches]).T,
+        weights=np.array([*branches.values()], np.float32),
         eta=np.float32(settings.eta),
     )
     return structure, numbers

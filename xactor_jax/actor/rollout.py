@@ -43,7 +43,7 @@ from xactor_jax.diffusion.guidance import weighted
 from xactor_jax.diffusion.steppers import take_step
 from xactor_jax.emotion import Emotion, frames_of
 from xactor_jax.layers.attention import KeyValue, cut, joined
-from xactor_jax.variables import Tree
+from xactor_jax.variables import Tree, applied
 
 INITIAL, HISTORY, STEP = range(3)
 """Uses of a chunk's randomness: initial noise, noise added to it as history, noise of stochastic steps (STEP and above)."""
@@ -139,7 +139,7 @@ class Window:
     def empty_memory(self, guide: Guide) -> Memory:
         """A memory with the reference token, and zeros in the slots of the first chunk and of the context."""
         keep = self.keep(len(guide.reference)).reference
-        memory = self.network.apply({"params": guide.params}, self.tiled(guide.reference), keep, method="remembered")
+        memory = applied(self.network, guide.params, self.tiled(guide.reference), keep, method="remembered")
         room = lambda frames: KeyValue(*(jnp.zeros((*x.shape[:2], frames, *x.shape[3:]), x.dtype) for x in memory.past))
         return memory._replace(first=room(self.network.first_frames), past=room(self.context * self.network.chunk))
 
@@ -186,7 +186,7 @@ class Window:
         t = jnp.repeat(levels, len(x0), axis=0)
         conditions = self.conditions(guide, frames, 0, self.recent)
         arguments = jnp.concatenate(presented), t, conditions, self.keep(len(x0)), start * self.network.chunk, memory
-        return self.network.apply({"params": guide.params}, *arguments, method="continued")[1]
+        return applied(self.network, guide.params, *arguments, method="continued")[1]
 
     def first_chunk(self, position: Int[Array, ""], kept: KeyValue, stored: KeyValue) -> KeyValue:
         """Keys and values of the first chunk: from `kept` while it is among them, later from `stored`."""
@@ -231,7 +231,7 @@ class Window:
     ) -> Float[Array, "batch active dim"]:
         """The network's prediction under guidance; one batched call computes all branches."""
         arguments = self.tiled((x, t)), conditions, self.keep(len(x)), position * self.network.chunk, memory
-        continued = functools.partial(self.network.apply, {"params": guide.params}, method="continued", in_flight=True)
+        continued = functools.partial(applied, self.network, guide.params, method="continued", in_flight=True)
         out, _ = continued(*arguments[0], *arguments[1:])
         return weighted(jnp.split(out, self.structure.branches), jnp.asarray(self.numbers.weights, out.dtype))
 
@@ -243,7 +243,7 @@ class Window:
 
     def keep(self, batch: int) -> Keep:
         """Which conditions each branch uses, repeated for the examples of a batch."""
-        return Keep(*(jnp.repeat(jnp.asarray(flags), batch) for flags in self.numbers.shown))
+        return Keep(*jnp.repeat(jnp.asarray(self.numbers.shown), batch, axis=1))
 
     def tiled(self, tree: Tree) -> Tree:
         """Repeats arrays for every branch along the batch axis."""

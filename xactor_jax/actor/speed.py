@@ -11,10 +11,12 @@ F is the number of FLOPs of one network call. (2) is the baseline: sampling with
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from xactor_jax.actor.model import ActorModel, make_guide
 from xactor_jax.actor.network import Conditions
@@ -23,7 +25,7 @@ from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.diffusion.guidance import weighted
 from xactor_jax.diffusion.steppers import take_step
 from xactor_jax.emotion import frames_of
-from xactor_jax.variables import Variables
+from xactor_jax.variables import Variables, applied
 
 
 class Call(NamedTuple):
@@ -52,7 +54,8 @@ def calls(model: ActorModel, variables: Variables, settings: RolloutSettings, ba
 def flops(window: Window, guide: Guide, frames: int, audio_dim: int) -> float:
     """F: FLOPs of one network call on `frames` frames in every branch, with attention only among them."""
     arguments = _shown(window, guide, frames, audio_dim)
-    return jax.jit(window.network.apply).lower({"params": guide.params}, *arguments).cost_analysis()["flops"]
+    lowered = jax.jit(partial(applied, window.network)).lower(guide.params, *arguments)
+    return (lowered.cost_analysis() or {})["flops"]
 
 
 def _shown(window: Window, guide: Guide, frames: int, audio_dim: int) -> tuple[Any, ...]:
@@ -86,8 +89,8 @@ def _anew(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
     x, _, conditions, keep, valid = _shown(window, guide, frames, audio_dim)
 
     def call(guide: Guide, x: jax.Array, conditions: Conditions) -> jax.Array:
-        def predict(x: jax.Array, t: jax.Array) -> jax.Array:
-            answer = window.network.apply({"params": guide.params}, *window.tiled((x, t)), conditions, keep, valid)
+        def predict(x: jax.Array, t: ArrayLike) -> jax.Array:
+            answer = applied(window.network, guide.params, *window.tiled((x, t)), conditions, keep, valid)
             return weighted(jnp.split(answer.prediction, len(weights)), weights)
 
         def row(x: jax.Array, m: jax.Array) -> tuple[jax.Array, None]:

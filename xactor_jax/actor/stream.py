@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from flax import serialization
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from xactor_jax.actor.rollout import Guide, RolloutState, Window
 from xactor_jax.emotion import Emotion
@@ -38,7 +38,7 @@ class Buffer(NamedTuple):
     waiting: Float[np.ndarray, "batch n features"]
     first: Float[np.ndarray, "batch features"]
     last: Float[np.ndarray, "batch features"]
-    arrived: Int[np.ndarray, ""]
+    arrived: np.int64
     """Total number of frames that have arrived."""
 
     def appended(self, piece: Float[np.ndarray, "batch frames features"]) -> Buffer:
@@ -59,7 +59,7 @@ class StreamState(NamedTuple):
     """The complete state of a stream."""
 
     buffer: Buffer
-    calls: Int[np.ndarray, ""]
+    calls: np.int64
     """Calls of the window so far."""
     rollout: RolloutState
 
@@ -127,7 +127,7 @@ class Stream:
             UserError: the state is from another actor or other settings, or it is damaged.
         """
         try:
-            state = serialization.from_bytes(self.state, unwrapped(data))
+            state: Any = serialization.from_bytes(self.state, unwrapped(data))
         except Exception as error:  # damaged bytes can cause any error in the deserialiser
             raise UserError(f"the state is not from a stream of this actor, or it is damaged ({error}): start anew.") from None
         shapes = lambda tree: [(np.shape(x), np.asarray(x).dtype) for x in jax.tree.leaves(tree)]

@@ -32,7 +32,7 @@ from xactor_jax.errors import UserError
 from xactor_jax.labels import UNKNOWN_EMOTION
 from xactor_jax.run_settings import RunSettings
 from xactor_jax.settings import choice, setting
-from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables, applied
 
 PREVIEWED = 4
 """Number of clips that a preview generates."""
@@ -134,7 +134,7 @@ class ActorTask:
         keep = self.objective.keep(keep_key, size) if train else keep_all(size)
         conditions, keep = drop_labels(self.conditions(batch), keep)
         arguments = noised.x_t, noised.t, conditions, keep, mask > 0, noised.active
-        answer = self.model.network.apply({"params": variables.params}, *arguments)
+        answer = applied(self.model.network, variables.params, *arguments)
         loss, metrics = self.objective.loss(answer.prediction, noised, mask)
         if self.objective.heard:
             error, metrics["heard_accuracy"] = emotion_error(answer.emotion_logits, self.conditions(batch).emotion, mask)
@@ -163,7 +163,7 @@ class ActorTask:
         emotion = Emotion(batch["emotion"][:PREVIEWED], batch["emotion_intensity"][:PREVIEWED])
         generated = self.model.rollout(variables, key, audio, reference, emotion, self.preview_settings)
         panels = [motion_curves(true[i], generated[i]) for i in range(min(2, len(true)))]
-        ratios = {ratio.__name__: ratio(generated, true, mask) for ratio in (std_ratio, velocity_ratio)}
+        ratios = {ratio.__name__: jnp.asarray(ratio(generated, true, mask)) for ratio in (std_ratio, velocity_ratio)}
         return {"motion": jnp.concatenate(panels, axis=1), **ratios}
 
 

@@ -41,6 +41,7 @@ from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
 from xactor_jax.errors import UserError
 from xactor_jax.settings import Several, Text, check_fields, choice, real, setting
 from xactor_jax.timing import FRAME_RATE, SAMPLES_PER_FRAME, num_frames
+from xactor_jax.variables import applied
 
 Params = Any
 
@@ -154,7 +155,7 @@ def piece_features(
     """Features of the P frames of a window (equation 2). A recording shorter than one network frame is filled with silence."""
     place = jnp.arange(settings.window)
     valid = (place >= first) & (place < jnp.maximum(last, first + network.receptive_field))
-    states, seen = Wav2Vec2(network).apply({"params": params}, samples[None], valid[None])
+    states, seen = applied(Wav2Vec2(network), params, samples[None], valid[None])
     chosen = states[np.array(settings.states(network.depth)), 0]
     f = interpolated(chosen, seen[0], *neighbours(network, settings))
     if settings.combine == "sum":

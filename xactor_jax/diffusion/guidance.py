@@ -10,6 +10,8 @@ they apply to predictions of x0, eps, v and flow without change.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import add
 
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -29,4 +31,4 @@ def classifier_free(
 
 def weighted(predictions: Iterable[Float[Array, "*x"]], weights: Iterable[Float[ArrayLike, ""]]) -> Float[Array, "*x"]:
     """Weighted sum of predictions under several conditions (equation 2)."""
-    return sum(w * y for w, y in zip(weights, predictions, strict=True))
+    return reduce(add, (y * w for w, y in zip(weights, predictions, strict=True)))

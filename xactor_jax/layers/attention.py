@@ -11,7 +11,9 @@ position, so that each call can count positions anew. Tokens without position (s
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import reduce
+from operator import add
+from typing import Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -56,7 +58,7 @@ def rotated(x: Heads, start: int) -> Heads:
     return rotate(x, start + jnp.arange(x.shape[1]), rotary_dim(x))
 
 
-def implementation(query: Heads) -> str:
+def implementation(query: Heads) -> Literal["cudnn", "xla"]:
     """The fastest attention on the default device for these heads: cuDNN's on GPUs in half precision, else XLA's."""
     half = query.dtype in (jnp.bfloat16, jnp.float16)
     fits = query.shape[-1] % 8 == 0 and query.shape[-1] <= 128
@@ -90,7 +92,7 @@ def windowed_attention(
     scaled = (query * query.shape[-1] ** -0.5).astype(jnp.float32)
     logits = [jnp.sum(scaled * (key[:, n : n + tokens] + offsets[n]), axis=-1) for n in range(window)]
     weights = jax.nn.softmax(jnp.stack(logits), axis=0)
-    return sum(weights[n][..., None].astype(value.dtype) * value[:, n : n + tokens] for n in range(window))
+    return reduce(add, (weights[n][..., None].astype(value.dtype) * value[:, n : n + tokens] for n in range(window)))
 
 
 class SelfAttention(nn.Module):

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from xactor_jax.layers.adversarial import check_kind, discriminator_loss, generator_loss
 from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import Images, crop_parts, feature_matching
-from xactor_jax.variables import Tree
+from xactor_jax.variables import Tree, applied
 
 Terms = dict[str, Float[Array, ""]]
 WHOLE, PARTS = "discriminator", "part_discriminator"
@@ -41,14 +41,14 @@ class Critics:
 
     def scores(self, params: Tree, images: Images) -> Float[Array, "batch rows columns 1"]:
         """Logits of the regions of pictures. High values mean real."""
-        return self.network.apply({"params": params}, images)[0]
+        return applied(self.network, params, images)[0]
 
     def whole_terms(self, params: Tree, images: Images, target: Images) -> Terms:
         """The generator's losses (`adversarial`, `feature_matching`) and the discriminator's loss (`discriminator`).
 
         The first two have no gradient with respect to the discriminator, and the last has none with respect to the pictures.
         """
-        judge = lambda p, x: self.network.apply({"params": p}, x)
+        judge = lambda p, x: applied(self.network, p, x)
         frozen = jax.lax.stop_gradient(params)
         fake, fake_features = judge(frozen, images)
         _, real_features = judge(frozen, target)

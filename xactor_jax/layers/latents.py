@@ -26,7 +26,7 @@ def running_moment(
     old: Float[ArrayLike, "*shape"], new: Float[Array, "*shape"], count: Num[ArrayLike, ""], decay: float
 ) -> Float[Array, "*shape"]:
     """Updates a running moment after n = `count` batches (equation 2)."""
-    return old + (1.0 - jnp.minimum(decay, count / (count + 1.0))) * (new - old)
+    return jnp.asarray(old) + (1.0 - jnp.minimum(decay, count / (count + 1.0))) * (new - old)
 
 
 def kept_statistics(buffers: Mapping[str, Any]) -> dict[str, Any]:

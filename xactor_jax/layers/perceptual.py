@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -22,6 +24,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
+
+from xactor_jax.variables import applied
 
 Images = Float[Array, "n height width 3"]
 Features = tuple[Float[Array, "n h w c"], ...]
@@ -116,11 +120,11 @@ class PerceptualModel:
 
     def distance(self, params: Any, x: Images, y: Images) -> Float[Array, "n"]:
         """Distance of each pair of pictures in [-1, 1] (equation 2 or 3)."""
-        features = self._trunk().apply({"params": params[self.settings.trunk]}, jnp.concatenate([x, y]))
+        features = applied(self._trunk(), params[self.settings.trunk], jnp.concatenate([x, y]))
         pairs = [jnp.split(f, 2) for f in features]
         if self.settings.lpips:
             return learned_distance(pairs, [params["lin"][f"lin{i}"] for i in range(len(pairs))])
-        return sum(jnp.mean(jnp.abs(a - b), axis=(1, 2, 3)) for a, b in pairs) / len(pairs)
+        return reduce(add, (jnp.mean(jnp.abs(a - b), axis=(1, 2, 3)) for a, b in pairs)) / len(pairs)
 
     def _trunk(self) -> Vgg16 | AlexNet:
         return TRUNKS[self.settings.trunk](self.settings.widths)
@@ -129,7 +133,7 @@ class PerceptualModel:
 def learned_distance(pairs: Sequence[Sequence[jax.Array]], weights: Sequence[Float[ArrayLike, "_ 1"]]) -> Float[Array, "n"]:
     """LPIPS distance (equation 3)."""
     scales = ((_unit(a) - _unit(b)) ** 2 @ w for (a, b), w in zip(pairs, weights, strict=True))
-    return sum(jnp.mean(d, axis=(1, 2, 3)) for d in scales)
+    return reduce(add, (jnp.mean(d, axis=(1, 2, 3)) for d in scales))
 
 
 def _unit(f: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:

@@ -12,6 +12,8 @@ small parts count. (3) is eq. 6 of pix2pixHD.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import jax
 import jax.numpy as jnp
@@ -89,4 +91,5 @@ def psnr(x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "
 
 def feature_matching(real: Sequence[Float[Array, "..."]], fake: Sequence[Float[Array, "..."]]) -> Float[Array, ""]:
     """Distance of discriminator features (equation 3). The real features are targets without gradient."""
-    return sum(jnp.abs(f - jax.lax.stop_gradient(r)).mean() for r, f in zip(real, fake, strict=True)) / len(real)
+    errors = (jnp.abs(f - jax.lax.stop_gradient(r)).mean() for r, f in zip(real, fake, strict=True))
+    return reduce(add, errors) / len(real)

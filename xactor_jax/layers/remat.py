@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from xactor_jax.run_settings import REMAT
 from xactor_jax.settings import check_value, choice
 
-Target = TypeVar("Target")
+Target = TypeVar("Target", bound=type[nn.Module] | Callable[..., Any])
 
 POLICIES = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,

@@ -170,18 +170,18 @@ class AttentionModule(nn.Module):
             sees.append((jnp.broadcast_to(embedding[:, None], (*x.shape[:2], *embedding.shape[1:])), None, None, None))
         h = nn.Dense(x.shape[-1], dtype=self.dtype, name="proj_in")(group_norm(self.groups, 1e-6, self.dtype, "norm")(x))
         h = self._to_tokens(h)
-        feature = None
+        inputs = []
         for i, seen in enumerate(sees):
             normed = nn.LayerNorm(LAYER_NORM_EPSILON, self.dtype, name=f"norm{i}")(h)
-            feature = normed if feature is None else feature
+            inputs.append(normed)
             if self.over == "time":
-                normed = normed + jnp.asarray(sinusoidal_table(*normed.shape[-2:]), normed.dtype)
+                normed = normed + jnp.asarray(sinusoidal_table(normed.shape[-2], normed.shape[-1]), normed.dtype)
             h = h + BankAttention(self.heads, dtype=self.dtype, name=f"attention{i}")(normed, *seen)
         if self.feed_forward:
             normed = nn.LayerNorm(LAYER_NORM_EPSILON, self.dtype, name="norm_ff")(h)
             h = h + GatedFeedForward(self.feed_forward, self.dtype, name="feed_forward")(normed)
         out = nn.Dense(x.shape[-1], kernel_init=nn.initializers.zeros, dtype=self.dtype, name="proj_out")
-        return x + self._from_tokens(out(h), x), feature.reshape(x.shape[0], -1, x.shape[-1])
+        return x + self._from_tokens(out(h), x), inputs[0].reshape(x.shape[0], -1, x.shape[-1])
 
     def _to_tokens(self, x: jax.Array) -> jax.Array:
         b, t, h, w, c = x.shape

@@ -14,6 +14,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from xactor_jax.layers.convolution import Dtype
@@ -37,7 +38,7 @@ class ModulatedConv(nn.Module):
         shape, draw = (self.kernel, self.kernel, x.shape[-1], self.channels), nn.initializers.lecun_normal()
         w, bias = self.param("kernel", draw, shape), self.param("bias", nn.initializers.zeros, (self.channels,))
         s = nn.Dense(x.shape[-1], bias_init=nn.initializers.ones, name="to_style")(style.astype(jnp.float32))
-        x, kernel = nn.dtypes.promote_dtype(x * s[:, None, None].astype(x.dtype), w, dtype=self.dtype)
+        x, kernel = promote_dtype(x * s[:, None, None].astype(x.dtype), w, dtype=self.dtype)
         y = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
         if self.demodulate:
             y = y * demodulation(w, s)[:, None, None].astype(y.dtype)

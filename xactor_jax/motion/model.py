@@ -15,7 +15,7 @@ from xactor_jax.errors import UserError
 from xactor_jax.layers.latents import kept_statistics, running_moment
 from xactor_jax.motion.networks import encoder_size, make_decoder, make_encoder
 from xactor_jax.motion.posterior import Posterior
-from xactor_jax.variables import Tree, Variables
+from xactor_jax.variables import Tree, Variables, applied
 
 STD_FLOOR = 1e-2  # smallest standard deviation, so that latent dimensions which the corpus does not use are not amplified
 
@@ -58,8 +58,8 @@ class MotionModel:
         """Gaussian over raw (not standardised) latents of each picture. With a key for `dropout`, as in training."""
         seen = (len(images), self.encoder_size, self.encoder_size, 3)
         images = images if images.shape == seen else jax.image.resize(images, seen, "linear")
-        rngs, weights = ({"dropout": dropout} if dropout is not None else {}), {"params": params["generator"]["encoder"]}
-        return self.encoder.apply(weights, images, train=dropout is not None, rngs=rngs)
+        rngs = {"dropout": dropout} if dropout is not None else {}
+        return applied(self.encoder, params["generator"]["encoder"], images, train=dropout is not None, rngs=rngs)
 
     def reconstruct(
         self,

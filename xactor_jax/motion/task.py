@@ -24,7 +24,7 @@ from xactor_jax.motion.model import MotionModel, initial_statistics, latent_stat
 from xactor_jax.motion.settings import LossWeights
 from xactor_jax.parallel.partition import path_name
 from xactor_jax.pictures import picture_grid
-from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables, applied
 
 TRUTHS = len(CONTROLS) + len(UNITS)
 
@@ -135,7 +135,7 @@ class MotionTask:
     def _truth(self, params: Tree, buffers: Tree, latents: jax.Array, batch: Batch) -> jax.Array:
         """Equation 2 of losses.py. The linear map predicts standardised truths."""
         mean, std = latent_statistics(buffers, "truth")
-        read = mean + std * self._reader.apply({"params": params["reader"]}, latents)
+        read = mean + std * applied(self._reader, params["reader"], latents)
         return losses.truth_loss(read, batch["truth"], batch["known"], std)
 
     def _picture_terms(self, variables: Variables, latents: jax.Array, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:

@@ -79,7 +79,7 @@ def train(config: ConfigDict, task: Task, make_iterator: MakeIterator, workdir: 
     with sole_use(folder):
         check_workdir(folder, config)
         programs = make_programs(config, task, mesh)
-        iterator = make_iterator("train", *programs.share)
+        iterator = batches_of("train", make_iterator, programs.share)
         validation = validation_of(config, make_iterator, programs.share)
         fresh = None if saved_steps(folder / FOLDER) else programs.init()
         with interruption() as stop, Checkpoints(folder, config.checkpoint.keep) as checkpoints:
@@ -98,7 +98,15 @@ def validation_of(config: ConfigDict, make_iterator: MakeIterator, share: tuple[
             "at least three people, with --validation above 0"
         )
         return None
-    return lambda: make_iterator("validation", *share)
+    return lambda: batches_of("validation", make_iterator, share)
+
+
+def batches_of(split: str, make_iterator: MakeIterator, share: tuple[int, int]) -> grain.DatasetIterator:
+    """The batches of a split from its start. Raises ValueError if there is no such split."""
+    iterator = make_iterator(split, *share)
+    if iterator is None:
+        raise ValueError(f"make_iterator has no {split} split")
+    return iterator
 
 
 @contextlib.contextmanager
@@ -205,18 +213,18 @@ def due(config: ConfigDict, step: int, every: int) -> bool:
 def between_steps(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator, stopping: bool) -> None:
     """Evaluates, draws and saves, each if due. Remaining metrics are read first, so that no diverged state is saved."""
     c = run.config
-    evaluating, drawing = (run.validation is not None and due(c, step, n) for n in (c.eval_every, c.preview_every))
+    evaluating, drawing = (run.validation and due(c, step, n) for n in (c.eval_every, c.preview_every))
     saving = stopping or due(c, step, c.checkpoint.every) or step == c.steps
     if not (evaluating or saving or drawing):
         return
     run.journal.settle(step)
     doing = run.journal.clock.doing
-    if evaluating:
+    if evaluating and run.validation:
         with doing("evaluation"):
             run.writers.write(step, evaluate(run.programs, state.averaged(), run.validation(), c.eval_batches))
-    if drawing:
+    if drawing and run.validation:
         with doing("preview"):
-            draw(run, state, step)
+            draw(run, state, step, run.validation())
     if saving:
         with doing("checkpoint"):
             save(run, state, step, iterator)
@@ -238,9 +246,9 @@ def save(run: Run, state: TrainState, step: int, iterator: grain.DatasetIterator
     run.checkpoints.save(step, state, iterator)
 
 
-def draw(run: Run, state: TrainState, step: int) -> None:
-    """Writes the task's pictures and scores for the first validation batch."""
-    batch = next(run.validation(), None)
+def draw(run: Run, state: TrainState, step: int, batches: grain.DatasetIterator) -> None:
+    """Writes the task's pictures and scores for the first batch of an iterator of host batches."""
+    batch = next(batches, None)
     if batch is None:
         return
     shown = jax.device_get(dict(run.programs.preview(state.averaged(), run.programs.put(batch))))

@@ -38,7 +38,8 @@ def to_host(values: Mapping[str, jax.Array]) -> dict[str, float]:
 
 def accumulate(averages: Averages, values: Scalars) -> dict[str, clu_metrics.Average]:
     """Adds the values of one more step to the running averages."""
-    one = {k: clu_metrics.Average(total=np.float64(v), count=np.int64(1)) for k, v in values.items()}
+    average: Any = clu_metrics.Average  # its fields come from a decorator that type checkers cannot follow
+    one = {k: average(total=np.float64(v), count=np.int64(1)) for k, v in values.items()}
     return {**averages, **{k: averages[k].merge(v) if k in averages else v for k, v in one.items()}}
 
 
@@ -138,7 +139,8 @@ class TensorBoard:
         self._local = pathlib.Path(self._temporary.name if self._temporary else folder)
         purge, suffix = last_step + 1 if last_step else None, f".from{last_step:07d}"
         self._writer = SummaryWriter(str(self._local), purge_step=purge, filename_suffix=suffix, flush_secs=10)
-        thread = self._writer.file_writer.event_writer
+        file: Any = self._writer.file_writer  # tensorboardX offers no public way to see the errors of its thread
+        thread = file.event_writer
         self._events = thread._ev_writer = thread._worker._record_writer = _Events(thread._ev_writer)
 
     def write(self, step: int, scalars: Scalars) -> None:

@@ -8,6 +8,7 @@ g ← g · min(1, clip_norm / ‖g‖)                         over the paramete
 from __future__ import annotations
 
 import functools
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -58,7 +59,7 @@ def make_optimizer(config: ConfigDict, task: Task) -> optax.GradientTransformati
     check_config(config, {"optimizer": OptimizerSettings}, prefix="")
     schedule = learning_rate(config)
     scale = config.optimizer.discriminator_scale
-    chains = {
+    chains: dict[Hashable, optax.GradientTransformation] = {
         "default": _chain(config, schedule),
         "discriminator": _chain(config, lambda step: scale * schedule(step)),
         "frozen": optax.set_to_zero(),

@@ -144,10 +144,10 @@ class Checkpoints:
         )
         self._manager.save(step, args=args, force=True)
 
-    def restore(self, abstract: TrainState, iterator: grain.DatasetIterator) -> TrainState | None:
-        """The newest good state, laid out as `abstract`. Also sets the iterator to its position. None if nothing is saved.
+    def restore(self, abstract: TrainState, iterator: grain.DatasetIterator) -> TrainState:
+        """The newest good state, laid out as `abstract`. Also sets the iterator to its position.
 
-        Raises `UserError` if the saved arrays have other shapes than this config's, or if every checkpoint is damaged.
+        Raises `UserError` if the saved arrays have other shapes than this config's, or if no checkpoint is good.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for index, step in enumerate(steps):
@@ -155,9 +155,7 @@ class Checkpoints:
             if state is not None:
                 self._drop(steps[:index])
                 return state
-        if steps:
-            raise UserError(f"every checkpoint in {self._folder} is damaged: delete the folder to start anew.")
-        return None
+        raise UserError(f"every checkpoint in {self._folder} is damaged: delete the folder to start anew.")
 
     def _drop(self, steps: list[int]) -> None:
         """Deletes damaged checkpoints newer than the restored one, so that their steps can be saved again."""
@@ -183,7 +181,7 @@ class Checkpoints:
     def _read(self, step: int, abstract: TrainState) -> TrainState:
         layout = ocp.args.PyTreeRestore(abstract, restore_args=ocp.checkpoint_utils.construct_restore_args(abstract))
         args = ocp.args.Composite(state=layout, check=ocp.args.JsonRestore())
-        restored = self._manager.restore(step, args=args)
+        restored: Any = self._manager.restore(step, args=args)
         if fingerprint(restored.state) != restored.check["state"]:
             raise ValueError("its numbers are not those that were saved")
         return restored.state

@@ -55,7 +55,7 @@ class Clock:
     """Seconds of each of `KINDS`. Every moment belongs to exactly one kind."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self.totals = dict.fromkeys(KINDS, 0.0)
+        self.totals: dict[str, float] = dict.fromkeys(KINDS, 0.0)
         self._now, self._mark = now, now()
 
     def charge(self, kind: str, until: float = math.inf) -> None:

@@ -34,7 +34,7 @@ from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat, rematerialised
 from xactor_jax.layers.spatial_attention import BankAttention
 from xactor_jax.settings import Flag, Several, check_divides, check_fields, setting, whole
-from xactor_jax.variables import Tree
+from xactor_jax.variables import Tree, applied
 from xactor_jax.video.temporal_decoder import TemporalBlock, TimeConv, in_pieces
 
 Images = Float[Array, "n height width 3"]
@@ -234,7 +234,7 @@ class AutoencoderModel:
     def encode(self, frozen: Mapping[str, Any], images: Float[Array, "*b height width 3"]) -> Float[Array, "*b h w c"]:
         """Standardised posterior means of pictures in [-1, 1] (equation 1)."""
         flat = images.reshape(-1, *images.shape[-3:])
-        mean, _ = self.module.apply({"params": frozen["params"]}, flat, method="encode")
+        mean, _ = applied(self.module, frozen["params"], flat, method="encode")
         z = (mean - frozen["buffers"]["latent_mean"]) / frozen["buffers"]["latent_std"]
         return z.reshape(*images.shape[:-3], *z.shape[1:])
 
@@ -247,11 +247,11 @@ class AutoencoderModel:
         default the setting), one piece after another; the last one is shorter. temporal_decoder.py says what that changes.
         """
         raw = z * frozen["buffers"]["latent_std"] + frozen["buffers"]["latent_mean"]
-        apply = lambda x: self.module.apply({"params": frozen["params"]}, x, method="decode")
+        decode = lambda x: applied(self.module, frozen["params"], x, method="decode")
         if self.settings.temporal and z.ndim > 3:
-            x = in_pieces(apply, raw.reshape(-1, *z.shape[-4:]), piece or self.settings.piece)
+            x = in_pieces(decode, raw.reshape(-1, *z.shape[-4:]), piece or self.settings.piece)
         else:
-            x = apply(raw.reshape(-1, *z.shape[-3:]))
+            x = decode(raw.reshape(-1, *z.shape[-3:]))
         return jnp.clip(x, -1.0, 1.0).reshape(*z.shape[:-3], *x.shape[-3:])
 
 

@@ -23,7 +23,7 @@ from xactor_jax.layers.latents import kl_to_standard_normal
 from xactor_jax.layers.picture_losses import gradient_loss, psnr
 from xactor_jax.pictures import picture_grid
 from xactor_jax.settings import SHARE, check_fields, choice, real, setting, whole
-from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables, applied
 from xactor_jax.video.autoencoder import AutoencoderModel, initial_statistics, update_statistics
 from xactor_jax.video.losses import pixel_loss
 from xactor_jax.video.partition import ATTENTION_RULES
@@ -117,11 +117,11 @@ class AutoencoderTask:
         return {"true_above_rebuilt": picture_grid([frames, rebuilt])}
 
     def _reconstruct(self, params: Tree, frames: Images, key: jax.Array, sample: bool) -> tuple[Any, Any, Images]:
-        weights = {"params": params["autoencoder"]}
-        mean, log_variance = self.model.module.apply(weights, frames, method="encode")
+        module, own = self.model.module, params["autoencoder"]
+        mean, log_variance = applied(module, own, frames, method="encode")
         noise = jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
         z = mean + noise if sample else mean
-        return mean, log_variance, self.model.module.apply(weights, z, method="decode")
+        return mean, log_variance, applied(module, own, z, method="decode")
 
     def _critics(self) -> Critics:
         """A discriminator three convolutions deep, whose regions are 8 pixels apart, as in Isola et al. (2017)."""

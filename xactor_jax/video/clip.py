@@ -24,6 +24,7 @@ from xactor_jax.layers.convolution import Dtype
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.spatial_attention import BankAttention
 from xactor_jax.settings import check_fields, choice, real, setting, whole
+from xactor_jax.variables import applied
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -131,4 +132,4 @@ class ClipModel:
 
     def embed(self, params: Any, images: Float[Array, "b height width 3"]) -> Float[Array, "b e"]:
         """The embeddings e of pictures in [-1, 1], of any size."""
-        return self.module.apply({"params": params}, clip_input(images, self.settings.image_size))
+        return applied(self.module, params, clip_input(images, self.settings.image_size))

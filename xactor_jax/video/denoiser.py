@@ -89,9 +89,9 @@ class MotionTokens(nn.Module):
         """Without a box, uses that of the reference (`SAME_BOX`)."""
         if self.box_width:
             box = jnp.asarray(SAME_BOX) if box is None else box
-            box = jax.nn.relu(nn.Dense(self.box_width, dtype=self.dtype, name="box_in")(box.astype(motion.dtype)))
-            box = nn.Dense(self.box_width, dtype=self.dtype, name="box_out")(box)
-            motion = jnp.concatenate([motion, jnp.broadcast_to(box, (*motion.shape[:-1], self.box_width))], axis=-1)
+            h = jax.nn.relu(nn.Dense(self.box_width, dtype=self.dtype, name="box_in")(box.astype(motion.dtype)))
+            h = nn.Dense(self.box_width, dtype=self.dtype, name="box_out")(h)
+            motion = jnp.concatenate([motion, jnp.broadcast_to(h, (*motion.shape[:-1], self.box_width))], axis=-1)
         if self.hidden:
             motion = jax.nn.silu(nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(motion))
         tokens = nn.Dense(self.tokens * self.width, dtype=self.dtype, name="project")(motion)
@@ -135,9 +135,9 @@ class Denoiser(nn.Module):
         """`reference_on` false hides the reference in an example; `frames_apart` stops its frames attending to each other."""
         on = jnp.ones(len(x_t), bool) if reference_on is None else reference_on
         embedding = None if embedding is None else embedding * on[:, None]
-        inputs = [reference[:, None]] if self.settings.concatenate_reference else []
-        inputs += [draft] if self.settings.draft else []
-        masked = [jnp.broadcast_to(z * on[:, None, None, None, None], x_t.shape) for z in inputs]
+        s = self.settings
+        given = (reference[:, None] if s.concatenate_reference else None, draft if s.draft else None)
+        masked = [jnp.broadcast_to(z * on[:, None, None, None, None], x_t.shape) for z in given if z is not None]
         x_t = jnp.concatenate([x_t, *masked], axis=-1)
         conditions = Conditions(self.motion_tokens(motion), bank, reference_on, frames_apart, embedding)
         prediction, _ = self.trunk(x_t, t, conditions)

@@ -42,7 +42,7 @@ def segment(
 def whole(
     model: VideoModel,
     settings: RenderSettings,
-    devices: tuple[jax.Device, ...],
+    devices: tuple[jax.Device, ...],  # pyright: ignore[reportInvalidTypeForm]: jaxlib lacks types
     variables: Variables,
     portrait: Portrait,
     keys: Key[Array, "b"],

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from xactor_jax.motion.model import MotionModel
-from xactor_jax.variables import Batch, Variables
+from xactor_jax.variables import Batch, Variables, applied
 from xactor_jax.video.conditions import Base, FrameConditions
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise, disturb
@@ -68,10 +68,11 @@ def motion_of(
     encoder: MotionModel | None, variables: Variables, batch: Batch
 ) -> tuple[Float[Array, "b t d"], Float[Array, "b d"]]:
     """Standardised motion of the frames and of the reference: from `encoder` if it is trained too, else from the batch."""
-    if encoder is None:
+    trained = trained_motion_encoder(variables)
+    if encoder is None or trained is None:
         return batch["motion_latents"], batch["reference_motion"]
     pictures = jnp.concatenate([batch["reference"][:, None], batch["driving"]], axis=1)
-    z = encoder.encode(trained_motion_encoder(variables), pictures.reshape(-1, *pictures.shape[2:]))
+    z = encoder.encode(trained, pictures.reshape(-1, *pictures.shape[2:]))
     z = z.reshape(*pictures.shape[:2], -1)
     return z[:, 1:], z[:, 0]
 
@@ -96,7 +97,7 @@ def conditions_and_base(
     """Conditions of the frames, and what the denoiser corrects."""
     if model.draft is None:
         return FrameConditions(motion), Base(z_ref[:, None])
-    base = jax.lax.stop_gradient(drafts(model, variables, batch["reference"], reference_motion, motion))
+    base = jax.lax.stop_gradient(drafts(model, model.draft, variables, batch["reference"], reference_motion, motion))
     return frame_conditions(model, motion, base), base
 
 
@@ -110,7 +111,7 @@ def denoiser_inputs(
 ) -> DenoiserInputs:
     """Inputs of the denoiser, with nothing hidden."""
     embedding = embed(model, variables, batch["reference"])
-    bank = denoiser.apply({"params": variables.params}, z_ref, embedding, method="appearance")
+    bank = applied(denoiser, variables.params, z_ref, embedding, method="appearance")
     return DenoiserInputs(conditions.motion, z_ref, bank, None, batch["frames_apart"], embedding, conditions.draft)
 
 

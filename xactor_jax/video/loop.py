@@ -110,7 +110,7 @@ def group_size(plan: LoopPlan, together: int, devices: int = 1) -> int:
     return devices * min(together, -(-plan.windows // devices))
 
 
-def spread_over(devices: Sequence[jax.Device]) -> Callable[[jax.Array], jax.Array]:
+def spread_over(devices: Sequence[jax.Device]) -> Callable[[jax.Array], jax.Array]:  # pyright: ignore[reportInvalidTypeForm]: jaxlib lacks types
     """A function that splits an array's leading axis over the devices, inside `jit`. With fewer than two it does nothing."""
     if len(devices) < 2:
         return lambda a: a

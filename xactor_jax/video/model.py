@@ -116,10 +116,12 @@ class VideoModel:
     def pictures(
         self, variables: Variables, z: Float[Array, "b t h w c"], base: Base | None = None
     ) -> Float[Array, "b t height width 3"]:
-        """Pictures in [-1, 1] of latents, by equation 3 if `keep_draft`."""
+        """Pictures in [-1, 1] of latents, by equation 3 if `keep_draft`, which needs a `base` with a picture."""
         decode = functools.partial(self.autoencoder.decode, variables.buffers["autoencoder"])
         if not self.keep_draft:
             return decode(z)
+        if base is None or base.picture is None:
+            raise ValueError("a renderer that keeps its draft needs the draft of every frame")
         return jnp.clip(decode(z) + base.picture - decode(base.latent), -1.0, 1.0)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from xactor_jax.diffusion.guidance import classifier_free
-from xactor_jax.variables import Variables
+from xactor_jax.variables import Variables, applied
 from xactor_jax.video.conditions import FrameConditions, Portrait, without_motion
 from xactor_jax.video.model import VideoModel
 from xactor_jax.video.sampler import RenderSettings
@@ -70,6 +70,6 @@ def negative_branch(windows: Windows, portrait: Portrait, keeps_reference: bool)
 
 def denoised(model: VideoModel, variables: Variables, windows: Windows, t: Float[Array, ""]) -> Float[Array, "n t h w c"]:
     """The network's prediction for every window at noise level t."""
-    w, weights = windows, {"params": variables.params}
-    inputs = (w.conditions.motion, w.reference, w.bank, w.reference_on)
-    return model.denoiser.apply(weights, w.x, jnp.full(len(w.x), t), *inputs, embedding=w.embedding, draft=w.conditions.draft)
+    w, frames = windows, windows.conditions
+    inputs = (w.x, jnp.full(len(w.x), t), frames.motion, w.reference, w.bank, w.reference_on)
+    return applied(model.denoiser, variables.params, *inputs, embedding=w.embedding, draft=frames.draft)

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from xactor_jax.variables import Variables
+from xactor_jax.variables import Variables, applied
 from xactor_jax.video.conditions import Base, FrameConditions, Portrait
+from xactor_jax.video.draft import Draft
 from xactor_jax.video.model import VideoModel
 
 
@@ -21,7 +22,7 @@ def prepare(
     """Encodes the reference and runs the reference network. Needed once per clip."""
     embedding = embed(model, variables, images) if embedding is None else embedding
     latent = model.autoencoder.encode(variables.buffers["autoencoder"], images)
-    bank = model.denoiser.apply({"params": variables.params}, latent, embedding, method="appearance")
+    bank = applied(model.denoiser, variables.params, latent, embedding, method="appearance")
     return Portrait(images, latent, bank, motion, embedding)
 
 
@@ -34,6 +35,7 @@ def embed(model: VideoModel, variables: Variables, images: Float[Array, "b heigh
 
 def drafts(
     model: VideoModel,
+    draft: Draft,
     variables: Variables,
     images: Float[Array, "b height width 3"],
     reference: Float[Array, "b d"],
@@ -41,8 +43,8 @@ def drafts(
 ) -> Base:
     """Drafts for reference pictures (draft.py), and their latents."""
     b, t, d = motion.shape
-    repeated = (jnp.repeat(a, t, axis=0) for a in (images, reference))
-    pictures = model.draft.draw(variables.buffers["draft"], *repeated, motion.reshape(b * t, d))
+    images, reference = (jnp.repeat(a, t, axis=0) for a in (images, reference))
+    pictures = draft.draw(variables.buffers["draft"], images, reference, motion.reshape(b * t, d))
     latents = model.autoencoder.encode(variables.buffers["autoencoder"], pictures)
     return Base(*(a.reshape(b, t, *a.shape[1:]) for a in (latents, pictures)))
 
@@ -53,7 +55,7 @@ def base_of(
     """What frames are corrected from. With `together`, computes that many drafts at a time and keeps only their latents."""
     if model.draft is None:
         return Base(portrait.latent[:, None])
-    own = (model, variables, portrait.picture, portrait.motion)
+    own = (model, model.draft, variables, portrait.picture, portrait.motion)
     if not together:
         return drafts(*own, motion)
     one = lambda m: drafts(*own, m[:, None]).latent[:, 0]

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 import jax
@@ -149,7 +150,7 @@ def blur(z: Float[Array, "*b h w c"], size: int, sigma: Float[ArrayLike, ""]) ->
         margins[axis] = (size // 2, size // 2)
         padded, length = jnp.pad(z, margins, mode="reflect"), z.shape[axis]
         moved = [jax.lax.slice_in_dim(padded, i, i + length, axis=axis % z.ndim) for i in range(size)]
-        z = sum(weights[i].astype(z.dtype) * part for i, part in enumerate(moved))
+        z = reduce(add, (weights[i].astype(z.dtype) * part for i, part in enumerate(moved)))
     return z
 
 

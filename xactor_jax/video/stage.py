@@ -49,7 +49,7 @@ def sampler(task: VideoTask, variables: Variables) -> Program:
     windows = settings.windows_per_segment
     call = lambda v, portrait, *rest: predictor(model, v, portrait, settings)(*rest)
     x, motion = array(1, windows, model.window, *shape), array(1, windows, model.window, model.motion_dim)
-    arguments = x, array(), FrameConditions(motion, x if model.draft else None)
+    arguments = x, array(), FrameConditions._make((motion, x if model.draft else None))
     return Program(f"one denoising step of {windows} × {model.window} frames", call, (variables, portrait, *arguments))
 
 

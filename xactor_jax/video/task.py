@@ -26,7 +26,7 @@ from xactor_jax.motion.model import MotionModel, initial_statistics
 from xactor_jax.pictures import picture_grid
 from xactor_jax.run_settings import RunSettings
 from xactor_jax.settings import Flag, check_value, choice, setting
-from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables
+from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables, applied
 from xactor_jax.video import examples, frozen
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise
@@ -119,7 +119,7 @@ class VideoTask:
         key_denoiser, key_others = jax.random.split(key)
         m = self.model
         x, motion = jnp.zeros((1, m.window, *m.latent_shape)), jnp.zeros((1, m.window, m.motion_dim))
-        params = m.denoiser.init(key_denoiser, x, jnp.zeros(1), motion, x[:, 0], method="initialise")["params"]
+        params: Tree = m.denoiser.init(key_denoiser, x, jnp.zeros(1), motion, x[:, 0], method="initialise")["params"]
         buffers = frozen.untrained(m, key_others)
         if self.motion:
             picture = jnp.zeros((1, *2 * (self.motion.encoder_size,), 3))
@@ -142,7 +142,7 @@ class VideoTask:
         """Weighted squared error of the prediction, or the loss of pictures. `train=False` disturbs and hides nothing."""
         key_time, key_noise, key_example = jax.random.split(key, 3)
         example = self._example(variables, batch, key_example, train)
-        predict = lambda x_t, t: self._denoiser.apply({"params": variables.params}, x_t, t, *example.inputs)
+        predict = lambda x_t, t: applied(self._denoiser, variables.params, x_t, t, *example.inputs)
         if self.finish:
             return picture_loss(self.finish, self.model, variables, key_noise, predict, batch, example.base)
         m, s, buffers = self.model, self.settings, variables.buffers

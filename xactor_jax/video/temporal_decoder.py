@@ -47,8 +47,8 @@ class TemporalBlock(nn.Module):
 
     @nn.compact
     def __call__(self, s: Clips) -> Clips:
-        whole = dict(reduction_axes=(-4, -3, -2, -1), epsilon=1e-5)
-        norm = lambda name: nn.GroupNorm(self.groups, **whole, dtype=self.dtype, name=name)
+        whole = (-4, -3, -2, -1)
+        norm = lambda name: nn.GroupNorm(self.groups, epsilon=1e-5, reduction_axes=whole, dtype=self.dtype, name=name)
         h = TimeConv(s.shape[-1], self.dtype, name="conv1")(jax.nn.silu(norm("norm1")(s)))
         h = jax.nn.silu(norm("norm2")(h))
         h = TimeConv(s.shape[-1], self.dtype, nn.initializers.zeros, name="conv2")(h)

@@ -145,10 +145,10 @@ class Attentions(nn.Module):
         """`bank`: this layer's entry. Also returns the input of its self-attention, None if it has none."""
         s, feature = self.settings, None
         module_class = rematerialised(AttentionModule, self.remat)
-        shell = lambda name, over, *sizes: module_class(over, s.heads, *sizes, self.dtype, name=name)
+        shell = lambda name, over, *sizes: module_class(over, s.heads, *sizes, dtype=self.dtype, name=name)
         module = (s.module_groups or s.groups, s.module_attentions, s.module_feed_forward)
         if self.spatial:
-            embedding = conditions.embedding[:, None] if s.context_width else None
+            embedding = None if conditions.embedding is None or not s.context_width else conditions.embedding[:, None]
             spatial = shell("spatial", "space", s.groups, 1, s.feed_forward)
             x, feature = spatial(x, None, bank, conditions.bank_on, embedding=embedding)
         if s.motion:
@@ -186,8 +186,8 @@ class UNet(nn.Module):
 
     def __call__(
         self, x: Video, t: Float[Array, "b"], conditions: Conditions = NO_CONDITIONS
-    ) -> tuple[Float[Array, "b t h w d"] | None, Bank]:
-        """The prediction in float32 (None with `features_only`), and the features of every self-attention."""
+    ) -> tuple[Float[Array, "b t h2 w2 d"], Bank]:
+        """The prediction in float32 (with `features_only` the last feature map), and the features of every self-attention."""
         s = self.settings
         if s.context_width and conditions.embedding is None:
             conditions = conditions._replace(embedding=jnp.zeros((x.shape[0], s.context_width), x.dtype))
@@ -198,7 +198,7 @@ class UNet(nn.Module):
         h, above = self._ascend(self.middle_out(h, embedding), skips, layer) if s.up_layers else (h, [])
         bank = tuple(seen for seen in (*below, feature, *above) if seen is not None)
         if s.features_only:
-            return None, bank
+            return h, bank
         return self.conv_out(jax.nn.silu(self.norm_out(h))).astype(jnp.float32), bank
 
     def _descend(self, h: jax.Array, layer: Layer) -> tuple[jax.Array, list[jax.Array], list[jax.Array | None]]:

@@ -71,7 +71,7 @@ def join_windows(y: Float[Array, "b w t *d"], plan: SegmentPlan) -> Float[Array,
 
 
 def iter_segments(
-    chunks: Iterable[Float[np.ndarray, "_ d"]], plan: SegmentPlan
+    chunks: Iterable[Float[Array | np.ndarray, "_ d"]], plan: SegmentPlan
 ) -> Iterator[tuple[Float[np.ndarray, "s d"], int]]:
     """Motion of each segment, and how many of its new frames exist. The motion arrives in chunks of any length.
 

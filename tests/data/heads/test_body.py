@@ -1,4 +1,4 @@
-"""Heads as a body of the performers: clips by their numbers alone, with true units, framed and drawn as one performance."""
+"""Heads as a body of the performers: clips depend only on their numbers, have true units, and are drawn as one performance."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_what_the_config_chose_is_built(built, kind, usual, other):
     assert (usual_clips == built) == (kind == "heads") and other_clips != built
 
 
-def test_long_performances_are_spoken_by_the_voice_that_training_never_hears():
+def test_long_performances_have_the_voice_that_is_not_in_training():
     spoken = make_long_performance(body, 3, 4, 2 / 60)
     expected = perform(body, 3, 4, LONG, 50, split="test")
     np.testing.assert_array_equal(spoken.audio, expected.audio)
@@ -136,8 +136,8 @@ def test_voices_go_with_faces(people):
         assert body.is_man(3, person) == man
         base = make_recorded_voice(3, person, bases_of("train"), man).base
         assert base in BETWEEN or (base in HIGH) != man
-        heard, own = (make_recorded_voice(3, person, bases_of("test"), m).f0 for m in (man, None))
-        assert heard < 0.9 if man else heard == own
+        lowered, own = (make_recorded_voice(3, person, bases_of("test"), m).f0 for m in (man, None))
+        assert lowered < 0.9 if man else lowered == own
     spoken = perform(body, 3, 4, 0, 25, split="train")
     voice = make_recorded_voice(3, 4, bases_of("train"), body.is_man(3, 4))
     speech = speak(voice, spoken.mood, np.random.default_rng(np.random.SeedSequence([3, 4, 0]).spawn(2)[1]))

@@ -197,8 +197,10 @@ def test_traits_show_where_they_should(name):
 
 def test_age_draws_lines_and_brows_are_hairs():
     someone, shape = traits(), (640, 640)
-    young, old = (marks.lines(np.random.default_rng(0), dataclasses.replace(someone, lines=age), shape) for age in (0.0, 1.0))
-    assert old.max() > 3 * max(young.max(), 0.02)
+    smooth, lined = (
+        marks.lines(np.random.default_rng(0), dataclasses.replace(someone, lines=age), shape) for age in (0.0, 1.0)
+    )
+    assert lined.max() > 3 * max(smooth.max(), 0.02)
     hairs = marks.brows(np.random.default_rng(0), someone, shape)
     assert 0.001 < (hairs > 60).mean() < 0.03
 

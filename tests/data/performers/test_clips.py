@@ -1,4 +1,4 @@
-"""Clips are made by their numbers alone, and the data set keeps people apart."""
+"""Clips depend only on their numbers, and the data set keeps people apart."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_demonstration_is_the_person_of_the_portrait():
 
 
 @pytest.mark.parametrize("persons", [3, 10, 48])
-def test_splits_share_nobody(persons):
+def test_splits_have_no_person_in_common(persons):
     parts = split_persons(persons, seed=1)
     everybody = [person for people in parts.values() for person in people]
     assert sorted(everybody) == list(range(persons))

@@ -1,4 +1,4 @@
-"""Recorded voices: what is heard is what the sounds say, in any tempo and mood, and nobody's voice is in two splits."""
+"""Recorded voices: the audio is what the list of sounds says, in any tempo and mood, and nobody's voice is in two splits."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def level_per_tick(audio: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("emotion", "rate"), [("neutral", 1.0), ("sad", 0.92), ("angry", 1.12)])
-def test_sounds_are_heard_when_the_utterance_says(emotion, rate):
+def test_sounds_are_in_the_audio_when_the_utterance_says(emotion, rate):
     """Vowels are loud, pauses and closures are not: the levels fit the sounds best without a shift."""
     speech = said(emotion, rate=rate)
     kind = [PHONEMES[i].kind for i in speech.utterance.phoneme]
@@ -158,7 +158,7 @@ def centroid(audio: np.ndarray) -> float:
     return float(np.sum(power * np.fft.rfftfreq(audio.size, 1 / 16000)) / power.sum())
 
 
-def test_mood_is_heard():
+def test_mood_is_audible():
     sad, neutral, angry = (said(emotion).audio.astype(float) for emotion in ("sad", "neutral", "angry"))
     assert sad.std() < 0.85 * neutral.std() < 1.1 * neutral.std() < angry.std()
     assert centroid(angry) > 1.15 * centroid(neutral)

@@ -115,7 +115,7 @@ def test_loudness_and_first_formant_follow_the_jaw():
     assert np.mean(low) > 0.4
 
 
-def test_emotion_is_heard(monkeypatch):
+def test_emotion_is_audible(monkeypatch):
     def loudness_of(emotion: str) -> float:
         frames = 80
         mood = Mood(np.zeros(frames, np.int32), np.tile(np.eye(5)[ACTED_EMOTIONS.index(emotion)], (frames, 1)))

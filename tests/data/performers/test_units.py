@@ -83,7 +83,7 @@ def test_a_style_is_the_persons_own_and_leaves_blinks_even():
         assert gain[UNITS.index("eyeBlinkLeft")] == gain[UNITS.index("eyeBlinkRight")] == 1.0
 
 
-def test_units_stay_in_range_whatever_is_felt_and_said():
+def test_units_stay_in_range_for_any_emotion_and_speech():
     values = np.concatenate([make_performance(0, person, 1, 100).units for person in range(6)])
     assert values.shape == (600, 52) and values.dtype == np.float32
     assert values.min() >= 0.0 and values.max() <= 1.0

@@ -26,15 +26,15 @@ def test_networks_are_measured_and_written(tmp_path: pathlib.Path, networks: str
     file = tmp_path / "sizes.json"
     done = run_here("benchmark/networks.py", *SMALL, "--networks", networks, "--json", file)
     assert done.returncode == 0, done.stderr
-    *encoder, alone, with_bank = json.loads(file.read_text())
+    *encoder, plain, with_bank = json.loads(file.read_text())
     for row in encoder:
         weights = jax.eval_shape(make_encoder(get_config()).init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
         assert row["parameters"] == sum(x.size for x in jax.tree.leaves(weights)) and row["GFLOP"] > 0
-    assert (alone["network"], with_bank["network"]) == ("denoiser", "denoiser+bank")
-    assert alone["parameters"] == with_bank["parameters"] > 0 and alone["s"] > 0 and alone["largest GiB"] > 0
+    assert (plain["network"], with_bank["network"]) == ("denoiser", "denoiser+bank")
+    assert plain["parameters"] == with_bank["parameters"] > 0 and plain["s"] > 0 and plain["largest GiB"] > 0
     # Four attentions over 16 cells of 64 features read 16 more each: two linear maps of them, and twice the products.
     bank = 4 * (2 * 2 * 16 * 64 * 64 + 2 * 2 * 16 * 16 * 64)
-    assert with_bank["GFLOP"] - alone["GFLOP"] == pytest.approx(1e-9 * bank)
+    assert with_bank["GFLOP"] - plain["GFLOP"] == pytest.approx(1e-9 * bank)
     assert "denoiser+bank" in done.stdout and "GFLOP/s" in done.stdout
 
 

@@ -14,15 +14,15 @@ RESTART, PAUSE = 75, 0.005
 options = dict(argument.lstrip("-").split("=", 1) for argument in sys.argv[1:])
 workdir, steps = pathlib.Path(options["workdir"]), int(options["config.steps"])
 log, checkpoints = workdir / "metrics.jsonl", workdir / "checkpoints"
-told: list[int] = []
-signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+signals: list[int] = []
+signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
 
 checkpoints.mkdir(parents=True, exist_ok=True)
 whole = log.read_text().split("\n")[:-1] if log.exists() else []
 log.write_text("".join(f"{line}\n" for line in whole))
 step = len(whole)
 with log.open("a", buffering=1) as lines:
-    while step < steps and not told:
+    while step < steps and not signals:
         saving = checkpoints / f"{step}.orbax-checkpoint-tmp"
         saving.mkdir(exist_ok=True)
         time.sleep(PAUSE)

@@ -87,7 +87,7 @@ def test_the_score_of_a_decoder_is_over_the_reference_repeated():
 
 
 def people(**more) -> list[TrueClip]:
-    """Two clips, of which the scores look at the boxes alone."""
+    """Two clips, of which the scores look only at the boxes."""
     empty = dict(frames=moving(np.random.default_rng(0)), waveform=np.zeros(0, np.float32), controls=np.zeros((8, 14)))
     return [TrueClip(person=name, clip="0", **empty, **more) for name in "ab"]
 

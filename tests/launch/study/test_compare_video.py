@@ -48,12 +48,13 @@ def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
     )
     done = run(repository, tiny, *variants, *sizes)
     assert done.returncode == 0, done.stderr
-    told = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]
-    assert list(told) == ["segments", "loop"]
-    assert (told["segments"]["settings"]["offline"], told["loop"]["settings"]["offline"]) == (False, True)
-    assert 0 < told["loop"]["against_first_db"] < 100 and told["segments"]["against_first_db"] is None
-    assert told["loop"]["transfer"]["clips"] == 2 and told["loop"]["checkpoints"]["video"]["path"] == str(tiny["video"])
-    kept, still = (told["segments"][name] for name in ("true_motion", "repeated"))
+    renderers = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]
+    assert list(renderers) == ["segments", "loop"]
+    assert (renderers["segments"]["settings"]["offline"], renderers["loop"]["settings"]["offline"]) == (False, True)
+    assert 0 < renderers["loop"]["against_first_db"] < 100 and renderers["segments"]["against_first_db"] is None
+    assert renderers["loop"]["transfer"]["clips"] == 2
+    assert renderers["loop"]["checkpoints"]["video"]["path"] == str(tiny["video"])
+    kept, still = (renderers["segments"][name] for name in ("true_motion", "repeated"))
     assert 0 < kept["lpips"] != still["lpips"] and 0 < still["l1"] < 1
     last = done.stdout.splitlines()[-2].split(" | ")
     assert last[:2] == ["the reference repeated", f"{still['psnr']:.2f}"] and last[5] == f"{still['lpips']:.4f}"
@@ -87,15 +88,15 @@ def test_people_of_whom_no_controls_are_known_are_compared_too(repository, tiny,
     sizes = (f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'report'}", "--clips=2", "--frames=7")
     done = run(repository, tiny, f"--video=a={tiny['video']}", *sizes)
     assert done.returncode == 0, done.stderr
-    told = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]["a"]
-    assert 0 < told["repeated"]["l1"] < 1 and told["true_motion"]["psnr"] > 0 and "transfer" not in told
+    scores = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]["a"]
+    assert 0 < scores["repeated"]["l1"] < 1 and scores["true_motion"]["psnr"] > 0 and "transfer" not in scores
     assert read_image(tmp_path / "report" / "a.png").shape == (2 * 2 * SIZE, 11 * SIZE, 3)
     evaluate = [sys.executable, "launch/evaluate.py", f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'evaluated'}"]
     refused = subprocess.run(evaluate, cwd=repository, capture_output=True, text=True)
     assert refused.returncode == 2 and "no true controls" in refused.stderr and not list(tmp_path.glob("evaluated/*"))
 
 
-def test_vgg16_alone_is_not_called_lpips(tiny, tmp_path):
+def test_plain_vgg16_is_not_called_lpips(tiny, tmp_path):
     options = ("--video=a=", f"--lpips={judge(tmp_path / 'vgg16', lpips=False)}", f"--out={tmp_path}/report")
     done = run_here(PROGRAM, f"--motion={tiny['motion']}", *options)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "is VGG16 alone" in done.stderr

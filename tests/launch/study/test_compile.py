@@ -29,27 +29,27 @@ def test_a_report_of_this_machine(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "report.json"
     done = compiled(*SMALL, "--config.mesh.data=1", "--config.mesh.fsdp=4", f"--json={file}")
     assert done.returncode == 0, done.stderr
-    told = json.loads(file.read_text())
-    (step,) = told["steps"]
+    report = json.loads(file.read_text())
+    (step,) = report["steps"]
     config = load_config("configs/actor.py")
     config.network.depth = 1
     params = jax.eval_shape(make_task(config).init, jax.random.key(0)).params
     whole = sum(4 * x.size for x in jax.tree.leaves(params))
-    assert told["devices"] == 4 and step["mesh"]["fsdp"] == 4 and step["fits"]
+    assert report["devices"] == 4 and step["mesh"]["fsdp"] == 4 and step["fits"]
     assert whole / 4 <= step["held"]["parameters"] < 0.35 * whole  # small ones are held whole
     assert step["held"]["optimiser"] == pytest.approx(2 * step["held"]["parameters"], rel=0.01)
     assert step["arguments"] == pytest.approx(sum(step["held"].values()), rel=0.01)
     assert step["executed"] == step["model"] > 0 and step["collectives"]["all-gather"]["bytes"] > 0
-    assert told["sampler"]["executed"] > 0
+    assert report["sampler"]["executed"] > 0
     assert "The peak of cpu is not known" in done.stdout and "10 frames of motion, 12 steps" in done.stdout
 
 
-def test_the_compiler_is_told_what_effort_to_make(repository: pathlib.Path) -> None:
-    """By the program itself, whose name is that of a builtin; what it then does shows on a TPU's compiler alone."""
+def test_the_compiler_gets_the_effort_to_make(repository: pathlib.Path) -> None:
+    """By the program itself, whose name is that of a builtin; what it then does shows only on a TPU's compiler."""
     parsed = "program.flags.FLAGS(['compile', '--config=configs/actor.py', '--effort=-0.5']); program.the_devices()"
-    told = f"import compile as program, jax; {parsed}; print(jax.config.jax_exec_time_optimization_effort)"
+    code = f"import compile as program, jax; {parsed}; print(jax.config.jax_exec_time_optimization_effort)"
     environment = {**os.environ, "PYTHONPATH": "launch/study"}
-    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, env=environment, cwd=repository)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=repository)
     assert done.stdout.strip() == "-0.5", done.stderr
 
 

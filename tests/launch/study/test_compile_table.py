@@ -33,7 +33,7 @@ def table(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def test_what_is_known_is_told_and_not_compiled_again(tmp_path: pathlib.Path) -> None:
+def test_what_is_known_is_printed_and_not_compiled_again(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "known.json"
     file.write_text(json.dumps({"video:base v5e-256": REPORT}))
     done = table("--only=video:base", "--pods=v5e-256", f"--json={file}")

@@ -1,4 +1,4 @@
-"""A toy run killed at random moments ends as one that never was; one that is not the same is told apart."""
+"""A toy run killed at random moments ends as one that never was; one that is not the same is recognised."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_of_a_run_that_fails_by_itself_the_cause_is_named(
         faults.finish(job, tmp_path)
 
 
-def test_a_run_that_goes_on_for_long_after_a_signal_has_not_heard_it(tmp_path: pathlib.Path) -> None:
+def test_a_run_that_goes_on_for_long_after_a_signal_has_missed_it(tmp_path: pathlib.Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 40}\n')
     tmp_path.with_suffix(".log").write_text("done\n")
     with pytest.raises(UserError, match="30 more steps after SIGTERM: done"):

@@ -38,7 +38,7 @@ def test_a_picture_and_a_table(repository, tmp_path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["s.png"]
 
 
-def test_the_context_bounds_what_is_seen_and_the_law_is_followed() -> None:
+def test_the_context_bounds_what_is_seen_and_the_history_schedule_is_followed() -> None:
     sizes = ("--schedule=autoregressive", "--steps=1", "--chunks=5", "--context=3")
     done = run_here(PROGRAM, *sizes, "--history=linear", "--history_level=0.3", "--history_span=3", "--text")
     assert done.stdout.splitlines()[-1].split() == ["4", ".", "0.100", "0.200", "0.300", "1.000"]
