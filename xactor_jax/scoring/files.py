@@ -15,6 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from etils import epath
+from jaxtyping import Float
 
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import cut_sound, has_audio, read_audio
@@ -109,7 +110,7 @@ def _partner(name: str, generated: Mapping[str, str], truth: Mapping[str, str]) 
 
 
 def open_case(pair: Pair, sound: bool = True) -> Case:
-    """The videos of a pair, made alike as the module says; without `sound`, only their pictures.
+    """The videos of a pair, made alike as the module says; without `sound`, only their pictures. Damaged sound counts as none.
 
     Raises:
         UserError: a file cannot be read, or the two have different aspect ratios.
@@ -132,8 +133,15 @@ def open_video(name: str, path: epath.PathLike, sound: bool = True) -> Video:
     """
     count = count_frames(path)
     first = next(read_at_frame_rate(path, 0.0, 1))
-    waveform = cut_sound(read_audio(path), 0.0, count) if sound and has_audio(path) else None
+    waveform = _sound(path, count) if sound and has_audio(path) else None
     return Video(name, count, first.shape[:2], lambda: read_at_frame_rate(path, 0.0, count), waveform)
+
+
+def _sound(path: epath.PathLike, count: int) -> Float[np.ndarray, "samples"] | None:
+    try:
+        return cut_sound(read_audio(path), 0.0, count)
+    except UserError:
+        return None
 
 
 def count_frames(path: epath.PathLike) -> int:
