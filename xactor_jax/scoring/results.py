@@ -3,8 +3,8 @@
     FOLDER/KEY.json    the values, the means of segments, what was measured with which weights; or why it could not be measured
     FOLDER/KEY.npz     features, if the protocol compares sets of videos
 
-KEY is a hash of everything that decides the result: the contents of the files, the protocol's definition, the weights. So a file,
-a protocol or a network that changes is measured anew, and nothing else is. The JSON file is written last.
+KEY is a hash of everything that decides the result: the contents of the files, the protocol's definition, the weights. So a
+file, a protocol or a network that changes is measured anew, and nothing else is. The JSON file is written last.
 """
 
 from __future__ import annotations
