@@ -37,7 +37,7 @@ def test_a_folder_without_videos_is_refused(tmp_path, folder, message):
 def test_files_are_paired_by_path_or_else_by_file_name_and_the_rest_is_listed():
     truth = {"a/x": "t1", "b/x": "t2", "c/y": "t3", "z": "t4"}
     pairing = files.pair("ours", {"b/x": "g1", "y": "g2", "w": "g3"}, truth)
-    assert pairing.pairs == [Pair("ours", "b/x", "g1", "t2"), Pair("ours", "y", "g2", "t3")]
+    assert pairing.pairs == [Pair("ours", "b/x", "g1", "t2"), Pair("ours", "c/y", "g2", "t3")]
     assert pairing.without_truth == ["w"] and pairing.unused_truth == ["a/x", "z"]
     assert files.pair("ours", {"w": "g3"}, None).pairs == [Pair("ours", "w", "g3")]
 

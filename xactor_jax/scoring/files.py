@@ -82,6 +82,8 @@ def _below(folder: epath.Path, above: tuple[str, ...] = ()) -> Iterator[epath.Pa
 def pair(system: str, generated: Mapping[str, str], truth: Mapping[str, str] | None) -> Pairing:
     """Pairs videos with the same path inside their folders, else with the same file name; None: there are no true videos.
 
+    A pair has the name of its true video, so that the videos of several systems have one name.
+
     Raises:
         UserError: no video has a partner, or several true videos have the name of a generated one.
     """
@@ -91,7 +93,7 @@ def pair(system: str, generated: Mapping[str, str], truth: Mapping[str, str] | N
     if not any(partners.values()):
         few = ", ".join(itertools.islice(generated, 3))
         raise UserError(f"no video of {system} has the name of a true one ({few}, …): name the files alike, or --truth none.")
-    pairs = [Pair(system, name, generated[name], truth[other]) for name, other in partners.items() if other]
+    pairs = [Pair(system, other, generated[name], truth[other]) for name, other in partners.items() if other]
     unused = sorted(truth.keys() - {other for other in partners.values() if other})
     return Pairing(pairs, [name for name, other in partners.items() if not other], unused)
 

@@ -13,16 +13,16 @@ PROTOCOLS: tuple[Protocol, ...] = ()
 """In the order of reports. Those without a kind of network run by default."""
 
 
-def chosen(only: Iterable[str] = (), without: Iterable[str] = (), among: Sequence[Protocol] | None = None) -> list[Protocol]:
+def chosen(only: Iterable[str] = (), without: Iterable[str] = ()) -> list[Protocol]:
     """The protocols that are named in `only` (default: all), but for those in `without`.
 
     Raises:
         UserError: there is no such protocol, or none is left.
     """
-    among, only, without = PROTOCOLS if among is None else among, set(only), set(without)
-    if unknown := sorted((only | without) - {protocol.name for protocol in among}):
-        raise UserError(f"there is no protocol {unknown[0]!r}: use {', '.join(protocol.name for protocol in among)}.")
-    some = [p for p in among if (not only or p.name in only) and p.name not in without]
+    only, without = set(only), set(without)
+    if unknown := sorted((only | without) - {protocol.name for protocol in PROTOCOLS}):
+        raise UserError(f"there is no protocol {unknown[0]!r}: use {', '.join(protocol.name for protocol in PROTOCOLS)}.")
+    some = [p for p in PROTOCOLS if (not only or p.name in only) and p.name not in without]
     if not some:
         raise UserError("no protocol is left: leave out --only or --without.")
     return some
@@ -45,23 +45,33 @@ def _load(kind: str, path: str) -> Network:
     return Network(config, variables.params, variables_hash(variables))
 
 
-def runnable(protocols: Sequence[Protocol], networks: Mapping[str, Network]) -> tuple[list[Protocol], list[str]]:
-    """The protocols whose weights are there, and a sentence on each of the others.
+def runnable(protocols: Sequence[Protocol], networks: Mapping[str, Network], true: bool) -> tuple[list[Protocol], list[str]]:
+    """The protocols that can run, and a sentence on each of the others. `true`: whether there are true videos.
 
     Raises:
         UserError: none can run.
     """
-    lacking = [protocol for protocol in protocols if protocol.kind and protocol.kind not in networks]
-    how = "{}: not measured, because weights of the kind {} were not given (--weights {}=FOLDER)."
-    sentences = [how.format(protocol.name, protocol.kind, protocol.kind) for protocol in lacking]
-    if len(lacking) == len(protocols):
-        raise UserError(f"no protocol can run: give --weights {lacking[0].kind}=FOLDER, see launch/import_weights.py.")
-    return [protocol for protocol in protocols if protocol not in lacking], sentences
+    reasons = {protocol.name: reason for protocol in protocols if (reason := _lacking(protocol, networks, true))}
+    if len(reasons) == len(protocols):
+        raise UserError(f"no protocol can run; {next(iter(reasons.values()))}")
+    return [protocol for protocol in protocols if protocol.name not in reasons], list(reasons.values())
+
+
+def _lacking(protocol: Protocol, networks: Mapping[str, Network], true: bool) -> str:
+    """Why a protocol cannot run; "" if it can."""
+    if protocol.needs_truth and not true:
+        return f"{protocol.name}: not measured, because it compares with true videos (--truth FOLDER)."
+    if protocol.kind and protocol.kind not in networks:
+        how = f"--weights {protocol.kind}=FOLDER, made by launch/import_weights.py --what {protocol.kind}"
+        return f"{protocol.name}: not measured, because its weights were not given ({how})."
+    return ""
+
+
+HEAD = ("protocol", "numbers", "weights", "compares with true videos", "needs sound")
 
 
 def listed(protocols: Sequence[Protocol]) -> list[list[str]]:
-    """Rows of a table of protocols: name, numbers, weights, what it compares with."""
-    return [
-        [p.name, ", ".join(n.title for n in p.numbers), p.kind or "none", "the true video" if p.needs_truth else ""]
-        for p in protocols
-    ]
+    """Rows of a table with columns `HEAD`."""
+    yes = lambda value: "yes" if value else ""
+    titles = lambda p: ", ".join(number.title for number in p.numbers)
+    return [[p.name, titles(p), p.kind or "none", yes(p.needs_truth), yes(p.needs_sound)] for p in protocols]

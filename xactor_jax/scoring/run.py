@@ -67,7 +67,7 @@ class _Scorer(NamedTuple):
     def jobs(self, pair: Pair) -> Iterator[_Job]:
         """The measurements that make sense for a pair."""
         for protocol in self.protocols:
-            if pair.truth or not protocol.needs_truth:
+            if pair.truth or protocol.pool or not protocol.needs_truth:
                 yield _Job(pair, protocol, False)
             if pair.truth and (protocol.pool or not protocol.needs_truth):
                 yield _Job(pair, protocol, True)
