@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from xactor_jax.errors import UserError
@@ -67,11 +67,10 @@ def chosen_protocols(arguments: argparse.Namespace) -> tuple[list[Protocol], dic
     return chosen(split(arguments.only), split(arguments.without)), named(arguments.weights, "--weights")
 
 
-def pairs_of(systems: Mapping[str, str], truth: str) -> tuple[list[Pair], list[str]]:
-    """All pairs, and sentences on files without a partner. `truth`: folder of true videos; "": there are none."""
+def pairs_of(systems: Mapping[str, str], true: Mapping[str, str] | None) -> tuple[list[Pair], list[str]]:
+    """All pairs, and sentences on files without a partner. `true`: name → true video; None: there are none."""
     from xactor_jax.scoring.files import list_videos, pair
 
-    true = list_videos(truth) if truth else None
     pairs, notes = [], []
     for system, folder in systems.items():
         found = pair(system, list_videos(folder), true)
@@ -91,12 +90,19 @@ def report_on(
     pairs: Sequence[Pair],
     notes: Sequence[str],
     folder: epath.Path,
-    more: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any],
+    names: Collection[str] | None = None,
     process: tuple[int, int] | None = None,
 ) -> dict[str, Any] | None:
-    """Measures this process's share of the pairs. The last process writes the report and returns its content."""
+    """Measures this process's share of the pairs. The last process writes the report and returns its content.
+
+    Args:
+        more: further content of the report; `about` are sentences at its beginning.
+        names: those that this process measures; default: its share, as `process` says (`run.score`).
+    """
     from xactor_jax.sampling.provenance import versions
     from xactor_jax.scoring import protocols as all_protocols
+    from xactor_jax.scoring.files import ABOUT
     from xactor_jax.scoring.report import write_report
     from xactor_jax.scoring.run import finished, score
     from xactor_jax.scoring.sanity import CHECKS, EXAMPLE, run_checks
@@ -106,12 +112,24 @@ def report_on(
     some, paths = chosen_protocols(arguments)
     networks = all_protocols.load_networks(paths)
     some, lacking = all_protocols.runnable(some, networks, any(pair.truth for pair in pairs))
-    rows = score(pairs, some, networks, folder, note, process)
+    rows = score(pairs, some, networks, folder, note, names, process)
     if not finished(rows):
         return None
     note("writing the report")
-    content = {**content_of(rows, networks, folder), "notes": [*notes, *lacking], "versions": versions(), **(more or {})}
+    content = {**content_of(rows, networks, folder), "notes": [*notes, *lacking], "versions": versions(), **more}
+    content["about"] = [*content.get("about", []), ABOUT]
     for outcome in run_checks(CHECKS, some, networks, {EXAMPLE: arguments.example_avi}):
         content["protocols"][outcome.check.protocol].setdefault("sanity", []).append(outcome.to_dict())
     write_report(folder, content, sheets(pairs, arguments.sheets), TITLE)
     return content
+
+
+def tell(arguments: argparse.Namespace, content: Mapping[str, Any] | None) -> None:
+    """Prints the tables of a report and where it is; or that other processes are still busy."""
+    from xactor_jax.scoring.report import as_markdown
+
+    if content is None:
+        note("other processes are still busy; the last one writes the report")
+        return
+    print(as_markdown(content))
+    print(f"{arguments.out}/report.html")

@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from launch._scoring import add_protocols, add_systems, chosen_protocols, note, pairs_of, report_on, systems_of
+from launch._scoring import add_protocols, add_systems, chosen_protocols, pairs_of, report_on, systems_of, tell
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel import processes, supervision
 from xactor_jax.settings import whole
@@ -79,13 +79,13 @@ def self_test(arguments: argparse.Namespace) -> None:
 
 def score(arguments: argparse.Namespace) -> None:
     """Measures this process's share; the last process writes the report."""
-    pairs, notes = pairs_of(systems_of(arguments.generated), "" if arguments.truth == "none" else arguments.truth)
+    from xactor_jax.scoring.files import list_videos
+
+    true = None if arguments.truth == "none" else list_videos(arguments.truth)
+    pairs, notes = pairs_of(systems_of(arguments.generated), true)
     process = None if arguments.process is None else (arguments.process, arguments.processes)
     folder = make_folder(arguments.out)
-    if report_on(arguments, pairs, notes, folder, process=process):
-        print(f"{arguments.out}/report.html")
-    else:
-        note("other processes are still measuring; the last one writes the report")
+    tell(arguments, report_on(arguments, pairs, notes, folder, {"arguments": vars(arguments)}, process=process))
 
 
 def main() -> None:

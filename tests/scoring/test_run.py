@@ -97,16 +97,20 @@ def test_a_new_network_is_measured_anew_and_what_failed_is_tried_again(pairs, tm
 
 
 def test_processes_share_the_names_and_the_last_one_finds_everything(pairs, tmp_path):
-    shares = [share(pairs, index, 2) for index in (0, 1)]
-    assert sorted(shares[0] + shares[1]) == sorted(pairs)
-    assert [len({pair.name for pair in part}) for part in shares] == [1, 1]
+    assert sorted(sorted(share(pairs, index, 2)) for index in (0, 1)) == [["x"], ["y"]]
     protocols = (BRIGHTNESS, DIFFERENCE, LOUDNESS)
-    first = score(pairs, protocols, {}, tmp_path, quiet, (0, 2))
+    first = score(pairs, protocols, {}, tmp_path, quiet, None, (0, 2))
     assert not finished(first) and any(row.measured for row in first)
-    last = score(pairs, protocols, {}, tmp_path, quiet, (1, 2))
+    last = score(pairs, protocols, {}, tmp_path, quiet, None, (1, 2))
     assert finished(last)
-    alone = score(pairs, protocols, {}, tmp_path / "alone", quiet, (0, 1))
+    alone = score(pairs, protocols, {}, tmp_path / "alone", quiet, {"x", "y"})
     assert table(alone) == table(last)
+
+
+def test_a_video_that_is_still_to_be_made_is_not_finished(pairs, tmp_path):
+    later = pairs[0]._replace(generated=str(tmp_path / "later.mp4"))
+    rows = score([pairs[0], later], [BRIGHTNESS], {}, tmp_path, quiet)
+    assert not finished(rows) and finished(rows[:2])
 
 
 def test_a_curve_is_averaged_over_segments_of_ten_seconds():

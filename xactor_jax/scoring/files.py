@@ -26,6 +26,12 @@ from xactor_jax.paths import place_of
 from xactor_jax.scoring.video import Case, Video
 from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME, num_frames
 
+ABOUT = (
+    "Videos are read at 25 frames a second. True videos are resized to the size of the generated ones (INTER_AREA), and both "
+    "are cut to the shorter one. Generated videos without sound are scored with the sound of their truth."
+)
+"""The same for readers of a report."""
+
 ASPECT = 0.02
 """Largest relative difference between the aspect ratios of a pair. Sizes are even numbers, so they may differ a little."""
 

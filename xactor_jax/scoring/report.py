@@ -133,7 +133,8 @@ def tables_of(content: Content) -> list[Table]:
 
 def body(content: Content, pictures: Mapping[str, bytes]) -> str:
     """Content of the HTML page. `pictures`: caption → PNG."""
-    parts = [_section(one) for one in tables_of(content)]
+    parts = [f"<p>{html.escape(line)}</p>" for line in content.get("about", [])]
+    parts += [_section(one) for one in tables_of(content)]
     if problems := problems_of(content):
         parts.append(f"<h2>Missing</h2><ul>{''.join(f'<li>{html.escape(line)}</li>' for line in problems)}</ul>")
     parts += ["<h2>Protocols</h2>", *(_about(name, about) for name, about in content["protocols"].items())]

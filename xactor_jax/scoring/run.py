@@ -10,7 +10,7 @@ which all of them share. A video that cannot be measured is a row with one sente
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -35,7 +35,7 @@ Note = Callable[[str], None]
 
 
 class Row(NamedTuple):
-    """The result of one protocol for one video; `measured` is None while another process is still to measure it.
+    """The result of one protocol for one video; `measured` is None while another process is still to make or measure it.
 
     `key`: of its files; "" if the video cannot be opened. For true videos, `system` is the one that they are the truth of.
     """
@@ -90,6 +90,7 @@ def score(
     networks: Mapping[str, Network],
     folder: epath.PathLike,
     note: Note = print,
+    names: Collection[str] | None = None,
     process: tuple[int, int] | None = None,
 ) -> list[Row]:
     """Measures this process's share of the pairs. Returns the rows of all pairs, as they are found in the folder.
@@ -97,27 +98,28 @@ def score(
     Args:
         protocols: those that can run: `networks` has the kinds that they need.
         folder: for results; the same for all processes.
-        process: (index, number of processes); default: those that JAX knows.
+        names: those of the pairs that this process measures; default: its share of them.
+        process: (index, number of processes) for this share; default: those that JAX knows.
 
     Raises:
         UserError: the folder cannot be written to.
     """
-    index, count = process or (jax.process_index(), jax.process_count())
     scorer = _Scorer(protocols, networks, make_folder(epath.Path(folder) / RESULTS), functools.lru_cache(None)(sha256))
-    mine = share(pairs, index, count)
+    own = share(pairs, *(process or (jax.process_index(), jax.process_count()))) if names is None else names
+    mine = [pair for pair in pairs if pair.name in own]
     for number, pair in enumerate(mine, 1):
         note(f"measuring {pair.system}, {pair.name} ({number} of {len(mine)})")
         _measure_pair(scorer, pair)
     return [row for pair in pairs for row in _rows(scorer, pair)]
 
 
-def share(pairs: Sequence[Pair], index: int, count: int) -> list[Pair]:
-    """The pairs of one of `count` processes. All systems' videos of one name are together, so their truth is measured once."""
+def share(pairs: Sequence[Pair], index: int, count: int) -> set[str]:
+    """The names of one of `count` processes. All systems' videos of a name are together, so their truth is measured once."""
     longest: dict[str, float] = {}
-    for pair in pairs if count > 1 else ():
+    for pair in pairs:
         longest[pair.name] = longest.get(pair.name, 0.0) + seconds_of(pair.generated)
-    process = dict(zip(longest, balanced(list(longest.values()), count), strict=True))
-    return [pair for pair in pairs if process.get(pair.name, 0) == index]
+    processes = balanced(list(longest.values()), count)
+    return {name for name, process in zip(longest, processes, strict=True) if process == index}
 
 
 def finished(rows: Sequence[Row]) -> bool:
@@ -158,11 +160,12 @@ def _about(scorer: _Scorer, job: _Job) -> dict[str, Any]:
 
 
 def _rows(scorer: _Scorer, pair: Pair) -> Iterator[Row]:
+    there = all(epath.Path(path).exists() for path in (pair.generated, pair.truth) if path)
     try:
-        case, problem = open_case(pair, sound=False), ""
+        case, unopened = (open_case(pair, sound=False) if there else None), None
     except Exception as error:
-        case, problem = None, reason(error)
+        case, unopened = None, Result(problem=reason(error))
     for job in scorer.jobs(pair):
         about = (pair.system, pair.name, job.protocol, job.true)
         key = scorer.key(job, case) if case else ""
-        yield Row(*about, results.read(scorer.folder, key) if case else Result(problem=problem), key)
+        yield Row(*about, results.read(scorer.folder, key) if case else unopened, key)
