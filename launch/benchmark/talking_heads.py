@@ -3,29 +3,33 @@
     python launch/benchmark/talking_heads.py --out DIR
     python launch/benchmark/talking_heads.py --out DIR --videos HDTF --layout hdtf --weights syncnet=CKPT --weights i3d=CKPT
 
-Without --videos or --data the people are synthetic heads with an unknown seed, and nothing is needed but the project. Videos are
-prepared into DIR/clips (launch/prepare.py): faces are found, cropped and cut at 25 frames a second; all people are measured. Then
-every system writes its videos into DIR/videos, and DIR/report.html has the scores of launch/score.py. Weight-free protocols always
-run, the others where --weights are given. Folders of other systems' videos (--generated), made from the first frames and the sound
-of DIR/videos/truth, get rows beside ours. The same command continues after a stop.
+Without --videos or --data the people are synthetic heads with an unknown seed, and nothing is needed but the project. Videos
+are prepared into DIR/clips by launch/prepare.py; all people are measured. Then every system writes its videos into DIR/videos,
+and DIR/report.html has the scores of launch/score.py. Protocols without weights always run, the others where --weights are
+given. Folders of other systems' videos (--generated), made from the first frames and the sound of DIR/videos/truth, get rows
+beside ours. The same command continues after a stop.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the project
 
-from launch import _root  # noqa: F401
+from launch import _root
 from launch._numbers import check_numbers
 from launch._options import add_audio_checkpoint, add_stages
 from launch._scoring import add_protocols, add_systems
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.parallel.supervision import run_child, status_of
 from xactor_jax.settings import SEED, whole
 from xactor_jax.targets import make_folder
+
+if TYPE_CHECKING:
+    from etils import epath
 
 EVERYBODY, UNSEEN = "train", "test"
 """Splits that are measured: of videos that are prepared here, whose people are not split; and of other clips."""
@@ -67,25 +71,16 @@ def check_usage(arguments: argparse.Namespace) -> None:
     check_numbers(arguments, {**{name: whole(low, 1_000_000) for name, low in least.items()}, **steps, "seed": whole(0, SEED)})
 
 
-def prepared(arguments: argparse.Namespace, folder: pathlib.Path) -> str:
-    """Prepares the videos, all people in one split. Returns the folder of the clips."""
-    from data.prepare import PrepareSettings, prepare
-    from data.prepare_video import VideoSettings
-    from launch._options import warn
-    from launch._progress import counting
-
-    settings = PrepareSettings(
-        videos=tuple(arguments.videos),
-        out=str(folder / "clips"),
-        video=VideoSettings(size=arguments.size),
-        layout=arguments.layout,
-        validation=0.0,
-        test=0.0,
-        processes=os.cpu_count() or 1,
-    )
-    with counting("files") as count:
-        prepare(settings, lambda done, total, row: count(done, total), warn)
-    return settings.out
+def prepared(arguments: argparse.Namespace, folder: epath.Path) -> str:
+    """Prepares the videos by launch/prepare.py, all people in one split. Returns the folder of the clips."""
+    clips = str(folder / "clips")
+    program = [sys.executable, str(_root.ROOT / "launch" / "prepare.py"), "--videos", *arguments.videos, "--out", clips]
+    options = ["--size", str(arguments.size), "--layout", arguments.layout, "--validation", "0", "--test", "0"]
+    status, sentence = status_of(run_child([*program, *options]))
+    if status:
+        print(sentence, end="\n" if sentence else "", file=sys.stderr)
+        sys.exit(status)
+    return clips
 
 
 def measure(arguments: argparse.Namespace) -> None:
@@ -98,7 +93,7 @@ def measure(arguments: argparse.Namespace) -> None:
 
     folder = make_folder(arguments.out)
     load_networks(chosen_protocols(arguments)[1])  # a wrong path is told of before the work
-    path = prepared(arguments, pathlib.Path(folder)) if arguments.videos else ""
+    path = prepared(arguments, folder) if arguments.videos else ""
     models, settings = models_of(arguments, STAGES)
     split = EVERYBODY if path else arguments.split
     tell(arguments, evaluate_systems(arguments, models, settings, path or str(data_path(arguments, models)), split))
