@@ -48,7 +48,8 @@ def evaluate_systems(arguments: argparse.Namespace, models: Models, settings: An
 
     Returns the content of the report; None while other processes are still busy.
     """
-    from xactor_jax.scoring.systems import Cast, make_studio, true_videos, write_systems
+    from xactor_jax.scoring.studio import make_studio
+    from xactor_jax.scoring.systems import Cast, true_videos, write_systems
     from xactor_jax.scoring.systems import pairs_of as own_pairs
     from xactor_jax.targets import make_folder
 

@@ -53,7 +53,7 @@ def test_every_pair_has_its_numbers_and_what_fails_is_a_sentence(pairs, tmp_path
     assert "cannot be read" in found["b", "y", "bright", False].problem
     for row in rows:
         if row.protocol is FAR and row.key:
-            features = results.read_features(tmp_path / "results", row.key)
+            features = results.Features(tmp_path / "results", [row.key])[0]
             assert features.shape == (12, 1)
             bright = found[row.system, row.name, "bright", row.true].values["brightness"]
             assert features.mean() == pytest.approx(2 * bright)

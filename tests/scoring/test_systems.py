@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from etils import epath
@@ -14,7 +15,8 @@ from xactor_jax.motion.pictures import frame_encoder
 from xactor_jax.pictures import to_float, to_uint8
 from xactor_jax.sampling import pipeline
 from xactor_jax.sampling.portrait import Portrait
-from xactor_jax.scoring.systems import Cast, Source, make_studio, on_rows, pairs_of, write_systems
+from xactor_jax.scoring.studio import make_studio, on_rows
+from xactor_jax.scoring.systems import Cast, Source, pairs_of, write_systems
 
 FRAMES, SIDE = 6, 32
 
@@ -82,7 +84,8 @@ def test_what_the_systems_show(written, cast, models, settings, tmp_path):  # no
     other = encode(cast.sources[1].read().frames[:FRAMES])
     assert shows("across_people", animated(other + latents[0] - other[0]))
     references = to_float(np.repeat(true[:1], FRAMES, axis=0).astype(np.uint8))
-    assert shows("stage_1", np.asarray(to_uint8(models.motion.model.decode(models.motion.variables, references, latents))))
+    drawn = models.motion.model.decode(models.motion.variables, jnp.asarray(references), jnp.asarray(latents))
+    assert shows("stage_1", np.asarray(to_uint8(drawn)))
 
 
 def test_what_is_written_stays_and_what_is_scored_has_its_truth(written, cast, settings):  # noqa: F811

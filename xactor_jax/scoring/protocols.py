@@ -73,5 +73,5 @@ HEAD = ("protocol", "numbers", "weights", "compares with true videos", "needs so
 def listed(protocols: Sequence[Protocol]) -> list[list[str]]:
     """Rows of a table with columns `HEAD`."""
     yes = lambda value: "yes" if value else ""
-    titles = lambda p: ", ".join(number.title for number in p.numbers)
+    titles = lambda p: "; ".join(number.title for number in p.numbers)
     return [[p.name, titles(p), p.kind or "none", yes(p.needs_truth), yes(p.needs_sound)] for p in protocols]

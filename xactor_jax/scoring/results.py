@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,7 +95,15 @@ def read(folder: epath.Path, key: str) -> Result | None:
     return Result(values, curves, content.get("problem", ""))
 
 
-def read_features(folder: epath.PathLike, key: str) -> Float[np.ndarray, "n d"]:
-    """The features of a result."""
-    with np.load(io.BytesIO((epath.Path(folder) / f"{key}.npz").read_bytes()), allow_pickle=False) as file:
-        return file["features"]
+class Features(Sequence):
+    """The features of several results, each read when it is needed, so that memory does not grow with their number."""
+
+    def __init__(self, folder: epath.PathLike, keys: Sequence[str]):
+        self._files = [epath.Path(folder) / f"{key}.npz" for key in keys]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> Float[np.ndarray, "n d"]:
+        with np.load(io.BytesIO(self._files[index].read_bytes()), allow_pickle=False) as file:
+            return file["features"]

@@ -21,7 +21,7 @@ from etils import epath
 from xactor_jax.evaluation.trends import slope
 from xactor_jax.sampling.jobs import reason
 from xactor_jax.scoring.protocol import Network, Protocol
-from xactor_jax.scoring.results import Curve, Result, read_features
+from xactor_jax.scoring.results import Curve, Features, Result
 from xactor_jax.scoring.run import RESULTS, TRUTH, Row
 from xactor_jax.scoring.statistics import difference, estimate
 
@@ -105,8 +105,7 @@ def _pooled(measured: Measured, system: str, folder: epath.Path) -> Content:
     true = {row.key for row in measured.rows if row.true and row.system == system} or {r.key for r in measured.rows if r.true}
     if not generated or not true:
         return {}
-    both = [[read_features(folder, key) for key in sorted(keys)] for keys in (generated, true)]
-    pooled = measured.protocol.pool(*both)
+    pooled = measured.protocol.pool(*(Features(folder, sorted(keys)) for keys in (generated, true)))
     return {name: {"mean": float(v), "low": None, "high": None, "count": len(generated)} for name, v in pooled.items()}
 
 
