@@ -11,9 +11,9 @@ from etils import epath
 
 from data.layouts import layout_of
 from xactor_jax.errors import UserError
+from xactor_jax.media.containers import VIDEO_SUFFIXES
 from xactor_jax.paths import absolute, is_remote, place_of, readable
 
-SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".3gp", ".ogv")
 SOUNDS = (
     *(".flac", ".wav", ".aiff", ".aif", ".aifc", ".caf", ".m4a", ".aac", ".mp3", ".ogg", ".oga", ".opus", ".wma", ".mka"),
     *(".ac3", ".amr"),
@@ -32,7 +32,7 @@ class Source:
 
     @property
     def is_video(self) -> bool:
-        return self.relative.lower().endswith(SUFFIXES)
+        return self.relative.lower().endswith(VIDEO_SUFFIXES)
 
 
 def list_files(videos: Sequence[str], out: str) -> list[Source]:
@@ -46,7 +46,7 @@ def list_files(videos: Sequence[str], out: str) -> list[Source]:
         for path, problem in _walk(epath.Path(root), absolute(out), ()):
             sources.append(_source(path, problem, root, prefix))
     if not any(source.is_video for source in sources):
-        raise UserError(f"no videos in {', '.join(videos)}: name a folder with {' '.join(SUFFIXES[:7])} files.")
+        raise UserError(f"no videos in {', '.join(videos)}: name a folder with {' '.join(VIDEO_SUFFIXES[:7])} files.")
     return sorted(sources, key=lambda source: source.relative)
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from data.performers.build import build
+from data.records import Clip, open_clips, write_clips
 from tests.launch.programs import run_here
+from tests.scoring.fakes import FAKES
 from tests.tiny import SIZE, tiny  # noqa: F401
+from xactor_jax.labels import CONTROLS
 from xactor_jax.media.video_io import read_frames
+from xactor_jax.scoring import protocols
 
 
 def run(repository, program: str, *arguments, cwd=None) -> subprocess.CompletedProcess:
@@ -22,6 +29,13 @@ def run(repository, program: str, *arguments, cwd=None) -> subprocess.CompletedP
 
 def checkpoints(tiny) -> list[str]:
     return [f"--{stage}={path}" for stage, path in tiny.items()]
+
+
+def some_clips(path, count: int) -> list[Clip]:
+    """Clips of a training split, of different people."""
+    source = open_clips(path, "train")
+    names = [field.name for field in dataclasses.fields(Clip)]
+    return [Clip(**{name: source[i][name] for name in names}) for i in range(0, 2 * count, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +84,40 @@ def test_what_is_wrong_is_one_sentence(tiny, tmp_path, options, message):
     done = run_here("evaluate.py", *checkpoints(tiny), f"--out={tmp_path}/report", *options)
     errors = [line for line in done.stderr.splitlines() if not line.endswith("…")]
     assert done.returncode == 2 and len(errors) == 1 and message in errors[0]
+
+
+def test_of_real_people_the_systems_videos_are_scored(tiny, clips, tmp_path, monkeypatch):
+    """Real: their controls are not known. The same names in another folder are another system."""
+    unknown = [dataclasses.replace(clip, controls=np.zeros((0, len(CONTROLS)), np.float32)) for clip in some_clips(clips, 3)]
+    write_clips(tmp_path / "real", {"validation": unknown})
+    monkeypatch.setattr(protocols, "PROTOCOLS", FAKES)
+    evaluate = lambda *more: run_here(
+        "evaluate.py", *checkpoints(tiny), f"--data={tmp_path / 'real'}", "--split=validation", f"--out={tmp_path / 'report'}",
+        "--video_frames=6", "--video_clips=2", "--sheets=1", "--without=loud", *more,
+    )  # fmt: skip
+    done = evaluate()
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "report" / "report.json").read_text())
+    ours = ["reference_repeated", "stage_1", "renderer", "audio_driven", "across_people"]
+    assert told["systems"] == ["truth", *ours] and told["split"] == "validation" and told["checkpoints"]["actor"]["hash"]
+    difference = told["scores"]["paired"]["difference"]
+    assert list(difference) == ours[:-1] and all(one["count"] == 2 for one in difference.values())
+    assert told["scores"]["bright"]["brightness"]["across_people"]["count"] == 2
+    assert "one encoder" in (tmp_path / "report" / "report.html").read_text()
+    videos = tmp_path / "report" / "videos"
+    assert len(list(videos.glob("*/*.mp4"))) == 12
+    shutil.copytree(videos / "truth", tmp_path / "peer")
+    done = evaluate(f"--generated=peer={tmp_path / 'peer'}")
+    assert done.returncode == 0 and "rendering" not in done.stderr, done.stderr
+    told = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert told["scores"]["paired"]["difference"]["peer"]["mean"] == 0.0
+    done = evaluate("--seed=1")
+    assert done.returncode == 2 and "has videos of other checkpoints, clips or settings" in done.stderr
+
+
+def test_options_for_real_people_are_refused_for_synthetic_ones(tiny, clips, tmp_path):
+    done = run_here("evaluate.py", *checkpoints(tiny), f"--data={clips}", f"--out={tmp_path}", "--generated=peer=x")
+    assert done.returncode == 2 and "--generated is for real people" in done.stderr
 
 
 @pytest.mark.slow  # quick: the report above and tests/launch/test_demo.py

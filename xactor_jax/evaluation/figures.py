@@ -104,9 +104,12 @@ def _colours(names: Iterable[str]) -> list[str]:
 
 
 def contact_sheet(
-    reference: UInt8[np.ndarray, "h w 3"], rows: Mapping[str, UInt8[np.ndarray, "t h w 3"]], columns: int = 8
+    reference: UInt8[np.ndarray, "h w 3"],
+    rows: Mapping[str, UInt8[np.ndarray, "t h w 3"]],
+    columns: int = 8,
+    rate: float = FRAME_RATE,
 ) -> bytes:
-    """The reference, and evenly spaced frames of each row."""
+    """The reference, and evenly spaced frames of each row, which has `rate` frames a second."""
     figure = Figure(figsize=(1.1 * (columns + 1), 1.2 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), columns + 1, squeeze=False)
     for axis in grid.ravel():
@@ -117,7 +120,7 @@ def contact_sheet(
         line[1].set_ylabel(name, fontsize=8)
         for axis, index in zip(line[1:], np.linspace(0, len(frames) - 1, columns).astype(int), strict=True):
             axis.imshow(frames[index])
-            axis.set_xlabel(f"{index / FRAME_RATE:.2f} s", fontsize=6)
+            axis.set_xlabel(f"{index / rate:.2f} s", fontsize=6)
     return png(figure)
 
 

@@ -14,6 +14,11 @@ from etils import epath
 from xactor_jax.errors import UserError
 from xactor_jax.paths import absolute, is_remote
 
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".3gp", ".ogv"),
+)
+"""Suffixes of video files, in small letters."""
+
 LONGEST_GAP = 600.0
 """Longest gap in a file, seconds. A larger jump of time stamps is taken for damage."""
 
