@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import weakref
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
+Result = TypeVar("Result")
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Video:
-    """A video at 25 frames a second that can be read several times, and its sound."""
+    """A video at 25 frames a second that can be read several times, and its sound. It is equal to itself only."""
 
     name: str
     count: int
@@ -37,3 +42,16 @@ class Case:
 def of_frames(name: str, frames: UInt8[np.ndarray, "t h w 3"], waveform: Float[np.ndarray, "samples"] | None = None) -> Video:
     """A video of frames in memory."""
     return Video(name, len(frames), frames.shape[1:3], lambda: iter(frames), waveform)
+
+
+def once_per_video(function: Callable[[Video], Result]) -> Callable[[Video], Result]:
+    """The function, computed once for each video. The result is kept as long as the video, since several protocols use it."""
+    results: weakref.WeakKeyDictionary[Video, Result] = weakref.WeakKeyDictionary()
+
+    @functools.wraps(function)
+    def result(video: Video) -> Result:
+        if video not in results:
+            results[video] = function(video)
+        return results[video]
+
+    return result
