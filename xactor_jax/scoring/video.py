@@ -30,6 +30,9 @@ class Video:
     waveform: Float[np.ndarray, "samples"] | None = None
     """16 kHz mono in [-1, 1], 640 samples a frame; None without sound."""
 
+    def __iter__(self) -> Iterator[Frame]:
+        return self.read()
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
