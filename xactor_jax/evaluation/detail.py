@@ -10,6 +10,9 @@ change in the true video y, and M all other pixels:
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable, Iterator
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -23,35 +26,68 @@ STILL = 6.0
 FEWEST = 0.01
 """Smallest share of the image for S or M; a smaller region gives no score."""
 
-Video = UInt8[np.ndarray, "t h w 3"]
+Frame = UInt8[np.ndarray, "h w 3"]
+Plane = Float[np.ndarray, "h w"]
+Video = Iterable[Frame]
+"""Frames that can be read more than once: an array [t, h, w, 3], or a video that is read from a file each time. Only a few
+frames are in memory at a time."""
 
 
 def detail_scores(video: Video, true: Video) -> dict[str, float]:
-    """Scores of one clip without frame 0, the reference (equations 1 to 3). `nan` if there is nothing to compare."""
-    x, y = _luminance(video), _luminance(true)
-    (fine_x, _), (fine_y, soft_y) = _split(x), _split(y)
-    still = np.abs(soft_y - soft_y[:1]).max(axis=0) < STILL
+    """Scores of one clip without frame 0, the reference (equations 1 to 3). `nan` if there is nothing to compare.
+
+    If one has fewer frames, those that both have are compared.
+    """
+    still = still_pixels(true)
+    x, y = _table(video, still), _table(true, still)
+    frames = min(len(x), len(y))
+    first, x, y = y[0, 1], x[1:frames], y[1:frames]
     return {
-        "detail": _ratio(fine_x[1:], fine_y[1:], ~still),
-        "background": _ratio(fine_x[1:], np.broadcast_to(fine_y[:1], fine_y[1:].shape), still),
-        "flicker": _over(np.diff(x, axis=0).std(), np.diff(y, axis=0).std()),
+        "detail": _over(x[:, 0].sum(), y[:, 0].sum()) if _is_enough(~still) else float("nan"),
+        "background": _over(x[:, 1].sum(), len(x) * first) if _is_enough(still) else float("nan"),
+        "flicker": _over(_std(x), _std(y)),
     }
 
 
-def _luminance(video: Video) -> Float[np.ndarray, "t h w"]:
-    return np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in video]).astype(np.float64)
+def still_pixels(true: Video) -> Bool[np.ndarray, "h w"]:
+    """S of equation 4."""
+    soft = (fine_detail(luminance(frame))[1] for frame in true)
+    first = next(soft)
+    return functools.reduce(lambda still, now: still & (np.abs(now - first) < STILL), soft, np.ones(first.shape, bool))
 
 
-def _split(x: Float[np.ndarray, "t h w"]) -> tuple[np.ndarray, np.ndarray]:
-    """The fine detail h and the blurred video G x."""
-    soft = np.stack([cv2.GaussianBlur(frame, (0, 0), SIGMA) for frame in x])
+def luminance(frame: Frame) -> Plane:
+    """In grey levels of 0 to 255."""
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float64)
+
+
+def fine_detail(x: Plane) -> tuple[Plane, Plane]:
+    """The fine detail h and the blurred picture G x."""
+    soft = cv2.GaussianBlur(x, (0, 0), SIGMA)
     return x - soft, soft
 
 
-def _ratio(fine: Float[np.ndarray, "t h w"], true: Float[np.ndarray, "t h w"], where: Bool[np.ndarray, "h w"]) -> float:
-    if where.mean() < FEWEST:
-        return float("nan")
-    return _over(np.square(fine[:, where]).sum(), np.square(true[:, where]).sum())
+def _table(video: Video, still: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "t 4"]:
+    """For every frame: Σ h² over M and over S, and mean and mean square of the change since the frame before (0 at first)."""
+    return np.array(list(_rows(video, still)))
+
+
+def _rows(video: Video, still: Bool[np.ndarray, "h w"]) -> Iterator[tuple[float, float, float, float]]:
+    before = None
+    for frame in video:
+        x = luminance(frame)
+        energy, change = np.square(fine_detail(x)[0]), x - (x if before is None else before)
+        yield energy[~still].sum(), energy[still].sum(), change.mean(), np.square(change).mean()
+        before = x
+
+
+def _std(rows: Float[np.ndarray, "t 4"]) -> float:
+    """Of all changes; `nan` without any."""
+    return float(np.sqrt(rows[:, 3].mean() - rows[:, 2].mean() ** 2)) if len(rows) else float("nan")
+
+
+def _is_enough(where: Bool[np.ndarray, "h w"]) -> bool:
+    return bool(where.mean() >= FEWEST)
 
 
 def _over(a: float, b: float) -> float:
