@@ -82,10 +82,10 @@ def origin_of(
     request: Wanted,
     settings: Mapping[str, Any],
     frames: int,
-    inputs: Mapping[str, str],
+    inputs: Mapping[str, str | np.ndarray],
     timings: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Content of the JSON file of a video. `inputs`: name → file; `timings` are in seconds."""
+    """Content of the JSON file of a video. `inputs`: name → file or array; `timings` are in seconds."""
     return {
         "synthetic": True,
         "arguments": {**dataclasses.asdict(request), **settings},

@@ -30,6 +30,7 @@ from xactor_jax.sampling.driving import (
     read_motion,
     relative_motion,
 )
+from xactor_jax.sampling.inputs import portrait_of, read_speech
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import Latents, Progress, Stopwatch, origin_of, write_motion, write_video
 from xactor_jax.sampling.pipeline import Settings
@@ -73,7 +74,7 @@ def find_sound(request: RenderRequest, drive: Drive, warn: Warn) -> SoundFile | 
     """
     if request.audio:
         sound = SoundFile(request.audio, whole=True)
-        if (lasts := num_frames(len(pipeline.read_speech(request.audio)))) != drive.frames:
+        if (lasts := num_frames(len(read_speech(request.audio)))) != drive.frames:
             warn(f"{request.audio} lasts {lasts} frames, the motion {drive.frames}: the sound is cut or filled with silence")
             return sound._replace(seconds=drive.frames / FRAME_RATE)
         return sound
@@ -94,7 +95,7 @@ def reenact(models: Models, request: RenderRequest, settings: Settings, progress
         UserError: an input file cannot be used, or the files cannot be written.
     """
     clock = Stopwatch()
-    portrait = pipeline.portrait_of(request, models)
+    portrait = portrait_of(request, models)
     drive = read_drive(models, request, warn)
     sound = find_sound(request, drive, warn)
     clock.lap("inputs")

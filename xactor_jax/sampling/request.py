@@ -116,12 +116,23 @@ def check_render_request(request: RenderRequest) -> None:
 def check_wanted(request: Wanted) -> None:
     """Raises `UserError` for an impossible path, crop, detector or seed, or an output file that cannot be written."""
     check_paths(request)
+    check_values(request)
+    check_outputs(request)
+
+
+def check_values(request: Wanted) -> None:
+    """Raises `UserError` for an impossible crop, detector or seed."""
     check_crop(request.crop)
     make_detector(request.detector)
     if not 0 <= request.seed < 2**32:
         raise UserError(f"the seed {request.seed} is out of range: give a whole number from 0 to {2**32 - 1}.")
-    for path, suffix in ((request.out, ".mp4"), (request.save_motion, ".npz")):
-        if path:
+
+
+def check_outputs(request: Wanted) -> None:
+    """Raises `UserError` for an output file that cannot be written, or that is an input file."""
+    for name, suffix in (("out", ".mp4"), ("save_motion", ".npz")):
+        if path := getattr(request, name):
+            _check_path(path, name)
             check_target(path, suffix)
     check_distinct(request)
     if (there := request.sidecar).exists() and not provenance.is_ours(there):
