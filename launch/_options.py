@@ -49,13 +49,15 @@ def add_portrait(about: argparse.ArgumentParser) -> None:
 
 
 def add_renderer(about: argparse.ArgumentParser) -> None:
-    """Adds options for rendering, and for files written beside the video."""
+    """Adds options for rendering, for marks, and for files written beside the video."""
     add, mode = about.add_argument, argparse.BooleanOptionalAction
     add("--steps", type=int, help="denoising steps of the renderer")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
     add("--offline", action=mode, default=None, help="render all frames at once (in a closed loop) or segment by segment")
     add("--seed", type=int, default=0, help="seed of all random numbers")
     add("--save_motion", default="", metavar="FILE.npz", help="also write the motion latents to this file")
+    add("--mark", default="", metavar="TEXT", help='text to draw into a corner of the video, such as "AI-generated"')
+    add("--c2pa", default="", metavar="CERT.pem,KEY.pem", help="sign the mp4 with a C2PA manifest (requirements-c2pa.txt)")
 
 
 def given(arguments: argparse.Namespace, *names: str) -> dict[str, object]:

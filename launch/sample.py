@@ -5,9 +5,9 @@
 
 Writes an mp4 at 25 frames a second with the recording's sound, and beside it a JSON file that records what it was made from. A
 list of jobs has one JSON object per line with image, audio and out. A job may also have seed, emotion, crop, detector,
-face_index and save_motion, which replace the options. Finished jobs are skipped. Every path may be gs://. Several processes
-(see launch/train.py) split a list into about equal parts. If a process is lost, all end with status 75; the same command
-continues.
+face_index, save_motion and mark, which replace the options. Finished jobs are skipped. Every path may be gs://. Several
+processes (see launch/train.py) split a list into about equal parts. If a process is lost, all end with status 75; the same
+command continues.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def allowed() -> dict[str, Range]:
 
 def request_defaults(arguments: argparse.Namespace) -> dict[str, object]:
     """Values from the options that a request uses by default."""
-    names = ("seed", "emotion", "crop", "detector", "face_index", "save_motion")
+    names = ("seed", "emotion", "crop", "detector", "face_index", "save_motion", "mark", "c2pa")
     return {name: getattr(arguments, name) for name in names}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import xactor_jax
 from tests.launch.programs import run_here
 from xactor_jax.errors import UserError
 from xactor_jax.media.image_io import read_image
+from xactor_jax.media.marks import draw_mark
 from xactor_jax.media.video_io import read_frames
 from xactor_jax.sampling.api import Pipeline, TalkingVideo
 
@@ -26,7 +28,7 @@ def pipeline(tiny) -> Pipeline:
 
 @pytest.fixture
 def spoken(pipeline, image, sound) -> TalkingVideo:
-    return pipeline(image, sound, emotion="happy@0.5:0-0.4,sad:0.4-", seed=7, crop="none")
+    return pipeline(image, sound, emotion="happy@0.5:0-0.4,sad:0.4-", seed=7, crop="none", mark="AI")
 
 
 def test_files_are_those_of_the_program(tiny, spoken, image, sound, tmp_path):
@@ -34,13 +36,14 @@ def test_files_are_those_of_the_program(tiny, spoken, image, sound, tmp_path):
     spoken.save(tmp_path / "v.mp4", save_motion=tmp_path / "m.npz")
     made = {name: (tmp_path / name).read_bytes() for name in ("v.mp4", "v.json", "m.npz")}
     options = {**tiny, "image": image, "audio": sound, "out": tmp_path / "v.mp4", "save_motion": tmp_path / "m.npz", "seed": 7}
-    options |= {"emotion": "happy@0.5:0-0.4,sad:0.4-", "crop": "none", "audio_guidance": 2.0, "actor_steps": 1}
+    options |= {"emotion": "happy@0.5:0-0.4,sad:0.4-", "crop": "none", "mark": "AI", "audio_guidance": 2.0, "actor_steps": 1}
     done = run_here("sample.py", *(f"--{name}={value}" for name, value in options.items()))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "v.mp4").read_bytes() == made["v.mp4"]
     of_program, of_python = (json.loads(text) for text in ((tmp_path / "v.json").read_text(), made["v.json"]))
     assert of_program.pop("timings").keys() - {"inputs"} == of_python.pop("timings").keys()
     assert of_program == of_python and of_program["arguments"]["rollout"]["audio_guidance"] == 2.0
+    assert of_program["arguments"]["mark"] == "AI"
     assert len(np.load(tmp_path / "m.npz")["motion_latents"]) == 25
 
 
@@ -54,6 +57,8 @@ def test_frames_come_in_pieces_and_are_those_of_the_file(spoken, tmp_path):
     read = np.stack([pixels for _, pixels in read_frames(tmp_path / "v.mp4")])
     luma = [(frames @ [0.299, 0.587, 0.114]).ravel() for frames in (read, whole)]  # H.264 halves the resolution of colour
     assert read.shape == whole.shape and np.corrcoef(*luma)[0, 1] > 0.9
+    plain = dataclasses.replace(spoken, request=dataclasses.replace(spoken.request, mark=""))
+    np.testing.assert_array_equal(draw_mark(plain.array(), "AI"), whole)
 
 
 @pytest.mark.parametrize("kind", ["array", "pillow"])

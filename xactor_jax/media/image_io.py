@@ -11,7 +11,7 @@ import pi_heif
 import PIL.Image
 import PIL.ImageOps
 from etils import epath
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 
 from xactor_jax.errors import UserError
 from xactor_jax.media.containers import require_file
@@ -54,8 +54,9 @@ def _upright_rgb(image: PIL.Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     return np.array(_over_white(_of_eight_bits(PIL.ImageOps.exif_transpose(image))).convert("RGB"))
 
 
-def image_pixels(image: PIL.Image.Image | UInt8[np.ndarray, "..."]) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB pixels of a picture in memory: of Pillow, or an array [h, w], [h, w, 3] or [h, w, 4]. They are those of its file.
+def image_pixels(image: PIL.Image.Image | Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB pixels of a picture in memory: of Pillow, or an array uint8 [h, w],
+    [h, w, 3] or [h, w, 4]. They are those of its file.
 
     Raises:
         UserError: it has another shape or type, or is too large.

@@ -58,8 +58,9 @@ def sound_array(samples: Shaped[np.ndarray, "..."], rate: int) -> SoundArray:
 
 def array_blocks(sound: SoundArray, form: SoundForm = NETWORK_SOUND) -> Iterator[Block]:
     """The sound in another form, in blocks. See `audio_io.read_blocks`, which does the same with a file."""
-    for _, block in resampled(_frames(sound), form):
-        yield np.clip(block, -1.0, 1.0)
+    for time, block in resampled(_frames(sound), form):
+        if time is None:  # otherwise it is the empty block at the start
+            yield np.clip(block, -1.0, 1.0)
 
 
 def _frames(sound: SoundArray) -> Iterator[av.AudioFrame]:

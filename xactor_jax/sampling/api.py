@@ -23,6 +23,7 @@ from jaxtyping import Shaped, UInt8
 from xactor_jax.checkpoints.embedded import checkpoint
 from xactor_jax.faces.choice import DETECTOR
 from xactor_jax.media.image_io import image_pixels
+from xactor_jax.media.marks import draw_mark
 from xactor_jax.media.sound_array import sound_array
 from xactor_jax.sampling.inputs import Inputs, Sources, read_inputs
 from xactor_jax.sampling.load import ENTRIES, Models, load_models
@@ -31,8 +32,8 @@ from xactor_jax.sampling.pipeline import Settings, check_emotion, make_settings,
 from xactor_jax.sampling.request import Request, check_outputs, check_values
 from xactor_jax.timing import num_frames
 
-Image = epath.PathLike | UInt8[np.ndarray, "..."] | PIL.Image.Image
-"""A picture: a file, local or gs://; RGB pixels [height, width, 3]; or a picture of Pillow."""
+Image = epath.PathLike | Shaped[np.ndarray, "..."] | PIL.Image.Image
+"""A picture: a file, local or gs://; uint8 RGB pixels [height, width, 3]; or a picture of Pillow."""
 
 Audio = epath.PathLike | tuple[Shaped[np.ndarray, "..."], int]
 """A recording: a sound or video file; or samples, float in [-1, 1] or int16, and their rate in Hz."""
@@ -54,7 +55,8 @@ class TalkingVideo:
     @property
     def frames(self) -> Iterator[Frames]:
         """Pieces uint8 [t, height, width, 3] as they are rendered. Memory does not grow with the length."""
-        return perform(self.models, self.inputs.portrait, self.inputs.waveform, self.request, self.settings).frames
+        performance = perform(self.models, self.inputs.portrait, self.inputs.waveform, self.request, self.settings)
+        return (draw_mark(piece, self.request.mark) for piece in performance.frames)
 
     def array(self) -> UInt8[np.ndarray, "t h w 3"]:
         """All frames."""
@@ -117,6 +119,8 @@ class Pipeline:
         crop: str = "auto",
         detector: str = DETECTOR,
         face_index: int | None = None,
+        mark: str = "",
+        c2pa: str = "",
     ) -> TalkingVideo:
         """A portrait that speaks a recording. The inputs are read here; the frames are generated when they are used.
 
@@ -127,6 +131,8 @@ class Pipeline:
             crop: `auto`, `released` or `none`; see `xactor_jax.sampling.portrait.CROPS`.
             detector: The face detector; see `xactor_jax.faces.choice.DETECTORS`.
             face_index: Which face, from 0, if there are several.
+            mark: Text to draw into a corner of the pictures, such as "AI-generated".
+            c2pa: CERT.pem,KEY.pem: signs the mp4 with a C2PA manifest.
 
         Raises:
             UserError: the picture or the recording cannot be used, or an argument is not possible.
@@ -137,7 +143,7 @@ class Pipeline:
         )
         files = {name: source if isinstance(source, str) else "" for name, source in sources._asdict().items()}
         how = {"emotion": emotion, "seed": seed, "crop": crop, "detector": detector, "face_index": face_index}
-        request = Request(out="", **files, **how)
+        request = Request(out="", **files, **how, mark=mark, c2pa=c2pa)
         check_values(request)
         check_emotion(self.models, request.emotion_track)
         return TalkingVideo(self.models, self.settings, request, read_inputs(request, sources, self.models, _warn))

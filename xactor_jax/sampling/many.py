@@ -127,7 +127,7 @@ def _write(
     with removed_on_error(request.out, request.save_motion):
         rendered = [one.frames[:frames]]
         output.write_video(
-            request.out, rendered, frames, inputs.sound_of(request.audio), models.sides[1], lambda *_: None, Stopwatch()
+            request, rendered, frames, inputs.sound_of(request.audio), models.sides[1], lambda *_: None, Stopwatch()
         )
         if request.save_motion:
             output.write_motion(request.save_motion, one.motion[:frames], one.reference_motion, models.motion.latents)

@@ -181,7 +181,7 @@ def write_sample(
     performance = perform(models, inputs.portrait, inputs.waveform, request, settings)
     with removed_on_error(request.out, request.save_motion):
         total = num_frames(len(inputs.waveform))
-        write_video(request.out, performance.frames, total, inputs.sound, models.sides[1], progress, clock)
+        write_video(request, performance.frames, total, inputs.sound, models.sides[1], progress, clock)
         if request.save_motion:
             motion = np.concatenate(performance.motion)
             write_motion(request.save_motion, motion, performance.reference_motion, models.motion.latents)

@@ -105,7 +105,7 @@ def reenact(models: Models, request: RenderRequest, settings: Settings, progress
     motion = pipeline.keeping(motion, kept) if request.save_motion else motion
     frames = pipeline.animate(models, portrait, reference_motion, motion, request.seed, settings)
     with removed_on_error(request.out, request.save_motion):
-        write_video(request.out, frames, drive.frames, sound, models.sides[1], progress, clock)
+        write_video(request, frames, drive.frames, sound, models.sides[1], progress, clock)
         if request.save_motion:
             write_motion(request.save_motion, np.concatenate(kept), reference_motion, models.motion.latents)
         provenance.write_json(request.sidecar, origin(models, request, settings, drive, clock.laps))
