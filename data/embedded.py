@@ -1,4 +1,4 @@
-"""The embedded data set and checkpoints. Programs use them where the config names no others."""
+"""The embedded data set. Programs use it, and the embedded checkpoints, where the config names no others."""
 
 from __future__ import annotations
 
@@ -19,18 +19,12 @@ from data.settings import AudioSettings
 from data.stage_data import StageData
 from data.storage import is_prepared
 from xactor_jax.checkpoints.config_file import tuples
+from xactor_jax.checkpoints.embedded import embedded_checkpoint
 from xactor_jax.checkpoints.exports import load_variables, peek
 from xactor_jax.checkpoints.start import FROM_START, last_with_buffer
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash
 from xactor_jax.pretrained.audio import audio_hash, load_audio_features
-
-ASSETS = epath.Path(__file__).parent / "assets"
-
-
-def embedded_checkpoint(stage: str) -> epath.Path:
-    """Folder of the small checkpoint of a stage that comes with the project, trained on heads at 128 pixels a side."""
-    return ASSETS / stage
 
 
 def ensure_clips(config: ConfigDict) -> epath.Path:

@@ -6,9 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from xactor_jax.checkpoints.embedded import checkpoint
 from xactor_jax.errors import UserError, exit_on_user_error
 
 STAGES = ("motion", "actor", "video")
+ROLLOUT = ("audio_guidance", "emotion_guidance", "schedule", "actor_steps")
+"""Options that change the checkpoint's own `RolloutSettings`."""
 RENDER = ("steps", "guidance_scale", "offline")
 """Options that change the checkpoint's own `RenderSettings`."""
 
@@ -24,13 +27,6 @@ def add_audio_checkpoint(about: argparse.ArgumentParser) -> None:
     """Adds --audio_checkpoint, for actors whose audio features come from a network that was moved since their training."""
     what = "wav2vec 2.0 for the actor's audio features; default: that of its training"
     about.add_argument("--audio_checkpoint", default="", metavar="CKPT", help=what)
-
-
-def checkpoint(stage: str, path: str = "") -> object:
-    """The checkpoint `path` if it is given, else the embedded one."""
-    from data.embedded import embedded_checkpoint
-
-    return path or embedded_checkpoint(stage)
 
 
 def checkpoints(arguments: argparse.Namespace, stages: Sequence[str] = STAGES) -> dict[str, object]:
@@ -53,19 +49,20 @@ def add_portrait(about: argparse.ArgumentParser) -> None:
 
 
 def add_renderer(about: argparse.ArgumentParser) -> None:
-    """Adds options for rendering, and for files written beside the video."""
+    """Adds options for rendering, for marks, and for files written beside the video."""
     add, mode = about.add_argument, argparse.BooleanOptionalAction
     add("--steps", type=int, help="denoising steps of the renderer")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
     add("--offline", action=mode, default=None, help="render all frames at once (in a closed loop) or segment by segment")
     add("--seed", type=int, default=0, help="seed of all random numbers")
     add("--save_motion", default="", metavar="FILE.npz", help="also write the motion latents to this file")
+    add("--mark", default="", metavar="TEXT", help='text to draw into a corner of the video, such as "AI-generated"')
+    add("--c2pa", default="", metavar="CERT.pem,KEY.pem", help="sign the mp4 with a C2PA manifest (requirements-c2pa.txt)")
 
 
-def given(arguments: argparse.Namespace, **names: str) -> dict[str, object]:
-    """Field → value of the options that were given; `names` are pairs field=option."""
-    values = {field: getattr(arguments, option) for field, option in names.items()}
-    return {field: value for field, value in values.items() if value is not None}
+def given(arguments: argparse.Namespace, *names: str) -> dict[str, object]:
+    """Option → value, for those of the named options that were given."""
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
 def warn(message: str) -> None:

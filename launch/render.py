@@ -10,6 +10,7 @@ what it was made from. M.npz is a file that sample.py or this program wrote with
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 import sys
 
@@ -64,12 +65,11 @@ def main() -> None:
         from xactor_jax.sampling.reenactment import reenact
         from xactor_jax.sampling.request import RenderRequest, check_render_request
 
-        names = "image motion_latents driving out audio crop driving_crop relative detector face_index seed save_motion"
         arguments.relative = bool(arguments.driving) if arguments.relative is None else arguments.relative
-        request = RenderRequest(**{name: getattr(arguments, name) for name in names.split()})
+        request = RenderRequest(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(RenderRequest)})
         check_render_request(request)
         models = load_models(checkpoints(arguments, STAGES))
-        settings = make_settings(models, {}, given(arguments, **{name: name for name in RENDER}))
+        settings = make_settings(models, {}, given(arguments, *RENDER))
         with counting("frames") as progress:
             reenact(models, request, settings, progress, warn)
         print(request.out)

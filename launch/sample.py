@@ -5,9 +5,9 @@
 
 Writes an mp4 at 25 frames a second with the recording's sound, and beside it a JSON file that records what it was made from. A
 list of jobs has one JSON object per line with image, audio and out. A job may also have seed, emotion, crop, detector,
-face_index and save_motion, which replace the options. Finished jobs are skipped. Every path may be gs://. Several processes
-(see launch/train.py) split a list into about equal parts. If a process is lost, all end with status 75; the same command
-continues.
+face_index, save_motion and mark, which replace the options. Finished jobs are skipped. Every path may be gs://. Several
+processes (see launch/train.py) split a list into about equal parts. If a process is lost, all end with status 75; the same
+command continues.
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from launch._options import RENDER, add_audio_checkpoint, add_portrait, add_renderer, add_stages, checkpoints, given, warn
+from launch._options import (
+    RENDER,
+    ROLLOUT,
+    add_audio_checkpoint,
+    add_portrait,
+    add_renderer,
+    add_stages,
+    checkpoints,
+    given,
+    warn,
+)
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.labels import EMOTIONS
 from xactor_jax.parallel import processes, supervision
@@ -75,13 +85,13 @@ def allowed() -> dict[str, Range]:
     from xactor_jax.video.sampler import RenderSettings
 
     rollout, render = ranges(RolloutSettings), ranges(RenderSettings)
-    of_rollout = {name: rollout[name] for name in ("audio_guidance", "emotion_guidance", "schedule")}
-    return {**of_rollout, "actor_steps": rollout["steps"], **{name: render[name] for name in ("steps", "guidance_scale")}}
+    of_rollout = {name: rollout[name.removeprefix("actor_")] for name in ROLLOUT}
+    return {**of_rollout, **{name: render[name] for name in ("steps", "guidance_scale")}}
 
 
 def request_defaults(arguments: argparse.Namespace) -> dict[str, object]:
     """Values from the options that a request uses by default."""
-    names = ("seed", "emotion", "crop", "detector", "face_index", "save_motion")
+    names = ("seed", "emotion", "crop", "detector", "face_index", "save_motion", "mark", "c2pa")
     return {name: getattr(arguments, name) for name in names}
 
 
@@ -91,17 +101,15 @@ def load(arguments: argparse.Namespace):
 
     from xactor_jax.actor.settings import parse_changes
     from xactor_jax.sampling.load import load_models
-    from xactor_jax.sampling.pipeline import make_settings
+    from xactor_jax.sampling.pipeline import make_settings, split_options
     from xactor_jax.sampling.sharded import place_sharded
 
     changes = parse_changes(filter(None, arguments.rollout.split(",")))
     models = load_models(
         checkpoints(arguments), arguments.audio_checkpoint, place_sharded if arguments.shard else jax.device_put
     )
-    same = {name: name for name in ("audio_guidance", "emotion_guidance", "schedule")}
-    rollout = {**changes, **given(arguments, steps="actor_steps", **same)}
-    render = given(arguments, **{name: name for name in RENDER})
-    return models, make_settings(models, rollout, render)
+    rollout, render = split_options(given(arguments, *ROLLOUT, *RENDER))
+    return models, make_settings(models, {**changes, **rollout}, render)
 
 
 def run_one(arguments: argparse.Namespace) -> None:

@@ -21,7 +21,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from launch._options import add_stages, checkpoint
+from launch._options import add_stages
+from xactor_jax.checkpoints.embedded import checkpoint
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import SEED, whole
 from xactor_jax.targets import make_folder

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from data import embedded
-from data.embedded import embedded_checkpoint, fill_in_motion
+from data.embedded import fill_in_motion
 from data.encoded import encoded_metadata
 from data.performers.build import build
 from launch.stages import ensure_data
@@ -13,6 +13,7 @@ from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny, tiny_config, tiny_variables, write_checkpoint  # noqa: F401
 from xactor_jax.audio.features import LogMelFeatures
 from xactor_jax.checkpoints.config_file import read_config
+from xactor_jax.checkpoints.embedded import embedded_checkpoint
 from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import motion_hash

@@ -20,7 +20,8 @@ from tests.sampling.conftest import make_image, make_sound
 from tests.tiny import LATENT_DIM, tiny  # noqa: F401
 from xactor_jax.media.audio_io import has_audio, read_audio
 from xactor_jax.media.image_io import write_image
-from xactor_jax.media.video_io import SYNTHETIC, read_frames
+from xactor_jax.media.marks import SYNTHETIC
+from xactor_jax.media.video_io import read_frames
 
 FRAMES = 13
 

@@ -15,6 +15,7 @@ from xactor_jax.audio.features import LogMelFeatures
 from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
 from xactor_jax.media.video_io import read_frames
 from xactor_jax.sampling import batch, many, pipeline
+from xactor_jax.sampling.inputs import read_speech
 from xactor_jax.sampling.jobs import Job
 from xactor_jax.sampling.load import load_models
 from xactor_jax.sampling.request import Request
@@ -37,7 +38,7 @@ def requests(tmp_path) -> list[Request]:
 def test_a_sample_does_not_depend_on_its_batch(models, settings, requests):
     ready, failures = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
     assert not failures and [item.frames for item in ready] == [10, 25, 38]
-    waveforms = [pipeline.read_speech(r.audio) for r in requests]
+    waveforms = [read_speech(r.audio) for r in requests]
     result = batch.generator(models, settings)(batch.conditions_of(ready, waveforms, models.actor.audio))
     assert len(result.frames) == 3 and result.frames.shape[1] == 50
     for i, (item, waveform) in enumerate(zip(ready, waveforms, strict=True)):
@@ -50,7 +51,7 @@ def test_a_sample_does_not_depend_on_its_batch(models, settings, requests):
 
 def test_emotions_last_beyond_a_sample_s_own_end(models, requests):
     ready, _ = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
-    made = batch.conditions_of(ready, [pipeline.read_speech(r.audio) for r in requests], models.actor.audio)
+    made = batch.conditions_of(ready, [read_speech(r.audio) for r in requests], models.actor.audio)
     assert made.emotion.dtype == np.int32 and made.intensity.dtype == np.float32
     np.testing.assert_array_equal(made.emotion, [[-1] * 50, [1] * 10 + [2] * 14 + [-1] * 26, [3] * 50])
     np.testing.assert_array_equal(made.intensity, [[1] * 50, [0.5] * 10 + [1] * 40, [1] * 50])
@@ -58,7 +59,7 @@ def test_emotions_last_beyond_a_sample_s_own_end(models, requests):
 
 def test_a_batch_gets_the_features_of_its_actor(models, requests):
     ready, _ = batch.prepared([Job(r.out, r) for r in requests[:1]], models, pytest.fail)
-    waveform = pipeline.read_speech(requests[0].audio)
+    waveform = read_speech(requests[0].audio)
     audio = batch.conditions_of(ready, [waveform], LogMelFeatures(LogMelSettings(offset=2.0))).audio
     expected = log_mel_features(waveform, LogMelSettings(offset=2.0))
     np.testing.assert_array_equal(audio[0, : ready[0].frames], expected)
@@ -74,7 +75,7 @@ def test_every_device_is_used(models, settings, requests, monkeypatch):
 
     monkeypatch.setattr(batch, "mapped_over", spy)
     ready, _ = batch.prepared([Job(r.out, r) for r in requests[:1]], models, pytest.fail)
-    waveform = pipeline.read_speech(requests[0].audio)
+    waveform = read_speech(requests[0].audio)
     batch.generator(models, settings)(batch.conditions_of(ready, [waveform], models.actor.audio))
     assert len(seen[0].frames.sharding.device_set) == jax.local_device_count() == 8
 
@@ -191,7 +192,7 @@ def test_large_networks_are_split_over_the_devices(models, split):
 @pytest.mark.slow  # quick: the one above
 def test_samples_of_split_networks_are_those_of_whole_ones(models, split, settings, requests):
     ready, _ = batch.prepared([Job(r.out, r) for r in requests], models, pytest.fail)
-    conditions = batch.conditions_of(ready, [pipeline.read_speech(r.audio) for r in requests], models.actor.audio)
+    conditions = batch.conditions_of(ready, [read_speech(r.audio) for r in requests], models.actor.audio)
     whole, parts = (batch.generator(m, settings, m is split)(conditions) for m in (models, split))
     np.testing.assert_allclose(parts.motion, whole.motion, atol=1e-4)
     assert parts.frames.shape == whole.frames.shape and np.abs(parts.frames.astype(int) - whole.frames).max() <= 1

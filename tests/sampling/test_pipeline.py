@@ -17,7 +17,7 @@ from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
 from xactor_jax.emotion import EmotionTrack
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import read_audio
-from xactor_jax.media.video_io import SYNTHETIC
+from xactor_jax.media.marks import SYNTHETIC
 from xactor_jax.sampling import pipeline
 from xactor_jax.sampling.portrait import read_portrait
 from xactor_jax.sampling.request import Request

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from data.embedded import embedded_checkpoint
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.audio.log_mel import log_mel_features
+from xactor_jax.checkpoints.embedded import embedded_checkpoint
 from xactor_jax.media.audio_io import read_audio
 from xactor_jax.sampling.load import load_stage
 

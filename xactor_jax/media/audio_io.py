@@ -91,7 +91,7 @@ class _Resampler:
                 return
 
 
-def _resampled(frames: Iterable[av.AudioFrame], form: SoundForm) -> Iterator[tuple[float | None, Block]]:
+def resampled(frames: Iterable[av.AudioFrame], form: SoundForm) -> Iterator[tuple[float | None, Block]]:
     """Resampled blocks. Each segment starts with (its time stamp, an empty block); later blocks have no time stamp."""
     resampler = None
     for starts, frame in segments(frames):
@@ -144,7 +144,7 @@ def read_blocks(path: epath.PathLike, form: SoundForm = NETWORK_SOUND, whole: bo
         if not container.streams.audio:
             raise UserError(f"{path} has no sound: give a file with an audio stream.")
         origin = video_origin(container)
-        for gap, block in _aligned(_resampled(decoded(container), form), origin, form.rate, whole):
+        for gap, block in _aligned(resampled(decoded(container), form), origin, form.rate, whole):
             check_gap(path, silence := silence + gap)
             if not np.isfinite(block).all():
                 raise UserError(f"{path} holds samples that are no numbers (NaN or infinity): it is damaged; export it anew.")

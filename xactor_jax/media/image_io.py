@@ -11,7 +11,7 @@ import pi_heif
 import PIL.Image
 import PIL.ImageOps
 from etils import epath
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 
 from xactor_jax.errors import UserError
 from xactor_jax.media.containers import require_file
@@ -45,11 +45,31 @@ def read_image(path: epath.PathLike) -> UInt8[np.ndarray, "h w 3"]:
 def _pixels(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about large images and unusual tags
-        image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
-        if max(image.size) > LONGEST_SIDE:
-            raise PIL.Image.DecompressionBombError
-        PIL.ImageOps.exif_transpose(image, in_place=True)
-        return np.array(_over_white(_of_eight_bits(image)).convert("RGB"))
+        return _upright_rgb(PIL.Image.open(io.BytesIO(data), formats=FORMATS))
+
+
+def _upright_rgb(image: PIL.Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    if max(image.size) > LONGEST_SIDE:
+        raise PIL.Image.DecompressionBombError
+    return np.array(_over_white(_of_eight_bits(PIL.ImageOps.exif_transpose(image))).convert("RGB"))
+
+
+def image_pixels(image: PIL.Image.Image | Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB pixels of a picture in memory: of Pillow, or an array uint8 [h, w],
+    [h, w, 3] or [h, w, 4]. They are those of its file.
+
+    Raises:
+        UserError: it has another shape or type, or is too large.
+    """
+    try:
+        if isinstance(image, np.ndarray) and image.dtype != np.uint8:
+            raise TypeError(image.dtype)
+        return _upright_rgb(PIL.Image.fromarray(image) if isinstance(image, np.ndarray) else image)
+    except (TypeError, ValueError, PIL.Image.DecompressionBombError):
+        what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else f"{image.mode} {image.size}"
+        raise UserError(
+            f"a portrait as an array {what} is not possible: give uint8 [height, width, 3], at most {LONGEST_SIDE:,} a side."
+        ) from None
 
 
 def _of_eight_bits(image: PIL.Image.Image) -> PIL.Image.Image:

@@ -1,4 +1,5 @@
-"""The sound track of a video to write: taken from a file, with its rate and channels, or from a waveform.
+"""The sound track of a video to write: taken from a file or an array, with its rate and channels, or from a
+waveform.
 
 AAC without gaps between its packets is copied without decoding; the mp4's edit list hides what lies before the start of the
 video. All other sound is encoded to AAC, at the file's rate or the next higher one that AAC supports, at most 48 kHz and
@@ -19,6 +20,7 @@ from jaxtyping import Float
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import NETWORK_SOUND, Block, SoundForm, decoded, read_blocks, segments
 from xactor_jax.media.containers import open_container, video_origin
+from xactor_jax.media.sound_array import SoundArray, array_blocks
 
 HIGHEST_RATE, MOST_CHANNELS = 48_000, 2
 
@@ -38,8 +40,8 @@ class SoundFile(NamedTuple):
     whole: bool = False
 
 
-Sound = SoundFile | Float[np.ndarray, "samples"]
-"""Sound of a file; or a waveform, 16 kHz mono in [-1, 1]."""
+Sound = SoundFile | SoundArray | Float[np.ndarray, "samples"]
+"""Sound of a file; or an array with its rate; or a waveform, 16 kHz mono in [-1, 1]."""
 
 
 @runtime_checkable
@@ -58,6 +60,9 @@ class Track(Protocol):
 
 def open_track(target: av.container.OutputContainer, sound: Sound) -> Track:
     """Opens the sound for writing. Raises `UserError` where the file cannot be read or has no sound."""
+    if isinstance(sound, SoundArray):
+        form = written_form(sound.rate, sound.samples.shape[1])
+        return Encoded(target, array_blocks(sound, form), form)
     if not isinstance(sound, SoundFile):
         return Encoded(target, iter([sound[None]]), NETWORK_SOUND)
     first = first_moment(sound.path)
@@ -77,7 +82,11 @@ def form_of(path: str) -> SoundForm:
     """The form closest to the file's own among those that are written."""
     with open_container(path, "audio file") as container:
         stream = _stream(container, path)
-        rate, channels = stream.rate, stream.layout.nb_channels
+        return written_form(stream.rate, stream.layout.nb_channels)
+
+
+def written_form(rate: int, channels: int) -> SoundForm:
+    """The form closest to sound of that rate and number of channels among those that are written."""
     rates = sorted(known for known in av.codec.Codec("aac", "w").audio_rates if known <= HIGHEST_RATE)
     return SoundForm(next((known for known in rates if known >= rate), HIGHEST_RATE), "mono" if channels == 1 else "stereo")
 

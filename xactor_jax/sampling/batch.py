@@ -27,6 +27,7 @@ from xactor_jax.motion.model import MotionModel
 from xactor_jax.padding import filled
 from xactor_jax.pictures import to_float
 from xactor_jax.sampling import pipeline
+from xactor_jax.sampling.inputs import read_inputs, sources_of
 from xactor_jax.sampling.jobs import Failure, Job, attempted
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pipeline import Settings
@@ -132,11 +133,8 @@ def prepared(jobs: Sequence[Job], models: Models, warn: Callable[[str], None]) -
     def prepare(job: Job) -> Ready:
         r = job.request
         pipeline.check_emotion(models, r.emotion_track)
-        portrait = pipeline.portrait_of(r, models)
-        waveform = pipeline.read_speech(r.audio)
-        if warning := pipeline.audio_warning(r.audio, waveform):
-            warn(warning)
-        return Ready(job, portrait, num_frames(len(waveform)))
+        inputs = read_inputs(r, sources_of(r), models, warn)
+        return Ready(job, inputs.portrait, num_frames(len(inputs.waveform)))
 
     ready, failures = attempted(jobs, prepare, lambda job: job.name)
     return sorted(ready, key=lambda item: item.frames), failures

@@ -26,6 +26,7 @@ TYPES = {
     "face_index": int,
     "detector": str,
     "save_motion": str,
+    "mark": str,
 }
 
 

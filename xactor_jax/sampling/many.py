@@ -11,8 +11,8 @@ from jax.experimental import multihost_utils
 
 from xactor_jax.finite import check_frames, finite_frames
 from xactor_jax.media.audio_io import seconds_of
+from xactor_jax.sampling import inputs, output, pipeline
 from xactor_jax.sampling import jobs as job_list
-from xactor_jax.sampling import output, pipeline
 from xactor_jax.sampling.batch import Conditions, Ready, Result, batches, conditions_of, generator, long_ones, prepared
 from xactor_jax.sampling.jobs import Failure, Job, attempted
 from xactor_jax.sampling.load import Models
@@ -85,7 +85,7 @@ def _sample_batch(
     if settings.render.offline or long_ones(batch):
         sample = lambda item: pipeline.sample(models, item.job.request, settings, lambda *_: None, lambda _: None)
         return attempted(batch, sample, _name)[1]
-    read, failures = attempted(batch, lambda item: (item, pipeline.read_speech(item.job.request.audio)), _name)
+    read, failures = attempted(batch, lambda item: (item, inputs.read_speech(item.job.request.audio)), _name)
     return failures + _sample_read(models, settings, generate, read)
 
 
@@ -127,8 +127,8 @@ def _write(
     with removed_on_error(request.out, request.save_motion):
         rendered = [one.frames[:frames]]
         output.write_video(
-            request.out, rendered, frames, pipeline.sound_of(request), models.sides[1], lambda *_: None, Stopwatch()
+            request, rendered, frames, inputs.sound_of(request.audio), models.sides[1], lambda *_: None, Stopwatch()
         )
         if request.save_motion:
             output.write_motion(request.save_motion, one.motion[:frames], one.reference_motion, models.motion.latents)
-        pipeline.write_sidecar(models, request, settings, len(waveform), timings)
+        pipeline.write_sidecar(models, request, settings, inputs.sources_of(request), len(waveform), timings)

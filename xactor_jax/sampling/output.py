@@ -43,7 +43,7 @@ class Stopwatch:
 
 
 def write_video(
-    path: str,
+    request: Wanted,
     frames: Iterable[Frames],
     total: int,
     sound: Sound | None,
@@ -51,8 +51,12 @@ def write_video(
     progress: Progress,
     clock: Stopwatch,
 ) -> None:
-    """Writes frames as they arrive, with sound if there is any. Raises `RuntimeError` if their number is not `total`."""
-    with VideoWriter(path, size, sound=sound) as writer:
+    """Writes frames as they arrive, with the marks of the request, and with sound if there is any.
+
+    Raises:
+        RuntimeError: their number is not `total`.
+    """
+    with VideoWriter(request.out, size, sound=sound, marks=request.marks) as writer:
         for chunk in frames:
             if not writer.frames_written:
                 clock.lap("first_frames")
@@ -82,10 +86,10 @@ def origin_of(
     request: Wanted,
     settings: Mapping[str, Any],
     frames: int,
-    inputs: Mapping[str, str],
+    inputs: Mapping[str, str | np.ndarray],
     timings: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Content of the JSON file of a video. `inputs`: name → file; `timings` are in seconds."""
+    """Content of the JSON file of a video. `inputs`: name → file or array; `timings` are in seconds."""
     return {
         "synthetic": True,
         "arguments": {**dataclasses.asdict(request), **settings},

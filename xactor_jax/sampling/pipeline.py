@@ -21,13 +21,11 @@ from jaxtyping import Array, Float, Key, Shaped
 from xactor_jax.actor.settings import RolloutSettings
 from xactor_jax.emotion import Emotion, EmotionTrack
 from xactor_jax.errors import UserError
-from xactor_jax.faces.choice import make_detector
 from xactor_jax.labels import EMOTIONS
-from xactor_jax.media.audio_io import is_silent, read_audio
-from xactor_jax.media.sound_track import SoundFile
 from xactor_jax.motion.pictures import frame_encoder
 from xactor_jax.pictures import to_float
 from xactor_jax.sampling import provenance
+from xactor_jax.sampling.inputs import Inputs, Sources, read_inputs, sources_of
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import (
     Frames,
@@ -38,8 +36,9 @@ from xactor_jax.sampling.output import (
     write_motion,
     write_video,
 )
-from xactor_jax.sampling.portrait import Portrait, read_portrait
-from xactor_jax.sampling.request import Request, Wanted
+from xactor_jax.sampling.portrait import Portrait
+from xactor_jax.sampling.request import Request
+from xactor_jax.settings import fields
 from xactor_jax.timing import SAMPLE_RATE, num_frames
 from xactor_jax.unfinished import removed_on_error
 from xactor_jax.video.rendering import render
@@ -66,6 +65,19 @@ def make_settings(models: Models, rollout: Mapping[str, Any], render: Mapping[st
     return Settings(RolloutSettings(**{**actor.config.rollout.to_dict(), **rollout}) if actor else None, drawn)
 
 
+def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of a program → changed settings of the actor and of the renderer. `actor_steps` are the steps of the actor.
+
+    Raises:
+        UserError: neither has a setting of that name.
+    """
+    actor, renderer = set(fields(RolloutSettings)) - {"steps"} | {"actor_steps"}, set(fields(RenderSettings))
+    if unknown := sorted(set(options) - actor - renderer):
+        raise UserError(f"there is no setting {unknown[0]!r} of sampling: use {', '.join(sorted(actor | renderer))}.")
+    rollout = {name.removeprefix("actor_"): value for name, value in options.items() if name in actor}
+    return rollout, {name: value for name, value in options.items() if name in renderer}
+
+
 class Performance(NamedTuple):
     """One sample that is being generated. Reading `frames` runs all stages piece by piece."""
 
@@ -83,33 +95,6 @@ def sampling_keys(seed: int) -> tuple[Key[Array, ""], Key[Array, ""]]:
 def pieces(waveform: Shaped[np.ndarray, "samples"], size: int = SAMPLE_RATE) -> Iterator[Shaped[np.ndarray, "_"]]:
     """The waveform in pieces of `size` samples."""
     return (waveform[start : start + size] for start in range(0, len(waveform), size))
-
-
-def audio_warning(path: str, waveform: Float[np.ndarray, "samples"]) -> str:
-    """Warning about a recording that can be used but looks wrong; empty if there is none."""
-    return f"{path} is silent: the mouth will stay closed" if is_silent(waveform) else ""
-
-
-def read_speech(path: str) -> Float[np.ndarray, "samples"]:
-    """Reads 16 kHz mono sound; of a video also the part before its first frame.
-
-    Raises:
-        UserError: the file cannot be read or has no sound.
-    """
-    waveform = read_audio(path, whole=True)
-    if not len(waveform):
-        raise UserError(f"{path} holds no sound: give a recording.")
-    return waveform
-
-
-def sound_of(request: Request) -> SoundFile:
-    """The sound of the video: the same part as `read_speech`, with the recording's own sampling rate and channels."""
-    return SoundFile(request.audio, whole=True)
-
-
-def portrait_of(request: Wanted, models: Models) -> Portrait:
-    """Reads the portrait of a request with its face detector. Raises the errors of `read_portrait`."""
-    return read_portrait(request.image, models.sides, request.crop, request.face_index, make_detector(request.detector))
 
 
 def check_emotion(models: Models, track: EmotionTrack) -> None:
@@ -184,23 +169,28 @@ def sample(models: Models, request: Request, settings: Settings, progress: Progr
         UserError: the image or the audio cannot be used, or the files cannot be written.
     """
     clock = Stopwatch()
-    portrait = portrait_of(request, models)
-    waveform = read_speech(request.audio)
-    if warning := audio_warning(request.audio, waveform):
-        warn(warning)
+    inputs = read_inputs(request, sources_of(request), models, warn)
     clock.lap("inputs")
-    performance = perform(models, portrait, waveform, request, settings)
+    write_sample(models, request, settings, inputs, progress, clock)
+
+
+def write_sample(
+    models: Models, request: Request, settings: Settings, inputs: Inputs, progress: Progress, clock: Stopwatch
+) -> None:
+    """The second half of `sample`: generates, and writes the files. Raises `UserError` if they cannot be written."""
+    performance = perform(models, inputs.portrait, inputs.waveform, request, settings)
     with removed_on_error(request.out, request.save_motion):
-        total = num_frames(len(waveform))
-        write_video(request.out, performance.frames, total, sound_of(request), models.sides[1], progress, clock)
+        total = num_frames(len(inputs.waveform))
+        write_video(request, performance.frames, total, inputs.sound, models.sides[1], progress, clock)
         if request.save_motion:
             motion = np.concatenate(performance.motion)
             write_motion(request.save_motion, motion, performance.reference_motion, models.motion.latents)
-        write_sidecar(models, request, settings, len(waveform), clock.laps)
+        write_sidecar(models, request, settings, inputs.sources, len(inputs.waveform), clock.laps)
 
 
-def write_sidecar(models: Models, request: Request, settings: Settings, samples: int, timings: dict[str, float]) -> None:
+def write_sidecar(
+    models: Models, request: Request, settings: Settings, sources: Sources, samples: int, timings: dict[str, float]
+) -> None:
     """Writes the JSON file of a video. It is written last, so if it exists, the video is complete."""
-    inputs = {"image": request.image, "audio": request.audio}
-    origin = origin_of(models, request, settings.to_dict(), num_frames(samples), inputs, timings)
+    origin = origin_of(models, request, settings.to_dict(), num_frames(samples), sources.hashed, timings)
     provenance.write_json(request.sidecar, {**origin, "audio_features": models.actor.audio.to_dict()})

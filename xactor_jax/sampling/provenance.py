@@ -9,6 +9,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from etils import epath
 
 import xactor_jax
@@ -33,9 +34,16 @@ def versions() -> dict[str, str]:
     return {"xactor_jax": xactor_jax.__version__, "python": platform.python_version(), **libraries}
 
 
-def inputs(**paths: str) -> dict[str, dict[str, str]]:
-    """Name → path and SHA-256 of each input file."""
-    return {name: {"path": str(path), "sha256": sha256(path)} for name, path in paths.items()}
+def inputs(**sources: str | np.ndarray) -> dict[str, dict[str, str]]:
+    """Name → path and SHA-256 of each input file; of an array its type and shape, and the SHA-256 of its bytes."""
+    return {name: _origin(source) for name, source in sources.items()}
+
+
+def _origin(source: str | np.ndarray) -> dict[str, str]:
+    if not isinstance(source, np.ndarray):
+        return {"path": str(source), "sha256": sha256(source)}
+    kind = f"{source.dtype} {list(source.shape)}"
+    return {"array": kind, "sha256": hashlib.sha256(np.ascontiguousarray(source).data).hexdigest()}
 
 
 def is_ours(path: epath.PathLike) -> bool:

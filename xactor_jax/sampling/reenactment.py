@@ -30,6 +30,7 @@ from xactor_jax.sampling.driving import (
     read_motion,
     relative_motion,
 )
+from xactor_jax.sampling.inputs import portrait_of, read_speech
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import Latents, Progress, Stopwatch, origin_of, write_motion, write_video
 from xactor_jax.sampling.pipeline import Settings
@@ -73,7 +74,7 @@ def find_sound(request: RenderRequest, drive: Drive, warn: Warn) -> SoundFile | 
     """
     if request.audio:
         sound = SoundFile(request.audio, whole=True)
-        if (lasts := num_frames(len(pipeline.read_speech(request.audio)))) != drive.frames:
+        if (lasts := num_frames(len(read_speech(request.audio)))) != drive.frames:
             warn(f"{request.audio} lasts {lasts} frames, the motion {drive.frames}: the sound is cut or filled with silence")
             return sound._replace(seconds=drive.frames / FRAME_RATE)
         return sound
@@ -94,7 +95,7 @@ def reenact(models: Models, request: RenderRequest, settings: Settings, progress
         UserError: an input file cannot be used, or the files cannot be written.
     """
     clock = Stopwatch()
-    portrait = pipeline.portrait_of(request, models)
+    portrait = portrait_of(request, models)
     drive = read_drive(models, request, warn)
     sound = find_sound(request, drive, warn)
     clock.lap("inputs")
@@ -104,7 +105,7 @@ def reenact(models: Models, request: RenderRequest, settings: Settings, progress
     motion = pipeline.keeping(motion, kept) if request.save_motion else motion
     frames = pipeline.animate(models, portrait, reference_motion, motion, request.seed, settings)
     with removed_on_error(request.out, request.save_motion):
-        write_video(request.out, frames, drive.frames, sound, models.sides[1], progress, clock)
+        write_video(request, frames, drive.frames, sound, models.sides[1], progress, clock)
         if request.save_motion:
             write_motion(request.save_motion, np.concatenate(kept), reference_motion, models.motion.latents)
         provenance.write_json(request.sidecar, origin(models, request, settings, drive, clock.laps))

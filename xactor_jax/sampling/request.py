@@ -10,6 +10,7 @@ from etils import epath
 from xactor_jax.emotion import EmotionTrack, parse_emotion
 from xactor_jax.errors import UserError
 from xactor_jax.faces.choice import DETECTOR, make_detector
+from xactor_jax.media.marks import Marks, check_marks, parse_marks
 from xactor_jax.paths import same_file
 from xactor_jax.sampling import provenance
 from xactor_jax.sampling.portrait import CROPS
@@ -30,11 +31,18 @@ class Wanted:
     face_index: int | None = None
     detector: str = DETECTOR
     save_motion: str = ""  # .npz file for the motion latents; empty: not written
+    mark: str = ""  # text that is drawn into the pictures
+    c2pa: str = ""  # CERT.pem,KEY.pem: signs a C2PA manifest
 
     @property
     def sidecar(self) -> epath.Path:
         """The JSON file beside the video."""
         return epath.Path(self.out).with_suffix(".json")
+
+    @property
+    def marks(self) -> Marks:
+        """Marks of the video. Raises `UserError` if `c2pa` does not name two files."""
+        return parse_marks(self.mark, self.c2pa)
 
     @property
     def finished(self) -> bool:
@@ -114,14 +122,26 @@ def check_render_request(request: RenderRequest) -> None:
 
 
 def check_wanted(request: Wanted) -> None:
-    """Raises `UserError` for an impossible path, crop, detector or seed, or an output file that cannot be written."""
+    """Raises `UserError` for an impossible path, crop, detector, seed or mark, or an output file that cannot be written."""
     check_paths(request)
+    check_values(request)
+    check_outputs(request)
+
+
+def check_values(request: Wanted) -> None:
+    """Raises `UserError` for an impossible crop, detector, seed or mark."""
     check_crop(request.crop)
     make_detector(request.detector)
     if not 0 <= request.seed < 2**32:
         raise UserError(f"the seed {request.seed} is out of range: give a whole number from 0 to {2**32 - 1}.")
-    for path, suffix in ((request.out, ".mp4"), (request.save_motion, ".npz")):
-        if path:
+    check_marks(request.marks)
+
+
+def check_outputs(request: Wanted) -> None:
+    """Raises `UserError` for an output file that cannot be written, or that is an input file."""
+    for name, suffix in (("out", ".mp4"), ("save_motion", ".npz")):
+        if path := getattr(request, name):
+            _check_path(path, name)
             check_target(path, suffix)
     check_distinct(request)
     if (there := request.sidecar).exists() and not provenance.is_ours(there):

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data.embedded import embedded_checkpoint
 from data.heads import body
 from data.performers.bodies import perform
+from xactor_jax.checkpoints.embedded import embedded_checkpoint
 from xactor_jax.clips import TrueClip
 from xactor_jax.evaluation.decoder import decode_clips, decoder_scores, frame_decoder
 from xactor_jax.evaluation.video import Rendered, video_scores
