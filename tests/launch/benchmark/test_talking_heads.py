@@ -18,9 +18,13 @@ from xactor_jax.scoring import protocols
 PROGRAM = "benchmark/talking_heads.py"
 
 
-def test_one_command_gives_one_page(tiny, tmp_path, monkeypatch):
-    build(tmp_path / "data", persons=3, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
+@pytest.fixture(autouse=True)
+def fakes(monkeypatch):
     monkeypatch.setattr(protocols, "PROTOCOLS", FAKES)
+
+
+def test_one_command_gives_one_page(tiny, tmp_path):
+    build(tmp_path / "data", persons=3, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
     stages = [f"--motion={tiny['motion']}", f"--actor={tiny['actor']}", f"--video={tiny['video']}"]
     done = run_here(PROGRAM, *stages, f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'out'}", "--video_frames=5")
     assert done.returncode == 0, done.stderr
