@@ -7,9 +7,45 @@ from collections.abc import Iterable, Mapping, Sequence
 from xactor_jax.checkpoints.exports import load_variables, variables_hash
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.importing import kind_of
+from xactor_jax.scoring import (
+    beat_align,
+    csim,
+    detail,
+    dynamics,
+    dynamics_truth,
+    efid,
+    fid,
+    fvd,
+    landmark_distance,
+    lips,
+    lips_truth,
+    lpips,
+    paired,
+    sharpness,
+    syncnet,
+    theval,
+)
 from xactor_jax.scoring.protocol import Network, Protocol
 
-PROTOCOLS: tuple[Protocol, ...] = ()
+PROTOCOLS: tuple[Protocol, ...] = (
+    paired.PROTOCOL,
+    detail.PROTOCOL,
+    sharpness.PROTOCOL,
+    landmark_distance.PROTOCOL,
+    lips.PROTOCOL,
+    lips_truth.PROTOCOL,
+    theval.PROTOCOL,
+    dynamics.PROTOCOL,
+    dynamics_truth.PROTOCOL,
+    beat_align.PROTOCOL,
+    lpips.VGG,
+    lpips.ALEX,
+    csim.PROTOCOL,
+    syncnet.PROTOCOL,
+    fid.PROTOCOL,
+    fvd.PROTOCOL,
+    efid.PROTOCOL,
+)
 """In the order of reports. Those without a kind of network run by default."""
 
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xactor_jax.scoring import fvd, syncnet
+from xactor_jax.scoring.files import open_video
 from xactor_jax.scoring.protocol import Network, Protocol
 from xactor_jax.scoring.video import Case, of_frames
 
@@ -69,6 +71,16 @@ def black_and_white(protocol: Protocol, network: Network | None, file: str) -> M
     return protocol.measure(Case(black, white), network).values
 
 
+def synchrony_of_example(protocol: Protocol, network: Network | None, file: str) -> Mapping[str, float]:
+    """Synchrony of the published example, which is a crop of a face already."""
+    return syncnet.make_protocol(cropped=True).measure(Case(open_video(EXAMPLE, file)), network).values
+
+
+def fvd_of_black_and_white(protocol: Protocol, network: Network | None, file: str) -> Mapping[str, float]:
+    """FVD of black clips against white ones."""
+    return {"fvd": fvd.sanity(network)[1]}
+
+
 CHECKS: tuple[Check, ...] = (
     Check(
         protocol="paired",
@@ -85,6 +97,23 @@ CHECKS: tuple[Check, ...] = (
         expected={"lpips_alex": 0.81401},
         tolerance=1e-4,
         find=black_and_white,
+    ),
+    Check(
+        protocol="syncnet",
+        what="data/example.avi",
+        source="README of joonson/syncnet_python; decoders of other versions of FFmpeg move it by .06",
+        expected={"sync_offset": 3, "sync_d": 5.353, "sync_c": 10.021},
+        tolerance=0.06,
+        find=synchrony_of_example,
+        file=EXAMPLE,
+    ),
+    Check(
+        protocol="fvd",
+        what="8 black clips of 30 frames of 64 × 64 pixels against 8 white ones",
+        source="common_metrics_on_video_quality",
+        expected={"fvd": fvd.SANITY},
+        tolerance=fvd.SANITY_SPREAD,
+        find=fvd_of_black_and_white,
     ),
 )
 
