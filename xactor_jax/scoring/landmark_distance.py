@@ -53,8 +53,8 @@ def measure(case: Case, network: Network | None) -> Measured:
 PROTOCOL = Protocol(
     name="landmark_distance",
     source="Chen et al. 2018, arXiv 1803.10404; code lelechen63/ATVGnet",
-    definition=f"Mean Euclidean distance of landmarks from the true ones, in pixels of pictures {HEIGHT} pixels high, after the "
-    "mean of the compared points is subtracted; points of Face Mesh at the places of dlib's 20 (mouth) and 68 (face).",
+    definition=f"Mean Euclidean distance of landmarks from the true ones, in pixels of pictures {HEIGHT} pixels high, after "
+    "the mean of the compared points is subtracted; points of Face Mesh at the places of dlib's 20 (mouth) and 68 (face).",
     numbers=(
         Number(name="lmd_mouth", title="M-LMD, pixels", better="lower"),
         Number(name="lmd_face", title="F-LMD, pixels", better="lower"),

@@ -1,7 +1,7 @@
 """PSNR, SSIM and L1 against the true video, of whole pictures and of the mouth (evaluation/metrics.py, equations 4, 5 and 8).
 
-Frame 0 is left out, because it is the reference in reconstruction. Each is computed frame by frame and averaged. The mouth is the
-box of lips and chin around the true video's landmarks (faces/components.py).
+Frame 0 is left out, because it is the reference in reconstruction. Each is computed frame by frame and averaged. The mouth is
+the box of lips and chin around the true video's landmarks (faces/components.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def require_same_size(case: Case) -> None:
     sizes = [f"{video.side[1]} × {video.side[0]}" for video in (case.generated, case.truth)]
     if case.generated.side != case.truth.side:
         raise UserError(
-            f"{case.generated.name}: its pictures are {sizes[0]} and those of the true video {sizes[1]}: give videos of one size."
+            f"{case.generated.name} has pictures of {sizes[0]} pixels, the true video of {sizes[1]}: give videos of one size."
         )
 
 
@@ -69,8 +69,8 @@ NUMBERS = (
 PROTOCOL = Protocol(
     name="paired",
     source="SSIM: Wang et al. 2004, with their Gaussian window, on RGB of 0 to 255",
-    definition="Means over frames, without frame 0, of PSNR, SSIM and L1 (of pixels in 0..1); at the videos' own size, not cropped. "
-    "Mouth: the box of lips and chin of the true frame.",
+    definition="Means over frames, without frame 0, of PSNR, SSIM and L1 (of pixels in 0..1), of the whole pictures at their "
+    "own size. Mouth: the box of lips and chin of the true frame.",
     numbers=NUMBERS,
     measure=measure,
     needs_truth=True,
