@@ -60,9 +60,10 @@ def add_renderer(about: argparse.ArgumentParser) -> None:
     add("--c2pa", default="", metavar="CERT.pem,KEY.pem", help="sign the mp4 with a C2PA manifest (requirements-c2pa.txt)")
 
 
-def given(arguments: argparse.Namespace, *names: str) -> dict[str, object]:
-    """Option → value, for those of the named options that were given."""
-    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+def given(arguments: argparse.Namespace, **names: str) -> dict[str, object]:
+    """Field → value of the options that were given; `names` are pairs field=option."""
+    values = {field: getattr(arguments, option) for field, option in names.items()}
+    return {field: value for field, value in values.items() if value is not None}
 
 
 def warn(message: str) -> None:

@@ -69,7 +69,7 @@ def main() -> None:
         request = RenderRequest(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(RenderRequest)})
         check_render_request(request)
         models = load_models(checkpoints(arguments, STAGES))
-        settings = make_settings(models, {}, given(arguments, *RENDER))
+        settings = make_settings(models, {}, given(arguments, **{name: name for name in RENDER}))
         with counting("frames") as progress:
             reenact(models, request, settings, progress, warn)
         print(request.out)

@@ -108,7 +108,7 @@ def load(arguments: argparse.Namespace):
     models = load_models(
         checkpoints(arguments), arguments.audio_checkpoint, place_sharded if arguments.shard else jax.device_put
     )
-    rollout, render = split_options(given(arguments, *ROLLOUT, *RENDER))
+    rollout, render = split_options(given(arguments, **{name: name for name in (*ROLLOUT, *RENDER)}))
     return models, make_settings(models, {**changes, **rollout}, render)
 
 
