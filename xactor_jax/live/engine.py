@@ -63,6 +63,11 @@ class Engine:
         """Places that are not taken."""
         return max(0, self.limits.sessions - len(self.seats))
 
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
     def open(self, choices: Choices, portrait: Portrait) -> Seat:
         """A new session. Raises `Busy`, or `UserError` for choices that the stages cannot follow."""
         start = lambda: Saved(Session(self.programs, choices, portrait), np.zeros(0, np.int16), False, [])
@@ -163,7 +168,7 @@ class Engine:
         wanting = self._inputs([seat for seat in seats if seat.session.unseen], lambda seat: seat.session.next_segment())
         for seat, _, result in self._results(wanting, self.programs.render, lambda segment: segment):
             with self._alone(seat):
-                self._give(seat, seat.session.next_frame, seat.session.took_segment(*result))
+                self._give(seat, seat.session.frames, seat.session.took_segment(*result))
         return bool(wanting)
 
     def _inputs(self, seats: Sequence[Seat], inputs: Callable[[Seat], Any]) -> list[tuple[Seat, Any]]:

@@ -24,7 +24,9 @@ class Limits:
     ahead_seconds: float = setting(4.0, real(0.0, above=True), "sound that may wait to be used, in seconds")
     queue_frames: int = setting(125, whole(1), "pictures that may wait to be sent; beyond, the oldest is dropped")
     idle_seconds: float = setting(30.0, real(0.0, above=True), "time without sound after which a session ends, in seconds")
-    buffer_seconds: float = setting(0.5, real(0.0), "a picture counts as late if it comes this much after its delay, in seconds")
+    buffer_seconds: float = setting(
+        0.5, real(0.0), "a picture counts as late if it comes this much after its delay, in seconds"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self, "live")

@@ -97,6 +97,7 @@ def _restored(programs: Programs, tree: Mapping[str, Any]) -> Saved:
     session.motion = array(tree, "motion", np.float32, (None, session.motion.shape[1]))
     session.known = array(tree, "known", np.float32, session.known.shape)
     session.segments, session.over = number(tree, "segments"), bool(tree["heard_all"])
+    session.frames = session.segments * programs.plan.new
     check_session(session)
     unsent = [message for _, message in sorted(tree["unsent"].items(), key=lambda item: int(item[0]))]
     for message in unsent:
@@ -127,10 +128,10 @@ def check_session(session: Session) -> None:
     heard = num_frames(sound.samples) if session.over and sound.samples else sound.frames
     width, taken = session.stream.audio_dim, int(calls) * stride + (radius if calls else 0)
     made = min(max(0, session.stream.given), heard)
-    rendered = session.next_frame + max(0, len(session.motion) - plan.known)
+    rendered = session.frames + max(0, len(session.motion) - plan.known)
     before = len(programs.audio.begin().waiting)
     facts = {
-        "calls": 0 <= calls and taken <= heard + stride + radius + programs.window.delay,
+        "calls": calls >= 0 and taken <= heard + stride + radius + programs.window.delay,
         "arrived": int(buffer.arrived) == heard,
         "waiting features": buffer.waiting.shape == (1, max(0, heard - taken), width),
         "first and last": buffer.first.shape == buffer.last.shape == (1, width),

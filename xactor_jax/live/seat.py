@@ -11,12 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Int16
 
 from xactor_jax.live.limits import Limits
 from xactor_jax.live.pictures import number_of
 from xactor_jax.live.saved import Saved
-from xactor_jax.live.session import Session
 from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 Clock = Callable[[], float]
@@ -53,9 +51,14 @@ class Seat:
         return self._added - self._taken
 
     @property
+    def pending(self) -> bool:
+        """Whether pictures wait for the client."""
+        return bool(self._pictures)
+
+    @property
     def next_frame(self) -> int:
         """Number of the next picture that the client will get."""
-        return number_of(self._pictures[0]) if self._pictures else self.session.next_frame
+        return number_of(self._pictures[0]) if self._pictures else self.session.frames
 
     def add(self, pcm: bytes) -> None:
         """Adds sound of the client. Beyond the longest session it is cut, and the session ends as if the client ended it."""

@@ -47,8 +47,8 @@ class Session:
         self.motion = np.zeros((0, actor.model.motion_dim), np.float32)
         """Motion that is not rendered yet, and the known frames before it."""
         self.known = np.zeros((1, programs.plan.known, *video.latent_shape), np.float32)
-        self.segments = 0
-        """Number of rendered segments."""
+        self.segments, self.frames = 0, 0
+        """Number of rendered segments, and of their pictures."""
 
     def hear(self, samples: Int16[np.ndarray, "_"]) -> None:
         """Takes 16 kHz sound and computes its features."""
@@ -77,11 +77,6 @@ class Session:
         """Whether all pictures have been made."""
         return self.over and not self.unmoved and not self.unseen
 
-    @property
-    def next_frame(self) -> int:
-        """Number of the next picture."""
-        return self.segments * self.programs.plan.new
-
     def next_stride(self) -> tuple[Call, Stride]:
         """Inputs of the next call of the actor; call it when `unmoved`."""
         call, guide = self.stream.next_call(), self.stream.guide
@@ -100,8 +95,9 @@ class Session:
     def took_segment(self, drawn: Drawn, known: Float[Array, "1 k h w c"]) -> UInt8[np.ndarray, "_ height width 3"]:
         """Takes the result and returns the new frames. Raises `UserError` for numbers that are not finite."""
         plan = self.programs.plan
-        frames = checked(drawn, self.next_frame, first_segment(self.motion, plan)[1])
+        frames = checked(drawn, self.frames, first_segment(self.motion, plan)[1])
         self.motion, self.known, self.segments = self.motion[plan.new :], known, self.segments + 1
+        self.frames += len(frames)
         return frames
 
     def _add(self, features: Iterable[Float[np.ndarray, "frames features"]]) -> None:

@@ -68,11 +68,22 @@ def read_portrait(
     Raises:
         UserError: the image cannot be read; see also `choose_face`.
     """
-    image = read_image(path)
+    return cropped(read_image(path), str(path), sides, crop, face_index, detector)
+
+
+def cropped(
+    image: UInt8[np.ndarray, "h w 3"],
+    name: str,
+    sides: tuple[int, int],
+    crop: str = "auto",
+    face_index: int | None = None,
+    detector: FaceDetector | None = None,
+) -> Portrait:
+    """The same for pixels; `name` is the path or the name of the picture. Raises the errors of `choose_face`."""
     if crop == "none":
         return Portrait(*(crop_square(image, middle_square(image.shape), side) for side in sides))
-    find = finder(detector or make_detector(DETECTOR), epath.Path(path).name)
-    face = choose_face(find(0, 0.0, image), face_index, str(path))
+    find = finder(detector or make_detector(DETECTOR), epath.Path(name).name)
+    face = choose_face(find(0, 0.0, image), face_index, name)
     if crop == "released":
         return released_portrait(image, face, sides)
     return Portrait(*(crop_portrait(image, face, side) for side in sides))

@@ -70,10 +70,8 @@ def join_windows(y: Float[Array, "b w t *d"], plan: SegmentPlan) -> Float[Array,
     return total / count.reshape(-1, *(1,) * (y.ndim - 3)).astype(y.dtype)
 
 
-def appended(
-    held: Float[np.ndarray, "n d"], chunk: Float[np.ndarray, "_ d"], plan: SegmentPlan
-) -> Float[np.ndarray, "m d"]:
-    """Motion that is not rendered yet, with another chunk. Before the first chunk, where n = 0, its first motion is repeated."""
+def appended(held: Float[np.ndarray, "n d"], chunk: Float[np.ndarray, "_ d"], plan: SegmentPlan) -> Float[np.ndarray, "m d"]:
+    """Motion that is not rendered yet, with another chunk. Before the first chunk (n = 0), its first motion is repeated."""
     before = chunk[:1] if not len(held) and len(chunk) else chunk[:0]
     return np.concatenate([held, np.repeat(before, plan.known, axis=0), chunk])
 
