@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import pathlib
 import re
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -27,8 +28,9 @@ from xactor_jax.live.engine import Busy, Engine, Taken, Unknown
 from xactor_jax.live.limits import Choices
 from xactor_jax.live.pictures import CODECS
 from xactor_jax.live.seat import Seat
+from xactor_jax.media.faces import FaceDetector
 from xactor_jax.media.image_io import decoded_image
-from xactor_jax.sampling.portrait import CROPS, Portrait, cropped
+from xactor_jax.sampling.portrait import CROPS, cropped
 from xactor_jax.sampling.request import check_crop
 from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
 
@@ -40,8 +42,6 @@ NAME = re.compile(r"[0-9a-f]{32}")
 
 RETRY_SECONDS = 10
 """When a client that found no place may ask again."""
-
-Detector = Callable[..., Any]
 
 
 class TooLarge(UserError):
@@ -55,7 +55,7 @@ class TooSlow(UserError):
 STATUS = {Busy: 503, Unknown: 404, Taken: 409, TooLarge: 413, TooSlow: 408}
 
 
-def make_app(engine: Engine, detector: Detector, token: str = "") -> Guard:
+def make_app(engine: Engine, detector: FaceDetector, token: str = "") -> Guard:
     """The application. Its start and its end start and stop the engine."""
 
     @contextlib.asynccontextmanager
@@ -96,8 +96,9 @@ async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
 class Server:
     """The routes."""
 
-    def __init__(self, engine: Engine, detector: Detector):
+    def __init__(self, engine: Engine, detector: FaceDetector):
         self.engine, self.detector = engine, detector
+        self.looking = threading.Lock()  # detectors are not made for several threads
         self.registry = registry(engine)
         self.uploads = asyncio.Semaphore(engine.limits.sessions)
 
@@ -134,7 +135,8 @@ class Server:
 
         def made(data: bytes) -> Seat:
             pixels, sides = decoded_image(data, "portrait"), self.engine.programs.models.sides
-            portrait: Portrait = cropped(pixels, "portrait", sides, crop, face_index, self.detector)
+            with self.looking:
+                portrait = cropped(pixels, "portrait", sides, crop, face_index, self.detector)
             return self.engine.open(choices, portrait)
 
         return self._described(await self._uploaded(request, made))

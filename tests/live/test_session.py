@@ -29,10 +29,12 @@ def test_sessions_that_start_and_end_at_different_times_equal_their_offline_vide
         engine.tick()
         second.add(sounds[1][(start - 7000) : (start - 7000) + 999].tobytes())
     second.add(sounds[1][start - 7000 + 999 :].tobytes())
-    first.end(), second.end()
+    first.end()
+    second.end()
     run_to_end(engine, first, second)
     for seat, sound, choices in zip((first, second), sounds, CHOICES, strict=True):
-        pictures = [parsed(message) for message in (messages := taken(seat))]
+        messages = taken(seat)
+        pictures = [parsed(message) for message in messages]
         expected = offline(models, settings, portrait, sound, choices)
         assert [p.number for p in pictures] == list(range(len(expected)))
         assert [p.samples for p in pictures] == [640 * i for i in range(len(expected))]
