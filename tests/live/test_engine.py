@@ -80,7 +80,7 @@ def test_a_program_that_fails_ends_the_sessions_of_its_call(engine, portrait, mo
 
 def test_sessions_end_when_nothing_comes_and_when_they_are_long(programs, portrait):
     clock = Hours()
-    engine = Engine(programs, Limits(sessions=2, idle_seconds=10, seconds=0.4), clock)
+    engine = Engine(programs, Limits(sessions=2, idle_seconds=10.0, seconds=0.4), clock)
     idle, long = (engine.open(Choices(), portrait) for _ in range(2))
     for _ in range(5):
         long.add(speech(6400).tobytes())

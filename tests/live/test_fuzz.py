@@ -21,7 +21,7 @@ from xactor_jax.live.engine import Engine
 from xactor_jax.live.limits import Limits
 from xactor_jax.live.pictures import parsed
 
-LIMITS = Limits(sessions=2, upload_bytes=50_000, message_bytes=4096, queue_frames=40, upload_seconds=2, idle_seconds=60)
+LIMITS = Limits(sessions=2, upload_bytes=50_000, message_bytes=4096, queue_frames=40, upload_seconds=2.0, idle_seconds=60.0)
 
 Broken = Callable[[Server, random.Random, bytes], None]
 

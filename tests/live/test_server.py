@@ -27,7 +27,7 @@ from xactor_jax.sampling.portrait import cropped
 
 @pytest.fixture(scope="module")
 def server(programs):
-    with serving(Engine(programs, Limits(sessions=2, upload_bytes=100_000, idle_seconds=60))) as running:
+    with serving(Engine(programs, Limits(sessions=2, upload_bytes=100_000, idle_seconds=60.0))) as running:
         yield running
 
 
