@@ -13,7 +13,7 @@ from xactor_jax.errors import UserError
 from xactor_jax.pretrained.importing import KINDS
 from xactor_jax.scoring import protocols
 from xactor_jax.scoring.protocol import Network
-from xactor_jax.scoring.protocols import PROTOCOLS, chosen, load_networks, runnable
+from xactor_jax.scoring.protocols import OPENED, PROTOCOLS, chosen, load_networks, runnable
 from xactor_jax.variables import Variables
 
 
@@ -56,5 +56,5 @@ def test_every_protocol_says_what_it_is():
     numbers = [number.name for protocol in PROTOCOLS for number in protocol.numbers]
     assert len({p.name for p in PROTOCOLS}) == len(PROTOCOLS) and len(set(numbers)) == len(numbers)
     for protocol in PROTOCOLS:
-        assert not protocol.kind or protocol.kind in KINDS
+        assert not protocol.kind or protocol.kind in (*KINDS, *OPENED)
         assert protocol.source and protocol.definition.endswith(".") and protocol.limits and protocol.numbers

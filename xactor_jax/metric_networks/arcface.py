@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from xactor_jax.faces.blocks import Slope
-from xactor_jax.metric_networks.batch_norm import FrozenBatchNorm
+from xactor_jax.layers.batch_norm import FrozenBatchNorm
 
 STRIDE = 16
 """Side of the input over that of the last stage's output."""

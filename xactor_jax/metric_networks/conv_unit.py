@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
-from xactor_jax.metric_networks.batch_norm import FrozenBatchNorm
+from xactor_jax.layers.batch_norm import FrozenBatchNorm
 
 EPSILON = 1e-3
 PRECISION = jax.lax.Precision.HIGHEST

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from xactor_jax.metric_networks.batch_norm import FrozenBatchNorm
+from xactor_jax.layers.batch_norm import FrozenBatchNorm
 
 EXPANSION = 4
 """Channels of a block's output over those inside it."""

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
-from xactor_jax.metric_networks.batch_norm import FrozenBatchNorm
+from xactor_jax.layers.batch_norm import FrozenBatchNorm
 
 FRAMES = 5
 """Frames in a window."""

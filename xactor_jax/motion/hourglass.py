@@ -23,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from xactor_jax.layers.batch_norm import FrozenBatchNorm
 from xactor_jax.layers.convolution import depth_to_space, group_norm
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.spatial_attention import BankAttention, GatedFeedForward
-from xactor_jax.metric_networks.batch_norm import FrozenBatchNorm
 from xactor_jax.motion.posterior import Posterior, bounded
 
 LANDMARKS = 68

@@ -1,6 +1,6 @@
 """The released SyncNet v2 (`syncnet_v2.model`, joonson/syncnet_python).
 
-The running moments of its batch normalisations are parameters (`metric_networks/batch_norm.py`); a checkpoint has no buffers.
+The running moments of its batch normalisations are parameters (`layers/batch_norm.py`); a checkpoint has no buffers.
 The released file is from before PyTorch 1.6. It must be saved again with a later version.
 """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from xactor_jax.checkpoints.exports import load_variables, variables_hash
 from xactor_jax.errors import UserError
 from xactor_jax.pretrained.importing import kind_of
 from xactor_jax.scoring import (
     beat_align,
+    blendshapes,
     csim,
     detail,
     dynamics,
@@ -16,6 +17,7 @@ from xactor_jax.scoring import (
     efid,
     fid,
     fvd,
+    identity,
     landmark_distance,
     lips,
     lips_truth,
@@ -38,6 +40,8 @@ PROTOCOLS: tuple[Protocol, ...] = (
     dynamics.PROTOCOL,
     dynamics_truth.PROTOCOL,
     beat_align.PROTOCOL,
+    identity.PROTOCOL,
+    blendshapes.PROTOCOL,
     lpips.VGG,
     lpips.ALEX,
     csim.PROTOCOL,
@@ -65,7 +69,7 @@ def chosen(only: Iterable[str] = (), without: Iterable[str] = ()) -> list[Protoc
 
 
 def load_networks(paths: Mapping[str, str]) -> dict[str, Network]:
-    """Networks by kind, from the folders that launch/import_weights.py wrote.
+    """Networks by kind, from the folders that launch/import_weights.py wrote, or from a published file (`OPENED`).
 
     Raises:
         UserError: no protocol uses such a kind, or the folder holds no checkpoint of it.
@@ -76,7 +80,13 @@ def load_networks(paths: Mapping[str, str]) -> dict[str, Network]:
     return {kind: _load(kind, path) for kind, path in paths.items()}
 
 
+OPENED: Mapping[str, Callable[[str], Network]] = {blendshapes.PROTOCOL.kind: blendshapes.open_task}
+"""Kinds of networks that are used as they are published: kind → function that opens the file."""
+
+
 def _load(kind: str, path: str) -> Network:
+    if kind in OPENED:
+        return OPENED[kind](path)
     config, variables = load_variables(path, kind_of(kind).stage)
     return Network(config, variables.params, variables_hash(variables))
 
@@ -98,7 +108,8 @@ def _lacking(protocol: Protocol, networks: Mapping[str, Network], true: bool) ->
     if protocol.needs_truth and not true:
         return f"{protocol.name}: not measured, because it compares with true videos (--truth FOLDER)."
     if protocol.kind and protocol.kind not in networks:
-        how = f"--weights {protocol.kind}=FOLDER, made by launch/import_weights.py --what {protocol.kind}"
+        imported = f"FOLDER, made by launch/import_weights.py --what {protocol.kind}"
+        how = f"--weights {protocol.kind}={'FILE' if protocol.kind in OPENED else imported}"
         return f"{protocol.name}: not measured, because its weights were not given ({how})."
     return ""
 

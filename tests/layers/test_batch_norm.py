@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xactor_jax.metric_networks.batch_norm import FrozenBatchNorm
+from xactor_jax.layers.batch_norm import FrozenBatchNorm
 
 NAMES = ("scale", "bias", "mean", "variance")
 
