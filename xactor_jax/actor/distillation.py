@@ -112,8 +112,8 @@ def consistency_error(
 ) -> tuple[Levels, Bool[Array, "batch frames"]]:
     """The distance of equation 4 for each token, and which tokens have one. `training` holds the teacher and the target."""
     forward = lambda p, z, t, kept: applied(network, p, z, t, conditions, kept, valid).prediction
-    level_key, noise_key = jax.random.split(key)
-    t, s, noisy = drawn_levels(level_key, *x0.shape[:2], network.chunk, how.grid)
+    (level_key, noise_key), (batch, frames) = jax.random.split(key), x0.shape[:2]
+    t, s, noisy = drawn_levels(level_key, batch, frames, network.chunk, how.grid)
     z = process.add_noise(x0, jax.random.normal(noise_key, x0.shape), t)
     z_s = ddim_step(process, z, guided(forward, training["teacher"], z, t, keep, how), t, s)
     end = consistent(process, forward(training["target"], z_s, s, keep), z_s, s)

@@ -33,7 +33,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from xactor_jax.actor.network import Keep
 from xactor_jax.diffusion.gaussian import GaussianProcess
-from xactor_jax.diffusion.noise_levels import SAMPLERS, SCHEDULED, RolloutLevels, discrete, mixture, sampler_of
+from xactor_jax.diffusion.noise_levels import SAMPLERS, RolloutLevels, discrete, mixture, sampler_of
 from xactor_jax.diffusion.weighting import WEIGHTINGS, loss_weight
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
@@ -90,8 +90,6 @@ class Objective:
             check_value(f"objective.noise_levels.{name}", weight, real(0.0))
         if not any(weight for _, weight in self.noise_levels):
             raise UserError("objective.noise_levels must have weights of 0 or more, one of them above 0")
-        if SCHEDULED in dict(self.noise_levels) and self.rollout is None:
-            raise ValueError(f"the sampler {SCHEDULED} needs the levels of a rollout")
 
     def noised(self, key: Key[Array, ""], x0: Tokens, chunk: int) -> Noised:
         """Draws noise and noise levels for chunks of `chunk` frames (equation 1)."""

@@ -109,7 +109,7 @@ def teacher_forcing(key: Key[Array, ""], batch: int, frames: int, chunk: int) ->
 def sampling_schedule(key: Key[Array, ""], batch: int, frames: int, chunk: int, rollout: RolloutLevels) -> NoiseLevels:
     """Levels of a random moment of a rollout (equation 8)."""
     place_key, row_key = jax.random.split(key)
-    rows, history = np.float32(rollout.rows), np.float32(rollout.history)
+    rows, history = np.asarray(rollout.rows, np.float32), np.asarray(rollout.history, np.float32)
     steps, in_flight, chunks = len(rows) - 1, rows.shape[1], -(-frames // chunk)
     first = jax.random.randint(place_key, (batch, 1), 1 - in_flight, chunks)
     r = jax.random.uniform(row_key, (batch, 1), maxval=float(steps))
@@ -153,8 +153,12 @@ SAMPLERS = (*UNSCHEDULED, SCHEDULED)
 
 
 def sampler_of(name: str, rollout: RolloutLevels | None = None) -> Sampler:
-    """The sampler of a name in a config. `rollout` is needed for (8) alone."""
-    return functools.partial(sampling_schedule, rollout=rollout) if name == SCHEDULED else all_noisy(UNSCHEDULED[name])
+    """The sampler of a name in a config. Raises `ValueError` for (8) without a `rollout`."""
+    if name != SCHEDULED:
+        return all_noisy(UNSCHEDULED[name])
+    if rollout is None:
+        raise ValueError(f"the sampler {SCHEDULED} needs the levels of a rollout")
+    return functools.partial(sampling_schedule, rollout=rollout)
 
 
 def mixture(key: Key[Array, ""], samplers: Sequence[tuple[Sampler, float]], batch: int, frames: int, chunk: int) -> NoiseLevels:
