@@ -79,8 +79,8 @@ PROTOCOL = Protocol(
     name="dynamics",
     source="of this project; blinks by the eye aspect ratio of Soukupová and Čech, CVWW 2016",
     definition="Standard deviations of yaw, pitch and roll, mean angular speed of the head (of angles filtered by a Gaussian "
-    "of 2 frames), and blinks a minute: runs of at most half a second in which the eye aspect ratio of both eyes is below .75 of "
-    "its median over 5 seconds.",
+    "of 2 frames), and blinks a minute: runs of at most half a second in which the eye aspect ratio of both eyes is below "
+    ".75 of its median over 5 seconds.",
     numbers=(
         Number(name="yaw_std", title="Yaw, std °", better="truth", digits=2),
         Number(name="pitch_std", title="Pitch, std °", better="truth", digits=2),

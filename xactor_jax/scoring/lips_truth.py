@@ -28,7 +28,8 @@ PROTOCOL = Protocol(
     name="lips_truth",
     source="of this project; landmarks of Face Mesh (arXiv 1907.06724)",
     definition="Pearson correlation of mouth opening (inner lips over the distance of the eyes' outer corners) with that of "
-    f"the true video, largest within ±{MOST} frames, and the lag at which it is largest (positive: the generated mouth is late).",
+    f"the true video, largest within ±{MOST} frames, and the lag at which it is largest (positive: the generated mouth is "
+    "late).",
     numbers=(
         Number(name="mouth_truth", title="Mouth correlation with truth", better="higher"),
         Number(name="mouth_truth_lag", title="its lag, frames", better="truth", digits=0),

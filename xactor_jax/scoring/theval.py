@@ -8,8 +8,8 @@ over S:
 (2)  silent lip stability  median |q_t − mean q| over silent frames, in silences of at least 0.3 s, with
      q_t = mean over the eight pairs of points |height difference| / distance of the eyes' outer corners
 
-Departures: silence is found by loudness (loudness.py), not by Silero VAD; the sound has 16 kHz. THEval reports .2528 and .0263 of
-its own true videos; six true clips of ours give .15 to .19 and .003 to .039.
+Departures: silence is found by loudness (loudness.py), not by Silero VAD; the sound has 16 kHz. THEval reports .2528 and .0263
+of its own true videos; six true clips of ours give .15 to .19 and .003 to .039.
 """
 
 from __future__ import annotations
