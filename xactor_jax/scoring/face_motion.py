@@ -11,7 +11,7 @@ on the size of the face:
 (4)  brow height    d · (p_6 − mean p_brow) / e, with p_6 on the bridge of the nose and d from equation 5
 (5)  head axes      r ∝ Σ (p_left − p_right) over pairs of points that are symmetric and do not move with jaw or lids;
                     d ∝ (p_2 − p_10) without its part along r, from the top of the forehead to the base of the nose; f = r × d
-(6)  R = (r d f) = R_z(roll) R_x(pitch) R_y(yaw), angles as in `data/heads/camera.py`: positive angles turn the face to the
+(6)  R = (r d f) = R_z(roll) R_x(pitch) R_y(−yaw), angles as in `data/heads/camera.py`: positive angles turn the face to the
      right of the picture, nod down, and lean clockwise
 
 Depth is used because it makes the measures independent of the head's turns: a picture's distances shrink with them. The zero of

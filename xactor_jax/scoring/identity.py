@@ -46,7 +46,7 @@ def faces(video: Video) -> Iterator[UInt8[np.ndarray, "150 150 3"]]:
             yield chip(frame, points)
 
 
-def compare(found: Float[np.ndarray, "t 128"], reference: Float[np.ndarray, "128"]) -> dict[str, Float[np.ndarray, "t"]]:
+def compare(found: Float[np.ndarray, "t d"], reference: Float[np.ndarray, "d"]) -> dict[str, Float[np.ndarray, "t"]]:
     """Equations 1 to 3, for every frame."""
     distance = np.linalg.norm(found - reference, axis=1)
     return {
