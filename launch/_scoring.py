@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xactor_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from etils import epath
-
     from xactor_jax.scoring.files import Pair
-    from xactor_jax.scoring.protocol import Protocol
+    from xactor_jax.scoring.protocol import Network, Protocol
 
 TITLE = "xactor_jax: scores"
 
@@ -59,12 +57,29 @@ def systems_of(options: Sequence[str]) -> dict[str, str]:
     return systems
 
 
-def chosen_protocols(arguments: argparse.Namespace) -> tuple[list[Protocol], dict[str, str]]:
-    """The protocols that were asked for, and kind → folder of weights."""
-    from xactor_jax.scoring.protocols import chosen
+class Judges(NamedTuple):
+    """Protocols that measure, their networks, and sentences on the protocols that cannot."""
+
+    protocols: list[Protocol]
+    networks: dict[str, Network]
+    lacking: list[str]
+
+
+def chosen_protocols(arguments: argparse.Namespace) -> tuple[list[Protocol], dict[str, Network]]:
+    """The protocols that were asked for, and the networks whose weights were given."""
+    from xactor_jax.scoring.protocols import chosen, load_networks
 
     split = lambda text: [name for name in text.split(",") if name]
-    return chosen(split(arguments.only), split(arguments.without)), named(arguments.weights, "--weights")
+    return chosen(split(arguments.only), split(arguments.without)), load_networks(named(arguments.weights, "--weights"))
+
+
+def load_judges(arguments: argparse.Namespace, true: bool) -> Judges:
+    """The protocols that can measure. `true`: whether there are true videos. Raises `UserError` if there are none."""
+    from xactor_jax.scoring.protocols import runnable
+
+    protocols, networks = chosen_protocols(arguments)
+    some, lacking = runnable(protocols, networks, true)
+    return Judges(some, networks, lacking)
 
 
 def pairs_of(systems: Mapping[str, str], true: Mapping[str, str] | None) -> tuple[list[Pair], list[str]]:
@@ -87,9 +102,9 @@ def note(message: str) -> None:
 
 def report_on(
     arguments: argparse.Namespace,
+    judges: Judges,
     pairs: Sequence[Pair],
     notes: Sequence[str],
-    folder: epath.Path,
     more: Mapping[str, Any],
     names: Collection[str] | None = None,
     process: tuple[int, int] | None = None,
@@ -97,31 +112,34 @@ def report_on(
     """Measures this process's share of the pairs. The last process writes the report and returns its content.
 
     Args:
+        notes: sentences on what is missing.
         more: further content of the report; `about` are sentences at its beginning.
         names: those that this process measures; default: its share, as `process` says (`run.score`).
     """
     from xactor_jax.sampling.provenance import versions
-    from xactor_jax.scoring import protocols as all_protocols
-    from xactor_jax.scoring.files import ABOUT
-    from xactor_jax.scoring.report import write_report
-    from xactor_jax.scoring.run import finished, score
-    from xactor_jax.scoring.sanity import CHECKS, EXAMPLE, run_checks
-    from xactor_jax.scoring.sheets import sheets
-    from xactor_jax.scoring.summary import content_of
+    from xactor_jax.scoring import files, report, run, sheets, summary
 
-    some, paths = chosen_protocols(arguments)
-    networks = all_protocols.load_networks(paths)
-    some, lacking = all_protocols.runnable(some, networks, any(pair.truth for pair in pairs))
-    rows = score(pairs, some, networks, folder, note, names, process)
-    if not finished(rows):
+    rows = run.score(pairs, judges.protocols, judges.networks, arguments.out, note, names, process)
+    if not run.finished(rows):
         return None
     note("writing the report")
-    content = {**content_of(rows, networks, folder), "notes": [*notes, *lacking], "versions": versions(), **more}
-    content["about"] = [*content.get("about", []), ABOUT]
-    for outcome in run_checks(CHECKS, some, networks, {EXAMPLE: arguments.example_avi}):
-        content["protocols"][outcome.check.protocol].setdefault("sanity", []).append(outcome.to_dict())
-    write_report(folder, content, sheets(pairs, arguments.sheets), TITLE)
+    content = {**summary.content_of(rows, judges.networks, arguments.out), **more, "versions": versions()}
+    content |= {"notes": [*notes, *judges.lacking], "about": [*more.get("about", []), files.ABOUT]}
+    for name, outcomes in checked(arguments, judges).items():
+        content["protocols"][name]["sanity"] = outcomes
+    report.write_report(arguments.out, content, sheets.sheets(pairs, arguments.sheets), TITLE)
     return content
+
+
+def checked(arguments: argparse.Namespace, judges: Judges) -> dict[str, list[dict[str, Any]]]:
+    """Name of a protocol → outcomes of its checks against published values."""
+    from xactor_jax.scoring import sanity
+
+    outcomes: dict[str, list[dict[str, Any]]] = {}
+    files = {sanity.EXAMPLE: arguments.example_avi}
+    for outcome in sanity.run_checks(sanity.CHECKS, judges.protocols, judges.networks, files):
+        outcomes.setdefault(outcome.check.protocol, []).append(outcome.to_dict())
+    return outcomes
 
 
 def tell(arguments: argparse.Namespace, content: Mapping[str, Any] | None) -> None:

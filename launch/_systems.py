@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch._clips import clip_sources
 from launch._options import given
-from launch._scoring import note, pairs_of, report_on, systems_of
+from launch._scoring import load_judges, note, pairs_of, report_on, systems_of
 from xactor_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def evaluate_systems(arguments: argparse.Namespace, models: Models, settings: An
     from xactor_jax.scoring.systems import pairs_of as own_pairs
     from xactor_jax.targets import make_folder
 
-    folder = make_folder(arguments.out)
+    folder, judges = make_folder(arguments.out), load_judges(arguments, true=True)
     cast = Cast.of(clip_sources(path, split, arguments.video_clips))
     studio = make_studio(models, settings, arguments.seed)
     origin = origin_of(arguments, models, settings, path, split)
@@ -63,7 +63,7 @@ def evaluate_systems(arguments: argparse.Namespace, models: Models, settings: An
     others, notes = pairs_of(systems_of(arguments.generated), true_videos(cast, folder / VIDEOS))
     pairs, names = [*own_pairs(studio, cast, folder / VIDEOS), *others], {cast.sources[i].name for i in mine}
     more = {**origin, "about": list(ABOUT), "people": sorted({source.person for source in cast.sources})}
-    return report_on(arguments, pairs, notes, folder, more, names=names)
+    return report_on(arguments, judges, pairs, notes, more, names=names)
 
 
 def my_share(sources: Sequence[Source], frames: int) -> list[int]:

@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from launch._scoring import add_protocols, add_systems, chosen_protocols, pairs_of, report_on, systems_of, tell
+from launch._scoring import add_protocols, add_systems, chosen_protocols, load_judges, pairs_of, report_on, systems_of, tell
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel import processes, supervision
 from xactor_jax.settings import whole
@@ -66,11 +66,9 @@ def show_list() -> None:
 
 def self_test(arguments: argparse.Namespace) -> None:
     """Prints the outcomes of all checks. Ends with status 1 if a number is not reproduced."""
-    from xactor_jax.scoring.protocols import load_networks
     from xactor_jax.scoring.sanity import CHECKS, EXAMPLE, run_checks
 
-    protocols, paths = chosen_protocols(arguments)
-    outcomes = run_checks(CHECKS, protocols, load_networks(paths), {EXAMPLE: arguments.example_avi})
+    outcomes = run_checks(CHECKS, *chosen_protocols(arguments), {EXAMPLE: arguments.example_avi})
     for outcome in outcomes:
         print(outcome)
     if not all(outcome.passed for outcome in outcomes if not outcome.reason):
@@ -84,8 +82,9 @@ def score(arguments: argparse.Namespace) -> None:
     true = None if arguments.truth == "none" else list_videos(arguments.truth)
     pairs, notes = pairs_of(systems_of(arguments.generated), true)
     process = None if arguments.process is None else (arguments.process, arguments.processes)
-    folder = make_folder(arguments.out)
-    tell(arguments, report_on(arguments, pairs, notes, folder, {"arguments": vars(arguments)}, process=process))
+    judges = load_judges(arguments, true is not None)
+    make_folder(arguments.out)
+    tell(arguments, report_on(arguments, judges, pairs, notes, {"arguments": vars(arguments)}, process=process))
 
 
 def main() -> None:

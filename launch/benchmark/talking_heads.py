@@ -87,12 +87,11 @@ def measure(arguments: argparse.Namespace) -> None:
     """Prepares, renders, scores and reports."""
     from launch._clips import data_path
     from launch._options import STAGES
-    from launch._scoring import chosen_protocols, tell
+    from launch._scoring import load_judges, tell
     from launch._systems import evaluate_systems, models_of
-    from xactor_jax.scoring.protocols import load_networks
 
     folder = make_folder(arguments.out)
-    load_networks(chosen_protocols(arguments)[1])  # a wrong path is told of before the work
+    load_judges(arguments, true=True)  # wrong weights are told of before videos are prepared
     path = prepared(arguments, folder) if arguments.videos else ""
     models, settings = models_of(arguments, STAGES)
     split = EVERYBODY if path else arguments.split

@@ -56,7 +56,7 @@ def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
     assert -5 < scores["motion"]["r2_face"] < 1 and scores["motion"]["identity"]["chance"] == 0.5
     acted = scores["actor"]
     assert acted["frames"] == 24 and acted["clips"] == 4 and abs(acted["jaw_correlation"]) <= 1
-    assert acted["fmd"]["paired"] > 0 and acted["audio_gain"]["gain"] > 0 and acted["boundary_jerk"] > 0
+    assert acted["fmd"]["aligned"] > 0 and acted["audio_gain"]["gain"] > 0 and acted["boundary_jerk"] > 0
     assert acted["diversity"] > 0 and acted["seeds"] == 3  # the tiny actor is untrained: it moves by its noise
     assert acted["emotion"]["windows"] > 0 and 0 <= acted["emotion"]["accuracy"] <= 1
     assert len(acted["over_time"]["curves"]["own"]["fmd"]) == 2
@@ -100,7 +100,7 @@ def test_of_real_people_the_systems_videos_are_scored(tiny, clips, tmp_path, mon
     told = json.loads((tmp_path / "report" / "report.json").read_text())
     ours = ["reference_repeated", "stage_1", "renderer", "audio_driven", "across_people"]
     assert told["systems"] == ["truth", *ours] and told["split"] == "validation" and told["checkpoints"]["actor"]["hash"]
-    difference = told["scores"]["paired"]["difference"]
+    difference = told["scores"]["aligned"]["difference"]
     assert list(difference) == ours[:-1] and all(one["count"] == 2 for one in difference.values())
     assert told["scores"]["bright"]["brightness"]["across_people"]["count"] == 2
     assert "one encoder" in (tmp_path / "report" / "report.html").read_text()
@@ -110,7 +110,7 @@ def test_of_real_people_the_systems_videos_are_scored(tiny, clips, tmp_path, mon
     done = evaluate(f"--generated=peer={tmp_path / 'peer'}")
     assert done.returncode == 0 and "rendering" not in done.stderr, done.stderr
     told = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert told["scores"]["paired"]["difference"]["peer"]["mean"] == 0.0
+    assert told["scores"]["aligned"]["difference"]["peer"]["mean"] == 0.0
     done = evaluate("--seed=1")
     assert done.returncode == 2 and "has videos of other checkpoints, clips or settings" in done.stderr
 

@@ -49,9 +49,9 @@ def test_systems_of_any_origin_are_rows_of_one_report(repository, folders, tmp_p
     assert done.stdout.splitlines()[-1] == f"{tmp_path}/report.html"
     told = json.loads((tmp_path / "report.json").read_text())
     assert told["systems"] == ["truth", "ours", "theirs"]
-    difference = told["scores"]["paired"]["difference"]
+    difference = told["scores"]["aligned"]["difference"]
     assert abs(difference["ours"]["mean"]) < 1 and difference["theirs"]["mean"] == pytest.approx(12, abs=1)
-    assert told["differences"]["paired"]["difference"]["theirs"]["mean"] == pytest.approx(12, abs=1)
+    assert told["differences"]["aligned"]["difference"]["theirs"]["mean"] == pytest.approx(12, abs=1)
     notes = "\n".join(told["notes"])
     assert "theirs, z: there is no true video" in notes and "theirs has no video of the true one y" in notes
     assert "far: not measured, because its weights were not given (--weights lpips=FOLDER" in notes
@@ -76,7 +76,7 @@ def test_the_protocols_are_listed():
 
 def test_a_wrong_number_is_told_and_is_no_success(monkeypatch):
     check = sanity.Check(
-        protocol="paired", what="black", source="nobody", expected={"difference": -255.0}, tolerance=0.1,
+        protocol="aligned", what="black", source="nobody", expected={"difference": -255.0}, tolerance=0.1,
         find=sanity.black_and_white,
     )  # fmt: skip
     for expected, status in ((-255.0, 0), (3.0, 1)):

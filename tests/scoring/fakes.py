@@ -39,7 +39,7 @@ BRIGHTNESS = Protocol(
     name="bright", **SOURCE, numbers=(Number(name="brightness", title="Brightness", better="truth"),), measure=_brightness
 )
 DIFFERENCE = Protocol(
-    name="paired",
+    name="aligned",
     **SOURCE,
     numbers=(Number(name="difference", title="Difference", better="lower", digits=1),),
     measure=_difference,

@@ -23,10 +23,10 @@ def fakes(monkeypatch):
 
 
 def test_names_are_chosen_and_left_out():
-    assert [p.name for p in chosen()] == ["bright", "paired", "loud", "far"]
+    assert [p.name for p in chosen()] == ["bright", "aligned", "loud", "far"]
     assert [p.name for p in chosen(only=["far", "bright"], without=["far"])] == ["bright"]
     for wrong in (dict(only=["sharp"]), dict(without=["sharp"])):
-        with pytest.raises(UserError, match=r"no protocol 'sharp': use bright, paired, loud, far\."):
+        with pytest.raises(UserError, match=r"no protocol 'sharp': use bright, aligned, loud, far\."):
             chosen(**wrong)
     with pytest.raises(UserError, match="no protocol is left"):
         chosen(only=["far"], without=["far"])
@@ -47,7 +47,7 @@ def test_what_cannot_run_is_a_sentence():
     assert FAR not in some and len(some) == 3 and "--what lpips" in notes[0]
     some, notes = runnable(FAKES, {"lpips": network}, true=False)
     assert DIFFERENCE not in some and FAR in some and len(notes) == 1
-    with pytest.raises(UserError, match="no protocol can run; paired: not measured, because it compares with true videos"):
+    with pytest.raises(UserError, match="no protocol can run; aligned: not measured, because it compares with true videos"):
         runnable([DIFFERENCE], {}, true=False)
 
 

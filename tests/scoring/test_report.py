@@ -62,7 +62,7 @@ def test_the_files_say_the_same_with_protocols_and_arrows(rows, tmp_path):
     content = {**summary.content_of(rows, NETWORKS, tmp_path), "notes": ["Something was left out."]}
     report.write_report(tmp_path, content, {"A <sheet>": b"png"}, "Scores")
     told = json.loads((tmp_path / "report.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert told["scores"]["paired"]["difference"]["a"]["mean"] is None
+    assert told["scores"]["aligned"]["difference"]["a"]["mean"] is None
     page, text, rows_of_latex = ((tmp_path / f"report.{end}").read_text() for end in ("html", "md", "tex"))
     assert "<th>Brightness = (bright)</th>" in page and "A &lt;sheet&gt;" in page and "<td>b, z</td>" in page
     for said in ("Something was left out.", "b, z: no luck (bright).", "lpips, hash abc", "A test&#x27;s number."):

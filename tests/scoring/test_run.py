@@ -44,9 +44,9 @@ def test_every_pair_has_its_numbers_and_what_fails_is_a_sentence(pairs, tmp_path
     rows = score(pairs, FAKES, NETWORKS, tmp_path, quiet)
     assert finished(rows) and all(bool(row.key) != (row.system == "b" and row.name == "y") for row in rows)
     found = table(rows)
-    assert found["b", "x", "paired", False].values["difference"] == pytest.approx(12, abs=1)
-    assert found["a", "x", "paired", False].values["difference"] == pytest.approx(0, abs=1)
-    assert ("a", "x", "paired", True) not in found  # the truth has no difference to itself
+    assert found["b", "x", "aligned", False].values["difference"] == pytest.approx(12, abs=1)
+    assert found["a", "x", "aligned", False].values["difference"] == pytest.approx(0, abs=1)
+    assert ("a", "x", "aligned", True) not in found  # the truth has no difference to itself
     assert found["b", "x", "bright", True].values["brightness"] == pytest.approx(30 + 4 * 5.5, abs=1)
     assert found["a", "x", "loud", False].values["loudness"] > 0.01  # with the sound of its truth
     assert "no sound" in found["a", "y", "loud", False].problem

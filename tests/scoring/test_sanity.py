@@ -16,7 +16,7 @@ from xactor_jax.scoring.sanity import CHECKS, EXAMPLE, Check, black_and_white, r
 from xactor_jax.scoring.video import Case
 
 BLACK = Check(
-    protocol="paired", what="black and white", source="arithmetic", expected={"difference": -255.0}, tolerance=0.1,
+    protocol="aligned", what="black and white", source="arithmetic", expected={"difference": -255.0}, tolerance=0.1,
     find=black_and_white,
 )  # fmt: skip
 
@@ -36,7 +36,7 @@ def test_what_is_reproduced_and_what_is_not(tmp_path):
     files = {EXAMPLE: str(write_clip(tmp_path / "example.mp4"))}
     right, off, of_a_file = run_checks((BLACK, wrong, FILE), [BRIGHTNESS, DIFFERENCE], {}, files)
     assert (right.passed, off.passed, of_a_file.passed) == (True, False, True)
-    assert str(right) == "paired of black and white: published difference -255 (arithmetic); on this machine difference -255."
+    assert str(right) == "aligned of black and white: published difference -255 (arithmetic); on this machine difference -255."
     assert str(off).endswith("on this machine difference -255, which is WRONG.")
 
 
@@ -45,6 +45,8 @@ def test_what_cannot_be_checked_says_why():
     without_weights, without_file = run_checks((weights, FILE), [FAR, BRIGHTNESS], {}, {})
     assert "not checked on this machine: weights of the kind lpips were not given" in str(without_weights)
     assert "not checked on this machine: its file was not given (--example_avi FILE)" in str(without_file)
+    (damaged,) = run_checks((dataclasses.replace(FILE, find=lambda *_: 1 / 0),), [BRIGHTNESS], {}, {EXAMPLE: "x"})
+    assert str(damaged).endswith("not checked on this machine: ZeroDivisionError: division by zero.")
     assert run_checks((weights,), [BRIGHTNESS], {"lpips": Network(ConfigDict(), 1.0, "")}, {}) == []
 
 

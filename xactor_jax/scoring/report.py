@@ -26,6 +26,9 @@ NAME = "report"
 """Files are called NAME.json, NAME.html, NAME.md, NAME.tex."""
 
 
+INTERVALS = "Mean over clips [95 % interval by the bootstrap over clips]; a dash where there is no value."
+
+
 class Table(NamedTuple):
     """A table: its title, the head, and the rows, whose first cells are names."""
 
@@ -133,7 +136,7 @@ def tables_of(content: Content) -> list[Table]:
 
 def body(content: Content, pictures: Mapping[str, bytes]) -> str:
     """Content of the HTML page. `pictures`: caption → PNG."""
-    parts = [f"<p>{html.escape(line)}</p>" for line in content.get("about", [])]
+    parts = [f"<p>{html.escape(line)}</p>" for line in [*content.get("about", []), INTERVALS]]
     parts += [_section(one) for one in tables_of(content)]
     if problems := problems_of(content):
         parts.append(f"<h2>Missing</h2><ul>{''.join(f'<li>{html.escape(line)}</li>' for line in problems)}</ul>")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xactor_jax.sampling.jobs import reason
 from xactor_jax.scoring import fvd, syncnet
 from xactor_jax.scoring.files import open_video
 from xactor_jax.scoring.protocol import Network, Protocol
@@ -131,4 +132,7 @@ def _run(check: Check, protocol: Protocol, networks: Mapping[str, Network], file
         return Outcome(check, {}, f"weights of the kind {protocol.kind} were not given (--weights {protocol.kind}=FOLDER)")
     if check.file and not files.get(check.file):
         return Outcome(check, {}, f"its file was not given (--{check.file} FILE)")
-    return Outcome(check, check.find(protocol, networks.get(protocol.kind), files.get(check.file, "")))
+    try:
+        return Outcome(check, check.find(protocol, networks.get(protocol.kind), files.get(check.file, "")))
+    except Exception as error:  # of weights or a file that are others than they should be
+        return Outcome(check, {}, reason(error))

@@ -23,6 +23,7 @@ def fakes(monkeypatch):
     monkeypatch.setattr(protocols, "PROTOCOLS", FAKES)
 
 
+@pytest.mark.slow  # quick: tests/launch/test_evaluate.py scores videos of the same systems
 def test_one_command_gives_one_page(tiny, tmp_path):
     build(tmp_path / "data", persons=3, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
     stages = [f"--motion={tiny['motion']}", f"--actor={tiny['actor']}", f"--video={tiny['video']}"]
