@@ -27,14 +27,14 @@ from xactor_jax.variables import applied
 
 Images = Float[Array, "n height width 3"]
 Features = tuple[Float[Array, "n h w c"], ...]
+KINDS = ("vgg16", "lpips")
+"""Kinds of the distance: equation 2 and equation 3."""
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Mean and standard deviation of each colour in ImageNet's pictures, for values in [0, 1]."""
 DEPTHS = (2, 2, 3, 3, 3)
 """Number of convolutions at each scale."""
-KINDS = ("vgg16", "lpips")
-"""Kinds of the distance: equation 2 and equation 3."""
 
 
 @dataclass(frozen=True, kw_only=True)
