@@ -14,11 +14,10 @@ from jaxtyping import Array, Float
 
 from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.errors import UserError
-from xactor_jax.layers.perceptual import PerceptualModel, PerceptualSettings
+from xactor_jax.layers.perceptual import KINDS, PerceptualModel, PerceptualSettings
 from xactor_jax.settings import check_value, choice
 from xactor_jax.variables import Tree
 
-KINDS = ("vgg16", "lpips")
 RANDOM = "random"
 """A path that keeps random weights, for tests and timing."""
 BUFFER = "perceptual"

@@ -29,6 +29,8 @@ from xactor_jax.variables import applied
 
 Images = Float[Array, "n height width 3"]
 Features = tuple[Float[Array, "n h w c"], ...]
+KINDS = ("vgg16", "lpips")
+"""Kinds of the distance: equation 2 and equation 3."""
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

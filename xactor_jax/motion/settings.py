@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xactor_jax.checkpoints.perceptual import KINDS as DISTANCES
-from xactor_jax.layers.adversarial import KINDS
+from xactor_jax.layers.picture_weights import PictureWeights
 from xactor_jax.motion.networks import DECODERS, ENCODERS
 from xactor_jax.run_settings import RunSettings
 from xactor_jax.settings import Flag, Several, check_fields, choice, real, setting, whole
@@ -66,34 +65,18 @@ class MotionNetworkSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossWeights:
-    """`config.loss`: weights of the terms in losses.py, and in picture_losses.py and adversarial.py of `xactor_jax.layers`."""
+class LossWeights(PictureWeights):
+    """`config.loss`: weights of pictures, of the terms in losses.py, and of penalties."""
 
-    pixel: float = setting(1.0, real(0.0), "weight of the mean absolute error")
-    gradient: float = setting(1.0, real(0.0), "weight of the mean absolute error of image differences at three scales")
-    component: float = setting(
-        2.0, real(0.0), "extra weight of the eyes and of the mouth: each counts as much as this many whole pictures"
-    )
-    motion: float = setting(0.5, real(0.0), "extra weight of pixels that differ from the reference")
     kl: float = setting(1e-4, real(0.0), "weight of the KL divergence of a latent from the unit Gaussian, nats")
     truth: float = setting(
         0.0, real(0.0), "weight of the error of known controls and units, predicted from a latent by a linear map; 0: off"
     )
     gate: float = setting(0.0, real(0.0), "weight of the gate's mean, which penalises changed pixels")
-    adversarial: float = setting(0.01, real(0.0), "weight of the adversarial loss of the patch discriminator")
-    adversarial_kind: str = setting("hinge", choice(KINDS), "kind of the adversarial loss")
-    feature_matching: float = setting(0.1, real(0.0), "weight of the distance of the discriminator's features")
-    part_adversarial: float = setting(
-        0.0, real(0.0), "weight of the adversarial and feature losses of a discriminator of eyes and mouth only; 0: off"
-    )
     r1: float = setting(0.0, real(0.0), "weight of the gradient penalty of the discriminator at true pictures; 0: off")
     r1_share: float = setting(
         1.0, real(0.0, 1.0, above=True), "share of the steps, at random, that compute this penalty, divided by the share"
     )
-    perceptual: float = setting(
-        0.0, real(0.0), "weight of the perceptual distance, by the network in pretrained.perceptual; 0: off"
-    )
-    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "kind of the perceptual distance")
 
     def __post_init__(self) -> None:
         check_fields(self, "loss")

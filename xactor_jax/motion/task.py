@@ -17,7 +17,7 @@ from xactor_jax.labels import CONTROLS, UNITS
 from xactor_jax.layers.adversarial import on_random_steps, r1_penalty
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics
 from xactor_jax.layers.discriminator import PatchDiscriminator
-from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, psnr, weighted_l1
+from xactor_jax.layers.picture_losses import psnr
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.motion import losses
 from xactor_jax.motion.model import MotionModel, initial_statistics, latent_statistics, update_statistics
@@ -121,9 +121,7 @@ class MotionTask:
             terms["truth"] = self._truth(variables.params, variables.buffers | updated, posterior.mean, batch)
         if self.weights.any_picture or not train:
             terms |= self._picture_terms(variables, latents, batch, key)
-        loss = sum(getattr(self.weights, name) * term for name, term in terms.items() if hasattr(self.weights, name))
-        loss += terms.get(WHOLE, 0.0) + terms.get(PARTS, 0.0)
-        return LossOutput(loss, terms, variables.buffers | updated)
+        return LossOutput(self.weights.total(terms), terms, variables.buffers | updated)
 
     @property
     def _reader(self) -> nn.Module:
@@ -142,21 +140,14 @@ class MotionTask:
         """Terms of the pictures that the decoder makes from the latents."""
         images, gate = self.model.reconstruct_gated(variables.params, batch["reference"], latents)
         terms = {} if gate is None else {"gate": gate.mean()}
-        terms |= self._reconstruction_terms(images, batch) | self.perceptual.terms(variables.buffers, images, batch["target"])
+        target, boxes = batch["target"], batch["component_boxes"]
+        terms |= self.weights.reconstruction(images, target, batch["reference"], boxes)
+        terms |= self.perceptual.terms(variables.buffers, images, target)
         if self.weights.adversarial or self.weights.feature_matching:  # otherwise the discriminator is not needed
-            terms |= self._adversarial_terms(variables.params[WHOLE], images, batch["target"], key)
+            terms |= self._adversarial_terms(variables.params[WHOLE], images, target, key)
         if self.weights.part_adversarial:
-            parts = (batch["target"], batch["component_boxes"])
-            terms |= self.critics.part_terms(variables.params[PARTS], images, *parts)
-        return terms | {"psnr": jax.vmap(psnr)(jnp.clip(images, -1.0, 1.0), batch["target"]).mean()}
-
-    def _reconstruction_terms(self, images: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-        w, target = self.weights, batch["target"]
-        weights = pixel_weights(target, batch["reference"], batch["component_boxes"], w.component, w.motion)
-        return {
-            "pixel": weighted_l1(images, target, weights),
-            "gradient": gradient_loss(images, target, weights),
-        }
+            terms |= self.critics.part_terms(variables.params[PARTS], images, target, boxes)
+        return terms | {"psnr": jax.vmap(psnr)(jnp.clip(images, -1.0, 1.0), target).mean()}
 
     def _adversarial_terms(self, params: Tree, images: jax.Array, target: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         """Terms of the discriminator of whole pictures, and the R1 penalty if it has a weight."""

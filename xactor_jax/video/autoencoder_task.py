@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from xactor_jax.checkpoints.perceptual import KINDS as DISTANCES
 from xactor_jax.checkpoints.perceptual import PerceptualTerm
 from xactor_jax.layers.adversarial import KINDS
 from xactor_jax.layers.critics import WHOLE, Critics
 from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.latents import kl_to_standard_normal
+from xactor_jax.layers.perceptual import KINDS as DISTANCES
 from xactor_jax.layers.picture_losses import gradient_loss, psnr
 from xactor_jax.pictures import picture_grid
 from xactor_jax.settings import SHARE, check_fields, choice, real, setting, whole

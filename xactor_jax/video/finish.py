@@ -2,12 +2,11 @@
 
     (1) x_T = α(T) r + σ(T) ε,   x_{i+1} = DDIM(x_i)              the sampler's own steps, equation 2 of sampler.py
     (2) x̂ = A(b + residual_std · x_S)  (+ d − A(b))               equations 2 and 3 of model.py
-    (3) L = w_p L_rec + w_g L_grad + w_d d(x̂, x) + w_a L_G + w_f L_FM + w_c (L_G + L_FM of eyes and mouth) + L_D
+    (3) L(x̂, x)                                                   equation 1 of picture_weights.py of `xactor_jax.layers`
 
 Diffusion training starts from noisy true latents and measures an error of latents. Sampling continues from the network's own
 steps, and people look at pictures. This phase closes the gap. Only the last step carries a gradient (PersonaLive, arXiv
-2512.11253), so memory and time are those of one step. The autoencoder is frozen. The terms of (3) are defined in
-picture_losses.py and critics.py of `xactor_jax.layers`.
+2512.11253), so memory and time are those of one step. The autoencoder is frozen.
 """
 
 from __future__ import annotations
@@ -20,16 +19,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from xactor_jax.checkpoints.perceptual import KINDS as DISTANCES
 from xactor_jax.checkpoints.perceptual import PerceptualTerm
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.steppers import ddim_step
-from xactor_jax.layers.adversarial import KINDS
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics, Terms
 from xactor_jax.layers.discriminator import PatchDiscriminator
-from xactor_jax.layers.picture_losses import gradient_loss, pixel_weights, psnr, weighted_l1
+from xactor_jax.layers.picture_losses import psnr
+from xactor_jax.layers.picture_weights import PictureWeights
 from xactor_jax.layers.precision import compute_dtype
-from xactor_jax.settings import Several, check_fields, choice, real, setting, whole
+from xactor_jax.settings import Several, check_fields, setting, whole
 from xactor_jax.variables import Batch, LossOutput, Tree, Variables
 from xactor_jax.video.conditions import Base
 from xactor_jax.video.denoising import start_of
@@ -41,46 +39,24 @@ Pictures = Float[Array, "n h w 3"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishWeights:
-    """`config.finish` of configs/video.py: weights of equation 3."""
+class FinishSettings(PictureWeights):
+    """`config.finish` of configs/video.py: the weights of equation 3, and the settings of the discriminators."""
 
-    pixel: float = setting(1.0, real(0.0), "weight of the mean absolute error")
-    gradient: float = setting(1.0, real(0.0), "weight of the mean absolute error of image differences at three scales")
-    component: float = setting(
-        2.0, real(0.0), "extra weight of eyes and mouth in these two: each counts as much as this many whole pictures"
-    )
-    motion: float = setting(0.5, real(0.0), "extra weight of pixels that differ from the reference")
-    perceptual: float = setting(
-        0.0, real(0.0), "weight of the perceptual distance, by the network in pretrained.perceptual; 0: off"
-    )
-    perceptual_kind: str = setting("vgg16", choice(DISTANCES), "kind of the perceptual distance")
-    adversarial: float = setting(0.02, real(0.0), "weight of the adversarial loss of a patch discriminator")
-    feature_matching: float = setting(0.2, real(0.0), "weight of the distance of the discriminator's features")
-    part_adversarial: float = setting(
-        0.02, real(0.0), "weight of the adversarial and feature losses of a discriminator of eyes and mouth only"
-    )
-
-    def __post_init__(self) -> None:
-        check_fields(self, "finish")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinishSettings(FinishWeights):
-    """All of `config.finish`: the weights, and the settings of the discriminators."""
-
-    adversarial_kind: str = setting("hinge", choice(KINDS), "kind of the adversarial loss of both discriminators")
     patch: int = setting(4, whole(1), "side of the squares that both discriminators fold into channels first, pixels")
     widths: tuple[int, ...] = setting(
         (32, 64, 64), Several(whole(1)), "channels of the discriminators' levels; each level after the first halves the side"
     )
     part_side: int = setting(32, whole(1), "side to which crops of eyes and mouth are resized, pixels")
 
+    def __post_init__(self) -> None:
+        check_fields(self, "finish")
+
 
 @dataclass(frozen=True)
 class Finish:
     """What the last phase adds to the renderer's task: loss weights, discriminators and the perceptual distance."""
 
-    weights: FinishWeights
+    weights: PictureWeights
     critics: Critics
     perceptual: PerceptualTerm
 
@@ -101,16 +77,10 @@ class Finish:
         self, variables: Variables, images: Pictures, target: Pictures, reference: Pictures, boxes: Float[Array, "n parts 4"]
     ) -> Terms:
         """The terms of equation 3 without their weights, for pictures in [-1, 1]."""
-        where = pixel_weights(target, reference, boxes, self.weights.component, self.weights.motion)
-        terms = {"pixel": weighted_l1(images, target, where), "gradient": gradient_loss(images, target, where)}
+        terms = self.weights.reconstruction(images, target, reference, boxes)
         terms |= self.perceptual.terms(variables.buffers, images, target)
         terms |= self.critics.whole_terms(variables.params[WHOLE], images, target)
         return terms | self.critics.part_terms(variables.params[PARTS], images, target, boxes)
-
-    def total(self, terms: Terms) -> Float[Array, ""]:
-        """The loss (equation 3)."""
-        made = sum(getattr(self.weights, name) * term for name, term in terms.items() if hasattr(self.weights, name))
-        return made + terms[WHOLE] + terms[PARTS]
 
 
 def roll_out(
@@ -148,6 +118,6 @@ def picture_loss(
     reference = flat(jnp.broadcast_to(batch["reference"][:, None], frames.shape))
     images, target, boxes = flat(images), flat(frames), flat(batch["component_boxes"])
     terms = finish.terms(variables, images, target, reference, boxes)
-    loss, reports = finish.total(terms), {"psnr": psnr(images, target), "reference_psnr": psnr(reference, target)}
+    loss, reports = finish.weights.total(terms), {"psnr": psnr(images, target), "reference_psnr": psnr(reference, target)}
     reports |= {"draft_psnr": psnr(flat(base.picture), target)} if base.picture is not None else {}
     return LossOutput(loss, {"loss": loss, **terms, **reports}, variables.buffers)

@@ -34,7 +34,7 @@ SECTIONS = run_settings.SECTIONS | {
     "network": DenoiserSettings,
     "network.unet": UNetSettings,
     "loss": VideoLossSettings,
-    "finish": FinishSettings,
+    "finish": FinishSettings(adversarial=0.02, feature_matching=0.2, part_adversarial=0.02),
     "motion_noise": MotionNoise,
     "render": RenderSettings,
 }
