@@ -61,8 +61,11 @@ def test_all_code_and_all_that_it_reads_is_packed(repository: pathlib.Path, pypr
 
 
 def test_dependencies_are_declared_once(pyproject: dict) -> None:
-    assert pyproject["project"]["dynamic"] == ["dependencies"] and "dependencies" not in pyproject["project"]
-    assert pyproject["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": "requirements.txt"}
+    named = ["dependencies", "optional-dependencies"]
+    assert pyproject["project"]["dynamic"] == named and not set(named) & set(pyproject["project"])
+    declared = pyproject["tool"]["setuptools"]["dynamic"]
+    assert declared["dependencies"] == {"file": "requirements.txt"}
+    assert declared["optional-dependencies"] == {"live": {"file": "requirements-live.txt"}}
 
 
 def test_hooks_have_the_locked_versions(repository: pathlib.Path) -> None:

@@ -15,7 +15,7 @@ from tests.audio.released import Reference, config_of, weights_of
 from xactor_jax.audio.features import AudioFeatures, LogMelFeatures
 from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
 from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
-from xactor_jax.audio.wav2vec2_features import PieceSettings, Wav2Vec2Features, windows
+from xactor_jax.audio.wav2vec2_features import PieceSettings, Wav2Vec2Features, begin, finish, push
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import read_audio
 from xactor_jax.pretrained import wav2vec2
@@ -110,8 +110,11 @@ def test_pieces_come_as_soon_as_their_context_has_arrived(tiny):
 def test_constant_memory():
     def peak(seconds: int) -> int:
         tracemalloc.start()
-        frames = sum(window.frames for window in windows((speech(16_000) for _ in range(seconds)), PIECES))
-        assert frames == 25 * seconds
+        sound, frames = begin(PIECES), 0
+        for _ in range(seconds):
+            sound, done = push(sound, speech(16_000), PIECES)
+            frames += sum(window.frames for window in done)
+        assert frames + sum(window.frames for window in finish(sound, PIECES)) == 25 * seconds
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return size

@@ -11,7 +11,6 @@ that holds all of the stream's memory. A stream opened with the same arguments a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from xactor_jax.actor.rollout import Guide, RolloutState, Window
 from xactor_jax.emotion import Emotion
 from xactor_jax.errors import UserError
 from xactor_jax.finite import check_frames, finite_frames
+from xactor_jax.sealing import opened, sealed
 
 Features = Float[Array, "batch frames features"] | Float[np.ndarray, "batch frames features"]
 EmotionAt = Callable[[int, int], Emotion]
@@ -64,6 +64,15 @@ class StreamState(NamedTuple):
     rollout: RolloutState
 
 
+class Call(NamedTuple):
+    """Inputs of the next call of the window, and the features that it leaves."""
+
+    rollout: RolloutState
+    audio: Float[np.ndarray, "batch stride features"]
+    emotion: Emotion
+    left: Buffer
+
+
 class Stream:
     """One batch of motion that is being generated. `ActorModel.open_stream` creates it."""
 
@@ -82,43 +91,65 @@ class Stream:
         """Number of the first frame that the next call outputs; frames below 0 are dropped."""
         return int(self.state.calls) * self.window.stride - self.window.delay
 
+    @property
+    def ready(self) -> bool:
+        """Whether the features of the next call have arrived."""
+        ahead = self.window.network.audio_radius + self.window.stride
+        return bool(self.state.buffer.arrived >= ahead + int(self.state.calls) * self.window.stride)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether frames that have arrived have no motion latents yet."""
+        return bool(self.state.buffer.arrived > self.given)
+
     def push(self, features: Features) -> Iterator[Float[Array, "batch stride dim"]]:
         """Adds features and yields the motion latents that they complete, one stride at a time."""
+        self.add(features)
+        while self.ready:
+            yield from self._advanced()
+
+    def finish(self) -> Iterator[Float[Array, "batch n dim"]]:
+        """Yields the remaining frames, so that every frame of the features has its motion latent."""
+        while self.unfinished:
+            yield from self._advanced()
+
+    def add(self, features: Features) -> None:
+        """Adds features and computes nothing. Raises `UserError` if they are not those of the actor."""
         piece = np.asarray(features, np.float32)
         if piece.shape[-1] != self.audio_dim:
             raise UserError(
                 f"audio features of {piece.shape[-1]} numbers do not fit an actor trained on {self.audio_dim}: encode again"
             )
         self.state = self.state._replace(buffer=self.state.buffer.appended(piece))
-        ahead = self.window.network.audio_radius + self.window.stride
-        while self.state.buffer.arrived >= ahead + int(self.state.calls) * self.window.stride:
-            yield from self._advanced()
 
-    def finish(self) -> Iterator[Float[Array, "batch n dim"]]:
-        """Yields the remaining frames, so that every frame of the features has its motion latent."""
-        while self.state.buffer.arrived > self.given:
-            yield from self._advanced()
-
-    def _advanced(self) -> Iterator[Float[Array, "batch n dim"]]:
-        """One call of the window; yields its real frames. Raises `UserError` for numbers that are not finite."""
-        window, guide = self.window, self.guide
+    def next_call(self) -> Call:
+        """Inputs of the next call. They may be computed elsewhere, as in a batch of streams; `took` takes the result."""
         buffer, calls, rollout = self.state
         if not calls:
-            ahead, buffer = buffer.take(window.network.audio_radius)
-            rollout = _start(window, guide, ahead, buffer.first)
-        audio, buffer = buffer.take(window.stride)
-        given, emotion = self.given, self.emotion_at(int(calls) * window.stride, window.stride)
-        rollout, latents = _advance(window, guide, rollout, audio, emotion)
+            ahead, buffer = buffer.take(self.window.network.audio_radius)
+            rollout = _start(self.window, self.guide, ahead, buffer.first)
+        audio, buffer = buffer.take(self.window.stride)
+        return Call(rollout, audio, self.emotion_at(int(calls) * self.window.stride, self.window.stride), buffer)
+
+    def took(
+        self, call: Call, rollout: RolloutState, latents: Float[Array, "batch stride dim"]
+    ) -> Iterator[Float[Array, "batch n dim"]]:
+        """Continues with the result of a call; yields its real frames. Raises `UserError` for numbers that are not finite."""
+        given, stride = self.given, self.window.stride
         check_frames(finite_frames(np.asarray(latents)), given, "motion")
-        self.state = StreamState(buffer, np.int64(calls + 1), rollout)
-        start, end = max(0, -given), min(window.stride, int(buffer.arrived) - given)
+        self.state = StreamState(call.left, np.int64(self.state.calls + 1), rollout)
+        start, end = max(0, -given), min(stride, int(call.left.arrived) - given)
         if end > start:
-            yield latents if end - start == window.stride else latents[:, start:end]
+            yield latents if end - start == stride else latents[:, start:end]
+
+    def _advanced(self) -> Iterator[Float[Array, "batch n dim"]]:
+        """One call of the window; yields its real frames."""
+        call = self.next_call()
+        yield from self.took(call, *_advance(self.window, self.guide, call.rollout, call.audio, call.emotion))
 
     def to_bytes(self) -> bytes:
         """The state as bytes for a file, after a hash of it, so that `restore` can detect damage."""
-        state = serialization.to_bytes(jax.device_get(self.state))
-        return MARK + hashlib.sha256(state).digest() + state
+        return sealed(MARK, serialization.to_bytes(jax.device_get(self.state)))
 
     def restore(self, data: bytes) -> None:
         """Continues from a state that `to_bytes` of a stream with the same arguments wrote.
@@ -144,10 +175,7 @@ def unwrapped(data: bytes) -> bytes:
     """The state inside the bytes of `Stream.to_bytes`. Raises ValueError for a wrong hash."""
     if not data.startswith(MARK):  # written by a version without a hash
         return data
-    digest, state = data[len(MARK) : len(MARK) + 32], data[len(MARK) + 32 :]
-    if hashlib.sha256(state).digest() != digest:
-        raise ValueError("it is not what was written")
-    return state
+    return opened(MARK, data)
 
 
 @jax.jit

@@ -14,7 +14,9 @@ import numpy as np
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
-from xactor_jax.audio.log_mel import LogMelSettings, iter_log_mel, num_features
+from xactor_jax.audio import log_mel
+from xactor_jax.audio.log_mel import LogMelSettings, num_features
+from xactor_jax.audio.sound import Sound
 from xactor_jax.timing import SAMPLE_RATE
 
 Waveform = Float[np.ndarray, "_"]
@@ -31,12 +33,28 @@ class AudioFeatures(abc.ABC):
         """Number of features per frame."""
 
     @abc.abstractmethod
-    def stream(self, chunks: Iterable[Waveform]) -> Iterator[Features]:
-        """Features of a recording that arrives in chunks of any length. Memory does not grow with the recording."""
+    def begin(self) -> Sound:
+        """The state before a recording."""
+
+    @abc.abstractmethod
+    def push(self, sound: Sound, piece: Waveform) -> tuple[Sound, list[Features]]:
+        """The state after a piece of any length, and the features of the frames that it completes."""
+
+    @abc.abstractmethod
+    def finish(self, sound: Sound) -> Iterator[Features]:
+        """Features of the remaining frames, after the last piece."""
 
     @abc.abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Plain settings from which the same features can be made again, including `num_features`."""
+
+    def stream(self, chunks: Iterable[Waveform]) -> Iterator[Features]:
+        """Features of a recording that arrives in chunks of any length. Memory does not grow with the recording."""
+        sound = self.begin()
+        for chunk in chunks:
+            sound, done = self.push(sound, chunk)
+            yield from done
+        yield from self.finish(sound)
 
     def whole(self, waveform: Waveform) -> Features:
         """Features of a recording; bit for bit equal to those of `stream`, for any chunks."""
@@ -59,8 +77,14 @@ class LogMelFeatures(AudioFeatures):
     def num_features(self) -> int:
         return num_features(self.settings)
 
-    def stream(self, chunks: Iterable[Waveform]) -> Iterator[Features]:
-        return iter_log_mel(chunks, self.settings)
+    def begin(self) -> Sound:
+        return log_mel.begin(self.settings)
+
+    def push(self, sound: Sound, piece: Waveform) -> tuple[Sound, list[Features]]:
+        return log_mel.push(sound, piece, self.settings)
+
+    def finish(self, sound: Sound) -> Iterator[Features]:
+        return log_mel.finish(sound, self.settings)
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "log_mel", **dataclasses.asdict(self.settings), "num_features": self.num_features}

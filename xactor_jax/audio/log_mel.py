@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
+from xactor_jax.audio.sound import Sound, silence
 from xactor_jax.timing import SAMPLE_RATE, SAMPLES_PER_FRAME, num_frames
 
 BLOCK_FRAMES = 16
@@ -102,6 +103,30 @@ def _padded_features(
     return _block_features(block, settings)[:frames]
 
 
+def begin(settings: LogMelSettings = LogMelSettings()) -> Sound:
+    """The state before a recording."""
+    return silence(settings.before)
+
+
+def push(
+    sound: Sound, piece: Float[np.ndarray, "_"], settings: LogMelSettings = LogMelSettings()
+) -> tuple[Sound, list[Float[np.ndarray, "frames features"]]]:
+    """The state after a piece of any length, and the features of the frames that it completes: those that end 7.5 ms before."""
+    reach = settings.window - settings.hop - settings.before
+    sound, done = sound.appended(piece), []
+    while (ready := min((sound.samples - reach) // SAMPLES_PER_FRAME - sound.frames, BLOCK_FRAMES)) > 0:
+        done.append(_padded_features(sound.waiting, ready, settings))
+        sound = sound.passed(ready * SAMPLES_PER_FRAME, ready)
+    return sound, done
+
+
+def finish(sound: Sound, settings: LogMelSettings = LogMelSettings()) -> Iterator[Float[np.ndarray, "frames features"]]:
+    """Features of the remaining frames, after the last piece."""
+    while (left := min(num_frames(sound.samples) - sound.frames, BLOCK_FRAMES)) > 0:
+        yield _padded_features(sound.waiting, left, settings)
+        sound = sound.passed(left * SAMPLES_PER_FRAME, left)
+
+
 def iter_log_mel(
     chunks: Iterable[Float[np.ndarray, "_"]], settings: LogMelSettings = LogMelSettings()
 ) -> Iterator[Float[np.ndarray, "frames features"]]:
@@ -109,18 +134,11 @@ def iter_log_mel(
 
     Every frame is returned as soon as the 7.5 ms after it have arrived. Memory does not grow with the recording.
     """
-    reach = settings.window - settings.hop - settings.before
-    buffer = np.zeros(settings.before, np.float32)
-    total = done = 0
+    sound = begin(settings)
     for chunk in chunks:
-        buffer = np.concatenate([buffer, chunk.astype(np.float32)])
-        total += len(chunk)
-        while (ready := min((total - reach) // SAMPLES_PER_FRAME - done, BLOCK_FRAMES)) > 0:
-            yield _padded_features(buffer, ready, settings)
-            buffer, done = buffer[ready * SAMPLES_PER_FRAME :], done + ready
-    for start in range(done, num_frames(total), BLOCK_FRAMES):
-        frames = min(BLOCK_FRAMES, num_frames(total) - start)
-        yield _padded_features(buffer[(start - done) * SAMPLES_PER_FRAME :], frames, settings)
+        sound, done = push(sound, chunk, settings)
+        yield from done
+    yield from finish(sound, settings)
 
 
 def log_mel_features(

@@ -28,7 +28,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +37,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from xactor_jax.audio.features import AudioFeatures, Features, Settings, Waveform, known_fields
+from xactor_jax.audio.sound import Sound, silence
 from xactor_jax.audio.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
 from xactor_jax.errors import UserError
 from xactor_jax.settings import Several, Text, check_fields, choice, real, setting
@@ -108,24 +109,39 @@ class Window(NamedTuple):
     frames: int  # number of video frames of the piece, at most P
 
 
-def windows(chunks: Iterable[Waveform], settings: PieceSettings) -> Iterator[Window]:
-    """The windows of a recording that arrives in chunks. Each is returned as soon as its last sample has arrived."""
-    step, margin = (n * SAMPLES_PER_FRAME for n in (settings.piece_frames, settings.context_frames))
-    buffer, total, pieces = np.zeros(margin, np.float32), 0, 0
+def begin(settings: PieceSettings) -> Sound:
+    """The state before a recording."""
+    return silence(settings.context_frames * SAMPLES_PER_FRAME)
 
-    def window(frames: int) -> Window:
-        samples = np.zeros(settings.window, np.float32)
-        samples[: len(buffer)] = buffer[: settings.window]
-        return Window(samples, max(0, margin - pieces * step), min(len(buffer), settings.window), frames)
 
-    for chunk in chunks:
-        buffer, total = np.concatenate([buffer, chunk.astype(np.float32)]), total + len(chunk)
-        while len(buffer) >= settings.window:
-            yield window(settings.piece_frames)
-            buffer, pieces = buffer[step:], pieces + 1
-    while (left := num_frames(total) - pieces * settings.piece_frames) > 0:
-        yield window(min(left, settings.piece_frames))
-        buffer, pieces = buffer[step:], pieces + 1
+def window_of(sound: Sound, settings: PieceSettings) -> Window:
+    """The window of the next piece. Samples that have not arrived are missing."""
+    samples, held = np.zeros(settings.window, np.float32), sound.waiting[: settings.window]
+    samples[: len(held)] = held
+    before = (settings.context_frames - sound.frames) * SAMPLES_PER_FRAME
+    left = num_frames(sound.samples) - sound.frames
+    return Window(samples, max(0, before), len(held), min(left, settings.piece_frames))
+
+
+def push(sound: Sound, chunk: Waveform, settings: PieceSettings) -> tuple[Sound, list[Window]]:
+    """The state after a chunk of any length, and the windows whose last sample it brings."""
+    sound, done = sound.appended(chunk), []
+    while len(sound.waiting) >= settings.window:
+        done.append(window_of(sound, settings))
+        sound = passed(sound, settings)
+    return sound, done
+
+
+def finish(sound: Sound, settings: PieceSettings) -> Iterator[Window]:
+    """The remaining windows, after the last chunk."""
+    while num_frames(sound.samples) > sound.frames:
+        yield window_of(sound, settings)
+        sound = passed(sound, settings)
+
+
+def passed(sound: Sound, settings: PieceSettings) -> Sound:
+    """The state after the next piece."""
+    return sound.passed(settings.piece_frames * SAMPLES_PER_FRAME, settings.piece_frames)
 
 
 def neighbours(network: Wav2Vec2Settings, settings: PieceSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -201,9 +217,18 @@ class Wav2Vec2Features(AudioFeatures):
     def _piece_features(self):
         return jax.jit(functools.partial(piece_features, self.network, self.settings))
 
-    def stream(self, chunks: Iterable[Waveform]) -> Iterator[Features]:
-        for window in windows(chunks, self.settings):
-            yield np.asarray(self._piece_features(self.params, window.samples, window.first, window.last))[: window.frames]
+    def begin(self) -> Sound:
+        return begin(self.settings)
+
+    def push(self, sound: Sound, piece: Waveform) -> tuple[Sound, list[Features]]:
+        sound, done = push(sound, piece, self.settings)
+        return sound, [self._features(window) for window in done]
+
+    def finish(self, sound: Sound) -> Iterator[Features]:
+        return map(self._features, finish(sound, self.settings))
+
+    def _features(self, window: Window) -> Features:
+        return np.asarray(self._piece_features(self.params, window.samples, window.first, window.last))[: window.frames]
 
     def to_dict(self) -> dict[str, Any]:
         origin = {"checkpoint": self.checkpoint, "hash": self.hash}

@@ -32,14 +32,22 @@ def read_image(path: epath.PathLike) -> UInt8[np.ndarray, "h w 3"]:
     Raises:
         UserError: the file is missing, is no picture, or is too large.
     """
-    path = require_file(path, "image")
+    return decoded_image(require_file(path, "image").read_bytes(), str(path))
+
+
+def decoded_image(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    """The same for the bytes of a picture file; `name` is for messages.
+
+    Raises:
+        UserError: they are no picture, or it is too large.
+    """
     try:
-        return _pixels(path.read_bytes())
+        return _pixels(data)
     except PIL.Image.DecompressionBombError:
         most = f"{2 * PIL.Image.MAX_IMAGE_PIXELS:,} pixels or {LONGEST_SIDE:,} a side"
-        raise UserError(f"the image {path} has more than {most}: make it smaller.") from None
+        raise UserError(f"the image {name} has more than {most}: make it smaller.") from None
     except Exception as error:  # Pillow and the decoders below it can raise anything on a damaged file
-        raise UserError(f"the image {path} cannot be read: it is damaged or of an unknown format.") from error
+        raise UserError(f"the image {name} cannot be read: it is damaged or of an unknown format.") from error
 
 
 def _pixels(data: bytes) -> UInt8[np.ndarray, "h w 3"]:

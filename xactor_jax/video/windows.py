@@ -70,6 +70,17 @@ def join_windows(y: Float[Array, "b w t *d"], plan: SegmentPlan) -> Float[Array,
     return total / count.reshape(-1, *(1,) * (y.ndim - 3)).astype(y.dtype)
 
 
+def appended(held: Float[np.ndarray, "n d"], chunk: Float[np.ndarray, "_ d"], plan: SegmentPlan) -> Float[np.ndarray, "m d"]:
+    """Motion that is not rendered yet, with another chunk. Before the first chunk (n = 0), its first motion is repeated."""
+    before = chunk[:1] if not len(held) and len(chunk) else chunk[:0]
+    return np.concatenate([held, np.repeat(before, plan.known, axis=0), chunk])
+
+
+def first_segment(held: Float[np.ndarray, "n d"], plan: SegmentPlan) -> tuple[Float[np.ndarray, "s d"], int]:
+    """Motion of the next segment, and how many of its new frames exist. Missing frames repeat the last motion."""
+    return filled(held[: plan.length], plan.length), min(len(held), plan.length) - plan.known
+
+
 def iter_segments(
     chunks: Iterable[Float[np.ndarray, "_ d"]], plan: SegmentPlan
 ) -> Iterator[tuple[Float[np.ndarray, "s d"], int]]:
@@ -80,16 +91,12 @@ def iter_segments(
     held: np.ndarray | None = None
     for chunk in chunks:
         chunk = np.asarray(chunk, np.float32)
-        if len(chunk) == 0:
-            continue
-        if held is None:
-            held = np.repeat(chunk[:1], plan.known, axis=0)
-        held = np.concatenate([held, chunk])
+        held = appended(chunk[:0] if held is None else held, chunk, plan)
         while len(held) >= plan.length:
-            yield held[: plan.length], plan.new
+            yield first_segment(held, plan)
             held = held[plan.new :]
     if held is not None and len(held) > plan.known:
-        yield filled(held, plan.length), len(held) - plan.known
+        yield first_segment(held, plan)
 
 
 def stack_segments(motion: Float[Array, "b t d"], plan: SegmentPlan) -> Float[Array, "b n s d"]:
