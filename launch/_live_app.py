@@ -18,16 +18,18 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from launch._live_guard import Guard
 from launch._live_metrics import registry
+from launch._live_page import page_router
 from launch._live_stream import BROKEN_RULE, Conversation
+from launch._live_uploads import TooLarge, TooSlow, read_body
 from xactor_jax.emotion import EMOTIONS
 from xactor_jax.errors import UserError
 from xactor_jax.live.engine import Busy, Engine, Taken, Unknown
 from xactor_jax.live.limits import Choices
 from xactor_jax.live.pictures import CODECS
+from xactor_jax.live.renders import Renders
 from xactor_jax.live.seat import Seat
 from xactor_jax.media.faces import FaceDetector
 from xactor_jax.media.image_io import decoded_image
@@ -45,25 +47,19 @@ RETRY_SECONDS = 10
 """When a client that found no place may ask again."""
 
 
-class TooLarge(UserError):
-    """An upload has more bytes than allowed."""
-
-
-class TooSlow(UserError):
-    """An upload took too long."""
-
-
 STATUS = {Busy: 503, Unknown: 404, Taken: 409, TooLarge: 413, TooSlow: 408}
 
 
-def make_app(engine: Engine, detector: FaceDetector, token: str = "") -> Guard:
-    """The application. Its start and its end start and stop the engine."""
+def make_app(engine: Engine, detector: FaceDetector, token: str = "", renders: Renders | None = None) -> Guard:
+    """The application. Its start and its end start and stop the engine. `renders`: it also makes files of whole recordings."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         engine.start()
         yield
         await run_in_threadpool(engine.stop)
+        if renders:
+            await run_in_threadpool(renders.stop)
 
     app = FastAPI(
         title="xactor_jax live", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
@@ -80,8 +76,9 @@ def make_app(engine: Engine, detector: FaceDetector, token: str = "") -> Guard:
     app.get("/sessions/{name}/state")(server.state)
     app.put("/sessions/{name}/state", status_code=201)(server.take_up)
     app.websocket("/sessions/{name}/stream")(server.stream)
-    if PAGE.is_dir():
-        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    if renders:
+        app.include_router(page_router(renders))
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
     return Guard(app, token)
 
 
@@ -188,21 +185,7 @@ class Server:
             self.engine.measures.counts["refused"] += 1
             raise Busy(f"all {self.engine.limits.sessions} places are taken: try again later.")
         async with self.uploads:
-            return await run_in_threadpool(use, await self._body(request))
-
-    async def _body(self, request: Request) -> bytes:
-        limits, data = self.engine.limits, bytearray()
-        try:
-            async with asyncio.timeout(limits.upload_seconds):
-                async for piece in request.stream():
-                    data += piece
-                    if len(data) > limits.upload_bytes:
-                        raise TooLarge(f"the upload has more than {limits.upload_bytes} bytes: send less.")
-        except TimeoutError:
-            raise TooSlow(f"the upload took more than {limits.upload_seconds:g} seconds: send it faster.") from None
-        except ClientDisconnect:
-            raise UserError("the upload broke off: send it again.") from None
-        return bytes(data)
+            return await run_in_threadpool(use, await read_body(request, self.engine.limits))
 
     def _facts(self) -> dict[str, Any]:
         programs = self.engine.programs

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Callable, Callable], Awaitable[None]]
 
-CLOSED = ("sessions", "info", "metrics")
+CLOSED = ("sessions", "renders", "examples", "info", "metrics")
 """First parts of the paths that need the token. The page and /healthz tell nothing about sessions."""
 
 

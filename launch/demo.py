@@ -11,7 +11,6 @@ import argparse
 import json
 import pathlib
 import sys
-import wave
 from pathlib import Path
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the project
@@ -55,6 +54,7 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
     from data.performers.clips import make_demonstration
     from data.performers.emotion import ACTED_EMOTIONS
     from xactor_jax.media.image_io import write_image
+    from xactor_jax.media.sound_array import sound_array, wav_file
     from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
 
     if emotion not in ACTED_EMOTIONS:
@@ -64,11 +64,7 @@ def write_inputs(folder: Path, seconds: float, emotion: str):
     made = make_demonstration(body, SEED, PERSON, CLIP, frames, PORTRAIT_SIDE, ACTED_EMOTIONS.index(emotion))
     write_image(folder / "portrait.png", made.portrait)
     write_image(folder / "photograph.png", photograph())
-    with wave.open(str(folder / "speech.wav"), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(made.performance.audio.tobytes())
+    write_whole(folder / "speech.wav", wav_file(sound_array(made.performance.audio, SAMPLE_RATE)))
     return made
 
 

@@ -116,12 +116,14 @@ def serve(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed: pip install -r requirements-live.txt") from None
     from xactor_jax.faces.choice import make_detector
+    from xactor_jax.live.renders import Renders
 
     check_numbers(arguments, allowed())
     token, detector = token_of(arguments), make_detector(arguments.detector)
     engine = make_engine(arguments)
     print(f"http://{arguments.host}:{arguments.port}  delay {engine.programs.delay_seconds:.2f} s", flush=True)
-    app = make_app(engine, detector, token)
+    renders = Renders(engine.programs.models, engine.limits, arguments.detector)
+    app = make_app(engine, detector, token, renders)
     bounds = {"ws_max_size": arguments.message_bytes, "limit_concurrency": 8 * arguments.sessions + 32}
     uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False, **bounds)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -71,3 +73,12 @@ def _frames(sound: SoundArray) -> Iterator[av.AudioFrame]:
         frame = av.AudioFrame.from_ndarray(piece, format=name, layout=sound.layout)
         frame.sample_rate = sound.rate
         yield frame
+
+
+def wav_file(sound: SoundArray) -> bytes:
+    """The bytes of a WAV file of int16 samples."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((sound.samples.shape[1], sound.samples.itemsize, sound.rate, 0, "NONE", ""))
+        file.writeframes(sound.samples.tobytes())
+    return buffer.getvalue()

@@ -15,7 +15,7 @@ from xactor_jax.media.image_io import read_image
 from xactor_jax.media.sound_array import SoundArray, array_blocks
 from xactor_jax.media.sound_track import Sound, SoundFile
 from xactor_jax.sampling.load import Models
-from xactor_jax.sampling.portrait import Portrait, cut_portrait
+from xactor_jax.sampling.portrait import Portrait, cropped
 from xactor_jax.sampling.request import Request, Wanted
 
 Picture = str | UInt8[np.ndarray, "h w 3"]
@@ -71,7 +71,7 @@ def portrait_of(request: Wanted, models: Models, image: Picture | None = None) -
     """The portrait of a request; its picture may be in memory. Raises the errors of `read_portrait`."""
     image = request.image if image is None else image
     pixels, name = (read_image(image), image) if isinstance(image, str) else (image, "the picture")
-    return cut_portrait(pixels, models.sides, request.crop, request.face_index, make_detector(request.detector), name)
+    return cropped(pixels, name, models.sides, request.crop, request.face_index, make_detector(request.detector))
 
 
 def sources_of(request: Request) -> Sources:

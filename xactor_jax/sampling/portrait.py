@@ -58,33 +58,32 @@ def read_portrait(
     face_index: int | None = None,
     detector: FaceDetector | None = None,
 ) -> Portrait:
-    """Reads a portrait and crops it. Raises `UserError` if the image cannot be read; see also `cut_portrait`."""
-    return cut_portrait(read_image(path), sides, crop, face_index, detector, str(path))
-
-
-def cut_portrait(
-    image: UInt8[np.ndarray, "h w 3"],
-    sides: tuple[int, int],
-    crop: str = "auto",
-    face_index: int | None = None,
-    detector: FaceDetector | None = None,
-    path: str = "the picture",
-) -> Portrait:
-    """Crops a picture to `sides` pixels (motion stage, video stage).
+    """Reads a portrait and crops it to `sides` pixels (motion stage, video stage).
 
     Args:
         crop: "auto": the square around the face, as for prepared clips; "released": see `media.crop`; "none": the largest
             square in the middle.
         detector: The face detector. A csv file of boxes refers to the image by its name without the folder, as frame 0.
-        path: Where the picture comes from.
 
     Raises:
-        UserError: see `choose_face`.
+        UserError: the image cannot be read; see also `choose_face`.
     """
+    return cropped(read_image(path), str(path), sides, crop, face_index, detector)
+
+
+def cropped(
+    image: UInt8[np.ndarray, "h w 3"],
+    name: str,
+    sides: tuple[int, int],
+    crop: str = "auto",
+    face_index: int | None = None,
+    detector: FaceDetector | None = None,
+) -> Portrait:
+    """The same for pixels; `name` is the path or the name of the picture. Raises the errors of `choose_face`."""
     if crop == "none":
         return Portrait(*(crop_square(image, middle_square(image.shape), side) for side in sides))
-    find = finder(detector or make_detector(DETECTOR), epath.Path(path).name)
-    face = choose_face(find(0, 0.0, image), face_index, path)
+    find = finder(detector or make_detector(DETECTOR), epath.Path(name).name)
+    face = choose_face(find(0, 0.0, image), face_index, name)
     if crop == "released":
         return released_portrait(image, face, sides)
     return Portrait(*(crop_portrait(image, face, side) for side in sides))

@@ -4,7 +4,7 @@
 // A voice from a file starts when the first pictures have come; if pictures come too late, the clock is held. A microphone
 // cannot be held: its voice is heard, and its pictures are shown, later by what the pictures need.
 
-import { post, socketAddress } from "./api.js";
+import { post, request, socketAddress } from "./api.js";
 import { toInt16 } from "./pcm.js";
 
 const RATE = 16000;
@@ -177,6 +177,7 @@ export class Live {
   // Ends at once, and frees the place on the server.
   stop() {
     this.pictures = [];
+    if (this.session && !this.over) request(`sessions/${this.session.id}`, { method: "DELETE" }).catch(() => {});
     this.socket?.close();
     this.finish("stopped");
   }
