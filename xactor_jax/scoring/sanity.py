@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
         return all(abs(self.found[name] - value) <= self.check.tolerance for name, value in self.check.expected.items())
 
     def __str__(self) -> str:
-        listed = lambda values: ", ".join(f"{name} {values[name]:.5g}" for name in self.check.expected)
+        listed = lambda values: ", ".join(f"{name} {values[name]:.7g}" for name in self.check.expected)
         said = f"{self.check.protocol} of {self.check.what}: published {listed(self.check.expected)} ({self.check.source}); "
         if self.reason:
             return f"{said}not checked on this machine: {self.reason}."
