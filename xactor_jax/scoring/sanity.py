@@ -60,8 +60,9 @@ class Outcome(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """For the JSON of a report."""
-        passed = None if self.reason else self.passed
-        return {"published": dict(self.check.expected), "found": dict(self.found), "passed": passed, "sentence": str(self)}
+        passed, names = (None if self.reason else self.passed), self.check.expected
+        found = {name: value for name, value in self.found.items() if name in names}
+        return {"published": dict(names), "found": found, "passed": passed, "sentence": str(self)}
 
 
 def black_and_white(protocol: Protocol, network: Network | None, file: str) -> Mapping[str, float]:
