@@ -143,11 +143,11 @@ def checked(arguments: argparse.Namespace, judges: Judges) -> dict[str, list[dic
 
 
 def tell(arguments: argparse.Namespace, content: Mapping[str, Any] | None) -> None:
-    """Prints the tables of a report and where it is; or that other processes are still busy."""
-    from xactor_jax.scoring.report import as_markdown
+    """Prints the scores of a report and where it is; or that other processes are still busy."""
+    from xactor_jax.scoring.report import as_markdown, score_tables
 
     if content is None:
         note("other processes are still busy; the last one writes the report")
         return
-    print(as_markdown(content))
+    print(as_markdown(score_tables(content)))
     print(f"{arguments.out}/report.html")

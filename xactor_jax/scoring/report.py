@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from etils import epath
@@ -26,7 +26,10 @@ NAME = "report"
 """Files are called NAME.json, NAME.html, NAME.md, NAME.tex."""
 
 
-INTERVALS = "Mean over clips [95 % interval by the bootstrap over clips]; a dash where there is no value."
+INTERVALS = (
+    "Mean over clips [95 % interval by the bootstrap over clips, too narrow for fewer than some ten clips]; a dash where there "
+    "is no value."
+)
 
 
 class Table(NamedTuple):
@@ -158,14 +161,14 @@ def _about(name: str, about: Content) -> str:
     return f"<h3>{html.escape(name)}</h3><p>{' '.join(html.escape(line) for line in lines if line)}</p>"
 
 
-def as_markdown(content: Content) -> str:
-    """All tables in Markdown."""
-    return "\n\n".join(f"### {one.title}\n\n{markdown(one.head, one.rows)}" for one in tables_of(content)) + "\n"
+def as_markdown(tables: Iterable[Table]) -> str:
+    """Tables in Markdown."""
+    return "\n\n".join(f"### {one.title}\n\n{markdown(one.head, one.rows)}" for one in tables) + "\n"
 
 
-def as_latex(content: Content) -> str:
-    """All tables as rows of LaTeX, each below a comment with its title."""
-    return "\n\n".join(latex(one) for one in tables_of(content)) + "\n"
+def as_latex(tables: Iterable[Table]) -> str:
+    """Tables as rows of LaTeX, each below a comment with its title."""
+    return "\n\n".join(map(latex, tables)) + "\n"
 
 
 LATEX = {"\\": r"\textbackslash{}", **{c: f"\\{c}" for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -185,7 +188,8 @@ def write_report(folder: epath.PathLike, content: Content, pictures: Mapping[str
         UserError: the folder cannot be written to.
     """
     folder, content = epath.Path(folder), finite(content)
-    texts = {"html": page(title, body(content, pictures)), "md": as_markdown(content), "tex": as_latex(content)}
+    tables = tables_of(content)
+    texts = {"html": page(title, body(content, pictures)), "md": as_markdown(tables), "tex": as_latex(tables)}
     texts["json"] = json.dumps(content, indent=2, allow_nan=False) + "\n"
     try:
         for end, text in texts.items():

@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
         return all(abs(self.found[name] - value) <= self.check.tolerance for name, value in self.check.expected.items())
 
     def __str__(self) -> str:
-        listed = lambda values: ", ".join(f"{name} {values[name]:.5g}" for name in self.check.expected)
+        listed = lambda values: ", ".join(f"{name} {values[name]:.7g}" for name in self.check.expected)
         said = f"{self.check.protocol} of {self.check.what}: published {listed(self.check.expected)} ({self.check.source}); "
         if self.reason:
             return f"{said}not checked on this machine: {self.reason}."
@@ -62,8 +62,9 @@ class Outcome(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """For the JSON of a report."""
-        passed = None if self.reason else self.passed
-        return {"published": dict(self.check.expected), "found": dict(self.found), "passed": passed, "sentence": str(self)}
+        passed, names = (None if self.reason else self.passed), self.check.expected
+        found = {name: value for name, value in self.found.items() if name in names}
+        return {"published": dict(names), "found": found, "passed": passed, "sentence": str(self)}
 
 
 def black_and_white(protocol: Protocol, network: Network | None, file: str) -> Mapping[str, float]:

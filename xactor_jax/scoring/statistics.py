@@ -9,7 +9,8 @@ For values x_1 … x_n, one of each clip (clips without a value are left out):
      both cancels
 
 The interval covers the choice of clips, as if they were drawn independently. Several clips of one person are not, so it is
-then too narrow. It has no meaning for n = 1. A number of a whole set, such as a Fréchet distance, has no interval.
+then too narrow, as it is for n below about 10. It has no meaning for n = 1. A number of a whole set, such as a Fréchet
+distance, has no interval.
 """
 
 from __future__ import annotations
