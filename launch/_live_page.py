@@ -38,7 +38,8 @@ def page_router(renders: Renders) -> APIRouter:
 def make_examples() -> dict[str, bytes]:
     """Name → file: portraits of synthetic people, whom no stage has seen, and a voice."""
     from data.heads import body
-    from data.performers.clips import make_demonstration, make_portrait
+    from data.performers.bodies import perform
+    from data.performers.clips import make_portrait
     from launch.demo import CLIP, PERSON, PORTRAIT_SIDE, SEED
     from xactor_jax.media.sound_array import sound_array, wav_file
     from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
@@ -48,8 +49,8 @@ def make_examples() -> dict[str, bytes]:
         PIL.Image.fromarray(make_portrait(body, SEED, person, PORTRAIT_SIDE, CLIP)).save(buffer, "PNG")
         return buffer.getvalue()
 
-    made = make_demonstration(body, SEED, PERSON, CLIP, VOICE_SECONDS * FRAME_RATE, PORTRAIT_SIDE)
-    voice = wav_file(sound_array(made.performance.audio, SAMPLE_RATE))
+    spoken = perform(body, SEED, PERSON, CLIP, VOICE_SECONDS * FRAME_RATE, split="test")
+    voice = wav_file(sound_array(spoken.audio, SAMPLE_RATE))
     return {**{f"person-{person}.png": png(person) for person in range(PERSONS)}, VOICE: voice}
 
 

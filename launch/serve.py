@@ -125,6 +125,7 @@ def serve(arguments: argparse.Namespace) -> None:
     renders = Renders(engine.programs.models, engine.limits, arguments.detector)
     app = make_app(engine, detector, token, renders)
     bounds = {"ws_max_size": arguments.message_bytes, "limit_concurrency": 8 * arguments.sessions + 32}
+    bounds["ws_ping_timeout"] = None  # whoever is not read for a while cannot answer a ping; `idle_seconds` ends dead sessions
     uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False, **bounds)
 
 
