@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from launch._live_guard import Guard
 from launch._live_metrics import registry
@@ -60,10 +61,13 @@ def make_app(engine: Engine, detector: FaceDetector, token: str = "", renders: R
         if renders:
             await run_in_threadpool(renders.stop)
 
-    app = FastAPI(title="xactor_jax live", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="xactor_jax live", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     server = Server(engine, detector)
     app.add_exception_handler(UserError, refused)
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, nothing_there)
     app.get("/healthz")(server.health)
     app.get("/info")(server.info)
     app.get("/metrics")(server.metrics)
@@ -88,6 +92,12 @@ async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     """A parameter of a wrong type."""
     first = error.errors()[0]
     return JSONResponse({"error": f"{first['loc'][-1]} is not possible ({first['msg']}): give another value."}, 400)
+
+
+async def nothing_there(request: Request, error: HTTPException) -> JSONResponse:
+    """A path or a method that is none of the routes."""
+    said = f"{request.method} {request.url.path[:80]} is no route of this server: docs/live.md lists them."
+    return JSONResponse({"error": said}, error.status_code, error.headers)
 
 
 class Server:

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from launch._live_uploads import read_body
 from xactor_jax.errors import UserError
+from xactor_jax.live.engine import Unknown
 from xactor_jax.live.renders import Renders
 
 PERSONS = 4
@@ -110,5 +111,5 @@ class Page:
         """The file of an example."""
         made = await run_in_threadpool(make_examples)
         if name not in made:
-            return Response(status_code=404)
+            raise Unknown(f"there is no example {name[:40]}: GET /examples lists them.")
         return Response(made[name], media_type="audio/wav" if name == VOICE else "image/png")

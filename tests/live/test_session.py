@@ -12,6 +12,8 @@ from xactor_jax.live import saved
 from xactor_jax.live.engine import Engine
 from xactor_jax.live.limits import Choices, Limits
 from xactor_jax.live.pictures import parsed
+from xactor_jax.live.programs import Programs
+from xactor_jax.live.slots import Slots
 from xactor_jax.sealing import opened, sealed
 
 CHOICES = [Choices(seed=1, codec="png", emotion="happy:0-0.4,sad:0.4-"), Choices(seed=2, codec="png")]
@@ -39,6 +41,20 @@ def test_sessions_that_start_and_end_at_different_times_equal_their_offline_vide
         assert [p.number for p in pictures] == list(range(len(expected)))
         assert [p.samples for p in pictures] == [640 * i for i in range(len(expected))]
         np.testing.assert_array_equal(np.stack([pixels(message) for message in messages]), expected)
+
+
+@pytest.mark.slow  # quick: tests/live/test_slots.py
+def test_sessions_computed_at_the_same_time_equal_their_offline_videos(models, settings, portrait):
+    engine = Engine(Programs(models, settings, Slots(2, together=2)), Limits(sessions=2))
+    seats = [engine.open(choices, portrait) for choices in CHOICES]
+    sounds = [speech(640 * frames, seed=frames) for frames in (12, 17)]
+    for seat, sound in zip(seats, sounds, strict=True):
+        seat.add(sound.tobytes())
+        seat.end()
+    run_to_end(engine, *seats)
+    for seat, sound, choices in zip(seats, sounds, CHOICES, strict=True):
+        frames = np.stack([pixels(message) for message in taken(seat)]).astype(int)
+        assert np.abs(frames - offline(models, settings, portrait, sound, choices)).max() <= 1
 
 
 @pytest.mark.parametrize("cut", [640, 640 * 11 + 100])

@@ -30,5 +30,5 @@ def test_taken_slots_have_their_own_result_and_free_groups_none(together):
 
 def test_empty_arrays_pass():
     """Portraits of networks without an embedding have arrays without numbers."""
-    done = in_groups(lambda x: x, 1, np.array([True, False]), (jnp.zeros((1, 0)), jnp.zeros((1, 0))))
+    done = in_groups(lambda x: x, 1, jnp.array([True, False]), (jnp.zeros((1, 0)), jnp.zeros((1, 0))))
     assert done[0].shape == (1, 0)
