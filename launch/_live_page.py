@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from launch._live_uploads import read_body
 from xactor_jax.errors import UserError
+from xactor_jax.live.engine import Unknown
 from xactor_jax.live.renders import Renders
 
 PERSONS = 4
@@ -38,7 +39,8 @@ def page_router(renders: Renders) -> APIRouter:
 def make_examples() -> dict[str, bytes]:
     """Name → file: portraits of synthetic people, whom no stage has seen, and a voice."""
     from data.heads import body
-    from data.performers.clips import make_demonstration, make_portrait
+    from data.performers.bodies import perform
+    from data.performers.clips import make_portrait
     from launch.demo import CLIP, PERSON, PORTRAIT_SIDE, SEED
     from xactor_jax.media.sound_array import sound_array, wav_file
     from xactor_jax.timing import FRAME_RATE, SAMPLE_RATE
@@ -48,8 +50,8 @@ def make_examples() -> dict[str, bytes]:
         PIL.Image.fromarray(make_portrait(body, SEED, person, PORTRAIT_SIDE, CLIP)).save(buffer, "PNG")
         return buffer.getvalue()
 
-    made = make_demonstration(body, SEED, PERSON, CLIP, VOICE_SECONDS * FRAME_RATE, PORTRAIT_SIDE)
-    voice = wav_file(sound_array(made.performance.audio, SAMPLE_RATE))
+    spoken = perform(body, SEED, PERSON, CLIP, VOICE_SECONDS * FRAME_RATE, split="test")
+    voice = wav_file(sound_array(spoken.audio, SAMPLE_RATE))
     return {**{f"person-{person}.png": png(person) for person in range(PERSONS)}, VOICE: voice}
 
 
@@ -109,5 +111,5 @@ class Page:
         """The file of an example."""
         made = await run_in_threadpool(make_examples)
         if name not in made:
-            return Response(status_code=404)
+            raise Unknown(f"there is no example {name[:40]}: GET /examples lists them.")
         return Response(made[name], media_type="audio/wav" if name == VOICE else "image/png")

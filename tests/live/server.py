@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from launch._live_app import make_app
 from xactor_jax.live.engine import Engine
+from xactor_jax.live.renders import Renders
 
 SECONDS = 120.0
 """The longest wait for an answer: the machine may be slow."""
@@ -39,9 +40,9 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(engine: Engine, token: str = "") -> Iterator[Server]:
+def serving(engine: Engine, token: str = "", renders: Renders | None = None) -> Iterator[Server]:
     """A running server around an engine."""
-    app = make_app(engine, NoFaces(), token)
+    app = make_app(engine, NoFaces(), token, renders)
     size = engine.limits.message_bytes
     server = Server(
         uvicorn.Config(app, port=0, log_level="critical", ws_max_size=size, ws_ping_interval=None, timeout_graceful_shutdown=2)

@@ -134,7 +134,8 @@ class Renders:
         except Exception as error:
             if not isinstance(error, UserError | Stopped):
                 log.error("file %s failed", render.name, exc_info=error)
-            render.error = str(error) if isinstance(error, UserError) else f"the file failed ({first_line(error)})"
+            said = str(error) if isinstance(error, UserError) else f"the file failed ({first_line(error)})"
+            render.error = said.replace(f"{render.folder}/", "")
             render.state = "failed"
         if render.stopped:
             shutil.rmtree(render.folder, ignore_errors=True)

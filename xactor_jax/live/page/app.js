@@ -60,12 +60,13 @@ async function startLive() {
   const stream = microphone ? await openMicrophone() : null;
   await live.open(chosen.portrait, parameters());
   await (microphone ? live.speakMicrophone(stream, $("monitor").checked) : live.speakFile(chosen.voice));
-  say(microphone ? "Speak. Stop ends the session." : "The first pictures come when enough of the voice was heard.");
+  say(microphone ? "Speak. Stop ends the voice; the rest of the pictures follow." : "The first pictures are being made.");
 }
 
-function showLive({ seconds, sent, received, late, lag }) {
+function showLive({ seconds, sent, received, late, lag, held }) {
+  if (received) say(held ? "Waiting for pictures: they come more slowly than the voice." : "");
   const numbers = { heard: `${seconds.toFixed(1)} s`, sent: `${sent.toFixed(1)} s`, pictures: received, "not shown": late };
-  showNumbers(Number.isFinite(lag) ? { ...numbers, "later than the voice": `${lag.toFixed(2)} s` } : numbers);
+  showNumbers(lag !== null ? { ...numbers, "later than the voice": `${lag.toFixed(2)} s` } : numbers);
 }
 
 function liveEnded(reason, { received, dropped }) {

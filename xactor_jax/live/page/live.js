@@ -29,7 +29,7 @@ export function parsePicture(buffer) {
 export class Live {
   // `tell` is called with numbers to show, `ended` once, with the reason.
   constructor(canvas, tell, ended) {
-    Object.assign(this, { canvas, tell, ended, pictures: [], start: null, received: 0, shown: 0, late: 0, over: "", sent: 0 });
+    Object.assign(this, { canvas, tell, ended, pictures: [], start: null, received: 0, late: 0, over: "", sent: 0 });
   }
 
   async open(portrait, parameters) {
@@ -137,14 +137,15 @@ export class Live {
     this.pictures.splice(0, due.length);
     this.keepStep(position);
     const seconds = Math.max(0, position / RATE);
-    this.tell({ seconds, sent: this.sent / RATE, received: this.received, shown: this.shown, late: this.late, lag: this.start - this.began });
+    const lag = this.start === null || this.held ? null : this.start - this.began;
+    const held = this.start !== null && this.context.state === "suspended";
+    this.tell({ seconds, sent: this.sent / RATE, received: this.received, late: this.late, lag, held });
     if (this.over && !this.pictures.length) return this.finish(this.over);
     this.frame = requestAnimationFrame(() => this.show());
   }
 
   async draw(picture, skipped) {
     this.late += skipped;
-    this.shown += 1;
     const image = await createImageBitmap(picture.blob);
     if (picture.number >= (this.newest ?? 0)) this.canvas.getContext("2d").drawImage(image, 0, 0);
     this.newest = Math.max(picture.number, this.newest ?? 0);
