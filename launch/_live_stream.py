@@ -15,6 +15,9 @@ from xactor_jax.live.seat import Seat
 FINISHED, STOPPING, BROKEN_RULE, TOO_LARGE, FAILED = 1000, 1001, 1008, 1009, 1011
 """Codes with which WebSockets are closed."""
 
+PROTOCOL = (1002, 1007, TOO_LARGE)
+"""Codes with which the server itself closes for bytes that are no WebSocket, text that is no UTF-8, and very large messages."""
+
 BURST = 2.0
 """Seconds over which the rate of messages is averaged."""
 
@@ -69,18 +72,21 @@ class Conversation:
         seat, limits = self.seat, self.engine.limits
         while (message := await self.socket.receive())["type"] != "websocket.disconnect":
             try:
-                self.rate.count()
                 self._take(message)
             except BrokenRule as rule:
                 self.code = rule.code
                 seat.close(str(rule), broken=True)
             while seat.waiting > limits.ahead and not seat.reason:
                 await asyncio.sleep(PAUSE)
+        if message.get("code") in PROTOCOL:
+            seat.close("a message was too large or against the protocol", broken=True)
+            self.engine.remove(seat.name)
 
     def _take(self, message: dict[str, Any]) -> None:
         """One message: sound, or the end. Nothing counts after the session's end."""
         if self.seat.reason:
             return
+        self.rate.count()
         if (sound := message.get("bytes")) is None:
             return self._command(message.get("text") or "")
         if len(sound) > self.engine.limits.message_bytes:

@@ -125,8 +125,10 @@ def serve(arguments: argparse.Namespace) -> None:
     renders = Renders(engine.programs.models, engine.limits, arguments.detector)
     app = make_app(engine, detector, token, renders)
     bounds = {"ws_max_size": arguments.message_bytes, "limit_concurrency": 8 * arguments.sessions + 32}
-    bounds["ws_ping_timeout"] = None  # whoever is not read for a while cannot answer a ping; `idle_seconds` ends dead sessions
-    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False, **bounds)
+    # No pings: while a client's sound is not read because too much waits, neither are its answers. Idle sessions end anyway.
+    bounds |= {"ws_ping_interval": None, "ws_per_message_deflate": False}
+    quiet = {"log_level": "warning", "access_log": False}  # addresses hold names of sessions, and tokens
+    uvicorn.run(app, host=arguments.host, port=arguments.port, **bounds, **quiet)
 
 
 def main() -> None:

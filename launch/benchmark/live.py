@@ -122,7 +122,7 @@ async def speak(url: str, session: dict[str, Any], pcm: bytes, frames: int) -> S
     from websockets.asyncio.client import connect
 
     spoken, step = Spoken(), 2 * SAMPLES_PER_FRAME
-    async with connect(f"ws{url.removeprefix('http')}{session['stream']}", max_size=None) as connection:
+    async with connect(f"ws{url.removeprefix('http')}{session['stream']}", max_size=None, ping_interval=None) as connection:
 
         async def send() -> None:
             start = time.monotonic()

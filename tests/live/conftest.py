@@ -34,7 +34,7 @@ def portrait(models) -> Portrait:
 
 @pytest.fixture
 def engine(programs) -> Engine:
-    return Engine(programs, Limits(sessions=2))
+    return Engine(programs, Limits(sessions=2, idle_seconds=600.0))
 
 
 def speech(samples: int, seed: int = 0) -> np.ndarray:

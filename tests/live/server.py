@@ -43,8 +43,8 @@ class Server(uvicorn.Server):
 def serving(engine: Engine, token: str = "", renders: Renders | None = None) -> Iterator[Server]:
     """A running server around an engine."""
     app = make_app(engine, NoFaces(), token, renders)
-    size = engine.limits.message_bytes
-    server = Server(uvicorn.Config(app, port=0, log_level="critical", ws_max_size=size, timeout_graceful_shutdown=2))
+    options = {"ws_max_size": engine.limits.message_bytes, "ws_ping_interval": None, "timeout_graceful_shutdown": 2}
+    server = Server(uvicorn.Config(app, port=0, log_level="critical", **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.live.conftest import run_to_end, speech, taken
 from xactor_jax.errors import UserError
 from xactor_jax.live import engine as module
+from xactor_jax.live import slots
 from xactor_jax.live.engine import Busy, Engine, Unknown
 from xactor_jax.live.limits import Choices, Limits
 from xactor_jax.live.pictures import parsed
@@ -42,7 +44,7 @@ def test_a_refused_session_leaves_its_place(engine, portrait):
 
 
 def test_a_slow_reader_loses_the_oldest_pictures(programs, portrait):
-    engine = Engine(programs, Limits(sessions=2, queue_frames=5))
+    engine = Engine(programs, Limits(sessions=2, queue_frames=5), Hours())
     slow, quick = (engine.open(Choices(), portrait) for _ in range(2))
     got = []
     for start in range(0, 640 * 20, 640):
@@ -57,7 +59,7 @@ def test_a_slow_reader_loses_the_oldest_pictures(programs, portrait):
 
 def test_an_error_ends_its_session_alone(engine, portrait):
     bad, good = (engine.open(Choices(), portrait) for _ in range(2))
-    bad.session.known = np.full_like(bad.session.known, np.nan)
+    bad.session.known = jnp.full_like(bad.session.known, np.nan)
     for seat in (bad, good):
         seat.add(speech(640 * 12).tobytes())
         seat.end()
@@ -107,9 +109,19 @@ def test_latency_is_counted_from_the_last_sound_of_a_frame(programs, portrait):
     assert times[0] == pytest.approx(7 / 25)
 
 
-def test_warm_up_leaves_nothing_behind(engine, portrait):
+def test_after_warm_up_nothing_is_left_and_nothing_is_compiled(engine, programs, portrait):
     engine.warm_up(portrait)
     assert engine.free == 2 and engine.measures.counts["frames"] == 0
+    compiled = lambda: (slots._advance._cache_size(), slots._render._cache_size())
+    before = compiled()
+    seat = engine.open(Choices(seed=5, emotion="sad"), portrait)
+    seat.add(speech(640 * 9).tobytes())
+    engine.tick()
+    other = Engine(programs, Limits(sessions=2))
+    resumed = other.take_up("0" * 32, engine.state(seat.name))
+    resumed.end()
+    run_to_end(other, resumed)
+    assert min(before) > 0 and compiled() == before
 
 
 def test_an_engine_in_its_thread_stops(engine, portrait):

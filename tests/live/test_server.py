@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import time
@@ -12,7 +11,6 @@ import PIL.Image
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from launch._live_app import make_app
 from launch._live_guard import Guard
 from launch._live_stream import BrokenRule, Rate
 from tests.live.conftest import offline, pixels, speech
@@ -167,6 +165,20 @@ def test_a_broken_message_ends_its_session(server, picture, message, code, said)
             socket.recv()
     assert closed.value.rcvd.code == code
     assert asked(server, "DELETE", f"/sessions/{session['id']}")[0] == 404
+
+
+def test_a_message_that_is_too_large_ends_its_session(server, picture):
+    session = made(server, picture)
+    with stream(server, session["stream"]) as socket, pytest.raises(ConnectionClosed) as closed:
+        socket.recv()
+        socket.send(bytes(1 + Limits().message_bytes))
+        socket.recv()
+    assert closed.value.rcvd.code == 1009
+    for _ in range(200):
+        if (status := asked(server, "GET", f"/sessions/{session['id']}/state")[0]) == 404:
+            break
+        time.sleep(0.02)
+    assert status == 404
 
 
 def test_the_metrics_have_quantiles_and_places(server):

@@ -91,11 +91,13 @@ def _restored(programs: Programs, tree: Mapping[str, Any]) -> Saved:
     portrait = Portrait(picture("for_motion", motion_side), picture("for_video", video_side))
     session = Session(programs, Choices(**tree["choices"]), portrait)
     session.stream.restore(tree["stream"])
+    # On the device, as what programs return: the same compiled programs take it.
+    session.stream.state = session.stream.state._replace(rollout=jax.device_put(session.stream.state.rollout))
     sound = tree["sound"]
     waiting = array(sound, "waiting", np.float32, (None,))
     session.sound = Sound(waiting, number(sound, "samples"), number(sound, "frames"))
     session.motion = array(tree, "motion", np.float32, (None, session.motion.shape[1]))
-    session.known = array(tree, "known", np.float32, session.known.shape)
+    session.known = jax.device_put(array(tree, "known", np.float32, session.known.shape))
     session.segments, session.over = number(tree, "segments"), bool(tree["heard_all"])
     session.frames = session.segments * programs.plan.new
     check_session(session)

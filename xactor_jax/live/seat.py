@@ -39,6 +39,7 @@ class Seat:
         self._added = self._taken + len(saved.unheard)
         self._arrivals = collections.deque([(self._added, clock())])
         self.active_at = clock()
+        """When sound last came or was used."""
 
     @property
     def samples(self) -> int:
@@ -83,6 +84,7 @@ class Seat:
             taken += len(piece)
             self.session.hear(piece)
             self._taken += len(piece)
+            self.active_at = self.clock()
         if over and not self._sound:
             self.session.end()
 

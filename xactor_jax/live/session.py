@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int16, UInt8
 
@@ -46,7 +47,7 @@ class Session:
         """Whether no more sound will come."""
         self.motion = np.zeros((0, actor.model.motion_dim), np.float32)
         """Motion that is not rendered yet, and the known frames before it."""
-        self.known = np.zeros((1, programs.plan.known, *video.latent_shape), np.float32)
+        self.known = jnp.zeros((1, programs.plan.known, *video.latent_shape))
         self.segments, self.frames = 0, 0
         """Number of rendered segments, and of their pictures."""
 

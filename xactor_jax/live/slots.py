@@ -8,7 +8,7 @@ first inputs, and their results are dropped.
 
 Slots are computed in groups of `together`, one group after another, and groups without a stream are skipped. With
 `together = 1`, f is the very function that a single stream runs; larger groups use `jax.vmap`, which accelerators compute
-faster, and whose sums may be in another order (docs/live.md has the measured difference).
+faster, and whose sums may be in another order.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Segment(NamedTuple):
     keys: Key[Array, "1"]
     index: Int[np.ndarray, ""]
     motion: Float[np.ndarray, "1 s d"]
-    known: Float[Array | np.ndarray, "1 k h w c"]
+    known: Float[Array, "1 k h w c"]
 
 
 class Slots(NamedTuple):
