@@ -16,7 +16,7 @@ import pytest
 
 from tests.gcs import gcs_bucket  # noqa: F401
 from xactor_jax.errors import UserError
-from xactor_jax.media.image_io import read_image, write_image
+from xactor_jax.media.image_io import image_pixels, read_image, write_image
 
 
 def quadrants(height: int = 40, width: int = 64) -> np.ndarray:
@@ -173,6 +173,15 @@ def test_grey_and_transparent(tmp_path):
     PIL.Image.fromarray(rgba).save(tmp_path / "alpha.png")
     pixels = read_image(tmp_path / "alpha.png")
     assert (pixels[:, :2] == 255).all() and (pixels[:, 2:] == (200, 100, 0)).all()
+    np.testing.assert_array_equal(image_pixels(rgba), pixels)
+
+
+def test_a_picture_in_memory_is_turned_as_its_file():
+    picture = PIL.Image.fromarray(quadrants())
+    picture.getexif()[0x0112] = 6  # to be turned to the right
+    np.testing.assert_array_equal(image_pixels(picture), np.rot90(quadrants(), -1))
+    with pytest.raises(UserError, match=r"float64 \(4, 4, 3\) is not possible: give uint8"):
+        image_pixels(np.zeros((4, 4, 3)))
 
 
 def test_errors(tmp_path):
