@@ -41,7 +41,7 @@ class ExactNetwork(ActorNetwork):
         nothing = KeyValue(*(jnp.zeros((1, len(reference), 0, 1, 1)),) * 2)
         return Memory(nothing, nothing, nothing)
 
-    def continued(self, x, t, conditions, keep, start, memory):
+    def continued(self, x, t, conditions, keep, start, memory, in_flight=False):
         process, shown = GaussianProcess(), lambda v: v.reshape(1, *x.shape[:2], 1, 1)
         seen = joined(memory.past, KeyValue(shown(x[..., 0]), shown(t)))
         x_all, t_all = seen.key[0, :, :, 0, 0], seen.value[0, 0, :, 0, 0]
@@ -55,7 +55,8 @@ class ExactNetwork(ActorNetwork):
         y = x_all - known * MEAN
 
         def gain(chunk):
-            """Of E[x0 | frames up to this chunk]."""
+            """Of E[x0 | frames up to this chunk], or up to the last in flight in a bidirectional window."""
+            chunk = frames[-1] // CHUNK if self.bidirectional_window and in_flight else chunk
             a = jnp.where(frames // CHUNK <= chunk, known, 0.0)
             of_y = a[:, None] * covariance * a + jnp.diag(jnp.where(a > 0, sigma, 1.0) ** 2 + 1e-6)
             return covariance * a @ jnp.linalg.inv(of_y)
@@ -68,8 +69,11 @@ class ExactNetwork(ActorNetwork):
         return (alpha * x - x0) / jnp.maximum(sigma, 1e-4), KeyValue(shown(x[..., 0]), shown(t))
 
 
-def sample(independent: bool, frames: int = 17, batch: int = 2500, **settings) -> np.ndarray:
-    network = ExactNetwork(1, width=8, depth=1, heads=1, chunk=CHUNK, context=6, emotions=1, **UNUSED, independent=independent)
+def sample(
+    independent: bool, frames: int = 17, batch: int = 2500, bidirectional_window: bool = False, **settings
+) -> np.ndarray:
+    sizes = dict(width=8, depth=1, heads=1, chunk=CHUNK, context=6, emotions=1, bidirectional_window=bidirectional_window)
+    network = ExactNetwork(1, **sizes, **UNUSED, independent=independent)
     model = ActorModel(network=network, process=GaussianProcess(), audio_dim=1)
     settings = RolloutSettings(**{"steps": 36, "audio_guidance": 1.0, "history_level": 0.02, **settings})
     audio, reference = np.zeros((batch, frames, 1), np.float32), np.zeros((batch, 1), np.float32)
@@ -123,6 +127,15 @@ def test_chunks_in_flight_together_follow_one_another() -> None:
     x = sample(False, **FLYING["pyramid"])
     np.testing.assert_allclose(x.std(0), DEVIATION, rtol=0.2)
     np.testing.assert_allclose(neighbours(x), CORRELATION, atol=0.08)
+
+
+@pytest.mark.parametrize("name", ["pyramid", pytest.param("full sequence", marks=SLOW)])
+def test_with_attention_in_both_directions_chunks_in_flight_are_the_true_process(name: str) -> None:
+    """As exact as one chunk after the other: the joint posterior is used, where causal attention leaves a bias."""
+    x = sample(False, bidirectional_window=True, **FLYING[name])
+    np.testing.assert_allclose(x.mean(0), MEAN, atol=0.05)
+    np.testing.assert_allclose(x.std(0), DEVIATION, rtol=0.1)
+    np.testing.assert_allclose(neighbours(x), CORRELATION, atol=0.04)
 
 
 def test_settings_that_cannot_be_sampled_are_refused() -> None:

@@ -56,7 +56,7 @@ def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
     assert -5 < scores["motion"]["r2_face"] < 1 and scores["motion"]["identity"]["chance"] == 0.5
     acted = scores["actor"]
     assert acted["frames"] == 24 and acted["clips"] == 4 and abs(acted["jaw_correlation"]) <= 1
-    assert acted["fmd"]["aligned"] > 0 and acted["audio_gain"]["gain"] > 0 and acted["boundary_jerk"] > 0
+    assert acted["fmd"]["paired"] > 0 and acted["audio_gain"]["gain"] > 0 and acted["boundary_jerk"] > 0
     assert acted["diversity"] > 0 and acted["seeds"] == 3  # the tiny actor is untrained: it moves by its noise
     assert acted["emotion"]["windows"] > 0 and 0 <= acted["emotion"]["accuracy"] <= 1
     assert len(acted["over_time"]["curves"]["own"]["fmd"]) == 2

@@ -27,7 +27,9 @@ Network = tuple[Any, tuple[Any, ...]]
 
 def actor(remat: str, **more: Any) -> Network:
     frames, sizes = 48, dict(latent_dim=8, width=64, depth=2, heads=4, chunk=8, context=48, emotions=3, mlp_ratio=2)
-    sizes |= dict(audio_radius=2, audio_memory=0, look_ahead=-1, sink_chunk=False, scan_layers=False)
+    sizes |= dict(
+        audio_radius=2, audio_memory=0, look_ahead=-1, sink_chunk=False, scan_layers=False, bidirectional_window=False
+    )
     ones = jnp.ones(4, bool)
     conditions = Conditions(jnp.ones((4, frames + 4, 8)), jnp.ones((4, 8)), frames_of(None, 4, 0, frames))
     arguments = (
