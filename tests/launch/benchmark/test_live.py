@@ -8,7 +8,7 @@ import pytest
 
 from launch.benchmark.live import Spoken, Used, row
 from tests.launch.programs import run_here
-from tests.live.conftest import models, programs, settings  # noqa: F401
+from tests.live.conftest import models, portrait, programs, settings  # noqa: F401
 from tests.live.server import serving
 from tests.sampling.conftest import image, sound  # noqa: F401
 from tests.tiny import tiny  # noqa: F401
@@ -25,8 +25,10 @@ def test_numbers_of_a_measurement():
     assert numbers["CPU"] == pytest.approx(0.4 / 0.16)
 
 
-def test_sessions_are_measured(programs, image, sound, tmp_path):
-    with serving(Engine(programs, Limits(sessions=2))) as server:
+def test_sessions_are_measured(programs, portrait, image, sound, tmp_path):
+    engine = Engine(programs, Limits(sessions=2))
+    engine.warm_up(portrait)  # whose compiling the program would not wait for
+    with serving(engine) as server:
         options = ["--sessions=1,2", "--minutes=0.01", "--crop=none", f"--json={tmp_path}/n.json"]
         ended = run_here(
             "benchmark/live.py", f"--image={image}", f"--audio={sound}", f"--url=http://{server.address}", *options
