@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import prometheus_client
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
 from xactor_jax.live.engine import Engine
@@ -28,8 +28,8 @@ class Measured(Collector):
         yield GaugeMetricFamily(f"{PREFIX}delay_seconds", "Delay without computing time", engine.programs.delay_seconds)
         for name, count in list(measures.counts.items()):
             yield CounterMetricFamily(f"{PREFIX}{name}", TEXTS[name], count)
-        yield from times("latency", "From a frame's last sound to its picture", measures.latency)
-        yield from times("tick", "A call of the engine that had work", measures.tick)
+        yield summary("latency", "From a frame's last sound to its picture", measures.latency)
+        yield summary("tick", "A call of the engine that had work", measures.tick)
 
 
 TEXTS = {
@@ -44,14 +44,12 @@ TEXTS = {
 }
 
 
-def times(name: str, text: str, values: Recent) -> Iterator[Metric]:
+def summary(name: str, text: str, values: Recent) -> Metric:
     """Quantiles of the recent values, and number and sum of all."""
-    quantiles = GaugeMetricFamily(f"{PREFIX}{name}_seconds", f"{text}: quantiles of the recent ones", labels=["quantile"])
+    family = SummaryMetricFamily(f"{PREFIX}{name}_seconds", text, values.count, values.total)
     for quantile, value in values.quantiles().items():
-        quantiles.add_metric([f"{quantile:g}"], value)
-    yield quantiles
-    yield CounterMetricFamily(f"{PREFIX}{name}_seconds_sum", f"{text}: sum", values.total)
-    yield CounterMetricFamily(f"{PREFIX}{name}_seconds_count", f"{text}: number", values.count)
+        family.add_sample(family.name, {"quantile": f"{quantile:g}"}, value)
+    return family
 
 
 def registry(engine: Engine) -> prometheus_client.CollectorRegistry:

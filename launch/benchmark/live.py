@@ -22,7 +22,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
@@ -71,8 +71,11 @@ class Spoken:
         return len(self.sent) - len(self.came)
 
 
-def row(spoken: list[Spoken], allowed: float, memory: tuple[float, float]) -> dict[str, Any]:
-    """The numbers of one measurement. `allowed`: latency in seconds beyond which a picture is late."""
+def row(spoken: list[Spoken], allowed: float, before: Used, after: Used) -> dict[str, Any]:
+    """The numbers of one measurement. `allowed`: latency in seconds beyond which a picture is late.
+
+    "CPU" is the server's processor time for a second of video; it depends little on what else the machine does.
+    """
     import numpy as np
 
     latencies = np.concatenate([s.latencies or [np.nan] for s in spoken])
@@ -80,7 +83,8 @@ def row(spoken: list[Spoken], allowed: float, memory: tuple[float, float]) -> di
     quantiles = {f"{name} ms": float(np.quantile(latencies, q) * 1000) for name, q in QUANTILES.items()}
     late = {"late": int((latencies > allowed).sum()), "lost": sum(s.lost for s in spoken)}
     rate = sum(len(s.came) for s in spoken) / max([1e-9, *spans]) / len(spoken)
-    grown = {"RSS MB": memory[1], "more MB": memory[1] - memory[0]}
+    video = sum(len(s.sent) for s in spoken) / FRAME_RATE
+    grown = {"CPU": (after.seconds - before.seconds) / video, "MB": after.memory, "more MB": after.memory - before.memory}
     return {"sessions": len(spoken), "pictures": len(latencies), **quantiles, **late, "fps each": float(rate), **grown}
 
 
@@ -111,10 +115,18 @@ def ask(url: str, body: bytes | None = None) -> bytes:
         raise UserError(f"{url} does not answer ({error}): start launch/serve.py there.") from None
 
 
-def memory_of(url: str) -> float:
-    """Resident memory of the server in MB."""
-    lines = ask(f"{url}/metrics").decode().splitlines()
-    return next((float(line.split()[1]) / 1e6 for line in lines if line.startswith("process_resident_memory_bytes")), 0.0)
+class Used(NamedTuple):
+    """What the server has used: resident memory in MB, and processor time in seconds."""
+
+    memory: float
+    seconds: float
+
+
+def used_by(url: str) -> Used:
+    """Read from its metrics; zeros on systems that do not report it."""
+    lines = [line.split() for line in ask(f"{url}/metrics").decode().splitlines() if line.startswith("process_")]
+    values = {name: float(value) for name, value in lines}
+    return Used(values.get("process_resident_memory_bytes", 0.0) / 1e6, values.get("process_cpu_seconds_total", 0.0))
 
 
 async def speak(url: str, session: dict[str, Any], pcm: bytes, frames: int) -> Spoken:
@@ -145,14 +157,14 @@ def measure(url: str, count: int, arguments: argparse.Namespace) -> dict[str, An
     """One number of sessions."""
     image, pcm = pathlib.Path(arguments.image).read_bytes(), sound_of(arguments.audio)
     make = lambda seed: json.loads(ask(f"{url}/sessions?crop={arguments.crop}&seed={seed}", image))
-    sessions, before = [make(seed) for seed in range(count)], memory_of(url)
+    sessions, before = [make(seed) for seed in range(count)], used_by(url)
     frames = max(1, round(arguments.minutes * 60 * FRAME_RATE))
 
     async def together() -> list[Spoken]:
         return await asyncio.gather(*(speak(url, session, pcm, frames) for session in sessions))
 
     spoken = asyncio.run(together())
-    return row(spoken, sessions[0]["delay_seconds"] + arguments.buffer, (before, memory_of(url)))
+    return row(spoken, sessions[0]["delay_seconds"] + arguments.buffer, before, used_by(url))
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from launch.benchmark.live import Spoken, row
+from launch.benchmark.live import Spoken, Used, row
 from tests.launch.programs import run_here
 from tests.live.conftest import models, programs, settings  # noqa: F401
 from tests.live.server import serving
@@ -18,10 +18,11 @@ from xactor_jax.live.limits import Limits
 
 def test_numbers_of_a_measurement():
     spoken = Spoken(sent=[0.0, 0.04, 0.08, 0.12], came={0: 0.5, 1: 0.54, 3: 0.92})  # latencies 0.5, 0.5 and 0.8
-    numbers = row([spoken], allowed=0.7, memory=(100.0, 103.0))
+    numbers = row([spoken], allowed=0.7, before=Used(100.0, 5.0), after=Used(103.0, 5.4))
     assert (numbers["pictures"], numbers["lost"], numbers["late"]) == (3, 1, 1)
     assert numbers["p50 ms"] == pytest.approx(500) and numbers["max ms"] == pytest.approx(800)
     assert numbers["fps each"] == pytest.approx(3 / 0.42) and numbers["more MB"] == 3.0
+    assert numbers["CPU"] == pytest.approx(0.4 / 0.16)
 
 
 def test_sessions_are_measured(programs, image, sound, tmp_path):
