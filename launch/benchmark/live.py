@@ -80,12 +80,12 @@ def row(spoken: list[Spoken], allowed: float, before: Used, after: Used) -> dict
 
     latencies = np.concatenate([s.latencies or [np.nan] for s in spoken])
     spans = [max(s.came.values()) - min(s.came.values()) for s in spoken if s.came]
-    quantiles = {f"{name} ms": float(np.quantile(latencies, q) * 1000) for name, q in QUANTILES.items()}
+    quantiles = {f"{name} ms": round(float(np.quantile(latencies, q)) * 1000) for name, q in QUANTILES.items()}
     late = {"late": int((latencies > allowed).sum()), "lost": sum(s.lost for s in spoken)}
     rate = sum(len(s.came) for s in spoken) / max([1e-9, *spans]) / len(spoken)
-    video = sum(len(s.sent) for s in spoken) / FRAME_RATE
-    grown = {"CPU": (after.seconds - before.seconds) / video, "MB": after.memory, "more MB": after.memory - before.memory}
-    return {"sessions": len(spoken), "pictures": len(latencies), **quantiles, **late, "fps each": float(rate), **grown}
+    cpu = (after.seconds - before.seconds) * FRAME_RATE / sum(len(s.sent) for s in spoken)
+    grown = {"MB": round(after.memory), "more MB": after.memory - before.memory}
+    return {"sessions": len(spoken), "pictures": len(latencies), **quantiles, **late, "fps each": float(rate), "CPU": cpu, **grown}
 
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "max": 1.0}
