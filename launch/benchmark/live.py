@@ -85,7 +85,8 @@ def row(spoken: list[Spoken], allowed: float, before: Used, after: Used) -> dict
     rate = sum(len(s.came) for s in spoken) / max([1e-9, *spans]) / len(spoken)
     cpu = (after.seconds - before.seconds) * FRAME_RATE / sum(len(s.sent) for s in spoken)
     grown = {"MB": round(after.memory), "more MB": after.memory - before.memory}
-    return {"sessions": len(spoken), "pictures": len(latencies), **quantiles, **late, "fps each": float(rate), "CPU": cpu, **grown}
+    speed = {"fps each": float(rate), "CPU": cpu}
+    return {"sessions": len(spoken), "pictures": len(latencies), **quantiles, **late, **speed, **grown}
 
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "max": 1.0}
