@@ -19,7 +19,8 @@ signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
 
 checkpoints.mkdir(parents=True, exist_ok=True)
 whole = log.read_text().split("\n")[:-1] if log.exists() else []
-log.write_text("".join(f"{line}\n" for line in whole))
+log.with_suffix(".partial").write_text("".join(f"{line}\n" for line in whole))
+log.with_suffix(".partial").replace(log)  # as the trainer does: a kill at this moment loses no line
 step = len(whole)
 with log.open("a", buffering=1) as lines:
     while step < steps and not signals:
