@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +11,13 @@ import numpy as np
 from data.performers.bodies import Body
 from data.performers.long import iter_latents, make_long_performance, read_person
 from data.performers.performance import LONG, Performance
+from xactor_jax.clips import Encoder, ReadClip
 from xactor_jax.evaluation.drift import MINUTE, Rulers, append, finished, opened, write_record
 from xactor_jax.evaluation.drift_run import Counting, Scene
 from xactor_jax.evaluation.emotion import fit_emotion
 from xactor_jax.evaluation.motion import column, control_probe
 from xactor_jax.evaluation.motion_report import Ruler, Truth
-from xactor_jax.motion.pictures import Encoder, frame_encoder
+from xactor_jax.motion.pictures import frame_encoder
 from xactor_jax.sampling.load import Stage
 from xactor_jax.timing import FRAME_RATE
 
@@ -42,18 +43,17 @@ class Performers(NamedTuple):
         kind = {"people_are": self.body.PERSON, "generator": self.body.GENERATOR}
         return {**given, **kind, "data_seed": self.seed, "motion": self.motion.hash}
 
-
-def make_scene(folder: Path, performers: Performers, note: Callable[[str], None], counting: Counting) -> Scene:
-    """Everything that all actors share."""
-    p, encode = performers, frame_encoder(performers.motion.model, performers.motion.variables)
-    note(f"making {p.minutes:g} minutes of speech of {p.people} people")
-    performances = [make_long_performance(p.body, p.seed, i, p.minutes) for i in range(p.people)]
-    latents = true_latents(folder, p, performances, encode, counting)
-    note("fitting probes")
-    jaw = np.stack([column(performance.controls, "jaw") for performance in performances])
-    emotion = np.stack([performance.mood.label for performance in performances])
-    rulers = make_rulers(p, encode, Truth(latents=latents, jaw=jaw, emotion=emotion))
-    return Scene([performance.audio for performance in performances], latents, emotion, rulers)
+    def make_scene(self, folder: Path, note: Callable[[str], None], counting: Counting) -> Scene:
+        """Everything that all actors share."""
+        p, encode = self, frame_encoder(self.motion.model, self.motion.variables)
+        note(f"making {p.minutes:g} minutes of speech of {p.people} people")
+        performances = [make_long_performance(p.body, p.seed, i, p.minutes) for i in range(p.people)]
+        latents = true_latents(folder, p, performances, encode, counting)
+        note("fitting probes")
+        jaw = np.stack([column(performance.controls, "jaw") for performance in performances])
+        emotion = np.stack([performance.mood.label for performance in performances])
+        rulers = make_rulers(p, encode, Truth(latents=latents, jaw=jaw, emotion=emotion))
+        return Scene([performance.audio for performance in performances], latents, emotion, rulers)
 
 
 def true_latents(
@@ -78,7 +78,12 @@ def make_rulers(performers: Performers, encode: Encoder, truth: Truth) -> Rulers
     p, size = performers, performers.motion.model.image_size
     others = range(p.people, p.people + p.probe_people)
     clips = [read_person(p.body, p.seed, i, size, encode, PROBE_FRAMES, PROBE_STEP) for i in others]
+    return fitted_rulers(clips, truth, p.segment_seconds)
+
+
+def fitted_rulers(clips: Sequence[ReadClip], truth: Truth, segment_seconds: float) -> Rulers:
+    """Rulers with probes fitted on clips of every `PROBE_STEP`-th frame; a fifth of them chooses the regularisation."""
     held = max(1, len(clips) // 5)
     probes = {"probe": control_probe(clips[held:], clips[:held]), "feelings": fit_emotion(clips, PROBE_STEP)}
-    sizes = (round(p.segment_seconds * FRAME_RATE), MINUTE)
+    sizes = (round(segment_seconds * FRAME_RATE), MINUTE)
     return Rulers(*(Ruler(truth=truth, segment=segment, **probes) for segment in sizes))

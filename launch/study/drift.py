@@ -2,12 +2,13 @@
 
     python launch/study/drift.py --actor NAME=CKPT --actor NAME=CKPT,history_level=0,steps=8 … --minutes 60 --people 2 --out DIR
 
-The speakers are held-out people of the kind that stage 1 was trained on. An actor is a run or an export (empty: the embedded
-one) with changed settings of its rollout. It generates motion for all people as one batch, streamed. Each minute, and each
-segment of some seconds, is measured: the Fréchet distance to true motion latents, liveliness, the correlation of the jaw with
-the true one, the jerk at joins of chunks, the norm of the mean latent, the emotion that is recognised, the time per chunk and
-the memory of the process. DIR/drift.json has the numbers, DIR/drift.html a table and plots. If the same command runs again, it
-skips the actors that are finished; their files are in DIR/results.
+The speakers are held-out people of the kind that stage 1 was trained on, drawn for this. With --data CLIPS they are the
+validation clips of a data set of synthetic people, one after the other: minutes of work instead of an hour. An actor is a run
+or an export (empty: the embedded one) with changed settings of its rollout. It generates motion for all people as one batch,
+streamed. Each minute, and each segment of some seconds, is measured: the Fréchet distance to true motion latents, liveliness,
+the correlation of the jaw with the true one, the jerk at joins of chunks, the norm of the mean latent, the emotion that is
+recognised, the time per chunk and the memory of the process. DIR/drift.json has the numbers, DIR/drift.html a table and
+plots. If the same command runs again, it skips the actors that are finished; their files are in DIR/results.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from xactor_jax.settings import SEED, real, whole
 from xactor_jax.targets import make_local_folder
 
 if TYPE_CHECKING:
+    from launch.study._clip_scene import Recorded
     from launch.study._scene import Performers
     from xactor_jax.evaluation.drift_run import Drift, Job
 
@@ -49,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add = about.add_argument
     add("--actor", action="append", metavar="NAME=CKPT,…", help="an actor; may be repeated; default: the embedded one")
     add_stages(about, ("motion",))
+    add("--data", default="", metavar="CLIPS", help="perform the validation clips of this data set, again and again")
     add("--minutes", type=float, default=60.0, help="length of the performance")
     add("--people", type=int, default=2, help="number of people")
     add("--out", required=True, help="folder for the report on this machine; created if it does not exist")
@@ -66,9 +69,10 @@ def check_usage(arguments: argparse.Namespace) -> None:
     check_numbers(arguments, {**counts, "minutes": real(0.02, 100_000.0), "segment_seconds": real(0.5, 3_600.0)})
 
 
-def load(arguments: argparse.Namespace, drift: Drift) -> tuple[Performers, list[Job]]:
-    """Who performs and what is asked of them; raises `UserError` for what is wrong with a checkpoint or its settings."""
+def load(arguments: argparse.Namespace, drift: Drift) -> tuple[Performers | Recorded, list[Job]]:
+    """Who performs, and the actors; raises `UserError` for what is wrong with a checkpoint or its settings."""
     from data.performers.bodies import load_body
+    from launch.study._clip_scene import Recorded
     from launch.study._scene import Performers
     from xactor_jax.evaluation.drift_run import Job
     from xactor_jax.evaluation.variants import parse_variants
@@ -82,9 +86,9 @@ def load(arguments: argparse.Namespace, drift: Drift) -> tuple[Performers, list[
     for pair in pairs:
         check_fit(pair)
     seed = 1 + arguments.seed + max(stage.config.data.seed for pair in pairs for stage in pair.present.values())
-    body = load_body(motion.config.data.kind)
     given = {name: getattr(arguments, name) for name in ("people", "minutes", "probe_people", "segment_seconds")}
-    performers = Performers(body=body, seed=seed, motion=motion, **given)
+    drawn = lambda: Performers(body=load_body(motion.config.data.kind), seed=seed, motion=motion, **given)
+    performers = Recorded(data=arguments.data, motion=motion, **given) if arguments.data else drawn()
     settings = [make_settings(pair, variant.changed, {}).rollout for pair, variant in zip(pairs, variants, strict=True)]
     jobs = [
         Job(variant.name, pair.actor, how, drift.mark(performers.mark, pair.actor, how))
@@ -95,13 +99,12 @@ def load(arguments: argparse.Namespace, drift: Drift) -> tuple[Performers, list[
 
 def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What was measured, by name, true motion first; it is in the report too."""
-    from launch.study._scene import make_scene
     from xactor_jax.evaluation.drift_run import Drift
 
     how = {name: getattr(arguments, name) for name in ("seed", "tell_emotion", "keep_motion")}
     drift = Drift(folder=folder, note=note, counting=counting, **how)
     performers, jobs = load(arguments, drift)
-    measured = drift.measured(jobs, performers.mark, lambda: make_scene(folder, performers, note, counting))
+    measured = drift.measured(jobs, performers.mark, lambda: performers.make_scene(folder, note, counting))
     title = f"xactor_jax: {arguments.minutes:g} minutes of {arguments.people} people"
     drift.write_report(title, vars(arguments), measured)
     return measured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.launch.programs import run_here
-from tests.tiny import CHUNK, LATENT_DIM, tiny  # noqa: F401
+from tests.tiny import CHUNK, LATENT_DIM, SIZE, tiny  # noqa: F401
 
 SECONDS, PEOPLE = 6, 2
 
@@ -109,3 +110,57 @@ def test_what_is_done_is_not_done_again_and_what_is_new_is(folder, options, tiny
 def test_what_is_wrong_is_one_sentence(options, tmp_path, option, message):
     done = run_here(PROGRAM, f"--out={tmp_path}/report", *options, option)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and message in done.stderr
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    from data.performers.build import build
+
+    out = tmp_path_factory.mktemp("clips") / "puppets"
+    build(str(out), 12, 1, 1.0, SIZE, 0, 0, kind="puppets")
+    return out
+
+
+def test_the_clips_of_a_data_set_are_performed_again_and_again(clips, tiny, tmp_path):
+    from data.records import open_clips
+
+    options = ["--minutes=0.1", "--people=2", "--segment_seconds=2", "--probe_people=10", f"--data={clips}"]
+    options += [f"--motion={tiny['motion']}", f"--actor=plain={tiny['actor']}"]
+    done = run_here(PROGRAM, *options, f"--out={tmp_path}/out")
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "out" / "drift.json").read_text())["measured"]
+    assert measured["plain"]["mark"]["data"] == str(clips) and len(measured["plain"]["segments"]["minutes"]) == 3
+    assert (
+        measured["true"]["segments"]["curves"]["jaw_correlation"] != measured["plain"]["segments"]["curves"]["jaw_correlation"]
+    )
+    assert len(open_clips(clips, "validation")) >= 1
+
+
+def test_sound_and_true_motion_of_joined_clips_stay_together(clips, tiny, tmp_path):
+    from data.records import open_clips
+    from launch.study._clip_scene import Recorded
+    from xactor_jax.labels import CONTROLS
+    from xactor_jax.sampling.load import load_stage
+    from xactor_jax.timing import SAMPLES_PER_FRAME
+
+    motion = load_stage("motion", tiny["motion"])
+    sizes = dict(minutes=SECONDS / 60, people=PEOPLE, probe_people=10, segment_seconds=2)
+    recorded = Recorded(data=str(clips), motion=motion, **sizes)
+    scene = recorded.make_scene(tmp_path, lambda _: None, silent)
+    source = open_clips(clips, "validation")
+    records = [source[i] for i in range(len(source))]
+    for person in range(PEOPLE):
+        first = person * len(records) // PEOPLE
+        for second in range(SECONDS):  # every clip is a second long
+            record = records[(first + second) % len(records)]
+            part = slice(25 * second, 25 * (second + 1))
+            np.testing.assert_array_equal(scene.emotion[person, part], record["emotion"])
+            jaw = np.asarray(record["controls"])[:, CONTROLS.index("jaw")]
+            np.testing.assert_array_equal(scene.rulers[0].truth.jaw[person, part], jaw)
+            sound = scene.speech[person][part.start * SAMPLES_PER_FRAME : part.stop * SAMPLES_PER_FRAME]
+            np.testing.assert_allclose(sound, record["audio"].reshape(-1), atol=1)
+
+
+@contextlib.contextmanager
+def silent(what, total):
+    yield lambda frames: None
