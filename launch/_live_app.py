@@ -135,9 +135,10 @@ class Server:
         quality: int = 85,
         crop: str = "auto",
         face_index: int | None = None,
+        mark: str = "",
     ) -> dict[str, Any]:
         """A new session of the portrait in the body."""
-        choices = Choices(seed=seed, emotion=emotion, codec=codec, quality=quality)
+        choices = Choices(seed=seed, emotion=emotion, codec=codec, quality=quality, mark=mark)
         check_crop(crop)
 
         def made(data: bytes) -> Seat:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -54,6 +55,42 @@ def serving(engine: Engine, token: str = "", renders: Renders | None = None) -> 
     finally:
         server.should_exit = True
         thread.join()
+
+
+class Proxy:
+    """Forwards a port to another one, and breaks its connections when asked: a network that fails for a moment."""
+
+    def __init__(self, address: str):
+        host, port = address.split(":")
+        self.target, self.pairs = (host, int(port)), []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def broken(self) -> int:
+        """Breaks all connections that are open. Returns their number."""
+        pairs, self.pairs = self.pairs, []
+        for one in (end for pair in pairs for end in pair):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        return len(pairs)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # the listener was closed
+            while True:
+                pair = (self.listener.accept()[0], socket.create_connection(self.target))
+                self.pairs.append(pair)
+                for one, other in (pair, pair[::-1]):
+                    threading.Thread(target=self._forward, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _forward(one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(1 << 16):
+                other.sendall(data)
+        for end in (one, other):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 def asked(server: Server, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes, Any]:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from launch import _live_page
-from tests.live.server import NoFaces, serving
+from tests.live.server import Proxy, serving
 from tests.media.builders import click_track
 from tests.sampling.conftest import make_image, make_sound
 from xactor_jax.emotion import parse_emotion
@@ -72,13 +72,21 @@ def browser(voice):
 
 
 @pytest.fixture
-def page(server, browser, tmp_path, monkeypatch):
+def network(server):
+    """The way to the server."""
+    proxy = Proxy(server.address)
+    yield proxy
+    proxy.listener.close()
+
+
+@pytest.fixture
+def page(network, browser, tmp_path, monkeypatch):
     """The page with a portrait that was uploaded. Errors of its scripts fail the test."""
     monkeypatch.setattr(_live_page, "make_examples", lambda: {})
     page, errors = browser.new_page(), []
     page.set_default_timeout(MILLISECONDS)
     page.on("pageerror", lambda error: errors.append(error))
-    page.goto(f"http://{server.address}/")
+    page.goto(f"http://{network.address}/")
     page.wait_for_function("document.querySelectorAll('#emotion option').length > 1")
     page.set_input_files("#portrait-file", make_image(tmp_path / "p.png"))
     page.wait_for_selector("#before:visible")
@@ -132,6 +140,19 @@ def test_a_voice_is_shown_live(page, voice, source):
     assert abs(count / 25 - float(numbers(page)["sent"].removesuffix(" s"))) < 0.1
     drawn = page.evaluate("[...document.querySelector('#live-view').getContext('2d').getImageData(0, 0, 32, 32).data]")
     assert np.std(drawn) > 20 and page.evaluate("document.querySelector('#live-view').width") == 32
+
+
+@pytest.mark.slow  # quick: test_a_session_goes_on_after_its_connection_broke
+def test_a_live_session_goes_on_when_the_network_fails_for_a_moment(page, network, tmp_path):
+    page.set_input_files("#voice-file", make_sound(tmp_path / "long.wav", 8.0))
+    page.check("#consent")
+    page.click("#live")
+    page.wait_for_function("document.querySelectorAll('#numbers dd')[2]?.textContent > 12")
+    assert network.broken() > 0
+    page.wait_for_function("document.querySelector('#message').textContent.includes('ended')")
+    assert "the sound has ended" in page.inner_text("#message")
+    shown = numbers(page)
+    assert shown["sent"] == "8.0 s" and 150 < int(shown["pictures"]) <= 200  # those on their way were lost
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from xactor_jax.live.engine import Engine
 from xactor_jax.live.limits import Choices, Limits
 from xactor_jax.live.pictures import HEADER, parsed
 from xactor_jax.media.image_io import decoded_image
+from xactor_jax.media.marks import draw_mark
 from xactor_jax.media.video_io import SYNTHETIC
 from xactor_jax.sampling.portrait import cropped
 
@@ -37,8 +38,9 @@ def picture() -> bytes:
     return buffer.getvalue()
 
 
-def test_a_recorded_session_equals_the_offline_video(server, models, settings, picture):
-    session, sound = made(server, picture, "seed=3&codec=png&emotion=happy"), speech(640 * 11 + 400)
+@pytest.mark.parametrize("mark", ["", "AI"])
+def test_a_recorded_session_equals_the_offline_video(server, models, settings, picture, mark):
+    session, sound = made(server, picture, f"seed=3&codec=png&emotion=happy&mark={mark}"), speech(640 * 11 + 400)
     assert session["synthetic"] is True and session["size"] == models.sides[1]
     with stream(server, session["stream"]) as socket:
         assert json.loads(socket.recv()) == {"type": "start", **session}
@@ -48,7 +50,7 @@ def test_a_recorded_session_equals_the_offline_video(server, models, settings, p
         pictures, end = heard(socket)
     assert end == {"type": "end", "reason": "the sound has ended", "frames": 12, "dropped": 0}
     choices, portrait = Choices(seed=3, emotion="happy"), cropped(decoded_image(picture, ""), "", models.sides, "none")
-    expected = offline(models, settings, portrait, sound, choices)
+    expected = draw_mark(offline(models, settings, portrait, sound, choices), mark)
     np.testing.assert_array_equal(np.stack([pixels(message) for message in pictures]), expected)
     assert asked(server, "GET", f"/sessions/{session['id']}/state")[0] == 404  # its place is free
 

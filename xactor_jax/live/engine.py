@@ -26,6 +26,7 @@ from xactor_jax.live.programs import Programs
 from xactor_jax.live.saved import Saved
 from xactor_jax.live.seat import Clock, Seat
 from xactor_jax.live.session import Session
+from xactor_jax.media.marks import draw_mark
 from xactor_jax.sampling.portrait import Portrait
 
 log = logging.getLogger(__name__)
@@ -191,10 +192,10 @@ class Engine:
         yield from ((seat, inputs, result) for (seat, inputs), result in zip(wanting, results, strict=True))
 
     def _give(self, seat: Seat, first: int, frames: np.ndarray) -> None:
-        """Compresses pictures, in all cores, and queues them."""
+        """Draws the mark, compresses pictures, in all cores, and queues them."""
         choices = seat.session.choices
         one = lambda item: pictures.message(item[1], first + item[0], choices.codec, choices.quality)
-        latencies = seat.give(list(self._encoders.map(one, enumerate(frames))), first)
+        latencies = seat.give(list(self._encoders.map(one, enumerate(draw_mark(frames, choices.mark)))), first)
         allowed = self.programs.delay_seconds + self.limits.buffer_seconds
         self.measures.latency.add(latencies)
         self.measures.counts["frames"] += len(latencies)

@@ -7,6 +7,7 @@ import dataclasses
 from xactor_jax.emotion import EmotionTrack, parse_emotion
 from xactor_jax.errors import UserError
 from xactor_jax.live.pictures import CODECS
+from xactor_jax.media.marks import Marks, check_marks
 from xactor_jax.settings import SEED, Text, check_fields, choice, real, setting, whole
 from xactor_jax.timing import SAMPLE_RATE
 
@@ -50,9 +51,11 @@ class Choices:
     emotion: str = setting("", Text(), "emotion track, as in `xactor_jax.emotion`; empty: unknown")
     codec: str = setting("jpeg", choice(CODECS), "format of the pictures")
     quality: int = setting(85, whole(1, 100), "quality of JPEG and WebP")
+    mark: str = setting("", Text(), 'text that is drawn into the pictures, such as "AI-generated"; empty: none')
 
     def __post_init__(self) -> None:
         check_fields(self, "session")
+        check_marks(Marks(self.mark))
         if len(self.emotion) > LONGEST_TRACK:
             raise UserError(f"the emotion track has more than {LONGEST_TRACK} characters: make it shorter.")
         parse_emotion(self.emotion)

@@ -7,7 +7,7 @@ import { makeFile } from "./render.js";
 import { Track } from "./track.js";
 
 const $ = (id) => document.getElementById(id);
-const FILE_SETTINGS = ["mark", "steps", "guidance_scale", "actor_steps", "audio_guidance"];
+const FILE_SETTINGS = ["steps", "guidance_scale", "actor_steps", "audio_guidance"];
 const DRAWN_SECONDS = 20; // length of the drawn emotion of a microphone
 
 let live = null;
@@ -48,7 +48,7 @@ function emotion() {
   return drawn || (name && intensity < 1 ? `${name}@${intensity}` : name);
 }
 
-const parameters = () => ({ seed: $("seed").value, emotion: emotion(), crop: $("crop").value });
+const parameters = () => ({ seed: $("seed").value, emotion: emotion(), crop: $("crop").value, mark: $("mark").value });
 
 async function startLive() {
   const microphone = chosen.microphone;

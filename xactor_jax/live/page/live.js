@@ -4,7 +4,8 @@
 // A voice from a file starts when the first pictures have come; if pictures come too late, the clock is held. A microphone
 // cannot be held: its voice is heard, and its pictures are shown, later by what the pictures need.
 
-import { post, request, socketAddress } from "./api.js";
+import { post, request } from "./api.js";
+import { Connection } from "./connection.js";
 import { toInt16 } from "./pcm.js";
 
 const RATE = 16000;
@@ -29,7 +30,7 @@ export function parsePicture(buffer) {
 export class Live {
   // `tell` is called with numbers to show, `ended` once, with the reason.
   constructor(canvas, tell, ended) {
-    Object.assign(this, { canvas, tell, ended, pictures: [], start: null, received: 0, late: 0, over: "", sent: 0 });
+    Object.assign(this, { canvas, tell, ended, pictures: [], start: null, received: 0, next: 0, late: 0, over: "", sent: 0 });
   }
 
   async open(portrait, parameters) {
@@ -37,14 +38,9 @@ export class Live {
     await this.context.resume();
     this.session = await post("sessions", parameters, portrait);
     this.canvas.width = this.canvas.height = this.session.size;
-    this.socket = new WebSocket(socketAddress(this.session.stream));
-    this.socket.binaryType = "arraybuffer";
-    this.socket.addEventListener("message", ({ data }) => this.took(data));
-    this.socket.addEventListener("close", ({ code, reason }) => this.finish(this.over || reason || `the connection ended (${code})`));
-    await new Promise((done, failed) => {
-      this.socket.addEventListener("open", done);
-      this.socket.addEventListener("error", () => failed(new Error("the stream cannot be opened")));
-    });
+    const closed = (reason) => this.finish(this.over || reason);
+    this.connection = new Connection(this.session.stream, (data) => this.took(data), closed);
+    await this.connection.open();
     this.frame = requestAnimationFrame(() => this.show());
   }
 
@@ -66,7 +62,7 @@ export class Live {
   sendMore() {
     const until = (Math.max(0, this.position()) / RATE + this.session.delay_seconds + AHEAD + BUFFER) * RATE;
     while (this.sent < Math.min(until, this.pcm.length)) {
-      this.socket.send(this.pcm.slice(this.sent, this.sent + BLOCK));
+      this.connection.send(this.pcm.slice(this.sent, this.sent + BLOCK));
       this.sent = Math.min(this.sent + BLOCK, this.pcm.length);
     }
     if (this.sent >= this.pcm.length) this.end();
@@ -84,8 +80,8 @@ export class Live {
     if (monitor) this.delay.connect(this.context.destination);
     this.worklet.port.onmessage = ({ data }) => {
       this.began ??= data.start;
-      if (this.ending || this.socket.readyState !== WebSocket.OPEN) return;
-      this.socket.send(data.pcm);
+      if (this.ending) return;
+      this.connection.send(new Int16Array(data.pcm));
       this.sent += data.pcm.byteLength / 2;
     };
   }
@@ -96,7 +92,7 @@ export class Live {
     this.ending = true;
     clearInterval(this.timer);
     for (const track of this.stream?.getTracks() ?? []) track.stop();
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type: "end" }));
+    this.connection?.end();
   }
 
   took(data) {
@@ -105,8 +101,10 @@ export class Live {
       if (message.type === "end") Object.assign(this, { over: message.reason, dropped: message.dropped });
       return;
     }
-    this.pictures.push(parsePicture(data));
+    const picture = parsePicture(data);
+    this.pictures.push(picture);
     this.received += 1;
+    this.next = picture.number + 1;
     this.begin();
   }
 
@@ -154,7 +152,7 @@ export class Live {
 
   // Waits where pictures are late: holds the clock of a file, and moves that of a microphone.
   keepStep(position) {
-    const next = this.received * (RATE / this.session.frame_rate); // the picture that has not come
+    const next = this.next * (RATE / this.session.frame_rate); // the picture that has not come; lost ones do not count
     const starved = this.start !== null && !this.over && position >= next;
     if (starved && this.held && this.context.state === "running") this.context.suspend();
     if (starved && !this.held) {
@@ -179,7 +177,7 @@ export class Live {
   stop() {
     this.pictures = [];
     if (this.session && !this.over) request(`sessions/${this.session.id}`, { method: "DELETE" }).catch(() => {});
-    this.socket?.close();
+    this.connection?.close();
     this.finish("stopped");
   }
 }
