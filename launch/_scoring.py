@@ -96,7 +96,7 @@ def pairs_of(systems: Mapping[str, str], true: Mapping[str, str] | None) -> tupl
 
 
 def note(message: str) -> None:
-    """Tells of progress."""
+    """Prints progress."""
     print(f"{message} …", file=sys.stderr)
 
 

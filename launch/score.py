@@ -7,7 +7,7 @@
 
 Videos of any format are paired by name with those of --truth. Protocols without weights run by default; with --weights (folders
 of launch/import_weights.py) those of that kind run, too. REPORT has report.html with pictures, report.json, and rows in
-Markdown and LaTeX; every number is told with its protocol and the hash of its weights. The same command continues after a stop.
+Markdown and LaTeX; every number comes with its protocol and the hash of its weights. The same command continues after a stop.
 Several processes (see launch/train.py, or --process 0 --processes 2) split the videos; the last one writes the report.
 --self_test compares numbers with published ones, and says which it could not check.
 """

@@ -91,7 +91,7 @@ def measure(arguments: argparse.Namespace) -> None:
     from launch._systems import evaluate_systems, models_of
 
     folder = make_folder(arguments.out)
-    load_judges(arguments, true=True)  # wrong weights are told of before videos are prepared
+    load_judges(arguments, true=True)  # wrong weights are refused before videos are prepared
     path = prepared(arguments, folder) if arguments.videos else ""
     models, settings = models_of(arguments, STAGES)
     split = EVERYBODY if path else arguments.split

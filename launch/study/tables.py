@@ -2,8 +2,8 @@
 
     python launch/study/tables.py REPORT.json [REPORT.json …]
 
-A report is what launch/evaluate.py writes (report.json), or of the programs here compare_motion.py (report.json),
-compare_video.py (comparison.json) and drift.py (drift.json). It may be gs://.
+A report is what launch/evaluate.py or launch/score.py writes (report.json), or of the programs here compare_motion.py
+(report.json), compare_video.py (comparison.json) and drift.py (drift.json). It may be gs://.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def table(path: str) -> str:
-    """The table of one report.
+    """The table of one report, or a table for each protocol of launch/score.py.
 
     Raises:
         UserError: the file is missing, is no JSON, or is no report.
@@ -35,11 +35,14 @@ def table(path: str) -> str:
     from etils import epath
 
     from xactor_jax.evaluation.markdown import markdown, table_of
+    from xactor_jax.scoring.report import as_markdown, score_tables
 
     try:
         content = json.loads(epath.Path(path).read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON ({error}): name the JSON of a report.") from None
+    if isinstance(content, dict) and {"protocols", "scores", "systems"} <= content.keys():
+        return as_markdown(score_tables(content)).rstrip()
     try:
         return markdown(*table_of(content))
     except UserError as error:

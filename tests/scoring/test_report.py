@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from launch.study import tables
 from tests.scoring.fakes import BRIGHTNESS, DIFFERENCE, FAR
 from tests.scoring.videos import write_clip
 from xactor_jax.scoring import report, sheets, summary
@@ -61,8 +62,8 @@ def test_numbers_are_means_of_clips_differences_are_paired_and_sets_are_pooled(r
 def test_the_files_say_the_same_with_protocols_and_arrows(rows, tmp_path):
     content = {**summary.content_of(rows, NETWORKS, tmp_path), "notes": ["Something was left out."]}
     report.write_report(tmp_path, content, {"A <sheet>": b"png"}, "Scores")
-    told = json.loads((tmp_path / "report.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert told["scores"]["aligned"]["difference"]["a"]["mean"] is None
+    content = json.loads((tmp_path / "report.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert content["scores"]["aligned"]["difference"]["a"]["mean"] is None
     page, text, rows_of_latex = ((tmp_path / f"report.{end}").read_text() for end in ("html", "md", "tex"))
     assert "<th>Brightness = (bright)</th>" in page and "A &lt;sheet&gt;" in page and "<td>b, z</td>" in page
     for said in ("Something was left out.", "b, z: no luck (bright).", "lpips, hash abc", "A test&#x27;s number."):
@@ -97,3 +98,9 @@ def test_sheets_show_systems_above_the_truth(tmp_path, monkeypatch):
     means = [[frame.mean() for frame in frames] for frames in drawn["rows"].values()]
     np.testing.assert_allclose(np.diff(means), 8, atol=1.5)  # every second frame
     assert drawn["rate"] == 12.5 and means[0][0] - means[1][0] == pytest.approx(8, abs=1.5)
+
+
+def test_the_program_of_tables_prints_the_rows_of_the_report(rows, tmp_path):
+    report.write_report(tmp_path, {**summary.content_of(rows, NETWORKS, tmp_path), "notes": []}, {}, "Scores")
+    printed = tables.table(str(tmp_path / "report.json"))
+    assert printed in (tmp_path / "report.md").read_text() and "### bright" in printed and "### far" in printed

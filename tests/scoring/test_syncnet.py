@@ -42,7 +42,7 @@ def test_distances_are_those_of_padded_sound(rng):
 
 @pytest.mark.parametrize("ahead", [-4, 0, 9])
 def test_a_planted_offset_is_found(rng, ahead):
-    """Sound that is ahead by some frames: what belongs to frame i is heard at frame i − ahead."""
+    """Sound that is ahead by some frames: what belongs to frame i comes at frame i − ahead."""
     lips = rng.normal(size=(60, 8)).astype(np.float32)
     sound = np.stack([lips[min(max(i + ahead, 0), 59)] for i in range(60)]) + 0.1 * rng.normal(size=(60, 8)).astype(np.float32)
     d = np.stack(list(syncnet.distances(lips, sound.astype(np.float32))))
@@ -98,13 +98,13 @@ def test_windows_of_a_video_belong_together(clip, network):
 
 
 def test_sound_is_that_of_the_frames_that_are_scored(clip, network, monkeypatch):
-    heard = []
-    monkeypatch.setattr(syncnet, "sound_vectors", lambda network, samples, count, batch: heard.append((samples, count)) or [])
+    calls = []
+    monkeypatch.setattr(syncnet, "sound_vectors", lambda network, samples, count, batch: calls.append((samples, count)) or [])
     monkeypatch.setattr(syncnet, "lip_vectors", lambda *_: [])
     monkeypatch.setattr(syncnet, "distances", lambda lips, sound: np.ones((4, 31)))
     cut = lambda video: Piece(2, 9, itertools.islice(video.read(), 2, 11))
     found = syncnet.measure(clip, network, cut)
-    (samples, count), video = heard[0], clip.generated
+    (samples, count), video = calls[0], clip.generated
     np.testing.assert_array_equal(samples, mfcc.int16(video.waveform[1280:7040]))
     assert count == 4
     np.testing.assert_array_equal(np.isfinite(found.curves["sync_c"]), [2 <= i < 6 for i in range(FRAMES)])

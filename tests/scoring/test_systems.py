@@ -43,10 +43,10 @@ def frames_of(path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def written(models, settings, cast, tmp_path_factory):  # noqa: F811
-    folder, told = epath.Path(tmp_path_factory.mktemp("videos")), []
+    folder, notes = epath.Path(tmp_path_factory.mktemp("videos")), []
     studio = make_studio(models, settings, seed=3)._replace(bucket=FRAMES)
-    write_systems(studio, cast, [0, 1], FRAMES, folder, told.append)
-    assert len(told) == 1  # both in one batch
+    write_systems(studio, cast, [0, 1], FRAMES, folder, notes.append)
+    assert len(notes) == 1  # both in one batch
     return studio, folder
 
 
@@ -57,9 +57,9 @@ def test_every_system_is_a_folder_of_whole_videos_with_sound(written, cast):
     for system in systems:
         for k, name in enumerate(("ann", "bob")):
             assert frames_of(folder / system / f"{name}.mp4").shape == (FRAMES, SIDE, SIDE, 3)
-            heard = read_audio(folder / system / f"{name}.mp4")[: 640 * FRAMES]
-            speaker = cast.sources[1 - k if system == "across_people" else k].read().waveform[: len(heard)]
-            assert np.corrcoef(heard, speaker)[0, 1] > 0.8, system
+            sound = read_audio(folder / system / f"{name}.mp4")[: 640 * FRAMES]
+            speaker = cast.sources[1 - k if system == "across_people" else k].read().waveform[: len(sound)]
+            assert np.corrcoef(sound, speaker)[0, 1] > 0.8, system
 
 
 def test_what_the_systems_show(written, cast, models, settings, tmp_path):  # noqa: F811
@@ -91,11 +91,11 @@ def test_what_the_systems_show(written, cast, models, settings, tmp_path):  # no
 def test_what_is_written_stays_and_what_is_scored_has_its_truth(written, cast, settings):  # noqa: F811
     studio, folder = written
     (folder / "renderer" / "bob.mp4").unlink()
-    before, told = (folder / "truth" / "ann.mp4").stat().mtime, []
-    write_systems(studio, cast, [0], FRAMES, folder, told.append)
-    assert told == [] and not (folder / "renderer" / "bob.mp4").exists()
-    write_systems(studio, cast, [0, 1], FRAMES, folder, told.append)
-    assert told == ["rendering bob"] and (folder / "truth" / "ann.mp4").stat().mtime == before
+    before, notes = (folder / "truth" / "ann.mp4").stat().mtime, []
+    write_systems(studio, cast, [0], FRAMES, folder, notes.append)
+    assert notes == [] and not (folder / "renderer" / "bob.mp4").exists()
+    write_systems(studio, cast, [0, 1], FRAMES, folder, notes.append)
+    assert notes == ["rendering bob"] and (folder / "truth" / "ann.mp4").stat().mtime == before
     pairs = pairs_of(studio, cast, folder)
     assert len(pairs) == 10 and {pair.system for pair in pairs if not pair.truth} == {"across_people"}
     assert all(pair.truth.endswith(f"truth/{pair.name}.mp4") for pair in pairs if pair.truth)

@@ -71,7 +71,7 @@ def table_of(content: Any) -> Table:
         return next(table for name, table in KINDS.items() if name in content)(content)
     except (StopIteration, KeyError, TypeError, AttributeError):
         raise UserError(
-            "this is no report of launch/evaluate.py, compare_motion.py, compare_video.py or drift.py: name its JSON."
+            "this is no report of launch/evaluate.py, score.py, compare_motion.py, compare_video.py or drift.py: name its JSON."
         ) from None
 
 

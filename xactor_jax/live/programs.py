@@ -73,8 +73,8 @@ def needs(window: Window, plan: SegmentPlan) -> list[tuple[int, int]]:
     """(first frame, frames of features that must have arrived) of each segment, until the pattern repeats."""
     period = math.lcm(window.stride, plan.new) // plan.new
     calls = lambda last: (last + window.delay) // window.stride + 1
-    heard = lambda last: window.network.audio_radius + calls(last) * window.stride
-    return [(index * plan.new, heard((index + 1) * plan.new - 1)) for index in range(period)]
+    needed = lambda last: window.network.audio_radius + calls(last) * window.stride
+    return [(index * plan.new, needed((index + 1) * plan.new - 1)) for index in range(period)]
 
 
 def frames_ahead(audio: AudioFeatures) -> int:

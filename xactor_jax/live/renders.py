@@ -52,7 +52,7 @@ class Render:
         return self.state in ("done", "failed")
 
     def described(self) -> dict[str, Any]:
-        """What clients are told."""
+        """What clients get as the state of the work."""
         facts = {"id": self.name, "state": self.state, "written": self.written, "frames": self.frames}
         return {**facts, "error": self.error, "synthetic": True}
 

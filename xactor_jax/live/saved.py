@@ -127,15 +127,15 @@ def check_session(session: Session) -> None:
     """Raises ValueError unless sound, features, motion and pictures of a session account for one another."""
     programs, sound, (buffer, calls, _) = session.programs, session.sound, session.stream.state
     stride, radius, plan = programs.window.stride, programs.window.network.audio_radius, programs.plan
-    heard = num_frames(sound.samples) if session.over and sound.samples else sound.frames
+    complete = num_frames(sound.samples) if session.over and sound.samples else sound.frames
     width, taken = session.stream.audio_dim, int(calls) * stride + (radius if calls else 0)
-    made = min(max(0, session.stream.given), heard)
+    made = min(max(0, session.stream.given), complete)
     rendered = session.frames + max(0, len(session.motion) - plan.known)
     before = len(programs.audio.begin().waiting)
     facts = {
-        "calls": calls >= 0 and taken <= heard + stride + radius + programs.window.delay,
-        "arrived": int(buffer.arrived) == heard,
-        "waiting features": buffer.waiting.shape == (1, max(0, heard - taken), width),
+        "calls": calls >= 0 and taken <= complete + stride + radius + programs.window.delay,
+        "arrived": int(buffer.arrived) == complete,
+        "waiting features": buffer.waiting.shape == (1, max(0, complete - taken), width),
         "first and last": buffer.first.shape == buffer.last.shape == (1, width),
         "types": {x.dtype for x in (buffer.waiting, buffer.first, buffer.last)} == {np.dtype(np.float32)},
         "waiting sound": len(sound.waiting) == before + sound.samples - sound.frames * SAMPLES_PER_FRAME,

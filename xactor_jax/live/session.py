@@ -106,7 +106,7 @@ class Session:
             self.stream.add(piece[None])
 
     def _emotion_at(self, start: int, count: int) -> Emotion:
-        """Emotion of frames; beyond the last frame that was heard, that of the last, as for a recording."""
+        """Emotion of frames; after the end of the sound it is that of the last frame, as for a recording."""
         last = max(0, int(self.stream.state.buffer.arrived) - 1)
         first = min(start, last)
         of_frame = np.minimum(start + np.arange(count), last) - first

@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.metric_networks.conv_unit import PRECISION, ConvUnit
 from xactor_jax.metric_networks.preprocessing import centre_crop, short_side_resized
+from xactor_jax.variables import applied
 
 Volume = Float[Array, "n frames height width channels"]
 Changed = Float[Array, "n _frames _height _width _channels"]
@@ -133,4 +134,4 @@ class I3DModel:
     def features(self, params: Any, clips: UInt8[Array, "n t height width 3"]) -> Float[Array, "n classes"]:
         """Logits of RGB clips of any size and of at least `LEAST_FRAMES` frames (equations 1 to 3)."""
         x = short_side_resized(clips.astype(jnp.float32) / 255.0, self.settings.side)
-        return I3D(self.settings).apply({"params": params}, 2.0 * centre_crop(x, self.settings.side) - 1.0)
+        return applied(I3D(self.settings), params, 2.0 * centre_crop(x, self.settings.side) - 1.0)

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from xactor_jax.metric_networks.conv_unit import ConvUnit
 from xactor_jax.metric_networks.preprocessing import resized
+from xactor_jax.variables import applied
 
 SQUARE, ROW, COLUMN = (3, 3), (1, 7), (7, 1)
 POOLS = {
@@ -223,4 +224,4 @@ class InceptionModel:
     def features(self, params: Any, pictures: UInt8[Array, "n height width 3"]) -> Float[Array, "n features"]:
         """Features of RGB pictures of any size (equations 1 and 2)."""
         x = resized(pictures.astype(jnp.float32) / 255.0, self.settings.side, self.settings.side)
-        return Inception(self.settings).apply({"params": params}, 2.0 * x - 1.0)
+        return applied(Inception(self.settings), params, 2.0 * x - 1.0)

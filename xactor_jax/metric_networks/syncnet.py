@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
 from xactor_jax.layers.batch_norm import FrozenBatchNorm
+from xactor_jax.variables import applied
 
 FRAMES = 5
 """Frames in a window."""
@@ -145,10 +146,10 @@ def init(settings: SyncNetSettings, key: jax.Array) -> Any:
 @functools.partial(jax.jit, static_argnums=0)
 def embed_lips(settings: SyncNetSettings, params: Any, pictures: UInt8[Array, "b 5 224 224 3"]) -> Float[Array, "b d"]:
     """See `SyncNet.embed_lips`."""
-    return SyncNet(settings).apply({"params": params}, pictures, method="embed_lips")
+    return applied(SyncNet(settings), params, pictures, method="embed_lips")
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def embed_sound(settings: SyncNetSettings, params: Any, columns: Float[Array, "b 13 20"]) -> Float[Array, "b d"]:
     """See `SyncNet.embed_sound`."""
-    return SyncNet(settings).apply({"params": params}, columns, method="embed_sound")
+    return applied(SyncNet(settings), params, columns, method="embed_sound")

@@ -25,6 +25,7 @@ from xactor_jax.scoring.batches import Apply
 from xactor_jax.scoring.curves import mean
 from xactor_jax.scoring.protocol import Measured, Network, Number, Protocol
 from xactor_jax.scoring.video import Case, Video
+from xactor_jax.variables import applied
 
 Embeddings = Float[np.ndarray, "t d"]
 
@@ -57,7 +58,7 @@ def with_reference(generated: Embeddings, known: Embeddings) -> Float[np.ndarray
 @functools.cache
 def _embed(arcface: ArcFace) -> Apply:
     """One compiled program for all videos."""
-    return jax.jit(lambda params, faces: arcface.apply({"params": params}, faces / 127.5 - 1.0))
+    return jax.jit(lambda params, faces: applied(arcface, params, faces / 127.5 - 1.0))
 
 
 PROTOCOL = Protocol(

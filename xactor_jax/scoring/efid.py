@@ -19,6 +19,7 @@ from xactor_jax.scoring.batches import Apply
 from xactor_jax.scoring.protocol import Measured, Network, Number, Protocol
 from xactor_jax.scoring.sets import set_distance
 from xactor_jax.scoring.video import Case
+from xactor_jax.variables import applied
 
 
 def measure(case: Case, network: Network | None) -> Measured:
@@ -36,7 +37,7 @@ def pool(generated: Sequence[Float[np.ndarray, "_ d"]], true: Sequence[Float[np.
 @functools.cache
 def _coefficients(deep3d: Deep3D) -> Apply:
     """One compiled program for all videos."""
-    return jax.jit(lambda params, faces: deep3d.apply({"params": params}, faces / 255.0))
+    return jax.jit(lambda params, faces: applied(deep3d, params, faces / 255.0))
 
 
 PROTOCOL = Protocol(

@@ -99,7 +99,7 @@ def score(
         protocols: those that can run: `networks` has the kinds that they need.
         folder: for results; the same for all processes.
         names: those of the pairs that this process measures; default: its share of them.
-        process: (index, number of processes) for this share; default: those that JAX knows.
+        process: (index, number of processes) for this share; default: those of JAX.
 
     Raises:
         UserError: the folder cannot be written to.
@@ -130,7 +130,7 @@ def finished(rows: Sequence[Row]) -> bool:
 def _measure_pair(scorer: _Scorer, pair: Pair) -> None:
     try:
         case = open_case(pair)
-    except Exception:  # of any library: `_rows` tells of it
+    except Exception:  # of any library: `_rows` reports it
         return
     for job in scorer.jobs(pair):
         key = scorer.key(job, case)
