@@ -40,7 +40,8 @@ def noise_video(rng, count: int, size: int = 32) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "suffix, codec", [("mp4", "libx264"), ("mov", "mpeg4"), ("webm", "libvpx"), ("avi", "mpeg4"), ("mpg", "mpeg1video")]
+    ("suffix", "codec"),
+    [("mp4", "libx264"), ("mov", "mpeg4"), ("webm", "libvpx"), ("avi", "mpeg4"), ("avi", "libx264"), ("mpg", "mpeg1video")],
 )
 def test_every_container(tmp_path, suffix, codec):
     path = builders.write_media(tmp_path / f"x.{suffix}", builders.numbered_frames(20), video_codec=codec)

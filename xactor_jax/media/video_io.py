@@ -95,14 +95,26 @@ def read_frames(path: epath.PathLike, pick: Pick | None = None) -> Iterator[tupl
         if stream is None:
             raise NoPictures(f"{path} has no pictures: give a file with a video stream.")
         origin, aspect, step = video_origin(container), _pixel_aspect(stream), 1 / float(stream.average_rate or FRAME_RATE)
+        numbered = container.format.name == "avi"
         for frame in _decoded(container, stream):
-            time = frame.time - origin if frame.time is not None else max(0.0, last + step)
+            stamp = _numbered_time(frame) if numbered else frame.time
+            origin = stamp if numbered and last == -np.inf and stamp is not None else origin
+            time = stamp - origin if stamp is not None else max(0.0, last + step)
             if time > last:
                 check_gap(path, time - max(last, 0.0))
                 yield time, frame_pixels(frame, aspect) if pick is None or pick(time) else None
                 last = time
     if last == -np.inf:
         raise UserError(f"{path} holds no picture that can be decoded: it is damaged.")
+
+
+def _numbered_time(frame: av.VideoFrame) -> float | None:
+    """Seconds of a frame of AVI, which has numbers of frames instead of time stamps, from a constant start.
+
+    Frame 0 belongs to the first sound. FFmpeg guesses time stamps from the numbers, late by the delay of the decoder, and not
+    in order where there are B-frames.
+    """
+    return None if frame.dts is None else float(frame.dts * frame.time_base)
 
 
 def at_frame_rate(frames: Iterable[tuple[float, Any]], start: float, count: int, rate: int = FRAME_RATE) -> Iterator[Any]:
