@@ -7,7 +7,8 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from data.encoded import EncodedClip, write_encoded
-from data.records import Clip, encode_frames, write_clips
+from data.frames import encode_frames
+from data.records import Clip, write_clips
 from launch.stages import default_config, training_iterator
 from xactor_jax.errors import UserError
 from xactor_jax.training.saving import restore_iterator

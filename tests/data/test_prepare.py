@@ -17,6 +17,7 @@ import soundfile
 from etils import epath
 
 from data import prepare, prepare_video, records
+from data.frames import decode_frames
 from data.naming import emotion_namer, person_namer
 from data.prepare import PrepareSettings, assign_splits, clip_names
 from data.prepare import prepare as prepare_clips
@@ -157,12 +158,12 @@ def test_records_hold_what_the_file_showed(prepared):
         assert clip["audio"].shape == (640 * frames,) and clip["controls"].shape == (0, 14)
         assert set(clip["emotion"]) == {-1} and set(clip["emotion_intensity"]) == {1.0} and len(clip["emotion"]) == frames
         assert clip["component_boxes"].shape == (frames, 2, 4)
-        first = records.decode_frame(clip["frames"][0])
+        first = decode_frames(clip["frames"], [0])[0]
         assert first.shape == (32, 32, 3), name
     # 25 of 50 frames a second; brightness tells the number of the source frame
-    shown = [builders.read_number(records.decode_frame(frame)[:2]) for frame in clips["ben__a_0000"]["frames"][:20]]
+    shown = [builders.read_number(frame[:2]) for frame in decode_frames(clips["ben__a_0000"]["frames"], range(20))]
     np.testing.assert_allclose(shown, 2 * np.arange(20), atol=1)
-    held = [builders.read_number(records.decode_frame(frame)[:2]) for frame in clips["anna__b_0000"]["frames"][:40]]
+    held = [builders.read_number(frame[:2]) for frame in decode_frames(clips["anna__b_0000"]["frames"], range(40))]
     np.testing.assert_allclose(held, np.arange(40) / 25 * 12, atol=1.1)
 
 
@@ -178,7 +179,7 @@ def test_long_clips_become_consecutive_records(prepared):
     parts = [clips[f"dora__long_{i:04d}"] for i in range(3)]
     assert [len(part["frames"]) for part in parts] == [84, 83, 83]
     assert len({part["person"] for part in parts}) == 1
-    numbers = [builders.read_number(records.decode_frame(frame)[:2]) for part in parts for frame in part["frames"]]
+    numbers = [builders.read_number(frame[:2]) for part in parts for frame in decode_frames(part["frames"])]
     np.testing.assert_allclose(numbers[:200], np.arange(200) % 50, atol=1)
     samples = np.concatenate([part["audio"] for part in parts]) / 32767
     assert builders.onset(samples) == pytest.approx(1.0, abs=0.04)
@@ -190,7 +191,7 @@ def test_the_crop_is_that_of_a_portrait(prepared):
     clip = clips_of(prepared[0])["anna__a_0000"]
     face = FaceBox(*map(float, BOX))
     expected = crop_portrait(with_square(1)[0], face, 32)
-    got = records.decode_frame(clip["frames"][0])
+    got = decode_frames(clip["frames"], [0])[0]
     assert np.abs(got.astype(int) - expected).mean() < 8
     np.testing.assert_allclose(clip["component_boxes"][5], component_boxes(face, portrait_box(face, (48, 64, 3))), atol=1e-5)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from data import records
+from data.frames import decode_frames
 from data.performers.build import build, split_persons
 from data.performers.clips import make_clip, make_demonstration, make_portrait
 from data.performers.controls import LIMITS
@@ -41,7 +42,7 @@ def test_another_seed_person_or_clip_is_another_clip(numbers):
 def test_clip_fits_together():
     clip = make_clip(body, 0, 1, 2, 13, 64)
     clip.validate()
-    assert records.decode_frame(clip.frames[0]).shape == (64, 64, 3)
+    assert decode_frames(clip.frames, [0]).shape == (1, 64, 64, 3)
     assert clip.controls.shape == (13, 14)
     assert set(clip.emotion) <= set(range(len(ACTED_EMOTIONS)))
     assert clip.emotion_intensity.dtype == np.float32
