@@ -89,7 +89,7 @@ def _encoded_jpeg(frames: Iterable[Picture]) -> Iterator[bytes]:
 
 def _decoded_jpeg(frames: Sequence[bytes], wanted: Iterable[int]) -> Iterator[tuple[int, Picture]]:
     for i in wanted:
-        pixels = cv2.imdecode(np.frombuffer(frames[i], np.uint8), cv2.IMREAD_COLOR_RGB)
+        pixels = cv2.imdecode(np.frombuffer(frames[i], np.uint8), cv2.IMREAD_COLOR_RGB) if frames[i] else None
         if pixels is None:
             raise UserError(DAMAGED)
         yield i, pixels
