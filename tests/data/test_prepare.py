@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
+import json
 import math
 import os
 import pathlib
@@ -22,6 +24,7 @@ from data.naming import emotion_namer, person_namer
 from data.prepare import PrepareSettings, assign_splits, clip_names
 from data.prepare import prepare as prepare_clips
 from data.prepare_video import Rejected, Scan, VideoSettings, choose_segment, cut_sound, record_lengths
+from data.sources import Source
 from tests.gcs import gcs_bucket  # noqa: F401
 from tests.launch.programs import run_here
 from tests.media import builders
@@ -235,6 +238,28 @@ def one_video(tmp_path: pathlib.Path, name: str = "x.mp4") -> PrepareSettings:
     return PrepareSettings(videos=(str(tmp_path / "in"),), out=str(tmp_path / "clips"), video=video)
 
 
+def test_frames_are_stored_as_h264_where_that_is_wanted(tmp_path):
+    settings = dataclasses.replace(one_video(tmp_path), processes=0)
+    prepare_clips(settings)
+    settings = dataclasses.replace(
+        settings, out=str(tmp_path / "h264"), video=dataclasses.replace(settings.video, frames="h264")
+    )
+    prepare_clips(settings)
+    jpeg, h264 = (records.open_clips(tmp_path / name, "train")[0]["frames"] for name in ("clips", "h264"))
+    assert len(jpeg) == len(h264) and sum(map(len, h264)) < 0.6 * sum(map(len, jpeg))
+    assert np.abs(decode_frames(jpeg).astype(float) - decode_frames(h264)).mean() < 3
+    assert records.clips_metadata(tmp_path / "h264")["settings"]["frames"] == "h264"
+
+
+def test_data_sets_from_before_there_were_formats_of_frames_are_known_again():
+    """The key of a file with the default format is that of the settings without this one."""
+    source, settings = Source(path="/v/a.mp4", relative="a.mp4", stamp="1-2"), VideoSettings()
+    values = {name: value for name, value in vars(settings).items() if name != "frames"}
+    text = json.dumps(["a.mp4", "1-2", values, ""])
+    assert prepare.source_key(source, settings) == hashlib.sha256(text.encode()).hexdigest()[:24]
+    assert prepare.source_key(source, dataclasses.replace(settings, frames="h264")) != prepare.source_key(source, settings)
+
+
 CAFE = os.fsdecode(b"caf\xe9.mp4")
 
 
@@ -356,6 +381,7 @@ def test_clip_names_are_unique():
         ({"layout": "lrs3"}, "no layout 'lrs3'"),
         ({"validation": 0.7, "test": 0.3}, "leave some to train"),
         ({"video": VideoSettings(size=31)}, "even number"),
+        ({"video": VideoSettings(frames="png")}, "--frames png is not possible: use jpeg or h264"),
         ({"video": VideoSettings(detector="yunet:/nowhere.onnx")}, "no YuNet model"),
         ({"video": VideoSettings(min_seconds=30.0)}, "--min_seconds"),
         ({"out": "{folder}/file/x"}, "cannot be written"),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from data import encoded, records, storage
-from data.frames import encode_frames
+from data.frames import decode_frames, encode_frames
 from tests.gcs import gcs_bucket  # noqa: F401
 from xactor_jax.errors import UserError, verdict
 from xactor_jax.scratch import LOCK
@@ -58,6 +58,16 @@ def test_clips_round_trip_sorted(tmp_path):
         assert_same(source[i], clip)
     assert (source.persons, source.clips, source.num_frames) == (["a", "b", "b"], ["9", "1", "2"], [5, 7, 3])
     assert records.clips_metadata(tmp_path / "d") == {"size": 32}
+
+
+def test_records_of_both_formats_of_frames_are_one_data_set(tmp_path):
+    clips = [make_clip("a", str(i), 11, kind=kind) for i, kind in enumerate(("jpeg", "h264"))]
+    records.write_clips(tmp_path / "d", {"train": clips})
+    source = records.open_clips(tmp_path / "d", "train")
+    assert source.num_frames == [11, 11]
+    for record, clip in zip(source, clips, strict=True):
+        assert_same(record, clip)
+        np.testing.assert_array_equal(decode_frames(record["frames"], [9, 3]), decode_frames(clip.frames)[[9, 3]])
 
 
 def test_order_holds_for_many_clips(tmp_path):
