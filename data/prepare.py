@@ -85,7 +85,7 @@ class PrepareSettings:
             raise UserError("--validation and --test are shares of the persons and must leave some to train on.")
         check_value("--processes", self.processes, whole(0, 1_000))
         check_value("--timeout", self.timeout, real(0.0, 1e7, above=True))
-        check_format(video.frames, video.size)
+        check_format(video.frames)
         choice.make_detector(video.detector)
         if self.layout:
             layout_of(self.layout)

@@ -79,7 +79,7 @@ def check_usage(args: argparse.Namespace) -> None:
     check_numbers(args, {**counts, "size": whole(16, 8_192), "seed": whole(0, SEED), "seconds": real(0.04, 36_000.0)})
     if args.clip and args.size % 2:
         raise UserError(f"--size {args.size} is odd, which video does not allow: take {args.size + 1}.")
-    check_format(args.frames, args.size)
+    check_format(args.frames)
     if args.voice:
         check_voice(args.voice)
     for path, suffix in targets.items():

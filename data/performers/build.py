@@ -98,7 +98,7 @@ def build(
     num_frames = round(seconds * FRAME_RATE)
     if num_frames < 1 or clips_per_person < 1 or size < 16:
         raise UserError(f"{kind} need at least one clip each, one frame per clip and 16 pixels a side.")
-    check_format(frames, size)
+    check_format(frames)
     voice = check_voice(voice or load_body(kind).VOICE)
     storage.require_free(path)
     splits = split_persons(persons, seed)

@@ -87,8 +87,8 @@ def encode_video(name: str, layout: str, group: int, options: dict[str, str], fr
     context.options = {**options, "crf": str(quality)}
     packets = []
     for i, frame in enumerate(frames):
-        planes = to_yuv420(frame) if layout == "yuv420p" else cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format=layout, channel_last=True)
+        planes = to_yuv420(frame) if layout == "yuv420p" else formats.to_planes(frame)
+        picture = av.VideoFrame.from_ndarray(planes, format=layout)
         picture.pts, picture.time_base = i, context.time_base
         packets += context.encode(picture)
     return [bytes(packet) for packet in (*packets, *context.encode(None))]
@@ -109,19 +109,21 @@ CODINGS = {
     **{kind: of_records(kind) for kind in formats.FORMATS},
     "mjpeg": Coding(lambda frames, _: formats.encode_frames(frames), lambda *given: decode_video("mjpeg", 1, *given)),
     "webp": webp(),
-    **{f"h264/{group}": video("libx264", "h264", "yuv420p", group, X264, 40) for group in (1, 4, 8, 12)},
-    "h264 444/8": video("libx264", "h264", "yuv444p", 8, X264, 40),
-    "hevc/8": video("libx265", "hevc", "yuv420p", 8, X265, 40),
+    **{f"h264/{group}": video("libx264", "h264", "yuv444p", group, X264, 40) for group in (1, 4, 8, 12)},
+    "h264 420/8": video("libx264", "h264", "yuv420p", 8, X264, 40),
+    "hevc/8": video("libx265", "hevc", "yuv444p", 8, X265, 40),
     "av1/8": video("libsvtav1", "libdav1d", "yuv420p", 8, SVT, 60),
 }
 
 
 def to_rgb(frame: av.VideoFrame) -> Frames:
-    """As `data.frames.to_rgb`; frames with all of their colours, and those of JPEG, have the full range."""
+    """Frames with colours of half the resolution have limited range, except those of JPEG."""
     if frame.format.name == "yuv420p":
+        return cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
+    if frame.format.name == "yuv444p":
         return formats.to_rgb(frame)
-    y, *chroma = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width] for p in frame.planes)
-    cb, cr = (cv2.resize(x, y.shape[::-1], interpolation=cv2.INTER_LINEAR) for x in chroma)
+    y, cb, cr = (np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes)
+    cb, cr = (cv2.resize(x, y.shape[::-1], interpolation=cv2.INTER_LINEAR) for x in (cb, cr))
     return cv2.cvtColor(cv2.merge([y, cr, cb]), cv2.COLOR_YCrCb2RGB)
 
 
