@@ -13,6 +13,7 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from data import records, storage
 from data.encoded import EncodedClip, write_encoded
+from data.frames import decode_frames
 from xactor_jax.audio.features import AudioFeatures, Settings
 from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.errors import UserError
@@ -26,7 +27,7 @@ LOG_MEL = {"kind": "log_mel"}
 
 def clip_frames(clip: Mapping[str, Any]) -> UInt8[np.ndarray, "t h w 3"]:
     """Decoded frames of a clip record."""
-    return np.stack([records.decode_frame(frame) for frame in clip["frames"]])
+    return decode_frames(clip["frames"])
 
 
 def clip_waveform(audio: Int16[np.ndarray, "samples"]) -> Float[np.ndarray, "samples"]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from data.records import decode_frame
+from data.frames import decode_frames
 from data.stage_data import Record, StageData
 from xactor_jax.errors import UserError
 
@@ -35,7 +35,7 @@ def check_side(config: ConfigDict, name: str, side: int, where: str) -> None:
 def check_record(config: ConfigDict, data: StageData, record: Record) -> None:
     """Raises `UserError` where a record has other sizes than the stage's network."""
     if "frames" in record and len(record["frames"]):
-        check_side(config, data.side, len(decode_frame(record["frames"][0])), config.data.path)
+        check_side(config, data.side, decode_frames(record["frames"], [0]).shape[1], config.data.path)
     for entry, name in {"motion_latents": data.latents, "audio_features": data.features}.items():
         if name and entry in record and (given := record[entry].shape[-1]) != (wanted := value_of(config, name)):
             raise UserError(

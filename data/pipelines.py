@@ -23,8 +23,9 @@ from data.augment_sound import SoundAugmentation, augment_sound
 from data.encoded import KIND as ENCODED
 from data.encoded import open_encoded
 from data.fit import check_fit
+from data.frames import decode_frames
 from data.records import KIND as CLIPS
-from data.records import decode_frame, open_clips
+from data.records import open_clips
 from data.stage_data import Examples, Record, StageData
 from data.staging import Staging
 from data.storage import splits_of
@@ -46,13 +47,13 @@ class FramePairs:
 
     def __call__(self, clip: Record, rng: np.random.Generator) -> Examples:
         chosen = [rng.choice(len(clip["frames"]), 2, replace=len(clip["frames"]) < 2) for _ in range(self.count)]
-        targets = [decode_frame(clip["frames"][i]) for i, _ in chosen]
-        references = [decode_frame(clip["frames"][j]) for _, j in chosen]
+        decoded = decode_frames(clip["frames"], np.concatenate(chosen))
+        targets, references = decoded[::2], decoded[1::2]
         driving = [augment_driving(x, rng, self.augmentation) for x in targets] if self.augmentation else targets
         return {
             "driving": np.stack(driving),
-            "target": np.stack(targets),
-            "reference": np.stack(references),
+            "target": targets,
+            "reference": references,
             "component_boxes": np.stack([clip["component_boxes"][i] for i, _ in chosen]).astype(np.float32),
             **(_truth_of(clip, [i for i, _ in chosen]) if self.truth else {}),
         }
@@ -75,7 +76,7 @@ class Frames:
 
     def __call__(self, clip: Record, rng: np.random.Generator) -> Examples:
         chosen = rng.integers(len(clip["frames"]), size=self.count)
-        return {"frames": np.stack([decode_frame(clip["frames"][i]) for i in chosen])}
+        return {"frames": decode_frames(clip["frames"], chosen)}
 
 
 class OtherClips:
@@ -159,12 +160,12 @@ class FrameWindows:
         apart = bool(rng.random() < self.apart)
         chosen = rng.integers(total, size=self.length) if apart else together
         reference = int(rng.integers(total))
-        frames = [decode_frame(record["frames"][i]) for i in chosen]
+        *frames, portrait = decode_frames(record["frames"], [*chosen, reference])
         driving = [augment_driving(x, rng, self.augmentation) for x in frames] if self.augmentation else frames
         return {
             **({"driving": np.stack(driving)} if self.driving else {}),
             "frames": np.stack(frames),
-            "reference": decode_frame(record["frames"][reference]),
+            "reference": portrait,
             "motion_latents": record["motion_latents"][chosen],
             "reference_motion": record["motion_latents"][reference],
             "component_boxes": record["component_boxes"][chosen].astype(np.float32),
@@ -259,9 +260,22 @@ def training_iterator(
     source = stage_source(config, data, split)
     make_examples = data.examples(config, source, split == "train")
     dataset = grain.MapDataset.source(source).seed(config.seed).shuffle().repeat().random_map(make_examples)
-    parts = dataset.batch(config.batch_size // (per_record * process_count), drop_remainder=True)
-    return iter(parts[process_index::process_count].map(_merge_examples).to_iter_dataset(_read_options(config.data.threads)))
+    records = config.batch_size // (per_record * process_count)
+    parts = dataset.batch(records, drop_remainder=True)[process_index::process_count].map(_merge_examples)
+    batch_bytes = records * _bytes_of(make_examples(source[0], np.random.default_rng(0)))
+    return iter(parts.to_iter_dataset(_read_options(config.data, batch_bytes)))
 
 
-def _read_options(threads: int) -> grain.ReadOptions:
-    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * threads)
+def _bytes_of(examples: Examples) -> int:
+    """Bytes that the examples of one record take in a batch."""
+    return sum(x.nbytes for x in _merge_examples({name: x[None] for name, x in examples.items()}).values())
+
+
+def _read_options(data: ConfigDict, batch_bytes: int) -> grain.ReadOptions:
+    """Up to four batches for each thread are made ahead, as far as they fit into `data.prefetch_mib`.
+
+    This bounds memory: a batch that a thread is working on is one of them. Its pictures as bytes and the record that is being
+    read come on top, once for each thread.
+    """
+    ahead = min(4 * data.threads, max(1, int(data.prefetch_mib * 2**20 / batch_bytes)))
+    return grain.ReadOptions(num_threads=data.threads, prefetch_buffer_size=ahead)

@@ -26,6 +26,7 @@ from etils import epath
 
 from data import prepare_video, records, storage, worker_pool
 from data.annotations import Annotations, Rules, Warn, annotate
+from data.frames import DEFAULT, check_format
 from data.layouts import layout_of
 from data.prepare_video import VideoJob, VideoSettings
 from data.sources import Source, find_sounds, list_files
@@ -84,6 +85,7 @@ class PrepareSettings:
             raise UserError("--validation and --test are shares of the persons and must leave some to train on.")
         check_value("--processes", self.processes, whole(0, 1_000))
         check_value("--timeout", self.timeout, real(0.0, 1e7, above=True))
+        check_format(video.frames)
         choice.make_detector(video.detector)
         if self.layout:
             layout_of(self.layout)
@@ -117,7 +119,10 @@ def source_key(source: Source, settings: VideoSettings, sound: Source | None = N
     _, _, file = settings.detector.partition(":")
     stamp = str(epath.Path(file).stat().mtime) if file else ""
     sound_key = [sound.relative, sound.stamp] if sound else []
-    text = json.dumps([source.relative, source.stamp, dataclasses.asdict(settings), stamp, *sound_key])
+    values = dataclasses.asdict(settings)
+    if settings.frames == DEFAULT:
+        values.pop("frames")  # so that keys are those of versions without this setting
+    text = json.dumps([source.relative, source.stamp, values, stamp, *sound_key])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float
 
-from data.records import encode_frames
+from data.frames import DEFAULT, encode_frames
 from xactor_jax.errors import UserError, is_full
 from xactor_jax.faces import choice, components
 from xactor_jax.labels import CONTROLS
@@ -41,6 +41,7 @@ class VideoSettings:
     min_seconds: float = 2.0
     max_seconds: float = 20.0  # of one record
     need_sound: bool = False
+    frames: str = DEFAULT  # their format, see `data.frames`
     sidecar_audio: bool = False  # a sound file beside the video replaces the video's own sound
 
 
@@ -144,7 +145,7 @@ def read_record(file: epath.PathLike) -> dict[str, Any]:
 
 
 Pictures = tuple[list[bytes], Float[np.ndarray, "t 2 4"]]
-"""JPEGs of a record, and the boxes of eyes and mouth in each frame."""
+"""Encoded frames of a record, and the boxes of eyes and mouth in each frame."""
 
 
 def _encode(job: VideoJob, start: float, crops: Sequence[track.SteadyCrop]) -> Iterator[Pictures]:
@@ -152,17 +153,21 @@ def _encode(job: VideoJob, start: float, crops: Sequence[track.SteadyCrop]) -> I
     count = sum(len(crop.squares) for crop in crops)
     with contextlib.closing(video_io.read_at_frame_rate(job.path, start, count)) as pictures:
         for crop in crops:
-            yield _encode_record(pictures, crop, job.settings.size)
+            yield _encode_record(pictures, crop, job.settings)
 
 
-def _encode_record(pictures: Iterator[np.ndarray], crop: track.SteadyCrop, size: int) -> Pictures:
+def _encode_record(pictures: Iterator[np.ndarray], crop: track.SteadyCrop, settings: VideoSettings) -> Pictures:
     """Crops the next pictures and locates eyes and mouth by the face mesh, or by average proportions where no mesh is found."""
-    encoded, looks = [], []
-    for i, (square, face) in enumerate(zip(crop.squares, crop.faces, strict=True)):
-        picture = crop_square(next(pictures), square, size)
-        encoded.append(encode_frames(picture[None])[0])
-        if i % components.EVERY == 0:
-            looks.append(components.look_at(picture, within(face, square, size)))
+    size, looks = settings.size, []
+
+    def cropped() -> Iterator[np.ndarray]:
+        for i, (square, face) in enumerate(zip(crop.squares, crop.faces, strict=True)):
+            picture = crop_square(next(pictures), square, size)
+            if i % components.EVERY == 0:
+                looks.append(components.look_at(picture, within(face, square, size)))
+            yield picture
+
+    encoded = encode_frames(cropped(), settings.frames)
     return encoded, components.steady(looks, crop.components, 1 / FRAME_RATE)
 
 

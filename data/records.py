@@ -9,20 +9,17 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
-from jaxtyping import Float, Int, Int16, UInt8
+from jaxtyping import Float, Int, Int16
 
 from data import storage
 from data.staging import Staging
 from data.storage import DEFAULT_STAGING
-from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS, UNITS
 from xactor_jax.timing import SAMPLES_PER_FRAME
 
-JPEG_QUALITY = 95
 KIND = storage.Kind("clips", "frames", "python launch/prepare.py --videos DIR --out DIR")
 
 
@@ -31,7 +28,7 @@ NO_UNITS = np.zeros((0, len(UNITS)), np.float32)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One clip of T frames.
+    """One clip of T frames, each as bytes from `data.frames.encode_frames`.
 
     `controls` has no rows where the ground truth is unknown (real people). `units` has no rows where the picture is not made
     from expression units (puppets, real people). An `emotion` of -1 is unknown. `emotion_intensity` lies in [0, 1]; it is 1
@@ -69,20 +66,6 @@ def check_intensity(name: str, intensity: Float[np.ndarray, "frames"], frames: i
     """Raises `ValueError` unless every frame has an intensity in [0, 1]."""
     if intensity.shape != (frames,) or not np.all((intensity >= 0.0) & (intensity <= 1.0)):
         raise ValueError(f"{name}: intensities are not one per frame in [0, 1]")
-
-
-def encode_frames(frames: UInt8[np.ndarray, "t h w 3"]) -> list[bytes]:
-    """RGB frames as JPEG bytes, one per frame."""
-    flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    return [cv2.imencode(".jpg", frame[..., ::-1], flags)[1].tobytes() for frame in frames]
-
-
-def decode_frame(frame: bytes) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB pixels of one JPEG frame."""
-    pixels = cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if pixels is None:
-        raise UserError("a frame of the data set cannot be decoded: the data set is damaged, make it again.")
-    return pixels
 
 
 def array_feature(shape: tuple[int | None, ...], dtype: Any) -> tfds.features.Tensor:

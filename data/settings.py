@@ -43,6 +43,11 @@ class DataSettings:
         "", Text(), "local folder for copies of data set shards from gs://; empty: the system's temporary folder"
     )
     stage_gib: float = setting(100.0, real(0.0, above=True), "largest total size of these copies, GiB; a split must fit")
+    prefetch_mib: float = setting(
+        1024.0,
+        real(0.0, above=True),
+        "largest total size of the batches that are made ahead, MiB; one batch is always made ahead",
+    )
     threads: int = setting(2, whole(0, 1_000), "threads that read and decode records; 0: the training loop reads them itself")
 
 

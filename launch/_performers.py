@@ -26,6 +26,7 @@ def parser(about: str) -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=64, help="side of the pictures, pixels")
     parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
     parser.add_argument("--voice", default="", help="formant or recorded; default: the usual voice of these people")
+    parser.add_argument("--frames", default="jpeg", help="format of the frames of a record: jpeg or h264 (docs/data.md)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="processes that make the data set")
     return parser
 
@@ -62,6 +63,7 @@ def write_clip(args: argparse.Namespace, kind: str) -> None:
 
 def check_usage(args: argparse.Namespace) -> None:
     """Raises `UserError` for requests that cannot be fulfilled, before anything is made."""
+    from data.frames import check_format
     from data.performers.voices import check_voice
     from xactor_jax.targets import check_target
 
@@ -77,6 +79,7 @@ def check_usage(args: argparse.Namespace) -> None:
     check_numbers(args, {**counts, "size": whole(16, 8_192), "seed": whole(0, SEED), "seconds": real(0.04, 36_000.0)})
     if args.clip and args.size % 2:
         raise UserError(f"--size {args.size} is odd, which video does not allow: take {args.size + 1}.")
+    check_format(args.frames)
     if args.voice:
         check_voice(args.voice)
     for path, suffix in targets.items():
@@ -99,4 +102,4 @@ def run(about: str, kind: str) -> None:
             from data.performers.build import build
 
             sizes = (args.persons, args.clips_per_person, args.seconds, args.size, args.seed, args.processes)
-            build(args.out, *sizes, kind=kind, voice=args.voice)
+            build(args.out, *sizes, kind=kind, voice=args.voice, frames=args.frames)

@@ -21,6 +21,7 @@ from launch import _root  # noqa: F401
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # every process handles one picture at a time
 
+from data.frames import FORMATS
 from data.layouts import LAYOUTS
 from data.prepare import PrepareSettings, Row, prepare
 from data.prepare_video import VideoSettings
@@ -63,6 +64,7 @@ def parse() -> PrepareSettings:
         help="source of the emotions: a csv (columns file, emotion: happy, happy@0.6, or over seconds happy:0-20,sad:20-) "
         "or path:REGEX (first group)",
     )
+    add("--frames", default=video.frames, help=f"format of the frames of a record: {', '.join(FORMATS)} (docs/data.md)")
     add("--need_sound", action="store_true", help="reject videos with missing or silent sound")
     add("--sidecar_audio", action="store_true", help="use the sound of X.flac, X.wav, X.m4a, X.mp3, … beside X.mp4")
     add("--min_seconds", type=float, default=video.min_seconds, help="length of the shortest clip, seconds")

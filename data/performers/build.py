@@ -13,6 +13,7 @@ import rich.progress
 from etils import epath
 
 from data import storage
+from data.frames import DEFAULT, check_format
 from data.performers.bodies import load_body
 from data.performers.clips import make_clip
 from data.performers.voices import VoiceKind, check_voice
@@ -45,8 +46,9 @@ class Job(NamedTuple):
     split: str
 
 
-def _make(job: Job, kind: str, voice: VoiceKind, seed: int, num_frames: int, size: int) -> Clip:
-    return make_clip(load_body(kind), seed, job.person, job.clip, num_frames, size, voice=voice, split=job.split)
+def _make(job: Job, kind: str, voice: VoiceKind, seed: int, num_frames: int, size: int, frames: str) -> Clip:
+    given = {"voice": voice, "split": job.split, "frames": frames}
+    return make_clip(load_body(kind), seed, job.person, job.clip, num_frames, size, **given)
 
 
 @contextlib.contextmanager
@@ -81,23 +83,26 @@ def build(
     *,
     kind: str = "puppets",
     voice: str = "",
+    frames: str = DEFAULT,
 ) -> None:
     """Writes a data set of performers to `path`. The same arguments give the same records, for any number of processes.
 
     Args:
         kind: the body, puppets or heads.
         voice: formant or recorded; empty: the body's default.
+        frames: their format, see `data.frames`.
 
     Raises:
-        UserError: too few people or frames, an unknown kind or voice, or `path` is not empty.
+        UserError: too few people or frames, an unknown kind, voice or format, or `path` is not empty.
     """
     num_frames = round(seconds * FRAME_RATE)
     if num_frames < 1 or clips_per_person < 1 or size < 16:
         raise UserError(f"{kind} need at least one clip each, one frame per clip and 16 pixels a side.")
+    check_format(frames)
     voice = check_voice(voice or load_body(kind).VOICE)
     storage.require_free(path)
     splits = split_persons(persons, seed)
-    make = functools.partial(_make, kind=kind, voice=voice, seed=seed, num_frames=num_frames, size=size)
+    make = functools.partial(_make, kind=kind, voice=voice, seed=seed, num_frames=num_frames, size=size, frames=frames)
     settings = {"persons": persons, "clips_per_person": clips_per_person, "num_frames": num_frames, "size": size, "seed": seed}
 
     with _mapper(processes) as mapper, _bar(f"making {kind}", persons * clips_per_person, progress) as advance:

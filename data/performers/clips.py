@@ -7,12 +7,13 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from data.frames import DEFAULT, encode_frames
 from data.performers.bodies import Body, clip_name, perform, person_name
 from data.performers.controls import NEUTRAL
 from data.performers.performance import Acting, Performance
 from data.performers.units import expression_units
 from data.performers.voices import VoiceKind
-from data.records import Clip, encode_frames
+from data.records import Clip
 
 
 def make_clip(
@@ -25,11 +26,13 @@ def make_clip(
     *,
     voice: VoiceKind | None = None,
     split: str = "train",
+    frames: str = DEFAULT,
 ) -> Clip:
     """A clip of `num_frames` at 25 a second with sound and ground truth. The same arguments give the same bytes.
 
     Args:
         voice: None: the body's default.
+        frames: their format, see `data.frames`.
     """
     performance = perform(body, seed, person, clip, num_frames, voice=voice, split=split)
     acting = performance.acting
@@ -37,7 +40,7 @@ def make_clip(
     return Clip(
         person=person_name(body, person),
         clip=clip_name(clip),
-        frames=encode_frames(figure.render(acting, size)),
+        frames=encode_frames(figure.render(acting, size), frames),
         audio=performance.audio,
         emotion=performance.mood.label,
         emotion_intensity=performance.mood.intensity,

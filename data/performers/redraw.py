@@ -9,10 +9,11 @@ import numpy as np
 from etils import epath
 from jaxtyping import UInt8
 
+from data.frames import decode_frames
 from data.performers.bodies import BODY_KINDS, Body, Figure, load_body, perform, person_name
 from data.performers.build import split_persons
 from data.performers.performance import Acting
-from data.records import clips_metadata, decode_frame, open_clips
+from data.records import clips_metadata, open_clips
 from xactor_jax.clips import Draw, TrueClip
 from xactor_jax.labels import UNITS
 
@@ -45,7 +46,7 @@ def _acting(clip: TrueClip) -> Acting:
 
 def _first_frame(path: epath.PathLike) -> TrueClip:
     record = open_clips(path, "test")[0]
-    frames = decode_frame(record["frames"][0])[None]
+    frames = decode_frames(record["frames"], [0])
     names = {name: record[name] for name in ("person", "clip")}
     truth = {name: record[name][:1] for name in ("controls", "units")}
     return TrueClip(frames=frames, waveform=np.zeros(0, np.float32), **names, **truth)

@@ -31,7 +31,7 @@ from xactor_jax.settings import real
 STAGES = ("motion", "autoencoder", "actor", "video")
 PARTS = {
     "read": ("records.py", "__getitem__"),
-    "decode": ("records.py", "decode_frame"),
+    "decode": ("frames.py", "decode_frames"),
     "augment": ("augment.py", "augment_driving"),
     "to floats": ("pictures.py", "to_float"),
     "shuffle": ("~", "index_shuffle"),

@@ -210,6 +210,7 @@ WRONG = {
         "checkpoint.keep": (0, "from 1 on"),
         "checkpoint.every": (-1, "from 1 on"),
         "data.examples_per_clip": (0, "from 1 to 100000"),
+        "data.prefetch_mib": (0.0, "above 0.0"),
         "data.threads": (-1, "from 0 to 1000"),
         "data.kind": ("dolls", "use puppets or heads"),
         "data.augmentation.probability": (2.0, "from 0.0 to 1.0"),

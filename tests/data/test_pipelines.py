@@ -1,13 +1,16 @@
 import dataclasses
 import json
 
+import grain
 import numpy as np
 import pytest
 from etils import epath
+from grain import ReadOptions
 from ml_collections import ConfigDict
 
 from data.encoded import EncodedClip, write_encoded
-from data.records import Clip, encode_frames, write_clips
+from data.frames import encode_frames
+from data.records import Clip, write_clips
 from launch.stages import default_config, training_iterator
 from xactor_jax.errors import UserError
 from xactor_jax.training.saving import restore_iterator
@@ -20,13 +23,13 @@ def frame(clip: int, index: int) -> np.ndarray:
     return np.full((16, 16, 3), (40 * clip, 8 * index, 128), np.uint8)
 
 
-def make_clip(number: int) -> Clip:
+def make_clip(number: int, kind: str = "jpeg") -> Clip:
     frames = LENGTHS[number]
     boxes = np.tile(np.linspace(0, 1, frames, dtype=np.float32)[:, None, None], (1, 2, 4))
     return Clip(
         person=f"p{number // 2}",
         clip=f"c{number}",
-        frames=encode_frames(np.stack([frame(number, i) for i in range(frames)])),
+        frames=encode_frames(np.stack([frame(number, i) for i in range(frames)]), kind),
         audio=np.zeros(640 * frames, np.int16),
         emotion=np.full(frames, number % 5, np.int32),
         emotion_intensity=np.ones(frames, np.float32),
@@ -54,6 +57,14 @@ def paths(tmp_path_factory):
     root = tmp_path_factory.mktemp("pipelines")
     write_clips(root / "clips", {"train": [make_clip(i) for i in range(6)]}, name="clips")
     write_encoded(root / "encoded", {"train": [make_encoded(i) for i in range(6)]}, metadata={})
+    return root
+
+
+@pytest.fixture(scope="module")
+def h264_paths(paths, tmp_path_factory):
+    root = tmp_path_factory.mktemp("h264")
+    write_clips(root / "clips", {"train": [make_clip(i, "h264") for i in range(6)]}, name="clips")
+    (root / "encoded").symlink_to(paths / "encoded")
     return root
 
 
@@ -118,6 +129,32 @@ def test_state_restores_the_next_batch(config):
     other = training_iterator(config, "train")
     other.set_state(state)
     assert_same(expected, [next(other) for _ in range(3)])
+
+
+@pytest.mark.parametrize("stage", ["motion", "autoencoder", "video"])
+def test_both_formats_of_frames_give_the_same_examples(paths, h264_paths, stage):
+    """Frames differ by 8 grey levels from their neighbours and by 40 from those of other clips."""
+    settings = {} if stage != "motion" else {"augmentation": {**default_config("motion").data.augmentation, "probability": 0.0}}
+    for ours, theirs in zip(*(take(config_of(stage, where, **settings), 3) for where in (paths, h264_paths)), strict=True):
+        for name in ours:
+            np.testing.assert_allclose(ours[name], theirs[name], atol=3 / 127.5)
+
+
+def test_state_restores_the_next_batch_of_h264(h264_paths):
+    batches = take(config_of("video", h264_paths), 5)
+    iterator = training_iterator(config_of("video", h264_paths, threads=2), "train")
+    iterator.set_state({**iterator.get_state(), "next_index": 3})
+    assert_same(batches[3:], [next(iterator), next(iterator)])
+
+
+def test_batches_that_are_made_ahead_are_bounded_by_their_size(paths, monkeypatch):
+    given = []
+    monkeypatch.setattr(grain, "ReadOptions", lambda **options: given.append(options) or ReadOptions(**options))
+    batch = take(config_of("video", paths, threads=2), 1)[0]
+    size = sum(x.nbytes for x in batch.values()) / 2**20
+    for batches in (0.1, 1.1, 2.9, 7.9, 50.0):
+        take(config_of("video", paths, threads=2, prefetch_mib=batches * size), 1)
+    assert given == [{"num_threads": 2, "prefetch_buffer_size": ahead} for ahead in (8, 1, 1, 2, 7, 8)]
 
 
 def together(config, iterators, count):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
+import json
 import math
 import os
 import pathlib
@@ -17,10 +19,12 @@ import soundfile
 from etils import epath
 
 from data import prepare, prepare_video, records
+from data.frames import decode_frames
 from data.naming import emotion_namer, person_namer
 from data.prepare import PrepareSettings, assign_splits, clip_names
 from data.prepare import prepare as prepare_clips
 from data.prepare_video import Rejected, Scan, VideoSettings, choose_segment, cut_sound, record_lengths
+from data.sources import Source
 from tests.gcs import gcs_bucket  # noqa: F401
 from tests.launch.programs import run_here
 from tests.media import builders
@@ -157,12 +161,12 @@ def test_records_hold_what_the_file_showed(prepared):
         assert clip["audio"].shape == (640 * frames,) and clip["controls"].shape == (0, 14)
         assert set(clip["emotion"]) == {-1} and set(clip["emotion_intensity"]) == {1.0} and len(clip["emotion"]) == frames
         assert clip["component_boxes"].shape == (frames, 2, 4)
-        first = records.decode_frame(clip["frames"][0])
+        first = decode_frames(clip["frames"], [0])[0]
         assert first.shape == (32, 32, 3), name
     # 25 of 50 frames a second; brightness tells the number of the source frame
-    shown = [builders.read_number(records.decode_frame(frame)[:2]) for frame in clips["ben__a_0000"]["frames"][:20]]
+    shown = [builders.read_number(frame[:2]) for frame in decode_frames(clips["ben__a_0000"]["frames"], range(20))]
     np.testing.assert_allclose(shown, 2 * np.arange(20), atol=1)
-    held = [builders.read_number(records.decode_frame(frame)[:2]) for frame in clips["anna__b_0000"]["frames"][:40]]
+    held = [builders.read_number(frame[:2]) for frame in decode_frames(clips["anna__b_0000"]["frames"], range(40))]
     np.testing.assert_allclose(held, np.arange(40) / 25 * 12, atol=1.1)
 
 
@@ -178,7 +182,7 @@ def test_long_clips_become_consecutive_records(prepared):
     parts = [clips[f"dora__long_{i:04d}"] for i in range(3)]
     assert [len(part["frames"]) for part in parts] == [84, 83, 83]
     assert len({part["person"] for part in parts}) == 1
-    numbers = [builders.read_number(records.decode_frame(frame)[:2]) for part in parts for frame in part["frames"]]
+    numbers = [builders.read_number(frame[:2]) for part in parts for frame in decode_frames(part["frames"])]
     np.testing.assert_allclose(numbers[:200], np.arange(200) % 50, atol=1)
     samples = np.concatenate([part["audio"] for part in parts]) / 32767
     assert builders.onset(samples) == pytest.approx(1.0, abs=0.04)
@@ -190,7 +194,7 @@ def test_the_crop_is_that_of_a_portrait(prepared):
     clip = clips_of(prepared[0])["anna__a_0000"]
     face = FaceBox(*map(float, BOX))
     expected = crop_portrait(with_square(1)[0], face, 32)
-    got = records.decode_frame(clip["frames"][0])
+    got = decode_frames(clip["frames"], [0])[0]
     assert np.abs(got.astype(int) - expected).mean() < 8
     np.testing.assert_allclose(clip["component_boxes"][5], component_boxes(face, portrait_box(face, (48, 64, 3))), atol=1e-5)
 
@@ -232,6 +236,28 @@ def one_video(tmp_path: pathlib.Path, name: str = "x.mp4") -> PrepareSettings:
     (tmp_path / "boxes.csv").write_text("file,time,x0,y0,x1,y1\n" + "".join(f"{file},{k / 5},16,8,48,40\n" for k in range(15)))
     video = VideoSettings(size=32, detector=f"csv:{tmp_path / 'boxes.csv'}")
     return PrepareSettings(videos=(str(tmp_path / "in"),), out=str(tmp_path / "clips"), video=video)
+
+
+def test_frames_are_stored_as_h264_where_that_is_wanted(tmp_path):
+    settings = dataclasses.replace(one_video(tmp_path), processes=0)
+    prepare_clips(settings)
+    settings = dataclasses.replace(
+        settings, out=str(tmp_path / "h264"), video=dataclasses.replace(settings.video, frames="h264")
+    )
+    prepare_clips(settings)
+    jpeg, h264 = (records.open_clips(tmp_path / name, "train")[0]["frames"] for name in ("clips", "h264"))
+    assert len(jpeg) == len(h264) and sum(map(len, h264)) < 0.6 * sum(map(len, jpeg))
+    assert np.abs(decode_frames(jpeg).astype(float) - decode_frames(h264)).mean() < 3
+    assert records.clips_metadata(tmp_path / "h264")["settings"]["frames"] == "h264"
+
+
+def test_data_sets_from_before_there_were_formats_of_frames_are_known_again():
+    """The key of a file with the default format is that of the settings without this one."""
+    source, settings = Source(path="/v/a.mp4", relative="a.mp4", stamp="1-2"), VideoSettings()
+    values = {name: value for name, value in vars(settings).items() if name != "frames"}
+    text = json.dumps(["a.mp4", "1-2", values, ""])
+    assert prepare.source_key(source, settings) == hashlib.sha256(text.encode()).hexdigest()[:24]
+    assert prepare.source_key(source, dataclasses.replace(settings, frames="h264")) != prepare.source_key(source, settings)
 
 
 CAFE = os.fsdecode(b"caf\xe9.mp4")
@@ -355,6 +381,7 @@ def test_clip_names_are_unique():
         ({"layout": "lrs3"}, "no layout 'lrs3'"),
         ({"validation": 0.7, "test": 0.3}, "leave some to train"),
         ({"video": VideoSettings(size=31)}, "even number"),
+        ({"video": VideoSettings(frames="png")}, "--frames png is not possible: use jpeg or h264"),
         ({"video": VideoSettings(detector="yunet:/nowhere.onnx")}, "no YuNet model"),
         ({"video": VideoSettings(min_seconds=30.0)}, "--min_seconds"),
         ({"out": "{folder}/file/x"}, "cannot be written"),

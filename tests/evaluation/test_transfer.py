@@ -7,13 +7,14 @@ import json
 import numpy as np
 import pytest
 
+from data.frames import decode_frames
 from data.performers.bodies import person_name
 from data.performers.build import build
 from data.performers.performance import make_performance
 from data.performers.redraw import redrawer
 from data.puppets import body, face
 from data.puppets.identity import make_identity
-from data.records import decode_frame, open_clips
+from data.records import open_clips
 from data.storage import HASHES
 from xactor_jax.clips import TrueClip, read
 from xactor_jax.evaluation import side_by_side
@@ -137,7 +138,7 @@ def test_people_of_a_data_set_are_drawn_again(tmp_path):
     build(tmp_path / "puppets", persons=4, clips_per_person=1, seconds=0.4, size=32, seed=5, processes=1, progress=False)
     record = open_clips(tmp_path / "puppets", "test")[0]
     names = {name: record[name] for name in ("person", "clip", "controls", "units")}
-    frames = np.stack([decode_frame(frame) for frame in record["frames"]])
+    frames = decode_frames(record["frames"])
     clip = TrueClip(frames=frames, waveform=np.zeros(0, np.float32), **names)
     again = redrawer(tmp_path / "puppets")(clip, clip)
     assert again.shape == frames.shape and np.abs(again.astype(int) - frames).mean() < 6

@@ -104,9 +104,10 @@ def read_motion(path: str) -> str:
 
 
 def read_clips(path: str) -> str:
-    from data.records import decode_frame, open_clips
+    from data.frames import decode_frames
+    from data.records import open_clips
 
-    return _records(open_clips, path, ("train", "test"), lambda record: [decode_frame(frame) for frame in record["frames"]])
+    return _records(open_clips, path, ("train", "test"), lambda record: [decode_frames(record["frames"])])
 
 
 def read_encoded(path: str) -> str:

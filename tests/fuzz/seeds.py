@@ -139,7 +139,13 @@ def data_set(folder: pathlib.Path) -> pathlib.Path:
     from data.records import write_clips
     from tests.data.test_records import make_clip
 
-    write_clips(folder / "clips", {"train": [make_clip(f"p{i}", f"{i}") for i in range(3)], "test": [make_clip("z", "0")]})
+    write_clips(
+        folder / "clips",
+        {
+            "train": [make_clip(f"p{i}", f"{i}", kind=kind) for i, kind in enumerate(("jpeg", "h264", "jpeg"))],
+            "test": [make_clip("z", "0")],
+        },
+    )
     return folder / "clips"
 
 

@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 
 from data.augment import DrivingAugmentation
 from data.embedded import fill_in_frozen, fill_in_motion
+from data.frames import encode_frames
 from data.pipelines import FrameWindows
-from data.records import encode_frames
 from data.stages import VIDEO
 from tests.pretrained import released_renderer
 from tests.pretrained.released_renderer import drawn, import_all, release, video_config

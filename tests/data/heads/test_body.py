@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data import embedded, records
+from data.frames import decode_frames
 from data.heads import body
 from data.heads.shape import make_shape
 from data.performers.bodies import perform
@@ -89,7 +90,7 @@ def test_the_data_set_says_what_it_is_and_holds_units(built):
 
 def test_people_are_drawn_again_in_their_place_with_another_s_movement(built):
     record = records.open_clips(built, "test")[0]
-    frames = np.stack([records.decode_frame(frame) for frame in record["frames"]])
+    frames = decode_frames(record["frames"])
     truth = {name: record[name] for name in ("person", "clip", "controls", "units")}
     target = TrueClip(frames=frames, waveform=np.zeros(0, np.float32), **truth)
     draw = redrawer(built)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from data import records
+from data.frames import decode_frames
 from data.performers.build import build, split_persons
 from data.performers.clips import make_clip, make_demonstration, make_portrait
 from data.performers.controls import LIMITS
@@ -41,7 +42,7 @@ def test_another_seed_person_or_clip_is_another_clip(numbers):
 def test_clip_fits_together():
     clip = make_clip(body, 0, 1, 2, 13, 64)
     clip.validate()
-    assert records.decode_frame(clip.frames[0]).shape == (64, 64, 3)
+    assert decode_frames(clip.frames, [0]).shape == (1, 64, 64, 3)
     assert clip.controls.shape == (13, 14)
     assert set(clip.emotion) <= set(range(len(ACTED_EMOTIONS)))
     assert clip.emotion_intensity.dtype == np.float32
@@ -83,6 +84,13 @@ def test_demonstration_is_the_person_of_the_portrait():
     assert demonstration.waveform.shape == (20 * 640,)
     assert 0.01 < np.abs(demonstration.waveform).max() <= 1.0
     assert set(demonstration.performance.mood.label) == {1}
+
+
+def test_frames_in_h264_are_the_same_pictures():
+    jpeg, h264 = (make_clip(body, 0, 1, 2, 10, 64, frames=kind) for kind in ("jpeg", "h264"))
+    assert sum(map(len, h264.frames)) < 0.5 * sum(map(len, jpeg.frames)) and len(h264.frames) == 10
+    difference = np.abs(decode_frames(jpeg.frames).astype(float) - decode_frames(h264.frames))
+    assert 0 < difference.mean() < 2
 
 
 @pytest.mark.parametrize("persons", [3, 10, 48])

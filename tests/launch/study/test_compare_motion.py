@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from data.records import NO_UNITS, Clip, encode_frames, write_clips
+from data.frames import encode_frames
+from data.records import NO_UNITS, Clip, write_clips
 from tests.launch.programs import run_here
 from tests.tiny import SIZE, tiny  # noqa: F401
 from xactor_jax.clips import TrueClip
