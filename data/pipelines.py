@@ -18,7 +18,6 @@ import numpy as np
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
-from data.augment import DrivingAugmentation, augment_driving
 from data.augment_sound import SoundAugmentation, augment_sound
 from data.encoded import KIND as ENCODED
 from data.encoded import open_encoded
@@ -31,29 +30,24 @@ from data.staging import Staging
 from data.storage import splits_of
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS, EMOTIONS, UNITS, UNKNOWN_EMOTION
-from xactor_jax.pictures import to_float
 
 
 @dataclasses.dataclass(frozen=True)
 class FramePairs:
-    """Motion stage: `count` pairs of frames of one clip, target and reference, and the augmented target as driving frame.
+    """Motion stage: `count` pairs of frames of one clip, target and reference.
 
-    With `truth` the examples include the ground truth of the driving frames (`_truth_of`).
+    With `truth` the examples include the ground truth of the targets (`_truth_of`).
     """
 
     count: int
-    augmentation: DrivingAugmentation | None
     truth: bool = False
 
     def __call__(self, clip: Record, rng: np.random.Generator) -> Examples:
         chosen = [rng.choice(len(clip["frames"]), 2, replace=len(clip["frames"]) < 2) for _ in range(self.count)]
         decoded = decode_frames(clip["frames"], np.concatenate(chosen))
-        targets, references = decoded[::2], decoded[1::2]
-        driving = [augment_driving(x, rng, self.augmentation) for x in targets] if self.augmentation else targets
         return {
-            "driving": np.stack(driving),
-            "target": targets,
-            "reference": references,
+            "target": decoded[::2],
+            "reference": decoded[1::2],
             "component_boxes": np.stack([clip["component_boxes"][i] for i, _ in chosen]).astype(np.float32),
             **(_truth_of(clip, [i for i, _ in chosen]) if self.truth else {}),
         }
@@ -139,15 +133,12 @@ class FrameWindows:
     """Video stage: `count` windows of frames with their motion latents, and a reference frame from elsewhere in the clip.
 
     A share `apart` of the windows has random frames of the clip instead of consecutive ones: neighbouring frames are nearly the
-    same picture, so a window of them teaches less. With `driving` the examples include the frames as the motion encoder sees
-    them, each with its own augmentation.
+    same picture, so a window of them teaches less.
     """
 
     count: int
     length: int
     apart: float = 0.0
-    driving: bool = False
-    augmentation: DrivingAugmentation | None = None
 
     def __call__(self, record: Record, rng: np.random.Generator) -> Examples:
         windows = [self._window(record, rng) for _ in range(self.count)]
@@ -161,9 +152,7 @@ class FrameWindows:
         chosen = rng.integers(total, size=self.length) if apart else together
         reference = int(rng.integers(total))
         *frames, portrait = decode_frames(record["frames"], [*chosen, reference])
-        driving = [augment_driving(x, rng, self.augmentation) for x in frames] if self.augmentation else frames
         return {
-            **({"driving": np.stack(driving)} if self.driving else {}),
             "frames": np.stack(frames),
             "reference": portrait,
             "motion_latents": record["motion_latents"][chosen],
@@ -238,9 +227,8 @@ def stage_iterator(
 
 
 def _merge_examples(batch: Examples) -> Examples:
-    """[records, examples, ...] → [records × examples, ...]; pictures become floats only here, to save memory."""
-    merged = {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
-    return {name: to_float(x) if x.dtype == np.uint8 else x for name, x in merged.items()}
+    """[records, examples, ...] → [records × examples, ...]. Pictures stay bytes, which the training step converts."""
+    return {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
 
 
 def training_iterator(

@@ -6,7 +6,6 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from data.augment import DrivingAugmentation
 from data.augment_sound import SoundAugmentation
 from data.encoded import KIND as ENCODED
 from data.fit import check_truth
@@ -15,13 +14,13 @@ from data.records import KIND as CLIPS
 from data.settings import REFERENCES, AudioSettings, DataSettings, LatentData, WindowData
 from data.stage_data import StageData
 from xactor_jax.errors import UserError
+from xactor_jax.layers.augmentation import DrivingAugmentation
 from xactor_jax.settings import check_value, choice
 
 
 def frame_pairs(config: ConfigDict, source: Any, train: bool) -> FramePairs:
     """Examples of the motion stage."""
-    augmentation = DrivingAugmentation(**config.data.augmentation) if train else None
-    return FramePairs(config.data.examples_per_clip, augmentation, config.loss.truth > 0)
+    return FramePairs(config.data.examples_per_clip, config.loss.truth > 0)
 
 
 def frames(config: ConfigDict, source: Any, train: bool) -> Frames:
@@ -48,10 +47,9 @@ def sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
 
 def frame_windows(config: ConfigDict, source: Any, train: bool) -> FrameWindows:
     """Examples of the renderer."""
-    d, driving = config.data, config.train_motion
+    d = config.data
     apart = {"spatial": 1.0, "temporal": 0.0}.get(config.phase, d.apart)
-    augmentation = DrivingAugmentation(**d.augmentation) if train and driving else None
-    return FrameWindows(d.examples_per_clip, d.window, apart if train else 0.0, driving, augmentation)
+    return FrameWindows(d.examples_per_clip, d.window, apart if train else 0.0)
 
 
 MOTION = StageData(

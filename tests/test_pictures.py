@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -10,6 +11,14 @@ def test_pixels_span_minus_one_to_one():
     given = np.array([0, 51, 255], np.uint8)
     np.testing.assert_allclose(pictures.to_float(given), [-1, -0.6, 1], atol=1e-6)
     np.testing.assert_array_equal(given, [0, 51, 255])
+
+
+def test_bytes_of_a_batch_become_the_same_floats_on_the_device():
+    given = {"frames": np.arange(256, dtype=np.uint8), "latents": np.float32([0.25]), "labels": np.int32([3])}
+    found = jax.jit(pictures.batch_to_float)(given)
+    assert {name: x.dtype.name for name, x in found.items()} == {"frames": "float32", "latents": "float32", "labels": "int32"}
+    np.testing.assert_allclose(found["frames"], np.linspace(-1, 1, 256), atol=2e-7)
+    assert found["latents"] == 0.25 and found["labels"] == 3
 
 
 def test_floats_become_the_nearest_byte_and_what_is_outside_is_clipped():

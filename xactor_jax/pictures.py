@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import overload
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 
-def to_float(pixels: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Converts 0 … 255 to [-1, 1]. Only the first operation allocates memory, because batches are large."""
+@overload
+def to_float(pixels: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]: ...
+@overload
+def to_float(pixels: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]: ...
+def to_float(
+    pixels: UInt8[np.ndarray, "*shape"] | UInt8[Array, "*shape"],
+) -> Float[np.ndarray, "*shape"] | Float[Array, "*shape"]:
+    """Converts 0 … 255 to [-1, 1], on the host or on the device. On the host, only the first operation allocates memory."""
     x = pixels.astype(np.float32)
     x /= 127.5
     x -= 1.0
     return x
+
+
+def batch_to_float(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Converts the pictures of a batch, which are its entries of bytes, to [-1, 1]."""
+    return {name: to_float(x) if x.dtype == jnp.uint8 else x for name, x in batch.items()}
 
 
 def to_uint8(images: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:

@@ -32,8 +32,6 @@ STAGES = ("motion", "autoencoder", "actor", "video")
 PARTS = {
     "read": ("records.py", "__getitem__"),
     "decode": ("frames.py", "decode_frames"),
-    "augment": ("augment.py", "augment_driving"),
-    "to floats": ("pictures.py", "to_float"),
     "shuffle": ("~", "index_shuffle"),
 }
 

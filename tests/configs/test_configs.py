@@ -16,15 +16,16 @@ import pytest
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from data.augment import DrivingAugmentation, augment_driving
 from data.fit import check_side
 from launch.stages import STAGES, build, check, make_task
 from xactor_jax.actor.settings import NoiseLevelWeights
 from xactor_jax.checkpoints.config_file import flatten
 from xactor_jax.diffusion.noise_levels import SAMPLERS
 from xactor_jax.errors import UserError
+from xactor_jax.layers.augmentation import augment
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.parallel.partition import path_name, tree_shardings
+from xactor_jax.pictures import batch_to_float
 from xactor_jax.run_settings import RunSettings
 from xactor_jax.settings import docs, fields
 from xactor_jax.training.experiment import load_config, parse_flags
@@ -81,7 +82,8 @@ def test_every_parameter_can_be_sharded_by_the_table(stage, preset):
 @pytest.mark.parametrize(("stage", "preset"), [traced(*case, quick=("default",)) for case in CASES])
 def test_loss_traces_on_the_example_batch(stage, preset):
     _, task, variables = built(stage, preset)
-    output = jax.eval_shape(lambda v, b, k: task.loss(v, b, k, True), variables, task.example_batch(8), jax.random.key(0))
+    batch, key = jax.eval_shape(batch_to_float, task.example_batch(8)), jax.random.key(0)
+    output = jax.eval_shape(lambda v, b, k: task.loss(v, b, k, True), variables, batch, key)
     assert output.loss.shape == ()
     assert jax.tree.structure(output.buffers) == jax.tree.structure(variables.buffers)
     assert all(metric.shape == () for metric in output.metrics.values())
@@ -110,12 +112,12 @@ def from_command_line(*arguments: str) -> ConfigDict:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_driving_augmentation_is_on_in_every_preset_and_turned_off_by_one_setting(preset, rng):
-    flag, picture = f"--config=configs/motion.py:{preset}", rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+def test_driving_augmentation_is_on_in_every_preset_and_turned_off_by_one_setting(preset, key):
+    flag, pictures = f"--config=configs/motion.py:{preset}", jnp.full((40, 4, 4, 3), 0.5)
 
     def changed(*arguments: str) -> int:
-        settings = DrivingAugmentation(**from_command_line(flag, *arguments).data.augmentation)
-        return sum(np.any(augment_driving(picture, rng, settings) != picture) for _ in range(40))
+        settings = make_task(from_command_line(flag, *arguments)).augmentation
+        return int(np.any(augment(key, pictures, settings) != pictures, axis=(1, 2, 3)).sum())
 
     assert changed() > 20 and changed("--config.data.augmentation.probability=0") == 0
 

@@ -94,23 +94,17 @@ def assert_same(a, b):
             np.testing.assert_array_equal(x[name], y[name])
 
 
-def test_motion_pairs_come_from_one_clip_and_only_driving_is_augmented(config):
+def test_motion_pairs_come_from_one_clip_as_bytes(config):
     for batch in take(config):
-        assert {k: v.shape for k, v in batch.items()} == {
-            "driving": (8, 16, 16, 3), "target": (8, 16, 16, 3), "reference": (8, 16, 16, 3), "component_boxes": (8, 2, 4)
-        }  # fmt: skip
-        target, reference = (np.rint((batch[k].mean((1, 2)) + 1) * 127.5) for k in ("target", "reference"))
+        assert {k: (v.shape, v.dtype.name) for k, v in batch.items()} == {
+            **dict.fromkeys(("target", "reference"), ((8, 16, 16, 3), "uint8")),
+            "component_boxes": ((8, 2, 4), "float32"),
+        }
+        target, reference = (np.rint(batch[k].mean((1, 2))) for k in ("target", "reference"))
         np.testing.assert_array_equal(np.rint(target[:, 0] / 40), np.rint(reference[:, 0] / 40))
         assert np.all(np.abs(target[:, 1] - reference[:, 1]) > 4)
-        assert np.any(batch["driving"] != batch["target"])
         place = np.rint(target[:, 1] / 8) / (np.array(LENGTHS)[np.rint(target[:, 0] / 40).astype(int)] - 1)
         np.testing.assert_allclose(batch["component_boxes"][:, 0, 0], place, atol=1e-3)
-
-
-def test_without_augmentation_driving_is_the_target(config):
-    config.data.augmentation.probability = 0.0
-    batch = take(config, 1)[0]
-    np.testing.assert_array_equal(batch["driving"], batch["target"])
 
 
 def test_order_depends_only_on_the_seed(config):
@@ -189,7 +183,7 @@ def test_no_example_is_lost_or_doubled_when_the_number_of_processes_changes(conf
         for i, iterator in enumerate(iterators):
             (state / f"process_{i}-of-{count}.json").write_text(json.dumps(iterator.get_state()))
     assert_same(seen, take(config, 15))
-    clips = [int(np.rint((x + 1) * 127.5 / 40)) for batch in seen for x in batch["target"][:, 0, 0, 0]]
+    clips = [int(np.rint(x / 40)) for batch in seen for x in batch["target"][:, 0, 0, 0]]
     epochs = np.reshape(clips, (10, 2 * len(LENGTHS)))  # two examples of each clip an epoch
     np.testing.assert_array_equal(np.sort(epochs, axis=1), np.tile(np.repeat(range(len(LENGTHS)), 2), (10, 1)))
 
@@ -197,7 +191,7 @@ def test_no_example_is_lost_or_doubled_when_the_number_of_processes_changes(conf
 def test_every_clip_is_read_once_an_epoch(config):
     config.batch_size = 12
     for batch in take(config, 3):
-        clips = np.rint((batch["target"][:, 0, 0, 0] + 1) * 127.5 / 40)
+        clips = np.rint(batch["target"][:, 0, 0, 0] / 40)
         assert sorted(clips) == sorted(2 * list(range(6)))
 
 
@@ -246,10 +240,10 @@ def test_a_clip_whose_emotion_the_network_has_no_place_for_is_named(paths):
 def test_video_windows_match_frames_with_their_latents(paths):
     for batch in take(config_of("video", paths, apart=0.0), 6):
         assert batch["frames"].shape == (8, 8, 16, 16, 3)
-        index = np.rint((batch["frames"][:, :, 0, 0, 1] + 1) * 127.5 / 8)
+        index = np.rint(batch["frames"][:, :, 0, 0, 1] / 8)
         latent = batch["motion_latents"][..., 0]
         np.testing.assert_allclose((latent - np.floor(latent + 1e-4)) * 100, index, atol=1e-2)
-        reference = np.rint((batch["reference"][:, 0, 0, 1] + 1) * 127.5 / 8)
+        reference = np.rint(batch["reference"][:, 0, 0, 1] / 8)
         motion = batch["reference_motion"][:, 0]
         np.testing.assert_allclose((motion - np.floor(motion + 1e-4)) * 100, reference, atol=1e-2)
 
@@ -257,7 +251,7 @@ def test_video_windows_match_frames_with_their_latents(paths):
 def test_video_frames_apart_come_from_the_whole_clip_only_in_training(paths):
     flags = set()
     for batch in take(config_of("video", paths, apart=0.5), 6):
-        index = np.rint((batch["frames"][:, :, 0, 0, 1] + 1) * 127.5 / 8)
+        index = np.rint(batch["frames"][:, :, 0, 0, 1] / 8)
         latent = batch["motion_latents"][..., 0]
         np.testing.assert_allclose((latent - np.floor(latent + 1e-4)) * 100, index, atol=1e-2)
         forward = np.isin(np.diff(index, axis=1), (0, 1)).all(axis=1)  # 0: a clip shorter than the window
@@ -267,7 +261,8 @@ def test_video_frames_apart_come_from_the_whole_clip_only_in_training(paths):
 
 
 def test_autoencoder_frames(paths):
-    assert take(config_of("autoencoder", paths), 1)[0]["frames"].shape == (8, 16, 16, 3)
+    frames = take(config_of("autoencoder", paths), 1)[0]["frames"]
+    assert frames.shape == (8, 16, 16, 3) and frames.dtype == np.uint8
 
 
 def test_errors_name_what_to_do(config, paths, tmp_path):
@@ -286,7 +281,7 @@ def test_errors_name_what_to_do(config, paths, tmp_path):
         take(config)
 
 
-def test_pairs_have_the_truth_of_their_driving_frame(tmp_path):
+def test_pairs_have_the_truth_of_their_target(tmp_path):
     """Controls and units of the frame that is seen; a clip that knows none of them says so."""
     frames = LENGTHS[2]
     numbers = np.arange(frames, dtype=np.float32)[:, None]
@@ -296,7 +291,7 @@ def test_pairs_have_the_truth_of_their_driving_frame(tmp_path):
     config.batch_size, config.data.path, config.loss.truth = 8, str(tmp_path / "clips"), 1.0
     write_clips(tmp_path / "clips", {"train": [known, make_clip(4)]}, name="clips")
     batch = next(training_iterator(config, "train"))
-    seen = np.round((batch["target"][:, 0, 0] + 1) * 127.5).astype(int)
+    seen = batch["target"][:, 0, 0].astype(int)
     for (clip, frame_number, _), values, has_truth in zip(seen // (40, 8, 1), batch["truth"], batch["known"], strict=True):
         if clip == 2:
             number = np.float32(frame_number)

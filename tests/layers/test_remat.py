@@ -18,6 +18,7 @@ from xactor_jax.actor.network import ActorNetwork, Conditions, Keep
 from xactor_jax.emotion import frames_of
 from xactor_jax.errors import UserError
 from xactor_jax.motion.hourglass import Hourglass
+from xactor_jax.pictures import batch_to_float
 from xactor_jax.run_settings import REMAT
 from xactor_jax.variables import Variables
 from xactor_jax.video.unet import UNet, UNetSettings
@@ -149,7 +150,7 @@ def with_remat(stage: str, remat: str, network: str = "") -> ConfigDict:
 def kept_by(config: ConfigDict, variables: Variables, key: jax.Array) -> int:
     """Bytes that the backward pass of a stage's loss needs."""
     task = make_task(config)
-    loss = lambda params, buffers, batch: task.loss(Variables(params, buffers), batch, key, True).loss
+    loss = lambda params, buffers, batch: task.loss(Variables(params, buffers), batch_to_float(batch), key, True).loss
     return kept_bytes(loss, *variables, task.example_batch(4))
 
 

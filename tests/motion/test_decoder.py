@@ -95,7 +95,7 @@ def test_the_reference_s_own_latent_is_computed_where_it_is_not_given(task, inpu
 def test_every_changed_pixel_costs(task, inputs):
     """The gate's mean has its weight in the loss."""
     variables, (images, _) = drawn(task), inputs
-    batch = {"driving": images[::-1], "target": images[::-1], "reference": images, "component_boxes": jnp.zeros((2, 2, 4))}
+    batch = {"target": images[::-1], "reference": images, "component_boxes": jnp.zeros((2, 2, 4))}
     free = dataclasses.replace(task, weights=dataclasses.replace(task.weights, gate=0.0))
     both = jax.jit(lambda v: [t.loss(v, batch, jax.random.key(0), False) for t in (task, free)])
     with_gate, without = both(variables)

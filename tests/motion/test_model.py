@@ -22,6 +22,7 @@ from xactor_jax.variables import Variables
 def config():
     c = get_config()
     c.network.update(image_size=16, latent_dim=8, widths=(16, 24), encoder_widths=(8, 32))
+    c.data.augmentation.probability = 0.0
     return c
 
 
@@ -46,7 +47,7 @@ def batch(task):
             picture[y : y + 6, x : x + 6] = colour
     boxes = jnp.asarray(np.tile(np.float32([[[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]]]), (8, 1, 1)))
     target, reference, _ = map(jnp.asarray, images)
-    return {"driving": target, "target": target, "reference": reference, "component_boxes": boxes}
+    return {"target": target, "reference": reference, "component_boxes": boxes}
 
 
 def test_untrained_decoder_answers_the_reference(task, variables, batch):
@@ -57,7 +58,9 @@ def test_untrained_decoder_answers_the_reference(task, variables, batch):
 
 
 def test_example_batch_and_config_agree(task, batch):
-    assert {k: v.shape for k, v in task.example_batch(8).items()} == {k: v.shape for k, v in batch.items()}
+    shapes = task.example_batch(8)
+    assert {k: v.shape for k, v in shapes.items()} == {k: v.shape for k, v in batch.items()}
+    assert {k for k, v in shapes.items() if v.dtype == np.uint8} == {"target", "reference"}
 
 
 def test_every_term_teaches_its_own_part(config, batch, monkeypatch):
@@ -153,6 +156,23 @@ def test_without_a_variance_training_takes_the_latent_itself(config, batch):
     loss = jax.jit(lambda key: task.loss(variables, batch, key, True))
     assert "kl" not in loss(jax.random.key(0)).metrics
     assert loss(jax.random.key(0)).loss == loss(jax.random.key(1)).loss
+
+
+def test_in_training_the_encoder_sees_changed_frames_and_the_target_stays(config, batch):
+    """A latent without noise depends on the key only by the changes; the decoder's untrained answer is the reference."""
+    own = config.copy_and_resolve_references()
+    own.network.variance, own.data.augmentation.probability = False, 1.0
+    task = MotionTask.from_config(own)
+    variables = drawn(task)
+    decoder = jax.jit(task.model.decoder.init)(jax.random.key(0), batch["reference"][:1], jnp.zeros((1, 8)))["params"]
+    variables.params["generator"]["decoder"] = decoder
+    loss = jax.jit(lambda key, train: task.loss(variables, batch, key, train), static_argnums=1)
+    trained, evaluated = ([loss(jax.random.key(seed), train) for seed in (0, 1)] for train in (True, False))
+    means = [out.buffers["latent_mean"] for out in trained]
+    assert np.abs(means[0] - means[1]).max() > 1e-4
+    assert evaluated[0].loss == evaluated[1].loss
+    for out in trained:
+        np.testing.assert_allclose(out.metrics["pixel"], evaluated[0].metrics["pixel"], rtol=1e-6)
 
 
 def test_an_unknown_encoder_is_refused(config):

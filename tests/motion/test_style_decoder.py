@@ -17,6 +17,7 @@ from xactor_jax.motion.networks import make_decoder
 from xactor_jax.motion.style_decoder import StyleDecoder
 from xactor_jax.motion.task import MotionTask
 from xactor_jax.motion.trunk import Trunk
+from xactor_jax.pictures import batch_to_float
 from xactor_jax.sampling.load import load_stage
 
 
@@ -93,9 +94,9 @@ def test_base_has_the_released_encoder_and_the_sizes_of_its_config(size):
     assert count(generator["decoder"]) == 51_185_810 - 64 * 512 + constant
     assert count(variables.params["discriminator"]) == 3_911_297
     assert config.precision == "bfloat16"
-    batch = task.example_batch(2)
+    batch = jax.eval_shape(batch_to_float, task.example_batch(2))
     latents, picture = jax.eval_shape(
-        lambda v, b: (task.model.encode(v, b["driving"]), task.model.decode(v, b["reference"], jnp.zeros((2, 512)))),
+        lambda v, b: (task.model.encode(v, b["target"]), task.model.decode(v, b["reference"], jnp.zeros((2, 512)))),
         variables, batch,
     )  # fmt: skip
     assert latents.shape == (2, 512) and picture.shape == (2, size, size, 3) and picture.dtype == jnp.float32

@@ -17,6 +17,7 @@ from xactor_jax.parallel.collectives import Collective, collectives
 from xactor_jax.parallel.constrain import split_over
 from xactor_jax.parallel.mesh import batch_shardings, make_mesh, replicated
 from xactor_jax.parallel.partition import path_name, tree_shardings
+from xactor_jax.pictures import to_uint8
 from xactor_jax.run_settings import MeshSettings
 from xactor_jax.training.step import accumulate
 from xactor_jax.variables import Variables
@@ -53,7 +54,7 @@ def stage_on(name: str) -> tuple[Any, Variables]:
 def random_batch(task: Any, size: int) -> dict[str, np.ndarray]:
     """Noise in every entry but masks, boxes and labels; half of the last example is padding."""
     rng = np.random.default_rng(size)
-    batch = {name: _noise(rng, x.shape).astype(x.dtype) for name, x in task.example_batch(size).items()}
+    batch = {name: _entry(rng, x) for name, x in task.example_batch(size).items()}
     if "mask" in batch:
         batch["mask"][:] = 1
         batch["mask"][-1, batch["mask"].shape[1] // 2 :] = 0
@@ -65,11 +66,12 @@ def random_batch(task: Any, size: int) -> dict[str, np.ndarray]:
     return batch
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def _entry(rng: np.random.Generator, like: jax.ShapeDtypeStruct) -> np.ndarray:
     """Uniform from -1 to 1; in pictures of four by four cells, as steeper slopes enlarge what the warping decoder rounds."""
-    if len(shape) < 4 or shape[-1] != 3:
-        return rng.uniform(-1, 1, shape)
-    return np.asarray(jax.image.resize(rng.uniform(-1, 1, (*shape[:-3], 4, 4, 3)), shape, "cubic"))
+    if like.dtype != np.uint8:
+        return rng.uniform(-1, 1, like.shape).astype(like.dtype)
+    cells = rng.uniform(-1, 1, (*like.shape[:-3], 4, 4, 3)).astype(np.float32)
+    return np.asarray(to_uint8(jax.image.resize(cells, like.shape, "cubic")))
 
 
 def compiled_gradients(task: Any, variables: Variables, batch: Mapping[str, Any], mesh: Mesh) -> Any:

@@ -21,8 +21,9 @@ def test_slow_data_shows_and_memory_does_not(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_synthetic_batch_is_what_the_task_expects() -> None:
     shapes = {**ToyTask().example_batch(4), "flag": np.zeros((4,), bool), "emotion": np.zeros((4, 2), np.int32)}
+    shapes["frames"] = np.zeros((4, 8, 8, 3), np.uint8)
     batch = synthetic_batch(shapes)
-    assert batch["x"].shape == (4, DIM) and batch["x"].std() > 0
+    assert batch["x"].shape == (4, DIM) and batch["x"].std() > 0 and batch["frames"].min() < 9 < 246 < batch["frames"].max()
     assert {name: (x.shape, x.dtype) for name, x in batch.items()} == {n: (x.shape, x.dtype) for n, x in shapes.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import jax
@@ -11,7 +12,6 @@ import pytest
 from ml_collections import ConfigDict
 from safetensors.numpy import save_file
 
-from data.augment import DrivingAugmentation
 from data.embedded import fill_in_frozen, fill_in_motion
 from data.frames import encode_frames
 from data.pipelines import FrameWindows
@@ -22,13 +22,18 @@ from tests.video import tiny
 from xactor_jax.checkpoints.exports import load_variables, write_export
 from xactor_jax.checkpoints.trees import flat
 from xactor_jax.errors import UserError
+from xactor_jax.layers.augmentation import DrivingAugmentation
+from xactor_jax.motion.model import MotionModel
 from xactor_jax.parallel.mesh import make_mesh
+from xactor_jax.pictures import to_uint8
 from xactor_jax.pretrained import xnemo_video
 from xactor_jax.pretrained.importing import import_weights
 from xactor_jax.pretrained.joining import export_motion
 from xactor_jax.sampling.load import load_models
 from xactor_jax.training.programs import Programs, make_programs
 from xactor_jax.variables import Variables
+from xactor_jax.video import examples
+from xactor_jax.video.disturbance import MotionNoise
 from xactor_jax.video.task import VideoTask
 
 UNREAD = r"spatial/norm1/|reference/up0_1_attention/spatial/(attention|norm_ff|feed_forward|proj_out)|/(mean|variance)$"
@@ -77,7 +82,8 @@ def config_of(phase: str, init_from: str, frozen: str = "") -> ConfigDict:
 
 
 def random_batch(task: VideoTask) -> dict[str, np.ndarray]:
-    return jax.device_get(tiny.random_batch(task, 2))
+    batch = tiny.random_batch(task, 2)
+    return jax.device_get({**batch, **{name: to_uint8(batch[name]) for name in ("frames", "reference")}})
 
 
 def programs_of(config: ConfigDict):
@@ -221,16 +227,21 @@ def test_a_motion_encoder_trained_by_itself_is_not_exported(imported, tmp_path):
         export_motion(imported["video"], tmp_path / "motion")
 
 
-def test_frames_come_also_as_an_encoder_sees_them(rng):
-    frames = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
-    record = {
-        "frames": encode_frames(frames),
-        "motion_latents": np.zeros((8, 2), np.float32),
-        "component_boxes": np.zeros((8, 2, 4), np.float32),
-    }
-    plain, changed = (
-        FrameWindows(1, 4, 0.0, True, augmentation)(record, np.random.default_rng(0))
-        for augmentation in (None, DrivingAugmentation(probability=1.0))
-    )
-    np.testing.assert_array_equal(plain["driving"], plain["frames"])
-    assert np.abs(changed["driving"] - changed["frames"]).max() > 0.02 and "driving" not in FrameWindows(1, 4)(record, rng)
+def test_in_training_the_motion_encoder_sees_changed_frames_and_an_unchanged_reference(key, monkeypatch):
+    """By an encoder whose motion is the mean of a picture. Each frame has changes of its own. Evaluation has none."""
+    mean = lambda model, variables, pictures: jnp.tile(pictures.mean(axis=(1, 2, 3))[:, None], (1, 6))
+    monkeypatch.setattr(MotionModel, "encode", mean)
+    task = VideoTask.from_config(tiny.video_config())
+    noise, settings = MotionNoise(bias=0.0, drift=0.0, jitter=0.0), dataclasses.replace(task.settings, motion_drop=0.0)
+    motion, augmentation = MotionModel.from_config(tiny.motion_config()), DrivingAugmentation(probability=1.0)
+    task = dataclasses.replace(task, motion=motion, augmentation=augmentation, noise=noise, settings=settings)
+    variables = tiny.random_variables(dataclasses.replace(task, motion=None))
+    variables = Variables(variables.params | {"motion_encoder": {}}, variables.buffers | {"motion": {}})
+    batch = tiny.random_batch(task, 2)
+    batch["frames"] = jnp.full_like(batch["frames"], 0.25)
+    motion = jax.jit(lambda train: task._example(variables, batch, key, train).inputs.motion, static_argnums=0)
+    np.testing.assert_allclose(motion(False), 0.25, atol=1e-6)
+    assert np.ptp(motion(True)[..., 0], axis=1).min() > 0.05
+    seen, reference = examples.motion_of(task.motion, variables, batch, batch["frames"])
+    np.testing.assert_allclose(reference[:, 0], batch["reference"].mean(axis=(1, 2, 3)), atol=1e-6)
+    np.testing.assert_allclose(seen, 0.25, atol=1e-6)

@@ -14,6 +14,7 @@ from configs import video
 from tests.video import tiny
 from xactor_jax.diffusion.weighting import min_snr_weight
 from xactor_jax.errors import UserError
+from xactor_jax.pictures import batch_to_float
 from xactor_jax.variables import Variables
 from xactor_jax.video.disturbance import MotionNoise, disturb
 from xactor_jax.video.examples import disturbed, latents_of
@@ -171,7 +172,8 @@ def test_the_autoencoder_comes_from_its_checkpoint(monkeypatch):
 def test_every_preset_makes_a_task_whose_loss_has_shapes(preset):
     task = VideoTask.from_config(video.get_config(preset))
     variables = jax.eval_shape(task.init, jax.random.key(0))
-    out = jax.eval_shape(lambda v, b: task.loss(v, b, jax.random.key(0), True), variables, task.example_batch(2))
+    batch = jax.eval_shape(batch_to_float, task.example_batch(2))
+    out = jax.eval_shape(lambda v, b: task.loss(v, b, jax.random.key(0), True), variables, batch)
     assert out.loss.shape == () and jax.tree.structure(out.buffers) == jax.tree.structure(variables.buffers)
     assert jax.tree.structure(task.param_labels(variables.params)) == jax.tree.structure(variables.params)
     assert isinstance(task.model.render_settings, RenderSettings)

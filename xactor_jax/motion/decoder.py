@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 
 from xactor_jax.layers.convolution import ResidualBlock, Upsample, depth_to_space, group_norm, space_to_depth, zero_conv
 from xactor_jax.layers.remat import rematerialised
+from xactor_jax.layers.warp import warp
 from xactor_jax.motion.trunk import NORM_GROUPS, Trunk
 
 MAP_CHANNELS = 32
@@ -91,41 +92,3 @@ class MotionDecoder(nn.Module):
 def gate_value(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """The gate g from the network's output x. It starts open, and can reach exactly 0 and 1."""
     return jnp.clip(1.2 * nn.sigmoid(x + 2.0) - 0.1, 0.0, 1.0)
-
-
-def warp(images: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"], cubic: bool) -> Float[Array, "b h w c"]:
-    """Reads the images at p + flow(p) (equation 1). flow = (down, right), in pixels. Outside the picture, its edge is read.
-
-    Values between pixels are interpolated by `linear_weights`, or by `cubic_weights`, which blur fine detail less.
-    """
-    b, h, w, c = images.shape
-    y = jnp.clip(jnp.arange(h)[None, :, None] + flow[..., 0], 0.0, h - 1.0)
-    x = jnp.clip(jnp.arange(w)[None, None, :] + flow[..., 1], 0.0, w - 1.0)
-    top, left = jnp.minimum(jnp.floor(y), h - 2.0), jnp.minimum(jnp.floor(x), w - 2.0)
-    offsets, weights = (range(-1, 3), cubic_weights) if cubic else (range(2), linear_weights)
-    down, right = (jnp.stack(weights(part), axis=-1) for part in (y - top, x - left))
-    rows, columns = (
-        [jnp.clip(first + k, 0, last).astype(jnp.int32) for k in offsets] for first, last in ((top, h - 1), (left, w - 1))
-    )
-    pixels = images.reshape(b, h * w, c)
-    read = lambda i, j: jnp.take_along_axis(pixels, (i * w + j).reshape(b, h * w, 1), axis=1).reshape(b, h, w, c)
-    line = lambda i: sum(right[..., n, None] * read(i, j) for n, j in enumerate(columns))
-    return sum(down[..., n, None] * line(i) for n, i in enumerate(rows))
-
-
-def linear_weights(t: Float[Array, "*s"]) -> tuple[Float[Array, "*s"], ...]:
-    """Weights of two neighbouring pixels for a position at distance t from the first."""
-    return 1.0 - t, t
-
-
-def cubic_weights(t: Float[Array, "*s"]) -> tuple[Float[Array, "*s"], ...]:
-    """Weights of four neighbouring pixels for a position at distance t from the second.
-
-    Keys 1981, equation 8, with a = −1/2, which is of third order.
-    """
-    return (
-        ((-0.5 * t + 1.0) * t - 0.5) * t,
-        (1.5 * t - 2.5) * t * t + 1.0,
-        ((-1.5 * t + 2.0) * t + 0.5) * t,
-        (0.5 * t - 0.5) * t * t,
-    )

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from xactor_jax.checkpoints.perceptual import PerceptualTerm
 from xactor_jax.labels import CONTROLS, UNITS
 from xactor_jax.layers.adversarial import on_random_steps, r1_penalty
+from xactor_jax.layers.augmentation import DrivingAugmentation, augment
 from xactor_jax.layers.critics import PARTS, WHOLE, Critics
 from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import psnr
@@ -33,15 +34,17 @@ TRUTHS = len(CONTROLS) + len(UNITS)
 class MotionTask:
     """Stage 1 as the trainer uses it.
 
-    Batch: `driving` (as the encoder takes it), `target`, `reference` [B, H, W, 3] in [-1, 1], `component_boxes` [B, 2, 4]. If
-    equation 2 of losses.py has a weight, also `truth` [B, K], the controls and units of the driving frame, and `known`, 1 or 0
-    for each of them. The linear map r is the part "reader" of the parameters.
+    Batch: `target`, `reference` [B, H, W, 3], and `component_boxes` [B, 2, 4] of the target. The driving frame, which the
+    encoder takes, is the target; in training it is augmented. If equation 2 of losses.py has a weight, also `truth` [B, K], the
+    controls and units of the target, and `known`, 1 or 0 for each of them. The linear map r is the part "reader" of the
+    parameters.
     """
 
     model: MotionModel
     critics: Critics
     weights: LossWeights
     perceptual: PerceptualTerm
+    augmentation: DrivingAugmentation
     train_encoder: bool
     stage: str = "motion"
     frame_entries: tuple[str, ...] = ()
@@ -66,15 +69,16 @@ class MotionTask:
             critics=Critics(network=network, kind=weights.adversarial_kind, part_side=n.part_side),
             weights=weights,
             perceptual=perceptual,
+            augmentation=DrivingAugmentation(**config.data.augmentation),
             train_encoder=config.train_encoder,
         )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        image = jax.ShapeDtypeStruct((batch_size, self.model.image_size, self.model.image_size, 3), jnp.float32)
+        image = jax.ShapeDtypeStruct((batch_size, self.model.image_size, self.model.image_size, 3), jnp.uint8)
         boxes = jax.ShapeDtypeStruct((batch_size, 2, 4), jnp.float32)
         truth = jax.ShapeDtypeStruct((batch_size, TRUTHS), jnp.float32)
         truths = {"truth": truth, "known": truth} if self.weights.truth else {}
-        return {"driving": image, "target": image, "reference": image, "component_boxes": boxes, **truths}
+        return {"target": image, "reference": image, "component_boxes": boxes, **truths}
 
     def init(self, key: jax.Array) -> Variables:
         encoder, decoder, discriminator = jax.random.split(key, 3)
@@ -109,7 +113,8 @@ class MotionTask:
     def loss(self, variables: Variables, batch: Batch, key: jax.Array, train: bool) -> LossOutput:
         """All terms of `LossWeights`, weighted. Generator's and discriminator's losses are in one scalar."""
         sampling, dropout = jax.random.split(key)
-        posterior = self.model.posterior(variables.params, batch["driving"], dropout if train else None)
+        driving = self._driving(batch, key) if train else batch["target"]
+        posterior = self.model.posterior(variables.params, driving, dropout if train else None)
         latents = posterior.sample(sampling) if train else posterior.mean
         learns = train and self.train_encoder
         updated = update_statistics(variables.buffers, jax.lax.stop_gradient(posterior.mean)) if learns else {}
@@ -122,6 +127,10 @@ class MotionTask:
         if self.weights.any_picture or not train:
             terms |= self._picture_terms(variables, latents, batch, key)
         return LossOutput(self.weights.total(terms), terms, variables.buffers | updated)
+
+    def _driving(self, batch: Batch, key: jax.Array) -> jax.Array:
+        """The driving frames as the encoder sees them in a training step with this key."""
+        return augment(jax.random.fold_in(key, 3), batch["target"], self.augmentation)
 
     @property
     def _reader(self) -> nn.Module:
@@ -156,8 +165,9 @@ class MotionTask:
         return penalty | self.critics.whole_terms(params, images, target)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        """Rows: reference, driving frame, target, reconstruction, and the same motion on another person's reference."""
-        rows = {name: batch[name][:8] for name in ("reference", "driving", "target")}
+        """Rows: reference, augmented target, target, reconstruction, and the same motion on another person's reference."""
+        few = {name: x[:8] for name, x in batch.items()}
+        rows = {"reference": few["reference"], "driving": self._driving(few, key), "target": few["target"]}
         latents = self.model.encode(variables, rows["target"])
         rebuilt = self.model.decode(variables, rows["reference"], latents)
         other = self.model.decode(variables, jnp.roll(rows["reference"], 4, axis=0), latents)

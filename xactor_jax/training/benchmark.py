@@ -64,7 +64,12 @@ class Bench:
 
 
 def synthetic_batch(shapes: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Random numbers, uniform in [0, 1). Integers and Boolean values are zero."""
+    """Random numbers, uniform in [0, 1); random pictures. Other integers and Boolean values are zero."""
     rng = np.random.default_rng(0)
-    real = lambda x: rng.random(x.shape, np.float32) if np.issubdtype(x.dtype, np.floating) else np.zeros(x.shape)
-    return {name: real(x).astype(x.dtype) for name, x in shapes.items()}
+
+    def drawn(x: Any) -> np.ndarray:
+        if np.issubdtype(x.dtype, np.floating):
+            return rng.random(x.shape, np.float32).astype(x.dtype)
+        return rng.integers(256, size=x.shape, dtype=np.uint8) if x.dtype == np.uint8 else np.zeros(x.shape, x.dtype)
+
+    return {name: drawn(x) for name, x in shapes.items()}

@@ -20,6 +20,7 @@ from xactor_jax.parallel.constrain import split_over
 from xactor_jax.parallel.flops import marked
 from xactor_jax.parallel.mesh import batch_shardings, batch_spec, replicated
 from xactor_jax.parallel.rows import rows_kept
+from xactor_jax.pictures import batch_to_float
 from xactor_jax.training.optimizer import freeze, learning_rate
 from xactor_jax.training.randomness import stream_key
 from xactor_jax.training.state import TrainState
@@ -53,6 +54,7 @@ def split_batch(batch: Batch, parts: int, mesh: Mesh, frame_entries: Collection[
 
 def loss_and_gradients(task: Task, variables: Variables, batch: Batch, key: jax.Array) -> tuple[LossOutput, Tree]:
     """Loss of one microbatch, and its gradients with respect to the parameters that are not frozen."""
+    batch = batch_to_float(batch)
 
     def loss(params: Tree) -> tuple[jax.Array, LossOutput]:
         frozen = freeze(params, task.param_labels(params))
@@ -127,7 +129,7 @@ def make_eval_step(config: ConfigDict, task: Task, mesh: Mesh) -> Callable[[Vari
 
     def eval_step(variables: Variables, batch: Batch, index: jax.Array) -> Metrics:
         with split_over(mesh):
-            output = task.loss(variables, batch, stream_key(seed, "eval", index), False)
+            output = task.loss(variables, batch_to_float(batch), stream_key(seed, "eval", index), False)
         return as_float32({**output.metrics, "loss": output.loss})
 
     return jax.jit(eval_step, out_shardings=replicated(mesh))
@@ -139,6 +141,6 @@ def make_preview(config: ConfigDict, task: Task, mesh: Mesh) -> Callable[[Variab
 
     def preview(variables: Variables, batch: Batch) -> Mapping[str, jax.Array]:
         with split_over(mesh):
-            return task.preview(variables, batch, stream_key(seed, "preview"))
+            return task.preview(variables, batch_to_float(batch), stream_key(seed, "preview"))
 
     return jax.jit(preview, out_shardings=replicated(mesh))

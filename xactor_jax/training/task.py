@@ -32,7 +32,10 @@ class Task(Protocol):
     single row."""
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        """Shapes and dtypes of one batch from the stage's data pipeline."""
+        """Shapes and dtypes of one batch from the stage's data pipeline. Pictures are bytes, 0 … 255.
+
+        The step converts them on the device, so `loss` and `preview` take float32 in [-1, 1].
+        """
         ...
 
     def init(self, key: jax.Array) -> Variables:

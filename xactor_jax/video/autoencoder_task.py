@@ -1,6 +1,6 @@
 """Training of the image autoencoder, which reconstructs single frames from a small latent.
 
-Batch: {"frames": float32 [B, H, W, 3] in [-1, 1]}.
+Batch: {"frames": [B, H, W, 3]}.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class AutoencoderTask:
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         size = self.model.settings.image_size
-        return {"frames": jax.ShapeDtypeStruct((batch_size, size, size, 3), jnp.float32)}
+        return {"frames": jax.ShapeDtypeStruct((batch_size, size, size, 3), jnp.uint8)}
 
     def init(self, key: jax.Array) -> Variables:
         key_model, key_critic = jax.random.split(key)

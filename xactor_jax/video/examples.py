@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from xactor_jax.layers.augmentation import DrivingAugmentation, augment
 from xactor_jax.motion.model import MotionModel
 from xactor_jax.variables import Batch, Variables, applied
 from xactor_jax.video.conditions import Base, FrameConditions
@@ -40,19 +41,18 @@ class Example(NamedTuple):
     inputs: DenoiserInputs
 
 
-def shapes(model: VideoModel, batch_size: int, with_driving: bool) -> dict[str, jax.ShapeDtypeStruct]:
+def shapes(model: VideoModel, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of a batch (task.py describes its entries)."""
     size, window, dim = model.image_size, model.window, model.motion_dim
     of_one = {
-        "frames": (window, size, size, 3),
-        "reference": (size, size, 3),
-        "motion_latents": (window, dim),
-        "reference_motion": (dim,),
-        "component_boxes": (window, 2, 4),
+        "frames": ((window, size, size, 3), jnp.uint8),
+        "reference": ((size, size, 3), jnp.uint8),
+        "motion_latents": ((window, dim), jnp.float32),
+        "reference_motion": ((dim,), jnp.float32),
+        "component_boxes": ((window, 2, 4), jnp.float32),
+        "frames_apart": ((), jnp.bool_),
     }
-    arrays = {name: jax.ShapeDtypeStruct((batch_size, *shape), jnp.float32) for name, shape in of_one.items()}
-    arrays |= {"driving": arrays["frames"]} if with_driving else {}
-    return arrays | {"frames_apart": jax.ShapeDtypeStruct((batch_size,), jnp.bool_)}
+    return {name: jax.ShapeDtypeStruct((batch_size, *shape), dtype) for name, (shape, dtype) in of_one.items()}
 
 
 def latents_of(
@@ -64,14 +64,26 @@ def latents_of(
     return encode(batch["frames"]), encode(batch["reference"])
 
 
+def driving_frames(
+    key: jax.Array, frames: Float[Array, "b t h w 3"], augmentation: DrivingAugmentation | None
+) -> Float[Array, "b t h w 3"]:
+    """The frames as the motion encoder sees them, each with changes of its own; unchanged without an augmentation."""
+    if augmentation is None:
+        return frames
+    return augment(key, frames.reshape(-1, *frames.shape[2:]), augmentation).reshape(frames.shape)
+
+
 def motion_of(
-    encoder: MotionModel | None, variables: Variables, batch: Batch
+    encoder: MotionModel | None, variables: Variables, batch: Batch, driving: Float[Array, "b t h w 3"]
 ) -> tuple[Float[Array, "b t d"], Float[Array, "b d"]]:
-    """Standardised motion of the frames and of the reference: from `encoder` if it is trained too, else from the batch."""
+    """Standardised motion of the frames and of the reference: from `encoder` if it is trained too, else from the batch.
+
+    The encoder sees the frames as `driving`.
+    """
     trained = trained_motion_encoder(variables)
     if encoder is None or trained is None:
         return batch["motion_latents"], batch["reference_motion"]
-    pictures = jnp.concatenate([batch["reference"][:, None], batch["driving"]], axis=1)
+    pictures = jnp.concatenate([batch["reference"][:, None], driving], axis=1)
     z = encoder.encode(trained, pictures.reshape(-1, *pictures.shape[2:]))
     z = z.reshape(*pictures.shape[:2], -1)
     return z[:, 1:], z[:, 0]

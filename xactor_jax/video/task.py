@@ -1,11 +1,10 @@
 """Training of the denoiser on the latents of a window of frames, with motion latents and a reference frame as conditions.
 
-Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H, W, 3], "motion_latents": float32 [B, T, D],
-"reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]}.
-An example with `frames_apart` has frames from all over the clip, which do not attend to each other (joint training on images
-and video, Ho et al. 2022). If the motion encoder is trained too, the batch also has "driving", the frames as the encoder takes
-them, and their motion replaces that of the batch. A renderer with drafts (draft.py) uses drafts of the disturbed motion, as in
-sampling, and diffuses what remains to the true frames.
+Batch: {"frames": [B, T, H, W, 3], "reference": [B, H, W, 3], "motion_latents": float32 [B, T, D], "reference_motion": float32
+[B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]}. An example with
+`frames_apart` has frames from all over the clip, which do not attend to each other (joint training on images and video, Ho et
+al. 2022). If the motion encoder is trained too, the motion of augmented frames replaces that of the batch. A renderer with
+drafts (draft.py) uses drafts of the disturbed motion, as in sampling, and diffuses what remains to the true frames.
 
 examples.py prepares a batch, phases.py says which parameters a phase trains, objective.py and finish.py have the losses, and
 frozen.py loads the frozen networks.
@@ -22,6 +21,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from xactor_jax.errors import UserError
+from xactor_jax.layers.augmentation import DrivingAugmentation
 from xactor_jax.motion.model import MotionModel, initial_statistics
 from xactor_jax.pictures import picture_grid
 from xactor_jax.run_settings import RunSettings
@@ -83,6 +83,8 @@ class VideoTask:
     motion: MotionModel | None = None
     """The motion stage whose encoder is trained too: parameters "motion_encoder", and buffers "motion" for its statistics."""
     motion_path: str = ""
+    augmentation: DrivingAugmentation | None = None
+    """How the frames that its encoder sees in training are changed."""
     finish: Finish | None = None
     """Set in the phase of this name."""
     stage: ClassVar[str] = "video"
@@ -109,11 +111,12 @@ class VideoTask:
             clip_path=config.pretrained.clip,
             phase=config.phase,
             motion=MotionModel.from_config(config.motion) if config.train_motion else None,
+            augmentation=DrivingAugmentation(**config.data.augmentation) if config.train_motion else None,
             motion_path=config.pretrained.motion,
         )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        return examples.shapes(self.model, batch_size, with_driving=self.motion is not None)
+        return examples.shapes(self.model, batch_size)
 
     def init(self, key: jax.Array) -> Variables:
         key_denoiser, key_others = jax.random.split(key)
@@ -158,7 +161,9 @@ class VideoTask:
         m, s = self.model, self.settings
         key_mask, key_motion, key_reference = jax.random.split(key, 3)
         latents, reference = examples.latents_of(m, variables, batch)
-        motion, reference_motion = examples.motion_of(self.motion, variables, batch)
+        augmentation = self.augmentation if train else None
+        driving = examples.driving_frames(jax.random.fold_in(key, 3), batch["frames"], augmentation)
+        motion, reference_motion = examples.motion_of(self.motion, variables, batch, driving)
         motion = examples.disturbed(key_motion, motion, reference_motion, self.noise, s.motion_drop) if train else motion
         conditions, base = examples.conditions_and_base(m, variables, batch, motion, reference_motion, reference)
         inputs = examples.denoiser_inputs(m, self._denoiser, variables, batch, conditions, reference)
@@ -176,7 +181,7 @@ class VideoTask:
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
         """Two clips, every second frame: a row of true frames above a row of rendered ones, both after the reference."""
         few = {name: value[:2] for name, value in batch.items()}
-        motion, reference_motion = examples.motion_of(self.motion, variables, few)
+        motion, reference_motion = examples.motion_of(self.motion, variables, few, few["frames"])
         keys = jax.random.split(key, len(few["frames"]))
         drawn = draw_batch(self.model, variables, keys, few["reference"], reference_motion, motion)
         rendered = drawn.frames / 127.5 - 1.0

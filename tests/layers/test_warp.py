@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from xactor_jax.motion.decoder import warp
+from xactor_jax.layers.warp import warp
 
 
 def test_warp_against_scipy(rng):
