@@ -35,7 +35,7 @@ def test_one_colour_fades_into_another():
     face = np.full((16, 16, 3), (210, 100, 0), np.uint8)
     weight = fading(60, 80, square)[..., None]
     expected = still + weight * (face[0, 0].astype(float) - still)
-    made = composite(still, patches_of(still.shape, [square]), [face])
+    made = composite(still, patches_of(still.shape, len(face), [square]), [face])
     assert np.abs(made - expected).max() <= 0.51
     assert 0.3 < (weight == 1).sum() / 40**2 < 0.6 and (weight == 0).sum() >= 60 * 80 - 40**2
 
@@ -44,7 +44,7 @@ def test_one_colour_fades_into_another():
 def test_what_was_cut_out_comes_back(rng, side):
     """From fewer, from about as many, and from more pixels than it has in the picture."""
     still, square = smooth(rng, 100, 140), SquareBox(21.4, 7.7, 21.4 + side, 7.7 + side)
-    back = composite(still, patches_of(still.shape, [square]), [crop_square(still, square, 52)])
+    back = composite(still, patches_of(still.shape, 52, [square]), [crop_square(still, square, 52)])
     assert np.abs(back.astype(int) - still).max() <= 4
 
 
@@ -56,7 +56,7 @@ def test_a_spot_is_where_it_was_drawn(side):
     spot = 200 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * 2.5**2))
     face = np.repeat(np.rint(spot).astype(np.uint8)[..., None], 3, axis=2)
     still = np.zeros((110, 120, 3), np.uint8)
-    made = composite(still, patches_of(still.shape, [square]), [face])[..., 0].astype(float)
+    made = composite(still, patches_of(still.shape, len(face), [square]), [face])[..., 0].astype(float)
     y, x = np.mgrid[:110, :120] + 0.5
     found = np.array([(x * made).sum(), (y * made).sum()]) / made.sum()
     np.testing.assert_allclose(found, [30.35 + u * side / 32, 12.6 + v * side / 32], atol=0.08)
@@ -66,7 +66,7 @@ def test_outside_the_squares_no_bit_changes(rng):
     still = rng.integers(0, 256, (90, 160, 3), dtype=np.uint8)
     squares = [SquareBox(-12, 20, 38, 70), SquareBox(60, 55, 105, 100), SquareBox(90.2, 3.1, 140.2, 53.1)]
     faces = rng.integers(0, 256, (3, 20, 20, 3), dtype=np.uint8)
-    before, made = still.copy(), composite(still, patches_of(still.shape, squares), faces)
+    before, made = still.copy(), composite(still, patches_of(still.shape, 20, squares), faces)
     inside = np.zeros(still.shape[:2], bool)
     for square in squares:
         x0, y0, x1, y1 = (max(0, round(edge)) for edge in square[:4])
@@ -78,8 +78,8 @@ def test_outside_the_squares_no_bit_changes(rng):
 
 def test_at_the_edge_of_the_picture_there_is_nothing_to_fade_into():
     still, square = np.zeros((50, 70, 3), np.uint8), SquareBox(-5.0, 10.0, 35.0, 50.0)
-    (patch,) = patches_of(still.shape, [square])
-    assert patch.weight.shape == (40, 35, 1)
+    (patch,) = patches_of(still.shape, 16, [square])
+    assert patch.weight.shape == (40, 35, 3)
     weight = patch.weight[..., 0]
     assert (weight[20:, :20] == 1).all() and weight[-1, 0] == 1  # the corner, too
     assert weight[0].max() < 0.05 and weight[:, -1].max() < 0.05
@@ -87,7 +87,7 @@ def test_at_the_edge_of_the_picture_there_is_nothing_to_fade_into():
 
 def whole_weights(shape: tuple[int, int], squares: list[SquareBox], beside: list[SquareBox] | None = None) -> np.ndarray:
     weights = np.zeros((len(squares), *shape))
-    for weight, patch in zip(weights, patches_of(shape, squares, beside or []), strict=True):
+    for weight, patch in zip(weights, patches_of(shape, 16, squares, beside or []), strict=True):
         weight[patch.rows, patch.columns] = patch.weight[..., 0]
     return weights
 

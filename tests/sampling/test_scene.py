@@ -22,7 +22,7 @@ def test_frames_of_streams_are_joined_one_by_one(rng):
             read.append(size)
             yield colours[end - size : end]
 
-    scene = scene_of(still, "p.png", [LEFT, RIGHT])
+    scene = scene_of(still, "p.png", 16, [LEFT, RIGHT])
     frames = scene.frames([pieces(2, 3), pieces(4, 1)])
     first = next(frames)
     assert read == [2, 4] and scene.size == (100, 192) and first.shape == (1, 100, 192, 3)
@@ -38,8 +38,8 @@ def test_frames_of_streams_are_joined_one_by_one(rng):
 def test_what_cannot_be_a_scene_is_said():
     picture = np.zeros((200, 300, 3), np.uint8)
     with pytest.raises(UserError, match=r"a face in p\.png is 25 pixels wide: give a picture where it has 40 or more"):
-        scene_of(picture, "p.png", [LEFT, SquareBox(0, 0, 40, 40)])
+        scene_of(picture, "p.png", 16, [LEFT, SquareBox(0, 0, 40, 40)])
     wide = np.broadcast_to(np.uint8(0), (4320, 7680, 3))
     with pytest.raises(UserError, match=r"p\.png is too large for H.264 \(7680 x 4320 pixels\): make it 4096 x 2304"):
-        scene_of(wide, "p.png", [LEFT])
-    scene_of(np.broadcast_to(np.uint8(0), (2160, 3840, 3)), "p.png", [LEFT])
+        scene_of(wide, "p.png", 16, [LEFT])
+    scene_of(np.broadcast_to(np.uint8(0), (2160, 3840, 3)), "p.png", 16, [LEFT])

@@ -21,6 +21,7 @@ from etils import epath
 from jaxtyping import Shaped, UInt8
 
 from xactor_jax.checkpoints.embedded import checkpoint
+from xactor_jax.errors import UserError
 from xactor_jax.faces.choice import DETECTOR
 from xactor_jax.media.image_io import image_pixels
 from xactor_jax.media.marks import draw_mark
@@ -151,6 +152,8 @@ class Pipeline:
             UserError: the picture or the recording cannot be used, or an argument is not possible.
         """
         several = isinstance(audio, Mapping)
+        if several and not audio:
+            raise UserError('no face is named: give a recording for each that speaks, as in {"left": "a.wav"}.')
         voices = {name: _recording(one) for name, one in audio.items()} if several else _recording(audio)
         sources = Sources(os.fspath(image) if _is_path(image) else image_pixels(image), voices)
         how = {"emotion": emotion, "seed": seed, "crop": crop, "detector": detector, "face_index": face_index}

@@ -113,8 +113,9 @@ def view_of(request: Wanted, models: Models, image: Picture | None = None, names
     choose = _named(names, numbers, name) if names else lambda faces: [choose_face(faces, request.face_index, name)]
     seen = look(pixels, name, request.crop, choose, make_detector(request.detector))
     portraits = tuple(cut(pixels, place, models.sides, request.crop) for place in seen.places)
-    back = scene_of(pixels, name, [place.for_video for place in seen.places], seen.beside) if request.in_picture else None
-    return View(portraits, tuple(numbers) or (0,), back)
+    squares = [place.for_video for place in seen.places]
+    scene = scene_of(pixels, name, models.sides[1], squares, seen.beside) if request.in_picture else None
+    return View(portraits, tuple(numbers) or (0,), scene)
 
 
 def _named(names: Sequence[str], numbers: list[int], picture: str) -> Choose:

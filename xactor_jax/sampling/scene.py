@@ -38,12 +38,17 @@ class Scene(NamedTuple):
 
 
 def scene_of(
-    image: UInt8[np.ndarray, "h w 3"], name: str, squares: Sequence[SquareBox], beside: Sequence[SquareBox] = ()
+    image: UInt8[np.ndarray, "h w 3"],
+    name: str,
+    side: int,
+    squares: Sequence[SquareBox],
+    beside: Sequence[SquareBox] = (),
 ) -> Scene:
     """The scene of a picture. If a side is odd, its last row or column is left out, because H.264 needs even sides.
 
     Args:
         name: of the picture, for messages.
+        side: of the drawn faces, in pixels.
         squares: of the faces that are drawn.
         beside: squares of the other faces.
 
@@ -57,4 +62,4 @@ def scene_of(
         if square.size < SMALLEST:
             face, least = (side / CropSettings().enlarge for side in (square.size, SMALLEST))
             raise UserError(f"a face in {name} is {face:.0f} pixels wide: give a picture where it has {least:.0f} or more.")
-    return Scene(still, patches_of(still.shape, squares, beside))
+    return Scene(still, patches_of(still.shape, side, squares, beside))
