@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from data.heads import body
+from data.performers.clips import make_portrait
 from tests.launch.programs import run_here
 from tests.sampling.conftest import make_sound
 from xactor_jax.errors import UserError
@@ -192,3 +194,19 @@ def test_the_mix_is_not_clipped(pipeline, pair, tmp_path):
     spectrum = np.abs(np.fft.rfft(mixed[1000:5000] * np.hanning(4000)))
     third = slice(320, 340)  # of 440 Hz: 1320 Hz, which clipping would add
     assert spectrum[third].max() < 0.003 * spectrum.max()
+
+
+@pytest.mark.slow  # quick: test_each_face_is_what_it_would_be_alone
+def test_the_embedded_checkpoints_make_two_heads_speak_without_a_border(voices):
+    """Faces are found without a detector's file. Where the squares fade, the picture hardly changes; mouths do."""
+    heads = [make_portrait(body, 0, person, 256) for person in (1, 2)]
+    still = np.concatenate([np.pad(head, ((40, 40), (40, 40), (0, 0)), mode="edge") for head in heads], axis=1)
+    video = Pipeline.load()(still, voices, seed=1)
+    change = np.abs(video.array().astype(float) - still).max(axis=(0, 3))
+    assert len(video) == 15 and video.inputs.scene.size == (336, 672)
+    weights = np.zeros(still.shape[:2])
+    for patch in video.inputs.scene.patches:
+        weights[patch.rows, patch.columns] += patch.weight[..., 0]
+    assert change[weights == 0].max() == 0 and (weights == 0).mean() > 0.2
+    fading = (weights > 0) & (weights < 0.3)
+    assert np.median(change[fading]) < 4 < np.percentile(change[weights == 1], 90)

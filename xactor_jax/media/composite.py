@@ -6,9 +6,9 @@ Face i was cut out of a square with the centre c_i and the side s_i. At the posi
     (2)  w_i(p) = m_i(p) Π_j h((p - b_ij) · u_ij / (`FEATHER` (s_i + s_j) / 2) + 1/2)
     (3)  m_i(p) = h(d_i(p) / (`FEATHER` s_i)),      h(t) = t² (3 - 2t), t clipped to [0, 1]
 
-r_i is the drawn face, resized to the square (equation 4). d_i is the distance from the square's border, inside, with corners of radius
-`ROUND` s_i. So a face fades into the picture on a frame of `FEATHER` s_i, whose ends have no edge because h is flat there. A
-side of the square on the edge of the picture, or beyond it, has no fading.
+r_i is the drawn face, resized to the square (equation 4). d_i is the distance from the square's border, inside, with corners of
+radius `ROUND` s_i. So a face fades into the picture on a frame of `FEATHER` s_i, whose ends have no edge because h is flat
+there. A side of the square on the edge of the picture, or beyond it, has no fading.
 
 The product in (2) is over the faces j whose squares overlap with that of i, whether they are drawn or not. u_ij is the unit
 vector from c_j to c_i. b_ij divides the line between the centres as the sides of the squares do, so that two faces of one size

@@ -11,13 +11,12 @@ from jaxtyping import Float, UInt8
 from xactor_jax.errors import UserError
 from xactor_jax.faces.choice import make_detector
 from xactor_jax.media.audio_io import is_silent, read_audio
-from xactor_jax.media.faces import FaceBox
 from xactor_jax.media.image_io import read_image
 from xactor_jax.media.sound_array import SoundArray, array_blocks
 from xactor_jax.media.sound_track import Mix, Sound, SoundFile
 from xactor_jax.sampling.cast import from_left, numbers_of
 from xactor_jax.sampling.load import Models
-from xactor_jax.sampling.portrait import Choose, Portrait, choose_face, cut, look
+from xactor_jax.sampling.portrait import Portrait, choose_face, cut, look
 from xactor_jax.sampling.request import Request, Wanted
 from xactor_jax.sampling.scene import Scene, scene_of
 
@@ -109,23 +108,14 @@ def view_of(request: Wanted, models: Models, image: Picture | None = None, names
     """
     image = request.image if image is None else image
     pixels, name = (read_image(image), image) if isinstance(image, str) else (image, "the picture")
-    numbers: list[int] = []
-    choose = _named(names, numbers, name) if names else lambda faces: [choose_face(faces, request.face_index, name)]
+    numbered = lambda faces: [from_left(faces)[number] for number in numbers_of(names, len(faces), name)]
+    choose = numbered if names else lambda faces: [choose_face(faces, request.face_index, name)]
     seen = look(pixels, name, request.crop, choose, make_detector(request.detector))
     portraits = tuple(cut(pixels, place, models.sides, request.crop) for place in seen.places)
     squares = [place.for_video for place in seen.places]
     scene = scene_of(pixels, name, models.sides[1], squares, seen.beside) if request.in_picture else None
-    return View(portraits, tuple(numbers) or (0,), scene)
-
-
-def _named(names: Sequence[str], numbers: list[int], picture: str) -> Choose:
-    """Chooses the faces with these names, and appends their indices to `numbers`."""
-
-    def choose(faces: list[FaceBox]) -> list[FaceBox]:
-        numbers.extend(numbers_of(names, len(faces), picture))
-        return [from_left(faces)[number] for number in numbers]
-
-    return choose
+    numbers = numbers_of(names, len(seen.places) + len(seen.beside), name) if names else [0]
+    return View(portraits, tuple(numbers), scene)
 
 
 def sources_of(request: Request) -> Sources:
@@ -143,17 +133,13 @@ def read_inputs(request: Request, sources: Sources, models: Models, warn: Callab
     """
     voices = sources.voices
     view = view_of(request, models, sources.image, [name for name in voices if name])
-    waveforms = [_read_voice(audio, warn) for audio in voices.values()]
+    waveforms = [read_speech(audio) for audio in voices.values()]
+    for audio, waveform in zip(voices.values(), waveforms, strict=True):
+        if warning := audio_warning("the recording" if isinstance(audio, SoundArray) else audio, waveform):
+            warn(warning)
     longest = max(map(len, waveforms))
     seeds = [(request.seed + number) % 2**32 for number in view.numbers]
     padded = [np.pad(waveform, (0, longest - len(waveform))) for waveform in waveforms]
     sounds = tuple(map(sound_of, voices.values()))
     sound = sounds[0] if len(sounds) == 1 else Mix(sounds)
     return Inputs(sources, tuple(map(Role, view.portraits, padded, seeds)), sound, view.scene)
-
-
-def _read_voice(audio: Recording, warn: Callable[[str], None]) -> Float[np.ndarray, "samples"]:
-    waveform = read_speech(audio)
-    if warning := audio_warning("the recording" if isinstance(audio, SoundArray) else audio, waveform):
-        warn(warning)
-    return waveform

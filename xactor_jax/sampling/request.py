@@ -50,7 +50,7 @@ class Wanted:
     @property
     def marks(self) -> Marks:
         """Marks of the video. Raises `UserError` if `c2pa` does not name two files."""
-        return parse_marks(self.mark, self.c2pa)
+        return parse_marks(self.mark, self.c2pa)._replace(composite=self.in_picture)
 
     @property
     def finished(self) -> bool:
