@@ -46,6 +46,7 @@ def add_portrait(about: argparse.ArgumentParser) -> None:
     )
     add("--detector", default=DETECTOR, help=f"face detector: {DETECTORS}")
     add("--face_index", type=int, help="index of the face in the portrait if there are several, from 0")
+    add("--paste_back", action="store_true", help="put the face back into the picture, so that the video shows all of it")
 
 
 def add_renderer(about: argparse.ArgumentParser) -> None:

@@ -1,13 +1,14 @@
 """Makes a portrait speak a recording.
 
     python launch/sample.py --image P --audio A --out V.mp4
+    python launch/sample.py --image P --faces left=A,right=B --out V.mp4
     python launch/sample.py --jobs jobs.jsonl
 
 Writes an mp4 at 25 frames a second with the recording's sound, and beside it a JSON file that records what it was made from. A
 list of jobs has one JSON object per line with image, audio and out. A job may also have seed, emotion, crop, detector,
-face_index, save_motion and mark, which replace the options. Finished jobs are skipped. Every path may be gs://. Several
-processes (see launch/train.py) split a list into about equal parts. If a process is lost, all end with status 75; the same
-command continues.
+face_index, save_motion, mark and paste_back, which replace the options. Finished jobs are skipped. Every path may be gs://.
+Several processes (see launch/train.py) split a list into about equal parts. If a process is lost, all end with status 75; the
+same command continues.
 """
 
 from __future__ import annotations
@@ -44,7 +45,13 @@ def parser() -> argparse.ArgumentParser:
     add("--image", help="the portrait: any picture file")
     add("--audio", help="the recording: any sound or video file")
     add("--out", help="the video to write, .mp4")
-    add("--jobs", help="list of jobs (JSON lines), instead of the three options above")
+    add(
+        "--faces",
+        default="",
+        metavar="NAME=AUDIO,…",
+        help="faces of the picture with a recording each, instead of --audio: left, middle, right, or numbers from the left",
+    )
+    add("--jobs", help="list of jobs (JSON lines), instead of the options above")
     add_stages(about)
     add_audio_checkpoint(about)
     add_portrait(about)
@@ -71,11 +78,11 @@ def parser() -> argparse.ArgumentParser:
 
 def check_usage(arguments: argparse.Namespace) -> None:
     """Raises `UserError` unless the options describe one sample or a list, with numbers in their ranges."""
-    single = [name for name in ("image", "audio", "out") if getattr(arguments, name)]
+    single = [name for name in ("image", "audio", "faces", "out") if getattr(arguments, name)]
     if arguments.jobs and (single or arguments.save_motion):
-        raise UserError("--jobs stands alone: write image, audio, out and save_motion into the list.")
-    if not arguments.jobs and len(single) < 3:
-        raise UserError("give --image, --audio and --out, or --jobs with a list of them.")
+        raise UserError("--jobs stands alone: write image, audio, out and save_motion into the list; --faces is not for lists.")
+    if not arguments.jobs and not (arguments.image and arguments.out and (arguments.audio or arguments.faces)):
+        raise UserError("give --image, --audio (or --faces) and --out, or --jobs with a list of them.")
     check_numbers(arguments, allowed())
 
 
@@ -91,7 +98,7 @@ def allowed() -> dict[str, Range]:
 
 def request_defaults(arguments: argparse.Namespace) -> dict[str, object]:
     """Values from the options that a request uses by default."""
-    names = ("seed", "emotion", "crop", "detector", "face_index", "save_motion", "mark", "c2pa")
+    names = ("seed", "emotion", "crop", "detector", "face_index", "save_motion", "mark", "c2pa", "paste_back")
     return {name: getattr(arguments, name) for name in names}
 
 
@@ -118,7 +125,8 @@ def run_one(arguments: argparse.Namespace) -> None:
     from xactor_jax.sampling.pipeline import sample
     from xactor_jax.sampling.request import Request, check_request
 
-    request = Request(image=arguments.image, audio=arguments.audio, out=arguments.out, **request_defaults(arguments))
+    named = {name: getattr(arguments, name) or "" for name in ("image", "audio", "faces", "out")}
+    request = Request(**named, **request_defaults(arguments))
     check_request(request)
     models, settings = load(arguments)
     with counting("frames") as progress:

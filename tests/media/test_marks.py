@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from xactor_jax.errors import UserError
-from xactor_jax.media.marks import Marks, check_marks, draw_mark, parse_marks
+from xactor_jax.media.marks import Marks, check_marks, draw_mark, manifest, parse_marks
 from xactor_jax.media.video_io import VideoWriter, read_frames
+from xactor_jax.sampling.request import Request, Wanted
 
 TEXT = "AI-generated"
 
@@ -68,6 +69,14 @@ def test_the_library_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "c2pa", None)
     with pytest.raises(UserError, match=r"install requirements-c2pa\.txt"):
         check_marks(parse_marks("", "cert.pem,key.pem"))
+
+
+def test_a_manifest_says_whether_all_of_the_picture_is_generated():
+    """By IPTC's terms (cv.iptc.org/newscodes/digitalsourcetype)."""
+    terms = [manifest("v.mp4", of)["assertions"][0]["data"]["actions"][0]["digitalSourceType"] for of in (False, True)]
+    assert [term.split("/")[-1] for term in terms] == ["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"]
+    plain, whole = (Wanted(image="p.png", out="v.mp4", paste_back=back).marks.composite for back in (False, True))
+    assert whole and not plain and Request(image="p.png", out="v.mp4", faces="left=a.wav").marks.composite
 
 
 def test_a_signed_video_says_to_others_that_it_was_created_by_a_trained_algorithm(tmp_path, rng):

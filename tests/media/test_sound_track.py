@@ -14,7 +14,8 @@ from tests.media import builders
 from tests.media.test_video_io import ffmpeg
 from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import SoundForm, read_audio, read_blocks
-from xactor_jax.media.sound_track import BLOCK, SoundFile, cut, first_moment, in_packets
+from xactor_jax.media.sound_array import sound_array
+from xactor_jax.media.sound_track import BLOCK, Mix, SoundFile, blocks_of, cut, first_moment, form_of, in_packets
 from xactor_jax.media.video_io import VideoWriter
 
 
@@ -140,3 +141,30 @@ def test_blocks_are_cut_and_repacked(rng):
     sizes = [piece.shape[1] for piece in in_packets(blocks())]
     assert sizes == [BLOCK] * 4 + [5000 - 4 * BLOCK]
     np.testing.assert_array_equal(whole(in_packets(blocks())), sound)
+
+
+def test_a_mix_is_the_sum_at_the_best_of_their_forms(tmp_path, rng):
+    """Each part keeps its level; one that has ended is silent; what would be clipped is made quieter as a whole."""
+    mono, stereo = rng.uniform(-0.4, 0.4, 3_000).astype(np.float32), rng.uniform(-0.4, 0.4, (5_000, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "m.wav", mono, 44_100, subtype="FLOAT")
+    soundfile.write(tmp_path / "s.wav", stereo, 44_100, subtype="FLOAT")
+    mix = Mix((SoundFile(str(tmp_path / "m.wav")), sound_array(stereo, 44_100)))
+    form = form_of(mix)
+    assert form == (44_100, "stereo") == form_of(Mix(mix.parts[::-1]))
+    assert form_of(Mix((mix.parts[0], sound_array(mono, 16_000)))) == (44_100, "mono")
+    expected = stereo.T.copy()
+    expected[:, :3_000] += mono
+    made = np.concatenate(list(blocks_of(mix, form)), axis=1)
+    assert np.abs(expected).max() < 1
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+    loud = Mix((*mix.parts, *mix.parts, *mix.parts))
+    made = np.concatenate(list(blocks_of(loud, form)), axis=1)
+    np.testing.assert_allclose(made, expected / np.abs(expected).max(), atol=1e-5)
+    assert np.abs(expected * 3).max() > 1
+
+
+def test_a_mix_is_written(tmp_path, rng):
+    waves = [0.2 * rng.normal(size=size).astype(np.float32) for size in (16_000, 8_000)]
+    path = write(tmp_path / "x.mp4", Mix(tuple(sound_array(wave, 16_000) for wave in waves)), 25)
+    expected = waves[0] + np.pad(waves[1], (0, 8_000))
+    assert np.corrcoef(read_audio(path)[:16_000], expected)[0, 1] > 0.8

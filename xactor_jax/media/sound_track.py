@@ -1,15 +1,17 @@
 """The sound track of a video to write: taken from a file or an array, with its rate and channels, or from a
-waveform.
+waveform, or mixed from several of them.
 
 AAC without gaps between its packets is copied without decoding; the mp4's edit list hides what lies before the start of the
 video. All other sound is encoded to AAC, at the file's rate or the next higher one that AAC supports, at most 48 kHz and
-stereo.
+stereo. A mix has the highest rate of its parts, and is stereo if one of them is. It is their sum, divided by its peak if that
+exceeds 1. So each part keeps its level as long as nothing is clipped, and several loud ones are not distorted.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -40,8 +42,14 @@ class SoundFile(NamedTuple):
     whole: bool = False
 
 
-Sound = SoundFile | SoundArray | Float[np.ndarray, "samples"]
-"""Sound of a file; or an array with its rate; or a waveform, 16 kHz mono in [-1, 1]."""
+class Mix(NamedTuple):
+    """Several recordings at once, each from the start; it lasts as long as the longest."""
+
+    parts: tuple[SoundFile | SoundArray, ...]
+
+
+Sound = SoundFile | SoundArray | Mix | Float[np.ndarray, "samples"]
+"""Sound of a file; or an array with its rate; or a mix; or a waveform, 16 kHz mono in [-1, 1]."""
 
 
 @runtime_checkable
@@ -60,16 +68,37 @@ class Track(Protocol):
 
 def open_track(target: av.container.OutputContainer, sound: Sound) -> Track:
     """Opens the sound for writing. Raises `UserError` where the file cannot be read or has no sound."""
-    if isinstance(sound, SoundArray):
-        form = written_form(sound.rate, sound.samples.shape[1])
-        return Encoded(target, array_blocks(sound, form), form)
-    if not isinstance(sound, SoundFile):
-        return Encoded(target, iter([sound[None]]), NETWORK_SOUND)
-    first = first_moment(sound.path)
-    if first is not None:
+    if isinstance(sound, SoundFile) and (first := first_moment(sound.path)) is not None:
         return Copied(target, sound, first)
-    form = form_of(sound.path)
-    return Encoded(target, cut(read_blocks(sound.path, form, sound.whole), form, sound.start, sound.seconds), form)
+    form = form_of(sound)
+    return Encoded(target, blocks_of(sound, form), form)
+
+
+def blocks_of(sound: Sound, form: SoundForm) -> Iterator[Block]:
+    """The sound in a form, in blocks. A waveform has the form `NETWORK_SOUND` already."""
+    if isinstance(sound, Mix):
+        return mixed(sound.parts, form)
+    if isinstance(sound, SoundArray):
+        return array_blocks(sound, form)
+    if isinstance(sound, SoundFile):
+        return cut(read_blocks(sound.path, form, sound.whole), form, sound.start, sound.seconds)
+    return iter([sound[None]])
+
+
+def mixed(parts: Sequence[Sound], form: SoundForm) -> Iterator[Block]:
+    """The mix of sounds (module docstring). They are read twice, the first time for the peak, so that memory stays small."""
+    peak = max((float(np.abs(block).max()) for block in _sums(parts, form)), default=0.0)
+    return (block / np.float32(max(1.0, peak)) for block in _sums(parts, form))
+
+
+def _sums(parts: Sequence[Sound], form: SoundForm) -> Iterator[Block]:
+    """The sum of sounds in blocks of `BLOCK` samples; sounds that have ended are zero."""
+    for blocks in itertools.zip_longest(*(in_packets(blocks_of(part, form)) for part in parts)):
+        present = [block for block in blocks if block is not None]
+        whole = np.zeros((len(present[0]), max(block.shape[1] for block in present)), np.float32)
+        for block in present:
+            whole[:, : block.shape[1]] += block
+        yield whole
 
 
 def _stream(container: av.container.InputContainer, path: str) -> av.AudioStream:
@@ -78,10 +107,17 @@ def _stream(container: av.container.InputContainer, path: str) -> av.AudioStream
     return container.streams.audio[0]
 
 
-def form_of(path: str) -> SoundForm:
-    """The form closest to the file's own among those that are written."""
-    with open_container(path, "audio file") as container:
-        stream = _stream(container, path)
+def form_of(sound: Sound) -> SoundForm:
+    """The form closest to the sound's own among those that are written."""
+    if isinstance(sound, Mix):
+        rates, layouts = zip(*map(form_of, sound.parts), strict=True)
+        return SoundForm(max(rates), max(layouts))  # "stereo" is after "mono"
+    if isinstance(sound, SoundArray):
+        return written_form(sound.rate, sound.samples.shape[1])
+    if not isinstance(sound, SoundFile):
+        return NETWORK_SOUND
+    with open_container(sound.path, "audio file") as container:
+        stream = _stream(container, sound.path)
         return written_form(stream.rate, stream.layout.nb_channels)
 
 

@@ -39,8 +39,19 @@ X264_OPTIONS = {"crf": "17", "preset": "medium", "threads": "4", "x264-params": 
 """x264's output depends on its number of threads, so the number is fixed: the same input then gives the same bytes. The
 macroblock tree is off because it uses approximate reciprocals, which differ between processors."""
 
+LARGEST_PICTURE = 36_864 * 16 * 16
+"""Pixels of a picture, at most: those of H.264's level 5.2 (Table A-1), as in 4096 x 2304. Few players show more."""
+
 BT601 = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]], np.float32) / 255
 """Converts R'G'B' in 0…255 to Y' - 16, Cb - 128, Cr - 128 of limited range (ITU-R BT.601)."""
+
+
+def check_picture_size(height: int, width: int, name: str) -> None:
+    """Raises `UserError` for a picture that is too large for a video; `name` is for the message."""
+    if height * width > LARGEST_PICTURE:
+        scale = (LARGEST_PICTURE / (height * width)) ** 0.5
+        fits = f"{int(width * scale)} x {int(height * scale)}"
+        raise UserError(f"{name} is too large for H.264 ({width} x {height} pixels): make it {fits} pixels or smaller.")
 
 
 def frame_pixels(frame: av.VideoFrame, aspect: Fraction = Fraction(1)) -> UInt8[np.ndarray, "h w 3"]:

@@ -134,7 +134,7 @@ def prepared(jobs: Sequence[Job], models: Models, warn: Callable[[str], None]) -
         r = job.request
         pipeline.check_emotion(models, r.emotion_track)
         inputs = read_inputs(r, sources_of(r), models, warn)
-        return Ready(job, inputs.portrait, num_frames(len(inputs.waveform)))
+        return Ready(job, inputs.roles[0].portrait, num_frames(inputs.samples))
 
     ready, failures = attempted(jobs, prepare, lambda job: job.name)
     return sorted(ready, key=lambda item: item.frames), failures

@@ -27,6 +27,7 @@ TYPES = {
     "detector": str,
     "save_motion": str,
     "mark": str,
+    "paste_back": bool,
 }
 
 
@@ -82,7 +83,7 @@ def parse_job(line: str, defaults: dict[str, Any]) -> Request:
     for key, value in job.items():
         if key not in TYPES:
             raise UserError(f"unknown key {key!r}: use {', '.join(TYPES)}")
-        if not isinstance(value, TYPES[key]) or isinstance(value, bool):
+        if type(value) is not TYPES[key]:  # a bool is an int
             raise UserError(f"{key} must be of type {TYPES[key].__name__}, not {value!r}")
     files = {key: os.path.expanduser(job[key]) for key in FILES if key in job}
     request = Request(**{**defaults, **job, **files})

@@ -125,10 +125,10 @@ def _write(
     check_frames(finite_frames(one.motion[None, :frames]), 0, "motion")
     check_frames(one.finite[:frames], 0, "picture")
     with removed_on_error(request.out, request.save_motion):
-        rendered = [one.frames[:frames]]
-        output.write_video(
-            request, rendered, frames, inputs.sound_of(request.audio), models.sides[1], lambda *_: None, Stopwatch()
-        )
+        scene = inputs.view_of(request, models).scene if request.in_picture else None
+        rendered = scene.frames([[one.frames[:frames]]]) if scene else [one.frames[:frames]]
+        size, sound = scene.size if scene else models.sides[1], inputs.sound_of(request.audio)
+        output.write_video(request, rendered, frames, sound, size, lambda *_: None, Stopwatch())
         if request.save_motion:
             output.write_motion(request.save_motion, one.motion[:frames], one.reference_motion, models.motion.latents)
         pipeline.write_sidecar(models, request, settings, inputs.sources_of(request), len(waveform), timings)

@@ -47,11 +47,14 @@ def write_video(
     frames: Iterable[Frames],
     total: int,
     sound: Sound | None,
-    size: int,
+    size: int | tuple[int, int],
     progress: Progress,
     clock: Stopwatch,
 ) -> None:
     """Writes frames as they arrive, with the marks of the request, and with sound if there is any.
+
+    Args:
+        size: side of the frames, or (height, width), in pixels.
 
     Raises:
         RuntimeError: their number is not `total`.

@@ -5,13 +5,14 @@
     waveform ─ audio features, piece by piece ─ actor.stream ─ video.render ─ VideoWriter
 
 Everything random comes from the request's seed: the actor draws from fold_in(key(seed), 0), the renderer from
-fold_in(key(seed), 1).
+fold_in(key(seed), 1). Several faces of one picture are as many pipelines, which run in turn, each with a seed of its own
+(`inputs.read_inputs`). `Scene.frames` joins their frames.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -38,6 +39,7 @@ from xactor_jax.sampling.output import (
 )
 from xactor_jax.sampling.portrait import Portrait
 from xactor_jax.sampling.request import Request
+from xactor_jax.sampling.scene import Scene
 from xactor_jax.settings import fields
 from xactor_jax.timing import SAMPLE_RATE, num_frames
 from xactor_jax.unfinished import removed_on_error
@@ -136,6 +138,18 @@ def perform(
     return Performance(reference_motion, frames, kept)
 
 
+def perform_roles(models: Models, inputs: Inputs, request: Request, settings: Settings) -> list[Performance]:
+    """One performance for each face, in the way of `perform`."""
+    seeded = lambda role: dataclasses.replace(request, seed=role.seed)
+    return [perform(models, role.portrait, role.waveform, seeded(role), settings) for role in inputs.roles]
+
+
+def pictures(scene: Scene | None, performances: Sequence[Performance]) -> Iterator[Frames]:
+    """Frames of the video: those of the only face, or the scene with all faces, which are drawn in turn, piece by piece."""
+    drawn = [performance.frames for performance in performances]
+    return scene.frames(drawn) if scene else drawn[0]
+
+
 def motion_of_reference(models: Models, portrait: Portrait) -> Float[np.ndarray, "d"]:
     """Motion latent of the portrait."""
     return frame_encoder(models.motion.model, models.motion.variables, batch_size=1)(portrait.for_motion[None])[0]
@@ -178,14 +192,15 @@ def write_sample(
     models: Models, request: Request, settings: Settings, inputs: Inputs, progress: Progress, clock: Stopwatch
 ) -> None:
     """The second half of `sample`: generates, and writes the files. Raises `UserError` if they cannot be written."""
-    performance = perform(models, inputs.portrait, inputs.waveform, request, settings)
+    performances = perform_roles(models, inputs, request, settings)
     with removed_on_error(request.out, request.save_motion):
-        total = num_frames(len(inputs.waveform))
-        write_video(request, performance.frames, total, inputs.sound, models.sides[1], progress, clock)
+        frames = pictures(inputs.scene, performances)
+        size = inputs.scene.size if inputs.scene else models.sides[1]
+        write_video(request, frames, num_frames(inputs.samples), inputs.sound, size, progress, clock)
         if request.save_motion:
-            motion = np.concatenate(performance.motion)
-            write_motion(request.save_motion, motion, performance.reference_motion, models.motion.latents)
-        write_sidecar(models, request, settings, inputs.sources, len(inputs.waveform), clock.laps)
+            only = performances[0]
+            write_motion(request.save_motion, np.concatenate(only.motion), only.reference_motion, models.motion.latents)
+        write_sidecar(models, request, settings, inputs.sources, inputs.samples, clock.laps)
 
 
 def write_sidecar(

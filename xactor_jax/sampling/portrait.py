@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,6 @@ from xactor_jax.media.crop import (
     RELEASED_MOTION,
     RELEASED_REFERENCE,
     SquareBox,
-    crop_portrait,
     crop_square,
     crop_square_on_black,
     portrait_box,
@@ -51,6 +51,24 @@ def choose_face(faces: list[FaceBox], face_index: int | None, name: str) -> Face
     return faces[index]
 
 
+class Place(NamedTuple):
+    """The squares of a picture that the motion stage and the video stage see, in its pixels."""
+
+    for_motion: SquareBox
+    for_video: SquareBox
+
+
+class Seen(NamedTuple):
+    """The places of the faces that are used, and the squares of all other faces."""
+
+    places: list[Place]
+    beside: list[SquareBox]
+
+
+Choose = Callable[[list[FaceBox]], list[FaceBox]]
+"""Chooses faces of those that were found, which come with the most prominent one first."""
+
+
 def read_portrait(
     path: epath.PathLike,
     sides: tuple[int, int],
@@ -80,22 +98,35 @@ def cropped(
     detector: FaceDetector | None = None,
 ) -> Portrait:
     """The same for pixels; `name` is the path or the name of the picture. Raises the errors of `choose_face`."""
+    choose = lambda faces: [choose_face(faces, face_index, name)]
+    return cut(image, look(image, name, crop, choose, detector).places[0], sides, crop)
+
+
+def look(image: UInt8[np.ndarray, "h w 3"], name: str, crop: str, choose: Choose, detector: FaceDetector | None = None) -> Seen:
+    """Finds faces in a picture. With the crop "none", its middle square is the only one. Raises the errors of `choose`."""
     if crop == "none":
-        return Portrait(*(crop_square(image, middle_square(image.shape), side) for side in sides))
-    find = finder(detector or make_detector(DETECTOR), epath.Path(name).name)
-    face = choose_face(find(0, 0.0, image), face_index, name)
+        return Seen([Place(*[middle_square(image.shape)] * 2)], [])
+    faces = finder(detector or make_detector(DETECTOR), epath.Path(name).name)(0, 0.0, image)
+    chosen = choose(faces)
+    places = [place_of(face, image.shape, crop) for face in (*chosen, *(face for face in faces if face not in chosen))]
+    return Seen(places[: len(chosen)], [place.for_video for place in places[len(chosen) :]])
+
+
+def place_of(face: FaceBox, image_shape: tuple[int, ...], crop: str) -> Place:
+    """The squares around a face. Those of X-NeMo's released weights are tight for the motion stage, wide for the other."""
     if crop == "released":
-        return released_portrait(image, face, sides)
-    return Portrait(*(crop_portrait(image, face, side) for side in sides))
+        tight, wide = portrait_box(face, image_shape, RELEASED_MOTION), portrait_box(face, settings=RELEASED_REFERENCE)
+        return Place(tight, wide)
+    return Place(*[portrait_box(face, image_shape)] * 2)
+
+
+def cut(image: UInt8[np.ndarray, "h w 3"], place: Place, sides: tuple[int, int], crop: str) -> Portrait:
+    """Crops a face. The wide square of "released" is black beyond the picture."""
+    cut_for_video = crop_square_on_black if crop == "released" else crop_square
+    return Portrait(crop_square(image, place.for_motion, sides[0]), cut_for_video(image, place.for_video, sides[1]))
 
 
 def middle_square(image_shape: tuple[int, ...]) -> SquareBox:
     """The largest square in the middle of an image."""
     height, width = image_shape[:2]
     return square_at(width / 2, height / 2, float(min(height, width)))
-
-
-def released_portrait(image: UInt8[np.ndarray, "h w 3"], face: FaceBox, sides: tuple[int, int]) -> Portrait:
-    """The crops of X-NeMo's released weights: tight for the motion stage, wide for the video stage."""
-    wide = portrait_box(face, settings=RELEASED_REFERENCE)
-    return Portrait(crop_portrait(image, face, sides[0], RELEASED_MOTION), crop_square_on_black(image, wide, sides[1]))

@@ -30,7 +30,7 @@ from xactor_jax.sampling.driving import (
     read_motion,
     relative_motion,
 )
-from xactor_jax.sampling.inputs import portrait_of, read_speech
+from xactor_jax.sampling.inputs import read_speech, view_of
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.output import Latents, Progress, Stopwatch, origin_of, write_motion, write_video
 from xactor_jax.sampling.pipeline import Settings
@@ -95,7 +95,8 @@ def reenact(models: Models, request: RenderRequest, settings: Settings, progress
         UserError: an input file cannot be used, or the files cannot be written.
     """
     clock = Stopwatch()
-    portrait = portrait_of(request, models)
+    view = view_of(request, models)
+    portrait, scene = view.portraits[0], view.scene
     drive = read_drive(models, request, warn)
     sound = find_sound(request, drive, warn)
     clock.lap("inputs")
@@ -105,7 +106,8 @@ def reenact(models: Models, request: RenderRequest, settings: Settings, progress
     motion = pipeline.keeping(motion, kept) if request.save_motion else motion
     frames = pipeline.animate(models, portrait, reference_motion, motion, request.seed, settings)
     with removed_on_error(request.out, request.save_motion):
-        write_video(request, frames, drive.frames, sound, models.sides[1], progress, clock)
+        shown, size = (scene.frames([frames]), scene.size) if scene else (frames, models.sides[1])
+        write_video(request, shown, drive.frames, sound, size, progress, clock)
         if request.save_motion:
             write_motion(request.save_motion, np.concatenate(kept), reference_motion, models.motion.latents)
         provenance.write_json(request.sidecar, origin(models, request, settings, drive, clock.laps))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Collection
 
 from etils import epath
 
@@ -13,6 +14,7 @@ from xactor_jax.faces.choice import DETECTOR, make_detector
 from xactor_jax.media.marks import Marks, check_marks, parse_marks
 from xactor_jax.paths import same_file
 from xactor_jax.sampling import provenance
+from xactor_jax.sampling.cast import check_name, parse_faces
 from xactor_jax.sampling.portrait import CROPS
 from xactor_jax.targets import check_target
 
@@ -33,6 +35,12 @@ class Wanted:
     save_motion: str = ""  # .npz file for the motion latents; empty: not written
     mark: str = ""  # text that is drawn into the pictures
     c2pa: str = ""  # CERT.pem,KEY.pem: signs a C2PA manifest
+    paste_back: bool = False  # put the face back into the picture; otherwise the video shows its square alone
+
+    @property
+    def in_picture(self) -> bool:
+        """Whether the video shows the whole picture."""
+        return self.paste_back
 
     @property
     def sidecar(self) -> epath.Path:
@@ -42,7 +50,7 @@ class Wanted:
     @property
     def marks(self) -> Marks:
         """Marks of the video. Raises `UserError` if `c2pa` does not name two files."""
-        return parse_marks(self.mark, self.c2pa)
+        return parse_marks(self.mark, self.c2pa)._replace(composite=self.in_picture)
 
     @property
     def finished(self) -> bool:
@@ -63,10 +71,26 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request(Wanted):
-    """Request for a portrait that speaks a recording."""
+    """Request for a portrait that speaks a recording, or for a picture in which several faces speak one each."""
 
-    audio: str
+    audio: str = ""
     emotion: str = ""  # a track as in `xactor_jax.emotion`; empty: unknown
+    faces: str = ""  # names of faces with their recordings, instead of `audio`; see `xactor_jax.sampling.cast`
+
+    @property
+    def voices(self) -> dict[str, str]:
+        """Name of a face → its recording; empty without `faces`. Raises `UserError` if these cannot be read."""
+        return parse_faces(self.faces) if self.faces else {}
+
+    @property
+    def in_picture(self) -> bool:
+        """Whether the video shows the whole picture."""
+        return self.paste_back or bool(self.faces)
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """All input files except the checkpoints."""
+        return (*super().read, *self.voices.values())
 
     @property
     def emotion_track(self) -> EmotionTrack:
@@ -87,10 +111,12 @@ class RenderRequest(Wanted):
 
 def check_paths(request: Wanted) -> None:
     """Raises `UserError` if a path of the request cannot be the path of a file."""
-    needed = ("image", "out", *(("audio",) if isinstance(request, Request) else ()))
+    needed = ("image", "out", *(("audio",) if isinstance(request, Request) and not request.faces else ()))
     for name in (*needed, "save_motion", "audio", "driving", "motion_latents"):
         if (path := getattr(request, name, "")) or name in needed:
             _check_path(path, name)
+    for name, path in (request.voices if isinstance(request, Request) else {}).items():
+        _check_path(path, f"recording of the face {name}")
 
 
 def _check_path(path: str, what: str) -> None:
@@ -107,7 +133,19 @@ def _check_path(path: str, what: str) -> None:
 def check_request(request: Request) -> None:
     """Raises `UserError` for an invalid request. It does not check the content of its image and audio."""
     parse_emotion(request.emotion)
+    check_faces(request, request.voices)
     check_wanted(request)
+
+
+def check_faces(request: Request, names: Collection[str]) -> None:
+    """Raises `UserError` for names that no face can have, and for several faces together with what only one can have."""
+    for name in names:
+        check_name(name)
+    for option in ("audio", "save_motion", "face_index") if names else ():
+        if getattr(request, option) not in ("", None):
+            raise UserError(f"--faces and --{option} exclude each other: leave out one of them.")
+    if names and request.crop == "none":
+        raise UserError("--faces needs to find the faces, and --crop none finds none: leave --crop out.")
 
 
 def check_render_request(request: RenderRequest) -> None:
