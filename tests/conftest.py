@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pathlib
 import tempfile
+
+# Modules, collected tests and traced programs stay to the end, and Python's collector would go through all of them again and again.
+gc.set_threshold(100_000, 20, 20)
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
@@ -31,6 +35,12 @@ from xactor_jax.threads import use_one_thread
 use_one_thread()
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish() -> None:
+    """Takes what importing and collecting has made out of the collector's sight."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
