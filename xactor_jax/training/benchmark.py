@@ -66,5 +66,5 @@ class Bench:
 def synthetic_batch(shapes: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Random numbers, uniform in [0, 1). Integers and Boolean values are zero."""
     rng = np.random.default_rng(0)
-    real = lambda x: rng.random(x.shape, np.float32) if np.issubdtype(x.dtype, np.floating) else np.zeros(x.shape)
+    real = lambda x: rng.random(x.shape, np.float32) if jax.numpy.issubdtype(x.dtype, np.floating) else np.zeros(x.shape)
     return {name: real(x).astype(x.dtype) for name, x in shapes.items()}

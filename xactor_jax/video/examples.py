@@ -13,8 +13,9 @@ from xactor_jax.variables import Batch, Variables, applied
 from xactor_jax.video.conditions import Base, FrameConditions
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise, disturb
+from xactor_jax.video.entries import STORED, BatchEntries
 from xactor_jax.video.model import VideoModel, trained_motion_encoder
-from xactor_jax.video.preparation import drafts, embed, frame_conditions
+from xactor_jax.video.preparation import drafts, embed, frame_conditions, no_embedding
 from xactor_jax.video.reference import mask_bank
 from xactor_jax.video.unet import Bank
 
@@ -40,28 +41,59 @@ class Example(NamedTuple):
     inputs: DenoiserInputs
 
 
-def shapes(model: VideoModel, batch_size: int, with_driving: bool) -> dict[str, jax.ShapeDtypeStruct]:
+def shapes(model: VideoModel, batch_size: int, entries: BatchEntries) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of a batch (task.py describes its entries)."""
-    size, window, dim = model.image_size, model.window, model.motion_dim
+    window, dim, picture = model.window, model.motion_dim, (model.image_size, model.image_size, 3)
     of_one = {
-        "frames": (window, size, size, 3),
-        "reference": (size, size, 3),
+        "frames": (window, *picture),
+        "reference": picture,
+        "driving": (window, *picture),
+        "frame_latents": (window, *model.latent_shape),
+        "reference_latent": model.latent_shape,
+        "reference_embedding": (model.context_width,),
         "motion_latents": (window, dim),
         "reference_motion": (dim,),
         "component_boxes": (window, 2, 4),
     }
-    arrays = {name: jax.ShapeDtypeStruct((batch_size, *shape), jnp.float32) for name, shape in of_one.items()}
-    arrays |= {"driving": arrays["frames"]} if with_driving else {}
+    dtype = lambda name: jnp.bfloat16 if name in STORED else jnp.float32
+    has = lambda name: getattr(entries, name, True)
+    arrays = {name: jax.ShapeDtypeStruct((batch_size, *of_one[name]), dtype(name)) for name in of_one if has(name)}
     return arrays | {"frames_apart": jax.ShapeDtypeStruct((batch_size,), jnp.bool_)}
 
 
 def latents_of(
     model: VideoModel, variables: Variables, batch: Batch
 ) -> tuple[Float[Array, "b t h w c"], Float[Array, "b h w c"]]:
-    """Latents of the frames and of the reference. They are encoded separately: T + 1 frames may not divide over the devices."""
+    """Latents of the frames and of the reference: those of the batch, else of its pictures.
+
+    They are encoded separately, because T + 1 frames may not divide over the devices.
+    """
     frozen = variables.buffers["autoencoder"]
     encode = lambda x: jax.lax.stop_gradient(model.autoencoder.encode(frozen, x))
-    return encode(batch["frames"]), encode(batch["reference"])
+    either = lambda name, pictures: _stored(batch, name) if name in batch else encode(batch[pictures])
+    return either("frame_latents", "frames"), either("reference_latent", "reference")
+
+
+def embedding_of(model: VideoModel, variables: Variables, batch: Batch) -> Float[Array, "b e"]:
+    """Embeddings of the references: those of the batch, else of its pictures; zeros without an encoder."""
+    if model.clip is None:
+        return no_embedding(model, len(batch["reference_motion"]))
+    stored = "reference_embedding" in batch
+    return _stored(batch, "reference_embedding") if stored else embed(model, variables, batch["reference"])
+
+
+def pictures_of(
+    model: VideoModel, variables: Variables, batch: Batch
+) -> tuple[Float[Array, "b t height width 3"], Float[Array, "b height width 3"]]:
+    """The frames and the reference, for people to look at. Pictures that the batch lacks are decoded from its latents."""
+    decode = lambda z: model.autoencoder.decode(variables.buffers["autoencoder"], z)
+    either = lambda name, latents: batch[name] if name in batch else decode(_stored(batch, latents))
+    return either("frames", "frame_latents"), either("reference", "reference_latent")
+
+
+def _stored(batch: Batch, name: str) -> Float[Array, "*shape"]:
+    """A precomputed entry of the batch. Records have bfloat16."""
+    return batch[name].astype(jnp.float32)
 
 
 def motion_of(
@@ -110,7 +142,7 @@ def denoiser_inputs(
     z_ref: Float[Array, "b h w c"],
 ) -> DenoiserInputs:
     """Inputs of the denoiser, with nothing hidden."""
-    embedding = embed(model, variables, batch["reference"])
+    embedding = embedding_of(model, variables, batch)
     bank = applied(denoiser, variables.params, z_ref, embedding, method="appearance")
     return DenoiserInputs(conditions.motion, z_ref, bank, None, batch["frames_apart"], embedding, conditions.draft)
 

@@ -2,6 +2,9 @@
 
 Batch: {"frames": float32 [B, T, H, W, 3] in [-1, 1], "reference": float32 [B, H, W, 3], "motion_latents": float32 [B, T, D],
 "reference_motion": float32 [B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]}.
+Where the records have what the frozen networks compute, the batch has "frame_latents": bfloat16 [B, T, h, w, c],
+"reference_latent": bfloat16 [B, h, w, c] and "reference_embedding": bfloat16 [B, E], and only the pictures that the phase still
+needs (entries.py). Latents are posterior means, as this stage has always used them, so nothing random is stored.
 An example with `frames_apart` has frames from all over the clip, which do not attend to each other (joint training on images
 and video, Ho et al. 2022). If the motion encoder is trained too, the batch also has "driving", the frames as the encoder takes
 them, and their motion replaces that of the batch. A renderer with drafts (draft.py) uses drafts of the disturbed motion, as in
@@ -30,6 +33,7 @@ from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables, appl
 from xactor_jax.video import examples, frozen
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise
+from xactor_jax.video.entries import BatchEntries, batch_entries
 from xactor_jax.video.examples import Example
 from xactor_jax.video.finish import Finish, picture_loss
 from xactor_jax.video.model import VideoModel
@@ -42,7 +46,8 @@ from xactor_jax.video.objective import (
 )
 from xactor_jax.video.partition import TRANSFORMER_RULES
 from xactor_jax.video.phases import PHASES, labels, trained_denoiser
-from xactor_jax.video.rendering import draw_batch
+from xactor_jax.video.preparation import prepare
+from xactor_jax.video.rendering import draw_portraits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +90,9 @@ class VideoTask:
     motion_path: str = ""
     finish: Finish | None = None
     """Set in the phase of this name."""
+    entries: BatchEntries = BatchEntries()
     stage: ClassVar[str] = "video"
-    frame_entries: ClassVar[tuple[str, ...]] = ("frames", "motion_latents", "component_boxes")
+    frame_entries: ClassVar[tuple[str, ...]] = ("frames", "frame_latents", "motion_latents", "component_boxes")
     folds_frames: ClassVar[bool] = True
     partition_rules: ClassVar[Rules] = TRANSFORMER_RULES
     start_copies: ClassVar[tuple[tuple[str, str], ...]] = (("trunk", "reference"),)
@@ -110,10 +116,11 @@ class VideoTask:
             phase=config.phase,
             motion=MotionModel.from_config(config.motion) if config.train_motion else None,
             motion_path=config.pretrained.motion,
+            entries=batch_entries(config),
         )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        return examples.shapes(self.model, batch_size, with_driving=self.motion is not None)
+        return examples.shapes(self.model, batch_size, self.entries)
 
     def init(self, key: jax.Array) -> Variables:
         key_denoiser, key_others = jax.random.split(key)
@@ -174,13 +181,17 @@ class VideoTask:
         return labels(params, self.phase)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
-        """Two clips, every second frame: a row of true frames above a row of rendered ones, both after the reference."""
-        few = {name: value[:2] for name, value in batch.items()}
+        """Two clips, every second frame: a row of true frames above a row of rendered ones, both after the reference.
+
+        Without pictures in the batch, the true ones are those that the autoencoder makes of their latents.
+        """
+        m, few = self.model, {name: value[:2] for name, value in batch.items()}
         motion, reference_motion = examples.motion_of(self.motion, variables, few)
-        keys = jax.random.split(key, len(few["frames"]))
-        drawn = draw_batch(self.model, variables, keys, few["reference"], reference_motion, motion)
-        rendered = drawn.frames / 127.5 - 1.0
+        frames, references = examples.pictures_of(m, variables, few)
+        known = examples.embedding_of(m, variables, few), examples.latents_of(m, variables, few)[1]
+        portrait = prepare(m, variables, references, reference_motion, *known)
+        drawn = draw_portraits(m, variables, jax.random.split(key, len(frames)), portrait, motion)
         rows = []
-        for i, reference in enumerate(few["reference"]):
-            rows += [jnp.concatenate([reference[None], clip[i, ::2]]) for clip in (few["frames"], rendered)]
+        for i, reference in enumerate(references):
+            rows += [jnp.concatenate([reference[None], clip[i, ::2]]) for clip in (frames, drawn.frames / 127.5 - 1.0)]
         return {"reference_true_above_rendered": picture_grid(rows)}
