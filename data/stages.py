@@ -9,13 +9,14 @@ from ml_collections import ConfigDict
 from data.augment import DrivingAugmentation
 from data.augment_sound import SoundAugmentation
 from data.encoded import KIND as ENCODED
-from data.fit import check_truth
+from data.fit import check_latents, check_truth
 from data.pipelines import FramePairs, Frames, FrameWindows, LatentWindows, OtherClips
 from data.records import KIND as CLIPS
 from data.settings import REFERENCES, AudioSettings, DataSettings, LatentData, WindowData
 from data.stage_data import StageData
 from xactor_jax.errors import UserError
 from xactor_jax.settings import check_value, choice
+from xactor_jax.video.entries import batch_entries
 
 
 def frame_pairs(config: ConfigDict, source: Any, train: bool) -> FramePairs:
@@ -48,10 +49,10 @@ def sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
 
 def frame_windows(config: ConfigDict, source: Any, train: bool) -> FrameWindows:
     """Examples of the renderer."""
-    d, driving = config.data, config.train_motion
+    d, entries = config.data, batch_entries(config)
     apart = {"spatial": 1.0, "temporal": 0.0}.get(config.phase, d.apart)
-    augmentation = DrivingAugmentation(**d.augmentation) if train and driving else None
-    return FrameWindows(d.examples_per_clip, d.window, apart if train else 0.0, driving, augmentation)
+    augmentation = DrivingAugmentation(**d.augmentation) if train and entries.driving else None
+    return FrameWindows(d.examples_per_clip, d.window, apart if train else 0.0, entries, augmentation)
 
 
 MOTION = StageData(
@@ -92,4 +93,6 @@ VIDEO = StageData(
     examples=frame_windows,
     side="autoencoder.image_size",
     latents="network.motion_dim",
+    check=check_latents,
+    pixels=lambda config: batch_entries(config).pixels,
 )

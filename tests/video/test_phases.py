@@ -29,6 +29,7 @@ from xactor_jax.pretrained.joining import export_motion
 from xactor_jax.sampling.load import load_models
 from xactor_jax.training.programs import Programs, make_programs
 from xactor_jax.variables import Variables
+from xactor_jax.video.entries import BatchEntries
 from xactor_jax.video.task import VideoTask
 
 UNREAD = r"spatial/norm1/|reference/up0_1_attention/spatial/(attention|norm_ff|feed_forward|proj_out)|/(mean|variance)$"
@@ -229,7 +230,7 @@ def test_frames_come_also_as_an_encoder_sees_them(rng):
         "component_boxes": np.zeros((8, 2, 4), np.float32),
     }
     plain, changed = (
-        FrameWindows(1, 4, 0.0, True, augmentation)(record, np.random.default_rng(0))
+        FrameWindows(1, 4, 0.0, BatchEntries(driving=True), augmentation)(record, np.random.default_rng(0))
         for augmentation in (None, DrivingAugmentation(probability=1.0))
     )
     np.testing.assert_array_equal(plain["driving"], plain["frames"])

@@ -38,6 +38,10 @@ class BatchEntries(NamedTuple):
         return self.frames or self.reference or self.driving
 
 
+PIXELS = BatchEntries()
+"""The entries of a phase without a trained motion encoder, where nothing is precomputed."""
+
+
 def batch_entries(config: ConfigDict) -> BatchEntries:
     """The entries of a batch for a config of the video stage. This is the one place that decides what a phase reads."""
     finish, trains_motion, embeds = config.phase == "finish", config.train_motion, config.clip.depth > 0

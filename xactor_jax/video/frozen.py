@@ -62,7 +62,7 @@ def frozen_hash(name: str, tree: Any) -> str:
 def chosen_hash(config: ConfigDict, name: str) -> str:
     """`frozen_hash` of the network that a config of the video stage uses; "random" for an untrained one."""
     path = config.pretrained[name]
-    if path not in NOT_LOADED:
+    if path and path not in NOT_LOADED:
         return frozen_hash(name, SAVED[name](path)[1])
     found = last_with_buffer(config.init_from, config.stage, name) if path == FROM_START else None
     return frozen_hash(name, exports.load_variables(found[0], config.stage)[1].buffers[name]) if found else "random"

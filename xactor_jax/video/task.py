@@ -33,7 +33,7 @@ from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables, appl
 from xactor_jax.video import examples, frozen
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise
-from xactor_jax.video.entries import BatchEntries, batch_entries
+from xactor_jax.video.entries import PIXELS, BatchEntries, batch_entries
 from xactor_jax.video.examples import Example
 from xactor_jax.video.finish import Finish, picture_loss
 from xactor_jax.video.model import VideoModel
@@ -90,7 +90,7 @@ class VideoTask:
     motion_path: str = ""
     finish: Finish | None = None
     """Set in the phase of this name."""
-    entries: BatchEntries = BatchEntries()
+    entries: BatchEntries = PIXELS
     stage: ClassVar[str] = "video"
     frame_entries: ClassVar[tuple[str, ...]] = ("frames", "frame_latents", "motion_latents", "component_boxes")
     folds_frames: ClassVar[bool] = True
