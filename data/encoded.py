@@ -1,8 +1,8 @@
 """Encoded records: the motion latents and audio features of every clip of a data set, for training the actor.
 
 For training the renderer they can also have what its frozen networks compute from every frame: the autoencoder's latents and
-CLIP's embeddings, as bfloat16. TFDS has no such type for arrays of bytes, so the files hold their bits as uint16. Such records
-also have the boxes of the clip: the renderer then needs no clips, except in phases that need pixels.
+CLIP's embeddings, as bfloat16. The files hold the same bits as uint16, which is a type of NumPy, so that any reader of TFDS can
+read them. Such records also have the boxes of the clip: the renderer then needs no clips, except in phases that need pixels.
 """
 
 from __future__ import annotations
