@@ -116,9 +116,8 @@ def networks(tmp_path_factory):
     """Option → folder of a frozen network of the renderer, with its config and weights."""
     config = tiny_config("autoencoder")
     variables = tiny_variables(config)
-    clip = ConfigDict(
-        {"stage": "clip", "network": dict(depth=1, image_size=8, patch=4, width=8, heads=2, mlp_width=8, projection=5)}
-    )
+    sizes = dict(depth=1, image_size=8, patch=4, width=8, heads=2, mlp_width=8, projection=5)
+    clip, rng = ConfigDict({"stage": "clip", "network": sizes}), np.random.default_rng(0)
     shapes = jax.eval_shape(ClipModel.from_network(clip.network).init, jax.random.key(0))
     weights = Variables(jax.tree.map(lambda x: 0.3 * rng.standard_normal(x.shape, np.float32), shapes), {})
     folder = tmp_path_factory.mktemp("networks")
