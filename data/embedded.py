@@ -14,6 +14,7 @@ from data.encoded import encoded_metadata
 from data.fit import check_side, value_of
 from data.performers.bodies import load_body
 from data.performers.build import build
+from data.precomputed import check_precomputed, fill_in_precomputed
 from data.records import KIND as CLIPS
 from data.settings import AudioSettings
 from data.stage_data import StageData
@@ -142,6 +143,8 @@ def fill_in_networks(config: ConfigDict) -> None:
             config.pretrained[stage] = str(embedded_checkpoint(stage))
     if "motion" in config and (config.train_motion or config.network.draft):
         fill_in_motion(config)
+    if "precomputed" in config.data:
+        fill_in_precomputed(config)
 
 
 def check_motion(config: ConfigDict) -> None:
@@ -166,18 +169,21 @@ def ensure_data(config: ConfigDict, data: StageData) -> ConfigDict:
         UserError: existing data does not fit the config.
     """
     fill_in_networks(config)
-    if config.data.encoded_path and not config.data.path and {CLIPS, ENCODED} <= {*data.needs}:
+    needs = data.kinds(config)
+    if config.data.encoded_path and not config.data.path and {CLIPS, ENCODED} <= {*needs}:
         raise UserError(
             f"data.encoded_path is set without data.path: the {config.stage} stage needs the clips that were encoded, too"
         )
-    if not config.data.path and CLIPS in data.needs:
+    if not config.data.path and CLIPS in needs:
         check_side(config, data.side, config.data.image_size, "the embedded data")
-    if ENCODED in data.needs:
+    if ENCODED in needs:
         if config.data.encoded_path:
             check_motion(config)
+        if "precomputed" in config.data:
+            check_precomputed(config)
         config.data.encoded_path = str(ensure_encoded(config))
         config.pretrained.motion_hash = encoded_metadata(config.data.encoded_path)["motion_hash"]
         fill_in_audio(config, data.features)
-    if CLIPS in data.needs:
+    if CLIPS in needs:
         config.data.path = str(ensure_clips(config))
     return config

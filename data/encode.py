@@ -1,9 +1,12 @@
-"""Encodes clips into the training data of the actor: motion latents and audio features of every frame."""
+"""Encodes clips into training data: motion latents and audio features of every frame for the actor and the renderer.
+
+On request also what the renderer's frozen networks compute from every frame, so that its training need not do it in every step.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
@@ -12,7 +15,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from data import records, storage
-from data.encoded import EncodedClip, write_encoded
+from data.encoded import PICTURES, EncodedClip, write_encoded
 from data.frames import decode_frames
 from xactor_jax.audio.features import AudioFeatures, Settings
 from xactor_jax.checkpoints.exports import load_variables
@@ -21,6 +24,10 @@ from xactor_jax.motion.model import MotionModel, initial_statistics, motion_hash
 from xactor_jax.motion.pictures import Encoder, frame_encoder
 from xactor_jax.pretrained.audio import load_audio_features
 from xactor_jax.variables import Variables
+from xactor_jax.video.autoencoder import AutoencoderModel
+from xactor_jax.video.clip import ClipModel
+from xactor_jax.video.encoders import PictureEncoder, embedding_encoder, latent_encoder
+from xactor_jax.video.frozen import SAVED, frozen_hash
 
 LOG_MEL = {"kind": "log_mel"}
 
@@ -35,19 +42,42 @@ def clip_waveform(audio: Int16[np.ndarray, "samples"]) -> Float[np.ndarray, "sam
     return audio.astype(np.float32) / np.float32(32768)
 
 
-def encode_clip(encode: Encoder, audio: AudioFeatures, clip: Mapping[str, Any]) -> EncodedClip:
-    """Encodes one clip record; labels are copied."""
-    features = audio.whole(clip_waveform(clip["audio"]))
-    labels = {name: clip[name] for name in ("person", "clip", "emotion", "emotion_intensity", "controls")}
-    return EncodedClip(motion_latents=encode(clip_frames(clip)), audio_features=features, **labels)
+class Encoders(NamedTuple):
+    """Everything that is computed from a clip."""
+
+    motion: Encoder
+    audio: AudioFeatures
+    pictures: Mapping[str, PictureEncoder]
+    """Key of `PICTURES` → encoder."""
 
 
-def encode_split(
-    encode: Encoder, audio: AudioFeatures, source: storage.RecordSource, done: Callable[[], None]
-) -> Iterator[EncodedClip]:
+def picture_encoders(checkpoints: Mapping[str, epath.PathLike], batch_size: int) -> tuple[dict, dict[str, str]]:
+    """Encoders of the renderer's frozen networks, and the metadata that names these: NAME_hash and NAME_checkpoint.
+
+    `checkpoints` has a folder for some of the keys of `PICTURES`. Raises `UserError` if a folder holds no such network.
+    """
+    make = {"autoencoder": (AutoencoderModel, latent_encoder), "clip": (ClipModel, embedding_encoder)}
+    encoders, metadata = {}, {}
+    for name, path in checkpoints.items():
+        (config, tree), (model, encoder) = SAVED[name](str(path)), make[name]
+        encoders[name] = encoder(model.from_network(config.network), tree, batch_size)
+        metadata |= {f"{name}_hash": frozen_hash(name, tree), f"{name}_checkpoint": str(path)}
+    return encoders, metadata
+
+
+def encode_clip(encoders: Encoders, clip: Mapping[str, Any]) -> EncodedClip:
+    """Encodes one clip record; labels are copied, and where pictures are encoded, boxes."""
+    frames, features = clip_frames(clip), encoders.audio.whole(clip_waveform(clip["audio"]))
+    copied = ("person", "clip", "emotion", "emotion_intensity", "controls", *["component_boxes"] * bool(encoders.pictures))
+    pictures = {PICTURES[name]: encode(frames) for name, encode in encoders.pictures.items()}
+    labels = {name: clip[name] for name in copied}
+    return EncodedClip(motion_latents=encoders.motion(frames), audio_features=features, **pictures, **labels)
+
+
+def encode_split(encoders: Encoders, source: storage.RecordSource, done: Callable[[], None]) -> Iterator[EncodedClip]:
     """Encoded records of a split, one at a time, in the order of the split. `done` is called after each."""
     for index in range(len(source)):
-        yield encode_clip(encode, audio, source[index])
+        yield encode_clip(encoders, source[index])
         done()
 
 
@@ -73,6 +103,7 @@ def encode_dataset(
     batch_size: int = 64,
     progress: bool = True,
     audio: Settings = LOG_MEL,
+    pictures: Mapping[str, epath.PathLike] | None = None,
 ) -> None:
     """Writes the encoded records of every clip of every split to `out_path`. If it fails, nothing is left there.
 
@@ -81,6 +112,8 @@ def encode_dataset(
         batch_size: frames per call of the encoder.
         progress: whether a progress bar is shown on stderr.
         audio: settings of the audio features, see `load_audio_features`; all of them are stored in the metadata.
+        pictures: "autoencoder" and "clip", or the first alone → folder of this frozen network of the renderer, whose values of
+            every frame are written too, with the hash of the network in the metadata.
 
     Raises:
         UserError: there are no clips or no checkpoint, or `out_path` is not empty.
@@ -90,17 +123,19 @@ def encode_dataset(
     splits = storage.read_index(clips_path, records.KIND)["splits"]
     sources = {split: records.open_clips(clips_path, split) for split in splits}
     config, variables = load_variables(motion_checkpoint, "motion")
-    encode = frame_encoder(MotionModel.from_config(config), variables, batch_size)
+    frozen, networks = picture_encoders(pictures or {}, batch_size)
     features = load_audio_features(audio)
+    encoders = Encoders(frame_encoder(MotionModel.from_config(config), variables, batch_size), features, frozen)
     metadata = {
         "motion_hash": motion_hash(variables),
         "motion_checkpoint": str(motion_checkpoint),
         "clips": str(clips_path),
         "audio": features.to_dict(),
+        **networks,
     }
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not progress) as bar:
         task = bar.add_task("encoding clips", total=sum(map(len, sources.values())))
         done = lambda: bar.advance(task)
-        encoded = {split: encode_split(encode, features, source, done) for split, source in sources.items()}
-        write_encoded(out_path, encoded, metadata=metadata)
+        encoded = {split: encode_split(encoders, source, done) for split, source in sources.items()}
+        write_encoded(out_path, encoded, metadata=metadata, networks=frozen)

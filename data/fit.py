@@ -10,6 +10,8 @@ from ml_collections import ConfigDict
 from data.frames import decode_frames
 from data.stage_data import Record, StageData
 from xactor_jax.errors import UserError
+from xactor_jax.video.autoencoder import AutoencoderSettings
+from xactor_jax.video.entries import batch_entries
 
 PROBED = 8
 """Number of records, evenly spaced over the data set, in which ground truth is looked for."""
@@ -54,6 +56,20 @@ def check_truth(config: ConfigDict, source: Any) -> None:
         raise UserError(
             f"the clips of {config.data.path} have no controls and no units, which loss.truth={weight:g} needs: give "
             "--config.loss.truth=0, or clips of puppets or heads."
+        )
+
+
+def check_latents(config: ConfigDict, source: Any) -> None:
+    """Raises `UserError` if latents that are read in place of pictures are those of pictures with another side."""
+    if not batch_entries(config).reference_latent:
+        return
+    wanted, found = AutoencoderSettings.from_config(config.autoencoder).latent_shape, source[0]["picture_latents"].shape[1:]
+    if found != wanted:
+        size = lambda shape: " × ".join(map(str, shape))
+        raise UserError(
+            f"a frame's picture latents in {config.data.encoded_path} are {size(found)}, not the {size(wanted)} of "
+            f"autoencoder.image_size={config.autoencoder.image_size}: give the side of the clips that were encoded, or encode "
+            "clips of this side with launch/encode.py."
         )
 
 

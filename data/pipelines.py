@@ -30,6 +30,7 @@ from data.staging import Staging
 from data.storage import splits_of
 from xactor_jax.errors import UserError
 from xactor_jax.labels import CONTROLS, EMOTIONS, UNITS, UNKNOWN_EMOTION
+from xactor_jax.video.entries import PIXELS, BatchEntries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,33 +134,47 @@ class FrameWindows:
     """Video stage: `count` windows of frames with their motion latents, and a reference frame from elsewhere in the clip.
 
     A share `apart` of the windows has random frames of the clip instead of consecutive ones: neighbouring frames are nearly the
-    same picture, so a window of them teaches less.
+    same picture, so a window of them teaches less. Examples have those pictures, and precomputed values in their place, that
+    `entries` names.
     """
 
     count: int
     length: int
     apart: float = 0.0
+    entries: BatchEntries = PIXELS
 
     def __call__(self, record: Record, rng: np.random.Generator) -> Examples:
         windows = [self._window(record, rng) for _ in range(self.count)]
         return {name: np.stack([window[name] for window in windows]) for name in windows[0]}
 
     def _window(self, record: Record, rng: np.random.Generator) -> Examples:
-        total = len(record["frames"])
+        total = len(record["motion_latents"])
         start = int(rng.integers(max(1, total - self.length + 1)))
         together = np.minimum(np.arange(start, start + self.length), total - 1)
         apart = bool(rng.random() < self.apart)
         chosen = rng.integers(total, size=self.length) if apart else together
         reference = int(rng.integers(total))
-        *frames, portrait = decode_frames(record["frames"], [*chosen, reference])
         return {
-            "frames": np.stack(frames),
-            "reference": portrait,
+            **self._pictures(record, chosen, reference),
             "motion_latents": record["motion_latents"][chosen],
             "reference_motion": record["motion_latents"][reference],
             "component_boxes": record["component_boxes"][chosen].astype(np.float32),
             "frames_apart": np.array(apart),
         }
+
+    def _pictures(self, record: Record, chosen: np.ndarray, reference: int) -> Examples:
+        """The entries of an example that `entries` names. Only frames that one of them needs are decoded, all at once."""
+        entries = self.entries
+        wanted = [*(chosen if entries.frames else []), *([reference] if entries.reference else [])]
+        decoded = decode_frames(record["frames"], wanted) if wanted else []
+        make = {
+            "frames": lambda: np.stack(decoded[: len(chosen)]),
+            "reference": lambda: decoded[-1],
+            "frame_latents": lambda: record["picture_latents"][chosen],
+            "reference_latent": lambda: record["picture_latents"][reference],
+            "reference_embedding": lambda: record["picture_embeddings"][reference],
+        }
+        return {name: make[name]() for name, has in self.entries._asdict().items() if has}
 
 
 def check_labels(record: Record, known: int) -> None:
@@ -202,14 +217,14 @@ def stage_source(config: ConfigDict, data: StageData, split: str) -> Any:
     d = config.data
     staging = Staging(d.stage_dir, d.stage_gib)
     read = {CLIPS: (open_clips, d.path), ENCODED: (open_encoded, d.encoded_path)}
-    sources = [open_records(path, split, staging) for open_records, path in (read[kind] for kind in data.needs)]
+    sources = [open_records(path, split, staging) for open_records, path in (read[kind] for kind in data.kinds(config))]
     return PairedSource(*sources) if len(sources) > 1 else sources[0]
 
 
 def has_split(config: ConfigDict, data: StageData, split: str) -> bool:
     """Whether all data sets that a stage reads have this split. Raises `UserError` where the data set is missing."""
     paths = {CLIPS: config.data.path, ENCODED: config.data.encoded_path}
-    return all(split in splits_of(paths[kind], kind) for kind in data.needs)
+    return all(split in splits_of(paths[kind], kind) for kind in data.kinds(config))
 
 
 def stage_iterator(

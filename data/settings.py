@@ -9,6 +9,7 @@ from data.performers.voices import VOICE_KINDS
 from xactor_jax.audio.wav2vec2_features import PieceSettings
 from xactor_jax.pretrained.audio import KINDS
 from xactor_jax.settings import SEED, SHARE, Text, choice, real, setting, whole
+from xactor_jax.video.entries import PRECOMPUTED
 
 REFERENCES = ("other_clip", "same_clip")
 """Sources of the actor's reference motion."""
@@ -72,6 +73,12 @@ class WindowData(DataSettings):
         0.75,
         SHARE,
         "phase all: share of training examples with random frames of the clip, which do not attend to each other",
+    )
+    precomputed: str = setting(
+        "auto",
+        choice(("auto", *PRECOMPUTED)),
+        "what is read from the encoded records (launch/encode.py --autoencoder) instead of computed from pixels in every step: "
+        "latents of pictures, all (these and CLIP's embeddings) or none; auto: what the records have",
     )
 
 

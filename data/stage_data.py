@@ -16,6 +16,11 @@ Examples = dict[str, np.ndarray]
 MakeExamples = Callable[[Record, np.random.Generator], Examples]
 
 
+def always(config: ConfigDict) -> bool:
+    """Whether a stage reads pixels, if its settings do not matter."""
+    return True
+
+
 def check_nothing(config: ConfigDict, source: Any) -> None:
     """The check of a stage that accepts any records of its kind."""
 
@@ -38,3 +43,9 @@ class StageData:
     """Name of the setting with the number of audio features per frame; "": the stage reads none."""
     check: Callable[[ConfigDict, Any], None] = check_nothing
     """(config, source of records): raises `UserError` if they lack something that a loss needs."""
+    pixels: Callable[[ConfigDict], bool] = always
+    """Whether the stage reads the clips with this config, if it reads encoded records too."""
+
+    def kinds(self, config: ConfigDict) -> tuple[str, ...]:
+        """The kinds of records in `needs` that are read with a config: without pixels, the last one alone."""
+        return self.needs if self.pixels(config) else self.needs[-1:]

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from data.augment_sound import SoundAugmentation
 from data.encoded import KIND as ENCODED
-from data.fit import check_truth
+from data.fit import check_latents, check_truth
 from data.pipelines import FramePairs, Frames, FrameWindows, LatentWindows, OtherClips
 from data.records import KIND as CLIPS
 from data.settings import REFERENCES, AudioSettings, DataSettings, LatentData, WindowData
@@ -16,6 +16,7 @@ from data.stage_data import StageData
 from xactor_jax.errors import UserError
 from xactor_jax.layers.augmentation import DrivingAugmentation
 from xactor_jax.settings import check_value, choice
+from xactor_jax.video.entries import batch_entries
 
 
 def frame_pairs(config: ConfigDict, source: Any, train: bool) -> FramePairs:
@@ -47,9 +48,9 @@ def sound_augmentation(config: ConfigDict) -> SoundAugmentation | None:
 
 def frame_windows(config: ConfigDict, source: Any, train: bool) -> FrameWindows:
     """Examples of the renderer."""
-    d = config.data
+    d, entries = config.data, batch_entries(config)
     apart = {"spatial": 1.0, "temporal": 0.0}.get(config.phase, d.apart)
-    return FrameWindows(d.examples_per_clip, d.window, apart if train else 0.0)
+    return FrameWindows(d.examples_per_clip, d.window, apart if train else 0.0, entries)
 
 
 MOTION = StageData(
@@ -90,4 +91,6 @@ VIDEO = StageData(
     examples=frame_windows,
     side="autoencoder.image_size",
     latents="network.motion_dim",
+    check=check_latents,
+    pixels=lambda config: batch_entries(config).pixels,
 )

@@ -1,6 +1,7 @@
 """Writes the motion latents and audio features of a data set. The actor and the video stage train on them.
 
 python launch/encode.py --data CLIPS --motion CKPT --out DIR
+python launch/encode.py --data CLIPS --motion CKPT --out DIR --autoencoder CKPT    # the video stage then encodes no pictures
 python launch/encode.py --data CLIPS --out DIR --audio wav2vec2 --audio_checkpoint W2V    # made by launch/import_weights.py
 """
 
@@ -27,6 +28,18 @@ def parse() -> argparse.Namespace:
     add_stages(about, ("motion",))
     add("--out", required=True, help="new folder to write, local or gs://")
     add("--batch_size", type=int, default=64, help="number of frames that are encoded at once")
+    add(
+        "--autoencoder",
+        default="",
+        metavar="CKPT",
+        help="also write the latents of every frame, for training the video stage: run or export of its autoencoder",
+    )
+    add(
+        "--image_encoder",
+        default="",
+        metavar="CKPT",
+        help="also write CLIP's embedding of every frame: folder made by launch/import_weights.py --what clip",
+    )
     add("--audio", default="log_mel", choices=("log_mel", "wav2vec2"), help="kind of audio features")
     add("--audio_checkpoint", default="", metavar="CKPT", help="wav2vec2: folder made by launch/import_weights.py")
     add(
@@ -61,16 +74,24 @@ def audio_settings(arguments: argparse.Namespace) -> dict[str, object]:
     return {"kind": arguments.audio, **given}
 
 
+def picture_networks(arguments: argparse.Namespace) -> dict[str, str]:
+    """Frozen networks of the video stage from the options. Raises `UserError` for embeddings without latents."""
+    given = {"autoencoder": arguments.autoencoder, "clip": arguments.image_encoder}
+    if arguments.image_encoder and not arguments.autoencoder:
+        raise UserError("--image_encoder alone saves the video stage no pictures: add --autoencoder CKPT.")
+    return {name: path for name, path in given.items() if path}
+
+
 def main() -> None:
     """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     arguments = parse()
     with exit_on_user_error():
         check_numbers(arguments, {"batch_size": whole(1, 65_536)})
-        audio = audio_settings(arguments)
+        audio, pictures = audio_settings(arguments), picture_networks(arguments)
         from data.encode import encode_dataset
 
         motion = checkpoint("motion", arguments.motion)
-        encode_dataset(arguments.data, motion, arguments.out, arguments.batch_size, audio=audio)
+        encode_dataset(arguments.data, motion, arguments.out, arguments.batch_size, audio=audio, pictures=pictures)
         print(arguments.out)
 
 

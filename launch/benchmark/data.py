@@ -6,7 +6,8 @@
 A clip is one record that is read; a stage makes data.examples_per_clip examples of it. Times are processor seconds in one
 thread, with the files in the page cache, so they do not include the cost of disks and of other threads. The puppets of --sizes
 compress better than videos of people. There are only 64 clips of them; with more clips, shuffling has a smaller share.
-Latents and audio features are random numbers with the sizes of the stage's config.
+Latents and audio features are random numbers with the sizes of the stage's config. The renderer is also measured with
+latents of pictures in the records: with drafts, which need the reference picture, and without, when it reads no clips.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import real
 
 STAGES = ("motion", "autoencoder", "actor", "video")
+VARIANTS = {
+    "video": {},
+    "video, latents": {"data.precomputed": "latents"},
+    "video, latents, no drafts": {"data.precomputed": "latents", "network.draft": False},
+}
+"""Rows of the stage video, and the settings that they change."""
 PARTS = {
     "read": ("records.py", "__getitem__"),
     "decode": ("frames.py", "decode_frames"),
@@ -66,19 +73,30 @@ def make_puppets(folder: pathlib.Path, size: int, seconds: float) -> None:
     write_clips(folder, {"train": (dataclasses.replace(clip, clip=f"{i:02d}") for i in range(16) for clip in longer)})
 
 
-def make_latents(folder: pathlib.Path, clips: str, latent_dim: int, audio_dim: int) -> None:
-    """Writes random latents and audio features for every clip of the training split."""
+def make_latents(folder: pathlib.Path, clips: str, latent_dim: int, audio_dim: int, autoencoder: Any = None) -> None:
+    """Writes random latents and audio features for every clip of the training split; with settings of an `autoencoder`, also
+    latents of pictures.
+    """
     import numpy as np
 
     from data.encoded import EncodedClip, write_encoded
+    from data.frames import decode_frames
     from data.records import open_clips
+
+    def pictures(clip: dict[str, Any]) -> dict[str, Any]:
+        cells = decode_frames(clip["frames"], [0]).shape[1] // autoencoder.factor
+        shape = (len(clip["frames"]), cells, cells, autoencoder.latent_channels)
+        latents = np.random.default_rng(0).standard_normal(shape, np.float32)
+        return {"picture_latents": latents, "component_boxes": clip["component_boxes"]}
 
     def encoded(clip: dict[str, Any]) -> EncodedClip:
         kept = {name: clip[name] for name in ("person", "clip", "emotion", "emotion_intensity", "controls")}
         numbers = lambda size: np.random.default_rng(0).normal(size=(len(clip["frames"]), size)).astype(np.float32)
+        kept |= pictures(clip) if autoencoder else {}
         return EncodedClip(**kept, motion_latents=numbers(latent_dim), audio_features=numbers(audio_dim))
 
-    write_encoded(folder, {"train": map(encoded, open_clips(clips, "train"))}, metadata={})
+    records = {"train": map(encoded, open_clips(clips, "train"))}
+    write_encoded(folder, records, metadata={}, networks=["autoencoder"] if autoencoder else [])
 
 
 def measure(config: Any, seconds: float) -> dict[str, Any]:
@@ -110,18 +128,24 @@ def shares(stats: pstats.Stats) -> dict[str, float]:
 
 
 def rows_of(stages: list[str], clips: str, label: str, seconds: float) -> list[dict[str, Any]]:
-    """One row for each stage."""
+    """One row for each stage, and for each of `VARIANTS` of the renderer."""
     from xactor_jax.training.experiment import load_config
+    from xactor_jax.video.autoencoder import AutoencoderSettings
 
     sizes = load_config("configs/actor.py").network
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
-        encoded = pathlib.Path(temporary) / "encoded"
+        encoded, latents = (pathlib.Path(temporary) / name for name in ("encoded", "latents"))
         make_latents(encoded, clips, sizes.latent_dim, sizes.audio_dim)
+        if "video" in stages:
+            autoencoder = AutoencoderSettings.from_config(load_config("configs/video.py").autoencoder)
+            make_latents(latents, clips, sizes.latent_dim, sizes.audio_dim, autoencoder)
         for stage in stages:
-            config = load_config(f"configs/{stage}.py")
-            config.data.path, config.data.encoded_path = clips, str(encoded)
-            rows.append({"stage": stage, "pictures": label, **measure(config, seconds)})
+            for name, changes in (VARIANTS if stage == "video" else {stage: {}}).items():
+                config = load_config(f"configs/{stage}.py")
+                config.update_from_flattened_dict(changes)
+                config.data.path, config.data.encoded_path = clips, str(latents if changes else encoded)
+                rows.append({"stage": name, "pictures": label, **measure(config, seconds)})
     return rows
 
 

@@ -8,6 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from data.encode import clip_frames, encode_dataset, measured_statistics
 from data.encoded import encoded_metadata, open_encoded
@@ -15,12 +16,16 @@ from data.performers.build import build
 from data.records import open_clips
 from tests.audio.released import import_tiny
 from tests.launch.programs import run_here
-from tests.tiny import SIZE, tiny  # noqa: F401
+from tests.tiny import SIZE, tiny, tiny_config, tiny_variables, write_checkpoint  # noqa: F401
 from xactor_jax.audio.log_mel import log_mel_features
 from xactor_jax.checkpoints.exports import checkpoint_hash, load_variables
 from xactor_jax.errors import UserError
 from xactor_jax.motion.model import MotionModel, latent_statistics, motion_hash
 from xactor_jax.pretrained.audio import load_audio_features
+from xactor_jax.variables import Variables
+from xactor_jax.video.autoencoder import AutoencoderModel
+from xactor_jax.video.clip import ClipModel
+from xactor_jax.video.frozen import frozen_hash
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +111,46 @@ def test_features_of_wav2vec2_are_encoded(clips, tiny, wav2vec2, tmp_path):
     assert record["audio_features"].shape == (len(clip["frames"]), 16)
 
 
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """Option → folder of a frozen network of the renderer, with its config and weights."""
+    config = tiny_config("autoencoder")
+    variables = tiny_variables(config)
+    sizes = dict(depth=1, image_size=8, patch=4, width=8, heads=2, mlp_width=8, projection=5)
+    clip, rng = ConfigDict({"stage": "clip", "network": sizes}), np.random.default_rng(0)
+    shapes = jax.eval_shape(ClipModel.from_network(clip.network).init, jax.random.key(0))
+    weights = Variables(jax.tree.map(lambda x: 0.3 * rng.standard_normal(x.shape, np.float32), shapes), {})
+    folder = tmp_path_factory.mktemp("networks")
+    return {
+        "--autoencoder": (write_checkpoint(folder / "autoencoder", config, variables), config, variables),
+        "--image_encoder": (write_checkpoint(folder / "clip", clip, weights), clip, weights),
+    }
+
+
+def test_latents_and_embeddings_of_every_frame_are_written(clips, tiny, networks, tmp_path):
+    """With the hashes of their networks, and within the precision of bfloat16."""
+    options = [x for option, (folder, *_) in networks.items() for x in (option, folder)]
+    done = run_here(
+        "encode.py", "--data", clips, "--motion", tiny["motion"], "--out", tmp_path / "e", "--batch_size=4", *options
+    )
+    assert done.returncode == 0, done.stderr
+    clip, record = open_clips(clips, "train")[0], open_encoded(tmp_path / "e", "train")[0]
+    frames = jax.numpy.asarray(clip_frames(clip).astype(np.float32) / 127.5 - 1)
+    _, config, (params, statistics) = networks["--autoencoder"]
+    module = AutoencoderModel.from_network(config.network).module
+    mean, _ = jax.jit(lambda p, x: module.apply({"params": p}, x, method="encode"))(params["autoencoder"], frames)
+    expected = (mean - statistics["latent_mean"]) / statistics["latent_std"]
+    np.testing.assert_allclose(record["picture_latents"].astype(np.float32), expected, rtol=2**-8, atol=1e-4)
+    _, config, (weights, _) = networks["--image_encoder"]
+    embedded = jax.jit(ClipModel.from_network(config.network).embed)(weights, frames)
+    np.testing.assert_allclose(record["picture_embeddings"].astype(np.float32), embedded, rtol=2**-8, atol=1e-4)
+    np.testing.assert_array_equal(record["component_boxes"], clip["component_boxes"])
+    metadata = encoded_metadata(tmp_path / "e")
+    assert metadata["clip_hash"] == checkpoint_hash(networks["--image_encoder"][0])
+    assert metadata["autoencoder_hash"] == frozen_hash("autoencoder", {"params": params["autoencoder"], "buffers": statistics})
+    assert metadata["autoencoder_checkpoint"] == str(networks["--autoencoder"][0])
+
+
 def run(repository, *arguments) -> subprocess.CompletedProcess:
     command = [sys.executable, "launch/encode.py", *map(str, arguments)]
     return subprocess.run(command, cwd=repository, capture_output=True, text=True)
@@ -134,9 +179,11 @@ def test_the_program_takes_settings_of_the_audio_features(clips, tiny, wav2vec2,
     [
         (("--audio_layers", "last"), "--audio_layers means nothing to log-mel"),
         (("--audio", "wav2vec2", "--audio_checkpoint", "nowhere"), "no wav2vec 2.0 checkpoint is in nowhere"),
+        (("--image_encoder", "CLIP"), "add --autoencoder CKPT"),
+        (("--autoencoder", "nowhere"), "there is no checkpoint in"),
     ],
 )
-def test_audio_settings_that_cannot_be_met(clips, tmp_path, options, reason):
+def test_options_that_cannot_be_met(clips, tmp_path, options, reason):
     wrong = run_here("encode.py", "--data", clips, "--out", tmp_path / "f", *options)
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and reason in wrong.stderr
     assert not (tmp_path / "f").exists()

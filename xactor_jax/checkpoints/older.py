@@ -42,6 +42,7 @@ MISSING: dict[str, dict[str, Any]] = {
     | {"rollout.history_noise": "noise"},
     "video": COMMON
     | DIFFUSION
+    | {"data.precomputed": "none"}
     | {f"autoencoder.{name}": value for name, value in AUTOENCODER.items()}
     | {"phase": "all", "train_motion": False, "keep_draft": False, "clip.depth": 0}
     | {"network.box_width": 0, "network.position_halves": False, "network.draft": False}

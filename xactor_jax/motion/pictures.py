@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, UInt8
 
 from xactor_jax.clips import Encoder
 from xactor_jax.motion.model import MotionModel
-from xactor_jax.padding import filled
+from xactor_jax.padding import in_batches
 from xactor_jax.pictures import to_float
 from xactor_jax.variables import Variables
 
@@ -31,20 +31,11 @@ def frame_encoder(model: MotionModel, variables: Variables, batch_size: int = 32
     """
     held = jax.device_put(variables)
 
-    def encode_frames(images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
-        some = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
-        parts = [_encode(model, held, _batch(few, model.image_size, batch_size)) for few in some]
-        return np.concatenate([np.asarray(part) for part in parts])[: len(images)]
-
-    return encode_frames
+    encode = lambda few: _encode(model, held, to_float(fit_size(few, model.image_size)))
+    return lambda images: in_batches(encode, images, batch_size)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _encode(model: MotionModel, variables: Variables, images: Float[Array, "b side side 3"]) -> Float[Array, "b d"]:
     """Compiled once for all encoders of one model."""
     return model.encode(variables, images)
-
-
-def _batch(images: UInt8[np.ndarray, "n h w 3"], side: int, batch_size: int) -> Float[np.ndarray, "b side side 3"]:
-    """`batch_size` pictures as the network takes them. If there are fewer, the last one is repeated."""
-    return filled(to_float(fit_size(images, side)), batch_size)

@@ -101,9 +101,9 @@ def check_batch_size(batch_size: int, grad_accumulation: int, mesh: Mesh, frame_
 
 
 def check_frames(batch: Mapping[str, jax.ShapeDtypeStruct], mesh: Mesh, frame_entries: Entries) -> None:
-    """Raises `UserError` unless the frames of every entry divide over `context`."""
+    """Raises `UserError` unless the frames of every entry divide over `context`. A batch may lack some of `frame_entries`."""
     size = mesh.shape[FRAME_AXIS]
-    for frames in (batch[name].shape[1] for name in frame_entries):
+    for frames in (batch[name].shape[1] for name in frame_entries if name in batch):
         if frames % size:
             raise UserError(
                 f"{frames} frames of an example do not divide over mesh.context={size}: let it be a divisor of {frames}, or "

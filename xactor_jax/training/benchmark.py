@@ -68,7 +68,7 @@ def synthetic_batch(shapes: Mapping[str, Any]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
 
     def drawn(x: Any) -> np.ndarray:
-        if np.issubdtype(x.dtype, np.floating):
+        if jax.numpy.issubdtype(x.dtype, np.floating):
             return rng.random(x.shape, np.float32).astype(x.dtype)
         return rng.integers(256, size=x.shape, dtype=np.uint8) if x.dtype == np.uint8 else np.zeros(x.shape, x.dtype)
 

@@ -14,8 +14,9 @@ from xactor_jax.variables import Batch, Variables, applied
 from xactor_jax.video.conditions import Base, FrameConditions
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise, disturb
+from xactor_jax.video.entries import BatchEntries
 from xactor_jax.video.model import VideoModel, trained_motion_encoder
-from xactor_jax.video.preparation import drafts, embed, frame_conditions
+from xactor_jax.video.preparation import drafts, embed, frame_conditions, no_embedding
 from xactor_jax.video.reference import mask_bank
 from xactor_jax.video.unet import Bank
 
@@ -41,44 +42,76 @@ class Example(NamedTuple):
     inputs: DenoiserInputs
 
 
-def shapes(model: VideoModel, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+def shapes(model: VideoModel, batch_size: int, entries: BatchEntries) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of a batch (task.py describes its entries)."""
-    size, window, dim = model.image_size, model.window, model.motion_dim
+    window, dim, picture = model.window, model.motion_dim, (model.image_size, model.image_size, 3)
     of_one = {
-        "frames": ((window, size, size, 3), jnp.uint8),
-        "reference": ((size, size, 3), jnp.uint8),
+        "frames": ((window, *picture), jnp.uint8),
+        "reference": (picture, jnp.uint8),
+        "frame_latents": ((window, *model.latent_shape), jnp.bfloat16),
+        "reference_latent": (model.latent_shape, jnp.bfloat16),
+        "reference_embedding": ((model.context_width,), jnp.bfloat16),
         "motion_latents": ((window, dim), jnp.float32),
         "reference_motion": ((dim,), jnp.float32),
         "component_boxes": ((window, 2, 4), jnp.float32),
         "frames_apart": ((), jnp.bool_),
     }
-    return {name: jax.ShapeDtypeStruct((batch_size, *shape), dtype) for name, (shape, dtype) in of_one.items()}
+    has = lambda name: getattr(entries, name, True)
+    return {name: jax.ShapeDtypeStruct((batch_size, *shape), dtype) for name, (shape, dtype) in of_one.items() if has(name)}
 
 
 def latents_of(
     model: VideoModel, variables: Variables, batch: Batch
 ) -> tuple[Float[Array, "b t h w c"], Float[Array, "b h w c"]]:
-    """Latents of the frames and of the reference. They are encoded separately: T + 1 frames may not divide over the devices."""
+    """Latents of the frames and of the reference: those of the batch, else of its pictures.
+
+    They are encoded separately, because T + 1 frames may not divide over the devices.
+    """
     frozen = variables.buffers["autoencoder"]
     encode = lambda x: jax.lax.stop_gradient(model.autoencoder.encode(frozen, x))
-    return encode(batch["frames"]), encode(batch["reference"])
+    either = lambda name, pictures: _stored(batch, name) if name in batch else encode(batch[pictures])
+    return either("frame_latents", "frames"), either("reference_latent", "reference")
 
 
-def driving_frames(
-    key: jax.Array, frames: Float[Array, "b t h w 3"], augmentation: DrivingAugmentation | None
-) -> Float[Array, "b t h w 3"]:
-    """The frames as the motion encoder sees them, each with changes of its own; unchanged without an augmentation."""
-    if augmentation is None:
+def embedding_of(model: VideoModel, variables: Variables, batch: Batch) -> Float[Array, "b e"]:
+    """Embeddings of the references: those of the batch, else of its pictures; zeros without an encoder."""
+    if model.clip is None:
+        return no_embedding(model, len(batch["reference_motion"]))
+    stored = "reference_embedding" in batch
+    return _stored(batch, "reference_embedding") if stored else embed(model, variables, batch["reference"])
+
+
+def pictures_of(
+    model: VideoModel, variables: Variables, batch: Batch
+) -> tuple[Float[Array, "b t height width 3"], Float[Array, "b height width 3"]]:
+    """The frames and the reference, for people to look at. Pictures that the batch lacks are decoded from its latents."""
+    decode = lambda z: model.autoencoder.decode(variables.buffers["autoencoder"], z)
+    either = lambda name, latents: batch[name] if name in batch else decode(_stored(batch, latents))
+    return either("frames", "frame_latents"), either("reference", "reference_latent")
+
+
+def _stored(batch: Batch, name: str) -> Float[Array, "*shape"]:
+    """A precomputed entry of the batch. Records have bfloat16."""
+    return batch[name].astype(jnp.float32)
+
+
+def driving_frames(key: jax.Array, batch: Batch, augmentation: DrivingAugmentation | None) -> Float[Array, "b t h w 3"] | None:
+    """The frames as the motion encoder sees them, each with changes of its own. None if the batch has no frames.
+
+    Without an augmentation they are unchanged.
+    """
+    frames = batch.get("frames")
+    if frames is None or augmentation is None:
         return frames
     return augment(key, frames.reshape(-1, *frames.shape[2:]), augmentation).reshape(frames.shape)
 
 
 def motion_of(
-    encoder: MotionModel | None, variables: Variables, batch: Batch, driving: Float[Array, "b t h w 3"]
+    encoder: MotionModel | None, variables: Variables, batch: Batch, driving: Float[Array, "b t h w 3"] | None
 ) -> tuple[Float[Array, "b t d"], Float[Array, "b d"]]:
     """Standardised motion of the frames and of the reference: from `encoder` if it is trained too, else from the batch.
 
-    The encoder sees the frames as `driving`.
+    The encoder sees the frames as `driving`, which only it needs.
     """
     trained = trained_motion_encoder(variables)
     if encoder is None or trained is None:
@@ -122,7 +155,7 @@ def denoiser_inputs(
     z_ref: Float[Array, "b h w c"],
 ) -> DenoiserInputs:
     """Inputs of the denoiser, with nothing hidden."""
-    embedding = embed(model, variables, batch["reference"])
+    embedding = embedding_of(model, variables, batch)
     bank = applied(denoiser, variables.params, z_ref, embedding, method="appearance")
     return DenoiserInputs(conditions.motion, z_ref, bank, None, batch["frames_apart"], embedding, conditions.draft)
 

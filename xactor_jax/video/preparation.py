@@ -18,10 +18,11 @@ def prepare(
     images: Float[Array, "b height width 3"],
     motion: Float[Array, "b d"],
     embedding: Float[Array, "b e"] | None = None,
+    latent: Float[Array, "b h w c"] | None = None,
 ) -> Portrait:
-    """Encodes the reference and runs the reference network. Needed once per clip."""
+    """Encodes the reference and runs the reference network. Needed once per clip. What is given is not computed."""
     embedding = embed(model, variables, images) if embedding is None else embedding
-    latent = model.autoencoder.encode(variables.buffers["autoencoder"], images)
+    latent = model.autoencoder.encode(variables.buffers["autoencoder"], images) if latent is None else latent
     bank = applied(model.denoiser, variables.params, latent, embedding, method="appearance")
     return Portrait(images, latent, bank, motion, embedding)
 
@@ -29,8 +30,13 @@ def prepare(
 def embed(model: VideoModel, variables: Variables, images: Float[Array, "b height width 3"]) -> Float[Array, "b e"]:
     """Embeddings of reference pictures. Without an encoder they are zeros, which released networks take as "no picture"."""
     if model.clip is None:
-        return jnp.zeros((len(images), model.context_width))
+        return no_embedding(model, len(images))
     return model.clip.embed(variables.buffers["clip"], images)
+
+
+def no_embedding(model: VideoModel, count: int) -> Float[Array, "{count} e"]:
+    """The embeddings of a renderer without an encoder."""
+    return jnp.zeros((count, model.context_width))
 
 
 def drafts(

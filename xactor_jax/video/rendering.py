@@ -105,8 +105,20 @@ def draw_batch(
     embedding: Float[Array, "b e"] | None = None,
 ) -> Drawn:
     """Renders many clips at once, with the same result as `render`. A pure function, for `jit` and `pmap`."""
-    settings = settings or model.render_settings
     portrait = preparation.prepare(model, variables, reference_images, reference_motion, embedding)
+    return draw_portraits(model, variables, keys, portrait, motion_latents, settings)
+
+
+def draw_portraits(
+    model: VideoModel,
+    variables: Variables,
+    keys: Key[Array, "b"],
+    portrait: Portrait,
+    motion_latents: Float[Array, "b t d"],
+    settings: RenderSettings | None = None,
+) -> Drawn:
+    """`draw_batch` for references that are prepared already."""
+    settings = settings or model.render_settings
     if settings.offline:
         z = denoising.whole(model, settings, (), variables, portrait, keys, motion_latents)
         base = preparation.base_of(model, variables, portrait, motion_latents) if model.keep_draft else None

@@ -1,10 +1,13 @@
 """Training of the denoiser on the latents of a window of frames, with motion latents and a reference frame as conditions.
 
 Batch: {"frames": [B, T, H, W, 3], "reference": [B, H, W, 3], "motion_latents": float32 [B, T, D], "reference_motion": float32
-[B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]}. An example with
-`frames_apart` has frames from all over the clip, which do not attend to each other (joint training on images and video, Ho et
-al. 2022). If the motion encoder is trained too, the motion of augmented frames replaces that of the batch. A renderer with
-drafts (draft.py) uses drafts of the disturbed motion, as in sampling, and diffuses what remains to the true frames.
+[B, D], "component_boxes": float32 [B, T, 2, 4] fractions of the picture, "frames_apart": bool [B]}. Where the records have
+what the frozen networks compute, the batch has "frame_latents": bfloat16 [B, T, h, w, c], "reference_latent": bfloat16 [B, h,
+w, c] and "reference_embedding": bfloat16 [B, E], and only the pictures that the phase still needs (entries.py). Latents are
+posterior means, as this stage has always used them, so nothing random is stored. An example with `frames_apart` has frames
+from all over the clip, which do not attend to each other (joint training on images and video, Ho et al. 2022). If the motion
+encoder is trained too, the motion of augmented frames replaces that of the batch. A renderer with drafts (draft.py) uses
+drafts of the disturbed motion, as in sampling, and diffuses what remains to the true frames.
 
 examples.py prepares a batch, phases.py says which parameters a phase trains, objective.py and finish.py have the losses, and
 frozen.py loads the frozen networks.
@@ -30,6 +33,7 @@ from xactor_jax.variables import Batch, LossOutput, Rules, Tree, Variables, appl
 from xactor_jax.video import examples, frozen
 from xactor_jax.video.denoiser import Denoiser
 from xactor_jax.video.disturbance import MotionNoise
+from xactor_jax.video.entries import PIXELS, BatchEntries, batch_entries
 from xactor_jax.video.examples import Example
 from xactor_jax.video.finish import Finish, picture_loss
 from xactor_jax.video.model import VideoModel
@@ -42,7 +46,8 @@ from xactor_jax.video.objective import (
 )
 from xactor_jax.video.partition import TRANSFORMER_RULES
 from xactor_jax.video.phases import PHASES, labels, trained_denoiser
-from xactor_jax.video.rendering import draw_batch
+from xactor_jax.video.preparation import prepare
+from xactor_jax.video.rendering import draw_portraits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +92,9 @@ class VideoTask:
     """How the frames that its encoder sees in training are changed."""
     finish: Finish | None = None
     """Set in the phase of this name."""
+    entries: BatchEntries = PIXELS
     stage: ClassVar[str] = "video"
-    frame_entries: ClassVar[tuple[str, ...]] = ("frames", "motion_latents", "component_boxes")
+    frame_entries: ClassVar[tuple[str, ...]] = ("frames", "frame_latents", "motion_latents", "component_boxes")
     folds_frames: ClassVar[bool] = True
     partition_rules: ClassVar[Rules] = TRANSFORMER_RULES
     start_copies: ClassVar[tuple[tuple[str, str], ...]] = (("trunk", "reference"),)
@@ -113,10 +119,11 @@ class VideoTask:
             motion=MotionModel.from_config(config.motion) if config.train_motion else None,
             augmentation=DrivingAugmentation(**config.data.augmentation) if config.train_motion else None,
             motion_path=config.pretrained.motion,
+            entries=batch_entries(config),
         )
 
     def example_batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-        return examples.shapes(self.model, batch_size)
+        return examples.shapes(self.model, batch_size, self.entries)
 
     def init(self, key: jax.Array) -> Variables:
         key_denoiser, key_others = jax.random.split(key)
@@ -161,8 +168,7 @@ class VideoTask:
         m, s = self.model, self.settings
         key_mask, key_motion, key_reference = jax.random.split(key, 3)
         latents, reference = examples.latents_of(m, variables, batch)
-        augmentation = self.augmentation if train else None
-        driving = examples.driving_frames(jax.random.fold_in(key, 3), batch["frames"], augmentation)
+        driving = examples.driving_frames(jax.random.fold_in(key, 3), batch, self.augmentation if train else None)
         motion, reference_motion = examples.motion_of(self.motion, variables, batch, driving)
         motion = examples.disturbed(key_motion, motion, reference_motion, self.noise, s.motion_drop) if train else motion
         conditions, base = examples.conditions_and_base(m, variables, batch, motion, reference_motion, reference)
@@ -179,13 +185,17 @@ class VideoTask:
         return labels(params, self.phase)
 
     def preview(self, variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
-        """Two clips, every second frame: a row of true frames above a row of rendered ones, both after the reference."""
-        few = {name: value[:2] for name, value in batch.items()}
-        motion, reference_motion = examples.motion_of(self.motion, variables, few, few["frames"])
-        keys = jax.random.split(key, len(few["frames"]))
-        drawn = draw_batch(self.model, variables, keys, few["reference"], reference_motion, motion)
-        rendered = drawn.frames / 127.5 - 1.0
+        """Two clips, every second frame: a row of true frames above a row of rendered ones, both after the reference.
+
+        Without pictures in the batch, the true ones are those that the autoencoder makes of their latents.
+        """
+        m, few = self.model, {name: value[:2] for name, value in batch.items()}
+        motion, reference_motion = examples.motion_of(self.motion, variables, few, few.get("frames"))
+        frames, references = examples.pictures_of(m, variables, few)
+        known = examples.embedding_of(m, variables, few), examples.latents_of(m, variables, few)[1]
+        portrait = prepare(m, variables, references, reference_motion, *known)
+        drawn = draw_portraits(m, variables, jax.random.split(key, len(frames)), portrait, motion)
         rows = []
-        for i, reference in enumerate(few["reference"]):
-            rows += [jnp.concatenate([reference[None], clip[i, ::2]]) for clip in (few["frames"], rendered)]
+        for i, reference in enumerate(references):
+            rows += [jnp.concatenate([reference[None], clip[i, ::2]]) for clip in (frames, drawn.frames / 127.5 - 1.0)]
         return {"reference_true_above_rendered": picture_grid(rows)}
