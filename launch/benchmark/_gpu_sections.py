@@ -31,6 +31,8 @@ TINY_RUN = (
     *("data.persons=4", "data.clips_per_person=1", "data.clip_seconds=1.2", "data.image_size=32", "data.examples_per_clip=2"),
     *("batch_size=4", "steps=2", "log_every=1", "eval_every=0", "preview_every=0"),
 )
+FRAMES = "--frames=40"
+"""Length of the rendered clip: two windows of 24 frames that overlap by 4 on both sides, as in a long clip."""
 EXPORT_SECONDS = 45.0
 """Time that is kept for exports."""
 
@@ -84,7 +86,7 @@ def step_row(numbers: Mapping[str, Any]) -> Row:
 def sampler(setup: Setup) -> Iterator[Row]:
     """Frames per second of the released layout, and of its trunk beside diffusers' in PyTorch."""
     tiny = [f"--set={setting}" for setting in TINY["video"]]
-    small = ["--preset=puppets", "--frames=4", *tiny] if setup.toy else ["--preset=base", "--frames=48"]
+    small = ["--preset=puppets", "--frames=4", *tiny] if setup.toy else ["--preset=base", FRAMES]
     yield from _tried("released sampler", lambda: [setup.programs.measured("benchmark/renderer.py", *small)])
     small = ["--preset=puppets", "--side=8", "--frames=2"] if setup.toy else ["--frames=24", "--repeats=5"]
     for network in ("trunk", "denoiser+bank", *(["diffusers"] if setup.torch and not setup.toy else [])):
@@ -161,8 +163,9 @@ def trained(work: pathlib.Path) -> Iterator[Row]:
 
 def _exported(setup: Setup, work: pathlib.Path, stage: str) -> Iterator[Row]:
     """Packs the export of a stage. If the training was cut off, exports its last checkpoint first."""
-    export = work / "export" / stage
+    export, note = work / "export" / stage, ""
     if not export.exists() and (work / stage).exists():
+        note = "; its training was cut off"
         setup.programs.run("export.py", f"--from={work / stage}", f"--to={export}", "--dtype=float16")
     if not export.exists():
         yield {"run": f"export of {stage}", "result": "there is no checkpoint"}
@@ -170,4 +173,4 @@ def _exported(setup: Setup, work: pathlib.Path, stage: str) -> Iterator[Row]:
     target = setup.out / f"{stage}.tar"
     with tarfile.open(target, "w") as archive:
         archive.add(export, arcname=stage)
-    yield {"run": f"export of {stage}", "result": f"{target.name}, {target.stat().st_size / 1e6:.1f} MB"}
+    yield {"run": f"export of {stage}", "result": f"{target.name}, {target.stat().st_size / 1e6:.1f} MB{note}"}

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from xactor_jax.markdown import markdown as table_of
 from xactor_jax.unfinished import write_whole
 
 
@@ -27,8 +28,6 @@ def show(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The same table in Markdown."""
-    from xactor_jax.evaluation.markdown import markdown as table_of
-
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return table_of(columns, [[_text(row.get(name, "")) for name in columns] for row in rows])
 

@@ -6,9 +6,9 @@
 actor: self-attention of a training window, causal over chunks by a mask. level 0, 1, …: self-attention of pixels in the UNet
 of the video stage at 512 pixels, to the pixels of the frame and to as many of the reference. xla and cudnn are what the layers
 compute with that implementation; torch is PyTorch's scaled_dot_product_attention. "forward" is the attention alone; "gradient"
-is the gradient of its sum with respect to queries, keys and values, with the forward pass. FLOPs are those of the two matrix
-products, (1) 4 · rows · heads · queries · keys · features, also for keys that a mask hides, and three times as many for the
-gradient. What an implementation cannot compute has a sentence in place of numbers.
+is that of its product with random numbers with respect to queries, keys and values, with the forward pass. FLOPs are those of
+the two matrix products, (1) 4 · rows · heads · queries · keys · features, also for keys that a mask hides, and three times as
+many for the gradient. What an implementation cannot compute has a sentence in place of numbers.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ def by_jax(size: Size) -> tuple[Callable[[], Any], Callable[[], Any]]:
     from xactor_jax.layers.spatial_attention import attend
 
     draw = lambda i, n: jax.random.normal(jax.random.key(i), (size.rows, n, size.heads, size.features), jnp.bfloat16)
-    inputs = draw(0, size.queries), draw(1, size.keys), draw(2, size.keys)
+    inputs, weights = (draw(0, size.queries), draw(1, size.keys), draw(2, size.keys)), draw(3, size.queries)
     mask = jnp.asarray(causal(size))[None] if size.chunk else None
     forward = jax.jit(lambda q, k, v: attend(q, k, v) if mask is None else masked_attention(q, k, v, mask))
-    gradient = jax.jit(jax.grad(lambda *x: forward(*x).astype(jnp.float32).sum(), argnums=(0, 1, 2)))
-    return lambda: jax.block_until_ready(forward(*inputs)), lambda: jax.block_until_ready(gradient(*inputs))
+    gradient = jax.jit(lambda w, *x: jax.vjp(forward, *x)[1](w))
+    return lambda: jax.block_until_ready(forward(*inputs)), lambda: jax.block_until_ready(gradient(weights, *inputs))
 
 
 def by_torch(size: Size) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -105,6 +105,7 @@ def by_torch(size: Size) -> tuple[Callable[[], Any], Callable[[], Any]]:
     inputs = [draw(n).requires_grad_() for n in (size.queries, size.keys, size.keys)]
     mask = torch.from_numpy(causal(size)).to(device) if size.chunk else None
     call = lambda: torch.nn.functional.scaled_dot_product_attention(*inputs, attn_mask=mask)
+    weights = draw(size.queries)
     finish = torch.cuda.synchronize if device == "cuda" else lambda: None
 
     def forward() -> None:
@@ -112,7 +113,7 @@ def by_torch(size: Size) -> tuple[Callable[[], Any], Callable[[], Any]]:
             call()
         finish()
 
-    return forward, lambda: (torch.autograd.grad(call().float().sum(), inputs), finish())
+    return forward, lambda: (torch.autograd.grad(call(), inputs, weights), finish())
 
 
 def causal(size: Size) -> Any:

@@ -10,7 +10,8 @@ The sections share the time. What one leaves over goes to the next ones, and one
     sampler   frames per second of the released renderer's layout with random weights; its trunk beside diffusers' in PyTorch
     actor     attention by cuDNN, by XLA and by PyTorch, alone; the actor with cuDNN's and with XLA's
     heads     training of all heads presets (launch/train_all.py) in the time that is left. --data: clips that launch/heads.py
-              has made before, of 128 pixels a side; without it, they are made first, and that time counts
+              has made before, of 128 pixels a side; without it, they are made first, and that time counts. Seven runs need
+              more than a few minutes: better give this section a quarter of an hour of its own
 
 Every program runs in a process of its own, so that its memory is free afterwards. After each row DIR/gpu.json and DIR/gpu.md
 are written whole; DIR/gpu.log has what the programs print, DIR/STAGE.tar the export of a trained stage. Runs are in a temporary
@@ -61,10 +62,10 @@ class Section(NamedTuple):
 
 
 SECTIONS: Mapping[str, Section] = {
-    "step": Section("Training steps", sections.steps, 0.42),
-    "sampler": Section("Sampling", sections.sampler, 0.18),
+    "step": Section("Training steps", sections.steps, 0.40),
+    "sampler": Section("Sampling", sections.sampler, 0.24),
     "actor": Section("Attention and the actor", sections.actor, 0.12),
-    "heads": Section("Training of the heads presets", sections.heads, 0.28),
+    "heads": Section("Training of the heads presets", sections.heads, 0.24),
 }
 MEMORY = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
 """The environment variable for the share of the memory that JAX takes, and its old name."""
@@ -101,6 +102,7 @@ class Report:
     def begin(self, name: str) -> None:
         """Starts a section."""
         self._content["sections"][name] = {"title": SECTIONS[name].title, "rows": [], "problem": "", "seconds": None}
+        self._write()
 
     def add(self, name: str, row: Row) -> None:
         """Appends a row to a section."""

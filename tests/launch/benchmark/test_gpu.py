@@ -197,7 +197,20 @@ def test_without_torch_a_sentence_stands_in_its_place(tmp_path: pathlib.Path) ->
     assert not any("diffusers" in option or "torch" in option for _, options, _ in programs.calls for option in options)
 
 
-def test_heads_are_trained_in_the_rest_of_the_time_and_their_exports_come_home(tmp_path: pathlib.Path) -> None:
+def exporting(programs: FakePrograms, runs: pathlib.Path) -> Any:
+    """`run`, which makes the folder that launch/export.py would make."""
+
+    def run(program: str, *options: object, keep: float = 0.0) -> Ended:
+        if program == "export.py":
+            (runs / "export" / "video").mkdir()
+        return FakePrograms.run(programs, program, *options, keep=keep)
+
+    return run
+
+
+def test_heads_are_trained_in_the_rest_of_the_time_and_their_exports_come_home(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     programs = FakePrograms(seconds=645.0)
     setup = dataclasses.replace(setup_of(tmp_path, programs), data="clips")
     runs = tmp_path / "work" / "runs"
@@ -208,6 +221,7 @@ def test_heads_are_trained_in_the_rest_of_the_time_and_their_exports_come_home(t
     lines = [{"step": 10, "train/loss": 2.0}, {"step": 20, "train/loss": 1.0, "train/steps_per_second": 4.0}, {"step": 30}]
     (runs / "motion" / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 4')
     (runs / "video").mkdir()  # its training was cut off
+    monkeypatch.setattr(programs, "run", exporting(programs, runs))
     rows = list(_gpu_sections.heads(setup))
     program, options, keep = programs.calls[0]
     assert program == "train_all.py" and "--budget_minutes=9.00" in options and "--data=clips" in options and keep == 45
@@ -217,6 +231,7 @@ def test_heads_are_trained_in_the_rest_of_the_time_and_their_exports_come_home(t
     with tarfile.open(tmp_path / "motion.tar") as archive:
         assert archive.extractfile("motion/weights").read() == b"w" * 10
     assert not (tmp_path / "autoencoder.tar").exists() and "no checkpoint" in rows[2]["result"]
+    assert rows[4]["result"].endswith("cut off") and "cut off" not in rows[1]["result"] + rows[3]["result"]
 
 
 def test_a_section_that_fails_loses_no_other_and_rows_are_kept_at_once(
