@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from launch.benchmark._programs import NotMeasuredError, Programs
-from launch.benchmark._search import doubling, in_turn
+from launch.benchmark._search import LARGEST, doubling, in_turn
+from launch.train_all import EXPORTED
 
 Row = dict[str, Any]
 STARTS = {"motion": 64, "actor": 128, "autoencoder": 4, "video": 1}
 """Stage → the batch that is tried first, for a device of 141 GB."""
-EXPORTED = ("motion", "autoencoder", "actor", "video")
 TINY = {
     "motion": ("network.image_size=32", "network.latent_dim=8", "network.widths=(8,)", "network.encoder_widths=(8,)"),
     "actor": ("network.latent_dim=8", "network.width=16", "network.depth=1", "network.heads=2", "data.window=10"),
@@ -33,6 +33,7 @@ TINY_RUN = (
 )
 FRAMES = "--frames=40"
 """Length of the rendered clip: two windows of 24 frames that overlap by 4 on both sides, as in a long clip."""
+NO_TORCH = "not compared: PyTorch is not installed, or has no CUDA"
 EXPORT_SECONDS = 45.0
 """Time that is kept for exports."""
 
@@ -67,7 +68,7 @@ def _steps_of(setup: Setup, stage: str, start: int) -> Iterator[Row]:
         return setup.programs.measured("benchmark/training.py", *options, number, f"--config.batch_size={batch}")
 
     try:
-        for batch, numbers in doubling(start, attempt, 2 * start if setup.toy else 2**14):
+        for batch, numbers in doubling(start, attempt, 2 * start if setup.toy else LARGEST):
             yield {**of, "batch": batch, **(step_row(numbers) if numbers else {"result": "does not fit"})}
     except NotMeasuredError as error:
         yield {**of, "result": str(error)}
@@ -94,9 +95,6 @@ def sampler(setup: Setup) -> Iterator[Row]:
         yield from _tried(f"one call: {network}", lambda o=options: _networks(setup, o))
     if not setup.torch:
         yield {"what": "one call: diffusers", "result": NO_TORCH}
-
-
-NO_TORCH = "not compared: PyTorch is not installed, or has no CUDA"
 
 
 def _networks(setup: Setup, options: list[str]) -> list[Row]:
