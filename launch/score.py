@@ -58,7 +58,7 @@ def check_usage(arguments: argparse.Namespace) -> None:
 
 def show_list() -> None:
     """Prints the protocols as a table."""
-    from xactor_jax.evaluation.markdown import markdown
+    from xactor_jax.markdown import markdown
     from xactor_jax.scoring.protocols import HEAD, PROTOCOLS, listed
 
     print(markdown(HEAD, listed(PROTOCOLS)))

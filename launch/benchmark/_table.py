@@ -1,4 +1,4 @@
-"""Output of the benchmarks: a table on stdout, and JSON for programs."""
+"""Output of the benchmarks: tables for people, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from xactor_jax.markdown import markdown as table_of
 from xactor_jax.unfinished import write_whole
 
 
@@ -23,6 +24,12 @@ def show(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(_text(row.get(name, "")) for name in columns))
     Console(width=128).print(table)
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The same table in Markdown."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return table_of(columns, [[_text(row.get(name, "")) for name in columns] for row in rows])
 
 
 def write(path: str, values: Any) -> None:

@@ -1,6 +1,7 @@
 """Measures the speed of an actor on this machine, with and without cached keys and values.
 
     python launch/benchmark/actor.py --presets demo,base
+    python launch/benchmark/actor.py --presets base --attention xla    # on a GPU: without cuDNN's attention
 
 Measures each preset of configs/actor.py with random weights: frames per second of a stream after compiling, and milliseconds
 from a chunk's features to its motion. To show what limits the speed, it compares the FLOPs per second of a call with those of a
@@ -11,10 +12,12 @@ large matrix product, and the bytes of parameters that network calls read per se
 from __future__ import annotations
 
 import argparse
+import contextlib
 import pathlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
@@ -33,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=20.0, help="shortest duration of each measurement")
     add("--batch", type=int, default=1, help="number of examples in a batch")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the rollout, as in config.rollout")
+    add("--attention", default="auto", choices=("auto", "xla", "cudnn"), help="implementation; auto: that of the layers")
     add("--json", default="", metavar="FILE", help="also write the numbers to this file")
     return about
 
@@ -47,6 +51,17 @@ def seconds_of(call: Callable[[], object], at_least: float) -> float:
         jax.block_until_ready(call())
         count += 1
     return (time.perf_counter() - start) / count
+
+
+@contextlib.contextmanager
+def attention_by(name: str) -> Iterator[None]:
+    """Within the body, programs that are traced use this implementation of attention; auto: the one that the layers choose."""
+    from xactor_jax.layers import attention, spatial_attention
+
+    with contextlib.ExitStack() as stack:
+        for module in (attention, spatial_attention) if name != "auto" else ():
+            stack.enter_context(mock.patch.object(module, "implementation", lambda _: name))
+        yield
 
 
 def machine() -> dict[str, float]:
@@ -100,7 +115,8 @@ def main() -> None:
     arguments = parser().parse_args()
     with exit_on_user_error():
         check_numbers(arguments, {"batch": whole(1), "seconds": real(0.0, 36_000.0, above=True)})
-        rows = [row for preset in arguments.presets.split(",") for row in rows_of(preset, arguments)]
+        with attention_by(arguments.attention):
+            rows = [row for preset in arguments.presets.split(",") for row in rows_of(preset, arguments)]
         best = machine()
         _table.show(rows)
         print("peak of this device: {matrix_product_gflops:.0f} GFLOP/s, {read_gbytes:.1f} GB/s".format(**best))

@@ -2,12 +2,17 @@
 
     python launch/benchmark/data.py --sizes 64,256,512
     python launch/benchmark/data.py --data DIR                          # your own clips, made by launch/prepare.py
+    python launch/benchmark/data.py --presets base --sizes 256,512 --need    # also the cores that accelerators would need
 
 A clip is one record that is read; a stage makes data.examples_per_clip examples of it. Times are processor seconds in one
 thread, with the files in the page cache, so they do not include the cost of disks and of other threads. The puppets of --sizes
 compress better than videos of people. There are only 64 clips of them; with more clips, shuffling has a smaller share.
 Latents and audio features are random numbers with the sizes of the stage's config. The renderer is also measured with
 latents of pictures in the records: with drafts, which need the reference picture, and without, when it reads no clips.
+
+--need computes, from the FLOPs of a preset's training step, its speed at half the published peak of one H200, of eight, and of
+a host with eight v5e, and how many cores its data then takes (launch/benchmark/_need.py). Examples per second of a core are
+those measured here; a core of another machine may be faster or slower.
 """
 
 from __future__ import annotations
@@ -20,22 +25,27 @@ import pstats
 import sys
 import tempfile
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
+from launch.benchmark import _need
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import real
+from xactor_jax.training.experiment import unknown_setting
+from xactor_jax.training.plan import Setting, Step, config_of, parse_setting
 
 STAGES = ("motion", "autoencoder", "actor", "video")
-VARIANTS = {
-    "video": {},
-    "video, latents": {"data.precomputed": "latents"},
-    "video, latents, no drafts": {"data.precomputed": "latents", "network.draft": False},
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "video": {
+        "video": {},
+        "video, latents": {"data.precomputed": "latents"},
+        "video, latents, no drafts": {"data.precomputed": "latents", "network.draft": False},
+    }
 }
-"""Rows of the stage video, and the settings that they change."""
+"""Stage → its rows, and the settings that they change."""
 PARTS = {
     "read": ("records.py", "__getitem__"),
     "decode": ("frames.py", "decode_frames"),
@@ -43,11 +53,37 @@ PARTS = {
 }
 
 
+class Experiment(NamedTuple):
+    """A preset of a stage, with changed settings."""
+
+    stage: str
+    preset: str
+    settings: list[Setting]
+
+    def config(self, side: int = 0) -> Any:
+        """The config for pictures of that side; 0: of its own. Raises `UserError` for a preset or setting that is unknown."""
+        from launch.stages import STAGES as ENTRIES
+
+        config = config_of(Step(self.stage, self.stage, self.preset, 1.0), self.settings)
+        if side and (name := ENTRIES[self.stage].data.side):
+            config.update_from_flattened_dict({name: side, "data.image_size": side})
+        return config
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--stages", default=",".join(STAGES), help="separated by commas")
+    add("--presets", default="default", help="presets of the stages' configs, separated by commas; each stage must have them")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="[STAGE:]KEY=VALUE",
+        help="a setting of all stages that have it, or of one",
+    )
+    add("--need", action="store_true", help="also compute how many cores feed an H200, eight of them, and a v5e-8 host")
     add("--sizes", default="64,256,512", help="image sizes in pixels of puppets that are made for this, separated by commas")
     add("--data", default="", metavar="DIR", help="measure these clips instead of puppets")
     add("--clip_seconds", type=float, default=5.0, help="length of a puppet's clip")
@@ -127,49 +163,92 @@ def shares(stats: pstats.Stats) -> dict[str, float]:
     return {**percent, "% rest": 100 - sum(percent.values())}
 
 
-def rows_of(stages: list[str], clips: str, label: str, seconds: float) -> list[dict[str, Any]]:
-    """One row for each stage, and for each of `VARIANTS` of the renderer."""
+def rows_of(experiments: list[Experiment], clips: str, label: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row for each experiment on the same clips, and for each of `VARIANTS` of the renderer."""
+    from data.frames import decode_frames
+    from data.records import open_clips
+
+    side = decode_frames(open_clips(clips, "train")[0]["frames"], [0]).shape[1]
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for experiment in experiments:
+            for name, changes in VARIANTS.get(experiment.stage, {experiment.stage: {}}).items():
+                config = experiment.config(side)
+                config.update_from_flattened_dict(changes)
+                row = {"stage": name, "preset": experiment.preset, "pictures": label, "side": side}
+                flops = (
+                    {"GFLOP/example": 1e-9 * _need.example_flops(config.copy_and_resolve_references())}
+                    if arguments.need
+                    else {}
+                )
+                config.data.path, config.data.encoded_path = clips, str(latents_of(config, pathlib.Path(temporary), clips))
+                rows.append({**row, "batch": config.batch_size, **flops, **measure(config, arguments.seconds)})
+    return rows
+
+
+def latents_of(config: Any, folder: pathlib.Path, clips: str) -> pathlib.Path:
+    """Folder of random latents and audio features of the sizes that the stage reads. Made once for each pair of sizes."""
+    from data.fit import value_of
+    from launch.stages import STAGES as ENTRIES
     from xactor_jax.training.experiment import load_config
     from xactor_jax.video.autoencoder import AutoencoderSettings
 
-    sizes = load_config("configs/actor.py").network
-    rows = []
-    with tempfile.TemporaryDirectory() as temporary:
-        encoded, latents = (pathlib.Path(temporary) / name for name in ("encoded", "latents"))
-        make_latents(encoded, clips, sizes.latent_dim, sizes.audio_dim)
-        if "video" in stages:
-            autoencoder = AutoencoderSettings.from_config(load_config("configs/video.py").autoencoder)
-            make_latents(latents, clips, sizes.latent_dim, sizes.audio_dim, autoencoder)
-        for stage in stages:
-            for name, changes in (VARIANTS if stage == "video" else {stage: {}}).items():
-                config = load_config(f"configs/{stage}.py")
-                config.update_from_flattened_dict(changes)
-                config.data.path, config.data.encoded_path = clips, str(latents if changes else encoded)
-                rows.append({"stage": name, "pictures": label, **measure(config, seconds)})
-    return rows
+    of, actor = ENTRIES[config.stage].data, load_config("configs/actor.py").network
+    latent_dim = value_of(config, of.latents) if of.latents else actor.latent_dim
+    audio_dim = value_of(config, of.features) if of.features else actor.audio_dim
+    pictures = config.data.get("precomputed", "none") != "none"
+    encoded = folder / f"{latent_dim}-{audio_dim}-{pictures}"
+    if not encoded.exists():
+        autoencoder = AutoencoderSettings.from_config(config.autoencoder) if pictures else None
+        make_latents(encoded, clips, latent_dim, audio_dim, autoencoder)
+    return encoded
+
+
+def needed(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the second table for a row of the first one with its FLOPs: the cores that each machine needs."""
+    load = _need.Load(1e9 * row["GFLOP/example"], row["batch"], row["examples/s"])
+    of = {name: row[name] for name in ("stage", "preset", "pictures")}
+    return [{**of, **cells} for cells in _need.needs(load, _need.goal_of(row["stage"].split(",")[0], row["side"]))]
+
+
+def chosen(arguments: argparse.Namespace) -> list[Experiment]:
+    """The experiments of the options. Raises `UserError` for options that are not possible."""
+    stages = arguments.stages.split(",")
+    if unknown := [stage for stage in stages if stage not in STAGES]:
+        raise UserError(f"there is no stage {unknown[0]!r}: use {', '.join(STAGES)}.")
+    if not all(size.isdecimal() and int(size) >= 16 for size in arguments.sizes.split(",")):
+        raise UserError(f"--sizes {arguments.sizes} must be whole numbers of at least 16, with commas.")
+    check_numbers(arguments, dict.fromkeys(("seconds", "clip_seconds"), real(0.0, 36_000.0, above=True)))
+    settings = [parse_setting(text, [Step(stage, stage, "", 1.0) for stage in stages]) for text in arguments.set]
+    experiments = [Experiment(stage, preset, settings) for preset in arguments.presets.split(",") for stage in stages]
+    configs = [experiment.config() for experiment in experiments]
+    for setting in settings:
+        if not any(setting.concerns(Step(config.stage, config.stage, "", 1.0), config) for config in configs):
+            raise unknown_setting(setting.key, configs[0])
+    return experiments
 
 
 def main() -> None:
     """Ends with exit status 2 and one sentence for an error that the user can fix."""
     arguments = parser().parse_args()
-    stages = arguments.stages.split(",")
     with exit_on_user_error(), tempfile.TemporaryDirectory() as temporary:
-        if unknown := [stage for stage in stages if stage not in STAGES]:
-            raise UserError(f"there is no stage {unknown[0]!r}: use {', '.join(STAGES)}.")
-        if not all(size.isdecimal() and int(size) >= 16 for size in arguments.sizes.split(",")):
-            raise UserError(f"--sizes {arguments.sizes} must be whole numbers of at least 16, with commas.")
-        check_numbers(arguments, dict.fromkeys(("seconds", "clip_seconds"), real(0.0, 36_000.0, above=True)))
+        experiments = chosen(arguments)
         import cv2
 
         from launch.benchmark import _table
 
         cv2.setNumThreads(1)
-        rows = rows_of(stages, arguments.data, "given", arguments.seconds) if arguments.data else []
+        rows = rows_of(experiments, arguments.data, "given", arguments) if arguments.data else []
         for size in [] if arguments.data else arguments.sizes.split(","):
             folder = pathlib.Path(temporary) / size
             make_puppets(folder, int(size), arguments.clip_seconds)
-            rows += rows_of(stages, str(folder), f"{size} px", arguments.seconds)
+            rows += rows_of(experiments, str(folder), f"{size} px", arguments)
         _table.show(rows)
+        if arguments.need:
+            needs = [line for row in rows for line in needed(row)]
+            print(f"\nComputed for {_need.UTILISATION:.0%} of the published peak:")
+            _table.show(needs)
+            rows = {"measured": rows, "computed": needs}
         _table.write(arguments.json, rows)
 
 

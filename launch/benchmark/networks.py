@@ -5,9 +5,10 @@
     .venv-parity/bin/python launch/benchmark/networks.py --torch       # also diffusers' network of the same architecture
 
 encoder: the motion encoder of configs/motion.py, for one image of its size. reference: the reference network. denoiser: the
-denoiser without reference features. denoiser+bank: the denoiser with reference features in every self-attention. diffusers:
-UNet2DConditionModel of Stable Diffusion 1.5 in PyTorch, which has the size of the reference network. Each network runs in its
-own process, whose peak memory is reported. All weights have the same value, because time does not depend on them. FLOPs are
+denoiser without reference features. denoiser+bank: the denoiser with reference features in every self-attention. trunk: the
+reference network with its last layer, for --frames frames, as diffusers computes it. diffusers: UNet2DConditionModel of Stable
+Diffusion 1.5 in PyTorch, on CUDA where there is any, without torch.compile. Each network runs in its own process, whose peak
+memory on the host is reported. All weights have the same value, because time does not depend on them. FLOPs are
 those of matrix products and convolutions, two for each multiplication. They include the end of the reference network's last
 layer, which is not computed because nothing uses it.
 """
@@ -34,6 +35,8 @@ from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.settings import whole
 
 OURS = ("encoder", "reference", "denoiser", "denoiser+bank")
+"""Networks that are measured by default."""
+TRUNK = "trunk"
 THEIRS = "diffusers"
 Network = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function and the shapes of its arguments, with the parameters first."""
@@ -44,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--preset", default="base", help="preset of configs/video.py and configs/motion.py")
-    add("--networks", default=",".join(OURS), help=f"some of {', '.join((*OURS, THEIRS))}, separated by commas")
+    add("--networks", default=",".join(OURS), help=f"some of {', '.join((*OURS, TRUNK, THEIRS))}, separated by commas")
     add("--torch", action="store_true", help="also measure diffusers' network, if PyTorch is installed")
     add("--side", type=int, default=64, help="rows and columns of the latent")
     add("--frames", type=int, default=1)
@@ -109,11 +112,12 @@ def unet(name: str, arguments: argparse.Namespace) -> Network:
     settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
     dtype = None if arguments.precision == "float32" else jnp.bfloat16
     reference = UNet(settings.unet.for_reference(not settings.full_reference), dtype)
-    module = reference if name == "reference" else UNet(settings.unet, dtype)
+    others = {"reference": reference, TRUNK: UNet(settings.unet.for_reference(False), dtype)}
+    module = others.get(name) or UNet(settings.unet, dtype)
     frames = 1 if name == "reference" else arguments.frames
     array = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
     x, t = array(1, frames, arguments.side, arguments.side, settings.unet.out_channels), array(1)
-    motion = array(1, frames, settings.motion_tokens, settings.motion_token_width) if settings.unet.motion else None
+    motion = array(1, frames, settings.motion_tokens, settings.motion_token_width) if module.settings.motion else None
     conditions = Conditions(motion=motion, embedding=array(1, settings.unet.context_width))
     if name == "denoiser+bank":
         still = jax.eval_shape(reference.init_with_output, jax.random.key(0), array(1, 1, *x.shape[2:]), t, conditions)
@@ -134,11 +138,13 @@ def theirs(arguments: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"{error.name} is not installed: `make parity` makes an environment that has it.") from None
     model = diffusers.UNet2DConditionModel(sample_size=arguments.side, cross_attention_dim=768).eval()
     dtype = torch.float32 if arguments.precision == "float32" else torch.bfloat16
-    model = model.to(dtype)
-    x = torch.ones(arguments.frames, 4, arguments.side, arguments.side, dtype=dtype)
-    shown = torch.ones(arguments.frames, 1, 768, dtype=dtype)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device, dtype)
+    x = torch.ones(arguments.frames, 4, arguments.side, arguments.side, dtype=dtype, device=device)
+    shown = torch.ones(arguments.frames, 1, 768, dtype=dtype, device=device)
+    finish = torch.cuda.synchronize if device == "cuda" else lambda: None
     with torch.no_grad():
-        seconds = seconds_of(lambda: model(x, 0, shown), arguments.repeats)
+        seconds = seconds_of(lambda: (model(x, 0, shown), finish()), arguments.repeats)
         with torch.device("meta"), FlopCounterMode(display=False) as counter:
             model.to("meta")(x.to("meta"), 0, shown.to("meta"))
     return row(THEIRS, sum(p.numel() for p in model.parameters()), seconds, counter.get_total_flops())
@@ -171,8 +177,8 @@ def main() -> None:
     arguments = parser().parse_args()
     names = [*arguments.networks.split(","), *([THEIRS] if arguments.torch else [])]
     with exit_on_user_error():
-        if unknown := [name for name in names if name not in (*OURS, THEIRS)]:
-            raise UserError(f"there is no network {unknown[0]!r}: use {', '.join((*OURS, THEIRS))}.")
+        if unknown := [name for name in names if name not in (*OURS, TRUNK, THEIRS)]:
+            raise UserError(f"there is no network {unknown[0]!r}: use {', '.join((*OURS, TRUNK, THEIRS))}.")
         check_numbers(arguments, dict.fromkeys(("repeats", "frames", "side"), whole(1)))
         if name := arguments.inside:
             print(json.dumps(theirs(arguments) if name == THEIRS else ours(name, arguments)))

@@ -42,15 +42,13 @@ def run(arguments: list[str]) -> None:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
     check_value("--steps", STEPS.value, whole(1))
     processes.initialize()
-    from data.embedded import fill_in_networks
     from launch.benchmark import _table
+    from launch.benchmark._need import name_networks
     from launch.stages import build, ensure_data
     from xactor_jax.training.benchmark import Bench
 
     config = CONFIG.value
-    for name in ("autoencoder", "perceptual"):
-        config.pretrained[name] = config.pretrained[name] or "random"
-    fill_in_networks(config)
+    name_networks(config)
     task, make_iterator = build(config)
     if BATCHES.value != "synthetic":
         ensure_data(config)

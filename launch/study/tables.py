@@ -34,7 +34,8 @@ def table(path: str) -> str:
     """
     from etils import epath
 
-    from xactor_jax.evaluation.markdown import markdown, table_of
+    from xactor_jax.evaluation.markdown import table_of
+    from xactor_jax.markdown import markdown
     from xactor_jax.scoring.report import as_markdown, score_tables
 
     try:

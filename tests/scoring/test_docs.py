@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xactor_jax.evaluation.markdown import markdown
+from xactor_jax.markdown import markdown
 from xactor_jax.scoring.protocols import HEAD, PROTOCOLS, listed
 
 

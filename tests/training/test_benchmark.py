@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 
 from tests.training import checks
 from tests.training.toy import DIM, OPERATIONS, ToyTask, make_iterator_of, toy_config
 from xactor_jax.errors import UserError
+from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training.benchmark import Bench, synthetic_batch
+from xactor_jax.training.compiling import step_flops
 
 
 def test_slow_data_shows_and_memory_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,6 +28,12 @@ def test_a_synthetic_batch_is_what_the_task_expects() -> None:
     batch = synthetic_batch(shapes)
     assert batch["x"].shape == (4, DIM) and batch["x"].std() > 0 and batch["frames"].min() < 9 < 246 < batch["frames"].max()
     assert {name: (x.shape, x.dtype) for name, x in batch.items()} == {n: (x.shape, x.dtype) for n, x in shapes.items()}
+
+
+def test_flops_of_a_step_need_no_arrays() -> None:
+    config = toy_config()
+    for devices in (1, 8):
+        assert step_flops(config, ToyTask(), make_mesh(config.mesh, jax.devices()[:devices])) == 16 * OPERATIONS
 
 
 def test_layouts_that_training_refuses_are_refused() -> None:

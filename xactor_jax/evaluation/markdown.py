@@ -73,9 +73,3 @@ def table_of(content: Any) -> Table:
         raise UserError(
             "this is no report of launch/evaluate.py, score.py, compare_motion.py, compare_video.py or drift.py: name its JSON."
         ) from None
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown; a | in a cell stays a part of the cell."""
-    line = lambda cells: f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-    return "\n".join([line(head), "|---" * len(head) + "|", *map(line, rows)])

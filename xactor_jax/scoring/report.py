@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from xactor_jax.errors import UserError
-from xactor_jax.evaluation.markdown import markdown
 from xactor_jax.evaluation.report import finite, inlined, page, table
+from xactor_jax.markdown import markdown
 from xactor_jax.unfinished import write_whole
 
 Content = Mapping[str, Any]

@@ -90,6 +90,13 @@ def compile_step(config: ConfigDict, task: Task, mesh: Mesh, changes: Changes | 
     )
 
 
+def step_flops(config: ConfigDict, task: Task, mesh: Mesh) -> float:
+    """Model FLOPs of one training step on all devices together. It only traces the step; nothing is compiled or allocated."""
+    programs = make_programs(config, task, mesh)
+    traced = programs.train_step.trace(programs.abstract, batch_on(task, config.batch_size, mesh))
+    return model_flops(traced.jaxpr.jaxpr)
+
+
 def changed(config: ConfigDict, changes: Changes) -> ConfigDict:
     """A copy of the config with the changes."""
     copy = ConfigDict(config.to_dict())
