@@ -19,10 +19,10 @@ from tests.training import checks
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
 from xactor_jax.checkpoints.trees import FOLDER, saved_steps
 from xactor_jax.errors import UserError
-from xactor_jax.training import loop
+from xactor_jax.training import loop, metrics
 from xactor_jax.training.journal import DivergedError
 from xactor_jax.training.loop import train
-from xactor_jax.training.programs import make_programs
+from xactor_jax.training.programs import Programs, make_programs
 from xactor_jax.training.saving import Checkpoints
 
 
@@ -62,6 +62,15 @@ def test_tensorboard_shows_what_the_lines_say(tmp_path: pathlib.Path) -> None:
     shown = cv2.imdecode(np.frombuffer(last.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
     assert last.step == 8
     assert np.array_equal(shown, cv2.imread(str(tmp_path / "previews" / "prediction_0000008.png")))
+
+
+def test_the_next_batch_is_copied_while_a_step_runs(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers of a step, for which the loop waits, are read after the next batch is on its way to the devices."""
+    events, put, read = [], Programs.put, metrics.to_host
+    monkeypatch.setattr(Programs, "put", lambda *given: (events.append("copy"), put(*given))[1])
+    monkeypatch.setattr(metrics, "to_host", lambda values: (events.append("read"), read(values))[1])
+    train_toy(tmp_path, steps=4, eval_every=0, preview_every=0, checkpoint__every=0)
+    assert events == ["copy", *3 * ["copy", "read"], "read"]
 
 
 def test_logged_loss_is_the_mean_of_the_steps_between(tmp_path: pathlib.Path) -> None:
