@@ -60,7 +60,7 @@ def test_only_the_linear_maps_project_every_cell_on_a_basis(rng):
     module = AutoencoderModel.from_network(network).module
     frames = jnp.asarray(rng.uniform(-1, 1, (2, 16, 16, 3)), jnp.float32)
     shapes = jax.eval_shape(module.init, jax.random.key(0), frames)["params"]
-    params = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    params = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     basis = np.linalg.qr(rng.normal(size=(48, 5)))[0]
     params["encoder"]["linear"]["kernel"], params["decoder"]["linear"]["kernel"] = jnp.asarray(basis), jnp.asarray(basis.T)
     params["decoder"]["post_quant"]["kernel"] = jnp.eye(5)[None, None]
