@@ -7,7 +7,7 @@ import os
 import pathlib
 import tempfile
 
-# Modules, collected tests and traced programs stay to the end, and Python's collector would go through all of them again and again.
+# Modules, collected tests and traced programs stay to the end; the collector would go through all of them again and again.
 gc.set_threshold(100_000, 20, 20)
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -171,7 +171,7 @@ def test_an_unknown_emotion_is_a_dropped_one() -> None:
 def test_a_fresh_network_predicts_nothing_yet_and_half_precision_is_close() -> None:
     model, variables = toy_actor(depth=2)
     _, inputs = parts()
-    fresh = jax.tree.map(jnp.zeros_like, variables.params["prediction"])
+    fresh = jax.tree.map(np.zeros_like, variables.params["prediction"])
     zero = variables._replace(params={**variables.params, "prediction": fresh})
     predict, _ = parts()
     assert not jax.jit(lambda v: apply(model.network, v, inputs, keep_all(1)))(zero).any()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from configs.actor import get_config
@@ -26,7 +25,7 @@ def toy_config(depth: int = 1):
 
 def random_variables(task: ActorTask) -> Variables:
     """Nothing is zero, and no program is compiled for it."""
-    return jax.tree.map(jnp.asarray, drawn(task))
+    return jax.device_put(drawn(task))
 
 
 @cache
@@ -47,4 +46,4 @@ def toy_batch(task: ActorTask, size: int = 4) -> dict[str, jax.Array]:
     batch["emotion"] = rng.integers(-1, 5, batch["emotion"].shape).astype(np.int32)
     batch["emotion_intensity"] = rng.random(batch["emotion"].shape).astype(np.float32)
     batch["mask"][:] = 1.0
-    return {name: jnp.asarray(x) for name, x in batch.items()}
+    return jax.device_put(batch)

@@ -19,7 +19,7 @@ from xactor_jax.layers.convolution import (
 def randomise(params, key, scale=0.3):
     """Parameters all different from zero, so that zero-initialised branches speak."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))  # no shape of which has to be compiled
-    return jax.tree.map(lambda x: jnp.asarray(scale * rng.normal(size=x.shape), jnp.float32), params)
+    return jax.device_put(jax.tree.map(lambda x: (scale * rng.normal(size=x.shape)).astype(np.float32), params))
 
 
 def test_space_to_depth_keeps_each_patch_together_and_inverts(rng):

@@ -28,7 +28,7 @@ def inputs():
 def params(inputs):
     """Of a decoder with everything on, all of them away from zero."""
     rng, shapes = np.random.default_rng(1), jax.eval_shape(decoder().init, jax.random.key(0), *inputs)["params"]
-    return jax.tree.map(lambda leaf: jnp.asarray(0.1 * rng.normal(size=leaf.shape), jnp.float32), shapes)
+    return jax.device_put(jax.tree.map(lambda leaf: (0.1 * rng.normal(size=leaf.shape)).astype(np.float32), shapes))
 
 
 def decoder(**changed) -> MotionDecoder:

@@ -180,7 +180,7 @@ def test_settings_that_the_renderer_cannot_have_are_refused_before_the_work(mode
 @pytest.mark.parametrize("stage", ["actor", "video"])
 def test_a_damaged_stage_ends_in_a_sentence_and_not_in_black_frames(models, settings, tmp_path, image, sound, stage):
     damaged = getattr(models, stage)
-    params = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), damaged.variables.params)
+    params = jax.tree.map(lambda x: np.full_like(x, np.nan), damaged.variables.params)
     models = models._replace(**{stage: damaged._replace(variables=damaged.variables._replace(params=params))})
     before = sorted(tmp_path.iterdir())
     what = {"actor": "motion", "video": "picture"}[stage]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 from etils import epath
@@ -84,7 +84,7 @@ def test_what_the_systems_show(written, cast, models, settings, tmp_path):  # no
     other = encode(cast.sources[1].read().frames[:FRAMES])
     assert shows("across_people", animated(other + latents[0] - other[0]))
     references = to_float(np.repeat(true[:1], FRAMES, axis=0).astype(np.uint8))
-    drawn = models.motion.model.decode(models.motion.variables, jnp.asarray(references), jnp.asarray(latents))
+    drawn = jax.jit(models.motion.model.decode)(models.motion.variables, references, latents)
     assert shows("stage_1", np.asarray(to_uint8(drawn)))
 
 

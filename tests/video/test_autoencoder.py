@@ -60,7 +60,7 @@ def test_only_the_linear_maps_project_every_cell_on_a_basis(rng):
     module = AutoencoderModel.from_network(network).module
     frames = jnp.asarray(rng.uniform(-1, 1, (2, 16, 16, 3)), jnp.float32)
     shapes = jax.eval_shape(module.init, jax.random.key(0), frames)["params"]
-    params = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    params = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     basis = np.linalg.qr(rng.normal(size=(48, 5)))[0]
     params["encoder"]["linear"]["kernel"], params["decoder"]["linear"]["kernel"] = jnp.asarray(basis), jnp.asarray(basis.T)
     params["decoder"]["post_quant"]["kernel"] = jnp.eye(5)[None, None]
@@ -88,7 +88,7 @@ def test_overfits_a_few_pictures_and_its_latents_have_unit_deviation():
 
 def test_evaluation_is_deterministic_and_keeps_the_statistics(key):
     task, frames = AutoencoderTask.from_config(autoencoder_config()), smooth_pictures(2, 16)
-    variables = jax.tree.map(jnp.asarray, drawn(task))
+    variables = jax.device_put(drawn(task))
     run = jax.jit(lambda key: task.loss(variables, {"frames": frames}, key, False))
     first, second = run(key), run(jax.random.key(9))
     assert first.loss == second.loss
@@ -120,7 +120,7 @@ def test_adversarial_parts_learn_from_their_own_losses(key):
     config = autoencoder_config()
     config.loss.adversarial = 0.5
     task, frames = AutoencoderTask.from_config(config), smooth_pictures(2, 16)
-    variables = jax.tree.map(jnp.asarray, drawn(task))
+    variables = jax.device_put(drawn(task))
     assert set(jax.tree.leaves(task.param_labels(variables.params)["discriminator"])) == {"discriminator"}
     names = ("adversarial", "discriminator")
 

@@ -76,4 +76,4 @@ def random_batch(task: VideoTask, size: int, seed: int = 0) -> dict[str, jax.Arr
     batch = {name: rng.uniform(-1, 1, x.shape).astype(np.float32) for name, x in task.example_batch(size).items()}
     batch["component_boxes"] = np.broadcast_to([[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5]], batch["component_boxes"].shape)
     batch["frames_apart"] = np.arange(size) % 2 == 1
-    return {name: jnp.asarray(x) for name, x in batch.items()}
+    return jax.device_put(batch)

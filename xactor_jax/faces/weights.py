@@ -12,7 +12,6 @@ from typing import Any
 
 import flax.traverse_util
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from xactor_jax.paths import REPOSITORY
@@ -46,5 +45,6 @@ def unpacked(raw: bytes) -> dict[str, np.ndarray]:
 @functools.cache
 def load(network: str) -> dict[str, Any]:
     """Variables of `blazeface`, `facemesh` or `identity`, on the device. The file is read once per process."""
-    arrays = jax.tree.map(jnp.asarray, unpacked((FOLDER / f"{network}{SUFFIX}").read_bytes()))
+    # Not `jnp.asarray`, which compiles a program for every shape.
+    arrays = jax.device_put(unpacked((FOLDER / f"{network}{SUFFIX}").read_bytes()))
     return {"params": flax.traverse_util.unflatten_dict(arrays, sep="/")}

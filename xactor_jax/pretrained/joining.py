@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from flax.core import unfreeze
@@ -104,7 +103,7 @@ def _for_motion(config: ConfigDict, variables: Variables, path: epath.PathLike) 
     if config.network.motion_hidden or "motion_tokens" not in variables.params:
         raise UserError("the renderer has no linear layer over motion latents: import it with the files of X-NeMo's sizes.")
     config.pretrained.motion_hash = motion_hash(found)
-    mean, std = map(np.asarray, latent_statistics(jax.tree.map(jnp.asarray, found.buffers)))
+    mean, std = map(np.asarray, latent_statistics(jax.device_put(found.buffers)))
     params = unfreeze(variables.params)
     params["motion_tokens"]["project"] = standardised(params["motion_tokens"]["project"], mean, std)
     return variables._replace(params=params)

@@ -100,7 +100,8 @@ def generator(models: Models, settings: Settings, sharded: bool = False) -> Call
     devices, variables = tuple(jax.local_devices()), tuple(stage.variables for stage in models)
     networks = tuple(stage.model for stage in models)  # hashable (variables are not), so they can be a key of a cache
     mapped = mapped_over(devices, networks, settings, sharded)
-    held = variables if sharded else jax_utils.replicate(variables, devices)
+    # From the host: arrays on a device would be stacked there, by a program for each of their shapes.
+    held = variables if sharded else jax_utils.replicate(jax.device_get(variables), devices)
     return on_all(lambda conditions: mapped(held, conditions), len(devices))
 
 
