@@ -156,7 +156,7 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(tiny, pair, voices, tm
 
 
 def test_python_says_the_same(pipeline, pair, voices, tmp_path):
-    loud = {name: (np.full(3200, 0.5, np.float32), 16_000) for name in voices}
+    loud = {name: (noise(0.2, 0), 16_000) for name in voices}
     for said, wrong in {
         "no face 'top'": lambda: pipeline(**pair, audio={"top": voices["left"]}),
         "crop none finds none": lambda: pipeline(**pair, audio=loud, crop="none"),
