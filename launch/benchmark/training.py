@@ -2,9 +2,10 @@
 python launch/benchmark/training.py --config=configs/motion.py[:preset] [--config.batch_size=32] [--steps=20]
 [--batches=synthetic] [--json=FILE].
 
-The difference between the two rows is the cost of the data: reading, decoding, moving to the devices, waiting. FLOPs are model
-FLOPs per device, without rematerialisation. The share of the peak is relative to the published peak, if it is known. Pretrained
-networks that the config does not specify get random weights. The data is that of training; it is built first if needed.
+The difference between the two rows is the cost of the data: reading, decoding, moving to the devices, waiting. "CPU s/step" is
+the processor time of this process, which depends less on what else the machine does. FLOPs are model FLOPs per device, without
+rematerialisation. The share of the peak is relative to the published peak, if it is known. Pretrained networks that the config
+does not specify get random weights. The data is that of training; it is built first if needed.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def row(name: str, numbers: dict[str, float]) -> dict[str, object]:
     cells = {"batches": name, "steps/s": numbers["steps_per_second"], "examples/s": numbers["examples_per_second"]}
     cells["GFLOP/s per device"] = 1e-9 * numbers["operations_per_second"]
     cells |= {"% of peak": 100 * numbers["utilisation"]} if "utilisation" in numbers else {}
+    cells["CPU s/step"] = numbers["processor_seconds"]
     cells["% waiting"] = 100 * numbers["data_wait"]
     return cells | ({"peak GiB": numbers["memory_peak_gib"]} if "memory_peak_gib" in numbers else {})
 
