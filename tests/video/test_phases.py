@@ -242,6 +242,6 @@ def test_in_training_the_motion_encoder_sees_changed_frames_and_an_unchanged_ref
     motion = jax.jit(lambda train: task._example(variables, batch, key, train).inputs.motion, static_argnums=0)
     np.testing.assert_allclose(motion(False), 0.25, atol=1e-6)
     assert np.ptp(motion(True)[..., 0], axis=1).min() > 0.05
-    seen, reference = examples.motion_of(task.motion, variables, batch, batch["frames"])
+    seen, reference = examples.motion_of(task.motion, variables, batch)
     np.testing.assert_allclose(reference[:, 0], batch["reference"].mean(axis=(1, 2, 3)), atol=1e-6)
     np.testing.assert_allclose(seen, 0.25, atol=1e-6)

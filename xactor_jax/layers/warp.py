@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -23,7 +26,7 @@ def warp(images: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"], cubic: 
     pixels = images.reshape(b, h * w, c)
     read = lambda i, j: jnp.take_along_axis(pixels, (i * w + j).reshape(b, h * w, 1), axis=1).reshape(b, h, w, c)
     line = lambda i: sum(right[..., n, None] * read(i, j) for n, j in enumerate(columns))
-    return sum(down[..., n, None] * line(i) for n, i in enumerate(rows))
+    return functools.reduce(operator.add, (down[..., n, None] * line(i) for n, i in enumerate(rows)))
 
 
 def linear_weights(t: Float[Array, "*s"]) -> tuple[Float[Array, "*s"], ...]:

@@ -95,28 +95,29 @@ def _stored(batch: Batch, name: str) -> Float[Array, "*shape"]:
     return batch[name].astype(jnp.float32)
 
 
-def driving_frames(key: jax.Array, batch: Batch, augmentation: DrivingAugmentation | None) -> Float[Array, "b t h w 3"] | None:
-    """The frames as the motion encoder sees them, each with changes of its own. None if the batch has no frames.
-
-    Without an augmentation they are unchanged.
-    """
-    frames = batch.get("frames")
-    if frames is None or augmentation is None:
-        return frames
+def driving_frames(
+    key: jax.Array, frames: Float[Array, "b t h w 3"], augmentation: DrivingAugmentation
+) -> Float[Array, "b t h w 3"]:
+    """The frames as the motion encoder sees them in training, each with changes of its own."""
     return augment(key, frames.reshape(-1, *frames.shape[2:]), augmentation).reshape(frames.shape)
 
 
 def motion_of(
-    encoder: MotionModel | None, variables: Variables, batch: Batch, driving: Float[Array, "b t h w 3"] | None
+    encoder: MotionModel | None,
+    variables: Variables,
+    batch: Batch,
+    key: jax.Array | None = None,
+    augmentation: DrivingAugmentation | None = None,
 ) -> tuple[Float[Array, "b t d"], Float[Array, "b d"]]:
     """Standardised motion of the frames and of the reference: from `encoder` if it is trained too, else from the batch.
 
-    The encoder sees the frames as `driving`, which only it needs.
+    With `key` and `augmentation`, the encoder sees changed frames, as in training.
     """
     trained = trained_motion_encoder(variables)
     if encoder is None or trained is None:
         return batch["motion_latents"], batch["reference_motion"]
-    pictures = jnp.concatenate([batch["reference"][:, None], driving], axis=1)
+    frames = batch["frames"] if key is None or augmentation is None else driving_frames(key, batch["frames"], augmentation)
+    pictures = jnp.concatenate([batch["reference"][:, None], frames], axis=1)
     z = encoder.encode(trained, pictures.reshape(-1, *pictures.shape[2:]))
     z = z.reshape(*pictures.shape[:2], -1)
     return z[:, 1:], z[:, 0]

@@ -168,8 +168,8 @@ class VideoTask:
         m, s = self.model, self.settings
         key_mask, key_motion, key_reference = jax.random.split(key, 3)
         latents, reference = examples.latents_of(m, variables, batch)
-        driving = examples.driving_frames(jax.random.fold_in(key, 3), batch, self.augmentation if train else None)
-        motion, reference_motion = examples.motion_of(self.motion, variables, batch, driving)
+        changes = (jax.random.fold_in(key, 3), self.augmentation) if train else ()
+        motion, reference_motion = examples.motion_of(self.motion, variables, batch, *changes)
         motion = examples.disturbed(key_motion, motion, reference_motion, self.noise, s.motion_drop) if train else motion
         conditions, base = examples.conditions_and_base(m, variables, batch, motion, reference_motion, reference)
         inputs = examples.denoiser_inputs(m, self._denoiser, variables, batch, conditions, reference)
@@ -190,7 +190,7 @@ class VideoTask:
         Without pictures in the batch, the true ones are those that the autoencoder makes of their latents.
         """
         m, few = self.model, {name: value[:2] for name, value in batch.items()}
-        motion, reference_motion = examples.motion_of(self.motion, variables, few, few.get("frames"))
+        motion, reference_motion = examples.motion_of(self.motion, variables, few)
         frames, references = examples.pictures_of(m, variables, few)
         known = examples.embedding_of(m, variables, few), examples.latents_of(m, variables, few)[1]
         portrait = prepare(m, variables, references, reference_motion, *known)
