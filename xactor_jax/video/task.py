@@ -168,8 +168,8 @@ class VideoTask:
         m, s = self.model, self.settings
         key_mask, key_motion, key_reference = jax.random.split(key, 3)
         latents, reference = examples.latents_of(m, variables, batch)
-        changes = (jax.random.fold_in(key, 3), self.augmentation) if train else ()
-        motion, reference_motion = examples.motion_of(self.motion, variables, batch, *changes)
+        augmentation = self.augmentation if train else None
+        motion, reference_motion = examples.motion_of(self.motion, variables, batch, jax.random.fold_in(key, 3), augmentation)
         motion = examples.disturbed(key_motion, motion, reference_motion, self.noise, s.motion_drop) if train else motion
         conditions, base = examples.conditions_and_base(m, variables, batch, motion, reference_motion, reference)
         inputs = examples.denoiser_inputs(m, self._denoiser, variables, batch, conditions, reference)
