@@ -69,7 +69,7 @@ def test_the_next_batch_is_copied_while_a_step_runs(tmp_path: pathlib.Path, monk
     events, put, read = [], Programs.put, metrics.to_host
     monkeypatch.setattr(Programs, "put", lambda *given: (events.append("copy"), put(*given))[1])
     monkeypatch.setattr(metrics, "to_host", lambda values: (events.append("read"), read(values))[1])
-    train_toy(tmp_path, steps=4, eval_every=0, preview_every=0, checkpoint__every=0)
+    train_toy(tmp_path, steps=4, eval_every=0, preview_every=0, checkpoint__every=4)
     assert events == ["copy", *3 * ["copy", "read"], "read"]
 
 
