@@ -38,14 +38,17 @@ H264_OPTIONS = {
     "tune": "fastdecode",
     "x264-params": f"keyint={GROUP}:min-keyint={GROUP}:scenecut=0:bframes=0:mbtree=0",
 }
-"""The quality is that of JPEG at 95, see `launch/benchmark/records.py`. Without B frames, each packet gives its frame at once.
+"""PSNR is within 1 dB of JPEG at 95, see `launch/benchmark/records.py`. Without B frames, each packet gives its frame at once.
 The macroblock tree is off for the reason in `xactor_jax.media.video_io`."""
 
 START_OF_KEY = (b"\0\0\0\1\x67", b"\0\0\0\1\x27")
 """Start code and sequence parameter set (ITU-T H.264, 7.3.1)."""
 
-BT601, FULL_RANGE = 6, 2
-"""FFmpeg's numbers."""
+LAYOUT, BT601, FULL_RANGE = "yuv444p", 6, 2
+"""FFmpeg's name of three planes of one size, and its numbers of the colours."""
+
+LAYOUTS = (LAYOUT, "yuvj444p")
+"""Names of the same layout; decoders of FFmpeg use the second for the full range."""
 
 DAMAGED = "a frame of the data set cannot be decoded: the data set is damaged, make it again."
 
@@ -70,6 +73,8 @@ def decode_frames(frames: Sequence[bytes], indices: Iterable[int] | None = None)
     """
     chosen = [int(i) for i in (range(len(frames)) if indices is None else indices)]
     decoded = dict(_decoded_h264(frames, sorted(set(chosen))) if _is_h264(frames) else _decoded_jpeg(frames, set(chosen)))
+    if len({picture.shape for picture in decoded.values()}) > 1:
+        raise UserError(DAMAGED)
     return np.stack([decoded[i] for i in chosen])
 
 
@@ -96,7 +101,7 @@ def _encoded_h264(frames: Iterable[Picture]) -> Iterator[bytes]:
     encoder = None
     for i, frame in enumerate(frames):
         encoder = encoder or _encoder(*frame.shape[:2])
-        picture = av.VideoFrame.from_ndarray(to_planes(frame), format="yuv444p")
+        picture = av.VideoFrame.from_ndarray(to_planes(frame), format=LAYOUT)
         picture.pts, picture.time_base = i, encoder.time_base
         yield from map(bytes, encoder.encode(picture))
     if encoder:
@@ -109,7 +114,7 @@ FORMATS: dict[str, Callable[[Iterable[Picture]], Iterator[bytes]]] = {"jpeg": _e
 
 def _encoder(height: int, width: int) -> av.VideoCodecContext:
     encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv444p"
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, LAYOUT
     encoder.framerate, encoder.time_base = Fraction(FRAME_RATE), Fraction(1, FRAME_RATE)
     encoder.color_range, encoder.colorspace = FULL_RANGE, BT601
     encoder.thread_count, encoder.options = 1, dict(H264_OPTIONS)  # x264's output depends on its number of threads
@@ -144,7 +149,7 @@ def _frame_of(decoder: av.VideoCodecContext, packet: bytes) -> av.VideoFrame:
         (frame,) = decoder.decode(av.Packet(packet))
     except (av.FFmpegError, ValueError):
         raise UserError(DAMAGED) from None
-    if frame.is_corrupt:
+    if frame.is_corrupt or frame.format.name not in LAYOUTS:
         raise UserError(DAMAGED)
     return frame
 

@@ -96,8 +96,9 @@ def test_the_same_frames_give_the_same_bytes_and_h264_fewer_of_them():
 
 
 def test_damage_ends_in_one_sentence(encoded):
+    smaller = encode_frames(clip(1)[:, 1:], "jpeg" if encoded[0][:2] == b"\xff\xd8" else "h264")
     later = encoded[5][: len(encoded[5]) // 4]
-    cases = [[b""], [b"not a picture"], [encoded[0][:40]], [*encoded[:5], b"", encoded[6]]]
+    cases = [[b""], [b"not a picture"], [encoded[0][:40]], [*encoded[:5], b"", encoded[6]], [encoded[0], *smaller]]
     cases += [encoded[1:], [*encoded[:5], later, *encoded[6:]]] if encoded[0][:2] != b"\xff\xd8" else []
     for entries in cases:
         with pytest.raises(UserError, match=r"^a frame of the data set cannot be decoded: .*make it again\.$"):
@@ -114,8 +115,6 @@ def test_no_damage_ends_otherwise(encoded):
             decode_frames(entries)
         except UserError as error:
             assert "damaged" in str(error)
-        except ValueError as error:
-            assert "same shape" in str(error)
 
 
 def test_formats_are_checked():

@@ -90,7 +90,7 @@ def test_frames_in_h264_are_the_same_pictures():
     jpeg, h264 = (make_clip(body, 0, 1, 2, 10, 64, frames=kind) for kind in ("jpeg", "h264"))
     assert sum(map(len, h264.frames)) < 0.5 * sum(map(len, jpeg.frames)) and len(h264.frames) == 10
     difference = np.abs(decode_frames(jpeg.frames).astype(float) - decode_frames(h264.frames))
-    assert 0 < difference.mean() < 2
+    assert 0 < difference.mean() < 5
 
 
 @pytest.mark.parametrize("persons", [3, 10, 48])
