@@ -1,7 +1,7 @@
 """Runs jobs on the workers of a Dask cluster, with the same outcomes as on this machine.
 
-Dask gives the jobs to the workers, and gives those of a lost worker to the others. What it cannot do is to end a job that hangs,
-and a job that crashes takes its worker along; so a worker, too, runs every job in a process of its own (`data/isolation.py`).
+Dask gives the jobs to the workers, and gives those of a lost worker to the others. It cannot end a job that hangs, and a job
+that crashes takes its worker along. So a worker, too, runs every job in a process of its own (`data/isolation.py`).
 
 Why Dask and not Ray is in docs/scale.md. Nothing of Dask is imported unless a cluster is named.
 """
@@ -28,7 +28,7 @@ from data.jobs import Run, ended
 from xactor_jax.errors import UserError, first_line
 from xactor_jax.unfinished import removed_at_end, write_whole
 
-CONNECT_SECONDS = 30
+CONNECT_SECONDS = 120
 """A scheduler that does not answer for this time is reported, and so is one that no worker has joined."""
 
 
@@ -61,11 +61,8 @@ def connected(address: str, timeout: float, files: Sequence[str], folder: epath.
         UserError: there is no Dask, no scheduler or no worker; a worker lacks the project, a file or the folder.
     """
     require_dask()
-    from distributed import Client
-
     mark = epath.Path(folder) / f"{uuid.uuid4().hex}.seen"
     with removed_at_end(mark), _client(address) as client:
-        assert isinstance(client, Client)
         write_whole(mark, "A worker that does not find this file sees another folder.")
         place = Place(tuple((str(path), epath.Path(path).stat().length) for path in (mark, *files)), str(folder))
         _check_workers(client, place)

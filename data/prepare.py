@@ -1,9 +1,9 @@
 """Turns a folder of videos into a data set of clip records, with a manifest of all files.
 
-Every file is processed in its own process (`data/isolation.py`), on this machine (`data/jobs.py`) or on the workers of a cluster
-(`data/cluster.py`). Its clips are staged (`data/prepare_staging.py`) under a key made of the file's path, size, modification time
-and the settings. A stopped run can therefore continue with the files that are not staged. When all files are done, the staged
-clips become one data set, and the manifest has a row with the outcome for every file.
+Every file is processed in its own process, on this machine (`data/jobs.py`) or on the workers of a cluster (`data/cluster.py`).
+Its clips are staged (`data/prepare_staging.py`) under a key made of the file's path, size, modification time and the settings.
+So a stopped run can continue with the files that are not staged. When all files are done, the staged clips become one data set,
+and the manifest has a row with the outcome for every file.
 """
 
 from __future__ import annotations

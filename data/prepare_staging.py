@@ -57,7 +57,7 @@ class Staging:
             yield
         finally:
             if not is_remote(self.folder):
-                with contextlib.suppress(OSError):  # it is not empty
+                with contextlib.suppress(OSError, ValueError):  # it is not empty
                     self.folder.rmdir()
 
     def remove(self) -> None:
