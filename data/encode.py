@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from data import records, storage
-from data.encoded import EncodedClip, write_encoded
+from data.encoded import KIND, EncodedClip, write_encoded
+from data.shards import Shards
 from xactor_jax.audio.features import AudioFeatures, Settings
 from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.errors import UserError
@@ -42,10 +43,10 @@ def encode_clip(encode: Encoder, audio: AudioFeatures, clip: Mapping[str, Any]) 
 
 
 def encode_split(
-    encode: Encoder, audio: AudioFeatures, source: storage.RecordSource, done: Callable[[], None]
+    encode: Encoder, audio: AudioFeatures, source: storage.RecordSource, which: Iterable[int], done: Callable[[], None]
 ) -> Iterator[EncodedClip]:
-    """Encoded records of a split, one at a time, in the order of the split. `done` is called after each."""
-    for index in range(len(source)):
+    """Encoded records of a split, one at a time, those of the indices `which`. `done` is called after each."""
+    for index in which:
         yield encode_clip(encode, audio, source[index])
         done()
 
@@ -75,6 +76,8 @@ def encode_dataset(
 ) -> None:
     """Writes the encoded records of every clip of every split to `out_path`. If it fails, nothing is left there.
 
+    Processes that are joined by `jax.distributed` share the work, and a call after a failure goes on (`data/shards.py`).
+
     Args:
         motion_checkpoint: run or export of the motion stage; its hash becomes part of the metadata.
         batch_size: frames per call of the encoder.
@@ -98,8 +101,13 @@ def encode_dataset(
         "audio": features.to_dict(),
     }
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not progress) as bar:
-        task = bar.add_task("encoding clips", total=sum(map(len, sources.values())))
+    shards = Shards(out_path, {split: len(source) for split, source in sources.items()}, metadata, KIND)
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not progress or not shards.first) as bar:
+        task = bar.add_task("encoding clips", total=shards.left)
         done = lambda: bar.advance(task)
-        encoded = {split: encode_split(encode, features, source, done) for split, source in sources.items()}
-        write_encoded(out_path, encoded, metadata=metadata)
+
+        def write(folder: epath.Path, split: str, which: range) -> None:
+            encoded = {split: encode_split(encode, features, sources[split], which, done)}
+            write_encoded(folder, encoded, metadata=metadata)
+
+        shards.write(write)
