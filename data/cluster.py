@@ -13,6 +13,7 @@ import functools
 import multiprocessing
 import os
 import pathlib
+import pickle
 import socket
 import threading
 import time
@@ -134,9 +135,9 @@ def _run(client: Any, timeout: float, place: Place, function: Callable[[Any], An
     from distributed import KilledWorker
 
     submit = client.get_executor(pure=False).submit
-    for job, future in ended(functools.partial(submit, _work, function, timeout, place), jobs):
+    for job, future in ended(lambda job: submit(_work, timeout, place, pickle.dumps((function, job))), jobs):
         try:
-            yield future.result()
+            yield future.result()._replace(job=job)
         except KilledWorker as error:  # Dask gives a job up when several workers were lost during it
             yield Outcome(job, None, first_line(error))
         except CancelledError:
@@ -145,13 +146,13 @@ def _run(client: Any, timeout: float, place: Place, function: Callable[[Any], An
             ) from None
 
 
-def _work(function: Callable[[Any], Any], timeout: float, place: Place, job: Any) -> Outcome:
+def _work(timeout: float, place: Place, call: bytes) -> Outcome:
     """Runs one job on a worker. Raises `UserError` on a worker that joined later and cannot do the work."""
     if reason := _problem_once(place):
         raise UserError(f"the worker on {socket.gethostname()} {reason}")
     with _FIRST:
-        isolated = _isolated(function, timeout)
-    return isolated(job)
+        isolated = _isolated(timeout)
+    return isolated(call)
 
 
 _problem_once = functools.cache(problem)
@@ -159,8 +160,14 @@ _FIRST = threading.Lock()
 
 
 @functools.cache
-def _isolated(function: Callable[[Any], Any], timeout: float) -> Isolated:
+def _isolated(timeout: float) -> Isolated:
     """The processes of this worker."""
     multiprocessing.current_process().daemon = False  # Dask's nanny makes it one, and daemons may not start processes
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # not every process takes the machine's accelerators
-    return Isolated(function, timeout)
+    return Isolated(_called, timeout)
+
+
+def _called(call: bytes) -> Any:
+    """The result of a pickled (function, job). The worker does not unpickle it, so it imports neither decoders nor JAX."""
+    function, job = pickle.loads(call)
+    return function(job)

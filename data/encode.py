@@ -89,8 +89,8 @@ def encode_dataset(
     """
     if batch_size < 1:
         raise UserError(f"a batch size of {batch_size} is too small: take at least 1.")
-    splits = storage.read_index(clips_path, records.KIND)["splits"]
-    sources = {split: records.open_clips(clips_path, split) for split in splits}
+    clips = storage.read_index(clips_path, records.KIND)
+    sources = {split: records.open_clips(clips_path, split) for split in clips["splits"]}
     config, variables = load_variables(motion_checkpoint, "motion")
     encode = frame_encoder(MotionModel.from_config(config), variables, batch_size)
     features = load_audio_features(audio)
@@ -101,7 +101,7 @@ def encode_dataset(
         "audio": features.to_dict(),
     }
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    shards = Shards(out_path, {split: len(source) for split, source in sources.items()}, metadata, KIND)
+    shards = Shards(out_path, {split: len(source) for split, source in sources.items()}, metadata, KIND, clips["id"])
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not progress or not shards.first) as bar:
         task = bar.add_task("encoding clips", total=shards.left)
         done = lambda: bar.advance(task)

@@ -28,6 +28,11 @@ Write = Callable[[epath.Path, str, range], None]
 """Writes the records of a split with these indices as a record folder."""
 
 
+def place() -> tuple[int, int]:
+    """(index of this process, number of processes)"""
+    return jax.process_index(), jax.process_count()
+
+
 class Shard(NamedTuple):
     """Consecutive records of a split."""
 
@@ -44,21 +49,24 @@ class Shard(NamedTuple):
 class Shards:
     """The shards of one data set, and which of them this process writes."""
 
-    def __init__(self, out: epath.PathLike, lengths: Mapping[str, int], metadata: Mapping[str, Any], kind: storage.Kind):
+    def __init__(
+        self, out: epath.PathLike, lengths: Mapping[str, int], metadata: Mapping[str, Any], kind: storage.Kind, version: str
+    ):
         """
         Args:
             lengths: number of records of each split.
             metadata: of the data set; shards of other metadata are not used.
+            version: identifies what the records are made of; shards of another version are not used.
 
         Raises:
             UserError: `out` is not empty, or there is no record.
         """
         self._out, self._metadata, self._kind = absolute(out), json.loads(json.dumps(metadata)), kind
-        self._index, self._count = jax.process_index(), jax.process_count()
+        self._index, self._count = place()
         self._finished = self._count > 1 and self._is_out()  # the others were started again after the first had joined
         if not self._finished:
             storage.require_free(self._out)
-        mark = hashlib.sha256(json.dumps([self._metadata, dict(lengths)], sort_keys=True).encode()).hexdigest()[:16]
+        mark = hashlib.sha256(json.dumps([self._metadata, dict(lengths), version], sort_keys=True).encode()).hexdigest()[:16]
         self._folder = self._out.parent / f".{self._out.name}.shards" / mark
         self._all = [
             self._shard(split, start, length) for split, length in sorted(lengths.items()) for start in _starts(length)

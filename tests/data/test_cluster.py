@@ -52,7 +52,7 @@ def test_what_a_worker_does_not_see(two_workers: str, tmp_path: pathlib.Path, mo
     assert cluster.problem(Place((there,), "/none")).startswith("cannot write to /none (")
     late = Place((there, ("/none/b", 3)), str(tmp_path))
     with pytest.raises(UserError, match=r"the worker on .* does not see /none/b"):
-        cluster._work(work, 1.0, late, "a")
+        cluster._work(1.0, late, b"")
     monkeypatch.setattr(cluster, "problem", lambda place: "does not see it.")
     with pytest.raises(UserError, match=r"the worker inproc://.* does not see it"):
         begin(two_workers, tmp_path)
@@ -102,6 +102,7 @@ def processes(file: pathlib.Path) -> Iterator[list[subprocess.Popen]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a dozen processes start, each of which imports for seconds
 def test_a_killed_worker_loses_no_file(tree: pathlib.Path, prepared: tuple, tmp_path: pathlib.Path) -> None:
     """One worker has a nanny and one has none, and the one without is killed with a file in its hands."""
     killed: list[int] = []
