@@ -89,7 +89,7 @@ def _client(address: str) -> Iterator[Any]:
         yield client
 
 
-def _scheduler(address: str) -> dict[str, str]:
+def _scheduler(address: str) -> dict[str, Any]:
     """Argument of Dask's client. A scheduler that is just starting may not have written its file yet."""
     if not address.endswith(".json"):
         return {"address": address}
