@@ -91,12 +91,18 @@ def test_nothing_is_left_when_encoding_fails(clips, tiny, tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
-def contents(path) -> dict[str, bytes]:
-    """The files of a data set. Of its index, all but the identifier, which is new each time, and the hash that covers it."""
-    files = {file.name: file.read_bytes() for file in path.iterdir()}
-    index = json.loads(files["index.json"])
+def contents(path) -> dict[str, object]:
+    """Small files and records of a data set. Of the index, all but the identifier, new each time, and the hash that covers it."""
+    small = {file.name: file.read_bytes() for file in path.glob("*.json")}
+    index = json.loads(small.pop("index.json"))
     del index["id"], index["hashes"][""]
-    return {**files, "index.json": json.dumps(index).encode()}
+    sources = {split: open_encoded(path, split) for split in index["splits"]}
+    records = {split: [_bits(source[i]) for i in range(len(source))] for split, source in sources.items()}
+    return {**small, **records, "index": index, "names": sorted(file.name for file in path.iterdir())}
+
+
+def _bits(record) -> dict[str, tuple]:
+    return {name: (np.asarray(value).dtype, np.shape(value), np.asarray(value).tobytes()) for name, value in record.items()}
 
 
 def test_processes_share_shards_whose_data_set_is_that_of_one_process(clips, tiny, tmp_path, monkeypatch):
