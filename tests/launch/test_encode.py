@@ -92,7 +92,7 @@ def test_nothing_is_left_when_encoding_fails(clips, tiny, tmp_path, monkeypatch)
 
 
 def contents(path) -> dict[str, object]:
-    """Small files and records of a data set. Of the index, all but the identifier, new each time, and the hash that covers it."""
+    """Small files and records of a data set. Of the index, all but the identifier and the hash that covers it."""
     small = {file.name: file.read_bytes() for file in path.glob("*.json")}
     index = json.loads(small.pop("index.json"))
     del index["id"], index["hashes"][""]
