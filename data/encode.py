@@ -5,7 +5,7 @@ On request also what the renderer's frozen networks compute from every frame, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from data import records, storage
-from data.encoded import PICTURES, EncodedClip, write_encoded
+from data.encoded import KIND, PICTURES, EncodedClip, write_encoded
 from data.frames import decode_frames
+from data.shards import Shards
 from xactor_jax.audio.features import AudioFeatures, Settings
 from xactor_jax.checkpoints.exports import load_variables
 from xactor_jax.errors import UserError
@@ -74,9 +75,11 @@ def encode_clip(encoders: Encoders, clip: Mapping[str, Any]) -> EncodedClip:
     return EncodedClip(motion_latents=encoders.motion(frames), audio_features=features, **pictures, **labels)
 
 
-def encode_split(encoders: Encoders, source: storage.RecordSource, done: Callable[[], None]) -> Iterator[EncodedClip]:
-    """Encoded records of a split, one at a time, in the order of the split. `done` is called after each."""
-    for index in range(len(source)):
+def encode_split(
+    encoders: Encoders, source: storage.RecordSource, which: Iterable[int], done: Callable[[], None]
+) -> Iterator[EncodedClip]:
+    """Encoded records of a split, one at a time, those of the indices `which`. `done` is called after each."""
+    for index in which:
         yield encode_clip(encoders, source[index])
         done()
 
@@ -107,6 +110,8 @@ def encode_dataset(
 ) -> None:
     """Writes the encoded records of every clip of every split to `out_path`. If it fails, nothing is left there.
 
+    Processes that are joined by `jax.distributed` share the work, and a call after a failure goes on (`data/shards.py`).
+
     Args:
         motion_checkpoint: run or export of the motion stage; its hash becomes part of the metadata.
         batch_size: frames per call of the encoder.
@@ -120,8 +125,8 @@ def encode_dataset(
     """
     if batch_size < 1:
         raise UserError(f"a batch size of {batch_size} is too small: take at least 1.")
-    splits = storage.read_index(clips_path, records.KIND)["splits"]
-    sources = {split: records.open_clips(clips_path, split) for split in splits}
+    clips = storage.read_index(clips_path, records.KIND)
+    sources = {split: records.open_clips(clips_path, split) for split in clips["splits"]}
     config, variables = load_variables(motion_checkpoint, "motion")
     frozen, networks = picture_encoders(pictures or {}, batch_size)
     features = load_audio_features(audio)
@@ -134,8 +139,13 @@ def encode_dataset(
         **networks,
     }
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not progress) as bar:
-        task = bar.add_task("encoding clips", total=sum(map(len, sources.values())))
+    shards = Shards(out_path, {split: len(source) for split, source in sources.items()}, metadata, KIND, clips["id"])
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not progress or not shards.first) as bar:
+        task = bar.add_task("encoding clips", total=shards.left)
         done = lambda: bar.advance(task)
-        encoded = {split: encode_split(encoders, source, done) for split, source in sources.items()}
-        write_encoded(out_path, encoded, metadata=metadata, networks=frozen)
+
+        def write(folder: epath.Path, split: str, which: range) -> None:
+            encoded = {split: encode_split(encoders, sources[split], which, done)}
+            write_encoded(folder, encoded, metadata=metadata, networks=frozen)
+
+        shards.write(write)

@@ -1,9 +1,9 @@
 """Turns a folder of videos into a data set of clip records, with a manifest of all files.
 
-Every file is processed in its own process (`worker_pool`). Its clips are staged in a hidden folder beside the output, under a
-key made of the file's path, size, modification time and the settings. A stopped run can therefore continue with the files that
-are not staged. When all files are done, the staged clips become one data set, and the manifest has a row with the outcome for
-every file.
+Every file is processed in its own process, on this machine (`data/jobs.py`) or on the workers of a cluster (`data/cluster.py`).
+Its clips are staged (`data/prepare_staging.py`) under a key made of the file's path, size, modification time and the settings.
+So a stopped run can continue with the files that are not staged. When all files are done, the staged clips become one data set,
+and the manifest has a row with the outcome for every file.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import io
 import json
 import logging
 import pathlib
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from etils import epath
 
-from data import prepare_video, records, storage, worker_pool
+from data import cluster, jobs, prepare_video, records, storage
 from data.annotations import Annotations, Rules, Warn, annotate
 from data.frames import DEFAULT, check_format
 from data.layouts import layout_of
+from data.prepare_staging import Staging, staging_folder
 from data.prepare_video import VideoJob, VideoSettings
 from data.sources import Source, find_sounds, list_files
 from xactor_jax.emotion import parse_emotion
 from xactor_jax.errors import UserError, first_line, is_full
 from xactor_jax.faces import choice
-from xactor_jax.paths import is_remote
+from xactor_jax.paths import absolute
 from xactor_jax.settings import check_value, real, whole
 from xactor_jax.timing import FRAME_RATE
 from xactor_jax.unfinished import write_whole
@@ -65,6 +65,7 @@ class PrepareSettings:
     test: float = 0.1
     processes: int = 1
     timeout: float = 1800.0  # seconds for one file
+    cluster: str = ""  # address or scheduler file of a Dask scheduler, whose workers take the place of `processes`
 
     @property
     def rules(self) -> Rules:
@@ -89,6 +90,8 @@ class PrepareSettings:
         choice.make_detector(video.detector)
         if self.layout:
             layout_of(self.layout)
+        if self.cluster:
+            cluster.require_dask()
 
 
 def assign_splits(persons: Sequence[str], validation: float, test: float) -> dict[str, str]:
@@ -106,14 +109,6 @@ def assign_splits(persons: Sequence[str], validation: float, test: float) -> dic
     return {person: parts.get(person, "train") for person in order}
 
 
-def staging_folder(out: str) -> pathlib.Path:
-    """Where clips are kept until the data set is complete: beside a local output, else in the system's temporary folder."""
-    if is_remote(out):
-        return pathlib.Path(tempfile.gettempdir()) / "xactor_jax_prepare" / hashlib.sha256(out.encode()).hexdigest()[:16]
-    path = pathlib.Path(out).absolute()
-    return path.with_name(f".{path.name}.staging")
-
-
 def source_key(source: Source, settings: VideoSettings, sound: Source | None = None) -> str:
     """A key that changes with the file, its sound file, the settings, and the files that the settings name."""
     _, _, file = settings.detector.partition(":")
@@ -126,58 +121,37 @@ def source_key(source: Source, settings: VideoSettings, sound: Source | None = N
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-class Staging:
-    """Results of finished files: KEY.0000.npz …, one per record, and KEY.json, written last to mark them complete."""
-
-    def __init__(self, out: str):
-        self.folder = staging_folder(out)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{out} cannot be written to ({error}): choose a folder that you may write to.") from error
-
-    def prefix(self, key: str) -> str:
-        return str(self.folder / key)
-
-    def find(self, key: str) -> Row | None:
-        file = self.folder / f"{key}.json"
-        return json.loads(file.read_text()) if file.exists() else None
-
-    def put(self, key: str, row: Row) -> None:
-        write_whole(self.folder / f"{key}.json", json.dumps(row))
-
-    def records(self, key: str, count: int) -> Iterator[dict[str, Any]]:
-        for i in range(count):
-            yield prepare_video.read_record(self.folder / f"{key}.{i:04d}.npz")
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
 Report = Callable[[int, int, Row], None]
 """Called after each file with (number of finished files, number of all files, the file's row)."""
 
 
-def process_files(jobs: Mapping[str, VideoJob], staging: Staging, settings: PrepareSettings, report: Report) -> dict[str, Row]:
+def process_files(todo: Mapping[str, VideoJob], staging: Staging, settings: PrepareSettings, report: Report) -> dict[str, Row]:
     """Rows of all jobs by key. Jobs that are staged already are not run again."""
-    rows = {key: row for key in jobs if (row := staging.find(key))}
+    rows = staging.rows(todo)
     for done, row in enumerate(rows.values(), start=1):
-        report(done, len(jobs), row)
-    keys = {job: key for key, job in jobs.items()}
-    left = [job for key, job in jobs.items() if key not in rows]
-    outcomes = worker_pool.run_jobs(
-        prepare_video.prepare_video, left, processes=min(settings.processes, len(left)), timeout=settings.timeout
-    )
-    for outcome in outcomes:
-        key = keys[outcome.job]
-        if is_full(OSError(outcome.failure)):
-            unwritten = f"the clips of {outcome.job.relative} cannot be written to {staging.folder} ({outcome.failure})"
-            raise UserError(f"{unwritten}: make room and start the same command again.")
-        rows[key] = outcome.result or {"status": "rejected", "reason": prepare_video.UNREADABLE, "detail": outcome.failure}
-        if not outcome.failure:  # not staged, so that the next run tries a crash or a time-out again
-            staging.put(key, rows[key])
-        report(len(rows), len(jobs), rows[key])
+        report(done, len(todo), row)
+    keys = {job: key for key, job in todo.items()}
+    with staging.kept_if_used(), _engine(left := [job for job in keys if keys[job] not in rows], staging, settings) as run:
+        for outcome in run(prepare_video.prepare_video, left):
+            key = keys[outcome.job]
+            if is_full(OSError(outcome.failure)):
+                unwritten = f"the clips of {outcome.job.relative} cannot be written to {staging.folder} ({outcome.failure})"
+                raise UserError(f"{unwritten}: make room and start the same command again.")
+            rows[key] = outcome.result or {"status": "rejected", "reason": prepare_video.UNREADABLE, "detail": outcome.failure}
+            if not outcome.failure:  # not staged, so that the next run tries a crash or a time-out again
+                staging.put(key, rows[key])
+            report(len(rows), len(todo), rows[key])
     return rows
+
+
+def _engine(left: Sequence[VideoJob], staging: Staging, settings: PrepareSettings) -> AbstractContextManager[jobs.Run]:
+    """Where the jobs run: on this machine, or on workers that see the staging folder and a file of every folder of videos."""
+    if not settings.cluster or not left:
+        return jobs.here(settings.processes, settings.timeout)
+    roots = [f"{absolute(videos)}/" for videos in settings.videos]
+    first = [next((job.path for job in left if job.path.startswith(root)), "") for root in roots]
+    files = filter(None, [*first, left[0].settings.detector.partition(":")[2]])
+    return cluster.connected(settings.cluster, settings.timeout, list(files), staging.folder)
 
 
 def clip_names(files: Sequence[str]) -> dict[str, str]:
@@ -298,9 +272,8 @@ def prepare(
     sources = list_files(settings.videos, settings.out)
     annotations = annotate(sources, settings.rules, warn)
     mark = fingerprint(sources, settings, annotations)
-    staging = staging_folder(settings.out) / MANIFEST
     if already_prepared(settings, mark):
-        _deliver_manifest(staging, settings)
+        _deliver_manifest(staging_folder(settings.out, bool(settings.cluster)), settings)
         return read_manifest(settings.out), False
     rows = _rows(sources, annotations, settings, report)
     _finish(rows, settings, mark)
@@ -309,21 +282,27 @@ def prepare(
 
 def _rows(sources: Sequence[Source], annotations: Annotations, settings: PrepareSettings, report: Report) -> list[Row]:
     """Processes all files, stages their clips, and returns a row for every file."""
-    staging = Staging(settings.out)
+    staging = Staging(settings.out, bool(settings.cluster))
     sounds = find_sounds(sources, settings.video.sidecar_audio, settings.layout)
     used = {sound.path for sound in sounds.values()}
     early = {s.relative: row for s in sources if (row := _row_unopened(s, annotations, settings.rules, used))}
-    jobs = {}
+    todo, video = {}, _found_anywhere(settings.video)
     for source in (s for s in sources if s.relative not in early):
         sound = sounds.get(source.path)
         key = source_key(source, settings.video, sound)
         place = {"path": source.path, "relative": source.relative, "staged": staging.prefix(key)}
-        jobs[key] = VideoJob(**place, settings=settings.video, sound=sound.path if sound else "")
-    done = process_files(jobs, staging, settings, report)
-    worked = [{**row, "key": key, "file": jobs[key].relative} for key, row in done.items()]
+        todo[key] = VideoJob(**place, settings=video, sound=sound.path if sound else "")
+    done = process_files(todo, staging, settings, report)
+    worked = [{**row, "key": key, "file": todo[key].relative} for key, row in done.items()]
     kept = [annotations.person[row["file"]] for row in worked if row["status"] == "kept"]
     splits = assign_splits(kept, settings.validation, settings.test)
     return [*early.values(), *(_complete(row, annotations, splits) for row in worked)]
+
+
+def _found_anywhere(video: VideoSettings) -> VideoSettings:
+    """The settings with the detector's file as an absolute path, because workers run in other folders."""
+    kind, colon, file = video.detector.partition(":")
+    return dataclasses.replace(video, detector=f"{kind}:{absolute(file)}") if colon else video
 
 
 def _complete(row: Row, annotations: Annotations, splits: Mapping[str, str]) -> Row:
@@ -335,22 +314,22 @@ def _complete(row: Row, annotations: Annotations, splits: Mapping[str, str]) -> 
 
 def _finish(rows: Sequence[Row], settings: PrepareSettings, mark: str) -> None:
     """Makes the data set of the staged clips. The manifest is staged first, so that a stopped run can be completed."""
-    staging = Staging(settings.out)
+    staging = Staging(settings.out, bool(settings.cluster))
     kept = [row for row in rows if row["status"] == "kept"]
     if not kept:
         staging.remove()
         reasons = Counter(row["reason"] for row in rows if row["status"] == "rejected")
         counts = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
         raise UserError(f"none of {len(rows)} files can be used ({counts}): see the options of prepare.py.")
-    write_manifest(epath.Path(staging.folder / MANIFEST), rows)
+    write_manifest(staging.folder / MANIFEST, rows)
     splits = {split: _clips(kept, staging, split) for split in SPLITS}
     metadata = {"fingerprint": mark, "size": settings.video.size, "settings": dataclasses.asdict(settings.video)}
     records.write_clips(settings.out, splits, name="clips", metadata=metadata)
-    _deliver_manifest(staging.folder / MANIFEST, settings)
+    _deliver_manifest(staging.folder, settings)
 
 
-def _deliver_manifest(staged: pathlib.Path, settings: PrepareSettings) -> None:
+def _deliver_manifest(folder: epath.Path, settings: PrepareSettings) -> None:
     """Last step: moves the manifest into the data set's folder and removes the staging folder."""
-    if staged.exists():
-        write_whole(epath.Path(settings.out) / MANIFEST, staged.read_text())
-    shutil.rmtree(staged.parent, ignore_errors=True)
+    if (folder / MANIFEST).exists():
+        write_whole(epath.Path(settings.out) / MANIFEST, (folder / MANIFEST).read_text())
+    folder.rmtree(missing_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from xactor_jax.media.audio_io import cut_sound
 from xactor_jax.media.crop import crop_square, within
 from xactor_jax.media.scan import Scan, extent, finder, main_segment, scan
 from xactor_jax.timing import FRAME_RATE, SAMPLES_PER_FRAME
-from xactor_jax.unfinished import removed_on_error
+from xactor_jax.unfinished import write_whole
 
 NO_FACE, SEVERAL_FACES, TOO_SHORT = "no face", "several faces", "too short"
 UNREADABLE, NO_SOUND, NOT_A_VIDEO = "unreadable", "no sound", "not a video"
@@ -120,20 +121,19 @@ def _crops(segment: track.Segment, start: float, lengths: Sequence[int], shape: 
 
 
 def _write_record(file: str, pictures: Sequence[bytes], audio: np.ndarray, boxes: np.ndarray) -> None:
-    lengths = np.array([len(picture) for picture in pictures])
-    with removed_on_error(file), open(file, "wb") as target:
-        np.savez(
-            target,
-            pictures=np.frombuffer(b"".join(pictures), np.uint8),
-            lengths=lengths,
-            audio=np.rint(audio * 32767).astype(np.int16),
-            components=boxes.astype(np.float32),
-        )
+    fields = {
+        "pictures": np.frombuffer(b"".join(pictures), np.uint8),
+        "lengths": np.array([len(picture) for picture in pictures]),
+        "audio": np.rint(audio * 32767).astype(np.int16),
+        "components": boxes.astype(np.float32),
+    }
+    np.savez(content := io.BytesIO(), **fields)
+    write_whole(file, content.getvalue())  # whole, because a worker that counts as lost may still write the same file
 
 
 def read_record(file: epath.PathLike) -> dict[str, Any]:
     """The fields of a `data.records.Clip` that come from the video (all but names and emotion)."""
-    with np.load(file) as staged:
+    with epath.Path(file).open("rb") as opened, np.load(opened) as staged:
         pictures, lengths = staged["pictures"].tobytes(), staged["lengths"]
         ends = np.cumsum(lengths)
         return {

@@ -12,19 +12,21 @@ these hashes were introduced are read without them.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import functools
 import hashlib
 import itertools
 import json
+import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 from etils import epath
 from tensorflow_datasets.core.dataset_info import DatasetIdentity
 
-from data.staging import StagedFolder, Staging
+from data.staging import StagedFolder, Staging, is_data
 from xactor_jax.errors import UserError, first_line
 from xactor_jax.paths import is_remote, readable
 from xactor_jax.scratch import scratch
@@ -155,9 +157,63 @@ def write_records(
         folder = place / "records"
         folder.mkdir()
         rows = _write(folder, kept, tfds.features.FeaturesDict(features), name, length_field)
-        index = {"id": uuid.uuid4().hex, "metadata": dict(metadata), "splits": rows}
-        (folder / INDEX).write_text(json.dumps({**index, HASHES: _hashes(folder, index)}))
+        _write_index(folder, metadata, rows)
         _move(folder, target)
+
+
+def join_records(
+    path: epath.PathLike, parts: Mapping[str, Sequence[epath.Path]], kind: Kind, metadata: Mapping[str, Any]
+) -> None:
+    """Makes one record folder at `path` of many, which are on the same file system and stay as they are.
+
+    Args:
+        parts: split → record folders of that split alone. Their records follow each other in the order of (person, clip).
+
+    Raises:
+        UserError: `path` is not empty or cannot be written to, or a part is damaged.
+    """
+    target, first = epath.Path(path), next(iter(parts.values()))[0]
+    require_free(target)
+    with scratch(target) as place:
+        (folder := place / "records").mkdir()
+        into = target if is_remote(target) else folder  # a store copies by itself; nothing counts before the marker is there
+        joined = {split: _join_split(split, folders, kind, into) for split, folders in parts.items()}
+        (folder / FEATURES).write_bytes((first / FEATURES).read_bytes())
+        infos = {**json.loads((first / MARKER).read_text()), "splits": [info for info, _ in joined.values()]}
+        (folder / MARKER).write_text(json.dumps(infos, indent=2, sort_keys=True))
+        _write_index(folder, metadata, {split: rows for split, (_, rows) in joined.items()})
+        _move(folder, target)
+
+
+def _join_split(split: str, folders: Sequence[epath.Path], kind: Kind, into: epath.Path) -> tuple[dict, dict[str, list]]:
+    """Brings the files of a split into one folder. Returns (what TFDS writes about the split, index of the split)."""
+    rows: dict[str, list] = {"person": [], "clip": [], "position": [], "num_frames": []}
+    lengths, count, info = [], 0, {}
+    for folder in folders:
+        (info,) = json.loads((folder / MARKER).read_text())["splits"]
+        for file in sorted(file for file in folder.iterdir() if is_data(file.name)):
+            _link(file, into / f"{file.name.rpartition('-')[0]}-{len(lengths):05d}")
+            lengths.append(info["shardLengths"][int(file.name.rpartition("-")[2])])
+        part = read_index(folder, kind)["splits"][split]
+        part["position"] = [len(rows["person"]) + position for position in part["position"]]
+        rows = {name: [*column, *part[name]] for name, column in rows.items()}
+        count += int(info["numBytes"])
+    return {**info, "shardLengths": lengths, "numBytes": str(count)}, rows
+
+
+def _link(file: epath.Path, target: epath.Path) -> None:
+    """Gives a file a second name, or copies it where there are no links."""
+    if not is_remote(target):
+        with contextlib.suppress(OSError):
+            os.link(file, target)
+            return
+    file.copy(target, overwrite=True)
+
+
+def _write_index(folder: epath.Path, metadata: Mapping[str, Any], splits: Mapping[str, dict[str, list]]) -> None:
+    """Writes the index of a folder whose other small files are there."""
+    index = {"id": uuid.uuid4().hex, "metadata": dict(metadata), "splits": dict(splits)}
+    (folder / INDEX).write_text(json.dumps({**index, HASHES: _hashes(folder, index)}))
 
 
 def _hashes(folder: epath.Path, index: Mapping[str, Any]) -> dict[str, str]:

@@ -3,6 +3,8 @@
 python launch/encode.py --data CLIPS --motion CKPT --out DIR
 python launch/encode.py --data CLIPS --motion CKPT --out DIR --autoencoder CKPT    # the video stage then encodes no pictures
 python launch/encode.py --data CLIPS --out DIR --audio wav2vec2 --audio_checkpoint W2V    # made by launch/import_weights.py
+
+The same command continues after a stop. Several processes (docs/scale.md) share the clips; the data set is the same.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from launch._numbers import check_numbers
 from launch._options import add_stages
 from xactor_jax.checkpoints.embedded import checkpoint
 from xactor_jax.errors import UserError, exit_on_user_error
+from xactor_jax.parallel import processes, supervision
 from xactor_jax.settings import whole
 
 
@@ -85,9 +88,11 @@ def picture_networks(arguments: argparse.Namespace) -> dict[str, str]:
 def main() -> None:
     """Runs the program. Errors that a person can correct end with status 2 and one sentence."""
     arguments = parse()
-    with exit_on_user_error():
+    with exit_on_user_error(), supervision.leaving_at_once(several := processes.several()):
+        supervision.guard(several)
         check_numbers(arguments, {"batch_size": whole(1, 65_536)})
         audio, pictures = audio_settings(arguments), picture_networks(arguments)
+        processes.initialize()
         from data.encode import encode_dataset
 
         motion = checkpoint("motion", arguments.motion)

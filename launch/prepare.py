@@ -4,7 +4,8 @@
 
 Reads mp4, mov, webm, mkv, avi and mpg files at any depth, with any frame rate, sample rate and number of channels, with or
 without sound. Keeps the longest segment with one face, and crops a steady square around it, at 25 fps and with 16 kHz mono
-sound. OUT/manifest.csv has the result for every file. Run the same command again to continue after a stop.
+sound. OUT/manifest.csv has the result for every file. Run the same command again to continue after a stop. With --cluster, many
+machines share the files (docs/scale.md); the data set is the same.
 """
 
 import argparse
@@ -81,6 +82,13 @@ def parse() -> PrepareSettings:
         type=int,
         default=os.cpu_count() or 1,
         help="number of files processed in parallel; 0: no worker processes, so a crash ends the program",
+    )
+    add(
+        "--cluster",
+        default="",
+        metavar="ADDRESS",
+        help="address or scheduler file of a Dask scheduler: its workers process the files, as many as they have threads "
+        "(--processes is not used); --videos and --out must be seen by all workers at the same path, or be gs://",
     )
     add("--timeout", type=float, default=1800.0, help="longest time for one file, seconds")
     arguments = vars(about.parse_args())

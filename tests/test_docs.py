@@ -154,6 +154,8 @@ def check_command(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None
         assert all((REPOSITORY / a).is_file() for a in arguments if a.endswith(".txt")), words
     elif program == "script":
         assert (REPOSITORY / arguments[0]).is_file(), words
+    elif program == "dask":
+        assert arguments[0] in ("scheduler", "worker"), words
     else:
         assert program in ("git", "pre-commit"), f"{words}: say what it is in tests/test_docs.py"
 

@@ -28,7 +28,7 @@ with exit_on_user_error(), VideoWriter(folder / "v.mp4", 64) as writer:
 """
 
 WORKERS = """
-from data.worker_pool import run_jobs
+from data.jobs import run_jobs
 def work(_):
     end()
     time.sleep(60)

@@ -14,11 +14,11 @@ from etils import epath
 
 from data import storage
 from data.frames import DEFAULT, check_format
+from data.isolation import interrupts_blocked
 from data.performers.bodies import load_body
 from data.performers.clips import make_clip
 from data.performers.voices import VoiceKind, check_voice
 from data.records import Clip, write_clips
-from data.worker_pool import interrupts_blocked
 from xactor_jax.errors import UserError
 from xactor_jax.threads import use_one_thread
 from xactor_jax.timing import FRAME_RATE

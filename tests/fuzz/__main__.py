@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from data.worker_pool import run_jobs
+from data.jobs import run_jobs
 from tests.fuzz.cases import KINDS, make_cases
 from tests.fuzz.readers import READERS, Case, Verdict, read_case
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from data import encode, shards, storage
 from data.encode import clip_frames, encode_dataset, measured_statistics
-from data.encoded import encoded_metadata, open_encoded
+from data.encoded import EncodedClip, encoded_metadata, open_encoded, write_encoded
 from data.performers.build import build
 from data.records import open_clips
 from tests.audio.released import import_tiny
@@ -92,6 +94,61 @@ def test_nothing_is_left_when_encoding_fails(clips, tiny, tmp_path, monkeypatch)
     with pytest.raises(UserError, match="cannot be decoded"):
         encode_dataset(clips, tiny["motion"], tmp_path / "e", progress=False)
     assert not list(tmp_path.iterdir())
+
+
+def contents(path) -> dict[str, object]:
+    """Small files and records of a data set. Of the index, all but the identifier and the hash that covers it."""
+    small = {file.name: file.read_bytes() for file in path.glob("*.json")}
+    index = json.loads(small.pop("index.json"))
+    del index["id"], index["hashes"][""]
+    sources = {split: open_encoded(path, split) for split in index["splits"]}
+    records = {split: [_bits(source[i]) for i in range(len(source))] for split, source in sources.items()}
+    return {**small, **records, "index": index, "names": sorted(file.name for file in path.iterdir())}
+
+
+def _bits(record) -> dict[str, tuple]:
+    return {name: (np.asarray(value).dtype, np.shape(value), np.asarray(value).tobytes()) for name, value in record.items()}
+
+
+def test_processes_share_shards_whose_data_set_is_that_of_one_process(clips, tiny, tmp_path, monkeypatch):
+    """The first of two is stopped in its second shard and started again, which encodes that shard alone."""
+    monkeypatch.setattr(shards, "RECORDS_PER_SHARD", 1)
+    encode_dataset(clips, tiny["motion"], tmp_path / "one", batch_size=4, progress=False)
+    monkeypatch.setattr(shards, "place", lambda: (0, 2))
+    encoded, limit = [], [1]
+    encode_clip = encode.encode_clip
+
+    def counted(*arguments):
+        if len(encoded) == limit[0]:
+            raise KeyboardInterrupt
+        encoded.append(f"{arguments[-1]['person']}/{arguments[-1]['clip']}")
+        return encode_clip(*arguments)
+
+    monkeypatch.setattr(encode, "encode_clip", counted)
+    share = lambda: encode_dataset(clips, tiny["motion"], tmp_path / "two", batch_size=4, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        share()
+    limit[0] = 8
+    monkeypatch.setattr(shards, "place", lambda: (1, 2))
+    share()
+    assert not (tmp_path / "two").exists() and len(encoded) == 5
+    monkeypatch.setattr(shards, "place", lambda: (0, 2))
+    share()
+    share()  # one that is started again when all is done
+    assert len(encoded) == len(set(encoded)) == 8
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_joined_shards_are_what_the_writer_of_records_writes(clips, encoded, tiny, tmp_path, monkeypatch):
+    """Every file, though written by another path."""
+    monkeypatch.setattr(shards, "RECORDS_PER_SHARD", 3)
+    encode_dataset(clips, tiny["motion"], tmp_path / "e", batch_size=4, progress=False)
+    whole = {split: open_encoded(encoded, split) for split in ("test", "train", "validation")}
+    write = {split: [EncodedClip(**source[i]) for i in range(len(source))] for split, source in whole.items()}
+    monkeypatch.setattr(storage, "RECORDS_PER_FILE", 3)
+    write_encoded(tmp_path / "at_once", write, metadata=encoded_metadata(encoded))
+    assert contents(tmp_path / "e") == contents(tmp_path / "at_once")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from data.worker_pool import run_jobs
+from data.jobs import run_jobs
 
 
 def work(job: str) -> str:
