@@ -179,7 +179,7 @@ def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
         ("audio guidance", "--audio_guidance=nan is not possible: use a number from -100.0 to 100.0"),
         ("guidance", r"--guidance_scale=1e\+30 is not possible: use a number from -100.0 to 100.0"),
         ("steps", "--steps=0 is not possible: use a whole number from 1"),
-        ("missing option", "give --image, --audio and --out"),
+        ("missing option", r"give --image, --audio \(or --faces\) and --out"),
         ("both", "--jobs stands alone"),
     ],
 )

@@ -107,7 +107,8 @@ def _matrices(
     """A and B of equation 4. The square is that of `crop.crop_square`, whose side is a whole number."""
     whole = max(1, round(square.x1 - square.x0))
     at = lambda p, middle: (p - middle + whole / 2) * side / whole - 0.5
-    return tuple(lanczos(at(p, middle), side, side / whole) for p, middle in zip((y, x), square.centre[::-1], strict=True))
+    across, down = square.centre
+    return lanczos(at(y, down), side, side / whole), lanczos(at(x, across), side, side / whole)
 
 
 def lanczos(u: Float[np.ndarray, "p"], count: int, ratio: float) -> Float32[np.ndarray, "p {count}"]:

@@ -92,10 +92,15 @@ def mixed(parts: Sequence[Sound], form: SoundForm) -> Iterator[Block]:
 
 
 def _sums(parts: Sequence[Sound], form: SoundForm) -> Iterator[Block]:
-    """The sum of sounds in blocks of `BLOCK` samples; sounds that have ended are zero."""
-    for blocks in itertools.zip_longest(*(in_packets(blocks_of(part, form)) for part in parts)):
+    """The sum of sounds in blocks of `BLOCK` samples; sounds that have ended are zero.
+
+    A mono part is read as mono and added to both channels, because FFmpeg would make it 3 dB quieter.
+    """
+    forms = (SoundForm(form.rate, form_of(part).layout) for part in parts)
+    packets = [in_packets(blocks_of(part, own)) for part, own in zip(parts, forms, strict=True)]
+    for blocks in itertools.zip_longest(*packets):
         present = [block for block in blocks if block is not None]
-        whole = np.zeros((len(present[0]), max(block.shape[1] for block in present)), np.float32)
+        whole = np.zeros((1 if form.layout == "mono" else 2, max(block.shape[1] for block in present)), np.float32)
         for block in present:
             whole[:, : block.shape[1]] += block
         yield whole
