@@ -12,10 +12,12 @@ import pytest
 from tests.actor.toy import CHUNK, DIM, random_variables, toy_batch, toy_config
 from xactor_jax.actor.distillation import (
     DistillationSettings,
+    chunk_predictions,
     consistency_error,
     drawn_levels,
     training_buffers,
     updated,
+    whole_chunks,
 )
 from xactor_jax.actor.objective import keep_all
 from xactor_jax.actor.task import ActorTask
@@ -40,16 +42,53 @@ def scaled(params: dict, factor: float) -> dict:
     return jax.tree.map(lambda x: np.float32(factor) * x, jax.device_get(params))
 
 
-def test_one_chunk_is_noisy_and_every_level_of_the_grid_is_as_likely(key: jax.Array) -> None:
-    upper, lower, noisy = (np.asarray(x) for x in drawn_levels(key, 4000, FRAMES, CHUNK, 8))
-    chunks = noisy[:, ::CHUNK]
-    np.testing.assert_array_equal(noisy, np.repeat(chunks, CHUNK, axis=1))
-    assert (chunks.sum(axis=1) == 1).all() and abs(chunks.mean(axis=0) - 0.25).max() < 0.03
-    assert not upper[~noisy].any() and not lower[~noisy].any()
-    np.testing.assert_allclose(upper[noisy] - lower[noisy], 1 / 8, atol=1e-6)
-    levels, counts = np.unique(upper[noisy], return_counts=True)
+def test_every_chunk_has_a_level_of_the_grid_and_all_are_as_likely(key: jax.Array) -> None:
+    upper, lower = (np.asarray(x) for x in drawn_levels(key, 2000, FRAMES, CHUNK, 8))
+    np.testing.assert_array_equal(upper, np.repeat(upper[:, ::CHUNK], CHUNK, axis=1))
+    np.testing.assert_allclose(upper - lower, 1 / 8, atol=1e-6)
+    levels, counts = np.unique(upper[:, ::CHUNK], return_counts=True)
     np.testing.assert_allclose(levels, np.arange(1, 9) / 8, atol=1e-6)
     np.testing.assert_allclose(counts / counts.sum(), 1 / 8, atol=0.02)
+    assert abs(np.corrcoef(upper[:, ::CHUNK].T)[0, 1]) < 0.1  # chunks are independent
+
+
+def test_chunks_with_padding_do_not_count() -> None:
+    valid = np.arange(FRAMES) < np.array([[FRAMES], [FRAMES - 1], [CHUNK + 1]])
+    counted = np.asarray(whole_chunks(jnp.asarray(valid), CHUNK)).sum(axis=1)
+    np.testing.assert_array_equal(counted, [FRAMES, FRAMES - CHUNK, CHUNK])
+
+
+def alone(forward, z, t, x0):
+    """For each chunk, the prediction of the network for a clip in which it alone is noisy: the definition."""
+    out = np.zeros(z.shape)
+    for start in range(0, FRAMES, CHUNK):
+        noisy = (np.arange(FRAMES) // CHUNK == start // CHUNK)[None]
+        predicted = forward(np.where(noisy[..., None], z, x0).astype(np.float32), np.where(noisy, t, 0.0).astype(np.float32))
+        out[:, start : start + CHUNK] = predicted[:, start : start + CHUNK]
+    return out
+
+
+@pytest.mark.parametrize("sink", [False, True])
+def test_all_chunks_are_predicted_as_if_each_were_noisy_alone(key: jax.Array, rng: np.random.Generator, sink: bool) -> None:
+    """With a context of one chunk, which the first chunk leaves, and a clip that ends in the middle of a chunk."""
+    config = toy_config()
+    config.network.update(sink_chunk=sink, context=CHUNK, audio_memory=3)
+    own = ActorTask.from_config(config)
+    params, batch, network = random_variables(own).params, toy_batch(own, BATCH), own.model.network
+    short = FRAMES - 1
+    batch = {name: x[:, :short] if np.ndim(x) > 1 and x.shape[1] == FRAMES else x for name, x in batch.items()}
+    x0, conditions, keep = batch["motion_latents"], own.conditions(batch), keep_all(BATCH)
+    z, t = (
+        rng.normal(size=x0.shape).astype(np.float32),
+        np.repeat(rng.random((BATCH, 4)), CHUNK, 1)[:, :short].astype(np.float32),
+    )
+    valid = jnp.ones((BATCH, short), bool)
+    got = jax.jit(lambda p, z, t: chunk_predictions(network, p, x0, z, t, conditions, keep, valid))(params, z, t)
+    whole = jax.jit(lambda p, z, t: network.apply({"params": p}, z, t, conditions, keep, valid).prediction)
+    for start in range(0, FRAMES - CHUNK, CHUNK):  # the last chunk is not whole
+        noisy = np.arange(short) // CHUNK == start // CHUNK
+        expected = whole(params, np.where(noisy[:, None], z, x0), np.where(noisy, t, np.float32(0)))
+        np.testing.assert_allclose(got[:, noisy], expected[:, noisy], atol=2e-5)
 
 
 def test_the_error_is_the_distance_of_two_ends_of_one_path(key: jax.Array, rng: np.random.Generator) -> None:
@@ -63,13 +102,15 @@ def test_the_error_is_the_distance_of_two_ends_of_one_path(key: jax.Array, rng: 
     run = jax.jit(
         lambda *trees: consistency_error(network, process, HOW, trees[0], dict(teacher=trees[1], target=trees[2]), *arguments)
     )
-    error, noisy = run(*weights)
+    error, counted = run(*weights)
 
     level_key, noise_key = jax.random.split(key)
-    t, s, same = (np.asarray(x) for x in drawn_levels(level_key, BATCH, FRAMES, CHUNK, HOW.grid))
-    np.testing.assert_array_equal(noisy, same)
+    t, s = (np.asarray(x) for x in drawn_levels(level_key, BATCH, FRAMES, CHUNK, HOW.grid))
     forward = jax.jit(lambda p, z, t, keep: network.apply({"params": p}, z, t, conditions, keep, valid).prediction)
-    said = lambda p, z, t, **less: np.float64(forward(p, np.float32(z), t, keep_all(BATCH)._replace(**less)))
+
+    def said(p, z, t, **less):
+        return alone(lambda z, t: forward(p, z, t, keep_all(BATCH)._replace(**less)), z, t, x0)
+
     alpha, sigma = (
         (lambda t: np.float64(process.alpha_sigma(t)[0])[..., None]),
         (lambda t: np.float64(process.alpha_sigma(t)[1])[..., None]),
@@ -82,11 +123,11 @@ def test_the_error_is_the_distance_of_two_ends_of_one_path(key: jax.Array, rng: 
         + 2.0 * (everything - said(teacher, z, t, emotion=without))
     )
     eps = (z - alpha(t) * guess) / np.maximum(sigma(t), 1e-3)
-    z_s = np.where(noisy[..., None], alpha(s) * guess + sigma(s) * eps, z)
+    z_s = alpha(s) * guess + sigma(s) * eps
     end = np.where((s > 0)[..., None], said(target, z_s, s), z_s)
     distance = np.sqrt(((said(student, z, t) - end) ** 2).sum(-1) + DIM * HOW.huber**2) - HOW.huber * DIM**0.5
-    np.testing.assert_allclose(np.asarray(error)[noisy], distance[noisy], rtol=2e-3, atol=1e-4)
-    assert (s[noisy] > 0).any() and distance[noisy].min() > 0.05
+    np.testing.assert_allclose(error, distance, rtol=2e-3, atol=1e-4)
+    assert counted.all() and (s > 0).any() and (s == 0).any() and distance.min() > 0.05
 
 
 def test_only_the_student_learns_and_the_target_follows_it(key: jax.Array) -> None:

@@ -1,15 +1,16 @@
 """Causal consistency distillation: an actor that needs one or two network calls per chunk instead of dozens.
 
-(1)  t_k = k / N,  k ~ U{0 … N - 1};  z_{k+1} = alpha(t_{k+1}) x_0 + sigma(t_{k+1}) eps  in one chunk, all other chunks clean
+(1)  t_k = k / N,  k ~ U{0 … N - 1} for each chunk;  z_{k+1} = alpha(t_{k+1}) x_0 + sigma(t_{k+1}) eps
 (2)  z_k   = one DDIM step from t_{k+1} to t_k with the teacher's guided prediction
 (3)  f(z, t) = x_0 that corresponds to the network's prediction at (z, t);  f(z, 0) = z
 (4)  L = mean over frames of  sqrt(|f_theta(z_{k+1}, t_{k+1}) - f_theta'(z_k, t_k)|² + c²) - c,   c = huber sqrt(D)
 (5)  theta' <- mu theta' + (1 - mu) theta                                                          after each batch
 
-The student theta learns to give the end of the teacher's path from every point on it, because two neighbouring points must give
-the same end, and the end itself is given at t = 0. Clean history is what the student sees in sampling (Causal Forcing++,
-2605.15141). The teacher's guidance becomes part of the student, which then samples without branches. (1) to (3), (5): Song et
-al. 2023 (2303.01469). (4): Song and Dhariwal 2024 (2310.14189), whose c is 0.00054 sqrt(D). No gradient reaches theta'.
+The student theta learns to give the end of the teacher's path from every point on it, because two neighbouring points must
+give the same end, and the end itself is given at t = 0. Every chunk is predicted after clean earlier chunks, which is what
+the student sees in sampling (Causal Forcing++, 2605.15141): `chunk_predictions` computes their keys and values once for all
+chunks. The teacher's guidance becomes part of the student, which then samples without branches. (1) to (3), (5): Song et al.
+2023 (2303.01469). (4): Song and Dhariwal 2024 (2310.14189), whose c is 0.00054 sqrt(D). No gradient reaches theta'.
 
 The teacher and theta' are buffers under `TRAINING`, which exports leave out.
 """
@@ -21,7 +22,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from xactor_jax.actor.branches import weighted_branches
 from xactor_jax.actor.network import ActorNetwork, Conditions, Keep
@@ -30,6 +31,8 @@ from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.guidance import GUIDANCE, weighted
 from xactor_jax.diffusion.noise_levels import repeat_chunks
 from xactor_jax.diffusion.steppers import ddim_step
+from xactor_jax.emotion import Emotion
+from xactor_jax.layers.attention import KeyValue
 from xactor_jax.settings import SHARE, check_fields, real, setting, whole
 from xactor_jax.variables import Tree, applied
 
@@ -68,16 +71,65 @@ def updated(buffers: Tree, params: Tree, decay: float) -> Tree:
     return {**buffers, TRAINING: {**training, "target": jax.tree.map(average, training["target"], params)}}
 
 
-def drawn_levels(
-    key: Key[Array, ""], batch: int, frames: int, chunk: int, grid: int
-) -> tuple[Levels, Levels, Bool[Array, "batch frames"]]:
-    """t_{k+1} and t_k of every token (equation 1), which are 0 outside the noisy chunk, and which tokens are in it."""
-    level_key, chunk_key = jax.random.split(key)
-    chunks = -(-frames // chunk)
-    k = jax.random.randint(level_key, (batch, 1), 0, grid)
-    noisy = jnp.arange(chunks) == jax.random.randint(chunk_key, (batch, 1), 0, chunks)
-    upper, lower = (repeat_chunks(jnp.where(noisy, k + i, 0) / grid, frames, chunk) for i in (1, 0))
-    return upper, lower, repeat_chunks(noisy, frames, chunk)
+def drawn_levels(key: Key[Array, ""], batch: int, frames: int, chunk: int, grid: int) -> tuple[Levels, Levels]:
+    """t_{k+1} and t_k of every token (equation 1): one k for each chunk."""
+    k = jax.random.randint(key, (batch, -(-frames // chunk)), 0, grid)
+    upper, lower = (repeat_chunks((k + i) / grid, frames, chunk) for i in (1, 0))
+    return upper, lower
+
+
+def whole_chunks(valid: Bool[Array, "batch frames"], chunk: int) -> Bool[Array, "batch frames"]:
+    """Which frames are in chunks without padding."""
+    frames = valid.shape[1]
+    chunks = _padded(valid, frames + -frames % chunk).reshape(len(valid), -1, chunk)
+    return repeat_chunks(chunks.all(axis=-1), frames, chunk)
+
+
+def chunk_predictions(
+    network: ActorNetwork,
+    params: Tree,
+    x0: Tokens,
+    z: Tokens,
+    t: Levels,
+    conditions: Conditions,
+    keep: Keep,
+    valid: Bool[Array, "batch frames"],
+) -> Tokens:
+    """Predictions for each chunk of z, at noise levels t, after the clean chunks of x_0 before it.
+
+    They equal the network's predictions for a clip in which only that chunk is noisy. All chunks together cost as much as two
+    clips. Frames of the last chunk that the clip lacks are zeros.
+    """
+    frames, chunk = x0.shape[1], network.chunk
+    whole = frames + -frames % chunk
+    _, memory = applied(network, params, x0, jnp.zeros_like(t), conditions, keep, valid, method="with_memory")
+    z, t, conditions = _padded(z, whole), _padded(t, whole), _from_the_beginning(network, conditions, whole)
+    around = [(network.context, whole - frames), (0, 0), (0, 0)]
+    before = KeyValue(*(jnp.pad(x, [*[(0, 0)] * (x.ndim - 3), *around]) for x in memory.past))
+
+    def predicted(start: Int[Array, ""]) -> Tokens:
+        part = lambda x, length=chunk, axis=1: jax.lax.dynamic_slice_in_dim(x, start, length, axis)
+        past = KeyValue(*(part(x, network.context, x.ndim - 3) for x in before))
+        audio = part(conditions.audio, network.audio_before + chunk + network.audio_radius)
+        own = Conditions(audio, conditions.reference, Emotion(*map(part, conditions.emotion)))
+        inputs = part(z), part(t), own, keep, start, memory._replace(past=past)
+        return applied(network, params, *inputs, method="continued")[0]
+
+    chunks = jax.vmap(predicted, out_axes=1)(jnp.arange(0, whole, chunk))
+    return chunks.reshape(len(z), whole, -1)[:, :frames]
+
+
+def _padded(x: Shaped[Array, "batch frames *rest"], frames: int) -> Shaped[Array, "batch {frames} *rest"]:
+    """Zeros (or False) after the last frame."""
+    return jnp.pad(x, [(0, 0), (0, frames - x.shape[1]), *[(0, 0)] * (x.ndim - 2)])
+
+
+def _from_the_beginning(network: ActorNetwork, conditions: Conditions, frames: int) -> Conditions:
+    """Conditions of `frames` frames as `continued` needs them. Audio before the beginning, which is not used, is zero."""
+    audio, before = conditions.audio, network.audio_before - network.audio_radius
+    audio = _padded(jnp.pad(audio, ((0, 0), (before, 0), (0, 0))), frames + network.audio_before + network.audio_radius)
+    emotion = Emotion(*(_padded(jnp.asarray(x), frames) for x in conditions.emotion))
+    return Conditions(audio, conditions.reference, emotion)
 
 
 def consistent(process: GaussianProcess, prediction: Tokens, z: Tokens, t: Levels) -> Tokens:
@@ -110,12 +162,15 @@ def consistency_error(
     valid: Bool[Array, "batch frames"],
     key: Key[Array, ""],
 ) -> tuple[Levels, Bool[Array, "batch frames"]]:
-    """The distance of equation 4 for each token, and which tokens have one. `training` holds the teacher and the target."""
-    forward = lambda p, z, t, kept: applied(network, p, z, t, conditions, kept, valid).prediction
+    """The distance of equation 4 for each token, and which tokens count: those of whole chunks.
+
+    `training` holds the teacher and the target.
+    """
+    forward = lambda p, z, t, kept: chunk_predictions(network, p, x0, z, t, conditions, kept, valid)
     (level_key, noise_key), (batch, frames) = jax.random.split(key), x0.shape[:2]
-    t, s, noisy = drawn_levels(level_key, batch, frames, network.chunk, how.grid)
+    t, s = drawn_levels(level_key, batch, frames, network.chunk, how.grid)
     z = process.add_noise(x0, jax.random.normal(noise_key, x0.shape), t)
     z_s = ddim_step(process, z, guided(forward, training["teacher"], z, t, keep, how), t, s)
     end = consistent(process, forward(training["target"], z_s, s, keep), z_s, s)
     start = consistent(process, forward(params, z, t, keep), z, t)
-    return pseudo_huber(start - jax.lax.stop_gradient(end), how.huber), noisy
+    return pseudo_huber(start - jax.lax.stop_gradient(end), how.huber), whole_chunks(valid, network.chunk)

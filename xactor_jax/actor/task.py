@@ -150,8 +150,8 @@ class ActorTask:
         drawn = self.objective.keep(keep_key, len(mask)).emotion if train else everything.emotion
         conditions, _ = drop_labels(self.conditions(batch), everything._replace(emotion=drawn))
         arguments = variables.buffers[TRAINING], batch["motion_latents"], conditions, everything, mask > 0, draw_key
-        error, noisy = consistency_error(self.model.network, self.model.process, how, variables.params, *arguments)
-        loss = masked_mean(error, mask * noisy)
+        error, counted = consistency_error(self.model.network, self.model.process, how, variables.params, *arguments)
+        loss = masked_mean(error, mask * counted)
         buffers = updated(variables.buffers, variables.params, how.target_decay) if train else variables.buffers
         return LossOutput(loss, {"consistency_error": loss}, buffers)
 
