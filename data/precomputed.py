@@ -5,6 +5,7 @@ from __future__ import annotations
 from ml_collections import ConfigDict
 
 from data.encoded import encoded_metadata
+from data.storage import is_prepared
 from xactor_jax.errors import UserError
 from xactor_jax.video.entries import PRECOMPUTED
 from xactor_jax.video.frozen import chosen_hash
@@ -15,8 +16,8 @@ OPTIONS = {"autoencoder": "--autoencoder", "clip": "--image_encoder"}
 
 
 def recorded(path: str) -> str:
-    """What a folder of encoded records has, as a value of `data.precomputed`."""
-    known = encoded_metadata(path) if path else {}
+    """What a folder of encoded records has, as a value of `data.precomputed`. Later checks report a folder without records."""
+    known = encoded_metadata(path) if path and is_prepared(path) else {}
     return PRECOMPUTED[sum(f"{name}_hash" in known for name in OPTIONS)]
 
 

@@ -137,7 +137,7 @@ def test_values_of_a_batch_replace_those_of_its_pictures():
 
 
 @pytest.mark.slow  # quick: test_values_of_a_batch_replace_those_of_its_pictures
-@pytest.mark.parametrize(("phase", "draft"), [("spatial", False), ("temporal", False), ("all", True), ("finish", False)])
+@pytest.mark.parametrize(("phase", "draft"), [("spatial", False), ("temporal", False), ("all", True), ("finish", True)])
 def test_gradients_are_those_of_the_pictures(phase, draft):
     loss, params, pixels, stored = set_up(phase, draft)
     value = jax.jit(jax.value_and_grad(loss))
