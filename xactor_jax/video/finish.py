@@ -111,7 +111,7 @@ def picture_loss(
     """The loss (equation 3), with the PSNR of rendered pictures, of the repeated reference and of the drafts as metrics."""
     frames = batch["frames"]
     noise = jax.random.normal(key, (*frames.shape[:2], *model.latent_shape))
-    start = start_of(model, model.render_settings, variables, base.latent)
+    start = jnp.broadcast_to(start_of(model, model.render_settings, variables, base.latent), noise.shape)
     x = roll_out(model.process, predict, start, noise, sampled_times(model))
     images = model.pictures(variables, model.from_diffused(variables, x, base.latent), base)
     flat = lambda a: a.reshape(-1, *a.shape[2:])
