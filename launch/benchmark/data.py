@@ -175,13 +175,13 @@ def rows_of(experiments: list[Experiment], clips: str, label: str, arguments: ar
             for name, changes in VARIANTS.get(experiment.stage, {experiment.stage: {}}).items():
                 config = experiment.config(side)
                 config.update_from_flattened_dict(changes)
+                config.data.path, config.data.encoded_path = clips, str(latents_of(config, pathlib.Path(temporary), clips))
                 row = {"stage": name, "preset": experiment.preset, "pictures": label, "side": side}
                 flops = (
                     {"GFLOP/example": 1e-9 * _need.example_flops(config.copy_and_resolve_references())}
                     if arguments.need
                     else {}
                 )
-                config.data.path, config.data.encoded_path = clips, str(latents_of(config, pathlib.Path(temporary), clips))
                 rows.append({**row, "batch": config.batch_size, **flops, **measure(config, arguments.seconds)})
     return rows
 
