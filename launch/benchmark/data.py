@@ -132,7 +132,8 @@ def make_latents(folder: pathlib.Path, clips: str, latent_dim: int, audio_dim: i
         return EncodedClip(**kept, motion_latents=numbers(latent_dim), audio_features=numbers(audio_dim))
 
     records = {"train": map(encoded, open_clips(clips, "train"))}
-    write_encoded(folder, records, metadata={}, networks=["autoencoder"] if autoencoder else [])
+    networks, metadata = (["autoencoder"], {"autoencoder_hash": "random"}) if autoencoder else ([], {})
+    write_encoded(folder, records, metadata=metadata, networks=networks)
 
 
 def measure(config: Any, seconds: float) -> dict[str, Any]:
