@@ -40,7 +40,7 @@ from xactor_jax.training.plan import Setting, Step, config_of, parse_setting
 STAGES = ("motion", "autoencoder", "actor", "video")
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "video": {
-        "video": {},
+        "video": {"data.precomputed": "none"},
         "video, latents": {"data.precomputed": "latents"},
         "video, latents, no drafts": {"data.precomputed": "latents", "network.draft": False},
     }
@@ -197,7 +197,7 @@ def latents_of(config: Any, folder: pathlib.Path, clips: str) -> pathlib.Path:
     of, actor = ENTRIES[config.stage].data, load_config("configs/actor.py").network
     latent_dim = value_of(config, of.latents) if of.latents else actor.latent_dim
     audio_dim = value_of(config, of.features) if of.features else actor.audio_dim
-    pictures = config.data.get("precomputed", "none") != "none"
+    pictures = config.data.get("precomputed", "none") == "latents"
     encoded = folder / f"{latent_dim}-{audio_dim}-{pictures}"
     if not encoded.exists():
         autoencoder = AutoencoderSettings.from_config(config.autoencoder) if pictures else None
