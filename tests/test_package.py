@@ -65,7 +65,9 @@ def test_dependencies_are_declared_once(pyproject: dict) -> None:
     assert pyproject["project"]["dynamic"] == named and not set(named) & set(pyproject["project"])
     declared = pyproject["tool"]["setuptools"]["dynamic"]
     assert declared["dependencies"] == {"file": "requirements.txt"}
-    assert declared["optional-dependencies"] == {name: {"file": f"requirements-{name}.txt"} for name in ("c2pa", "live")}
+    assert declared["optional-dependencies"] == {
+        name: {"file": f"requirements-{name}.txt"} for name in ("c2pa", "cluster", "live")
+    }
 
 
 def test_hooks_have_the_locked_versions(repository: pathlib.Path) -> None:
