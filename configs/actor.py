@@ -3,7 +3,7 @@
 python launch/train.py --config=configs/actor.py            # or :demo, which is the same: a few minutes on two cores
 python launch/train.py --config=configs/actor.py:puppets    # drawn faces
 python launch/train.py --config=configs/actor.py:heads      # the same with people in three dimensions
-python launch/train.py --config=configs/actor.py:heads_fast # distils data/assets/actor to sample in two steps
+python launch/train.py --config=configs/actor.py:heads_fast # distils data/assets/actor to sample in one step
 python launch/train.py --config=configs/actor.py:tune       # fine-tunes data/assets/actor, by launch/train_all.py
 python launch/train.py --config=configs/actor.py:base       # 122 M parameters, wav2vec 2.0 base features
 python launch/train.py --config=configs/actor.py:large      # 547 M parameters, wav2vec 2.0 large features
@@ -67,13 +67,13 @@ def _tune(c: ConfigDict) -> ConfigDict:
 
 
 def _heads_fast(c: ConfigDict) -> ConfigDict:
-    """Distils the embedded checkpoint, with its guidance, into an actor that samples in two steps."""
+    """Distils the embedded checkpoint, with its guidance, into an actor that samples in one step."""
     teacher = _heads(c).rollout
     c.phase, c.init_from = "consistency", "data/assets/actor"
-    c.steps = 2_000
+    c.steps = 1_000
     c.optimizer.learning_rate = 3e-4
     c.distillation.update(audio_guidance=teacher.audio_guidance, emotion_guidance=teacher.emotion_guidance)
-    c.rollout.update(stepper="consistency", steps=2, audio_guidance=1.0, emotion_guidance=1.0)
+    c.rollout.update(stepper="consistency", steps=1, audio_guidance=1.0, emotion_guidance=1.0)
     return c
 
 

@@ -3,7 +3,8 @@
     pip install -r requirements-live.txt
     python launch/serve.py
 
-Everything is compiled before the port opens. Only this machine is served. For another --host, clients need a token.
+Everything is compiled before the port opens. Only this machine is served. For another --host, clients need a token. The default
+actor is data/assets/actor_fast, which needs one network call per chunk; `--actor data/assets/actor` is slower.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ def token_of(arguments: argparse.Namespace) -> str:
 
 def make_engine(arguments: argparse.Namespace):
     """The engine with its checkpoints loaded, and everything compiled."""
+    from xactor_jax.checkpoints.embedded import FAST_ACTOR
     from xactor_jax.live.engine import Engine
     from xactor_jax.live.limits import Limits
     from xactor_jax.live.programs import Programs
@@ -90,7 +92,8 @@ def make_engine(arguments: argparse.Namespace):
     from xactor_jax.sampling.pipeline import make_settings
 
     limits = Limits(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Limits)})
-    models = load_models(checkpoints(arguments), arguments.audio_checkpoint)
+    paths = {**checkpoints(arguments), "actor": arguments.actor or FAST_ACTOR}
+    models = load_models(paths, arguments.audio_checkpoint)
     render = {"offline": False, **given(arguments, windows_per_segment="windows_per_segment", steps="steps")}
     settings = make_settings(models, given(arguments, steps="actor_steps"), render)
     engine = Engine(Programs(models, settings, Slots(limits.sessions, arguments.together)), limits)

@@ -152,10 +152,11 @@ def test_frames_of_another_side_are_refused_before_they_are_made(tiny, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("stage", ["motion", "actor", "autoencoder", "video"])
-def test_embedded_checkpoints_have_fingerprints_and_are_what_was_exported(stage, caplog):
-    assert set(read_config(embedded_checkpoint(stage)).fingerprints) == {"variables", "config"}
-    load_variables(embedded_checkpoint(stage), stage)
+@pytest.mark.parametrize("name", ["motion", "actor", "actor_fast", "autoencoder", "video"])
+def test_embedded_checkpoints_have_fingerprints_and_are_what_was_exported(name, caplog):
+    folder, stage = embedded_checkpoint(name), name.removesuffix("_fast")
+    assert set(read_config(folder).fingerprints) == {"variables", "config"}
+    load_variables(folder, stage)
     assert "other settings" not in caplog.text
 
 

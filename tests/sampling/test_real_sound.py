@@ -23,18 +23,19 @@ def test_motion_neither_freezes_nor_diverges_under_any_sound(real_data: pathlib.
     check_motion([read_audio(str(real_data / "audio" / f"{name}.flac"))[: SECONDS * 16000] for name in SOUNDS], SECONDS)
 
 
-def test_motion_neither_freezes_nor_diverges_in_silence_and_noise() -> None:
-    check_motion([], 3)
+@pytest.mark.parametrize(("actor", "steps"), [("actor", 6), ("actor_fast", 1)])
+def test_motion_neither_freezes_nor_diverges_in_silence_and_noise(actor: str, steps: int) -> None:
+    check_motion([], 3, actor, steps)
 
 
-def check_motion(sounds: list[np.ndarray], seconds: int) -> None:
+def check_motion(sounds: list[np.ndarray], seconds: int, actor: str = "actor", steps: int = 6) -> None:
     """Of recordings as long as that, of silence and of noise."""
     rng = np.random.default_rng(0)
     sounds = [*sounds, np.zeros(seconds * 16000, np.float32), rng.uniform(-1, 1, seconds * 16000).astype(np.float32)]
     features = [log_mel_features(sound)[: seconds * 24] for sound in sounds]
-    stage = load_stage("actor", embedded_checkpoint("actor"))
+    stage = load_stage("actor", embedded_checkpoint(actor))
     reference = np.zeros((len(sounds), stage.model.network.latent_dim), np.float32)
-    settings = RolloutSettings(**{**stage.config.rollout.to_dict(), "steps": 6})
+    settings = RolloutSettings(**{**stage.config.rollout.to_dict(), "steps": steps})
     motion = np.asarray(
         stage.model.rollout(stage.variables, jax.random.key(0), np.stack(features), reference, settings=settings)
     )

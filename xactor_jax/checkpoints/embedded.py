@@ -8,6 +8,9 @@ from xactor_jax.paths import REPOSITORY
 
 ASSETS = epath.Path(REPOSITORY) / "data" / "assets"
 
+FAST_ACTOR = ASSETS / "actor_fast"
+"""An actor that needs one network call per chunk, distilled from the embedded one (`configs/actor.py:heads_fast`)."""
+
 
 def embedded_checkpoint(stage: str) -> epath.Path:
     """Folder of the embedded checkpoint of a stage."""
