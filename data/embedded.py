@@ -179,8 +179,8 @@ def ensure_data(config: ConfigDict, data: StageData) -> ConfigDict:
     if ENCODED in needs:
         if config.data.encoded_path:
             check_motion(config)
-        if "precomputed" in config.data:
-            check_precomputed(config)
+            if "precomputed" in config.data:
+                check_precomputed(config)
         config.data.encoded_path = str(ensure_encoded(config))
         config.pretrained.motion_hash = encoded_metadata(config.data.encoded_path)["motion_hash"]
         fill_in_audio(config, data.features)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from data import embedded
 from data.embedded import fill_in_frozen
 from data.encoded import EncodedClip, open_encoded, write_encoded
 from data.precomputed import check_precomputed, fill_in_precomputed
@@ -190,3 +191,18 @@ def test_a_renderer_without_pixels_needs_no_clips(paths, autoencoder, tmp_path):
     config.train_motion = True
     with pytest.raises(UserError, match=r"data\.encoded_path is set without data\.path"):
         ensure_data(config)
+
+
+def test_data_that_is_made_on_first_use_has_nothing_precomputed(monkeypatch):
+    """A renderer without any path gets as far as making its data."""
+
+    class Made(Exception):
+        pass
+
+    def make(config):
+        assert config.data.precomputed == "none"
+        raise Made
+
+    monkeypatch.setattr(embedded, "ensure_encoded", make)
+    with pytest.raises(Made):
+        ensure_data(tiny_config("video"))

@@ -300,8 +300,10 @@ def test_mistakes_end_in_one_sentence(tmp_path: pathlib.Path, options: list[str]
 
 
 @pytest.mark.slow  # quick: the tests above, with programs that are only noted down
-def test_the_script_measures_a_toy(tmp_path: pathlib.Path) -> None:
-    done = run_here("benchmark/gpu.py", f"--out={tmp_path}", "--toy", "--minutes=4", "--sections=step,actor")
+@pytest.mark.timeout(900)
+def test_the_script_measures_a_toy(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
+    done = run_here("benchmark/gpu.py", f"--out={tmp_path}", "--toy", "--minutes=8", "--sections=step,actor")
     assert done.returncode == 0 and "finds no GPU" in done.stderr, done.stderr
     written = json.loads((tmp_path / "gpu.json").read_text())
     measured = {row["step"] for row in written["sections"]["step"]["rows"] if row.get("steps/s", 0) > 0}
