@@ -68,7 +68,7 @@ def _steps_of(setup: Setup, stage: str, start: int) -> Iterator[Row]:
         return setup.programs.measured("benchmark/training.py", *options, number, f"--config.batch_size={batch}")
 
     try:
-        for batch, numbers in doubling(start, attempt, 2 * start if setup.toy else LARGEST):
+        for batch, numbers in doubling(start, attempt, start if setup.toy else LARGEST):
             yield {**of, "batch": batch, **(step_row(numbers) if numbers else {"result": "does not fit"})}
     except NotMeasuredError as error:
         yield {**of, "result": str(error)}
