@@ -15,6 +15,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ class Outcome(NamedTuple):
 @contextlib.contextmanager
 def interrupts_blocked() -> Iterator[None]:
     """Processes started inside ignore Ctrl-C, which a terminal sends to all processes: the parent ends its children itself."""
+    resource_tracker.ensure_running()  # starting it with the first process would unblock the signal before that process starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

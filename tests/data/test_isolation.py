@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pathlib
 import signal
+import subprocess
+import sys
 import time
 
 from data.jobs import run_jobs
@@ -44,3 +47,15 @@ def test_processes_end_with_the_caller():
     assert next(outcomes).job == "a" and set(multiprocessing.active_children()) > others
     outcomes.close()
     assert set(multiprocessing.active_children()) <= others
+
+
+def blocked(_: str) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_even_the_first_process_ignores_ctrl_c(repository: pathlib.Path) -> None:
+    """In an interpreter that has started no process yet."""
+    program = "from data.jobs import run_jobs; from tests.data.test_isolation import blocked\n"
+    program += "if __name__ == '__main__': print([o.result for o in run_jobs(blocked, ['a', 'b'], processes=2, timeout=60.0)])"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=repository, capture_output=True, text=True, timeout=120)
+    assert ended.stdout == "[True, True]\n", ended.stderr

@@ -74,8 +74,7 @@ def updated(buffers: Tree, params: Tree, decay: float) -> Tree:
 def drawn_levels(key: Key[Array, ""], batch: int, frames: int, chunk: int, grid: int) -> tuple[Levels, Levels]:
     """t_{k+1} and t_k of every token (equation 1): one k for each chunk."""
     k = jax.random.randint(key, (batch, -(-frames // chunk)), 0, grid)
-    upper, lower = (repeat_chunks((k + i) / grid, frames, chunk) for i in (1, 0))
-    return upper, lower
+    return repeat_chunks((k + 1) / grid, frames, chunk), repeat_chunks(k / grid, frames, chunk)
 
 
 def whole_chunks(valid: Bool[Array, "batch frames"], chunk: int) -> Bool[Array, "batch frames"]:
@@ -102,7 +101,7 @@ def chunk_predictions(
     """
     frames, chunk = x0.shape[1], network.chunk
     whole = frames + -frames % chunk
-    _, memory = applied(network, params, x0, jnp.zeros_like(t), conditions, keep, valid, method="with_memory")
+    memory = applied(network, params, x0, jnp.zeros_like(t), conditions, keep, valid).memory
     z, t, conditions = _padded(z, whole), _padded(t, whole), _from_the_beginning(network, conditions, whole)
     around = [(network.context, whole - frames), (0, 0), (0, 0)]
     before = KeyValue(*(jnp.pad(x, [*[(0, 0)] * (x.ndim - 3), *around]) for x in memory.past))

@@ -73,6 +73,8 @@ class Answer(NamedTuple):
     """Prediction for each frame (equation 6)."""
     emotion_logits: Float[Array, "batch frames emotions"] | None
     """Emotion estimated from the audio (equation 8); None if the network has no audio summary (equation 7)."""
+    memory: Memory | None = None
+    """Of all frames, if they are a whole clip."""
 
 
 class ActorNetwork(nn.Module):
@@ -140,18 +142,6 @@ class ActorNetwork(nn.Module):
 
         Only a network with `bidirectional_window` uses `in_flight`, and needs it.
         """
-        return self.with_memory(x, t, conditions, keep, valid, in_flight)[0]
-
-    def with_memory(
-        self,
-        x: Float[Array, "batch frames dim"],
-        t: Float[Array, "batch frames"],
-        conditions: Conditions,
-        keep: Keep,
-        valid: Bool[Array, "batch frames"],
-        in_flight: Bool[Array, "batch frames"] | None = None,
-    ) -> tuple[Answer, Memory]:
-        """`__call__`, and the keys and values of the reference token, of the first chunk if it is a sink, and of all frames."""
         memory = self.remembered(conditions.reference, keep.reference)
         frames = jnp.arange(x.shape[1])
         seen = self.seen(frames, frames)[None]
@@ -160,7 +150,7 @@ class ActorNetwork(nn.Module):
         first = self.left_first(frames)[None] & valid[:, None, : self.first_frames]
         mask = jnp.concatenate([jnp.ones_like(mask[..., :1]), first, mask], axis=-1)
         answer, own = self.run(x, t, conditions, keep, frames, mask, memory, self.first_frames)
-        return answer, Memory(memory.reference, cut(own, 0, self.first_frames), own)
+        return answer._replace(memory=Memory(memory.reference, cut(own, 0, self.first_frames), own))
 
     def continued(
         self,
