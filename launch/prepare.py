@@ -33,13 +33,24 @@ from xactor_jax.faces.choice import DETECTORS
 
 def parse() -> PrepareSettings:
     """Settings from the command line."""
-    about, video = (
-        argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter),
-        VideoSettings(),
-    )
+    about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = about.add_argument
     add("--videos", required=True, nargs="+", metavar="DIR", help="folders of videos, searched to any depth")
     add("--out", required=True, metavar="DIR", help="new folder for the data set")
+    add_video(about)
+    add_labels(about)
+    add("--validation", type=float, default=0.1, help="share of the persons in the validation split")
+    add("--test", type=float, default=0.1, help="share of the persons in the test split")
+    add_work(about)
+    arguments = vars(about.parse_args())
+    names = VideoSettings.__dataclass_fields__
+    video = VideoSettings(**{name: arguments.pop(name) for name in list(arguments) if name in names})
+    return PrepareSettings(videos=tuple(arguments.pop("videos")), video=video, **arguments)
+
+
+def add_video(about: argparse.ArgumentParser) -> None:
+    """Adds options for what becomes a clip of a video, with the defaults of `VideoSettings`."""
+    add, video = about.add_argument, VideoSettings()
     add("--size", type=int, default=video.size, help="side of the square frames, pixels")
     add(
         "--detector",
@@ -47,6 +58,21 @@ def parse() -> PrepareSettings:
         help=f"face detector: {DETECTORS} (columns file, frame or time, x0, y0, x1, y1)",
     )
     add("--detections", type=float, default=video.detections, help="pictures per second in which faces are detected")
+    add("--frames", default=video.frames, help=f"format of the frames of a record: {', '.join(FORMATS)} (docs/data.md)")
+    add("--need_sound", action="store_true", help="reject videos with missing or silent sound")
+    add("--sidecar_audio", action="store_true", help="use the sound of X.flac, X.wav, X.m4a, X.mp3, … beside X.mp4")
+    add("--min_seconds", type=float, default=video.min_seconds, help="length of the shortest clip, seconds")
+    add(
+        "--max_seconds",
+        type=float,
+        default=video.max_seconds,
+        help="length of the longest record, seconds; longer clips become several records",
+    )
+
+
+def add_labels(about: argparse.ArgumentParser) -> None:
+    """Adds options for the names of persons and for emotions."""
+    add = about.add_argument
     add(
         "--layout",
         default="",
@@ -65,18 +91,11 @@ def parse() -> PrepareSettings:
         help="source of the emotions: a csv (columns file, emotion: happy, happy@0.6, or over seconds happy:0-20,sad:20-) "
         "or path:REGEX (first group)",
     )
-    add("--frames", default=video.frames, help=f"format of the frames of a record: {', '.join(FORMATS)} (docs/data.md)")
-    add("--need_sound", action="store_true", help="reject videos with missing or silent sound")
-    add("--sidecar_audio", action="store_true", help="use the sound of X.flac, X.wav, X.m4a, X.mp3, … beside X.mp4")
-    add("--min_seconds", type=float, default=video.min_seconds, help="length of the shortest clip, seconds")
-    add(
-        "--max_seconds",
-        type=float,
-        default=video.max_seconds,
-        help="length of the longest record, seconds; longer clips become several records",
-    )
-    add("--validation", type=float, default=0.1, help="share of the persons in the validation split")
-    add("--test", type=float, default=0.1, help="share of the persons in the test split")
+
+
+def add_work(about: argparse.ArgumentParser) -> None:
+    """Adds options for who does the work."""
+    add = about.add_argument
     add(
         "--processes",
         type=int,
@@ -91,10 +110,6 @@ def parse() -> PrepareSettings:
         "(--processes is not used); --videos and --out must be seen by all workers at the same path, or be gs://",
     )
     add("--timeout", type=float, default=1800.0, help="longest time for one file, seconds")
-    arguments = vars(about.parse_args())
-    names = VideoSettings.__dataclass_fields__
-    video = VideoSettings(**{name: arguments.pop(name) for name in list(arguments) if name in names})
-    return PrepareSettings(videos=tuple(arguments.pop("videos")), video=video, **arguments)
 
 
 def summary(rows: list[Row]) -> table.Table:
