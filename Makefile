@@ -42,7 +42,7 @@ train: .venv/users
 		--motion $(RUNS)/motion --actor $(RUNS)/actor --video $(RUNS)/video
 
 assets: .venv/users
-	for stage in motion autoencoder actor video; do rm -rf data/assets/$$stage; cp -r $(RUNS)/export/$$stage data/assets/; done
+	for stage in motion autoencoder actor actor_fast video; do rm -rf data/assets/$$stage; cp -r $(RUNS)/export/$$stage data/assets/; done
 
 clean:
 	rm -rf build runs

@@ -30,7 +30,9 @@ from xactor_jax.settings import real
 from xactor_jax.training.plan import Budget, Setting, Step, config_of, options_of, parse_setting
 
 ROOT = Path(__file__).resolve().parent.parent
-EXPORTED = ("motion", "autoencoder", "actor", "video")
+EXPORTED = ("motion", "autoencoder", "actor", "actor_fast", "video")
+"""Steps whose weights are exported, in plans that have them."""
+
 PRETRAINED = {"actor": ("motion",), "video": ("motion", "autoencoder")}
 """Stage → stages whose runs its config.pretrained names."""
 
@@ -38,12 +40,13 @@ PRETRAINED = {"actor": ("motion",), "video": ("motion", "autoencoder")}
 PLANS = {
     "heads": (
         Step("encoder", "motion", "heads_encoder", 0.10),
-        Step("rebuilding", "motion", "heads", 0.28, ("generator/encoder=encoder", "reader=encoder")),
+        Step("rebuilding", "motion", "heads", 0.26, ("generator/encoder=encoder", "reader=encoder")),
         Step("motion", "motion", "heads_sharpen", 0.10, ("rebuilding",)),
         Step("autoencoder", "autoencoder", "heads", 0.12),
-        Step("actor", "actor", "heads", 0.12),
+        Step("actor", "actor", "heads", 0.10),
+        Step("actor_fast", "actor", "heads_fast", 0.06, ("actor",)),
         Step("latents", "video", "heads", 0.10),
-        Step("video", "video", "heads_finish", 0.18, ("latents",)),
+        Step("video", "video", "heads_finish", 0.16, ("latents",)),
     ),
     "puppets": (
         Step("motion", "motion", "puppets", 0.25),
@@ -52,10 +55,11 @@ PLANS = {
         Step("video", "video", "puppets", 0.40),
     ),
     "tune": (  # starts from the embedded checkpoints; the autoencoder is not trained
-        Step("rebuilding", "motion", "tune", 0.45),
-        Step("motion", "motion", "tune_sharpen", 0.15, ("rebuilding",)),
-        Step("actor", "actor", "tune", 0.15),
-        Step("video", "video", "tune", 0.25),
+        Step("rebuilding", "motion", "tune", 0.42),
+        Step("motion", "motion", "tune_sharpen", 0.14, ("rebuilding",)),
+        Step("actor", "actor", "tune", 0.14),
+        Step("actor_fast", "actor", "heads_fast", 0.06, ("actor",)),
+        Step("video", "video", "tune", 0.24),
     ),
 }
 
@@ -91,6 +95,12 @@ def parser() -> argparse.ArgumentParser:
         help="number type of activations; default: bfloat16 on accelerators, else float32",
     )
     return about
+
+
+def exported(steps: tuple[Step, ...]) -> list[str]:
+    """The steps of a plan whose weights are exported."""
+    names = [step.name for step in steps]
+    return [name for name in EXPORTED if name in names]
 
 
 def data_setting(arguments: argparse.Namespace) -> list[str]:
@@ -152,7 +162,7 @@ def run(arguments: argparse.Namespace) -> None:
         own, workdir = options[step.name], out / step.name
         chosen = [f"--config.steps={budget.choose(step, steps[index:], own, workdir)}"] if budget else []
         call("train", *own, *chosen)
-    for stage in (name for name in EXPORTED if name in options):
+    for stage in exported(steps):
         call("export", f"--from={out / stage}", f"--to={out / 'export' / stage}", "--dtype=float16")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from launch.benchmark._programs import NotMeasuredError, Programs
 from launch.benchmark._search import LARGEST, doubling, in_turn
-from launch.train_all import EXPORTED
+from launch.train_all import PLANS, exported
 
 Row = dict[str, Any]
 STARTS = {"motion": 64, "actor": 128, "autoencoder": 4, "video": 1}
@@ -137,7 +137,7 @@ def heads(setup: Setup) -> Iterator[Row]:
         ended.check()
     except NotMeasuredError as error:
         yield {"run": preset, "result": str(error)}
-    for stage in EXPORTED:
+    for stage in exported(PLANS[preset]):
         yield from _exported(setup, work, stage)
 
 

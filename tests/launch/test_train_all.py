@@ -82,7 +82,8 @@ def test_every_step_is_trained_with_settings_that_it_has_and_exported(train_all,
     settings = [f"--set={key}={value}" for key, value in TINY.items() if not key.startswith("finish.") or preset == "heads"]
     train_all.run(train_all.parser().parse_args([f"--preset={preset}", f"--out={out}", "--precision=bfloat16", *settings]))
     steps = train_all.PLANS[preset]
-    assert [program for program, _ in calls] == ["train"] * len(steps) + ["export"] * len(train_all.EXPORTED)
+    exported = [name for name in train_all.EXPORTED if name != "actor_fast" or preset == "heads"]
+    assert [program for program, _ in calls] == ["train"] * len(steps) + ["export"] * len(exported)
     for step, (_, options) in zip(steps, calls, strict=False):
         config = from_command_line(*(option for option in options if not option.startswith("--workdir=")))
         assert f"--workdir={out / step.name}" in options and config.stage == step.config
@@ -90,7 +91,7 @@ def test_every_step_is_trained_with_settings_that_it_has_and_exported(train_all,
         assert all(config.pretrained[stage] == str(out / stage) for stage in train_all.PRETRAINED.get(step.config, ()))
         assert config.init_from == ",".join(plan.started(text, out) for text in step.start)
         stages.make_task(config)
-    for stage, (_, options) in zip(train_all.EXPORTED, calls[len(steps) :], strict=True):
+    for stage, (_, options) in zip(exported, calls[len(steps) :], strict=True):
         assert options == (f"--from={out / stage}", f"--to={out / 'export' / stage}", "--dtype=float16")
 
 
@@ -106,6 +107,8 @@ def test_every_stage_is_trained_and_exported(repository, tmp_path):
     sharpened = read_config(epath.Path(tmp_path / "runs/motion"))
     assert sharpened.init_from == str(tmp_path / "runs/rebuilding") and not sharpened.train_encoder
     actor, _ = load_variables(str(tmp_path / "runs/export/actor"), "actor")
+    fast, _ = load_variables(str(tmp_path / "runs/export/actor_fast"), "actor")
+    assert fast.phase == "consistency" and fast.rollout.steps == 1
     assert actor.pretrained.motion_hash == renderer.pretrained.motion_hash == motion_hash(stage1)
 
 
@@ -113,8 +116,9 @@ def test_every_stage_is_trained_and_exported(repository, tmp_path):
 def test_shares_are_of_the_whole_and_stages_start_from_earlier_ones(train_all, preset):
     steps = train_all.PLANS[preset]
     assert sum(step.share for step in steps) == pytest.approx(1.0)
-    embedded = {"motion", "autoencoder"} - {step.name for step in steps}
-    assert set(train_all.EXPORTED) - embedded <= {step.name for step in steps}
+    names = {step.name for step in steps}
+    embedded = {"motion", "autoencoder"} - names
+    assert set(train_all.EXPORTED) - names - embedded == ({"actor_fast"} if preset == "puppets" else set())
     for index, step in enumerate(steps):
         earlier = {other.name for other in steps[:index]}
         needed = {text.rpartition("=")[2] for text in step.start} | set(train_all.PRETRAINED.get(step.config, ()))
@@ -170,16 +174,17 @@ def test_the_embedded_checkpoint_fits_the_preset_that_goes_on_from_it(repository
 
 
 def test_own_clips_tune_what_is_embedded(train_all, tmp_path, monkeypatch, clips):
-    first, motion, actor, video, *exports = commands(
+    first, motion, actor, fast, video, *exports = commands(
         train_all, monkeypatch, "--preset=tune", f"--data={clips}", f"--out={tmp_path}"
     )
     assert f"--config.init_from={tmp_path / 'rebuilding'}" in motion and "--config=configs/motion.py:tune_sharpen" in motion
     for stage, command in (("motion", first), ("actor", actor), ("video", video)):
         assert f"--config=configs/{stage}.py:tune" in command and f"--config.data.path={clips}" in command
-    assert all(f"--config.pretrained.motion={tmp_path / 'motion'}" in command for command in (actor, video))
+    assert f"--config.init_from={tmp_path / 'actor'}" in fast and f"--config.data.path={clips}" in fast
+    assert all(f"--config.pretrained.motion={tmp_path / 'motion'}" in command for command in (actor, fast, video))
     assert not any("pretrained.autoencoder" in option for option in video)  # the embedded one stays
     assert [command[2] for command in exports] == [
-        f"--to={tmp_path / 'export' / name}" for name in ("motion", "actor", "video")
+        f"--to={tmp_path / 'export' / name}" for name in ("motion", "actor", "actor_fast", "video")
     ]
 
 

@@ -226,12 +226,12 @@ def test_heads_are_trained_in_the_rest_of_the_time_and_their_exports_come_home(
     program, options, keep = programs.calls[0]
     assert program == "train_all.py" and "--budget_minutes=9.00" in options and "--data=clips" in options and keep == 45
     assert rows[0] == {"run": "motion", "steps": 30, "loss": 1.0, "steps/s": 4.0}
-    assert [row["run"] for row in rows[1:]] == [f"export of {stage}" for stage in ("motion", "autoencoder", "actor", "video")]
+    assert [row["run"] for row in rows[1:]] == [f"export of {stage}" for stage in train_all.EXPORTED]
     assert [call[0] for call in programs.calls[1:]] == ["export.py"] and f"--from={runs / 'video'}" in programs.calls[1][1]
     with tarfile.open(tmp_path / "motion.tar") as archive:
         assert archive.extractfile("motion/weights").read() == b"w" * 10
     assert not (tmp_path / "autoencoder.tar").exists() and "no checkpoint" in rows[2]["result"]
-    assert rows[4]["result"].endswith("cut off") and "cut off" not in rows[1]["result"] + rows[3]["result"]
+    assert rows[5]["result"].endswith("cut off") and "cut off" not in rows[1]["result"] + rows[3]["result"]
 
 
 def test_a_section_that_fails_loses_no_other_and_rows_are_kept_at_once(
