@@ -107,7 +107,7 @@ class Server:
         self.engine, self.detector = engine, detector
         self.looking = threading.Lock()  # detectors are not made for several threads
         self.registry = registry(engine)
-        self.uploads = asyncio.Semaphore(engine.limits.sessions)
+        self.uploads = asyncio.Semaphore(engine.places)
 
     async def health(self) -> dict[str, str]:
         """The port opens when everything is compiled."""
@@ -118,7 +118,8 @@ class Server:
         engine = self.engine
         known = EMOTIONS[: engine.programs.models.actor.model.network.emotions]
         limits = dataclasses.asdict(engine.limits)
-        places = {"sessions": limits.pop("sessions"), "free": engine.free}
+        places = {"sessions": engine.places, "free": engine.free, "session_cost": round(engine.cost, 3)}
+        del limits["sessions"]
         return {**self._facts(), **places, "codecs": list(CODECS), "emotions": known, "crops": CROPS, "limits": limits}
 
     async def metrics(self) -> PlainTextResponse:
@@ -184,7 +185,7 @@ class Server:
         """What `use` makes of the body. There are at most as many uploads at a time as sessions."""
         if not self.engine.free or self.uploads.locked():
             self.engine.measures.counts["refused"] += 1
-            raise Busy(f"all {self.engine.limits.sessions} places are taken: try again later.")
+            raise Busy(f"all {self.engine.places} places are taken: try again later.")
         async with self.uploads:
             return await run_in_threadpool(use, await read_body(request, self.engine.limits))
 

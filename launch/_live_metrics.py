@@ -23,7 +23,8 @@ class Measured(Collector):
     def collect(self) -> Iterator[Metric]:
         """The families of the page."""
         engine, measures = self.engine, self.engine.measures
-        yield GaugeMetricFamily(f"{PREFIX}places", "Sessions at the same time, at most", engine.limits.sessions)
+        yield GaugeMetricFamily(f"{PREFIX}places", "Sessions at the same time, at most", engine.places)
+        yield GaugeMetricFamily(f"{PREFIX}session_cost", "Seconds of computing for a second of one session", engine.cost)
         yield GaugeMetricFamily(f"{PREFIX}sessions", "Sessions now", len(engine.seats))
         yield GaugeMetricFamily(f"{PREFIX}delay_seconds", "Delay without computing time", engine.programs.delay_seconds)
         for name, count in list(measures.counts.items()):

@@ -98,7 +98,15 @@ def make_engine(arguments: argparse.Namespace):
     settings = make_settings(models, given(arguments, steps="actor_steps"), render)
     engine = Engine(Programs(models, settings, Slots(limits.sessions, arguments.together)), limits)
     engine.warm_up(grey(models.sides))
+    engine.measure(grey(models.sides))
     return engine
+
+
+def summary(engine) -> str:
+    """Delay, places, and how much computing a session needs. It says so if even one session is not in real time."""
+    slow = "" if engine.cost <= 1.0 else "; too slow for real time: pictures will be late"
+    places = f"places {engine.places}, a session takes {engine.cost:.2f} s of computing per second{slow}"
+    return f"delay {engine.programs.delay_seconds:.2f} s, {places}"
 
 
 def grey(sides: tuple[int, int]):
@@ -124,7 +132,7 @@ def serve(arguments: argparse.Namespace) -> None:
     check_numbers(arguments, allowed())
     token, detector = token_of(arguments), make_detector(arguments.detector)
     engine = make_engine(arguments)
-    print(f"http://{arguments.host}:{arguments.port}  delay {engine.programs.delay_seconds:.2f} s", flush=True)
+    print(f"http://{arguments.host}:{arguments.port}  {summary(engine)}", flush=True)
     renders = Renders(engine.programs.models, engine.limits, arguments.detector)
     app = make_app(engine, detector, token, renders)
     bounds = {"ws_max_size": arguments.message_bytes, "limit_concurrency": 8 * arguments.sessions + 32}

@@ -177,7 +177,7 @@ def server(arguments: argparse.Namespace, most: int) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    program = [sys.executable, str(_root.ROOT / "launch" / "serve.py"), f"--port={port}", f"--sessions={most}"]
+    program = [sys.executable, str(_root.ROOT / "launch" / "serve.py"), f"--port={port}", f"--sessions={most}", "--load=0"]
     process = subprocess.Popen([*program, *arguments.serve.split()])
     try:
         wait_for(process, url := f"http://127.0.0.1:{port}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -52,7 +53,8 @@ def test_a_face_speaks_through_the_program(tiny, image):
     command = [sys.executable, str(REPOSITORY / "launch" / "serve.py"), f"--port={port}", "--sessions=2", *stages]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        assert f"http://127.0.0.1:{port}" in process.stdout.readline()
+        started = process.stdout.readline()
+        assert f"http://127.0.0.1:{port}" in started and re.search(r"places [12], a session takes \d+\.\d\d s", started)
         session = json.loads(posted(f"http://127.0.0.1:{port}/sessions?crop=none", pathlib.Path(image).read_bytes()))
         with connect(f"ws://127.0.0.1:{port}{session['stream']}", open_timeout=SECONDS) as connection:
             connection.send(speech(640 * 10).tobytes())

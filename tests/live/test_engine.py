@@ -124,6 +124,27 @@ def test_after_warm_up_nothing_is_left_and_nothing_is_compiled(engine, programs,
     assert min(before) > 0 and compiled() == before
 
 
+@pytest.mark.parametrize(
+    ("load", "cost", "places"), [(1.0, 0.4, 2), (1.0, 0.24, 3), (1.0, 0.7, 1), (2.5, 0.7, 3), (1.0, 7.0, 1), (0.0, 7.0, 3)]
+)
+def test_there_are_as_many_places_as_the_machine_computes_in_real_time(programs, portrait, monkeypatch, load, cost, places):
+    """Rendering a segment moves the clock, as if one session needed `cost` seconds of computing in a second."""
+    clock, render = Hours(), programs.render
+
+    def slowly(segments):
+        clock.now += cost * len(segments) * programs.plan.new / 25
+        return render(segments)
+
+    monkeypatch.setattr(programs, "render", slowly)
+    engine = Engine(programs, Limits(sessions=3, load=load), clock)
+    engine.measure(portrait)
+    assert (engine.cost, engine.places, engine.free) == (pytest.approx(cost), places, places)
+    for _ in range(places):
+        engine.open(Choices(), portrait)
+    with pytest.raises(Busy, match=f"all {places} places are taken"):
+        engine.open(Choices(), portrait)
+
+
 def test_an_engine_in_its_thread_stops(engine, portrait):
     engine.start()
     seat = engine.open(Choices(), portrait)

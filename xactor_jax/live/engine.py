@@ -28,8 +28,12 @@ from xactor_jax.live.seat import Clock, Seat
 from xactor_jax.live.session import Session
 from xactor_jax.media.marks import draw_mark
 from xactor_jax.sampling.portrait import Portrait
+from xactor_jax.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
 log = logging.getLogger(__name__)
+
+MEASURED_SEGMENTS = 3
+"""Segments of the renderer over which `Engine.measure` takes the time."""
 
 PAUSE = 0.005
 """Seconds between two looks for work, when there is none."""
@@ -53,7 +57,9 @@ class Engine:
     def __init__(self, programs: Programs, limits: Limits, clock: Clock = time.monotonic):
         self.programs, self.limits, self.clock, self.measures = programs, limits, clock, Measures()
         self.seats: dict[str, Seat] = {}
-        self._places = threading.Semaphore(limits.sessions)
+        self.cost = 0.0
+        """Seconds of computing that one session needs in a second; 0 before `measure`."""
+        self._set_places(limits.sessions)
         self._between = threading.Lock()  # held during a tick
         self._encoders = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
         self._stopping = threading.Event()
@@ -62,7 +68,7 @@ class Engine:
     @property
     def free(self) -> int:
         """Places that are not taken."""
-        return max(0, self.limits.sessions - len(self.seats))
+        return max(0, self.places - len(self.seats))
 
     @property
     def stopping(self) -> bool:
@@ -97,7 +103,7 @@ class Engine:
             seat.close(reason)
             self.measures.counts["broken" if seat.broken else "finished"] += 1
             self.measures.counts["dropped"] += seat.dropped
-            self._places.release()
+            self._free.release()
 
     def tick(self) -> bool:
         """One step of all sessions that have work. Returns whether any had."""
@@ -114,15 +120,34 @@ class Engine:
 
     def warm_up(self, portrait: Portrait) -> None:
         """Compiles everything that a session needs: one session of noise, to its end. Call it before `start`."""
-        seat = self.open(Choices(), portrait)
         plan, window = self.programs.plan, self.programs.window
-        frames = plan.new + window.needed + window.stride
-        seat.session.hear(np.random.default_rng(0).integers(-3000, 3000, frames * 640).astype(np.int16))
+        self._rehearse(portrait, plan.new + window.needed + window.stride)
+
+    def measure(self, portrait: Portrait) -> None:
+        """Measures `cost` and sets the number of places: as many sessions as `load` allows, at least one group.
+
+        Call it after `warm_up` and before `start`. A group of `together` sessions costs as much as one session alone.
+        """
+        frames = MEASURED_SEGMENTS * self.programs.plan.new
+        self.cost = self._rehearse(portrait, frames) * FRAME_RATE / frames
+        if load := self.limits.load:
+            together = self.programs.slots.together
+            self._set_places(min(self.limits.sessions, max(1, int(load / self.cost)) * together))
+
+    def _rehearse(self, portrait: Portrait, frames: int) -> float:
+        """Performs one session of noise, to its end. Returns how many seconds it took."""
+        seat, started = self.open(Choices(), portrait), self.clock()
+        noise = np.random.default_rng(0).integers(-3000, 3000, frames * SAMPLES_PER_FRAME)
+        seat.session.hear(noise.astype(np.int16))
         seat.end()
         while not seat.reason:
             self.tick()
         self.remove(seat.name)
         self.measures = Measures()
+        return self.clock() - started
+
+    def _set_places(self, count: int) -> None:
+        self.places, self._free = count, threading.Semaphore(count)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -143,15 +168,15 @@ class Engine:
                 self._stopping.wait(PAUSE)
 
     def _seated(self, name: str, start: Callable[[], Saved], how: str) -> Seat:
-        if not self._places.acquire(blocking=False):
+        if not self._free.acquire(blocking=False):
             self.measures.counts["refused"] += 1
-            raise Busy(f"all {self.limits.sessions} places are taken: try again later.")
+            raise Busy(f"all {self.places} places are taken: try again later.")
         try:
             seat = Seat(name, start(), self.limits, self.clock)
             if self.seats.setdefault(name, seat) is not seat:
                 raise Taken(f"there is already a session {name}: choose another name.")
         except BaseException:
-            self._places.release()
+            self._free.release()
             raise
         self.measures.counts[how] += 1
         return seat

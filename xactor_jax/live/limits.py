@@ -17,6 +17,12 @@ class Limits:
     """Bounds of every session and of their number. Raises `UserError` for values out of range."""
 
     sessions: int = setting(4, whole(1, 1_000), "number of sessions at the same time")
+    load: float = setting(
+        1.0,
+        real(0.0),
+        "seconds of computing that all sessions together may need in a second, measured at the start; "
+        "sessions beyond that are refused; 0: no such bound",
+    )
     seconds: float = setting(3600.0, real(0.0, 1e6, above=True), "length of a session, in seconds of sound")
     upload_bytes: int = setting(16 << 20, whole(1), "size of a portrait or a saved state, in bytes")
     upload_seconds: float = setting(30.0, real(0.0, above=True), "time for an upload, in seconds")
