@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Trains under SLURM: one process per GPU, or one per node.
+# Trains under SLURM, or runs another program of several processes: one process per GPU, or one per node.
 #
-#   launch/slurm.sh [--per=gpu|node] [--dry-run] [options of sbatch] -- [arguments of launch/train.py]
+#   launch/slurm.sh [--per=gpu|node] [--dry-run] [options of sbatch] -- [launch/PROGRAM.py] [its arguments]
 #
 #   launch/slurm.sh --nodes=4 --gpus-per-node=8 --time=12:00:00 -- --config=configs/video.py:base --workdir=/shared/video
+#   launch/slurm.sh --nodes=1 --gpus-per-node=8 -- launch/encode.py --data=/shared/clips --out=/shared/encoded
+#
+# Without the name of a program it is launch/train.py.
 #
 # The job is sent a SIGTERM 5 minutes before its time is up (and by SLURM when it is preempted); training saves at the next step and
-# ends with status 75, on which the job is put into the queue again, under the same number, and goes on. It does so too when a
-# process was lost, 100 times at most (MAX_RESTARTS). An error that a restart would not put right (status 1 or 2 of any process,
+# ends with status 75, on which the job is put into the queue again, under the same number, and goes on. Encoding keeps what it has
+# finished: submit it again. A job also goes on when a process was lost, 100 times at most (MAX_RESTARTS). An error that a restart would not put right (status 1 or 2 of any process,
 # which is noted in slurm-JOB.failed) ends the job.
 #
 #   --per=gpu     a process for every GPU (default)      --per=node    one process with all GPUs of its node
@@ -56,12 +59,12 @@ submit() {
       --nodes=*) nodes=${1#*=} ;;
       --gpus-per-node=*) gpus=${1#*=} ;;
       --) shift && break ;;
-      --config*) fail "$1 is for launch/train.py: put -- before it." ;;
+      --config*) fail "$1 is for the program: put -- before it." ;;
       *) options+=("$1") ;;
     esac
     shift
   done
-  [ $# -gt 0 ] || fail "say what to train after --, such as -- --config=configs/video.py:base --workdir=/shared/video"
+  [ $# -gt 0 ] || fail "say what to run after --, such as -- --config=configs/video.py:base --workdir=/shared/video"
   if [ -z "$gpus" ] && [ "$per" = gpu ]; then
     fail "say how many GPUs a node has: --gpus-per-node=8 (or --per=node where there are none)."
   fi
@@ -76,7 +79,10 @@ submit() {
 
 # Inside the job: starts all processes, and queues the job again when they ask for it.
 job() {
-  local status=0 python=${PYTHON:-.venv/bin/python}
+  local status=0 python=${PYTHON:-.venv/bin/python} program=launch/train.py
+  case ${1:-} in
+    launch/*.py) program=$1 && shift ;;
+  esac
   [ -n "${dry:-}" ] || cd "$SLURM_SUBMIT_DIR"
   # JAX gives a process the one GPU of its number on the node unless it is told all of them.
   if [ "${SLURM_NTASKS_PER_NODE:-1}" = 1 ] && [ "${SLURM_GPUS_ON_NODE:-0}" -gt 1 ]; then
@@ -84,7 +90,7 @@ job() {
   fi
   local failed=slurm-$SLURM_JOB_ID.failed
   [ -n "${dry:-}" ] || rm -f "$failed"
-  run srun --kill-on-bad-exit=0 launch/slurm.sh --task "$failed" "$python" launch/train.py "$@" || status=$?
+  run srun --kill-on-bad-exit=0 launch/slurm.sh --task "$failed" "$python" "$program" "$@" || status=$?
   # srun tells the highest status: when a process fails, that of the others, which are lost without it.
   [ ! -s "$failed" ] || status=$(head -n 1 "$failed")
   if [ -n "${dry:-}" ]; then

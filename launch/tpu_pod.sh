@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains on a Cloud TPU slice of any size, from one host to a pod.
+# Trains, or runs another program of several processes, on a Cloud TPU slice of any size, from one host to a pod.
 #
 #   launch/tpu_pod.sh create --name=pod --zone=us-west4-a --type=v5litepod-256 --version=v2-alpha-tpuv5-lite [--spot]
 #   launch/tpu_pod.sh copy   --name=pod --zone=us-west4-a
@@ -10,11 +10,11 @@
 #
 #   create   the slice; --spot: cheaper, and may be taken away at any time (then: create, copy and start again, and the run goes on)
 #   copy     the last commit, onto every worker, and what it needs into a virtual environment there
-#   start    launch/train.py with what follows `--`, on every worker, in the background; started again whenever it ends with
+#   start    launch/train.py with what follows `--` (or the program that it begins with: -- launch/encode.py …), on every worker, in the background; started again whenever it ends with
 #            status 75 (see launch/train.py), until that comes within 15 minutes of a start 10 times in a row: another worker
 #            then has failed for good, as its log says (gcloud … ssh NAME --worker=K)
 #   follow   the log of the first worker, until Ctrl-C
-#   stop     the training, which saves first
+#   stop     the program; a training saves first
 #   delete   the slice, without asking
 #
 # --project=P where it is not gcloud's default; --dry-run prints the commands instead of running them. The work folder must be on
@@ -49,7 +49,7 @@ while [ $# -gt 0 ]; do
     --spot) spot=1 ;;
     --dry-run) dry=1 ;;
     --) shift && break ;;
-    *) fail "$1 is not an option of tpu_pod.sh: what is for launch/train.py comes after --." ;;
+    *) fail "$1 is not an option of tpu_pod.sh: what is for the program comes after --." ;;
   esac
   shift
 done
@@ -105,12 +105,16 @@ python3 -m uv pip install -q --python .venv/bin/python -r requirements.lock \"ja
 # Every worker starts its part again after 75: all of them end together, and wait for each other when they start, which takes
 # minutes where one has failed with another status and starts no more.
 start() {
-  [ $# -gt 0 ] || fail "say what to train: launch/tpu_pod.sh start … -- --config=configs/video.py:base --workdir=gs://BUCKET/video"
-  [[ " $*" == *" --workdir=gs://"* ]] || fail "the workers share no disk: give --workdir=gs://BUCKET/FOLDER."
+  local program=launch/train.py
+  case ${1:-} in
+    launch/*.py) program=$1 && shift ;;
+  esac
+  [ $# -gt 0 ] || fail "say what to run: launch/tpu_pod.sh start … -- --config=configs/video.py:base --workdir=gs://BUCKET/video"
+  [[ " $*" =~ \ --(workdir|out)=gs:// ]] || fail "the workers share no disk: give --workdir=gs://BUCKET/FOLDER (or --out=)."
   local arguments loop
   arguments=$(show "$@")
   loop="short=0; while [ ! -e stopped ] && [ \$short -lt 10 ]; do SECONDS=0; \
-.venv/bin/python launch/train.py $arguments & echo \$! > train.pid; wait \$!; status=\$?; \
+.venv/bin/python $program $arguments & echo \$! > train.pid; wait \$!; status=\$?; \
 [ \$status = 75 ] || break; [ \$SECONDS -lt 900 ] && short=\$((short + 1)) || short=0; done; \
 echo ended with status \$status after \$short short starts in a row"
   everywhere "cd xactor_jax && rm -f stopped && \

@@ -121,7 +121,7 @@ def test_a_worker_that_is_stopped_does_not_start_again(repository: pathlib.Path,
         ("tpu_pod.sh", ["create", *PLACE, "--version=v"], "--type=v5litepod-256"),
         ("tpu_pod.sh", ["start", *PLACE, "--config=a"], "comes after --"),
         ("tpu_pod.sh", ["start", *PLACE, "--", "--config=a", "--workdir=runs/a"], "--workdir=gs://BUCKET/FOLDER"),
-        ("slurm.sh", ["--nodes=2", "--gpus-per-node=8"], "say what to train after --"),
+        ("slurm.sh", ["--nodes=2", "--gpus-per-node=8"], "say what to run after --"),
         ("slurm.sh", ["--config=a"], "put -- before it"),
         ("slurm.sh", ["--", "--config=a"], "--gpus-per-node=8"),
         ("slurm.sh", ["--per=core", "--", "--config=a"], "--per=gpu or --per=node"),
@@ -146,6 +146,13 @@ def test_a_process_for_every_gpu(repository: pathlib.Path) -> None:
     task = ["launch/slurm.sh", "--task", "slurm-JOB.failed"]
     assert started == ["srun", "--kill-on-bad-exit=0", *task, ".venv/bin/python", "launch/train.py", *TRAIN]
     assert requeued == ["scontrol", "requeue", "JOB"]
+
+
+def test_another_program_may_be_named(repository: pathlib.Path) -> None:
+    encode = ["launch/encode.py", "--data=/shared/clips", "--out=gs://bucket/encoded"]
+    _, started, *_ = words(run(repository, "slurm.sh", "--dry-run", "--gpus-per-node=8", "--", *encode))
+    assert started[-4:] == [".venv/bin/python", *encode]
+    assert f".venv/bin/python {' '.join(encode)} &" in run(repository, "tpu_pod.sh", "start", *PLACE, "--dry-run", "--", *encode)
 
 
 def test_a_process_for_every_node_has_all_its_gpus(repository: pathlib.Path) -> None:
