@@ -10,8 +10,8 @@
 #
 # The job is sent a SIGTERM 5 minutes before its time is up (and by SLURM when it is preempted); training saves at the next step and
 # ends with status 75, on which the job is put into the queue again, under the same number, and goes on. Encoding keeps what it has
-# finished: submit it again. A job also goes on when a process was lost, 100 times at most (MAX_RESTARTS). An error that a restart would not put right (status 1 or 2 of any process,
-# which is noted in slurm-JOB.failed) ends the job.
+# finished: submit it again. A job also goes on when a process was lost, 100 times at most (MAX_RESTARTS). An error
+# that a restart would not put right (status 1 or 2 of any process, which is noted in slurm-JOB.failed) ends the job.
 #
 #   --per=gpu     a process for every GPU (default)      --per=node    one process with all GPUs of its node
 #   --dry-run     print what would be run

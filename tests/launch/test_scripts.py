@@ -152,7 +152,8 @@ def test_another_program_may_be_named(repository: pathlib.Path) -> None:
     encode = ["launch/encode.py", "--data=/shared/clips", "--out=gs://bucket/encoded"]
     _, started, *_ = words(run(repository, "slurm.sh", "--dry-run", "--gpus-per-node=8", "--", *encode))
     assert started[-4:] == [".venv/bin/python", *encode]
-    assert f".venv/bin/python {' '.join(encode)} &" in run(repository, "tpu_pod.sh", "start", *PLACE, "--dry-run", "--", *encode)
+    started = run(repository, "tpu_pod.sh", "start", *PLACE, "--dry-run", "--", *encode)
+    assert f".venv/bin/python {' '.join(encode)} &" in started
 
 
 def test_a_process_for_every_node_has_all_its_gpus(repository: pathlib.Path) -> None:
