@@ -82,7 +82,7 @@ def token_of(arguments: argparse.Namespace) -> str:
 
 
 def make_engine(arguments: argparse.Namespace):
-    """The engine with its checkpoints loaded, and everything compiled."""
+    """The engine with its checkpoints loaded, everything compiled, and its places measured."""
     from xactor_jax.checkpoints.embedded import FAST_ACTOR
     from xactor_jax.live.engine import Engine
     from xactor_jax.live.limits import Limits
@@ -97,8 +97,9 @@ def make_engine(arguments: argparse.Namespace):
     render = {"offline": False, **given(arguments, windows_per_segment="windows_per_segment", steps="steps")}
     settings = make_settings(models, given(arguments, steps="actor_steps"), render)
     engine = Engine(Programs(models, settings, Slots(limits.sessions, arguments.together)), limits)
-    engine.warm_up(grey(models.sides))
-    engine.measure(grey(models.sides))
+    portrait = grey(models.sides)
+    engine.warm_up(portrait)
+    engine.measure(portrait)
     return engine
 
 
@@ -110,7 +111,7 @@ def summary(engine) -> str:
 
 
 def grey(sides: tuple[int, int]):
-    """A portrait to compile with."""
+    """A portrait to compile and to measure with."""
     import numpy as np
 
     from xactor_jax.sampling.portrait import Portrait

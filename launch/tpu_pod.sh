@@ -10,9 +10,10 @@
 #
 #   create   the slice; --spot: cheaper, and may be taken away at any time (then: create, copy and start again, and the run goes on)
 #   copy     the last commit, onto every worker, and what it needs into a virtual environment there
-#   start    launch/train.py with what follows `--` (or the program that it begins with: -- launch/encode.py …), on every worker, in the background; started again whenever it ends with
-#            status 75 (see launch/train.py), until that comes within 15 minutes of a start 10 times in a row: another worker
-#            then has failed for good, as its log says (gcloud … ssh NAME --worker=K)
+#   start    launch/train.py with what follows `--` (or another program, named first: -- launch/encode.py …), on every worker, in
+#            the background; started again whenever it ends with status 75 (see launch/train.py), until that comes within 15
+#            minutes of a start 10 times in a row: another worker then has failed for good, as its log says
+#            (gcloud … ssh NAME --worker=K)
 #   follow   the log of the first worker, until Ctrl-C
 #   stop     the program; a training saves first
 #   delete   the slice, without asking

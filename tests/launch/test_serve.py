@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 import time
+import types
 import urllib.error
 import urllib.request
 
 import pytest
 from websockets.sync.client import connect
 
+from launch import serve
 from tests.launch.programs import REPOSITORY, run_here
 from tests.live.conftest import speech
 from tests.live.server import SECONDS
@@ -42,6 +44,14 @@ def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     ended = run_here("serve.py")
     assert ended.returncode == 2 and "pip install -r requirements-live.txt" in ended.stderr
+
+
+@pytest.mark.parametrize(("cost", "slow"), [(0.67, False), (1.4, True)])
+def test_it_says_whether_a_session_is_in_real_time(cost, slow):
+    engine = types.SimpleNamespace(cost=cost, places=1, programs=types.SimpleNamespace(delay_seconds=1.16))
+    said = serve.summary(engine)
+    assert said.startswith(f"delay 1.16 s, places 1, a session takes {cost:.2f} s")
+    assert ("too slow for real time" in said) == slow
 
 
 @pytest.mark.slow  # quick: tests/live/test_server.py, in one process

@@ -145,6 +145,14 @@ def test_there_are_as_many_places_as_the_machine_computes_in_real_time(programs,
         engine.open(Choices(), portrait)
 
 
+def test_a_group_costs_as_much_as_one_session(programs, portrait, monkeypatch):
+    monkeypatch.setattr(programs, "slots", slots.Slots(6, together=2))
+    engine = Engine(programs, Limits(sessions=6))
+    monkeypatch.setattr(engine, "_rehearse", lambda _, frames: 0.4 * frames / 25)
+    engine.measure(portrait)
+    assert engine.places == 4
+
+
 def test_an_engine_in_its_thread_stops(engine, portrait):
     engine.start()
     seat = engine.open(Choices(), portrait)

@@ -90,6 +90,21 @@ def test_a_session_moves_to_another_server(server, programs, picture):
     assert [parsed(p).number for p in pictures] == list(range(described["next_frame"], 14))
 
 
+def test_places_are_those_that_were_measured(programs, picture, portrait, monkeypatch):
+    engine = Engine(programs, Limits(sessions=2))
+    monkeypatch.setattr(engine, "_rehearse", lambda _, frames: 0.7 * frames / 25)
+    engine.measure(portrait)
+    with serving(engine) as running:
+        made(running, picture)
+        info = json.loads(asked(running, "GET", "/info")[1])
+        assert (info["sessions"], info["free"], info["session_cost"], info["limits"]["load"]) == (1, 0, 0.7, 1.0)
+        assert asked(running, "POST", "/sessions?crop=none", picture)[0] == 503
+        lines = asked(running, "GET", "/metrics")[1].decode().splitlines()
+        values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        assert float(values["xactor_live_places"]) == 1
+        assert float(values["xactor_live_session_cost"]) == pytest.approx(0.7)
+
+
 def test_a_full_server_says_when_to_come_again(server, picture):
     sessions = [made(server, picture) for _ in range(2)]
     status, body, headers = asked(server, "POST", "/sessions?crop=none", picture)
