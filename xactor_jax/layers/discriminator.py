@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from xactor_jax.layers.convolution import space_to_depth
+from xactor_jax.layers.picture_losses import fine_detail
 
 
 class PatchDiscriminator(nn.Module):
@@ -18,11 +19,15 @@ class PatchDiscriminator(nn.Module):
     patch: int
     widths: tuple[int, ...]
     dtype: Any = jnp.float32
+    detail: float = 0.0
+    """If above 0, the input has three more channels: the picture's fine detail, amplified by this factor. Fine detail is so weak
+    that convolutions of the picture alone hardly notice when it is missing."""
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> tuple[jax.Array, list[jax.Array]]:
         """Logits [b, h', w', 1] and the features of every level."""
-        x, features = space_to_depth(images, self.patch), []
+        seen = jnp.concatenate([images, self.detail * fine_detail(images)], -1) if self.detail else images
+        x, features = space_to_depth(seen, self.patch), []
         for level, width in enumerate(self.widths):
             stride = 1 if level == 0 else 2
             x = nn.Conv(width, (3, 3), strides=stride, dtype=self.dtype, name=f"conv_{level}")(x)

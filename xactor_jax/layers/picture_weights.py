@@ -1,8 +1,8 @@
 """The loss of generated pictures as a weighted sum, and its weights, which are settings of every stage that draws pictures.
 
-    (1) L = w_p L_rec + w_g L_grad + w_d d(x̂, x) + w_a L_G + w_f L_FM + w_c (L_G + L_FM of eyes and mouth) + L_D
+    (1) L = w_p L_rec + w_g L_grad + w_t L_detail + w_d d(x̂, x) + w_a L_G + w_f L_FM + w_c (L_G + L_FM of eyes and mouth) + L_D
 
-L_rec, L_grad and L_FM are equations 1 to 3 of picture_losses.py. d is a distance of perceptual.py. L_G and L_D are losses of
+L_rec, L_grad, L_FM and L_detail are equations 1, 2, 3 and 5 of picture_losses.py. d is a distance of perceptual.py. L_G and L_D are losses of
 adversarial.py, by the discriminators of critics.py. L_D has no weight, because only the discriminators learn from it.
 """
 
@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from xactor_jax.layers.adversarial import KINDS
 from xactor_jax.layers.critics import PARTS, WHOLE, Terms
 from xactor_jax.layers.perceptual import KINDS as DISTANCES
-from xactor_jax.layers.picture_losses import Images, gradient_loss, pixel_weights, weighted_l1
+from xactor_jax.layers.picture_losses import Images, detail_loss, gradient_loss, pixel_weights, weighted_l1
 from xactor_jax.settings import choice, real, setting
 
 
@@ -28,8 +28,11 @@ class PictureWeights:
 
     pixel: float = setting(1.0, real(0.0), "weight of the mean absolute error")
     gradient: float = setting(1.0, real(0.0), "weight of the mean absolute error of image differences at three scales")
+    detail: float = setting(
+        0.0, real(0.0), "weight of the error of the strength of fine detail in cells of 8 pixels a side, against blur; 0: off"
+    )
     component: float = setting(
-        2.0, real(0.0), "extra weight of eyes and mouth in these two: each counts as much as this many whole pictures"
+        2.0, real(0.0), "extra weight of eyes and mouth in these terms: each counts as much as this many whole pictures"
     )
     motion: float = setting(0.5, real(0.0), "extra weight of pixels that differ from the reference")
     perceptual: float = setting(
@@ -44,9 +47,10 @@ class PictureWeights:
     )
 
     def reconstruction(self, images: Images, target: Images, reference: Images, boxes: Float[Array, "batch parts 4"]) -> Terms:
-        """L_rec and L_grad, without their weights: terms `pixel` and `gradient`."""
+        """L_rec, L_grad and, if it has a weight, L_detail, without their weights: terms `pixel`, `gradient`, `detail`."""
         where = pixel_weights(target, reference, boxes, self.component, self.motion)
-        return {"pixel": weighted_l1(images, target, where), "gradient": gradient_loss(images, target, where)}
+        detail = {"detail": detail_loss(images, target, where)} if self.detail else {}
+        return {"pixel": weighted_l1(images, target, where), "gradient": gradient_loss(images, target, where), **detail}
 
     def total(self, terms: Mapping[str, Float[Array, ""]]) -> Float[Array, ""]:
         """The loss (equation 1): the terms that have a weight, and L_D of each discriminator. Other terms are only metrics."""

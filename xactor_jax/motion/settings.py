@@ -67,6 +67,9 @@ class MotionNetworkSettings:
     discriminator_widths: tuple[int, ...] = setting(
         (), Several(whole(1), least=0), "channels of the discriminator, at the levels of widths; none: half of the decoder's"
     )
+    discriminator_detail: float = setting(
+        0.0, real(0.0), "factor by which fine detail is amplified as further input of the discriminators; 0: not an input"
+    )
     blocks: int = setting(
         1, whole(1), "residual blocks at each resolution; the style decoder has one modulated convolution more than this"
     )

@@ -61,7 +61,7 @@ class MotionTask:
     def from_config(cls, config: ConfigDict) -> MotionTask:
         n = config.network
         widths = tuple(n.discriminator_widths) or tuple(width // 2 for width in n.widths)
-        network = PatchDiscriminator(patch=n.patch, widths=widths, dtype=compute_dtype(config.precision))
+        network = PatchDiscriminator(n.patch, widths, compute_dtype(config.precision), n.discriminator_detail)
         weights, path = LossWeights(**config.loss), config.pretrained.perceptual
         perceptual = PerceptualTerm(weight=weights.perceptual, kind=weights.perceptual_kind, path=path)
         return cls(

@@ -27,7 +27,7 @@ from xactor_jax.layers.discriminator import PatchDiscriminator
 from xactor_jax.layers.picture_losses import psnr
 from xactor_jax.layers.picture_weights import PictureWeights
 from xactor_jax.layers.precision import compute_dtype
-from xactor_jax.settings import Several, check_fields, setting, whole
+from xactor_jax.settings import Several, check_fields, real, setting, whole
 from xactor_jax.variables import Batch, LossOutput, Tree, Variables
 from xactor_jax.video.conditions import Base
 from xactor_jax.video.denoising import start_of
@@ -45,6 +45,9 @@ class FinishSettings(PictureWeights):
     patch: int = setting(4, whole(1), "side of the squares that both discriminators fold into channels first, pixels")
     widths: tuple[int, ...] = setting(
         (32, 64, 64), Several(whole(1)), "channels of the discriminators' levels; each level after the first halves the side"
+    )
+    input_detail: float = setting(
+        0.0, real(0.0), "factor by which fine detail is amplified as further input of the discriminators; 0: not an input"
     )
     part_side: int = setting(32, whole(1), "side to which crops of eyes and mouth are resized, pixels")
 
@@ -64,7 +67,7 @@ class Finish:
     def from_config(cls, config: ConfigDict) -> Finish:
         """From `config.finish`."""
         s, path = FinishSettings(**config.finish.to_dict()), config.pretrained.perceptual
-        network = PatchDiscriminator(s.patch, tuple(s.widths), compute_dtype(config.precision))
+        network = PatchDiscriminator(s.patch, tuple(s.widths), compute_dtype(config.precision), s.input_detail)
         critics = Critics(network=network, kind=s.adversarial_kind, part_side=s.part_side)
         return cls(s, critics, PerceptualTerm(weight=s.perceptual, kind=s.perceptual_kind, path=path))
 
