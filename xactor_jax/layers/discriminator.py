@@ -20,8 +20,8 @@ class PatchDiscriminator(nn.Module):
     widths: tuple[int, ...]
     dtype: Any = jnp.float32
     detail: float = 0.0
-    """If above 0, the input has three more channels: the picture's fine detail, amplified by this factor. Fine detail is so weak
-    that convolutions of the picture alone hardly notice when it is missing."""
+    """If above 0, the input has three more channels: the picture's fine detail, amplified by this factor. Fine detail is so
+    weak that convolutions of the picture alone hardly notice when it is missing."""
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> tuple[jax.Array, list[jax.Array]]:

@@ -4,7 +4,7 @@
     (2) L_grad = Σ_s mean_p W_p (|∂_h x̂^s − ∂_h x^s| + |∂_w x̂^s − ∂_w x^s|) / S,   x^s: x averaged over 2^s × 2^s pixels
     (3) L_FM   = mean_l mean |D_l(x̂) − D_l(x)|,   D_l: features of the discriminator
     (4) PSNR   = 10 log₁₀(2² / mean (x̂ − x)²) dB,   2: the range of the pictures
-    (5) h(x)   = x − G x,   e_c(x) = √(mean_{p ∈ c} h(x)² + ε),   L_detail = mean_c W_c |e_c(x̂) − e_c(x)|,   c: cells of 8 × 8 pixels
+    (5) h(x)   = x − G x,   e_c(x) = √(mean_{p ∈ c} h(x)² + ε),   L_detail = mean_c W_c |e_c(x̂) − e_c(x)|,   c: 8 × 8 pixels
 
 (1) and (2) are smallest for a blurred picture where details cannot be placed exactly. (5) asks for as much fine detail as in x
 in each small region, wherever in the region it lies. G is a binomial filter, near a Gaussian with a standard deviation of 1.

@@ -2,8 +2,9 @@
 
     (1) L = w_p L_rec + w_g L_grad + w_t L_detail + w_d d(x̂, x) + w_a L_G + w_f L_FM + w_c (L_G + L_FM of eyes and mouth) + L_D
 
-L_rec, L_grad, L_FM and L_detail are equations 1, 2, 3 and 5 of picture_losses.py. d is a distance of perceptual.py. L_G and L_D are losses of
-adversarial.py, by the discriminators of critics.py. L_D has no weight, because only the discriminators learn from it.
+L_rec, L_grad, L_FM and L_detail are equations 1, 2, 3 and 5 of picture_losses.py. d is a distance of perceptual.py. L_G and L_D
+are losses of adversarial.py, by the discriminators of critics.py. L_D has no weight, because only the discriminators learn
+from it.
 """
 
 from __future__ import annotations
