@@ -22,7 +22,7 @@ def true_clips(path, split: str, most: int, known: bool = False):
     source = open_clips(path, split)
     records = [source[i] for i in spread(len(source), most or len(source))]
     if known and any(len(record["controls"]) == 0 for record in records):
-        raise UserError(f"{path} has true controls of some clips only: evaluate on puppets or heads, or on real people alone.")
+        raise UserError(f"{path} has true controls of some clips only: evaluate on puppets or heads, or only on real people.")
     return [decoded(record) for record in records]
 
 

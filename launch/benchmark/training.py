@@ -31,7 +31,7 @@ JSON = flags.DEFINE_string("json", "", "also write the numbers to this file")
 def row(name: str, numbers: dict[str, float]) -> dict[str, object]:
     """A line of the table."""
     cells = {"batches": name, "steps/s": numbers["steps_per_second"], "examples/s": numbers["examples_per_second"]}
-    cells["GFLOP/s per device"] = 1e-9 * numbers["operations_per_second"]
+    cells["GFLOP/s per device"] = 1e-9 * numbers["flops_per_second"]
     cells |= {"% of peak": 100 * numbers["utilisation"]} if "utilisation" in numbers else {}
     cells["CPU s/step"] = numbers["processor_seconds"]
     cells["% waiting"] = 100 * numbers["data_wait"]

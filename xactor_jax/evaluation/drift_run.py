@@ -24,7 +24,7 @@ from xactor_jax.timing import FRAME_RATE
 from xactor_jax.unfinished import write_whole
 
 Mark = Mapping[str, Any]
-"""All that numbers depend on: a file of results under another mark is made anew."""
+"""All that numbers depend on: a file of results under another mark is made again."""
 
 Note = Callable[[str], None]
 Counting = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]

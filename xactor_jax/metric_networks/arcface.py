@@ -6,7 +6,7 @@ A stage has n blocks, of which the first has stride 2. With N = batch normalisat
     (2) e(x)     = N W flat(N s₄ s₃ s₂ s₁ PReLU N C x)
     (3) sim(x, y) = ⟨e(x), e(y)⟩ / (‖e(x)‖ ‖e(y)‖)
 
-`flat` orders values by (channel, row, column), as PyTorch does. The released networks differ in n alone: (3, 4, 14, 3) is r50,
+`flat` orders values by (channel, row, column), as PyTorch does. The released networks differ only in n: (3, 4, 14, 3) is r50,
 (3, 13, 30, 3) is r100. Layout: insightface, recognition/arcface_torch/backbones/iresnet.py.
 """
 

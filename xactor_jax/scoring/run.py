@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """One measurement: of a pair, or of its true video alone."""
+    """One measurement: of a pair, or only of its true video."""
 
     pair: Pair
     protocol: Protocol

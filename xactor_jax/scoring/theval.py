@@ -94,6 +94,6 @@ PROTOCOL = Protocol(
     ),
     measure=measure,
     needs_sound=True,
-    limits="Lip sync is scaled by the loudest and the widest frame, so it does not depend on timing alone. THEval "
+    limits="Lip sync is scaled by the loudest and the widest frame, so it does not depend only on timing. THEval "
     "scores both by their distance from true videos: .2528 and .0263 on its own set.",
 )
