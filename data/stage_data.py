@@ -1,4 +1,4 @@
-"""Description of a stage's data. `data.stages` has one for each stage; `launch.stages` combines it with the stage."""
+"""Description of a stage's data. `data.stages` has one for each stage; `configs.stages` combines it with the stage."""
 
 from __future__ import annotations
 

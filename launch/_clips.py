@@ -61,8 +61,8 @@ def has_controls(path, split: str) -> bool:
 
 def data_path(arguments: argparse.Namespace, models):
     """The records in --data; else synthetic people of the kind that stage 1 was trained on, with a seed of no training."""
+    from configs.stages import default_config
     from data.embedded import ensure_clips
-    from launch.stages import default_config
 
     if arguments.data:
         return arguments.data

@@ -18,7 +18,7 @@ import pytest
 from etils import epath
 from ml_collections import ConfigDict
 
-from launch.stages import make_task
+from configs.stages import make_task
 from xactor_jax.checkpoints.config_file import FILE
 from xactor_jax.checkpoints.exports import ARRAYS
 from xactor_jax.checkpoints.trees import write_arrays

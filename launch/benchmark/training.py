@@ -44,9 +44,9 @@ def run(arguments: list[str]) -> None:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
     check_value("--steps", STEPS.value, whole(1))
     processes.initialize()
+    from configs.stages import build, ensure_data
     from launch.benchmark import _table
     from launch.benchmark._need import name_networks
-    from launch.stages import build, ensure_data
     from xactor_jax.training.benchmark import Bench
 
     config = CONFIG.value

@@ -7,7 +7,7 @@ import json
 import pytest
 from ml_collections import ConfigDict
 
-from launch.stages import STAGES, default_config
+from configs.stages import STAGES, default_config
 from tests.conftest import REPOSITORY
 from tests.tiny import tiny, tiny_config, tiny_variables, write_checkpoint
 from xactor_jax.checkpoints.config_file import flatten

@@ -16,8 +16,8 @@ import pytest
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from configs.stages import STAGES, build, check, make_task
 from data.fit import check_side
-from launch.stages import STAGES, build, check, make_task
 from xactor_jax.actor.settings import NoiseLevelWeights
 from xactor_jax.checkpoints.config_file import flatten
 from xactor_jax.diffusion.noise_levels import SAMPLERS

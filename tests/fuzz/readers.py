@@ -205,7 +205,7 @@ def read_flags(text: str) -> str:
     from absl import flags
     from ml_collections import config_flags
 
-    from launch.stages import build
+    from configs.stages import build
     from xactor_jax.training import experiment
 
     arguments = ["train.py", f"--config={ROOT}/configs/motion.py", f"--config.{text}"]

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from launch.stages import make_task
+from configs.stages import make_task
 from tests.tiny import CHUNK, tiny_config, tiny_variables
 from xactor_jax.parallel.collectives import Collective, collectives
 from xactor_jax.parallel.constrain import split_over

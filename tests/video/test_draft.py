@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from launch.stages import make_task
+from configs.stages import make_task
 from tests.tiny import drawn, tiny_config, write_checkpoint
 from tests.video import tiny
 from xactor_jax.errors import UserError

@@ -12,7 +12,7 @@ import sys
 import jax
 import pytest
 
-from launch.stages import make_task
+from configs.stages import make_task
 from tests.launch.programs import run_here
 from xactor_jax.training.experiment import load_config
 
