@@ -63,7 +63,7 @@ class Unit(nn.Module):
 
 
 class Residual(nn.Module):
-    """Equation 2."""
+    """A residual block; stride 2 halves the side (equation 2)."""
 
     features: int
     stride: int = 1

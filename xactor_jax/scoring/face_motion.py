@@ -50,12 +50,12 @@ def between(points: Landmarks, pair: tuple[int, int]) -> Float[np.ndarray, "t"]:
 
 
 def mouth_opening(points: Landmarks) -> Float[np.ndarray, "t"]:
-    """Equation 1."""
+    """Height of the open mouth over the distance of the eyes (equation 1)."""
     return between(points, LIPS) / between(points, EYES)
 
 
 def mouth_width(points: Landmarks) -> Float[np.ndarray, "t"]:
-    """Equation 2."""
+    """Width of the mouth over the distance of the eyes (equation 2)."""
     return between(points, MOUTH_CORNERS) / between(points, EYES)
 
 

@@ -33,7 +33,7 @@ def energies(frames: Iterable[Frame]) -> Iterator[tuple[float, float]]:
 
 
 def flicker(before: Float[np.ndarray, "h w"], now: Float[np.ndarray, "h w"], after: Float[np.ndarray, "h w"]) -> float:
-    """Equation 2."""
+    """Flicker of the middle one of three pictures, in grey levels of 255 (equation 2)."""
     return float(np.sqrt(np.square(before - 2 * now + after).mean() / 6))
 
 
