@@ -189,11 +189,11 @@ def test_long_clips_become_consecutive_records(prepared):
 
 
 def test_the_crop_is_that_of_a_portrait(prepared):
-    from xactor_jax.media.crop import component_boxes, crop_portrait, portrait_box
+    from xactor_jax.media.crop import component_boxes, crop_square, portrait_box
 
     clip = clips_of(prepared[0])["anna__a_0000"]
     face = FaceBox(*map(float, BOX))
-    expected = crop_portrait(with_square(1)[0], face, 32)
+    expected = crop_square(with_square(1)[0], portrait_box(face, (48, 64, 3)), 32)
     got = decode_frames(clip["frames"], [0])[0]
     assert np.abs(got.astype(int) - expected).mean() < 8
     np.testing.assert_allclose(clip["component_boxes"][5], component_boxes(face, portrait_box(face, (48, 64, 3))), atol=1e-5)

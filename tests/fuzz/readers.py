@@ -63,7 +63,7 @@ def digest_of(values: Any) -> str:
 
 
 def read_picture(path: str) -> str:
-    from xactor_jax.sampling.portrait import read_portrait
+    from tests.portraits import read_portrait
 
     portrait = read_portrait(path, (32, 32), "none")
     return f"{portrait.for_motion.shape}"

@@ -84,13 +84,6 @@ def crop_square_on_black(image: UInt8[np.ndarray, "h w 3"], box: FaceBox, size: 
     return crop_square(framed, moved, size)
 
 
-def crop_portrait(
-    image: UInt8[np.ndarray, "h w 3"], face: FaceBox, size: int, settings: CropSettings = CropSettings()
-) -> UInt8[np.ndarray, "size size 3"]:
-    """`portrait_box` and `crop_square` together: crops one picture as `launch/prepare.py` crops each frame."""
-    return crop_square(image, portrait_box(face, image.shape, settings), size)
-
-
 def within(face: FaceBox, box: FaceBox, size: int) -> FaceBox:
     """A box of the image, in pixels of the crop `box` whose side is `size` pixels."""
     scale = size / (box.x1 - box.x0)

@@ -23,9 +23,6 @@ from ml_collections import ConfigDict
 from xactor_jax.faces.blocks import Slope
 from xactor_jax.layers.batch_norm import FrozenBatchNorm
 
-STRIDE = 16
-"""Side of the input over that of the last stage's output."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ArcFaceSettings:
