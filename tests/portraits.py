@@ -6,7 +6,7 @@ from etils import epath
 
 from xactor_jax.media.faces import FaceDetector
 from xactor_jax.media.image_io import read_image
-from xactor_jax.sampling.portrait import Portrait, choose_face, cut, look
+from xactor_jax.sampling.portrait import Portrait, cropped
 
 
 def read_portrait(
@@ -17,6 +17,4 @@ def read_portrait(
     detector: FaceDetector | None = None,
 ) -> Portrait:
     """Reads a portrait and crops it to `sides` pixels (motion stage, video stage)."""
-    image, name = read_image(path), str(path)
-    seen = look(image, name, crop, lambda faces: [choose_face(faces, face_index, name)], detector)
-    return cut(image, seen.places[0], sides, crop)
+    return cropped(read_image(path), str(path), sides, crop, face_index, detector)

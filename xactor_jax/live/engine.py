@@ -111,7 +111,7 @@ class Engine:
             started, seats = self.clock(), [seat for seat in list(self.seats.values()) if not seat.reason]
             for seat in seats:
                 with self._isolated(seat):
-                    seat.hear()
+                    seat.feed()
             worked = [self._moved(seats), self._drawn(seats)]
             if any(worked):
                 self.measures.tick.add([self.clock() - started])
@@ -138,7 +138,7 @@ class Engine:
         """Performs one session of noise, to its end. Returns how many seconds it took."""
         seat, started = self.open(Choices(), portrait), self.clock()
         noise = np.random.default_rng(0).integers(-3000, 3000, frames * SAMPLES_PER_FRAME)
-        seat.session.hear(noise.astype(np.int16))
+        seat.session.push(noise.astype(np.int16))
         seat.end()
         while not seat.reason:
             self.tick()
@@ -183,7 +183,7 @@ class Engine:
 
     def _moved(self, seats: Sequence[Seat]) -> bool:
         """One batched call of the actor."""
-        wanting = self._inputs([seat for seat in seats if seat.session.unmoved], lambda seat: seat.session.next_stride())
+        wanting = self._inputs([seat for seat in seats if seat.session.motion_ready], lambda seat: seat.session.next_stride())
         for seat, (call, _), result in self._results(wanting, self.programs.advance, lambda pair: pair[1]):
             with self._isolated(seat):
                 seat.session.took_stride(call, *result)
@@ -191,7 +191,7 @@ class Engine:
 
     def _drawn(self, seats: Sequence[Seat]) -> bool:
         """One batched call of the renderer."""
-        wanting = self._inputs([seat for seat in seats if seat.session.unseen], lambda seat: seat.session.next_segment())
+        wanting = self._inputs([seat for seat in seats if seat.session.segment_ready], lambda seat: seat.session.next_segment())
         for seat, _, result in self._results(wanting, self.programs.render, lambda segment: segment):
             with self._isolated(seat):
                 self._give(seat, seat.session.frames, seat.session.took_segment(*result))

@@ -76,13 +76,13 @@ class Seat:
         """The client has no more sound."""
         self.over = True
 
-    def hear(self) -> None:
+    def feed(self) -> None:
         """Gives the session the sound that waits, at most a second of it."""
         over, taken = self.over, 0  # read before the sound: what was added before the end is used before the end
         while self._sound and taken < SAMPLE_RATE:
             piece = self._sound.popleft()
             taken += len(piece)
-            self.session.hear(piece)
+            self.session.push(piece)
             self._taken += len(piece)
             self.active_at = self.clock()
         if over and not self._sound:

@@ -68,6 +68,29 @@ Choose = Callable[[list[FaceBox]], list[FaceBox]]
 """Chooses faces of those that were found, which come with the most prominent one first."""
 
 
+def cropped(
+    image: UInt8[np.ndarray, "h w 3"],
+    name: str,
+    sides: tuple[int, int],
+    crop: str = "auto",
+    face_index: int | None = None,
+    detector: FaceDetector | None = None,
+) -> Portrait:
+    """A portrait, cropped to `sides` pixels (motion stage, video stage).
+
+    Args:
+        name: path or name of the picture.
+        crop: "auto": the square around the face, as for prepared clips; "released": see `media.crop`; "none": the largest
+            square in the middle.
+        detector: The face detector. A csv file of boxes refers to the image by its name without the folder, as frame 0.
+
+    Raises:
+        UserError: see `choose_face`.
+    """
+    choose = lambda faces: [choose_face(faces, face_index, name)]
+    return cut(image, look(image, name, crop, choose, detector).places[0], sides, crop)
+
+
 def look(image: UInt8[np.ndarray, "h w 3"], name: str, crop: str, choose: Choose, detector: FaceDetector | None = None) -> Seen:
     """Finds faces in a picture. With the crop "none", its middle square is the only one. Raises the errors of `choose`."""
     if crop == "none":
