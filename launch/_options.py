@@ -52,7 +52,7 @@ def add_portrait(about: argparse.ArgumentParser) -> None:
 def add_renderer(about: argparse.ArgumentParser) -> None:
     """Adds options for rendering, for marks, and for files written beside the video."""
     add, mode = about.add_argument, argparse.BooleanOptionalAction
-    add("--steps", type=int, help="denoising steps of the renderer")
+    add("--steps", type=int, help="denoising steps of the renderer; 0: show stage 1's drafts")
     add("--guidance_scale", type=float, help="how strongly frames follow the motion; 1: no guidance")
     add("--offline", action=mode, default=None, help="render all frames at once (in a closed loop) or segment by segment")
     add("--seed", type=int, default=0, help="seed of all random numbers")

@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     add_audio_checkpoint(about)
     add("--windows_per_segment", type=int, help="windows of the renderer in a segment: fewer make the delay shorter")
     add("--actor_steps", type=int, help="denoising steps of the actor")
-    add("--steps", type=int, help="denoising steps of the renderer")
+    add("--steps", type=int, help="denoising steps of the renderer; 0: show stage 1's drafts")
     add(
         "--together",
         type=int,

@@ -1,10 +1,13 @@
 """Measures a live server: latency, late and dropped pictures, and memory, with several sessions that speak in real time.
 
     python launch/benchmark/live.py --image portrait.png --audio speech.wav --sessions 1,2,4 --minutes 5
+    python launch/benchmark/live.py --image portrait.png --audio speech.wav --sessions 1 --minutes 60 --speed 10   # memory
 
 Without --url it starts launch/serve.py itself. Each session sends 40 ms of sound every 40 ms; a recording is repeated. The
 latency of a picture is the time from sending the last sound of its frame to its arrival. It is late if it comes more than
---buffer seconds after the delay that the server names, which is the least that its stages allow.
+--buffer seconds after the delay that the server names, which is the least that its stages allow. With a --speed above 1, sound
+is sent faster: an hour of a session in some minutes, as fast as the server takes it. Latencies then say nothing; "first MB" and
+"MB" are the server's memory after the first minute of sound (of less than two minutes: half-way) and at the end.
 """
 
 from __future__ import annotations
@@ -36,6 +39,9 @@ from xactor_jax.timing import FRAME_RATE, SAMPLES_PER_FRAME
 STARTING = 3600.0
 """Longest wait for a server that this program starts, in seconds: it compiles first."""
 
+FIRST_MINUTE = 60 * FRAME_RATE
+"""Frames after which the server's memory is read for the first time; of shorter measurements, after half of them."""
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -45,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--audio", required=True, help="the recording")
     add("--sessions", default="1,2,4", help="numbers of sessions at the same time, separated by commas")
     add("--minutes", type=float, default=5.0, help="length of each measurement")
+    add("--speed", type=float, default=1.0, help="how much faster than real time sound is sent")
     add("--buffer", type=float, default=0.5, help="seconds that a player waits beyond the server's delay")
     add("--crop", default="auto", help="crop of the portrait")
     add("--url", default="", help="address of a running server, http://…; default: start one")
@@ -59,6 +66,8 @@ class Spoken:
 
     sent: list[float] = dataclasses.field(default_factory=list)
     came: dict[int, float] = dataclasses.field(default_factory=dict)
+    first_used: Used | None = None
+    """What the server had used after the first minute of sound."""
 
     @property
     def latencies(self) -> list[float]:
@@ -84,7 +93,8 @@ def row(spoken: list[Spoken], allowed: float, before: Used, after: Used) -> dict
     late = {"late": int((latencies > allowed).sum()), "lost": sum(s.lost for s in spoken)}
     rate = sum(len(s.came) for s in spoken) / max([1e-9, *spans]) / len(spoken)
     cpu = (after.seconds - before.seconds) * FRAME_RATE / sum(len(s.sent) for s in spoken)
-    grown = {"MB": round(after.memory), "more MB": after.memory - before.memory}
+    first = next((s.first_used.memory for s in spoken if s.first_used), float("nan"))
+    grown = {"first MB": first, "MB": after.memory, "more MB": after.memory - before.memory}
     speed = {"fps each": float(rate), "CPU": cpu}
     return {"sessions": len(spoken), "pictures": len(latencies), **quantiles, **late, **speed, **grown}
 
@@ -130,8 +140,8 @@ def used_by(url: str) -> Used:
     return Used(values.get("process_resident_memory_bytes", 0.0) / 1e6, values.get("process_cpu_seconds_total", 0.0))
 
 
-async def speak(url: str, session: dict[str, Any], pcm: bytes, frames: int) -> Spoken:
-    """Sends the recording in real time and notes when pictures come."""
+async def speak(url: str, session: dict[str, Any], pcm: bytes, frames: int, speed: float) -> Spoken:
+    """Sends the recording `speed` times as fast as real time and notes when pictures come."""
     from websockets.asyncio.client import connect
 
     spoken, step = Spoken(), 2 * SAMPLES_PER_FRAME
@@ -140,7 +150,9 @@ async def speak(url: str, session: dict[str, Any], pcm: bytes, frames: int) -> S
         async def send() -> None:
             start = time.monotonic()
             for frame in range(frames):
-                await asyncio.sleep(start + frame / FRAME_RATE - time.monotonic())
+                await asyncio.sleep(start + frame / FRAME_RATE / speed - time.monotonic())
+                if frame == min(FIRST_MINUTE, frames // 2):
+                    spoken.first_used = await asyncio.to_thread(used_by, url)
                 at = frame * step % len(pcm)
                 await connection.send(pcm[at : at + step])
                 spoken.sent.append(time.monotonic())
@@ -162,7 +174,7 @@ def measure(url: str, count: int, arguments: argparse.Namespace) -> dict[str, An
     frames = max(1, round(arguments.minutes * 60 * FRAME_RATE))
 
     async def together() -> list[Spoken]:
-        return await asyncio.gather(*(speak(url, session, pcm, frames) for session in sessions))
+        return await asyncio.gather(*(speak(url, session, pcm, frames, arguments.speed) for session in sessions))
 
     spoken = asyncio.run(together())
     return row(spoken, sessions[0]["delay_seconds"] + arguments.buffer, before, used_by(url))
@@ -213,7 +225,7 @@ def main() -> None:
     """Runs the measurements and prints a table."""
     arguments = parser().parse_args()
     with exit_on_user_error():
-        check_numbers(arguments, {"minutes": real(0.0, above=True), "buffer": real(0.0)})
+        check_numbers(arguments, {"minutes": real(0.0, above=True), "speed": real(0.0, above=True), "buffer": real(0.0)})
         counts, rows = counts_of(arguments.sessions), []
         with server(arguments, max(counts)) as url:
             for count in counts:

@@ -2,10 +2,10 @@
 
     python launch/study/compare_video.py --out DIR --video masked= --video unmasked=runs/unmasked
     python launch/study/compare_video.py --out DIR --video segments= --video loop=,offline=true --video guided=,guidance_scale=2
-    python launch/study/compare_video.py --out DIR --data CLIPS --split train --video draft=,steps=1,first_time=1e-4
+    python launch/study/compare_video.py --out DIR --data CLIPS --split train --video whole= --video draft=,steps=0
 
 A renderer is NAME=CKPT,field=value,…: a run or an export of the video stage (empty: the embedded one) and changed settings of
-its sampler. With a first_time near 0 it shows the drafts without change. DIR/comparison.html and DIR/comparison.json have the
+its sampler. With 0 steps it shows the drafts without change. DIR/comparison.html and DIR/comparison.json have the
 errors of each renderer with a person's own motion and, if the clips are performers, with another person's motion; the identity
 that a probe finds in its frames; and its difference to the first renderer. DIR/NAME.png shows true frames above rendered ones.
 """

@@ -216,7 +216,7 @@ def saved(path: pathlib.Path, shape: tuple[int, ...]) -> pathlib.Path:
         (lambda folder: {"detector": "haar"}, "there is no face detector 'haar': use blazeface, opencv"),
         (lambda folder: {"image": folder / "none.png"}, "none.png"),
         (lambda folder: {"audio": folder / "none.wav"}, "none.wav"),
-        (lambda folder: {"steps": 0}, "--steps=0 is not possible: use a whole number from 1"),
+        (lambda folder: {"steps": -1}, "--steps=-1 is not possible: use a whole number from 0"),
         (lambda folder: {"guidance_scale": "nan"}, "--guidance_scale=nan is not possible: use a number from -100.0"),
         (lambda folder: {"out": folder / "none" / "v.mp4"}, "none does not exist"),
         (lambda folder: {"video": folder / "none"}, "no checkpoint in .*none"),

@@ -147,7 +147,7 @@ def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
         "rollout guidance": lambda: {"rollout": "history_guidance=nan"},
         "audio guidance": lambda: {"audio_guidance": "nan"},
         "guidance": lambda: {"guidance_scale": "1e30"},
-        "steps": lambda: {"steps": 0},
+        "steps": lambda: {"steps": -1},
         "missing option": lambda: {"audio": None},
         "both": lambda: {"jobs": folder / "jobs.jsonl"},
     }
@@ -178,7 +178,7 @@ def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
         ("rollout guidance", "history_guidance=nan is not possible: use a number from -100.0 to 100.0"),
         ("audio guidance", "--audio_guidance=nan is not possible: use a number from -100.0 to 100.0"),
         ("guidance", r"--guidance_scale=1e\+30 is not possible: use a number from -100.0 to 100.0"),
-        ("steps", "--steps=0 is not possible: use a whole number from 1"),
+        ("steps", "--steps=-1 is not possible: use a whole number from 0"),
         ("missing option", r"give --image, --audio \(or --faces\) and --out"),
         ("both", "--jobs takes no other input"),
     ],

@@ -69,7 +69,7 @@ def test_what_is_wrong_is_one_sentence(server, files, tmp_path):
     for choices, said in {
         "portrait_bytes=0": "portrait_bytes=0 does not divide the body",
         "portrait_bytes=x": "portrait_bytes is not possible",
-        f"portrait_bytes={len(image)}&steps=1000": "steps=1000 is not possible: use a whole number from 1 to 100",
+        f"portrait_bytes={len(image)}&steps=1000": "steps=1000 is not possible: use a whole number from 0 to 100",
         f"portrait_bytes={len(image)}&audio_guidance=1e9": "audio_guidance=1000000000.0 is not possible",
     }.items():
         status, body = ask(server, "POST", f"/renders?{choices}", image + sound)

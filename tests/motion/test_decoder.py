@@ -92,6 +92,20 @@ def test_the_reference_s_own_latent_is_computed_where_it_is_not_given(task, inpu
     assert np.abs(decode(variables, images, latents, own + 1.0) - found).max() > 1e-3
 
 
+@pytest.mark.parametrize("name", ["warp", "style"])
+def test_a_reference_serves_all_of_its_pictures(inputs, name):
+    """Two references with three latents each, their features computed once: as with the reference repeated."""
+    c = get_config()
+    c.network.update(image_size=SIDE, latent_dim=6, patch=PATCH, widths=(8,), encoder_widths=(8,), relative=True, decoder=name)
+    task = MotionTask.from_config(c)
+    variables, images = drawn(task), inputs[0]
+    motion, own = (np.random.default_rng(3).normal(size=(n, 6)).astype(np.float32) for n in (6, 2))
+    found = jax.jit(task.model.decode)(variables, images, motion, own)
+    each = jax.jit(task.model.decode)(variables, np.repeat(images, 3, axis=0), motion, np.repeat(own, 3, axis=0))
+    np.testing.assert_allclose(found, each, atol=1e-5)
+    assert np.abs(np.diff(found, axis=0)).max() > 1e-3
+
+
 def test_every_changed_pixel_costs(task, inputs):
     """The gate's mean has its weight in the loss."""
     variables, (images, _) = drawn(task), inputs

@@ -79,6 +79,26 @@ def test_denoising_from_a_low_level_gives_the_drafts(task, variables, clip, draf
     assert np.abs(np.diff(frames, axis=0)).max() > 10
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_without_steps_the_drafts_are_shown(task, variables, clip, drafts, offline):
+    """Offline too, and in batches: nothing depends on other frames."""
+    frames = stream(task, variables, clip, steps=0, offline=offline)
+    np.testing.assert_allclose(frames, (np.clip(drafts, -1, 1) + 1) * 127.5, atol=1)
+    settings, keys = replace(task.model.render_settings, steps=0, offline=offline), jax.random.key(7)[None]
+    batch = jax.jit(lambda v, *rest: rendering.draw_batch(task.model, v, keys, *rest, settings))(variables, *clip)
+    assert np.abs(frames - np.asarray(batch.frames[0], int)).max() <= 1 and batch.finite.all()
+
+
+def test_no_steps_need_drafts_and_train_nothing(task):
+    settings = replace(task.model.render_settings, steps=0)
+    settings.check(4, 1000, drafts=True)
+    with pytest.raises(UserError, match="0 denoising steps show the drafts, which this renderer does not have"):
+        settings.check(4, 1000, drafts=False)
+    drawing = replace(task, model=replace(task.model, render_settings=settings))  # trains on all levels
+    with pytest.raises(UserError, match=r"render\.steps=0 has no noise level to train on"):
+        replace(drawing, settings=replace(task.settings, sampled_levels=True))
+
+
 @pytest.mark.slow  # quick: test_a_sample_does_not_depend_on_its_batch, of a renderer with drafts
 @pytest.mark.parametrize("offline", [False, True])
 def test_streams_and_batches_are_one(task, variables, clip, offline):
@@ -120,7 +140,7 @@ def test_what_is_left_to_the_truth_is_diffused(task, variables):
     encode = jax.jit(lambda x: task.model.autoencoder.encode(frozen, x))
     own = (variables.buffers["draft"], batch["reference"], batch["reference_motion"])
     one = jax.jit(lambda m: task.model.draft.draw(*own, m))
-    pictures = jnp.stack([one(batch["motion_latents"][:, i]) for i in range(task.model.window)], axis=1)
+    pictures = jnp.concatenate([one(batch["motion_latents"][:, [i]]) for i in range(task.model.window)], axis=1)
     residual = np.asarray(encode(batch["frames"])) - encode(pictures)
     np.testing.assert_allclose(std, np.sqrt((residual**2).mean((0, 1, 2, 3))), rtol=1e-3)
 

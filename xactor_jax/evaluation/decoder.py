@@ -32,9 +32,8 @@ def frame_decoder(model: MotionModel, variables: Variables, batch_size: int = 32
     held = jax.device_put(variables)
 
     def decode_frames(reference: UInt8[np.ndarray, "h w 3"], latents: Float[np.ndarray, "t d"]) -> Frames:
-        references = np.repeat(to_float(reference)[None], batch_size, axis=0)
-        starts = range(0, len(latents), batch_size)
-        parts = [decode(held, references, filled(latents[start : start + batch_size], batch_size)) for start in starts]
+        portrait, starts = to_float(reference)[None], range(0, len(latents), batch_size)
+        parts = [decode(held, portrait, filled(latents[start : start + batch_size], batch_size)) for start in starts]
         return np.concatenate([np.asarray(part) for part in parts])[: len(latents)]
 
     return decode_frames

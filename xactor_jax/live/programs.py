@@ -31,7 +31,7 @@ class Programs:
     """Stages, settings and slots. Raises `UserError` for offline rendering, which needs all motion before the first picture."""
 
     def __init__(self, models: Models, settings: Settings, slots: Slots):
-        if settings.render.offline:
+        if settings.render.whole_clip:
             raise UserError("a live renderer cannot wait for the whole clip: leave --offline out.")
         self.models, self.settings, self.slots = models, settings, slots
         self.window: Window = models.actor.model.window(settings.rollout)

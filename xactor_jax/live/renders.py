@@ -24,7 +24,7 @@ from xactor_jax.timing import FRAME_RATE
 
 log = logging.getLogger(__name__)
 
-STEPS = whole(1, 100)
+STEPS = whole(0, 100)
 """Denoising steps that a client may choose: a file must not hold up the sessions for long."""
 
 FILES = ("talking.mp4", "talking.json")

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from xactor_jax.layers.convolution import ResidualBlock, Upsample, depth_to_space, group_norm, space_to_depth, zero_conv
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.warp import warp
-from xactor_jax.motion.trunk import NORM_GROUPS, Trunk
+from xactor_jax.motion.trunk import NORM_GROUPS, Trunk, each_repeated
 
 MAP_CHANNELS = 32
 EMBEDDING_WIDTH = 128
@@ -45,9 +45,10 @@ class MotionDecoder(nn.Module):
     """What the backward pass of the blocks computes again: a choice of `xactor_jax.layers.remat`."""
 
     @nn.compact
-    def __call__(self, reference: Float[Array, "b h w 3"], latents: Float[Array, "b d"]) -> Float[Array, "b h w 3"]:
-        """The picture x̂. With `gate`, also sows g as the intermediate "gate"."""
+    def __call__(self, reference: Float[Array, "b h w 3"], latents: Float[Array, "n d"]) -> Float[Array, "n h w 3"]:
+        """The pictures x̂, n / b of each reference in turn. With `gate`, also sows g as the intermediate "gate"."""
         features = Trunk(self.patch, self.widths, self.blocks, self.dtype, self.remat, name="appearance")(reference)
+        *features, reference = (each_repeated(x, len(latents)) for x in (*features, reference))
         embedding = nn.Dense(EMBEDDING_WIDTH, dtype=self.dtype, name="embed_latent")(latents)
         x = jnp.concatenate([self._motion_map(latents, features[-1]), features[-1]], -1)
         for level in reversed(range(len(self.widths))):

@@ -15,6 +15,7 @@ from xactor_jax.errors import UserError
 from xactor_jax.layers.latents import kept_statistics, running_moment
 from xactor_jax.motion.networks import encoder_size, make_decoder, make_encoder
 from xactor_jax.motion.posterior import Posterior
+from xactor_jax.motion.trunk import each_repeated
 from xactor_jax.variables import Tree, Variables, applied
 
 STD_FLOOR = 1e-2  # smallest standard deviation, so that latent dimensions which the corpus does not use are not amplified
@@ -64,24 +65,28 @@ class MotionModel:
     def reconstruct(
         self,
         params: Tree,
-        reference: Float[Array, "n h w 3"],
+        reference: Float[Array, "b h w 3"],
         latents: Float[Array, "n d"],
-        reference_latents: Float[Array, "n d"] | None = None,
+        reference_latents: Float[Array, "b d"] | None = None,
     ) -> Float[Array, "n h w 3"]:
-        """The reference's person with the motion of raw latents. The references' own latents are computed if needed."""
+        """The references' people with the motion of raw latents, n / b of each reference in turn.
+
+        The references' own latents are computed if needed.
+        """
         return self.reconstruct_gated(params, reference, latents, reference_latents)[0]
 
     def reconstruct_gated(
         self,
         params: Tree,
-        reference: Float[Array, "n h w 3"],
+        reference: Float[Array, "b h w 3"],
         latents: Float[Array, "n d"],
-        reference_latents: Float[Array, "n d"] | None = None,
+        reference_latents: Float[Array, "b d"] | None = None,
     ) -> tuple[Float[Array, "n h w 3"], Float[Array, "n h w 1"] | None]:
         """The same pictures, and the gate g of equation 3 of decoder.py; None if the decoder has no gate."""
         if self.relative:
             own = self.posterior(params, reference).mean if reference_latents is None else reference_latents
-            latents = jnp.concatenate([latents, jax.lax.stop_gradient(own)], axis=-1)
+            own = each_repeated(jax.lax.stop_gradient(own), len(latents))
+            latents = jnp.concatenate([latents, own], axis=-1)
         weights = {"params": params["generator"]["decoder"]}
         images, state = self.decoder.apply(weights, reference, latents, mutable="intermediates")
         return images, *state.get("intermediates", {}).get("gate", (None,))
@@ -94,12 +99,13 @@ class MotionModel:
     def decode(
         self,
         variables: Variables,
-        reference_images: Float[Array, "n h w 3"],
+        reference_images: Float[Array, "b h w 3"],
         motion_latents: Float[Array, "n d"],
-        reference_motion: Float[Array, "n d"] | None = None,
+        reference_motion: Float[Array, "b d"] | None = None,
     ) -> Float[Array, "n h w 3"]:
-        """Pictures in [-1, 1] of the references' people with the motion of standardised latents.
+        """Pictures in [-1, 1] of the references' people with the motion of standardised latents, n / b of each in turn.
 
+        The features of a reference are computed once for all of its pictures.
         `reference_motion` is that of the reference pictures. If it is None and the decoder needs it, `encode` computes it.
 
         Raises `UserError` if there is only an encoder, as in released checkpoints.

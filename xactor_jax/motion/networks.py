@@ -1,7 +1,8 @@
 """The encoders and decoders of stage 1, by their names in its config. A new one is a module and a line in a table here.
 
-An encoder maps pictures [b, h, w, 3] to a `Posterior` over latents [b, d]. A decoder maps a reference picture [b, h, w, 3] and
-latents [b, d] to a picture. Both take the arguments that `computing` returns.
+An encoder maps pictures [b, h, w, 3] to a `Posterior` over latents [b, d]. A decoder maps reference pictures [b, h, w, 3] and
+latents [n, d] to pictures [n, h, w, 3], where n is a multiple of b: the first n / b latents belong to the first reference. Both
+take the arguments that `computing` returns.
 """
 
 from __future__ import annotations

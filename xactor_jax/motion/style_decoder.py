@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from xactor_jax.layers.convolution import depth_to_space
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.style import ModulatedConv, doubled, rectified
-from xactor_jax.motion.trunk import Trunk
+from xactor_jax.motion.trunk import Trunk, each_repeated
 
 
 class StyleDecoder(nn.Module):
@@ -36,8 +36,10 @@ class StyleDecoder(nn.Module):
     """What the backward pass of the blocks computes again: a choice of `xactor_jax.layers.remat`."""
 
     @nn.compact
-    def __call__(self, reference: Float[Array, "b h w 3"], latents: Float[Array, "b d"]) -> Float[Array, "b h w 3"]:
+    def __call__(self, reference: Float[Array, "b h w 3"], latents: Float[Array, "n d"]) -> Float[Array, "n h w 3"]:
+        """The pictures x̂, n / b of each reference in turn."""
         features = Trunk(self.patch, self.widths, self.blocks, self.dtype, self.remat, name="appearance")(reference)
+        features = [each_repeated(x, len(latents)) for x in features]
         style, x, picture = self._style(latents), self._constant(features[-1]), jnp.zeros(())
         for level in reversed(range(len(self.widths))):
             x = jnp.concatenate([x, features[level]], -1)

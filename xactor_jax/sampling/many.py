@@ -47,7 +47,7 @@ def sample_many(
     done = len(mine) - len(ready)
     progress(done, len(mine))
     generate = generator(models, settings, sharded)
-    whole = settings.render.offline  # then frames would depend on the common length of a batch
+    whole = settings.render.whole_clip  # then frames would depend on the common length of a batch
     together, single = ([], ready) if whole else (ready, long_ones(ready))
     for batch in [*batches(together, jax.local_device_count()), *([item] for item in single)]:
         failures += _sample_batch(models, settings, generate, batch)
@@ -82,7 +82,7 @@ def _sample_batch(
     generate: Generate,
     batch: Sequence[Ready],
 ) -> list[Failure]:
-    if settings.render.offline or long_ones(batch):
+    if settings.render.whole_clip or long_ones(batch):
         sample = lambda item: pipeline.sample(models, item.job.request, settings, lambda *_: None, lambda _: None)
         return attempted(batch, sample, _name)[1]
     read, failures = attempted(batch, lambda item: (item, inputs.read_speech(item.job.request.audio)), _name)

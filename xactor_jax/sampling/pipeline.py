@@ -63,7 +63,7 @@ def make_settings(models: Models, rollout: Mapping[str, Any], render: Mapping[st
     actor, video = models.actor, models.video
     drawn = dataclasses.replace(video.model.render_settings, **render) if video else None
     if drawn:
-        drawn.check(video.model.window, video.model.process.steps)
+        drawn.check(video.model.window, video.model.process.steps, video.model.draft is not None)
     return Settings(RolloutSettings(**{**actor.config.rollout.to_dict(), **rollout}) if actor else None, drawn)
 
 

@@ -55,7 +55,7 @@ class Studio(NamedTuple):
 
 def make_studio(models: Models, settings: Settings, seed: int) -> Studio:
     """The systems of models; an actor needs a renderer to be seen."""
-    motion, offline = models.motion, bool(settings.render and settings.render.offline)
+    motion, offline = models.motion, bool(settings.render and settings.render.whole_clip)
     has_decoder = "decoder" in motion.variables.params["generator"]
     return Studio(
         sides=models.sides,

@@ -12,7 +12,7 @@ from xactor_jax.variables import Variables
 from xactor_jax.video.conditions import Portrait
 from xactor_jax.video.loop import LoopPlan, denoise_loop, group_size, in_groups, spread_over
 from xactor_jax.video.model import VideoModel
-from xactor_jax.video.pictures import Drawn
+from xactor_jax.video.pictures import Drawn, drawn
 from xactor_jax.video.prediction import predictor
 from xactor_jax.video.preparation import base_of, frame_conditions
 from xactor_jax.video.sampler import RenderSettings, blur, denoise_segment, frame_noise
@@ -30,6 +30,8 @@ def segment(
 ) -> tuple[Drawn, Float[Array, "b k h w c"]]:
     """New frames of segment `index`, and the latents that the next segment takes over. Segment 0 has no known frames."""
     plan, levels = settings.plan(model.window), settings.times(model.process.steps)
+    if not settings.steps:
+        return drafted(model, variables, portrait, motion[:, -plan.new :]), known
     draw = functools.partial(frame_noise, first=index * plan.new, frames=plan.length, shape=model.latent_shape)
     predict, base = predictor(model, variables, portrait, settings), base_of(model, variables, portrait, motion)
     start, conditions = start_of(model, settings, variables, base.latent), frame_conditions(model, motion, base)
@@ -37,6 +39,14 @@ def segment(
     x = denoise_segment(model.process, predict, plan, levels, noise, start, conditions, known, has_known)
     z, base = jax.tree.map(lambda a: a[:, -plan.new :], (model.from_diffused(variables, x, base.latent), base))
     return model.draw(variables, z, base), x[:, plan.length - plan.known :]
+
+
+def drafted(model: VideoModel, variables: Variables, portrait: Portrait, motion: Float[Array, "b t d"]) -> Drawn:
+    """The drafts as they are: frames of a renderer with 0 steps."""
+    picture = base_of(model, variables, portrait, motion).picture
+    if picture is None:
+        raise ValueError("a renderer without drafts takes at least one step")
+    return drawn(picture)
 
 
 def whole(

@@ -57,17 +57,21 @@ class Draft:
         frozen: Mapping[str, Tree],
         images: Float[Array, "b h w 3"],
         reference: Float[Array, "b d"],
-        motion: Float[Array, "b d"],
-    ) -> Float[Array, "b h w 3"]:
+        motion: Float[Array, "b t d"],
+    ) -> Float[Array, "b t h w 3"]:
         """Drafts at the size of `images`, whatever size the motion stage uses (equation 1). Latents are standardised."""
-        sides = (len(images), *2 * (self.motion.image_size,), 3)
-        drawn = self.motion.decode(Variables(**frozen), _resized(images, sides), motion, reference)
-        return jax.lax.stop_gradient(_resized(drawn, images.shape))
+        b, t, d = motion.shape
+        drawn = self.motion.decode(
+            Variables(**frozen), _resized(images, self.motion.image_size), motion.reshape(b * t, d), reference
+        )
+        pictures = jax.lax.stop_gradient(_resized(drawn, images.shape[1]))
+        return pictures.reshape(b, t, *images.shape[1:])
 
 
 def _frozen(decoder: Tree, statistics: Tree) -> dict[str, Tree]:
     return {"params": {"generator": {"decoder": decoder}}, "buffers": statistics}
 
 
-def _resized(images: Float[Array, "b h w 3"], shape: tuple[int, ...]) -> Float[Array, "b h2 w2 3"]:
+def _resized(images: Float[Array, "b h w 3"], side: int) -> Float[Array, "b {side} {side} 3"]:
+    shape = (len(images), side, side, 3)
     return images if images.shape == shape else jax.image.resize(images, shape, "linear")

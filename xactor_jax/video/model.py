@@ -26,14 +26,13 @@ from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.errors import UserError
 from xactor_jax.layers.precision import compute_dtype
 from xactor_jax.layers.remat import checked_remat
-from xactor_jax.pictures import to_uint8
 from xactor_jax.variables import Variables
 from xactor_jax.video.autoencoder import AutoencoderModel
 from xactor_jax.video.clip import ClipModel
 from xactor_jax.video.conditions import Base
 from xactor_jax.video.denoiser import Denoiser, DenoiserSettings
 from xactor_jax.video.draft import Draft
-from xactor_jax.video.pictures import Drawn
+from xactor_jax.video.pictures import Drawn, drawn
 from xactor_jax.video.sampler import RenderSettings
 
 
@@ -61,7 +60,7 @@ class VideoModel:
         """From configs/video.py."""
         remat, process = checked_remat(config.remat), GaussianProcess(**config.diffusion.to_dict())
         render = RenderSettings.from_config(config.render)
-        render.check(config.data.window, process.steps)
+        render.check(config.data.window, process.steps, config.network.draft)
         settings = DenoiserSettings.from_config(config.network, config.autoencoder.latent_channels)
         return cls(
             denoiser=Denoiser(settings, compute_dtype(config.precision), remat),
@@ -109,9 +108,7 @@ class VideoModel:
 
     def draw(self, variables: Variables, z: Float[Array, "b t h w c"], base: Base | None = None) -> Drawn:
         """Decodes latents to frames."""
-        pictures = self.pictures(variables, z, base)
-        finite = jnp.isfinite(z).all(axis=(2, 3, 4)) & jnp.isfinite(pictures).all(axis=(2, 3, 4))
-        return Drawn(to_uint8(pictures), finite)
+        return drawn(self.pictures(variables, z, base), z)
 
     def pictures(
         self, variables: Variables, z: Float[Array, "b t h w c"], base: Base | None = None

@@ -48,11 +48,8 @@ def drafts(
     motion: Float[Array, "b t d"],
 ) -> Base:
     """Drafts for reference pictures (draft.py), and their latents."""
-    b, t, d = motion.shape
-    images, reference = (jnp.repeat(a, t, axis=0) for a in (images, reference))
-    pictures = draft.draw(variables.buffers["draft"], images, reference, motion.reshape(b * t, d))
-    latents = model.autoencoder.encode(variables.buffers["autoencoder"], pictures)
-    return Base(*(a.reshape(b, t, *a.shape[1:]) for a in (latents, pictures)))
+    pictures = draft.draw(variables.buffers["draft"], images, reference, motion)
+    return Base(model.autoencoder.encode(variables.buffers["autoencoder"], pictures), pictures)
 
 
 def base_of(

@@ -46,8 +46,8 @@ def render(
     computes it.
 
     The result does not depend on how `motion_latents` is cut into chunks. A frame depends on the motion of its own segment and
-    of earlier ones. If `settings.offline`, it depends on all motion, which is collected first, and the windows of each step are
-    split over the local devices.
+    of earlier ones. If `settings.whole_clip`, it depends on all motion, which is collected first, and the windows of each step
+    are split over the local devices.
 
     Raises:
         UserError: a latent or a picture is not finite.
@@ -55,7 +55,7 @@ def render(
     settings = settings or model.render_settings
     embeddings = () if embedding is None else (jnp.asarray(embedding)[None],)
     portrait = prepare(model, variables, jnp.asarray(reference_image)[None], jnp.asarray(reference_motion)[None], *embeddings)
-    if settings.offline:
+    if settings.whole_clip:
         yield from _render_whole(model, settings, variables, key, portrait, [np.asarray(chunk) for chunk in motion_latents])
         return
     plan = settings.plan(model.window)
@@ -119,7 +119,7 @@ def draw_portraits(
 ) -> Drawn:
     """`draw_batch` for references that are prepared already."""
     settings = settings or model.render_settings
-    if settings.offline:
+    if settings.whole_clip:
         z = denoising.whole(model, settings, (), variables, portrait, keys, motion_latents)
         base = preparation.base_of(model, variables, portrait, motion_latents) if model.keep_draft else None
         return model.draw(variables, z, base)

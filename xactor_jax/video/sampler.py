@@ -45,7 +45,9 @@ Predict = Callable[[Float[Array, "b n t h w c"], Float[Array, ""], PyTree], Floa
 class RenderSettings:
     """How clips are rendered: all that changes the pictures except the weights and the key. A pytree of its `NUMBERS`."""
 
-    steps: int = setting(1, whole(1, 10_000), "number of denoising steps; 1 is enough to correct a draft")
+    steps: int = setting(
+        1, whole(0, 10_000), "number of denoising steps; 1 is enough to correct a draft; 0: the drafts as they are"
+    )
     guidance_scale: float = setting(
         1.0, GUIDANCE, "guidance scale; above 1: away from the reference's own motion, at twice the computation; 1: off"
     )
@@ -85,6 +87,11 @@ class RenderSettings:
         """Whether guidance needs a negative branch."""
         return self.guidance_scale != 1.0
 
+    @property
+    def whole_clip(self) -> bool:
+        """Whether the whole clip is denoised at once. Drafts never are, because no frame depends on another one."""
+        return self.offline and self.steps > 0
+
     def tree_flatten(self) -> tuple[list[Any], tuple[tuple[str, Any], ...]]:
         """The numbers, and everything else."""
         values = {**vars(self), "guided": self.guided}
@@ -115,10 +122,18 @@ class RenderSettings:
             window=window, overlap=self.window_overlap, windows=self.windows_per_segment, known=self.known_frames
         )
 
-    def check(self, window: int, levels: int) -> None:
-        """Raises `UserError` if the settings do not fit a denoiser of `window` frames and a process with `levels` levels."""
+    def check(self, window: int, levels: int, drafts: bool) -> None:
+        """Raises `UserError` if the settings do not fit a renderer.
+
+        Args:
+            window: frames that its denoiser processes at once.
+            levels: noise levels of its process.
+            drafts: whether it makes drafts.
+        """
         self.plan(window)
-        if self.spacing == "leading":
+        if not (self.steps or drafts):
+            raise UserError("0 denoising steps show the drafts, which this renderer does not have: give 1 step at least.")
+        if self.steps and self.spacing == "leading":
             leading_steps(self.steps, levels)
 
     def times(self, levels: int = 1000) -> Float[Array, "steps_and_one"]:

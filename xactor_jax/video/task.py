@@ -105,6 +105,8 @@ class VideoTask:
         check_value("phase", self.phase, choice(PHASES))
         if self.motion and self.phase in ("temporal", "finish"):
             raise UserError(f"the {self.phase} phase trains no motion encoder: leave out --config.train_motion.")
+        if not self.model.render_settings.steps and (self.finish or self.settings.sampled_levels):
+            raise UserError("render.steps=0 has no noise level to train on: set it to 1 at least.")
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> VideoTask:
