@@ -78,7 +78,7 @@ def my_share(sources: Sequence[Source], frames: int) -> list[int]:
 
 
 def origin_of(arguments: argparse.Namespace, models: Models, settings: Any, path: str, split: str) -> dict[str, Any]:
-    """What decides the videos."""
+    """All that the videos depend on."""
     sizes = {name: getattr(arguments, name) for name in ("seed", "video_clips", "video_frames")}
     return {"checkpoints": models.origins, "settings": settings.to_dict(), "data": str(path), "split": split, **sizes}
 

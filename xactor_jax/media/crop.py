@@ -76,7 +76,7 @@ def crop_square(image: UInt8[np.ndarray, "h w 3"], box: FaceBox, size: int) -> U
 
 
 def crop_square_on_black(image: UInt8[np.ndarray, "h w 3"], box: FaceBox, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """As `crop_square`, but black beyond the image."""
+    """The same as `crop_square`, but black beyond the image."""
     height, width = image.shape[:2]
     margin = max(0, *(1 + int(edge) for edge in (-box.x0, -box.y0, box.x1 - width, box.y1 - height)))
     framed = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_CONSTANT)

@@ -62,7 +62,7 @@ class ArcFace(nn.Module):
 
     @nn.compact
     def __call__(self, faces: Float[Array, "b side side 3"]) -> Float[Array, "b d"]:
-        """Of aligned RGB faces in [-1, 1] (`alignment.py:arcface_crop`)."""
+        """Descriptors of aligned RGB faces in [-1, 1] (`alignment.py:arcface_crop`)."""
         s = self.settings
         x = Slope(name="prelu")(FrozenBatchNorm(name="bn1")(conv3(s.widths[0], 1, "conv1")(faces)))
         for stage, (depth, width) in enumerate(zip(s.depths, s.widths, strict=True), start=1):

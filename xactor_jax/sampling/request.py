@@ -59,7 +59,7 @@ class Wanted:
 
     @property
     def written(self) -> tuple[str, ...]:
-        """All output files."""
+        """Paths of all output files."""
         return tuple(filter(None, (self.out, str(self.sidecar), self.save_motion)))
 
     @property

@@ -60,7 +60,7 @@ def mouth_width(points: Landmarks) -> Float[np.ndarray, "t"]:
 
 
 def lid_opening(points: Landmarks) -> Float[np.ndarray, "t 2"]:
-    """Of the person's right and left eye (equation 3)."""
+    """Opening of the lids of the person's right and left eye (equation 3)."""
     ratio = lambda one, other, corners: (between(points, one) + between(points, other)) / (2 * between(points, corners))
     return np.stack([ratio(*eye) for eye in LIDS], axis=1)
 

@@ -57,7 +57,7 @@ class _Job(NamedTuple):
 
 
 class _Scorer(NamedTuple):
-    """What does not depend on the pair."""
+    """The part of scoring that is the same for all pairs."""
 
     protocols: Sequence[Protocol]
     networks: Mapping[str, Network]

@@ -24,7 +24,7 @@ from xactor_jax.scoring.video import Case, Frame
 
 
 def energies(frames: Iterable[Frame]) -> Iterator[tuple[float, float]]:
-    """Of each frame: energy of its fine detail, and flicker, which is `nan` for the first two frames."""
+    """Energy of fine detail, and flicker, of each frame. Flicker is `nan` for the first two frames."""
     last: deque[np.ndarray] = deque(maxlen=3)
     for frame in frames:
         last.append(luminance(frame))
