@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import multiprocessing
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from multiprocessing.pool import Pool
+from typing import Any, NamedTuple
 
 import numpy as np
 import rich.progress
@@ -22,6 +24,9 @@ from data.records import Clip, write_clips
 from xactor_jax.errors import UserError
 from xactor_jax.threads import use_one_thread
 from xactor_jax.timing import FRAME_RATE
+
+AHEAD = 4
+"""Clips for each worker process that are made before they are written. Pool.imap has no such bound."""
 
 
 def split_persons(persons: int, seed: int) -> dict[str, list[int]]:
@@ -51,6 +56,17 @@ def _make(job: Job, kind: str, voice: VoiceKind, seed: int, num_frames: int, siz
     return make_clip(load_body(kind), seed, job.person, job.clip, num_frames, size, **given)
 
 
+def ordered(pool: Pool, ahead: int, make: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """A lazy, ordered `map`. At most `ahead` results are being made or waiting, so memory does not grow with the items."""
+    waiting = deque()
+    for item in items:
+        waiting.append(pool.apply_async(make, (item,)))
+        if len(waiting) == ahead:
+            yield waiting.popleft().get()
+    while waiting:
+        yield waiting.popleft().get()
+
+
 @contextlib.contextmanager
 def _mapper(processes: int) -> Iterator[Callable[[Callable, Iterable], Iterator]]:
     """A lazy, ordered `map`, over worker processes if `processes` is more than one."""
@@ -60,7 +76,7 @@ def _mapper(processes: int) -> Iterator[Callable[[Callable, Iterable], Iterator]
     with interrupts_blocked():
         pool = multiprocessing.get_context("spawn").Pool(processes, initializer=use_one_thread)
     with pool:
-        yield pool.imap
+        yield functools.partial(ordered, pool, AHEAD * processes)
 
 
 @contextlib.contextmanager

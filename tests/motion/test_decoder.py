@@ -33,7 +33,17 @@ def params(inputs):
 
 def decoder(**changed) -> MotionDecoder:
     return MotionDecoder(
-        **{"patch": PATCH, "widths": (8, 8), "blocks": 1, "fine_flow": True, "gate": True, "cubic": False, **changed}
+        **{
+            "patch": PATCH,
+            "widths": (8, 8),
+            "blocks": 1,
+            "fine_flow": True,
+            "gate": True,
+            "cubic": False,
+            "flows": 1,
+            "refine_blocks": 0,
+            **changed,
+        }
     )
 
 
@@ -72,6 +82,33 @@ def test_every_pixel_has_a_flow_of_its_own(params, inputs):
     expected = np.array(inputs[0])
     expected[:, :-1, ::2] = expected[:, 1:, ::2]
     np.testing.assert_allclose(jax.jit(decoder().apply)({"params": params}, *inputs), expected, atol=1e-5)
+
+
+def test_a_correction_is_added_to_the_flow_and_the_reference_is_warped_anew(inputs):
+    """One pixel down by the first flow and one by the correction: rows come from two pixels lower."""
+    twice = decoder(flows=2)
+    shapes = jax.eval_shape(twice.init, jax.random.key(0), *inputs)["params"]
+    params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+    for name in ("to_fine_flow", "correct_1_to_fine_flow"):
+        params = biased(params, name, np.tile(np.array([1.0, 0.0], np.float32), PATCH**2))
+    expected = np.array(inputs[0])
+    expected[:, :-2] = expected[:, 2:]
+    expected[:, -2] = expected[:, -1]
+    found = jax.jit(twice.apply)({"params": biased(params, "to_gate", 9.0)}, *inputs)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_more_flows_and_blocks_start_from_what_fewer_have_learnt(params, inputs):
+    """What is new starts at zero: a trained decoder goes on in a larger one without a change."""
+    larger = decoder(flows=3, refine_blocks=3)
+    fresh = jax.jit(larger.init)(jax.random.key(0), *inputs)["params"]
+    new = {name for name in fresh.keys() - params.keys() if "join" not in name}
+    assert new == {
+        *(f"correct_{i}_{part}" for i in (1, 2) for part in ("to_flow", "to_fine_flow", "0_block_0")),
+        *(f"refine_0_block_{i}" for i in (1, 2)),
+    }
+    found, expected = (jax.jit(d.apply)({"params": {**fresh, **params}}, *inputs) for d in (larger, decoder()))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ MISSING: dict[str, dict[str, Any]] = {
     | {"network.encoder": "convolutional", "network.encoder_size": 0, "network.attention_width": 1024}
     | {"network.variance": True, "network.decoder": "warp", "network.relative": False}
     | {"network.fine_flow": False, "network.gate": False, "network.cubic": False}
+    | {"network.flows": 1, "network.refine_blocks": 0}
     | {"network.discriminator_widths": (), "network.part_side": 32},
     "autoencoder": COMMON | {f"network.{name}": value for name, value in AUTOENCODER.items()},
     "actor": COMMON

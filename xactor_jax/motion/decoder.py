@@ -1,10 +1,11 @@
 """Warping decoder: from a reference picture and a motion latent to a picture of the same person with that motion.
 
     (1) f = flow(reference, m),    x̃(p) = reference(p + f(p))                        moves pixels of the reference
+        f ← f + correction(x̃, m),  x̃(p) = reference(p + f(p))                        `flows` − 1 times
     (2) y = x̃ + change(x̃, m)                                                          adds what the reference does not show
     (3) x̂ = reference + g (y − reference),   0 ≤ g(x̃, m) ≤ 1                            limits the change to where it is needed
 
-First, the reference is warped, so that head and features keep their own pixels. Then a second network, which reads the warped
+First, the reference is warped, so that head and features keep their own pixels. Then another network, which reads the warped
 picture, paints what opens or closes: mouth, lids, and what the head uncovers. The latent enters (1) as a coarse map, and both
 networks in every residual block. Warping by a latent follows LIA (arXiv 2203.09043). Flow and change start at zero, so an
 untrained decoder returns the reference. Without `gate`, g is 1. With it, regions without motion keep the reference's own pixels
@@ -40,6 +41,10 @@ class MotionDecoder(nn.Module):
     gate: bool
     cubic: bool
     """Whether the warp interpolates between pixels of the reference cubically, not linearly."""
+    flows: int
+    """How often the flow is predicted: first from the features, then corrected after a look at the warped picture."""
+    refine_blocks: int
+    """Residual blocks that paint the change and the gate; 0: `blocks`."""
     dtype: Any = jnp.float32
     remat: str = "none"
     """What the backward pass of the blocks computes again: a choice of `xactor_jax.layers.remat`."""
@@ -56,9 +61,14 @@ class MotionDecoder(nn.Module):
             if level:
                 x = Upsample(self.widths[level - 1], dtype=self.dtype, name=f"up_{level}")(x)
                 x = jnp.concatenate([x, features[level - 1]], -1)
-        warped = warp(reference, self._flow(x.astype(jnp.float32), reference.shape), self.cubic)
-        x = jnp.concatenate([x, space_to_depth(warped, self.patch)], -1)
-        x = self._blocks(x, embedding, 0, "refine")
+        flow = self._flow(x.astype(jnp.float32), reference.shape)
+        warped = warp(reference, flow, self.cubic)
+        for i in range(1, self.flows):
+            seen = self._seen(x, jax.lax.stop_gradient(warped))  # only to look at: the gradient of a warp is slow
+            y = self._blocks(seen, embedding, 0, f"correct_{i}")
+            flow += self._flow(y.astype(jnp.float32), reference.shape, f"correct_{i}_")
+            warped = warp(reference, flow, self.cubic)
+        x = self._blocks(self._seen(x, warped), embedding, 0, "refine", self.refine_blocks)
         x = nn.silu(group_norm(NORM_GROUPS, name="norm")(x)).astype(jnp.float32)
         painted = warped + self._pixels(x, 3, "to_change")
         if not self.gate:
@@ -67,19 +77,23 @@ class MotionDecoder(nn.Module):
         self.sow("intermediates", "gate", g)
         return reference + g * (painted - reference)
 
-    def _flow(self, x: Float[Array, "b h w c"], shape: tuple[int, ...]) -> Float[Array, "b h2 w2 2"]:
-        """The flow f in pixels, for a picture of `shape`."""
-        flow = jax.image.resize(self.patch * zero_conv(2, name="to_flow")(x), (*shape[:3], 2), "linear")
-        return flow + self._pixels(x, 2, "to_fine_flow") if self.fine_flow else flow
+    def _flow(self, x: Float[Array, "b h w c"], shape: tuple[int, ...], part: str = "") -> Float[Array, "b h2 w2 2"]:
+        """The flow f, or a correction of it, in pixels, for a picture of `shape`."""
+        flow = jax.image.resize(self.patch * zero_conv(2, name=f"{part}to_flow")(x), (*shape[:3], 2), "linear")
+        return flow + self._pixels(x, 2, f"{part}to_fine_flow") if self.fine_flow else flow
+
+    def _seen(self, x: Float[Array, "b h w c"], warped: Float[Array, "b h2 w2 3"]) -> Float[Array, "b h w d"]:
+        """The features with the warped picture."""
+        return jnp.concatenate([x, space_to_depth(warped, self.patch)], -1)
 
     def _pixels(self, x: Float[Array, "b h w c"], channels: int, name: str) -> Float[Array, "b h2 w2 d"]:
         """A convolution to pixels that starts at zero."""
         return depth_to_space(zero_conv(channels * self.patch**2, name=name)(x), self.patch)
 
-    def _blocks(self, x: jax.Array, embedding: jax.Array, level: int, part: str) -> jax.Array:
+    def _blocks(self, x: jax.Array, embedding: jax.Array, level: int, part: str, blocks: int = 0) -> jax.Array:
         """A convolution to the level's width, then residual blocks, which take the latent as their embedding."""
         x = nn.Conv(self.widths[level], (3, 3), dtype=self.dtype, name=f"{part}_join_{level}")(x)
-        for block in range(self.blocks):
+        for block in range(blocks or self.blocks):
             name, block_class = f"{part}_{level}_block_{block}", rematerialised(ResidualBlock, self.remat)
             x = block_class(self.widths[level], NORM_GROUPS, dtype=self.dtype, name=name)(x, embedding)
         return x

@@ -71,7 +71,8 @@ def decoder_sizes(config: ConfigDict) -> dict[str, Any]:
 def warp_decoder(config: ConfigDict) -> MotionDecoder:
     """The decoder that moves the reference's pixels and retouches them."""
     n = config.network
-    return MotionDecoder(fine_flow=n.fine_flow, gate=n.gate, cubic=n.cubic, **decoder_sizes(config))
+    own = {name: n[name] for name in ("fine_flow", "gate", "cubic", "flows", "refine_blocks")}
+    return MotionDecoder(**own, **decoder_sizes(config))
 
 
 ENCODERS: Mapping[str, Make] = {

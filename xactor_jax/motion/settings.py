@@ -42,6 +42,14 @@ class MotionNetworkSettings:
     cubic: bool = setting(
         False, Flag(), "for the warp decoder: whether pixels of the reference are interpolated cubically, not linearly"
     )
+    flows: int = setting(
+        1,
+        whole(1, 10),
+        "for the warp decoder: how often the flow is predicted; each time after the first corrects the flow before",
+    )
+    refine_blocks: int = setting(
+        0, whole(0), "for the warp decoder: residual blocks that paint what the warp does not show; 0: as many as blocks"
+    )
     relative: bool = setting(False, Flag(), "whether the decoder also takes the reference's own latent")
     patch: int = setting(4, whole(1), "side of the squares of pixels that are folded into channels first, pixels")
     widths: tuple[int, ...] = setting(
