@@ -1,4 +1,4 @@
-# make demo   a person never seen in training speaks with a voice never heard; opens as build/demo/index.html
+# make demo   a person never seen in training speaks with a voice that was not in training; opens as build/demo/index.html
 # make test   every test but the slow ones, each of which has a quick twin; its last line says how long it took
 # make test-all  the whole test suite, slow ones as well
 # make fuzz   damaged and odd files of all kinds: none may end otherwise than in a sentence (minutes; not part of make test)

@@ -12,8 +12,9 @@ Measured on 2026-11-28, one core of an AMD EPYC beside other programs: puppets t
 clips of 20 s are drawn and encoded (25 minutes). In the evaluation, 2 held-out people perform for an hour (command in
 docs/results.md). The generated jaw correlates with the true one at 0.957. A linear probe recognises 0.59 of the emotions from
 the generated motion (0.57 with rollout.history geometric), 0.68 from true motion, and 0.23 by chance. On 2026-11-24, with
-network.audio_memory 125 and only noise levels that are independent per chunk, it was 0.49 and 0.47. Without objective.heard and
-without label embeddings that start at the size of the vectors they are added to, it was no better than chance.
+network.audio_memory 125 and only noise levels that are independent per chunk, it was 0.49 and 0.47. Without
+objective.audio_emotion and without label embeddings that start at the size of the vectors they are added to, it was no better
+than chance.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _puppets(c: ConfigDict) -> ConfigDict:
     c.network.emotions = 5  # the emotions of synthetic people
     c.diffusion.shift = 12.0
     c.objective.noise_levels.update(shared=1.0, monotone_from_anchor=1.0)
-    c.objective.heard = 0.1
+    c.objective.audio_emotion = 0.1
     c.objective.drop_emotion = 0.5
     c.rollout.emotion_guidance = 3.0
     c.rollout.history = "none"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from ml_collections import ConfigDict
 
-from launch.stages import default_config
+from configs.stages import default_config
 from xactor_jax.errors import UserError
 
 Presets = Mapping[str, Callable[[ConfigDict], ConfigDict]]

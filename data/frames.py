@@ -155,7 +155,7 @@ def _frame_of(decoder: av.VideoCodecContext, packet: bytes) -> av.VideoFrame:
 
 
 def to_planes(pixels: Picture) -> UInt8[np.ndarray, "3 h w"]:
-    """Y', Cb, Cr."""
+    """Planes Y', Cb and Cr of a picture."""
     return np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]].transpose(2, 0, 1))
 
 

@@ -1,4 +1,4 @@
-"""Runs jobs in processes of their own, so that a job that crashes or hangs ends alone.
+"""Runs jobs in processes of their own, so that a job that crashes or hangs ends only itself.
 
 `concurrent.futures` gives up all jobs when one process dies, and cannot end a job that hangs; Dask restarts a process that dies
 and also cannot end a job that hangs. Here the failure becomes the outcome of the job, and a new process takes the next one.

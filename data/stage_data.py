@@ -1,4 +1,4 @@
-"""Description of a stage's data. `data.stages` has one for each stage; `launch.stages` combines it with the stage."""
+"""Description of a stage's data. `data.stages` has one for each stage; `configs.stages` combines it with the stage."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ class StageData:
     """Whether the stage reads the clips with this config, if it reads encoded records too."""
 
     def kinds(self, config: ConfigDict) -> tuple[str, ...]:
-        """The kinds of records in `needs` that are read with a config: without pixels, the last one alone."""
+        """The kinds of records in `needs` that are read with a config: without pixels, only the last one."""
         return self.needs if self.pixels(config) else self.needs[-1:]

@@ -22,7 +22,7 @@ def true_clips(path, split: str, most: int, known: bool = False):
     source = open_clips(path, split)
     records = [source[i] for i in spread(len(source), most or len(source))]
     if known and any(len(record["controls"]) == 0 for record in records):
-        raise UserError(f"{path} has true controls of some clips only: evaluate on puppets or heads, or on real people alone.")
+        raise UserError(f"{path} has true controls of some clips only: evaluate on puppets or heads, or only on real people.")
     return [decoded(record) for record in records]
 
 
@@ -61,8 +61,8 @@ def has_controls(path, split: str) -> bool:
 
 def data_path(arguments: argparse.Namespace, models):
     """The records in --data; else synthetic people of the kind that stage 1 was trained on, with a seed of no training."""
+    from configs.stages import default_config
     from data.embedded import ensure_clips
-    from launch.stages import default_config
 
     if arguments.data:
         return arguments.data

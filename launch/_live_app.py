@@ -123,7 +123,7 @@ class Server:
         return {**self._facts(), **places, "codecs": list(CODECS), "emotions": known, "crops": CROPS, "limits": limits}
 
     async def metrics(self) -> PlainTextResponse:
-        """For Prometheus."""
+        """The server's numbers in the text format of Prometheus."""
         text = prometheus_client.generate_latest(self.registry)
         return PlainTextResponse(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 

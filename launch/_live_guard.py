@@ -19,7 +19,7 @@ CLOSED = ("sessions", "renders", "examples", "info", "metrics")
 
 
 def is_local(host: str) -> bool:
-    """Whether an address or a name is that of this machine alone."""
+    """Whether an address or a name reaches only this machine."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

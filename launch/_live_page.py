@@ -24,7 +24,7 @@ VOICE_SECONDS = 6
 
 
 def page_router(renders: Renders) -> APIRouter:
-    """The routes."""
+    """The routes of the page."""
     router, page = APIRouter(), Page(renders)
     router.post("/renders", status_code=202)(page.add)
     router.get("/renders/{name}")(page.look)

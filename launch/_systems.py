@@ -29,7 +29,7 @@ ABOUT = (
     "The portrait of every clip is its first frame. reference_repeated shows it in every frame; stage_1 moves it by stage 1's "
     "decoder and renderer renders it, with the clip's true motion; audio_driven renders motion that was generated from the "
     "clip's sound; across_people renders the changes of another person's motion, with that person's sound.",
-    "All videos, the true ones too, were written by one encoder (H.264, crf 17), because compression alone changes numbers.",
+    "All videos, the true ones too, were written by one encoder (H.264, crf 17), because compression itself changes numbers.",
 )
 
 
@@ -78,7 +78,7 @@ def my_share(sources: Sequence[Source], frames: int) -> list[int]:
 
 
 def origin_of(arguments: argparse.Namespace, models: Models, settings: Any, path: str, split: str) -> dict[str, Any]:
-    """What decides the videos."""
+    """All that the videos depend on."""
     sizes = {name: getattr(arguments, name) for name in ("seed", "video_clips", "video_frames")}
     return {"checkpoints": models.origins, "settings": settings.to_dict(), "data": str(path), "split": split, **sizes}
 

@@ -125,7 +125,7 @@ def note(message: str) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """All steps, in order."""
+    """Runs all steps, in order."""
     from xactor_jax.evaluation.demo_page import page_of
 
     folder = make_local_folder(arguments.out)

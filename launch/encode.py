@@ -81,7 +81,7 @@ def picture_networks(arguments: argparse.Namespace) -> dict[str, str]:
     """Frozen networks of the video stage from the options. Raises `UserError` for embeddings without latents."""
     given = {"autoencoder": arguments.autoencoder, "clip": arguments.image_encoder}
     if arguments.image_encoder and not arguments.autoencoder:
-        raise UserError("--image_encoder alone saves the video stage no pictures: add --autoencoder CKPT.")
+        raise UserError("--image_encoder without --autoencoder saves the video stage no work: add --autoencoder CKPT.")
     return {name: path for name, path in given.items() if path}
 
 

@@ -80,7 +80,9 @@ def check_usage(arguments: argparse.Namespace) -> None:
     """Raises `UserError` unless the options describe one sample or a list, with numbers in their ranges."""
     single = [name for name in ("image", "audio", "faces", "out") if getattr(arguments, name)]
     if arguments.jobs and (single or arguments.save_motion):
-        raise UserError("--jobs stands alone: write image, audio, out and save_motion into the list; --faces is not for lists.")
+        raise UserError(
+            "--jobs takes no other input: write image, audio, out and save_motion into the list; --faces is not for lists."
+        )
     if not arguments.jobs and not (arguments.image and arguments.out and (arguments.audio or arguments.faces)):
         raise UserError("give --image, --audio (or --faces) and --out, or --jobs with a list of them.")
     check_numbers(arguments, allowed())

@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def allowed() -> dict[str, Range]:
-    """Option → range."""
+    """Ranges of the options: option → range."""
     from xactor_jax.actor.settings import RolloutSettings
     from xactor_jax.video.sampler import RenderSettings
 

@@ -39,8 +39,8 @@ def run(arguments: list[str]) -> None:
     """Trains the stage of --config, or lists its settings."""
     if len(arguments) > 1:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
+    from configs.stages import build, describe, ensure_data
     from data.embedded import fill_in_networks
-    from launch.stages import build, describe, ensure_data
     from xactor_jax.training.loop import train
 
     if SETTINGS.value:

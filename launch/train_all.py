@@ -148,7 +148,7 @@ def has_accelerator() -> bool:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """All steps, in order."""
+    """Runs all steps, in order."""
     steps, out = PLANS[arguments.preset], Path(arguments.out or f"runs/{arguments.preset}").absolute()
     settings = [parse_setting(text, steps) for text in [*data_setting(arguments), *arguments.set]]
     check_numbers(arguments, {"budget_minutes": real(0.0, above=True)})

@@ -20,7 +20,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from launch.stages import check
+from configs.stages import check
 from tests.conftest import REPOSITORY
 from xactor_jax.training import experiment
 

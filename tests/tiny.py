@@ -18,7 +18,7 @@ import pytest
 from etils import epath
 from ml_collections import ConfigDict
 
-from launch.stages import make_task
+from configs.stages import make_task
 from xactor_jax.checkpoints.config_file import FILE
 from xactor_jax.checkpoints.exports import ARRAYS
 from xactor_jax.checkpoints.trees import write_arrays
@@ -67,7 +67,7 @@ def shapes_of(task: Any) -> Variables:
 
 
 def _draw(rng: np.random.Generator, path: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
-    """Kernels keep the size of what they are applied to; deviations are 1; the rest is small."""
+    """Kernels keep the size of what they are applied to; standard deviations are 1; the rest is small."""
     name = str(path[-1].key)
     if name in ("scale", "latent_std", "latent_square", "residual_std") or name.endswith("count"):
         return np.ones(leaf.shape, leaf.dtype)

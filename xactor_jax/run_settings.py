@@ -81,7 +81,7 @@ class MeshSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointSettings:
-    """`config.checkpoint`."""
+    """Settings of saving, `config.checkpoint`."""
 
     every: int = setting(500, whole(1), "steps between checkpoints")
     keep: int = setting(2, whole(1), "number of newest checkpoints that are kept")
@@ -89,7 +89,7 @@ class CheckpointSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileSettings:
-    """`config.profile`."""
+    """Settings of profiling, `config.profile`."""
 
     start: int = setting(-1, whole(-1), "first step of the profiled window; -1: no profile")
     steps: int = setting(5, whole(1), "steps in the profiled window")

@@ -103,7 +103,7 @@ class Several:
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """True or False."""
+    """A setting that is True or False."""
 
     def __contains__(self, value: Any) -> bool:
         return isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""What the programs need to know about a stage. The folder of each stage has one entry, and `launch.stages` lists them."""
+"""What the programs need to know about a stage. The folder of each stage has one entry, and `configs.stages` lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The skin's place in its texture, laid out anew for heads: MakeHuman's chart gives the face a fiftieth of its area.
+"""The skin's place in its texture, laid out again for heads: MakeHuman's chart gives the face a fiftieth of its area.
 
 An island of the source's chart is a rectangle of it. It moves to a rectangle of ours, and is magnified about a point
 

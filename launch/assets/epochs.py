@@ -1,6 +1,6 @@
 """Where the glottis closes: one moment in each period of voiced speech, for changing the pitch later.
 
-The fundamental is found by pYIN (Mauch and Dixon, 2014); from the strongest peak of each voiced stretch, neighbouring moments
+The fundamental is found by pYIN (Mauch and Dixon, 2014); from the strongest peak of each voiced segment, neighbouring moments
 are those a period away where the wave resembles itself most (Boersma's method in Praat), with m the last one, T its period
 and x the sound below 900 Hz:
 
@@ -22,7 +22,7 @@ PERIODIC = 0.6
 """Correlation of two periods from which on a sound is voiced, though pYIN should doubt it."""
 
 CLOSEST = 20.0
-"""Samples between two moments at least, where two stretches meet."""
+"""Samples between two moments at least, where two segments meet."""
 
 
 def _periodicity(wave: Float[np.ndarray, " samples"], f0: Float[np.ndarray, " frames"]) -> Float[np.ndarray, " frames"]:
@@ -85,7 +85,7 @@ def _walk(x: np.ndarray, period: np.ndarray, start: int, stop: int, step: int) -
         middle = int(candidates[best])
 
 
-def _stretches(voiced: np.ndarray) -> np.ndarray:
+def _segments(voiced: np.ndarray) -> np.ndarray:
     """First and one past the last frame of every run."""
     return np.flatnonzero(np.diff(np.r_[0, voiced.astype(int), 0])).reshape(-1, 2)
 
@@ -96,7 +96,7 @@ def epochs(wave: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " marks"]:
     low = scipy.signal.sosfiltfilt(scipy.signal.butter(4, 900.0, fs=RATE, output="sos"), wave)
     low = low * (1.0 if np.mean(low**3) >= 0.0 else -1.0)
     marks: list[float] = []
-    for first, last in _stretches(~np.isnan(f0)):
+    for first, last in _segments(~np.isnan(f0)):
         span = slice(first * HOP, min(last * HOP, wave.size - 1))
         frames = np.arange(first, last)
         period = RATE / np.interp(np.arange(wave.size), frames * HOP, f0[first:last])

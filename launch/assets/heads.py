@@ -105,7 +105,7 @@ def triangles_of(lines: list[str], vertices: np.ndarray) -> tuple[np.ndarray, np
 
 
 def make_uv(uv: np.ndarray, triangles: np.ndarray, part: np.ndarray, **_: np.ndarray) -> np.ndarray:
-    """Texture points of the corners: the skin's laid out anew, every other part in a unit square of its own."""
+    """Texture points of the corners: the skin's laid out again, every other part in a unit square of its own."""
     out = np.empty_like(uv)
     for index, name in enumerate(PARTS):
         corners = np.unique(triangles[part == index])

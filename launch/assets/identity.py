@@ -58,7 +58,7 @@ def read_weights(read: Read) -> dict[str, np.ndarray]:
 
 
 def unit(ours: str, theirs: str) -> Pairs:
-    """A `Unit`."""
+    """Names of a `Unit`."""
     yield f"{ours}/conv/kernel", f"{theirs}/conv/filters"
     yield f"{ours}/conv/bias", f"{theirs}/conv/bias"
     yield f"{ours}/scale", f"{theirs}/scale/weights"
@@ -66,7 +66,7 @@ def unit(ours: str, theirs: str) -> Pairs:
 
 
 def names() -> Pairs:
-    """Of the whole network."""
+    """Names of the whole network."""
     yield from unit("stem", "conv32_down")
     for i, stage in enumerate(STAGES):
         yield from unit(f"block_{i}/first", f"conv{stage}/conv1")

@@ -52,7 +52,7 @@ def sentences_of(voice: str, text: list[str]) -> dict[int, str]:
 
 
 def speaker(voice: str, kokoro: Kokoro | None) -> Callable[[str], Take]:
-    """What turns a sentence into a take."""
+    """The function that turns a sentence into a take."""
     if voice in FLITE:
         return functools.partial(synthesisers.speak_flite, voice=voice)
     return functools.partial(synthesisers.speak_kokoro, kokoro=kokoro, style=synthesisers.mix_styles(kokoro, *KOKORO[voice]))
@@ -70,7 +70,7 @@ def spoken(folder: pathlib.Path, number: int, text: str, say: Callable[[str], Ta
 
 
 def make_voice(voice: str, text: list[str], kokoro: Kokoro | None, takes: pathlib.Path, out: pathlib.Path) -> None:
-    """Both files of a voice."""
+    """Writes both files of a voice."""
     folder = takes / voice
     folder.mkdir(parents=True, exist_ok=True)
     say = speaker(voice, kokoro)

@@ -132,7 +132,7 @@ def _sounds(letters: str, ends: Float[np.ndarray, " letters"], silent: Bool[np.n
 
 
 def _is_silent(wave: Float[np.ndarray, " samples"], ends: Float[np.ndarray, " letters"]) -> Bool[np.ndarray, " letters"]:
-    """Whether half of each stretch of time is far below the sentence's level."""
+    """Whether half of each span of time is far below the sentence's level."""
     spans = np.round(np.r_[0.0, ends] * RATE).astype(int)
     limit = PAUSE_LEVEL * np.sqrt(np.mean(wave**2))
     quiet = np.abs(scipy.signal.lfilter([1.0 / 80] * 80, 1.0, np.abs(wave))) < limit

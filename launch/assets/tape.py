@@ -32,7 +32,7 @@ def _loudness(wave: Float[np.ndarray, " samples"], seconds: float = 0.02) -> Flo
 
 
 def _levelled(wave: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " samples"]:
-    """Without rumble and constant, at the common level."""
+    """The sound at the common level, without rumble and constant."""
     clean = scipy.signal.sosfiltfilt(scipy.signal.butter(2, 45.0, "high", fs=RATE, output="sos"), wave)
     loud = _loudness(clean)
     active = loud > 0.1 * loud.max()
@@ -84,7 +84,7 @@ def stresses(wave: Float[np.ndarray, " samples"], sounds: list[tuple[str, float]
 
 
 def _encode(wave: Float[np.ndarray, " samples"], path: pathlib.Path) -> None:
-    """Opus in Ogg."""
+    """The sound as Opus in Ogg."""
     with av.open(str(path), "w", format="ogg") as container:
         stream = container.add_stream("libopus", rate=RATE, layout="mono", options={"application": "audio", "vbr": "on"})
         stream.bit_rate = BIT_RATE
@@ -104,7 +104,7 @@ def _marks(wave: Float[np.ndarray, " samples"], rows: list[dict]) -> list[int]:
 
 
 def write(path: pathlib.Path, takes: Mapping[str, Take]) -> None:
-    """Both files of a voice; `path` is without suffix."""
+    """Writes both files of a voice; `path` is without suffix."""
     pieces, rows, position = [], [], 0
     for text, take in takes.items():
         wave, sounds = trimmed(take)

@@ -78,7 +78,7 @@ def step_row(numbers: Mapping[str, Any]) -> Row:
     """Cells for what launch/benchmark/training.py writes."""
     speed = numbers["synthetic"]
     cells = {"steps/s": speed["steps_per_second"], "examples/s": speed["examples_per_second"]}
-    cells["TFLOP/s"] = 1e-12 * speed["operations_per_second"]
+    cells["TFLOP/s"] = 1e-12 * speed["flops_per_second"]
     cells |= {"% of peak": 100 * speed["utilisation"]} if "utilisation" in speed else {}
     cells |= {"peak GiB": speed["memory_peak_gib"]} if "memory_peak_gib" in speed else {}
     return cells | {"s to compile": numbers["compile_seconds"]}

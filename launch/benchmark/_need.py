@@ -91,7 +91,7 @@ def example_flops(config: ConfigDict) -> float:
     """F of equation 1. The step is traced with shapes; nothing is compiled or allocated."""
     import jax
 
-    from launch.stages import make_task
+    from configs.stages import make_task
     from xactor_jax.parallel.mesh import make_mesh
     from xactor_jax.training.compiling import step_flops
 

@@ -6,7 +6,7 @@
 Measures each preset of configs/actor.py with random weights: frames per second of a stream after compiling, and milliseconds
 from a chunk's features to its motion. To show what limits the speed, it compares the FLOPs per second of a call with those of a
 large matrix product, and the bytes of parameters that network calls read per second with those of reading a large array.
-"memory" uses cached keys and values. "anew" is the baseline without a cache: each step reads the whole context again.
+"cache" uses cached keys and values. "no_cache" is the baseline: each step reads the whole context again.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Measures the attention of the actor and of the renderer alone: by XLA, by cuDNN and by PyTorch.
+"""Measures only the attention of the actor and of the renderer: by XLA, by cuDNN and by PyTorch.
 
     python launch/benchmark/attention.py --json attention.json          # on a GPU: bfloat16, the sizes of the base presets
     python launch/benchmark/attention.py --implementations xla --divide 8 --repeats 1
 
 actor: self-attention of a training window, causal over chunks by a mask. level 0, 1, …: self-attention of pixels in the UNet
 of the video stage at 512 pixels, to the pixels of the frame and to as many of the reference. xla and cudnn are what the layers
-compute with that implementation; torch is PyTorch's scaled_dot_product_attention. "forward" is the attention alone; "gradient"
+compute with that implementation; torch is PyTorch's scaled_dot_product_attention. "forward" is only the attention; "gradient"
 is that of its product with random numbers with respect to queries, keys and values, with the forward pass. FLOPs are those of
 the two matrix products, (1) 4 · rows · heads · queries · keys · features, also for keys that a mask hides, and three times as
 many for the gradient. What an implementation cannot compute has a sentence in place of numbers.

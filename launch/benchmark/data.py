@@ -62,7 +62,7 @@ class Experiment(NamedTuple):
 
     def config(self, side: int = 0) -> Any:
         """The config for pictures of that side; 0: of its own. Raises `UserError` for a preset or setting that is unknown."""
-        from launch.stages import STAGES as ENTRIES
+        from configs.stages import STAGES as ENTRIES
 
         config = config_of(Step(self.stage, self.stage, self.preset, 1.0), self.settings)
         if side and (name := ENTRIES[self.stage].data.side):
@@ -138,7 +138,7 @@ def make_latents(folder: pathlib.Path, clips: str, latent_dim: int, audio_dim: i
 
 def measure(config: Any, seconds: float) -> dict[str, Any]:
     """Clips and examples a second of processor time, and the share of every part, from a second round under the profiler."""
-    from launch.stages import training_iterator
+    from configs.stages import training_iterator
 
     config.data.threads, config.batch_size = 0, 4 * config.data.examples_per_clip
     batches = training_iterator(config, "train")
@@ -189,8 +189,8 @@ def rows_of(experiments: list[Experiment], clips: str, label: str, arguments: ar
 
 def latents_of(config: Any, folder: pathlib.Path, clips: str) -> pathlib.Path:
     """Folder of random latents and audio features of the sizes that the stage reads. Made once for each pair of sizes."""
+    from configs.stages import STAGES as ENTRIES
     from data.fit import value_of
-    from launch.stages import STAGES as ENTRIES
     from xactor_jax.training.experiment import load_config
     from xactor_jax.video.autoencoder import AutoencoderSettings
 

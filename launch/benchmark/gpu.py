@@ -8,7 +8,7 @@ The sections share the time. What one leaves over goes to the next ones, and one
 
     step      training steps of the base presets in bfloat16: share of the peak, with doubled batches until memory runs out
     sampler   frames per second of the released renderer's layout with random weights; its trunk beside diffusers' in PyTorch
-    actor     attention by cuDNN, by XLA and by PyTorch, alone; the actor with cuDNN's and with XLA's
+    actor     attention by cuDNN, by XLA and by PyTorch; the actor with cuDNN's and with XLA's
     heads     training of all heads presets (launch/train_all.py) in the time that is left. --data: clips that launch/heads.py
               has made before, of 128 pixels a side; without it, they are made first, and that time counts. Seven runs need
               more than a few minutes: better give this section a quarter of an hour of its own

@@ -46,7 +46,7 @@ def measure(config: Any, frames: int, repeats: int) -> dict[str, Any]:
     import jax
     import numpy as np
 
-    from launch.stages import make_task
+    from configs.stages import make_task
     from xactor_jax.parallel.chips import chip_of
     from xactor_jax.parallel.flops import count_flops
     from xactor_jax.video import rendering

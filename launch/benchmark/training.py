@@ -31,7 +31,7 @@ JSON = flags.DEFINE_string("json", "", "also write the numbers to this file")
 def row(name: str, numbers: dict[str, float]) -> dict[str, object]:
     """A line of the table."""
     cells = {"batches": name, "steps/s": numbers["steps_per_second"], "examples/s": numbers["examples_per_second"]}
-    cells["GFLOP/s per device"] = 1e-9 * numbers["operations_per_second"]
+    cells["GFLOP/s per device"] = 1e-9 * numbers["flops_per_second"]
     cells |= {"% of peak": 100 * numbers["utilisation"]} if "utilisation" in numbers else {}
     cells["CPU s/step"] = numbers["processor_seconds"]
     cells["% waiting"] = 100 * numbers["data_wait"]
@@ -44,9 +44,9 @@ def run(arguments: list[str]) -> None:
         raise UserError(f"{arguments[1]} is not an option: settings are given as --config.KEY=VALUE.")
     check_value("--steps", STEPS.value, whole(1))
     processes.initialize()
+    from configs.stages import build, ensure_data
     from launch.benchmark import _table
     from launch.benchmark._need import name_networks
-    from launch.stages import build, ensure_data
     from xactor_jax.training.benchmark import Bench
 
     config = CONFIG.value

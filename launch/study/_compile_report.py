@@ -59,7 +59,7 @@ def _step(machine: Machine, report: StepReport) -> dict[str, Any]:
 def _cost(machine: Machine, cost: Cost | None, executed: float, model: float) -> dict[str, Any]:
     if cost is None:
         return {}
-    names = ("arguments", "results", "temporaries", "code", "peak", "operations", "accessed", "sent")
+    names = ("arguments", "results", "temporaries", "code", "peak", "flops", "accessed", "sent")
     content = {name: getattr(cost, name) for name in names} | {"collectives": totals(cost.collectives)}
     guess = machine.estimated(cost, executed, model)
     seconds = {"compute": guess.compute, "memory": guess.memory, "links": guess.links} if guess else None
@@ -105,7 +105,7 @@ def _show_cost(console: Console, machine: Machine, cost: Cost, executed: float, 
     add("results and code", _size(cost.results + cost.code))
     room = f" of {_size(machine.chip.memory)} ({cost.peak / machine.chip.memory:.0%})" if machine.chip else ""
     add("peak memory", f"{_size(cost.peak)}{room}")
-    add("FLOPs", f"{model:.4g} of the model, {executed:.4g} with rematerialisation, {cost.operations:.4g} by the compiler")
+    add("FLOPs", f"{model:.4g} of the model, {executed:.4g} with rematerialisation, {cost.flops:.4g} by the compiler")
     add("bytes accessed", _size(cost.accessed))
     for kind, row in totals(cost.collectives).items():
         add(kind, f"{row['count']:.0f}, {_size(row['bytes'])} in total; {_size(row['sent'])} sent")

@@ -51,7 +51,7 @@ def the_devices() -> list[Any]:
 
 def steps(config: Any, task: Any, devices: list[Any], chip: Any) -> list[Any]:
     """Reports of the asked settings and, where they do not fit, of others up to one that does."""
-    from launch.stages import make_task
+    from configs.stages import make_task
     from xactor_jax.parallel.mesh import make_mesh
     from xactor_jax.training.compiling import alternatives, changed, compile_step
 
@@ -73,7 +73,7 @@ def sampling(config: Any, task: Any, device: Any) -> dict[str, Any]:
     import numpy as np
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-    from launch.stages import make_sampler
+    from configs.stages import make_sampler
     from xactor_jax.parallel.compiled import DoesNotFitError, compile_program, cost_of
     from xactor_jax.parallel.flops import count_flops
 
@@ -96,7 +96,7 @@ def run(arguments: list[str]) -> None:
     if not -1 <= EFFORT.value <= 1:
         raise UserError("--effort must lie in [-1, 1].")
     devices = the_devices()
-    from launch.stages import check, make_task
+    from configs.stages import check, make_task
     from launch.study import _compile_report as report
     from xactor_jax.parallel.chips import chip_of
 

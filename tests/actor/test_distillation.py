@@ -58,8 +58,8 @@ def test_chunks_with_padding_do_not_count() -> None:
     np.testing.assert_array_equal(counted, [FRAMES, FRAMES - CHUNK, CHUNK])
 
 
-def alone(forward, z, t, x0):
-    """For each chunk, the prediction of the network for a clip in which it alone is noisy: the definition."""
+def only_noisy(forward, z, t, x0):
+    """For each chunk, the prediction of the network for a clip in which only that chunk is noisy: the definition."""
     out = np.zeros(z.shape)
     for start in range(0, FRAMES, CHUNK):
         noisy = (np.arange(FRAMES) // CHUNK == start // CHUNK)[None]
@@ -69,7 +69,7 @@ def alone(forward, z, t, x0):
 
 
 @pytest.mark.parametrize("sink", [False, True])
-def test_all_chunks_are_predicted_as_if_each_were_noisy_alone(key: jax.Array, rng: np.random.Generator, sink: bool) -> None:
+def test_all_chunks_are_predicted_as_if_only_it_were_noisy(key: jax.Array, rng: np.random.Generator, sink: bool) -> None:
     """With a context of one chunk, which the first chunk leaves, and a clip that ends in the middle of a chunk."""
     config = toy_config()
     config.network.update(sink_chunk=sink, context=CHUNK, audio_memory=3)
@@ -109,7 +109,7 @@ def test_the_error_is_the_distance_of_two_ends_of_one_path(key: jax.Array, rng: 
     forward = jax.jit(lambda p, z, t, keep: network.apply({"params": p}, z, t, conditions, keep, valid).prediction)
 
     def said(p, z, t, **less):
-        return alone(lambda z, t: forward(p, z, t, keep_all(BATCH)._replace(**less)), z, t, x0)
+        return only_noisy(lambda z, t: forward(p, z, t, keep_all(BATCH)._replace(**less)), z, t, x0)
 
     alpha, sigma = (
         (lambda t: np.float64(process.alpha_sigma(t)[0])[..., None]),

@@ -18,7 +18,7 @@ def test_ratios_of_scaled_and_of_slowed_motion() -> None:
 
 
 def test_a_mask_leaves_the_frames_that_it_counts(rng: np.random.Generator) -> None:
-    """Clips of their own lengths, padded with nonsense, score as NumPy's deviations of each without its padding."""
+    """Clips of their own lengths, padded with nonsense, score as NumPy's standard deviations of each without its padding."""
     clips = [[rng.standard_normal((length, 5)).astype(np.float32) for length in (20, 13)] for _ in range(2)]
     padded = [np.stack([np.pad(x, [(0, 27 - len(x)), (0, 0)], constant_values=9.0) for x in two]) for two in clips]
     mask = np.stack([np.arange(27) < length for length in (20, 13)]).astype(np.float32)
@@ -30,5 +30,5 @@ def test_a_mask_leaves_the_frames_that_it_counts(rng: np.random.Generator) -> No
         np.testing.assert_allclose(velocity_ratio(*given), spread(speed(clips[0])) / spread(speed(clips[1])), rtol=1e-5)
 
 
-def test_a_clip_of_only_padding_has_no_deviation() -> None:
+def test_a_clip_of_only_padding_has_standard_deviation_0() -> None:
     assert float(mean_std(jnp.ones((1, 4, 2)), jnp.zeros((1, 4)))) == 0.0

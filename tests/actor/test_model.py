@@ -186,7 +186,7 @@ def test_a_state_of_another_stream_is_refused() -> None:
     for other in streams[1:]:
         with pytest.raises(UserError, match="settings"):
             streams[0].restore(other.to_bytes())
-    with pytest.raises(UserError, match="start anew"):
+    with pytest.raises(UserError, match="start a new stream"):
         streams[0].restore(b"something else")
 
 

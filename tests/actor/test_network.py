@@ -103,8 +103,8 @@ def test_audio_memory_reaches_so_far_back_and_not_before_the_beginning() -> None
     assert reaching(0) == list(range(-2, CHUNK + 2))  # the two of the windowed attention
 
 
-def test_summary_is_mean_and_deviation_weighted_by_the_scores_of_what_counts() -> None:
-    """(7) in float64; for the first token only the second frame counts, whose deviation is 0."""
+def test_summary_is_mean_and_standard_deviation_weighted_by_the_scores_of_what_counts() -> None:
+    """(7) in float64; for the first token only the second frame counts, whose standard deviation is 0."""
     summary, rng = AudioSummary(emotions=3), np.random.default_rng(0)
     audio, counted = rng.standard_normal((2, 3, 4)), np.array([[0, 1, 0], [1, 1, 1]], bool)
     names = {"score": (4, 1), "inner": (8, 4), "outer": (4, 4), "emotion": (4, 3)}

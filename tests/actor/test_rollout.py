@@ -19,14 +19,14 @@ from xactor_jax.errors import UserError
 from xactor_jax.layers.attention import KeyValue, joined
 from xactor_jax.variables import Variables
 
-MEAN, DEVIATION, CORRELATION, CHUNK = 0.8, 0.5, 0.9, 3
+MEAN, STD, CORRELATION, CHUNK = 0.8, 0.5, 0.9, 3
 UNUSED = dict(audio_radius=2, audio_memory=0, mlp_ratio=4, look_ahead=-1, scan_layers=False, sink_chunk=False)
 """Sizes of the network that is replaced here by the exact answer."""
 SLOW = pytest.mark.slow  # those of the same test without it are quick
 
 
 class ExactNetwork(ActorNetwork):
-    """E[v | what a block-causal network may see] for x0 an AR(1) process with the mean, deviation and correlation above.
+    """E[v | what a block-causal network may see], where x0 is an AR(1) process of MEAN, STD and CORRELATION.
 
     Its memory is what it has been shown: noisy values and their levels.
     """
@@ -49,7 +49,7 @@ class ExactNetwork(ActorNetwork):
         alpha, sigma = process.alpha_sigma(t_all)
         # A frame from before the beginning is one of which nothing is known.
         known = jnp.where(frames >= 0, alpha, 0.0)
-        covariance = DEVIATION**2 * CORRELATION ** jnp.abs(frames[:, None] - frames)
+        covariance = STD**2 * CORRELATION ** jnp.abs(frames[:, None] - frames)
         same = (frames[:, None] // CHUNK == frames // CHUNK) | (not self.independent)
         covariance = jnp.where(same, covariance, 0.0)
         y = x_all - known * MEAN
@@ -99,10 +99,10 @@ def neighbours(x: np.ndarray) -> np.ndarray:
     ],
 )
 def test_autoregressive_sampling_is_the_true_process(history: dict) -> None:
-    """Mean, deviation and the correlation from frame to frame, inside chunks and across their borders, early and late."""
+    """Mean, standard deviation and correlation from frame to frame, inside chunks and across their borders, early and late."""
     x = sample(False, **history)
     np.testing.assert_allclose(x.mean(0), MEAN, atol=0.05)
-    np.testing.assert_allclose(x.std(0), DEVIATION, rtol=0.1)
+    np.testing.assert_allclose(x.std(0), STD, rtol=0.1)
     np.testing.assert_allclose(neighbours(x), CORRELATION, atol=0.04)
 
 
@@ -118,14 +118,14 @@ FLYING = {
 def test_chunks_in_flight_together_are_each_sampled_truly(name: str) -> None:
     x = sample(True, **FLYING[name])
     np.testing.assert_allclose(x.mean(0), MEAN, atol=0.05)
-    np.testing.assert_allclose(x.std(0), DEVIATION, rtol=0.1)
+    np.testing.assert_allclose(x.std(0), STD, rtol=0.1)
     border = np.arange(16) % CHUNK == CHUNK - 1
     np.testing.assert_allclose(neighbours(x), np.where(border, 0.0, CORRELATION), atol=0.06)
 
 
 def test_chunks_in_flight_together_follow_one_another() -> None:
     x = sample(False, **FLYING["pyramid"])
-    np.testing.assert_allclose(x.std(0), DEVIATION, rtol=0.2)
+    np.testing.assert_allclose(x.std(0), STD, rtol=0.2)
     np.testing.assert_allclose(neighbours(x), CORRELATION, atol=0.08)
 
 
@@ -134,7 +134,7 @@ def test_with_attention_in_both_directions_chunks_in_flight_are_the_true_process
     """As exact as one chunk after the other: the joint posterior is used, where causal attention leaves a bias."""
     x = sample(False, bidirectional_window=True, **FLYING[name])
     np.testing.assert_allclose(x.mean(0), MEAN, atol=0.05)
-    np.testing.assert_allclose(x.std(0), DEVIATION, rtol=0.1)
+    np.testing.assert_allclose(x.std(0), STD, rtol=0.1)
     np.testing.assert_allclose(neighbours(x), CORRELATION, atol=0.04)
 
 

@@ -47,7 +47,7 @@ def test_a_tiny_set_is_learned_in_sixty_steps() -> None:
 def test_the_emotion_of_a_voice_is_learned_where_it_is_labelled() -> None:
     """Features say which of two emotions it is; the clips' motion says nothing of it."""
     config = toy_config()
-    config.network.audio_memory, config.objective.heard = 6, 1.0
+    config.network.audio_memory, config.objective.audio_emotion = 6, 1.0
     task = ActorTask.from_config(config)
     variables, batch = jax.jit(task.init)(jax.random.key(0)), toy_batch(task, 16)
     batch["emotion"] = jnp.tile(jnp.arange(16)[:, None] % 2 + 1, (1, task.window))
@@ -64,12 +64,12 @@ def test_the_emotion_of_a_voice_is_learned_where_it_is_labelled() -> None:
     params, state = variables.params, optimizer.init(variables.params)
     for i in range(40):
         params, state = step(params, state, jax.random.key(i))
-    assert evaluate(params)["heard_accuracy"] > 0.95 > evaluate(variables.params)["heard_accuracy"]
+    assert evaluate(params)["audio_emotion_accuracy"] > 0.95 > evaluate(variables.params)["audio_emotion_accuracy"]
 
 
 def test_estimating_emotion_from_audio_needs_a_summary() -> None:
     config = toy_config()
-    config.objective.heard = 0.1
+    config.objective.audio_emotion = 0.1
     with pytest.raises(UserError, match="audio_memory"):
         ActorTask.from_config(config)
 
@@ -82,7 +82,7 @@ def scheduled_config(both_ways: bool):
     return config
 
 
-def test_a_bidirectional_window_is_trained_by_the_moments_of_sampling_alone() -> None:
+def test_a_bidirectional_window_is_trained_only_by_the_moments_of_sampling() -> None:
     """In training, too, chunks in flight attend to later ones: the same weights and noise give another loss."""
     causal, both_ways = (ActorTask.from_config(scheduled_config(choice)) for choice in (False, True))
     variables, batch = random_variables(causal), toy_batch(causal)
@@ -93,7 +93,7 @@ def test_a_bidirectional_window_is_trained_by_the_moments_of_sampling_alone() ->
     mixed = scheduled_config(True)
     mixed.objective.noise_levels.shared = 1.0
     with pytest.raises(
-        UserError, match=r"network.bidirectional_window needs objective.noise_levels to be sampling_schedule alone"
+        UserError, match=r"network.bidirectional_window needs objective.noise_levels to be only sampling_schedule"
     ):
         ActorTask.from_config(mixed)
 

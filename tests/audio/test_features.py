@@ -224,7 +224,7 @@ def test_real_recordings(real_data, either, name):
 
 @pytest.mark.parametrize("rate", [8_000, 48_000])
 def test_a_real_recording_at_other_rates(real_data, tmp_path, rate):
-    """Below 3 kHz, where all rates have the sound, and where there is any: within a third of the features' deviation."""
+    """Below 3 kHz, where all rates have sound, and where there is any: within a third of the features' standard deviation."""
     file = real_data / "audio" / "speech_en_x_m_17s.flac"
     if not file.exists():
         pytest.skip(f"{file.name} is not there")

@@ -7,11 +7,12 @@ import json
 import pytest
 from ml_collections import ConfigDict
 
-from launch.stages import STAGES, default_config
+from configs.stages import STAGES, default_config
+from tests.conftest import REPOSITORY
 from tests.tiny import tiny, tiny_config, tiny_variables, write_checkpoint
 from xactor_jax.checkpoints.config_file import flatten
 from xactor_jax.checkpoints.exports import load_variables, peek
-from xactor_jax.checkpoints.older import MISSING, completed
+from xactor_jax.checkpoints.older import MISSING, RENAMED, completed
 from xactor_jax.motion.decoder import MotionDecoder
 from xactor_jax.motion.encoder import MotionEncoder
 from xactor_jax.sampling.load import load_stage
@@ -41,14 +42,35 @@ def test_a_config_gets_what_it_lacks_and_keeps_what_it_has(stage):
     assert completed(default_config(stage)).to_dict() == default_config(stage).to_dict()
 
 
+@pytest.mark.parametrize(
+    ("stage", "former", "name"), [(stage, *names) for stage, renamed in RENAMED.items() for names in renamed.items()]
+)
+def test_a_setting_under_its_former_name_keeps_its_value(stage, former, name):
+    old = default_config(stage).to_dict()
+    section, _, last = name.rpartition(".")
+    del old[section][last]
+    old[section][former.rpartition(".")[2]] = "its value"
+    after = dict(flatten(completed(ConfigDict(old))))
+    assert after[name] == "its value" and former not in after
+
+
+def test_embedded_checkpoints_are_read_by_todays_names():
+    """Their files say `objective.heard`."""
+    for name in ("actor", "actor_fast"):
+        config = peek(REPOSITORY / "data" / "assets" / name, "actor")[0]
+        assert config.objective.audio_emotion == 0.1 and "heard" not in config.objective
+
+
 def test_a_damaged_config_is_left_to_those_who_read_it():
     assert completed(ConfigDict({"stage": "motion", "network": 3, "loss": "truth"})).network == 3
+    assert completed(ConfigDict({"stage": "actor", "objective": "heard"})).objective == "heard"
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_there_is_such_a_setting_today(stage):
     """One that was given up needs no value."""
-    assert MISSING[stage].keys() <= dict(flatten(default_config(stage))).keys()
+    names = {*MISSING[stage], *RENAMED.get(stage, {}).values()}
+    assert names <= dict(flatten(default_config(stage))).keys()
 
 
 def test_networks_are_those_of_the_first_version():

@@ -16,8 +16,8 @@ import pytest
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from configs.stages import STAGES, build, check, make_task
 from data.fit import check_side
-from launch.stages import STAGES, build, check, make_task
 from xactor_jax.actor.settings import NoiseLevelWeights
 from xactor_jax.checkpoints.config_file import flatten
 from xactor_jax.diffusion.noise_levels import SAMPLERS
@@ -244,7 +244,7 @@ WRONG = {
     "video": {
         "phase": ("first", "use all, spatial, temporal or finish"),
         "loss.weighting": ("min-snr", "use none, min_snr or sigmoid"),
-        "render.steps": (0, "from 1 to 10000"),
+        "render.steps": (-1, "from 0 to 10000"),
         "render.guidance_scale": (float("nan"), "from -100.0 to 100.0"),
         "render.first_time": (0.0, "above 0.0 to 1.0"),
         "network.unet.blocks": (0, "from 1 on"),

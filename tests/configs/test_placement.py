@@ -11,7 +11,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
-from launch.stages import STAGES
+from configs.stages import STAGES
 from tests.configs.test_configs import built, traced
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh

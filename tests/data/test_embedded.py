@@ -4,11 +4,11 @@ import pathlib
 
 import pytest
 
+from configs.stages import ensure_data
 from data import embedded
 from data.embedded import fill_in_motion
 from data.encoded import encoded_metadata
 from data.performers.build import build
-from launch.stages import ensure_data
 from tests.audio.released import import_tiny
 from tests.tiny import SIZE, tiny, tiny_config, tiny_variables, write_checkpoint  # noqa: F401
 from xactor_jax.audio.features import LogMelFeatures

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from configs.stages import stage_iterator
 from data.encoded import write_encoded
 from data.records import write_clips
-from launch.stages import stage_iterator
 from tests.data.test_pipelines import LENGTHS, make_clip, make_encoded
 from xactor_jax.errors import UserError
 from xactor_jax.training.experiment import load_config

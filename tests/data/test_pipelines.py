@@ -8,10 +8,10 @@ from etils import epath
 from grain import ReadOptions
 from ml_collections import ConfigDict
 
+from configs.stages import default_config, training_iterator
 from data.encoded import EncodedClip, write_encoded
 from data.frames import encode_frames
 from data.records import Clip, write_clips
-from launch.stages import default_config, training_iterator
 from xactor_jax.errors import UserError
 from xactor_jax.training.saving import restore_iterator
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from configs.stages import default_config, ensure_data, stage_iterator
 from data import embedded
 from data.embedded import fill_in_frozen
 from data.encoded import EncodedClip, open_encoded, write_encoded
 from data.precomputed import check_precomputed, fill_in_precomputed
-from launch.stages import default_config, ensure_data, stage_iterator
 from tests.data.test_pipelines import assert_same, make_clip, make_encoded, processes_of, take, together
 from tests.tiny import tiny_config, tiny_variables, write_checkpoint
 from xactor_jax.checkpoints.start import FROM_START

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from etils import epath
 
+from configs.stages import training_iterator
 from data import records, staging, storage
 from data.staging import GIB, StagedFolder, Staging
-from launch.stages import training_iterator
 from tests.data.copied import read_all
 from tests.data.test_records import assert_same, make_clip
 from tests.gcs import gcs_bucket  # noqa: F401

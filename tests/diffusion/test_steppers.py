@@ -13,17 +13,17 @@ import pytest
 from xactor_jax.diffusion.gaussian import GaussianProcess
 from xactor_jax.diffusion.steppers import STEPPERS, ancestral_std, ddim_step, is_stochastic, take_step
 
-MEAN, DEVIATION = 0.7, 0.4
+MEAN, STD = 0.7, 0.4
 PREDICTIONS = ("v", "eps", "x0", "flow")
 SCHEDULES = ("cosine", "scaled_linear", "flow")
 ODE = ("ddim", "euler", "heun")
 
 
 def best_prediction(process: GaussianProcess, x: jax.Array, t: jax.Array) -> jax.Array:
-    """What the perfect network says of N(MEAN, DEVIATION²) data: the posterior means of x0 and eps, in the process's terms."""
+    """What the perfect network says of N(MEAN, STD²) data: the posterior means of x0 and eps, in the process's terms."""
     alpha, sigma = process.alpha_sigma(t)
-    off = (x - alpha * MEAN) / (alpha**2 * DEVIATION**2 + sigma**2)
-    x0, eps = MEAN + alpha * DEVIATION**2 * off, sigma * off
+    off = (x - alpha * MEAN) / (alpha**2 * STD**2 + sigma**2)
+    x0, eps = MEAN + alpha * STD**2 * off, sigma * off
     return {"v": alpha * eps - sigma * x0, "eps": eps, "x0": x0, "flow": eps - x0}[process.prediction]
 
 
@@ -52,8 +52,8 @@ def solve(stepper: str, process: GaussianProcess, x: jax.Array, start: float, st
 def carried(process: GaussianProcess, x: jax.Array, start: float, end: float = 0.0) -> np.ndarray:
     """Where the flow of probability ends: the point with the same standardised value, a straight line in closed form."""
     (alpha, sigma), (alpha_end, sigma_end) = ([float(a) for a in process.alpha_sigma(t)] for t in (start, end))
-    standardised = (np.asarray(x) - alpha * MEAN) / np.sqrt(alpha**2 * DEVIATION**2 + sigma**2)
-    return alpha_end * MEAN + np.sqrt(alpha_end**2 * DEVIATION**2 + sigma_end**2) * standardised
+    standardised = (np.asarray(x) - alpha * MEAN) / np.sqrt(alpha**2 * STD**2 + sigma**2)
+    return alpha_end * MEAN + np.sqrt(alpha_end**2 * STD**2 + sigma_end**2) * standardised
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -83,7 +83,7 @@ def test_halving_the_steps_halves_eulers_error_and_quarters_heuns(schedule: str,
 def test_ancestral_steps_reach_the_data_distribution(schedule: str, key: jax.Array) -> None:
     process = GaussianProcess(schedule=schedule, prediction="flow")
     x = solve("ancestral", process, jax.random.normal(key, (20000,)), 1.0, 150)
-    np.testing.assert_allclose([x.mean(), x.std()], [MEAN, DEVIATION], atol=0.025)
+    np.testing.assert_allclose([x.mean(), x.std()], [MEAN, STD], atol=0.025)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "flow"])

@@ -13,10 +13,10 @@ DIM, FRAMES = 6, 200
 
 
 def felt(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
-    """Latents whose mean tells the first three emotions, and whose deviation only distinguishes the last two."""
+    """Latents whose mean tells the first three emotions, and whose standard deviation distinguishes only the last two."""
     means = np.array([[0, 0], [2, 0], [0, 2], [2, 2], [2, 2]])[labels]
-    deviation = np.array([1.0, 1.0, 1.0, 0.3, 2.0])[labels]
-    noise = rng.normal(size=(len(labels), DIM)) * deviation[:, None]
+    std = np.array([1.0, 1.0, 1.0, 0.3, 2.0])[labels]
+    noise = rng.normal(size=(len(labels), DIM)) * std[:, None]
     return (np.pad(means, ((0, 0), (0, DIM - 2))) + noise).astype(np.float32)
 
 

@@ -14,7 +14,7 @@ def covariance(rng: np.random.Generator, d: int, rank: int | None = None) -> np.
     return x @ x.T / x.shape[1]
 
 
-def test_of_one_dimension_it_is_the_distance_of_means_and_of_deviations():
+def test_of_one_dimension_it_is_the_distance_of_means_and_of_standard_deviations():
     a, b = Gaussian(np.array([1.0]), np.array([[4.0]])), Gaussian(np.array([4.0]), np.array([[25.0]]))
     assert frechet_distance(a, b) == pytest.approx(3.0**2 + (2.0 - 5.0) ** 2)
 
@@ -40,7 +40,7 @@ def test_it_is_sound_in_many_dimensions_with_few_samples(rng):
     assert motion_distance(x, x) < 1e-3
     # Both covariances have rank 39. A shift adds its square and changes nothing else.
     assert motion_distance(x, x + np.float32(0.5)) == pytest.approx(128 * 0.25, rel=1e-3)
-    # Scaled by 3, every deviation differs by twice itself.
+    # Scaled by 3, every standard deviation differs by twice itself.
     assert motion_distance(x - x.mean(0), 3 * (x - x.mean(0))) == pytest.approx(4 * x.var(0, ddof=1).sum(), rel=1e-3)
 
 

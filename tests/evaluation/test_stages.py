@@ -88,7 +88,7 @@ def test_audio_gain_is_the_ratio_of_the_mouths_errors(rng, mixing):
     clips = list(people(rng, mixing, "abcd", clips=2))
     probe, controls = motion.control_probe(clips, clips), np.stack([clip.controls for clip in clips])
 
-    # Errors of known size, a third of a deviation in one motion and two deviations in the other, seen only in the mouth.
+    # Errors of known size, a third of a standard deviation in one motion and two of them in the other, seen only in the mouth.
     def wrong(size: float) -> np.ndarray:
         noise = np.zeros_like(controls)
         mouth = [CONTROLS.index(name) for name in ("jaw", "lip_width", "lip_round")]

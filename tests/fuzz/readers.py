@@ -63,7 +63,7 @@ def digest_of(values: Any) -> str:
 
 
 def read_picture(path: str) -> str:
-    from xactor_jax.sampling.portrait import read_portrait
+    from tests.portraits import read_portrait
 
     portrait = read_portrait(path, (32, 32), "none")
     return f"{portrait.for_motion.shape}"
@@ -205,7 +205,7 @@ def read_flags(text: str) -> str:
     from absl import flags
     from ml_collections import config_flags
 
-    from launch.stages import build
+    from configs.stages import build
     from xactor_jax.training import experiment
 
     arguments = ["train.py", f"--config={ROOT}/configs/motion.py", f"--config.{text}"]

@@ -7,9 +7,9 @@ import wave
 
 import pytest
 
+from tests.portraits import read_portrait
 from xactor_jax.errors import UserError
 from xactor_jax.media.image_io import read_image
-from xactor_jax.sampling.portrait import read_portrait
 
 
 @pytest.fixture(scope="module")

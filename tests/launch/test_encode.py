@@ -63,7 +63,7 @@ def test_every_clip_is_encoded_in_its_order(clips, encoded, tiny, split):
 
 
 def test_statistics_are_those_of_all_training_frames(clips, encoded, tiny):
-    """Of latents as the encoder gives them; standardised by these they have mean 0 and deviation 1."""
+    """Of latents as the encoder gives them; standardised by these they have mean 0 and standard deviation 1."""
     config, variables = load_variables(tiny["motion"], "motion")
     mean, std = latent_statistics(jax.tree.map(jax.numpy.asarray, variables.buffers))
     source = open_encoded(encoded, "train")
@@ -111,7 +111,7 @@ def _bits(record) -> dict[str, tuple]:
 
 
 def test_processes_share_shards_whose_data_set_is_that_of_one_process(clips, tiny, tmp_path, monkeypatch):
-    """The first of two is stopped in its second shard and started again, which encodes that shard alone."""
+    """The first of two is stopped in its second shard and started again, which encodes only that shard."""
     monkeypatch.setattr(shards, "RECORDS_PER_SHARD", 1)
     encode_dataset(clips, tiny["motion"], tmp_path / "one", batch_size=4, progress=False)
     monkeypatch.setattr(shards, "place", lambda: (0, 2))

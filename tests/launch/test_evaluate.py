@@ -97,20 +97,20 @@ def test_of_real_people_the_systems_videos_are_scored(tiny, clips, tmp_path, mon
     )  # fmt: skip
     done = evaluate()
     assert done.returncode == 0, done.stderr
-    told = json.loads((tmp_path / "report" / "report.json").read_text())
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
     ours = ["reference_repeated", "stage_1", "renderer", "audio_driven", "across_people"]
-    assert told["systems"] == ["truth", *ours] and told["split"] == "validation" and told["checkpoints"]["actor"]["hash"]
-    difference = told["scores"]["aligned"]["difference"]
+    assert report["systems"] == ["truth", *ours] and report["split"] == "validation" and report["checkpoints"]["actor"]["hash"]
+    difference = report["scores"]["aligned"]["difference"]
     assert list(difference) == ours[:-1] and all(one["count"] == 2 for one in difference.values())
-    assert told["scores"]["bright"]["brightness"]["across_people"]["count"] == 2
+    assert report["scores"]["bright"]["brightness"]["across_people"]["count"] == 2
     assert "one encoder" in (tmp_path / "report" / "report.html").read_text()
     videos = tmp_path / "report" / "videos"
     assert len(list(videos.glob("*/*.mp4"))) == 12
     shutil.copytree(videos / "truth", tmp_path / "peer")
     done = evaluate(f"--generated=peer={tmp_path / 'peer'}")
     assert done.returncode == 0 and "rendering" not in done.stderr, done.stderr
-    told = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert told["scores"]["aligned"]["difference"]["peer"]["mean"] == 0.0
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["scores"]["aligned"]["difference"]["peer"]["mean"] == 0.0
     done = evaluate("--seed=1")
     assert done.returncode == 2 and "has videos of other checkpoints, clips or settings" in done.stderr
 

@@ -180,7 +180,7 @@ def bad_inputs(name: str, folder: pathlib.Path, tiny) -> dict:
         ("guidance", r"--guidance_scale=1e\+30 is not possible: use a number from -100.0 to 100.0"),
         ("steps", "--steps=-1 is not possible: use a whole number from 0"),
         ("missing option", r"give --image, --audio \(or --faces\) and --out"),
-        ("both", "--jobs stands alone"),
+        ("both", "--jobs takes no other input"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_leaves_nothing(program, inputs, out, tiny, tmp_path, name, message):

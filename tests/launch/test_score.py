@@ -47,12 +47,12 @@ def test_systems_of_any_origin_are_rows_of_one_report(repository, folders, tmp_p
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"{tmp_path}/report.html"
-    told = json.loads((tmp_path / "report.json").read_text())
-    assert told["systems"] == ["truth", "ours", "theirs"]
-    difference = told["scores"]["aligned"]["difference"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["systems"] == ["truth", "ours", "theirs"]
+    difference = report["scores"]["aligned"]["difference"]
     assert abs(difference["ours"]["mean"]) < 1 and difference["theirs"]["mean"] == pytest.approx(12, abs=1)
-    assert told["differences"]["aligned"]["difference"]["theirs"]["mean"] == pytest.approx(12, abs=1)
-    notes = "\n".join(told["notes"])
+    assert report["differences"]["aligned"]["difference"]["theirs"]["mean"] == pytest.approx(12, abs=1)
+    notes = "\n".join(report["notes"])
     assert "theirs, z: there is no true video" in notes and "theirs has no video of the true one y" in notes
     assert "far: not measured, because its weights were not given (--weights lpips=FOLDER" in notes
     assert (tmp_path / "report.html").read_text().count("data:image/png") == 1
@@ -74,7 +74,7 @@ def test_the_protocols_are_listed():
     assert done.returncode == 0 and "| loud | Loudness | none |  | yes |" in done.stdout
 
 
-def test_a_wrong_number_is_told_and_is_no_success(monkeypatch):
+def test_a_wrong_number_is_reported_and_is_no_success(monkeypatch):
     check = sanity.Check(
         protocol="aligned", what="black", source="nobody", expected={"difference": -255.0}, tolerance=0.1,
         find=sanity.black_and_white,

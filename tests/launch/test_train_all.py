@@ -14,9 +14,9 @@ import jax
 import pytest
 from etils import epath
 
+from configs import stages
 from data.embedded import fill_in_motion
 from data.performers.build import build
-from launch import stages
 from tests.configs.test_configs import from_command_line
 from xactor_jax.checkpoints.config_file import read_config
 from xactor_jax.checkpoints.exports import load_variables

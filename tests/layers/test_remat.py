@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from launch.stages import STAGES, default_config, make_task
+from configs.stages import STAGES, default_config, make_task
 from tests.layers.test_convolution import randomise
 from tests.tiny import tiny_config
 from xactor_jax.actor.network import ActorNetwork, Conditions, Keep

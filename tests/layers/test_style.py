@@ -58,7 +58,7 @@ def test_the_gradient_is_that_of_weights_made_for_each_picture(rng):
     np.testing.assert_allclose(jax.jit(jax.grad(ours))(jnp.zeros(())), expected, rtol=1e-3)
 
 
-def test_an_untrained_layer_keeps_the_deviation_whatever_the_size_of_the_style(rng):
+def test_an_untrained_layer_keeps_the_standard_deviation_whatever_the_size_of_the_style(rng):
     x = rng.normal(size=(2, 16, 16, 64)).astype(np.float32)
     style = np.stack([np.full(8, 0.1), np.full(8, 30.0)]).astype(np.float32)
     y, _ = jax.jit(ModulatedConv(128).init_with_output)(jax.random.key(0), x, style)

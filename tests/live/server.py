@@ -115,7 +115,7 @@ def stream(server: Server, path: str, **options: Any) -> ClientConnection:
     return connect(f"ws://{server.address}{path}", open_timeout=SECONDS, close_timeout=SECONDS, **options)
 
 
-def heard(socket: ClientConnection) -> tuple[list[bytes], dict[str, Any]]:
+def received(socket: ClientConnection) -> tuple[list[bytes], dict[str, Any]]:
     """All pictures until the end, and the end."""
     pictures = []
     while isinstance(message := socket.recv(timeout=SECONDS), bytes):

@@ -57,7 +57,7 @@ def test_a_slow_reader_loses_the_oldest_pictures(programs, portrait):
     assert [parsed(message).number for message in got] == list(range(len(got))) and quick.dropped == 0
 
 
-def test_an_error_ends_its_session_alone(engine, portrait):
+def test_an_error_ends_only_its_session(engine, portrait):
     bad, good = (engine.open(Choices(), portrait) for _ in range(2))
     bad.session.known = jnp.full_like(bad.session.known, np.nan)
     for seat in (bad, good):
@@ -97,8 +97,8 @@ def test_latency_is_counted_from_the_last_sound_of_a_frame(programs, portrait):
     clock = Hours()
     engine = Engine(programs, Limits(sessions=1), clock)
     seat = engine.open(Choices(), portrait)
-    for heard in range(1, 10):
-        clock.now = heard / 25
+    for count in range(1, 10):
+        clock.now = count / 25
         seat.add(speech(640).tobytes())
         while engine.tick():
             pass

@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.live.conftest import speech
-from tests.live.server import Server, asked, heard, made, serving, stream
+from tests.live.server import Server, asked, made, received, serving, stream
 from tests.live.test_server import picture  # noqa: F401
 from xactor_jax.live.engine import Engine
 from xactor_jax.live.limits import Limits
@@ -72,7 +72,7 @@ def wrong_message(server: Server, rng: random.Random, body: bytes) -> None:
     with contextlib.suppress(ConnectionClosed), stream(server, session["stream"]) as connection:
         connection.send(speech(2000).tobytes())
         connection.send(rng.choice(kinds))
-        heard(connection)
+        received(connection)
     asked(server, "DELETE", f"/sessions/{session['id']}")
 
 
@@ -103,7 +103,7 @@ def flood(server: Server, rng: random.Random, body: bytes) -> None:
     with contextlib.suppress(ConnectionClosed), stream(server, session["stream"]) as connection:
         for _ in range(600):
             connection.send(b"\0\0")
-        heard(connection)
+        received(connection)
     asked(server, "DELETE", f"/sessions/{session['id']}")
 
 
@@ -137,7 +137,7 @@ def test_broken_requests_harm_no_other_session(programs, picture, count):
             speaker = threading.Thread(target=speak, args=[connection])
             speaker.start()
             pictures: list[bytes] = []
-            listener = threading.Thread(target=lambda: pictures.extend([*heard(connection)[0]]))
+            listener = threading.Thread(target=lambda: pictures.extend([*received(connection)[0]]))
             listener.start()
             try:
                 for _ in range(count):

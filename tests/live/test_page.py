@@ -35,7 +35,7 @@ def test_every_control_that_the_scripts_name_is_on_the_page():
 
 
 def test_nothing_comes_from_elsewhere():
-    """No library, font or picture of another site: what people choose goes to this server alone."""
+    """No library, font or picture of another site: what people choose goes only to this server."""
     text = "".join(file.read_text() for file in PAGE.iterdir())
     assert re.findall(r"(?:https?:)?//[\w-]+\.\w", re.sub(r"(?m)^\s*//.*$", "", text)) == []
     imported = set(re.findall(r'from "\./(\w+\.js)"', text))

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from launch._live_guard import Guard
 from launch._live_stream import BrokenRule, Rate
 from tests.live.conftest import offline, pixels, speech
-from tests.live.server import asked, heard, made, serving, stream
+from tests.live.server import asked, made, received, serving, stream
 from xactor_jax.live.engine import Engine
 from xactor_jax.live.limits import Choices, Limits
 from xactor_jax.live.pictures import HEADER, parsed
@@ -47,7 +47,7 @@ def test_a_recorded_session_equals_the_offline_video(server, models, settings, p
         for start in range(0, len(sound), 1500):
             socket.send(sound[start : start + 1500].tobytes())
         socket.send('{"type": "end"}')
-        pictures, end = heard(socket)
+        pictures, end = received(socket)
     assert end == {"type": "end", "reason": "the sound has ended", "frames": 12, "dropped": 0}
     choices, portrait = Choices(seed=3, emotion="happy"), cropped(decoded_image(picture, ""), "", models.sides, "none")
     expected = draw_mark(offline(models, settings, portrait, sound, choices), mark)
@@ -63,8 +63,8 @@ def test_every_picture_says_that_it_is_synthetic(programs, portrait, codec):
     assert one[:4] == b"XAF1" and one[5] & 1 and int.from_bytes(one[6:8], "little") == HEADER.size == 24
     assert int.from_bytes(one[8:12], "little") == 7 and int.from_bytes(one[12:20], "little") == 7 * 640
     image = PIL.Image.open(io.BytesIO(one[24:]))
-    told = image.info.get("comment") or image.info.get("Comment") or image.getexif().get(0x010E)
-    assert image.format.lower() == codec and SYNTHETIC in (told.decode() if isinstance(told, bytes) else told)
+    comment = image.info.get("comment") or image.info.get("Comment") or image.getexif().get(0x010E)
+    assert image.format.lower() == codec and SYNTHETIC in (comment.decode() if isinstance(comment, bytes) else comment)
 
 
 def test_a_session_moves_to_another_server(server, programs, picture):
@@ -85,7 +85,7 @@ def test_a_session_moves_to_another_server(server, programs, picture):
             socket.recv()
             socket.send(sound[640 * 8 :].tobytes())
             socket.send('{"type": "end"}')
-            pictures, end = heard(socket)
+            pictures, end = received(socket)
     assert parsed(first).number == 0 and parsed(pictures[-1]).number == 13 and end["frames"] == 14
     assert [parsed(p).number for p in pictures] == list(range(described["next_frame"], 14))
 
@@ -159,7 +159,7 @@ def test_a_client_may_come_back(server, picture):
     with again as socket:
         assert json.loads(socket.recv())["samples"] == 6400
         socket.send('{"type": "end"}')
-        assert heard(socket)[1]["frames"] == 10
+        assert received(socket)[1]["frames"] == 10
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_broken_message_ends_its_session(server, picture, message, code, said)
     with stream(server, session["stream"]) as socket:
         socket.recv()
         socket.send(message)
-        assert said in heard(socket)[1]["reason"]
+        assert said in received(socket)[1]["reason"]
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv()
     assert closed.value.rcvd.code == code

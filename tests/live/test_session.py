@@ -115,7 +115,7 @@ def test_a_damaged_state_is_refused(programs, state):
         {"portrait": {"for_motion": np.zeros((2, 2, 3), np.uint8), "for_video": np.zeros((32, 32, 3), np.uint8)}},
         {"choices": {"seed": -1}},
         {"unsent": {"0": b"no picture"}},
-        {"unheard": np.zeros(3, np.float64)},
+        {"pending": np.zeros(3, np.float64)},
     ],
 )
 def test_an_impossible_state_is_refused(programs, state, values):
@@ -131,9 +131,9 @@ def test_a_state_of_other_checkpoints_is_refused(programs, state):
 def test_the_delay_is_what_the_slowest_picture_needs(engine, programs, portrait):
     """Sound frame by frame: no picture needs more than the delay, and one needs all of it."""
     seat, sound, waited = engine.open(Choices(), portrait), speech(640), []
-    for heard in range(1, 30):
+    for frames in range(1, 30):
         seat.add(sound.tobytes())
         while engine.tick():
             pass
-        waited += [640 * heard - parsed(message).samples for message in taken(seat)]
+        waited += [640 * frames - parsed(message).samples for message in taken(seat)]
     assert max(waited) == round(16_000 * programs.delay_seconds)

@@ -97,8 +97,8 @@ def test_faces_whose_squares_overlap_are_divided_between_them():
     left, right = whole_weights((60, 100), [SquareBox(5, 5, 55, 55), SquareBox(45, 5, 95, 55)])
     np.testing.assert_allclose(left[:, :50], right[:, :49:-1], atol=1e-6)
     assert left[30, 52:].max() < 0.05 and (left + right).max() <= 1 + 1e-6
-    alone = whole_weights((60, 100), [SquareBox(5, 5, 55, 55)])[0]
-    np.testing.assert_array_equal(left[:, :46], alone[:, :46])
+    single = whole_weights((60, 100), [SquareBox(5, 5, 55, 55)])[0]
+    np.testing.assert_array_equal(left[:, :46], single[:, :46])
     big, small = whole_weights((80, 120), [SquareBox(0, 0, 80, 80), SquareBox(60, 20, 100, 60)])
     edge = 40 + 40 * 80 / 120  # the centres are at 40 and 80
     assert big[40, int(edge) - 5] > 0.9 > 0.1 > big[40, int(edge) + 5] and small[40, int(edge) + 10] > 0.9

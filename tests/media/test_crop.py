@@ -9,7 +9,6 @@ from xactor_jax.media.crop import (
     RELEASED_REFERENCE,
     CropSettings,
     component_boxes,
-    crop_portrait,
     crop_square,
     crop_square_on_black,
     portrait_box,
@@ -65,13 +64,6 @@ def test_component_boxes_are_fractions_of_the_crop():
     assert mouth[0] > eyes[2] and mouth[0] < mouth[2] <= 1 and eyes[1] < mouth[1] < mouth[3] < eyes[3]
     outside = component_boxes(FACE, FaceBox(340, 240, 360, 260))
     assert outside.min() >= 0 and outside.max() <= 1
-
-
-def test_portrait_in_one_call(rng):
-    image = rng.integers(0, 256, (500, 500, 3), np.uint8)
-    settings = CropSettings(enlarge=2.0)
-    expected = crop_square(image, portrait_box(FACE, image.shape, settings), 64)
-    np.testing.assert_array_equal(crop_portrait(image, FACE, 64, settings), expected)
 
 
 def test_the_released_reference_is_twice_the_box_with_black_beyond_the_picture(rng):

@@ -14,10 +14,10 @@ def test_kl_against_monte_carlo(rng):
     assert float(got) == pytest.approx((log_q - log_p).mean(), abs=0.02)
 
 
-def test_only_what_is_known_counts_each_in_units_of_its_own_deviation(rng):
+def test_only_what_is_known_counts_each_in_units_of_its_own_standard_deviation(rng):
     read, truth = (rng.normal(size=(4, 3)).astype(np.float32) for _ in range(2))
-    known, deviation = np.array([[1, 0, 1]] * 3 + [[0, 0, 0]], np.float32), np.array([0.5, 1e-6, 2.0], np.float32)
-    errors = [((read[i, k] - truth[i, k]) / deviation[k]) ** 2 for i in range(3) for k in (0, 2)]
-    arguments = (jnp.asarray(x) for x in (read, truth, known, deviation))
+    known, std = np.array([[1, 0, 1]] * 3 + [[0, 0, 0]], np.float32), np.array([0.5, 1e-6, 2.0], np.float32)
+    errors = [((read[i, k] - truth[i, k]) / std[k]) ** 2 for i in range(3) for k in (0, 2)]
+    arguments = (jnp.asarray(x) for x in (read, truth, known, std))
     assert float(losses.truth_loss(*arguments)) == pytest.approx(np.mean(errors), rel=1e-5)
-    assert float(losses.truth_loss(*(jnp.asarray(x) for x in (read, truth, np.zeros((4, 3)), deviation)))) == 0.0
+    assert float(losses.truth_loss(*(jnp.asarray(x) for x in (read, truth, np.zeros((4, 3)), std)))) == 0.0

@@ -17,17 +17,17 @@ CHIP = Chip("x", "X", peak_flops=100.0, memory=1000.0, memory_bandwidth=10.0, li
 
 
 def cost(**changes: Any) -> Cost:
-    numbers = dict(arguments=0, results=0, temporaries=0, code=0, operations=0.0, accessed=0.0, collectives=())
+    numbers = dict(arguments=0, results=0, temporaries=0, code=0, flops=0.0, accessed=0.0, collectives=())
     return Cost(**{**numbers, **changes})
 
 
-def test_memory_and_operations_of_a_product() -> None:
+def test_memory_and_flops_of_a_product() -> None:
     mesh = jax.make_mesh((8,), ("a",), axis_types=(AxisType.Auto,))
     x = jax.ShapeDtypeStruct((64, 32), jnp.float32, sharding=NamedSharding(mesh, P("a")))
     y = jax.ShapeDtypeStruct((32, 16), jnp.float32, sharding=NamedSharding(mesh, P()))
     found = cost_of(jax.jit(jnp.dot).lower(x, y).compile(), 8)
     assert device_bytes([x, y]) == found.arguments == 8 * 32 * 4 + 32 * 16 * 4
-    assert found.results == 8 * 16 * 4 and found.operations == pytest.approx(2 * 8 * 32 * 16, rel=0.01)
+    assert found.results == 8 * 16 * 4 and found.flops == pytest.approx(2 * 8 * 32 * 16, rel=0.01)
     assert found.collectives == () and found.peak >= found.arguments + found.results
 
 
@@ -39,8 +39,8 @@ def test_results_over_arguments_are_counted_once() -> None:
 @pytest.mark.parametrize(
     ("numbers", "limit", "time", "utilisation"),
     [
-        (dict(operations=200.0, accessed=10.0), "compute", 4.0, 150 / 400),
-        (dict(operations=50.0, accessed=100.0), "memory", 10.0, 150 / 1000),
+        (dict(flops=200.0, accessed=10.0), "compute", 4.0, 150 / 400),
+        (dict(flops=50.0, accessed=100.0), "memory", 10.0, 150 / 1000),
     ],
 )
 def test_the_slowest_of_three_decides(numbers: dict[str, float], limit: str, time: float, utilisation: float) -> None:

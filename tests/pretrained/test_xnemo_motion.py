@@ -64,8 +64,8 @@ def test_latents_are_given_as_they_are_and_each_weight_counts(tmp_path, config, 
     images = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
     import_weights(WHAT, write_tensors(tmp_path / "x.pth", weights), tmp_path / "a", config)
     _, variables = load_variables(tmp_path / "a", "motion")
-    mean, deviation = latent_statistics(variables.buffers)
-    assert not np.any(mean) and np.all(deviation == 1)
+    mean, std = latent_statistics(variables.buffers)
+    assert not np.any(mean) and np.all(std == 1)
     encode = jax.jit(MotionModel.from_config(config).encode)
     raw = encode(variables, images)
     bias = {**weights, "model.fc.bias": weights["model.fc.bias"] + 1}

@@ -60,11 +60,11 @@ def test_each_face_is_what_it_would_be_alone(pipeline, pair, voices):
     for role, (name, index, number) in zip(video.inputs.roles, (("left", 1, 0), ("right", 0, 1)), strict=True):
         waveform = read_audio(voices[name])
         waveform = np.pad(waveform, (0, 9_600 - len(waveform)))
-        alone = pipeline(**pair, audio=(waveform, 16_000), seed=5 + number, face_index=index, paste_back=True)
+        single = pipeline(**pair, audio=(waveform, 16_000), seed=5 + number, face_index=index, paste_back=True)
         x0, y0, x1, y1 = BOXES[name]
         middle = np.s_[:, y0:y1, x0:x1]
-        np.testing.assert_array_equal(made[middle], alone.array()[middle])
-        np.testing.assert_array_equal(role.portrait.for_video, alone.inputs.roles[0].portrait.for_video)
+        np.testing.assert_array_equal(made[middle], single.array()[middle])
+        np.testing.assert_array_equal(role.portrait.for_video, single.inputs.roles[0].portrait.for_video)
         assert (made[middle][0] != made[middle][-1]).mean() > 0.3
     outside = np.ones((120, 200), bool)
     for x0, y0, x1, y1 in BOXES.values():
@@ -131,7 +131,7 @@ WRONG = {
     "motion": ({"save_motion": "{folder}/m.npz"}, "--faces and --save_motion exclude each other"),
     "index": ({"face_index": "0"}, "--faces and --face_index exclude each other"),
     "crop": ({"crop": "none"}, "--crop none finds none"),
-    "jobs": ({"jobs": "none.jsonl"}, "--jobs stands alone.*--faces is not for lists"),
+    "jobs": ({"jobs": "none.jsonl"}, "--jobs takes no other input.*--faces is not for lists"),
     "source": ({"faces": "left={left},right={folder}/v.mp4"}, "v.mp4 would be written over what is read"),
     "nothing": ({"faces": ""}, r"give --image, --audio \(or --faces\) and --out"),
     "small": ({"detector": "csv:{folder}/small.csv"}, "a face in .*pair.png is 20 pixels wide"),

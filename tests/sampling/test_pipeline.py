@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.media import builders
+from tests.portraits import read_portrait
 from tests.sampling.conftest import make_sound
 from xactor_jax.audio.features import LogMelFeatures
 from xactor_jax.audio.log_mel import LogMelSettings, log_mel_features
@@ -19,7 +20,6 @@ from xactor_jax.errors import UserError
 from xactor_jax.media.audio_io import read_audio
 from xactor_jax.media.marks import SYNTHETIC
 from xactor_jax.sampling import pipeline
-from xactor_jax.sampling.portrait import read_portrait
 from xactor_jax.sampling.request import Request
 from xactor_jax.video.rendering import draw_batch
 

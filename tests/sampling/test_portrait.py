@@ -4,10 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.portraits import read_portrait
 from xactor_jax.errors import UserError
 from xactor_jax.media.faces import FaceBox
 from xactor_jax.media.image_io import write_image
-from xactor_jax.sampling.portrait import choose_face, read_portrait
+from xactor_jax.sampling.portrait import choose_face
 
 FACES = [FaceBox(10, 10, 50, 50), FaceBox(60, 60, 80, 80)]
 

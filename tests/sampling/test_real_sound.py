@@ -40,7 +40,7 @@ def check_motion(sounds: list[np.ndarray], seconds: int, actor: str = "actor", s
         stage.model.rollout(stage.variables, jax.random.key(0), np.stack(features), reference, settings=settings)
     )
     assert np.isfinite(motion).all()
-    # Latents have a deviation of 1 over the corpus that the actor was trained on.
+    # Latents have a standard deviation of 1 over the corpus that the actor was trained on.
     assert np.abs(motion).max() < 15.0
     late = motion[:, motion.shape[1] // 2 :]
     assert (late.std(axis=1).mean(axis=-1) > 0.05).all(), "frozen"

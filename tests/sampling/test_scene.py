@@ -1,4 +1,4 @@
-"""Pictures in which faces are drawn anew."""
+"""Pictures in which faces are redrawn."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_a_pair_has_one_size_and_one_length(tmp_path):
     for video in case.generated, case.truth:
         frames = np.stack(list(video.read()))
         assert frames.shape == (10, 32, 32, 3) == (video.count, *video.side, 3)
-        assert list(map(read_number, video.read())) == list(map(read_number, frames))  # it is read anew
+        assert list(map(read_number, video.read())) == list(map(read_number, frames))  # it is read again
         assert video.waveform.shape == (6400,) and np.std(video.waveform) > 0.01  # the truth's, for both
     assert [read_number(frame) for frame in case.truth.read()] == list(range(3, 13))
     assert files.open_case(Pair("ours", "g", str(generated), str(truth)), sound=False).truth.waveform is None

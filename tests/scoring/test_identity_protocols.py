@@ -74,8 +74,8 @@ def test_csim_compares_with_the_first_true_frame_and_with_the_same_moment(rng, p
     np.testing.assert_allclose(found.curves["csim_frame"], same, atol=1e-4)
     assert found.values["csim"] == pytest.approx(np.nanmean(wanted), abs=1e-4)
     assert found.values["csim_frame"] == pytest.approx(np.nanmean(same), abs=1e-4)
-    alone = csim.PROTOCOL.measure(Case(generated), network).values
-    assert alone == {"csim": pytest.approx(np.mean([cosine(x[t], x[0]) for t in (1, 3, 4)]), abs=1e-4)}
+    without_truth = csim.PROTOCOL.measure(Case(generated), network).values
+    assert without_truth == {"csim": pytest.approx(np.mean([cosine(x[t], x[0]) for t in (1, 3, 4)]), abs=1e-4)}
 
 
 def test_the_reference_is_the_first_frame_with_a_face(rng):

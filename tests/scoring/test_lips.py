@@ -89,7 +89,8 @@ def test_theval_silent_lips_by_hand():
     silent = theval.silences(speech)
     assert silent[:8].all() and not silent[8:].any()
     opening = np.array([0.0, 0, 0, 0, 0, 0, 4, 12, *np.full(22, 99.0)])
-    assert theval.silent_lip_stability(opening, silent) == pytest.approx(2.0)  # mean 2; deviations 2 six times, 2 and 10
+    # mean 2; deviations from it: 2 six times, 2 and 10
+    assert theval.silent_lip_stability(opening, silent) == pytest.approx(2.0)
     assert np.isnan(theval.silent_lip_stability(opening, np.zeros(30, bool)))
 
 

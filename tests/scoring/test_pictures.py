@@ -47,7 +47,7 @@ def test_errors_of_a_brighter_video_and_of_its_mouth(still, face, show):
         assert 0.9 < found.values[f"{name}ssim"] < 1 and found.curves[f"{name}ssim"].shape == (5,)
 
 
-def test_a_wrong_mouth_counts_in_the_mouth_alone_and_only_where_there_is_a_face(still, face, show):
+def test_a_wrong_mouth_counts_only_in_the_mouth_and_only_where_there_is_a_face(still, face, show):
     points = np.repeat(face[None], 6, axis=0)
     points[2] = np.nan
     rows, columns = paired.mouth(face, (192, 192))

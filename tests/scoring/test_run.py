@@ -78,7 +78,7 @@ def test_what_is_measured_is_not_measured_again(pairs, tmp_path):
     assert len(measured) == 7
 
 
-def test_a_new_network_is_measured_anew_and_what_failed_is_tried_again(pairs, tmp_path):
+def test_a_new_network_is_measured_again_and_what_failed_is_tried_again(pairs, tmp_path):
     working = []
 
     def failing(case, network):
@@ -103,8 +103,8 @@ def test_processes_share_the_names_and_the_last_one_finds_everything(pairs, tmp_
     assert not finished(first) and any(row.measured for row in first)
     last = score(pairs, protocols, {}, tmp_path, quiet, None, (1, 2))
     assert finished(last)
-    alone = score(pairs, protocols, {}, tmp_path / "alone", quiet, {"x", "y"})
-    assert table(alone) == table(last)
+    together = score(pairs, protocols, {}, tmp_path / "together", quiet, {"x", "y"})
+    assert table(together) == table(last)
 
 
 def test_a_video_that_is_still_to_be_made_is_not_finished(pairs, tmp_path):

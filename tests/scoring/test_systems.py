@@ -101,11 +101,11 @@ def test_what_is_written_stays_and_what_is_scored_has_its_truth(written, cast, s
     assert all(pair.truth.endswith(f"truth/{pair.name}.mp4") for pair in pairs if pair.truth)
 
 
-def test_one_person_is_not_driven_by_another(models, settings, cast):  # noqa: F811
-    alone = Cast.of([cast.sources[0], cast.sources[0]._replace(name="again")])
+def test_single_is_not_driven_by_another(models, settings, cast):  # noqa: F811
+    single = Cast.of([cast.sources[0], cast.sources[0]._replace(name="again")])
     studio = make_studio(models._replace(actor=None), settings, seed=0)
-    assert alone.drivers == [None, None]
-    assert {pair.system for pair in pairs_of(studio, alone, epath.Path("x"))} == {"reference_repeated", "stage_1", "renderer"}
+    assert single.drivers == [None, None]
+    assert {pair.system for pair in pairs_of(studio, single, epath.Path("x"))} == {"reference_repeated", "stage_1", "renderer"}
     decoder = {"generator": {"encoder": models.motion.variables.params["generator"]["encoder"]}}
     motion = models.motion._replace(variables=models.motion.variables._replace(params=decoder))
     assert make_studio(models._replace(motion=motion, video=None), settings, 0).systems == ["truth", "reference_repeated"]

@@ -34,8 +34,8 @@ TRAIN = "launch/train.py"
 
 
 def stages_build(config: ConfigDict) -> tuple[Any, Any]:
-    """`launch.stages.build`, imported late."""
-    from launch.stages import build
+    """`configs.stages.build`, imported late."""
+    from configs.stages import build
 
     return build(config)
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from launch.stages import make_task
+from configs.stages import make_task
 from tests.tiny import CHUNK, tiny_config, tiny_variables
 from xactor_jax.parallel.collectives import Collective, collectives
 from xactor_jax.parallel.constrain import split_over
@@ -35,7 +35,7 @@ def small_config(stage: str) -> ConfigDict:
     c = tiny_config(stage)
     if stage == "actor":
         c.data.window = 4 * CHUNK
-        c.network.audio_memory, c.objective.heard = 2 * CHUNK, 0.1
+        c.network.audio_memory, c.objective.audio_emotion = 2 * CHUNK, 0.1
     if stage == "video":
         c.network.unet.update(blocks=1, feed_forward=1)
         c.loss.sampled_levels, c.diffusion.prediction = False, "x0"  # at others the target is mostly rounding, of small drafts
@@ -94,7 +94,7 @@ class OnMesh(NamedTuple):
 
     loss: float
     gradients: dict[str, np.ndarray]
-    operations: float
+    flops: float
     temporaries: int
     collectives: list[Collective]
     arrays: set[int]

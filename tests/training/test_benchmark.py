@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training import checks
-from tests.training.toy import DIM, OPERATIONS, ToyTask, make_iterator_of, toy_config
+from tests.training.toy import DIM, FLOPS, ToyTask, make_iterator_of, toy_config
 from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training.benchmark import Bench, synthetic_batch
@@ -21,7 +21,7 @@ def test_slow_data_shows_and_memory_does_not(monkeypatch: pytest.MonkeyPatch) ->
     waited = [measured["data_wait"] / measured["steps_per_second"] for measured in (memory, slow)]  # seconds a step
     assert waited[0] < 0.09 < waited[1] and slow["steps_per_second"] < 10
     assert memory["processor_seconds"] > 0 and slow["processor_seconds"] < 0.09  # waiting is not working
-    assert bench.seconds > 0 and bench.work.operations * bench.work.devices == 16 * OPERATIONS
+    assert bench.seconds > 0 and bench.work.flops * bench.work.devices == 16 * FLOPS
 
 
 def test_a_synthetic_batch_is_what_the_task_expects() -> None:
@@ -37,7 +37,7 @@ def test_a_synthetic_batch_is_what_the_task_expects() -> None:
 def test_flops_of_a_step_need_no_arrays() -> None:
     config = toy_config()
     for devices in (1, 8):
-        assert step_flops(config, ToyTask(), make_mesh(config.mesh, jax.devices()[:devices])) == 16 * OPERATIONS
+        assert step_flops(config, ToyTask(), make_mesh(config.mesh, jax.devices()[:devices])) == 16 * FLOPS
 
 
 def test_layouts_that_training_refuses_are_refused() -> None:

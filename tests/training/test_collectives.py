@@ -8,7 +8,7 @@ from functools import cache
 import jax
 import pytest
 
-from launch.stages import make_task
+from configs.stages import make_task
 from xactor_jax.parallel.collectives import totals
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training.compiling import StepReport, compile_step

@@ -63,4 +63,4 @@ def test_devices_that_split_only_the_batch_sum_gradients_and_nothing_else() -> N
 def test_context_splits_the_work() -> None:
     """Of eight devices, two of them along `context`, each does little more than an eighth; if frames were whole, a quarter."""
     one, many = measured("actor", ROWS, ONE), measured("actor", ROWS, (2, 2, 1, 2))
-    assert many.operations < 0.2 * one.operations
+    assert many.flops < 0.2 * one.flops

@@ -129,7 +129,7 @@ def test_when_every_checkpoint_is_damaged_nothing_is_overwritten(tmp_path: pathl
     run(tmp_path, steps=8)
     for step in (4, 8):
         state_file(tmp_path, step).write_bytes(b"")
-    with pytest.raises(UserError, match=r"every checkpoint in .* is damaged: delete the folder to start anew"):
+    with pytest.raises(UserError, match=r"every checkpoint in .* is damaged: delete the folder to start from the beginning"):
         run(tmp_path, steps=8)
     assert saved_steps(epath.Path(tmp_path) / FOLDER) == [8, 4]
 

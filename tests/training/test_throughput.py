@@ -1,4 +1,4 @@
-"""Time and operations of a run, against counts by hand and clocks that the test turns."""
+"""Time and FLOPs of a run, against counts by hand and clocks that the test turns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from etils import epath
 
 from tests.training import checks
-from tests.training.toy import OPERATIONS, ToyTask, make_iterator_of, toy_config
+from tests.training.toy import FLOPS, ToyTask, make_iterator_of, toy_config
 from xactor_jax.parallel.flops import count_flops, model_flops
 from xactor_jax.training import metrics as m
 from xactor_jax.training import throughput
@@ -25,7 +25,7 @@ from xactor_jax.training.loop import train
 from xactor_jax.training.step import loss_and_gradients
 from xactor_jax.training.throughput import Clock, Work, device_memory, earlier_seconds, goodput, rates, work_of
 
-WORK = Work(examples=16, operations=3e9, devices=2, device_kind="TPU v4", peak=275e12)
+WORK = Work(examples=16, flops=3e9, devices=2, device_kind="TPU v4", peak=275e12)
 
 
 def lines_of(workdir: pathlib.Path) -> list[dict[str, Any]]:
@@ -40,10 +40,10 @@ class Rematerialising(ToyTask):
 
 
 @pytest.mark.parametrize("task", [ToyTask(), Rematerialising()])
-def test_operations_of_the_toy_without_what_is_computed_again(task: ToyTask) -> None:
+def test_flops_of_the_toy_without_what_is_computed_again(task: ToyTask) -> None:
     arguments = jax.eval_shape(task.init, jax.random.key(0)), task.example_batch(16), jax.random.key(0)
     traced = jax.make_jaxpr(functools.partial(loss_and_gradients, task))(*arguments)
-    assert model_flops(traced.jaxpr) == 16 * OPERATIONS
+    assert model_flops(traced.jaxpr) == 16 * FLOPS
 
 
 def test_every_moment_belongs_to_one_kind() -> None:
@@ -67,13 +67,13 @@ def test_every_moment_belongs_to_one_kind() -> None:
 def test_rates() -> None:
     speed = rates(10, {"step": 3.0, "data": 2.0}, WORK)
     assert speed["steps_per_second"] == 2.0 and speed["examples_per_second"] == 32.0 and speed["data_wait"] == 0.4
-    assert speed["operations_per_second"] == 6e9 and speed["utilisation"] == 6e9 / 275e12
+    assert speed["flops_per_second"] == 6e9 and speed["utilisation"] == 6e9 / 275e12
     assert "utilisation" not in rates(10, {"step": 1.0, "data": 0.0}, work_of(6e9, 16, 2, "cpu"))
 
 
-def test_operations_are_split_over_devices_and_the_denominator_is_described() -> None:
+def test_flops_are_split_over_devices_and_the_denominator_is_described() -> None:
     work = work_of(8e12, 64, 4, "TPU v5 lite")
-    assert (work.operations, work.peak) == (2e12, 197e12)
+    assert (work.flops, work.peak) == (2e12, 197e12)
     assert "4 × TPU v5 lite, utilisation of 1.97e+14 FLOPs per second (bfloat16)" in work.denominator()
     assert "no peak is published" in work_of(8e12, 64, 8, "cpu").denominator()
 
@@ -125,14 +125,14 @@ def test_what_a_run_reports(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPa
         assert spent.keys() == set(throughput.KINDS) and sum(spent.values()) <= elapsed
         assert line["train/goodput"] == pytest.approx(spent["step"] / sum(spent.values()))
         assert line["train/examples_per_second"] == pytest.approx(16 * line["train/steps_per_second"])
-        assert line["train/operations"] == 16 * OPERATIONS / jax.device_count()
+        assert line["train/flops"] == 16 * FLOPS / jax.device_count()
         assert 0 < line["train/compile_seconds"] == pytest.approx(spent["compile"])
         assert "train/utilisation" not in line
     assert lines[-1]["seconds/evaluation"] > 0 and lines[-1]["seconds/preview"] > 0 and lines[-1]["seconds/checkpoint"] > 0
     step, data = (lines[-1][f"seconds/{kind}"] - lines[-2][f"seconds/{kind}"] for kind in ("step", "data"))
     assert lines[-1]["seconds/data"] > 0.19 and lines[-1]["train/data_wait"] == pytest.approx(data / (step + data))
     stored = json.loads((tmp_path / "throughput.json").read_text())
-    assert stored["operations"] == lines[0]["train/operations"] and stored["peak"] is None and stored["devices"] == 8
+    assert stored["flops"] == lines[0]["train/flops"] and stored["peak"] is None and stored["devices"] == 8
 
 
 def test_time_goes_on_where_it_was_left(tmp_path: pathlib.Path) -> None:
@@ -147,5 +147,5 @@ def test_time_goes_on_where_it_was_left(tmp_path: pathlib.Path) -> None:
 def test_a_step_counts_what_it_traced(tmp_path: pathlib.Path) -> None:
     """With microbatches too, where the count is of a loop in the step itself."""
     train(config := toy_config(steps=2, grad_accumulation=2), ToyTask(), make_iterator_of(config), tmp_path)
-    assert lines_of(tmp_path)[-1]["train/operations"] == 16 * OPERATIONS / jax.device_count()
+    assert lines_of(tmp_path)[-1]["train/flops"] == 16 * FLOPS / jax.device_count()
     assert count_flops(jax.make_jaxpr(jnp.dot)(jnp.ones((2, 3)), jnp.ones((3, 4))).jaxpr) == 48

@@ -20,7 +20,7 @@ from xactor_jax.variables import LossOutput, Variables
 
 DIM, HIDDEN = 8, 64
 _KERNELS = DIM * HIDDEN + HIDDEN * HIDDEN + HIDDEN * DIM + DIM
-OPERATIONS = 2 * (2 * _KERNELS + HIDDEN * HIDDEN + HIDDEN * DIM)
+FLOPS = 2 * (2 * _KERNELS + HIDDEN * HIDDEN + HIDDEN * DIM)
 """Of one example: forward; gradients of every kernel; gradients of what they see, but for data and what is frozen."""
 
 

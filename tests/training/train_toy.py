@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def build(config: Any) -> Any:
-    """What launch/stages.py does for the real stages."""
+    """What configs/stages.py does for the real stages."""
     from tests.training import toy
 
     if config.terminated >= 0:
@@ -46,6 +46,6 @@ def nothing(config: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["launch.stages"] = types.SimpleNamespace(build=build, describe=nothing, ensure_data=nothing)  # type: ignore[assignment]
+    sys.modules["configs.stages"] = types.SimpleNamespace(build=build, describe=nothing, ensure_data=nothing)  # type: ignore[assignment]
     sys.modules["data.embedded"] = types.SimpleNamespace(fill_in_networks=nothing)  # type: ignore[assignment]
     runpy.run_path(str(ROOT / "launch" / "train.py"), run_name="__main__")

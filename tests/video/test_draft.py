@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from launch.stages import make_task
+from configs.stages import make_task
 from tests.tiny import drawn, tiny_config, write_checkpoint
 from tests.video import tiny
 from xactor_jax.errors import UserError
@@ -135,14 +135,14 @@ def test_what_is_left_to_the_truth_is_diffused(task, variables):
     batch = tiny.random_batch(task, 2)
     quiet = replace(task, noise=replace(task.noise, bias=0.0, drift=0.0, jitter=0.0), settings=replace(task.settings))
     fresh = variables._replace(buffers={**variables.buffers, "residual_count": jnp.zeros((), jnp.int32)})
-    deviation = jax.jit(lambda v: quiet.loss(v, batch, jax.random.key(4), True).buffers["residual_std"])(fresh)
+    std = jax.jit(lambda v: quiet.loss(v, batch, jax.random.key(4), True).buffers["residual_std"])(fresh)
     frozen = variables.buffers["autoencoder"]
     encode = jax.jit(lambda x: task.model.autoencoder.encode(frozen, x))
     own = (variables.buffers["draft"], batch["reference"], batch["reference_motion"])
     one = jax.jit(lambda m: task.model.draft.draw(*own, m))
     pictures = jnp.concatenate([one(batch["motion_latents"][:, [i]]) for i in range(task.model.window)], axis=1)
     residual = np.asarray(encode(batch["frames"])) - encode(pictures)
-    np.testing.assert_allclose(deviation, np.sqrt((residual**2).mean((0, 1, 2, 3))), rtol=1e-3)
+    np.testing.assert_allclose(std, np.sqrt((residual**2).mean((0, 1, 2, 3))), rtol=1e-3)
 
 
 def test_drafts_come_from_the_motion_checkpoint(tmp_path):

@@ -74,7 +74,7 @@ def random_frames(count: int) -> np.ndarray:
 
 
 def test_encoded_frames_are_standardised_means_whatever_the_batch():
-    """Equation 1 of autoencoder.py with the statistics of tiny.random_variables: mean 0.1, deviation 2."""
+    """Equation 1 of autoencoder.py with the statistics of tiny.random_variables: mean 0.1, standard deviation 2."""
     (task, variables), frames = frozen_networks(), random_frames(5)
     weights, pictures = variables.buffers["autoencoder"]["params"], jnp.asarray(to_float(frames))
     mean, _ = applied(task.model.autoencoder.module, weights, pictures, method="encode")

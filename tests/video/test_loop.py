@@ -111,12 +111,12 @@ def draws(rng, frames: int):
 @pytest.mark.parametrize("frames", [3, 11])
 def test_the_exact_denoiser_of_a_gaussian_gives_what_ddim_gives_for_it(rng, frames):
     """x0 ~ N(m, d²): a DDIM step multiplies the distance from the mean by what follows only from x0_hat and eps_hat."""
-    mean, deviation = 0.7, 1.3
+    mean, std = 0.7, 1.3
     plan = LoopPlan(frames=frames, window=4, overlap=1)
 
     def predict(x, t, motion):
         alpha, sigma = RELEASED.alpha_sigma(t)
-        return sigma * (x - alpha * mean) / (alpha**2 * deviation**2 + sigma**2)
+        return sigma * (x - alpha * mean) / (alpha**2 * std**2 + sigma**2)
 
     noise, start, motion, keys = draws(rng, frames)
     x = denoise(RELEASED, predict, plan, TIMES, noise, start, motion, keys)
@@ -124,9 +124,9 @@ def test_the_exact_denoiser_of_a_gaussian_gives_what_ddim_gives_for_it(rng, fram
     sigma = np.sqrt(1 - alpha**2)
     distance = alpha[0] * np.asarray(start, np.float64) + sigma[0] * np.asarray(noise, np.float64) - alpha[0] * mean
     for (a, s), (a_next, s_next) in itertools.pairwise(zip(alpha, sigma, strict=True)):
-        distance *= (a_next * a * deviation**2 + s_next * s) / (a**2 * deviation**2 + s**2)
+        distance *= (a_next * a * std**2 + s_next * s) / (a**2 * std**2 + s**2)
     np.testing.assert_allclose(x, mean + distance, atol=2e-4)
-    assert float(jnp.std(x)) == pytest.approx(deviation * float(jnp.std(noise)), rel=0.15)
+    assert float(jnp.std(x)) == pytest.approx(std * float(jnp.std(noise)), rel=0.15)
 
 
 def window_dependent(x, t, motion):

@@ -4,8 +4,8 @@
 (2)  L_y = sum_i m_i w_i |y_i - target_i|² / (D sum_i m_i),   target = v (or eps, x0, flow) at each token's own t_i
 (3)  audio, reference and emotion are each dropped for a whole clip, each with its own probability
 (4)  L_v = sum_i n_i alpha_i² alpha_{i+1}² |(x_hat_{i+1} - x_hat_i) - (x_{i+1} - x_i)|² / (D sum_i n_i)
-(5)  L   = L_y + velocity L_v + heard L_h
-(6)  L_h = mean over frames of known label l_i, weighted by their intensity, of -log p_i(l_i)
+(5)  L   = L_y + velocity L_v + audio_emotion L_e
+(6)  L_e = mean over frames of known label l_i, weighted by their intensity, of -log p_i(l_i)
 
 m is 1 for real frames that have a loss: those with t_i > 0, or the chunks in flight if levels are drawn from the sampling
 schedule. n is 1 for pairs of neighbouring real frames where at least one has a loss. w is a weight of
@@ -74,7 +74,7 @@ class Objective:
     velocity: float = setting(
         0.0, real(0.0), "weight of the velocity error, the error of differences between neighbouring frames"
     )
-    heard: float = setting(
+    audio_emotion: float = setting(
         0.0,
         real(0.0),
         "weight of the emotion recognition loss on the audio summary; needs network.audio_memory above 0",

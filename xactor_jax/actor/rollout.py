@@ -94,7 +94,7 @@ class Window:
 
     @property
     def context(self) -> int:
-        """W, in chunks."""
+        """W, the number of chunks of context."""
         return self.network.context // self.network.chunk
 
     @property

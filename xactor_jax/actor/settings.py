@@ -55,7 +55,7 @@ class ActorNetworkSettings:
     bidirectional_window: bool = setting(
         False,
         Flag(),
-        "whether chunks in flight attend to each other in both directions; needs levels of sampling_schedule alone",
+        "whether chunks in flight attend to each other in both directions; needs only levels of sampling_schedule",
     )
 
 
@@ -82,7 +82,7 @@ class NoiseLevelWeights:
     sampling_schedule: float = setting(
         0.0,
         real(0.0),
-        "relative frequency of clips with the levels of a random moment of sampling, and a loss on chunks in flight alone",
+        "relative frequency of clips with the levels of a random moment of sampling, and a loss only on chunks in flight",
     )
 
 
@@ -134,7 +134,7 @@ class RolloutSettings:
         if self.schedule == "pyramid" and self.offset > self.steps:
             raise UserError(f"a pyramid offset of {self.offset} does not fit {self.steps} steps: choose from 1 to {self.steps}")
         if self.eta and self.stepper != "ddim":
-            raise UserError(f"eta {self.eta} with {self.stepper} steps makes no sense: it is of ddim alone")
+            raise UserError(f"eta {self.eta} with {self.stepper} steps makes no sense: only ddim uses it")
 
     @property
     def branches(self) -> dict[Branch, float]:

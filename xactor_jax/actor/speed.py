@@ -2,8 +2,8 @@
 
 The FLOPs of a call are those of its network calls, as XLA counts them before optimisation:
 
-(1)  memory:  F(n + d chunks of recent history) + S F(A chunks in flight)         S steps; heun has 2 S network calls
-(2)  anew:    S F(W chunks of context + A chunks in flight)
+(1)  cache:     F(n + d chunks of recent history) + S F(A chunks in flight)         S steps; heun has 2 S network calls
+(2)  no_cache:  S F(W chunks of context + A chunks in flight)
 
 F is the number of FLOPs of one network call. (2) is the baseline: sampling without a cache.
 """
@@ -46,8 +46,8 @@ def calls(model: ActorModel, variables: Variables, settings: RolloutSettings, ba
     flying = window.structure.active * model.network.chunk
     step, whole = (flops(window, guide, n, model.audio_dim) for n in (flying, flying + model.network.context))
     return {
-        "memory": Call(_kept(window, guide, model.audio_dim), window.stride, read + rows * step, 1 + rows),
-        "anew": Call(_anew(window, guide, model.audio_dim), window.stride, rows * whole, rows),
+        "cache": Call(_cached(window, guide, model.audio_dim), window.stride, read + rows * step, 1 + rows),
+        "no_cache": Call(_uncached(window, guide, model.audio_dim), window.stride, rows * whole, rows),
     }
 
 
@@ -71,7 +71,7 @@ def _shown(window: Window, guide: Guide, frames: int, audio_dim: int) -> tuple[A
     return *window.tiled((x, t)), conditions, window.keep(batch), window.tiled(valid)
 
 
-def _kept(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
+def _cached(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
     """`Window.advance`, compiled."""
     batch = len(guide.reference)
     state = window.initial_state(
@@ -82,7 +82,7 @@ def _kept(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
     return lambda: compiled(*arguments)
 
 
-def _anew(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
+def _uncached(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
     """The steps of one call without a cache, compiled: each step reads the context and the chunks in flight."""
     weights, levels = window.numbers.weights.tolist(), jnp.linspace(1.0, 0.0, window.steps + 1)
     frames = window.network.context + window.structure.active * window.network.chunk

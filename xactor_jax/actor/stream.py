@@ -160,14 +160,16 @@ class Stream:
         try:
             state: Any = serialization.from_bytes(self.state, unwrapped(data))
         except Exception as error:  # damaged bytes can cause any error in the deserialiser
-            raise UserError(f"the state is not from a stream of this actor, or it is damaged ({error}): start anew.") from None
+            raise UserError(
+                f"the state is not from a stream of this actor, or it is damaged ({error}): start a new stream."
+            ) from None
         shapes = lambda tree: [(np.shape(x), np.asarray(x).dtype) for x in jax.tree.leaves(tree)]
         if shapes(state.rollout) != shapes(self.state.rollout):
             raise UserError(
                 "the state was written by another actor or under other settings: open the stream with the same ones."
             )
         if not all(np.isfinite(x).all() for x in jax.tree.leaves(state) if np.issubdtype(np.asarray(x).dtype, np.floating)):
-            raise UserError("the state of the stream is damaged, for it has numbers that are not finite: start anew.")
+            raise UserError("the state of the stream is damaged, for it has numbers that are not finite: start a new stream.")
         self.state = state
 
 

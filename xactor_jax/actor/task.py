@@ -79,11 +79,13 @@ class ActorTask:
         model = ActorModel.from_config(config)
         o = dict(config.objective)
         levels = tuple((name, float(weight)) for name, weight in o.pop("noise_levels").items() if weight)
-        if o["heard"] and not model.network.audio_memory:
-            raise UserError("objective.heard needs a summary of the audio: set network.audio_memory above 0, or heard to 0")
+        if o["audio_emotion"] and not model.network.audio_memory:
+            raise UserError(
+                "objective.audio_emotion needs a summary of the audio: set network.audio_memory above 0, or audio_emotion to 0"
+            )
         if model.network.bidirectional_window and [name for name, _ in levels] != [SCHEDULED]:
             raise UserError(
-                f"network.bidirectional_window needs objective.noise_levels to be {SCHEDULED} alone: set the others to 0"
+                f"network.bidirectional_window needs objective.noise_levels to be only {SCHEDULED}: set the others to 0"
             )
         settings = RolloutSettings(**config.rollout)
         rollout = rollout_levels(settings, model.network)
@@ -136,9 +138,10 @@ class ActorTask:
         arguments = noised.x_t, noised.t, conditions, keep, mask > 0, noised.active
         answer = applied(self.model.network, variables.params, *arguments)
         loss, metrics = self.objective.loss(answer.prediction, noised, mask)
-        if self.objective.heard:
-            error, metrics["heard_accuracy"] = emotion_error(answer.emotion_logits, self.conditions(batch).emotion, mask)
-            loss, metrics = loss + self.objective.heard * error, {**metrics, "heard_error": error}
+        if self.objective.audio_emotion:
+            error, accuracy = emotion_error(answer.emotion_logits, self.conditions(batch).emotion, mask)
+            metrics |= {"audio_emotion_error": error, "audio_emotion_accuracy": accuracy}
+            loss += self.objective.audio_emotion * error
         return LossOutput(loss, metrics, variables.buffers)
 
     def distilled(

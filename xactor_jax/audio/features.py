@@ -91,6 +91,6 @@ class LogMelFeatures(AudioFeatures):
 
 
 def known_fields(cls: type, settings: Settings) -> dict[str, Any]:
-    """Those of the settings that are fields of a dataclass."""
+    """The settings that are fields of a dataclass."""
     names = {field.name for field in dataclasses.fields(cls)}
     return {name: value for name, value in settings.items() if name in names}

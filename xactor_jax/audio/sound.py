@@ -19,12 +19,12 @@ class Sound(NamedTuple):
     """Number of frames whose features have been computed."""
 
     def appended(self, piece: Float[np.ndarray, "_"]) -> Sound:
-        """With more sound."""
+        """The sound with more samples at its end."""
         waiting = np.concatenate([self.waiting, piece.astype(np.float32)])
         return self._replace(waiting=waiting, samples=self.samples + len(piece))
 
     def passed(self, samples: int, frames: int) -> Sound:
-        """Without the oldest samples, after the features of more frames were computed."""
+        """The sound without its oldest samples, after the features of more frames were computed."""
         return self._replace(waiting=self.waiting[samples:], frames=self.frames + frames)
 
 

@@ -79,7 +79,7 @@ def peek(path: epath.PathLike, stage: str) -> tuple[ConfigDict, Tree]:
     try:
         tree = saved_tree(folder / ARRAYS if "config" in saved else folder / FOLDER / str(steps[0]) / "state")
     except Exception as error:  # readers of damaged files raise errors of any kind
-        raise UserError(f"the checkpoint in {folder} is damaged ({first_line(error)}): make or fetch it anew.") from None
+        raise UserError(f"the checkpoint in {folder} is damaged ({first_line(error)}): make or fetch it again.") from None
     return config, {"params": tree.get("ema") or tree.get("params"), "buffers": tree.get("buffers") or {}}
 
 
@@ -219,7 +219,7 @@ def _load_export(folder: epath.Path, saved: ConfigDict) -> tuple[ConfigDict, Var
         if written and found["variables"] != written["variables"]:
             raise ValueError("its numbers are not those that were exported")
     except Exception as error:  # readers of damaged files raise errors of any kind
-        raise UserError(f"the checkpoint in {folder} is damaged ({first_line(error)}): make or fetch it anew.") from None
+        raise UserError(f"the checkpoint in {folder} is damaged ({first_line(error)}): make or fetch it again.") from None
     if written and found["config"] != written["config"]:
         log.warning("%s has other settings than were exported: expect other results, or nonsense", folder / FILE)
     return completed(config), Variables(_cast(tree["params"], np.float32), _cast(tree.get("buffers") or {}, np.float32))
@@ -233,7 +233,7 @@ def _load_run(folder: epath.Path, config: ConfigDict, steps: list[int]) -> tuple
             return completed(config), variables._replace(buffers=kept)
         except Exception as error:  # readers of damaged files raise errors of any kind
             log.warning("checkpoint %s in %s is damaged and passed over (%s)", step, folder, first_line(error))
-    raise UserError(f"every checkpoint in {folder} is damaged: train it anew or name another folder.")
+    raise UserError(f"every checkpoint in {folder} is damaged: train it again or name another folder.")
 
 
 def _read_step(folder: epath.Path) -> Variables:

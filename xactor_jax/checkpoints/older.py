@@ -1,6 +1,6 @@
-"""Checkpoints of older versions: values of settings that their configs lack, which give the behaviour of that version.
+"""Checkpoints of older versions: settings that have another name today, and values of settings that their configs lack.
 
-These values are not today's defaults, and must not change when the defaults do.
+The values give the behaviour of that version. They are not today's defaults, and must not change when the defaults do.
 """
 
 from __future__ import annotations
@@ -53,16 +53,38 @@ MISSING: dict[str, dict[str, Any]] = {
 }
 """Stage → dotted name of a setting → its value if a config lacks it."""
 
+RENAMED: dict[str, dict[str, str]] = {"actor": {"objective.heard": "objective.audio_emotion"}}
+"""Stage → former dotted name of a setting → its dotted name today."""
+
 
 def completed(config: ConfigDict) -> ConfigDict:
-    """The config of a checkpoint with all missing settings added, also in the config of its motion stage if it has one."""
+    """The config of a checkpoint with today's names and all missing settings, also for its motion stage if it has one."""
     whole = ConfigDict(config.to_dict())
-    for key, value in MISSING.get(str(whole.get("stage", "")), {}).items():
-        section, _, name = key.rpartition(".")
-        with contextlib.suppress(TypeError):  # raised if a damaged config has another value in place of a section
-            inner = section_of(whole, section)
-            if name not in inner:
-                inner[name] = value
+    stage = str(whole.get("stage", ""))
+    for former, name in RENAMED.get(stage, {}).items():
+        _rename(whole, former, name)
+    for name, value in MISSING.get(stage, {}).items():
+        _add(whole, name, value)
     if isinstance(motion := whole.get("motion"), ConfigDict):
         whole.motion = completed(motion)
     return whole
+
+
+def _rename(config: ConfigDict, former: str, name: str) -> None:
+    """Moves the value of a setting to its name today, if the config has the former one."""
+    section, _, last = former.rpartition(".")
+    with contextlib.suppress(TypeError):  # a damaged config has another value in place of a section
+        inner = section_of(config, section)
+        if last in inner:
+            value = inner[last]
+            del inner[last]
+            _add(config, name, value)
+
+
+def _add(config: ConfigDict, name: str, value: Any) -> None:
+    """Adds a setting, if the config lacks it."""
+    section, _, last = name.rpartition(".")
+    with contextlib.suppress(TypeError):  # a damaged config has another value in place of a section
+        inner = section_of(config, section)
+        if last not in inner:
+            inner[last] = value

@@ -27,7 +27,7 @@ def shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
 
 
 def flat(tree: Tree) -> dict[str, Any]:
-    """Path → leaf."""
+    """A tree as a dictionary: path → leaf."""
     return {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 

@@ -123,7 +123,7 @@ def sampling_schedule(key: Key[Array, ""], batch: int, frames: int, chunk: int, 
 
 
 def all_noisy(sampler: Callable[..., Levels]) -> Sampler:
-    """A sampler of levels alone, in which all tokens above level 0 have a loss."""
+    """A sampler that gives only levels; in it, all tokens above level 0 have a loss."""
 
     def draw(key: Key[Array, ""], batch: int, frames: int, chunk: int) -> NoiseLevels:
         t = sampler(key, batch, frames, chunk)

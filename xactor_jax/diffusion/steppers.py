@@ -14,7 +14,7 @@ coordinates are x and t themselves, and (4) is x + (s - t) u. (4) equals the DDI
 second time, at s; its error is of second order in the step of r. If s = 0, (5) is replaced by (4), because the network is not
 trained at t = 0. This last step keeps the second order under the cosine and flow schedules, but not under scaled linear, where
 r grows as the square root of t near 0. (6) is for networks trained by consistency distillation, whose x0_hat is the end of a
-path and not a mean: it may be noised anew.
+path and not a mean: noise may be added to it again.
 
 Every token may have its own t and s; a token with s = t does not change.
 """

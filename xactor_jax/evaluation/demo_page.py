@@ -28,8 +28,8 @@ Curves = dict[str, Float[np.ndarray, "t"]]
 def page_of(emotion: str, videos: Mapping[str, str], sections: str) -> str:
     """The page; the files of `videos`, name of the mp4 → picture, and speech.wav lie beside it."""
     about = (
-        "Two people who do not exist, and that nothing was trained on, speak with a voice never heard: each video is made from "
-        f'one picture and the <a href="speech.wav">speech</a> ({html.escape(emotion)}) alone, by three small networks.'
+        "Two people who do not exist speak with a synthetic voice. Nothing was trained on them or on the voice. Each video is "
+        f'made from one picture and the <a href="speech.wav">speech</a> ({html.escape(emotion)}), by three small networks.'
     )
     rows = "".join(_row(name, image) for name, image in videos.items())
     return page("xactor_jax: a portrait speaks", f"{STYLE}<p>{about}</p>{rows}{sections}")

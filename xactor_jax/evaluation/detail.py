@@ -57,7 +57,7 @@ def still_pixels(true: Video) -> Bool[np.ndarray, "h w"]:
 
 
 def luminance(frame: Frame) -> Plane:
-    """In grey levels of 0 to 255."""
+    """Luminance of a picture, grey levels of 0 to 255."""
     return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float64)
 
 
@@ -82,7 +82,7 @@ def _rows(video: Video, still: Bool[np.ndarray, "h w"]) -> Iterator[tuple[float,
 
 
 def _std(rows: Float[np.ndarray, "t 4"]) -> float:
-    """Of all changes; `nan` without any."""
+    """Standard deviation of all changes; `nan` without any."""
     return float(np.sqrt(rows[:, 3].mean() - rows[:, 2].mean() ** 2)) if len(rows) else float("nan")
 
 

@@ -24,7 +24,7 @@ from xactor_jax.timing import FRAME_RATE
 from xactor_jax.unfinished import write_whole
 
 Mark = Mapping[str, Any]
-"""All that numbers depend on: a file of results under another mark is made anew."""
+"""All that numbers depend on: a file of results under another mark is made again."""
 
 Note = Callable[[str], None]
 Counting = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -103,7 +103,7 @@ class Drift:
         return {**measured, "chunk": job.chunk, "checkpoint": job.actor.origin, "cost": cost}
 
     def write_report(self, title: str, arguments: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
-        """drift.json and drift.html."""
+        """Writes drift.json and drift.html."""
         content = {"arguments": arguments, "about": drift_page.ABOUT, "measured": measured, "versions": provenance.versions()}
         write_record(self.folder / "drift.json", content)
         write_whole(self.folder / "drift.html", page(title, drift_page.body(measured)))

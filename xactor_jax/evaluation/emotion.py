@@ -100,7 +100,7 @@ def emotion_scores(
 ) -> dict[str, float] | None:
     """Accuracy on motion from the clips' own speech, from other people's speech, and on true motion. None without windows.
 
-    Motion from another person's speech shows how much of the emotion comes from the reference motion alone.
+    Motion from another person's speech shows how much of the emotion comes only from the reference motion.
     """
     count = len(probe.classes(emotion))
     if not count:

@@ -30,7 +30,7 @@ def evaluation_table(content: Report) -> Table:
     bounds = lambda t: (shown(t["at_least"]), *([shown(t["at_most"])] if t["at_most"] is not None else []))
     rows = [[t["name"], shown(t["value"]), "–".join(bounds(t)), t["beside"]] for t in content["targets"]]
     facts = [[name, value, "", ""] for name, value in report.facts(content["scores"])]
-    return ("", "reached", "target", "beside it"), rows + facts
+    return ("", "reached", "target", "for comparison"), rows + facts
 
 
 def decoder_table(content: Report) -> Table:

@@ -163,7 +163,7 @@ def bounds(target: Mapping[str, Any]) -> str:
 
 
 def share(value: float | None) -> str:
-    """As a percentage; a dash for what is not known, which is None in the JSON of a report."""
+    """A number as a percentage; a dash for what is not known, which is None in the JSON of a report."""
     return "–" if value is None or math.isnan(value) else f"{value:.0%}"
 
 

@@ -61,7 +61,7 @@ def perceptual_distance(path: epath.PathLike, batch: int = 16) -> Distance:
     """
     saved, variables = load_variables(path, "perceptual")
     if not saved.network.lpips:
-        raise UserError(f"{path} is VGG16 alone, without the weights of LPIPS: import a network with --what lpips.")
+        raise UserError(f"{path} is only VGG16, without the weights of LPIPS: import a network with --what lpips.")
     distance = jax.jit(PerceptualModel.from_network(saved.network).distance)
 
     def of_videos(videos: Videos, true: Videos) -> float:

@@ -18,7 +18,7 @@ def make_detector(text: str) -> FaceDetector:
     if kind == "opencv" and not file:
         return HaarDetector()
     if kind == "blazeface" and not file:
-        from xactor_jax.faces.detector import BlazeFaceDetector  # imports JAX, which the names alone do not need
+        from xactor_jax.faces.detector import BlazeFaceDetector  # imports JAX, which the names do not need
 
         return BlazeFaceDetector()
     if kind == "yunet" and file:

@@ -63,7 +63,7 @@ class Unit(nn.Module):
 
 
 class Residual(nn.Module):
-    """Equation 2."""
+    """A residual block; stride 2 halves the side (equation 2)."""
 
     features: int
     stride: int = 1
@@ -83,7 +83,7 @@ class FaceIdentity(nn.Module):
 
     @nn.compact
     def __call__(self, pictures: Float[Array, "b 150 150 3"]) -> Float[Array, "b 128"]:
-        """Of RGB pictures of 0 to 255."""
+        """Descriptors of RGB pictures of 0 to 255."""
         x = nn.relu(Unit(STEM, kernel=7, stride=2, name="stem")((pictures - jnp.array(MEAN)) / 255.0))
         x = nn.max_pool(x, (3, 3), (2, 2))
         for i, (features, stride) in enumerate(BLOCKS):
@@ -92,7 +92,7 @@ class FaceIdentity(nn.Module):
 
 
 def _padded(x: Float[Array, "*any"], shape: list[int]) -> Float[Array, "*full"]:
-    """With zeros behind."""
+    """The picture with zeros at its end, up to a given size."""
     return jnp.pad(x, [(0, full - size) for full, size in zip(shape, x.shape, strict=True)])
 
 

@@ -29,7 +29,7 @@ class FaceMesh(nn.Module):
 
     @nn.compact
     def __call__(self, pictures: Float[Array, "b 192 192 3"]) -> tuple[Float[Array, "b 468 3"], Float[Array, "b"]]:
-        """Of pictures in [0, 1]: points in pixels, depth in the same unit; logits of presence."""
+        """Landmarks of pictures in [0, 1]: points in pixels, depth in the same unit; logits of presence."""
         x = nn.Conv(STEM, (3, 3), strides=2, name="stem")(pictures)
         x = self._through("trunk", TRUNK, Slope(name="stem_slope")(x))
         points, presence = (self._branch(name, x) for name in BRANCHES)

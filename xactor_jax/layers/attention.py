@@ -4,7 +4,7 @@
 (2)  windowed:  o_i = sum_{|n| <= r} softmax_n(<q_i, k_{i+n} + e_n> / sqrt(d)) v_{i+n}    2 r + 1 frame-aligned neighbours
 
 The tokens j of (1) may be cached from earlier calls. Their keys are cached before rotation, where they do not depend on the
-position, so that each call can count positions anew. Tokens without position (sinks) have R = 0 on the rotated features.
+position, so that each call can count positions from 0. Tokens without position (sinks) have R = 0 on the rotated features.
 
 (2) is computed as 2 r + 1 shifted products, so that it never computes anything outside the window.
 """

@@ -1,7 +1,7 @@
 """The scheduler: all sessions that have enough sound or motion take their next step together, call after call.
 
 One call of `tick` gives every session its waiting sound, runs one batched call of the actor and one of the renderer, and puts
-the pictures into the sessions' queues. What one session does wrong ends that session alone.
+the pictures into the sessions' queues. What one session does wrong ends only that session.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ class Engine:
         with self._between:
             started, seats = self.clock(), [seat for seat in list(self.seats.values()) if not seat.reason]
             for seat in seats:
-                with self._alone(seat):
-                    seat.hear()
+                with self._isolated(seat):
+                    seat.feed()
             worked = [self._moved(seats), self._drawn(seats)]
             if any(worked):
                 self.measures.tick.add([self.clock() - started])
@@ -126,7 +126,7 @@ class Engine:
     def measure(self, portrait: Portrait) -> None:
         """Measures `cost` and sets the number of places: as many sessions as `load` allows, at least one group.
 
-        Call it after `warm_up` and before `start`. A group of `together` sessions costs as much as one session alone.
+        Call it after `warm_up` and before `start`. A group of `together` sessions costs as much as one session.
         """
         frames = MEASURED_SEGMENTS * self.programs.plan.new
         self.cost = self._rehearse(portrait, frames) * FRAME_RATE / frames
@@ -138,7 +138,7 @@ class Engine:
         """Performs one session of noise, to its end. Returns how many seconds it took."""
         seat, started = self.open(Choices(), portrait), self.clock()
         noise = np.random.default_rng(0).integers(-3000, 3000, frames * SAMPLES_PER_FRAME)
-        seat.session.hear(noise.astype(np.int16))
+        seat.session.push(noise.astype(np.int16))
         seat.end()
         while not seat.reason:
             self.tick()
@@ -183,24 +183,24 @@ class Engine:
 
     def _moved(self, seats: Sequence[Seat]) -> bool:
         """One batched call of the actor."""
-        wanting = self._inputs([seat for seat in seats if seat.session.unmoved], lambda seat: seat.session.next_stride())
+        wanting = self._inputs([seat for seat in seats if seat.session.motion_ready], lambda seat: seat.session.next_stride())
         for seat, (call, _), result in self._results(wanting, self.programs.advance, lambda pair: pair[1]):
-            with self._alone(seat):
+            with self._isolated(seat):
                 seat.session.took_stride(call, *result)
         return bool(wanting)
 
     def _drawn(self, seats: Sequence[Seat]) -> bool:
         """One batched call of the renderer."""
-        wanting = self._inputs([seat for seat in seats if seat.session.unseen], lambda seat: seat.session.next_segment())
+        wanting = self._inputs([seat for seat in seats if seat.session.segment_ready], lambda seat: seat.session.next_segment())
         for seat, _, result in self._results(wanting, self.programs.render, lambda segment: segment):
-            with self._alone(seat):
+            with self._isolated(seat):
                 self._give(seat, seat.session.frames, seat.session.took_segment(*result))
         return bool(wanting)
 
     def _inputs(self, seats: Sequence[Seat], inputs: Callable[[Seat], Any]) -> list[tuple[Seat, Any]]:
         found = []
         for seat in seats:
-            with self._alone(seat):
+            with self._isolated(seat):
                 found.append((seat, inputs(seat)))
         return found
 
@@ -239,8 +239,8 @@ class Engine:
                 self.remove(seat.name)
 
     @contextlib.contextmanager
-    def _alone(self, seat: Seat) -> Iterator[None]:
-        """An error ends this session alone, with its sentence."""
+    def _isolated(self, seat: Seat) -> Iterator[None]:
+        """An error ends only this session, with its sentence."""
         try:
             yield
         except Exception as error:

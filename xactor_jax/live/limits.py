@@ -68,7 +68,7 @@ class Choices:
 
     @property
     def track(self) -> EmotionTrack:
-        """The parsed emotion."""
+        """The emotion as a track over time."""
         return parse_emotion(self.emotion)
 
 

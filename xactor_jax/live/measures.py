@@ -21,7 +21,7 @@ class Recent:
         self._values: collections.deque[float] = collections.deque(maxlen=RECENT)
 
     def add(self, values: Iterable[float]) -> None:
-        """Adds values."""
+        """Adds values, in their order."""
         for value in values:
             self._values.append(value)
             self.count, self.total = self.count + 1, self.total + value

@@ -34,9 +34,9 @@ class Saved(NamedTuple):
     """A session, and what waits before and after it."""
 
     session: Session
-    unheard: Int16[np.ndarray, "_"]
+    pending: Int16[np.ndarray, "_"]
     over: bool
-    """Whether no more sound comes after `unheard`."""
+    """Whether no more sound comes after `pending`."""
     unsent: list[bytes]
 
 
@@ -52,9 +52,9 @@ def to_bytes(saved: Saved) -> bytes:
         "motion": session.motion,
         "known": np.asarray(jax.device_get(session.known)),
         "segments": session.segments,
-        "heard_all": session.over,
+        "sound_ended": session.over,
         "over": saved.over,
-        "unheard": saved.unheard,
+        "pending": saved.pending,
         "unsent": {str(i): message for i, message in enumerate(saved.unsent)},
     }
     return sealed(MARK, serialization.msgpack_serialize(tree))
@@ -98,13 +98,13 @@ def _restored(programs: Programs, tree: Mapping[str, Any]) -> Saved:
     session.sound = Sound(waiting, number(sound, "samples"), number(sound, "frames"))
     session.motion = array(tree, "motion", np.float32, (None, session.motion.shape[1]))
     session.known = jax.device_put(array(tree, "known", np.float32, session.known.shape))
-    session.segments, session.over = number(tree, "segments"), bool(tree["heard_all"])
+    session.segments, session.over = number(tree, "segments"), bool(tree["sound_ended"])
     session.frames = session.segments * programs.plan.new
     check_session(session)
     unsent = [message for _, message in sorted(tree["unsent"].items(), key=lambda item: int(item[0]))]
     for message in unsent:
         parsed(message)
-    return Saved(session, array(tree, "unheard", np.int16, (None,)), bool(tree["over"]), unsent)
+    return Saved(session, array(tree, "pending", np.int16, (None,)), bool(tree["over"]), unsent)
 
 
 def array(tree: Mapping[str, Any], name: str, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A session in a server: the queues between it and its client, and the times of what passes through them.
 
 The client's thread adds sound and takes pictures; the engine's thread does the opposite. Every counter is written by one of the
-two alone, and a deque's `append` and `popleft` are atomic, so neither waits for the other.
+two only, and a deque's `append` and `popleft` are atomic, so neither waits for the other.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Seat:
         self.wake: Callable[[], None] = lambda: None
         """Called when pictures were added or the session ended."""
         self.dropped = 0
-        self._sound, self._pictures = collections.deque([saved.unheard]), collections.deque(saved.unsent)
+        self._sound, self._pictures = collections.deque([saved.pending]), collections.deque(saved.unsent)
         self._taken = saved.session.sound.samples
-        self._added = self._taken + len(saved.unheard)
+        self._added = self._taken + len(saved.pending)
         self._arrivals = collections.deque([(self._added, clock())])
         self.active_at = clock()
         """When sound last came or was used."""
@@ -76,13 +76,13 @@ class Seat:
         """The client has no more sound."""
         self.over = True
 
-    def hear(self) -> None:
+    def feed(self) -> None:
         """Gives the session the sound that waits, at most a second of it."""
         over, taken = self.over, 0  # read before the sound: what was added before the end is used before the end
         while self._sound and taken < SAMPLE_RATE:
             piece = self._sound.popleft()
             taken += len(piece)
-            self.session.hear(piece)
+            self.session.push(piece)
             self._taken += len(piece)
             self.active_at = self.clock()
         if over and not self._sound:
@@ -112,8 +112,8 @@ class Seat:
 
     def saved(self) -> Saved:
         """What `saved.to_bytes` writes. Between two calls of the engine only."""
-        unheard = list(self._sound)
-        return Saved(self.session, np.concatenate([np.zeros(0, np.int16), *unheard]), self.over, list(self._pictures))
+        pending = list(self._sound)
+        return Saved(self.session, np.concatenate([np.zeros(0, np.int16), *pending]), self.over, list(self._pictures))
 
     def _drop(self) -> None:
         if self.take() is not None:

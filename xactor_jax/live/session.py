@@ -1,6 +1,6 @@
 """One session without clocks and queues: sound in, pictures out. The same sound gives the same pictures, however it is cut.
 
-    hear ─ audio features ─ next_stride … took_stride ─ motion ─ next_segment … took_segment ─ frames
+    push ─ audio features ─ next_stride … took_stride ─ motion ─ next_segment … took_segment ─ frames
 
 The strides and segments of many sessions are computed together (slots.py). A session holds only what the next ones need, so its
 size does not grow with time, and saved.py can write it.
@@ -51,7 +51,7 @@ class Session:
         self.segments, self.frames = 0, 0
         """Number of rendered segments, and of their pictures."""
 
-    def hear(self, samples: Int16[np.ndarray, "_"]) -> None:
+    def push(self, samples: Int16[np.ndarray, "_"]) -> None:
         """Takes 16 kHz sound and computes its features."""
         self.sound, done = self.programs.audio.push(self.sound, samples.astype(np.float32) / FULL_SCALE)
         self._add(done)
@@ -63,23 +63,23 @@ class Session:
         self.over = True
 
     @property
-    def unmoved(self) -> bool:
+    def motion_ready(self) -> bool:
         """Whether motion can be computed: the features of a stride are there, or the rest after the end."""
         return self.stream.ready or (self.over and self.stream.unfinished)
 
     @property
-    def unseen(self) -> bool:
+    def segment_ready(self) -> bool:
         """Whether a segment can be rendered: its motion is there, or the rest after the end."""
         plan, count = self.programs.plan, len(self.motion)
-        return count >= plan.length or (self.over and not self.unmoved and count > plan.known)
+        return count >= plan.length or (self.over and not self.motion_ready and count > plan.known)
 
     @property
     def done(self) -> bool:
         """Whether all pictures have been made."""
-        return self.over and not self.unmoved and not self.unseen
+        return self.over and not self.motion_ready and not self.segment_ready
 
     def next_stride(self) -> tuple[Call, Stride]:
-        """Inputs of the next call of the actor; call it when `unmoved`."""
+        """Inputs of the next call of the actor; call it when `motion_ready`."""
         call, guide = self.stream.next_call(), self.stream.guide
         return call, Stride(guide.keys, guide.reference, call.rollout, call.audio, call.emotion)
 
@@ -89,7 +89,7 @@ class Session:
             self.motion = appended(self.motion, np.asarray(motion[0]), self.programs.plan)
 
     def next_segment(self) -> Segment:
-        """Inputs of the next segment of the renderer; call it when `unseen`."""
+        """Inputs of the next segment of the renderer; call it when `segment_ready`."""
         motion, _ = first_segment(self.motion, self.programs.plan)
         return Segment(self.prepared, self.video_keys, np.int32(self.segments), motion[None], self.known)
 

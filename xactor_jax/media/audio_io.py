@@ -147,7 +147,7 @@ def read_blocks(path: epath.PathLike, form: SoundForm = NETWORK_SOUND, whole: bo
         for gap, block in _aligned(resampled(decoded(container), form), origin, form.rate, whole):
             check_gap(path, silence := silence + gap)
             if not np.isfinite(block).all():
-                raise UserError(f"{path} holds samples that are no numbers (NaN or infinity): it is damaged; export it anew.")
+                raise UserError(f"{path} holds samples that are no numbers (NaN or infinity): it is damaged; export it again.")
             yield from _zeros(round(gap * form.rate), len(block))
             found = True
             yield np.clip(block, -1.0, 1.0)

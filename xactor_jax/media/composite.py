@@ -1,4 +1,4 @@
-"""Puts faces that were drawn anew back into the picture from which they were cut.
+"""Puts newly drawn faces back into the picture from which they were cut.
 
 Face i was cut out of a square with the centre c_i and the side s_i. At the position p, the picture x becomes
 

@@ -76,19 +76,12 @@ def crop_square(image: UInt8[np.ndarray, "h w 3"], box: FaceBox, size: int) -> U
 
 
 def crop_square_on_black(image: UInt8[np.ndarray, "h w 3"], box: FaceBox, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """As `crop_square`, but black beyond the image."""
+    """The same as `crop_square`, but black beyond the image."""
     height, width = image.shape[:2]
     margin = max(0, *(1 + int(edge) for edge in (-box.x0, -box.y0, box.x1 - width, box.y1 - height)))
     framed = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_CONSTANT)
     moved = SquareBox(box.x0 + margin, box.y0 + margin, box.x1 + margin, box.y1 + margin)
     return crop_square(framed, moved, size)
-
-
-def crop_portrait(
-    image: UInt8[np.ndarray, "h w 3"], face: FaceBox, size: int, settings: CropSettings = CropSettings()
-) -> UInt8[np.ndarray, "size size 3"]:
-    """`portrait_box` and `crop_square` together: crops one picture as `launch/prepare.py` crops each frame."""
-    return crop_square(image, portrait_box(face, image.shape, settings), size)
 
 
 def within(face: FaceBox, box: FaceBox, size: int) -> FaceBox:

@@ -45,7 +45,7 @@ class FaceBox(NamedTuple):
 
     @property
     def centre(self) -> tuple[float, float]:
-        """(x, y)"""
+        """Its middle (x, y), pixels."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
 

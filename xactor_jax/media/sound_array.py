@@ -32,7 +32,7 @@ class SoundArray(NamedTuple):
 
     @property
     def layout(self) -> str:
-        """mono or stereo."""
+        """FFmpeg's name of the channels, mono or stereo."""
         return LAYOUTS[self.samples.shape[1] - 1]
 
 

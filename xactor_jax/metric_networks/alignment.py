@@ -15,7 +15,7 @@ util/preprocess.py). Lengths are rounded as there.
 
 The five points are taken from the 468 of Face Mesh. Middles of eyes are those between their corners, which blinking does not
 move; Deep3D's own rule for 68 points is the same. The tip of the nose is the middle of two points: it lies .49 of the way from
-eyes to mouth in MediaPipe's canonical face, .50 in both templates; each point alone lies at .44 or .54.
+eyes to mouth in MediaPipe's canonical face, .50 in both templates; each single point is at .44 or .54.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ A stage has n blocks, of which the first has stride 2. With N = batch normalisat
     (2) e(x)     = N W flat(N s₄ s₃ s₂ s₁ PReLU N C x)
     (3) sim(x, y) = ⟨e(x), e(y)⟩ / (‖e(x)‖ ‖e(y)‖)
 
-`flat` orders values by (channel, row, column), as PyTorch does. The released networks differ in n alone: (3, 4, 14, 3) is r50,
+`flat` orders values by (channel, row, column), as PyTorch does. The released networks differ only in n: (3, 4, 14, 3) is r50,
 (3, 13, 30, 3) is r100. Layout: insightface, recognition/arcface_torch/backbones/iresnet.py.
 """
 
@@ -22,9 +22,6 @@ from ml_collections import ConfigDict
 
 from xactor_jax.faces.blocks import Slope
 from xactor_jax.layers.batch_norm import FrozenBatchNorm
-
-STRIDE = 16
-"""Side of the input over that of the last stage's output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +62,7 @@ class ArcFace(nn.Module):
 
     @nn.compact
     def __call__(self, faces: Float[Array, "b side side 3"]) -> Float[Array, "b d"]:
-        """Of aligned RGB faces in [-1, 1] (`alignment.py:arcface_crop`)."""
+        """Descriptors of aligned RGB faces in [-1, 1] (`alignment.py:arcface_crop`)."""
         s = self.settings
         x = Slope(name="prelu")(FrozenBatchNorm(name="bn1")(conv3(s.widths[0], 1, "conv1")(faces)))
         for stage, (depth, width) in enumerate(zip(s.depths, s.widths, strict=True), start=1):

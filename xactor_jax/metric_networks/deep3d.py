@@ -65,7 +65,7 @@ class Deep3D(nn.Module):
 
     @nn.compact
     def __call__(self, faces: Float[Array, "b side side 3"]) -> Float[Array, "b coefficients"]:
-        """Of aligned RGB faces in [0, 1] (`alignment.py:deep3d_crop`)."""
+        """The network's output for aligned RGB faces in [0, 1] (`alignment.py:deep3d_crop`)."""
         s = self.settings
         x = nn.relu(normed_conv(faces, s.widths[0], 7, 2))
         x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))

@@ -21,7 +21,7 @@ class MotionRunSettings(RunSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MotionNetworkSettings:
-    """`config.network` of configs/motion.py."""
+    """Settings of the networks, `config.network` of configs/motion.py."""
 
     image_size: int = setting(64, whole(1), "side of the face crop, pixels")
     encoder: str = setting("convolutional", choice(ENCODERS), "architecture of the encoder; xnemo is the released one")

@@ -4,7 +4,7 @@
 (2)  time ≥ max(FLOPs / (η · peak), bytes / memory bandwidth, bytes sent / link bandwidth)
 (3)  utilisation ≤ model FLOPs / (peak · time)
 
-(2) assumes that matrix products alone reach the share η of the peak, that the three terms overlap completely, and that the
+(2) assumes that only matrix products reach the share η of the peak, that the three terms overlap completely, and that the
 memory traffic is what the compiler counts, which includes data that stays in the chip's fast memory.
 """
 
@@ -44,7 +44,7 @@ class Cost:
     """Without the results that overwrite arguments."""
     temporaries: int
     code: int
-    operations: float
+    flops: float
     """FLOPs; the body of a loop counts once."""
     accessed: float
     """Memory traffic."""
@@ -110,7 +110,7 @@ def cost_of(compiled: jax.stages.Compiled, devices: int) -> Cost:
         results=max(0, memory.output_size_in_bytes - memory.alias_size_in_bytes),
         temporaries=memory.temp_size_in_bytes,
         code=memory.generated_code_size_in_bytes,
-        operations=float(analysis.get("flops", 0.0)),
+        flops=float(analysis.get("flops", 0.0)),
         accessed=float(analysis.get("bytes accessed", 0.0)),
         collectives=tuple(collectives(compiled.as_text(), devices)),
     )
@@ -118,7 +118,7 @@ def cost_of(compiled: jax.stages.Compiled, devices: int) -> Cost:
 
 def estimate(cost: Cost, executed: float, model: float, chip: Chip, efficiency: float) -> Estimate:
     """Estimate by equations 2 and 3. `executed` counts all FLOPs of one device, `model` those without rematerialisation."""
-    compute = max(executed, cost.operations) / (efficiency * chip.peak_flops)
+    compute = max(executed, cost.flops) / (efficiency * chip.peak_flops)
     memory, links = cost.accessed / chip.memory_bandwidth, cost.sent / chip.link_bandwidth
     time = max(compute, memory, links)
     return Estimate(compute=compute, memory=memory, links=links, utilisation=model / (chip.peak_flops * time) if time else 0.0)

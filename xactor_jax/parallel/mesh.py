@@ -44,7 +44,7 @@ def mesh_shape(sizes: Sequence[int], num_devices: int) -> tuple[int, ...]:
 
 
 def make_mesh(config: MeshSettings | ConfigDict, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Mesh of all devices (or those given) from `config.mesh`; of several slices, `data` alone spans them.
+    """Mesh of all devices (or those given) from `config.mesh`; only `data` spans several slices.
 
     The axes are `Auto`: the compiler propagates shardings.
     """

@@ -1,4 +1,4 @@
-"""InsightFace's released ArcFace networks (backbone.pth, arcface_torch): r50, r100 and others that differ in depth alone."""
+"""InsightFace's released ArcFace networks (backbone.pth, arcface_torch): r50, r100 and others that differ only in depth."""
 
 from __future__ import annotations
 

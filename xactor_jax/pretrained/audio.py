@@ -48,7 +48,7 @@ def _load_wav2vec2(settings: Settings, checkpoint: epath.PathLike) -> Wav2Vec2Fe
     try:
         network = Wav2Vec2Settings(**config.network)
     except (AttributeError, TypeError) as error:
-        raise UserError(f"the config in {checkpoint} does not fit this version ({error}): import the weights anew.") from None
+        raise UserError(f"the config in {checkpoint} does not fit this version ({error}): import the weights again.") from None
     found, pieces = variables_hash(variables), Wav2Vec2Features.settings_from(settings)
     if (settings.get("hash") or found) != found:
         log.warning("%s is not the wav2vec 2.0 checkpoint that was used before (%s); expect wrong motion", checkpoint, found)

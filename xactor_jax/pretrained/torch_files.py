@@ -164,7 +164,7 @@ class TorchTensors(Mapping[str, np.ndarray]):
             self._tensors = _tensors(TensorUnpickler(io.BytesIO(content)).load())
         except Refused as error:
             reason = f"{name} holds {error}, and only tensors are read from a PyTorch file"
-            raise UserError(f"{reason}: save the network's state_dict alone, or use the .safetensors file.") from None
+            raise UserError(f"{reason}: save only the network's state_dict, or use the .safetensors file.") from None
         except zipfile.BadZipFile:
             reason = f"{name} is no file of PyTorch 1.6 or later, or it is damaged"
             raise UserError(f"{reason}: fetch it again, or use the .safetensors file.") from None

@@ -68,7 +68,7 @@ class TalkingVideo:
         return (draw_mark(piece, self.request.mark) for piece in pictures(self.inputs.scene, performances))
 
     def array(self) -> UInt8[np.ndarray, "t h w 3"]:
-        """All frames."""
+        """All frames of the video, uint8."""
         return np.concatenate(list(self.frames))
 
     def save(self, out: epath.PathLike, *, save_motion: epath.PathLike = "", progress: Progress = lambda *_: None) -> None:

@@ -57,7 +57,7 @@ class Inputs(NamedTuple):
     sources: Sources
     roles: tuple[Role, ...]
     sound: Sound  # of the video, with the recording's own sampling rate and channels
-    scene: Scene | None = None  # the picture into which the faces are put back; None: the video shows the one face alone
+    scene: Scene | None = None  # the picture into which the faces are put back; None: the video shows only the one face
 
     @property
     def samples(self) -> int:

@@ -82,7 +82,7 @@ def load_stage(name: str, path: epath.PathLike, audio_checkpoint: str = "", plac
     try:
         model = ENTRIES[name].model.from_config(config)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"the config in {path} does not fit this version ({error}): train that stage anew.") from None
+        raise UserError(f"the config in {path} does not fit this version ({error}): train that stage again.") from None
     if name == "video":
         check_whole(variables, model, path)
     audio = load_audio_features(config.data.audio, audio_checkpoint) if name == "actor" else None
@@ -95,7 +95,7 @@ def check_whole(variables: Variables, model: VideoModel, path: epath.PathLike) -
     if lacking := {"trunk", "reference", "motion_tokens"} - variables.params.keys():
         raise UserError(f"{path} has no {min(lacking)}: it is a part of a renderer, to start training from with init_from.")
     if model.draft and "draft" not in variables.buffers:
-        raise UserError(f"{path} has no decoder for its drafts: train it anew, or with --config.network.draft=False.")
+        raise UserError(f"{path} has no decoder for its drafts: train it again, or with --config.network.draft=False.")
     wanted = ("autoencoder", *(("clip",) if model.clip else ()))
     if lacking := [name for name in wanted if name not in variables.buffers]:
         again = "import it again with launch/import_weights.py --what xnemo_video"
@@ -120,7 +120,7 @@ def check_fit(models: Models) -> None:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise UserError(f"the checkpoints' motion latents differ in size ({listed}): use stages trained on one motion stage.")
     if models.actor and models.actor.model.audio_dim != (given := models.actor.audio.num_features):
-        raise UserError(f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {given}: train it anew.")
+        raise UserError(f"the actor takes {models.actor.model.audio_dim} audio features a frame, not {given}: train it again.")
     for name, stage in models.present.items():
         own = trained_motion_encoder(stage.variables) if name == "video" else None
         trained_on = motion_hash(jax.device_get(own)) if own else stage.config.pretrained.motion_hash

@@ -92,7 +92,7 @@ def _sample_batch(
 def _sample_read(
     models: Models, settings: Settings, generate: Generate, read: Sequence[tuple[Ready, np.ndarray]]
 ) -> list[Failure]:
-    """Samples a batch. If that fails, samples each job alone, so that one bad job does not stop the others."""
+    """Samples a batch. If that fails, samples each job by itself, so that one bad job does not stop the others."""
     if not read:
         return []
     clock = Stopwatch()

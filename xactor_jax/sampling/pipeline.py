@@ -105,7 +105,7 @@ def check_emotion(models: Models, track: EmotionTrack) -> None:
     for segment in track.segments:
         if segment.label >= known:
             names = ", ".join(EMOTIONS[:known])
-            raise UserError(f"this actor does not know the emotion {segment.name}: choose one of {names}, or train anew.")
+            raise UserError(f"this actor does not know the emotion {segment.name}: choose one of {names}, or train again.")
 
 
 def generate_motion(

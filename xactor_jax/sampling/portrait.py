@@ -21,7 +21,6 @@ from xactor_jax.media.crop import (
     square_at,
 )
 from xactor_jax.media.faces import FaceBox, FaceDetector
-from xactor_jax.media.image_io import read_image
 from xactor_jax.media.scan import finder
 
 CROPS = ("auto", "released", "none")
@@ -69,26 +68,6 @@ Choose = Callable[[list[FaceBox]], list[FaceBox]]
 """Chooses faces of those that were found, which come with the most prominent one first."""
 
 
-def read_portrait(
-    path: epath.PathLike,
-    sides: tuple[int, int],
-    crop: str = "auto",
-    face_index: int | None = None,
-    detector: FaceDetector | None = None,
-) -> Portrait:
-    """Reads a portrait and crops it to `sides` pixels (motion stage, video stage).
-
-    Args:
-        crop: "auto": the square around the face, as for prepared clips; "released": see `media.crop`; "none": the largest
-            square in the middle.
-        detector: The face detector. A csv file of boxes refers to the image by its name without the folder, as frame 0.
-
-    Raises:
-        UserError: the image cannot be read; see also `choose_face`.
-    """
-    return cropped(read_image(path), str(path), sides, crop, face_index, detector)
-
-
 def cropped(
     image: UInt8[np.ndarray, "h w 3"],
     name: str,
@@ -97,7 +76,17 @@ def cropped(
     face_index: int | None = None,
     detector: FaceDetector | None = None,
 ) -> Portrait:
-    """The same for pixels; `name` is the path or the name of the picture. Raises the errors of `choose_face`."""
+    """A portrait, cropped to `sides` pixels (motion stage, video stage).
+
+    Args:
+        name: path or name of the picture.
+        crop: "auto": the square around the face, as for prepared clips; "released": see `media.crop`; "none": the largest
+            square in the middle.
+        detector: The face detector. A csv file of boxes refers to the image by its name without the folder, as frame 0.
+
+    Raises:
+        UserError: see `choose_face`.
+    """
     choose = lambda faces: [choose_face(faces, face_index, name)]
     return cut(image, look(image, name, crop, choose, detector).places[0], sides, crop)
 

@@ -35,7 +35,7 @@ class Wanted:
     save_motion: str = ""  # .npz file for the motion latents; empty: not written
     mark: str = ""  # text that is drawn into the pictures
     c2pa: str = ""  # CERT.pem,KEY.pem: signs a C2PA manifest
-    paste_back: bool = False  # put the face back into the picture; otherwise the video shows its square alone
+    paste_back: bool = False  # put the face back into the picture; otherwise the video shows only its square
 
     @property
     def in_picture(self) -> bool:
@@ -59,7 +59,7 @@ class Wanted:
 
     @property
     def written(self) -> tuple[str, ...]:
-        """All output files."""
+        """Paths of all output files."""
         return tuple(filter(None, (self.out, str(self.sidecar), self.save_motion)))
 
     @property
@@ -105,7 +105,7 @@ class RenderRequest(Wanted):
     motion_latents: str = ""  # .npz, as `save_motion` writes it
     driving: str = ""  # a video of one person
     driving_crop: str = ""  # of its pictures; empty: as `crop`
-    relative: bool = False  # begin at the portrait's own motion and take the changes alone
+    relative: bool = False  # begin at the portrait's own motion and take only the changes
     audio: str = ""  # the sound; empty: that of the driving video, if any
 
 

@@ -1,4 +1,4 @@
-"""A picture in which faces are drawn anew, frame by frame. The rest of it stays as it is."""
+"""A picture in which faces are redrawn, frame by frame. The rest of it stays as it is."""
 
 from __future__ import annotations
 

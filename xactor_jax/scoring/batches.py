@@ -30,7 +30,7 @@ def apply_in_batches(apply: Apply, params: Any, rows: Iterable[Shaped[np.ndarray
     """Yields the outputs of each batch as host arrays. A batch has `size` inputs on every device; memory does not grow.
 
     The last batch is padded to full size, so that only one program is compiled. `apply` must be jitted by the caller, who keeps
-    it: a new function would be compiled anew.
+    it: a new function would be compiled again.
     """
     mesh = local_mesh()
     split = NamedSharding(mesh, PartitionSpec(mesh.axis_names))

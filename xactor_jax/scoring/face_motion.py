@@ -50,17 +50,17 @@ def between(points: Landmarks, pair: tuple[int, int]) -> Float[np.ndarray, "t"]:
 
 
 def mouth_opening(points: Landmarks) -> Float[np.ndarray, "t"]:
-    """Equation 1."""
+    """Height of the open mouth over the distance of the eyes (equation 1)."""
     return between(points, LIPS) / between(points, EYES)
 
 
 def mouth_width(points: Landmarks) -> Float[np.ndarray, "t"]:
-    """Equation 2."""
+    """Width of the mouth over the distance of the eyes (equation 2)."""
     return between(points, MOUTH_CORNERS) / between(points, EYES)
 
 
 def lid_opening(points: Landmarks) -> Float[np.ndarray, "t 2"]:
-    """Of the person's right and left eye (equation 3)."""
+    """Opening of the lids of the person's right and left eye (equation 3)."""
     ratio = lambda one, other, corners: (between(points, one) + between(points, other)) / (2 * between(points, corners))
     return np.stack([ratio(*eye) for eye in LIDS], axis=1)
 

@@ -32,7 +32,7 @@ def followed(frames: Iterable[Frame]) -> Iterator[Points | None]:
     detector, points = BlazeFaceDetector(), None
     for frame in frames:
         points = again(frame, around_points(points)) if points is not None else None
-        points = points if points is not None else anew(frame, detector)
+        points = points if points is not None else detected(frame, detector)
         yield points
 
 
@@ -42,7 +42,7 @@ def again(frame: Frame, region: Region) -> Points | None:
     return points if presence > SEEN else None
 
 
-def anew(frame: Frame, detector: BlazeFaceDetector) -> Points | None:
+def detected(frame: Frame, detector: BlazeFaceDetector) -> Points | None:
     """Landmarks of the first face that the detector finds; None if there is no face."""
     faces = detector.detect(frame)
     return landmarks(frame, faces[0])[0] if faces else None

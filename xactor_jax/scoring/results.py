@@ -4,7 +4,7 @@
     FOLDER/KEY.npz     features, if the protocol compares sets of videos
 
 KEY is a hash of everything that decides the result: the contents of the files, the protocol's definition, the weights. So a
-file, a protocol or a network that changes is measured anew, and nothing else is. The JSON file is written last.
+file, a protocol or a network that changes is measured again, and nothing else is. The JSON file is written last.
 """
 
 from __future__ import annotations

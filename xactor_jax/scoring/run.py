@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """One measurement: of a pair, or of its true video alone."""
+    """One measurement: of a pair, or only of its true video."""
 
     pair: Pair
     protocol: Protocol
@@ -57,7 +57,7 @@ class _Job(NamedTuple):
 
 
 class _Scorer(NamedTuple):
-    """What does not depend on the pair."""
+    """The part of scoring that is the same for all pairs."""
 
     protocols: Sequence[Protocol]
     networks: Mapping[str, Network]

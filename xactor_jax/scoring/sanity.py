@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
         return f"{said}on this machine {listed(self.found)}{'' if self.passed else ', which is WRONG'}."
 
     def to_dict(self) -> dict[str, Any]:
-        """For the JSON of a report."""
+        """The check for the JSON of a report."""
         passed, names = (None if self.reason else self.passed), self.check.expected
         found = {name: value for name, value in self.found.items() if name in names}
         return {"published": dict(names), "found": found, "passed": passed, "sentence": str(self)}

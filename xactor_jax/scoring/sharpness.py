@@ -24,7 +24,7 @@ from xactor_jax.scoring.video import Case, Frame
 
 
 def energies(frames: Iterable[Frame]) -> Iterator[tuple[float, float]]:
-    """Of each frame: energy of its fine detail, and flicker, which is `nan` for the first two frames."""
+    """Energy of fine detail, and flicker, of each frame. Flicker is `nan` for the first two frames."""
     last: deque[np.ndarray] = deque(maxlen=3)
     for frame in frames:
         last.append(luminance(frame))
@@ -33,7 +33,7 @@ def energies(frames: Iterable[Frame]) -> Iterator[tuple[float, float]]:
 
 
 def flicker(before: Float[np.ndarray, "h w"], now: Float[np.ndarray, "h w"], after: Float[np.ndarray, "h w"]) -> float:
-    """Equation 2."""
+    """Flicker of the middle one of three pictures, in grey levels of 255 (equation 2)."""
     return float(np.sqrt(np.square(before - 2 * now + after).mean() / 6))
 
 

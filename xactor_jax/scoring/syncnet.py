@@ -117,7 +117,7 @@ def make_protocol(cropped: bool = False, batch: int = BATCH) -> Protocol:
 
     Args:
         cropped: whether the videos are crops of faces already, as `run_pipeline.py` makes them.
-        batch: windows for each device in a batch; it changes the speed alone.
+        batch: windows for each device in a batch; it changes only the speed.
     """
     track = "The longest face track, cropped as by run_pipeline.py, but around landmarks and not S3FD's boxes"
     return Protocol(
@@ -129,7 +129,7 @@ def make_protocol(cropped: bool = False, batch: int = BATCH) -> Protocol:
         measure=functools.partial(measure, cut=whole_piece if cropped else face_piece, batch=batch),
         kind="syncnet",
         needs_sound=True,
-        limits="Crops and codecs change it: a change of the codec alone moves it by 0.4 to 1.2. Systems trained with SyncNet "
+        limits="Crops and codecs change it: another codec by itself moves it by 0.4 to 1.2. Systems trained with SyncNet "
         "can exceed true video, so compare with its value. The shorter a clip, the more count the zeros beyond its ends.",
     )
 

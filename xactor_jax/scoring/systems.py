@@ -11,7 +11,7 @@ For each clip, the portrait is its first frame. The folders:
     across_people       the portrait, rendered with the changes of another person's motion (equation 1 of
                         `xactor_jax/sampling/driving.py`), and with that person's sound. There is no truth
 
-All of them, the true frames too, are written by the same encoder, because compression alone changes some numbers. A video does
+All of them, the true frames too, are written by the same encoder, because compression itself changes some numbers. A video does
 not depend on which others are made with it.
 """
 

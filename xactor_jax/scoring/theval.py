@@ -51,7 +51,7 @@ def silent_openness(points: Landmarks) -> Float[np.ndarray, "t"]:
 
 
 def lip_sync(open_: Float[np.ndarray, "t"], loud: Float[np.ndarray, "t"], speech: Bool[np.ndarray, "t"]) -> float:
-    """Equation 1."""
+    """Mean difference of openness and loudness, each scaled to 0 to 1 over speech; nan: too little speech (equation 1)."""
     chosen = speech & np.isfinite(open_)
     if speech.mean() < LEAST_SPEECH or chosen.sum() < FEWEST:
         return float("nan")
@@ -66,7 +66,7 @@ def silences(speech: Bool[np.ndarray, "t"]) -> Bool[np.ndarray, "t"]:
 
 
 def silent_lip_stability(open_: Float[np.ndarray, "t"], silent: Bool[np.ndarray, "t"]) -> float:
-    """Equation 2."""
+    """Median absolute deviation of openness in silences; nan: too few silent frames (equation 2)."""
     values = open_[silent & np.isfinite(open_)]
     return float(np.median(np.abs(values - values.mean()))) if len(values) >= FEWEST else float("nan")
 
@@ -94,6 +94,6 @@ PROTOCOL = Protocol(
     ),
     measure=measure,
     needs_sound=True,
-    limits="Lip sync is scaled by the loudest and the widest frame, so it does not depend on timing alone. THEval "
+    limits="Lip sync is scaled by the loudest and the widest frame, so it does not depend only on timing. THEval "
     "scores both by their distance from true videos: .2528 and .0263 on its own set.",
 )

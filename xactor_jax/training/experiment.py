@@ -26,7 +26,7 @@ def nearest_key(name: str, config: Settings) -> str:
 
 
 def default_workdir(config_flag: str) -> str:
-    """runs/motion-base for configs/motion.py:base."""
+    """The default folder of a run: runs/motion-base for configs/motion.py:base."""
     path, _, preset = config_flag.partition(":")
     name = pathlib.PurePath(path).stem
     return f"runs/{name}-{preset}" if preset and preset != "default" else f"runs/{name}"

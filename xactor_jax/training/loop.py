@@ -157,7 +157,7 @@ def naming_last_checkpoint(checkpoints: Checkpoints, folder: epath.Path) -> Iter
 
 
 def run_loop(run: Run, state: TrainState, iterator: grain.DatasetIterator) -> TrainState:
-    """Trains until the last step or until it must stop. DO NOT change the order of operations here."""
+    """Trains until the last step or until it must stop. DO NOT change the order of the calls here."""
     start = int(state.step)
     run.journal.clock.charge("start")
     for step in range(start, run.config.steps + 1):

@@ -44,7 +44,7 @@ def accumulate(averages: Averages, values: Scalars) -> dict[str, clu_metrics.Ave
 
 
 def compute(averages: Averages, prefix: str = "") -> dict[str, float]:
-    """Name → mean."""
+    """Means of all metrics: name → mean."""
     return {f"{prefix}{name}": float(average.compute()) for name, average in averages.items()}
 
 

@@ -34,7 +34,7 @@ class Step(NamedTuple):
 
     @property
     def experiment(self) -> str:
-        """Value of --config."""
+        """The value of --config that trains this step."""
         return f"configs/{self.config}.py:{self.preset}"
 
 

@@ -155,7 +155,7 @@ class Checkpoints:
             if state is not None:
                 self._drop(steps[:index])
                 return state
-        raise UserError(f"every checkpoint in {self._folder} is damaged: delete the folder to start anew.")
+        raise UserError(f"every checkpoint in {self._folder} is damaged: delete the folder to start from the beginning.")
 
     def _drop(self, steps: list[int]) -> None:
         """Deletes damaged checkpoints newer than the restored one, so that their steps can be saved again."""

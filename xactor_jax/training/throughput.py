@@ -34,8 +34,8 @@ RATES = (
     "steps_per_second",
     "examples_per_second",
     "data_wait",
-    "operations",
-    "operations_per_second",
+    "flops",
+    "flops_per_second",
     "utilisation",
     "memory_gib",
     "memory_peak_gib",
@@ -101,7 +101,7 @@ class Work:
     """The work of one step, and the devices that do it."""
 
     examples: int
-    operations: float
+    flops: float
     """Model FLOPs of one device."""
     devices: int
     device_kind: str
@@ -110,7 +110,7 @@ class Work:
 
     def denominator(self) -> str:
         """Text that says what utilisation is measured against."""
-        share = f"{self.operations:.4g} model FLOPs per step and device, without rematerialisation; {self.devices} × "
+        share = f"{self.flops:.4g} model FLOPs per step and device, without rematerialisation; {self.devices} × "
         if self.peak is None:
             return f"{share}{self.device_kind}, for which no peak is published: no utilisation"
         return f"{share}{self.device_kind}, utilisation of {self.peak:.4g} FLOPs per second (bfloat16) each"
@@ -120,12 +120,12 @@ class Work:
         write_whole(folder / FILE, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
 
-def work_of(operations: float, examples: int, devices: int, device_kind: str) -> Work:
+def work_of(flops: float, examples: int, devices: int, device_kind: str) -> Work:
     """The work of a step with that many FLOPs, split over devices of one kind."""
     chip = chip_of(device_kind)
     return Work(
         examples=examples,
-        operations=operations / devices,
+        flops=flops / devices,
         devices=devices,
         device_kind=device_kind,
         peak=chip.peak_flops if chip else None,
@@ -140,10 +140,10 @@ def rates(steps: int, spent: Totals, work: Work) -> dict[str, float]:
         "steps_per_second": speed,
         "examples_per_second": work.examples * speed,
         "data_wait": spent["data"] / seconds,
-        "operations": work.operations,
-        "operations_per_second": work.operations * speed,
+        "flops": work.flops,
+        "flops_per_second": work.flops * speed,
     }
-    return values | ({"utilisation": work.operations * speed / work.peak} if work.peak else {})
+    return values | ({"utilisation": work.flops * speed / work.peak} if work.peak else {})
 
 
 def goodput(totals: Totals) -> float:

@@ -28,7 +28,7 @@ LEVEL_WEIGHTINGS = tuple(name for name in WEIGHTINGS if name != "fused_snr")  # 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoLossSettings:
-    """`config.loss` of configs/video.py."""
+    """Weights of the losses, `config.loss` of configs/video.py."""
 
     time_shift: float = setting(
         3.0,

@@ -66,5 +66,5 @@ def base_of(
 
 
 def frame_conditions(model: VideoModel, motion: Float[Array, "b t d"], base: Base) -> FrameConditions:
-    """Conditions of frames."""
+    """Conditions of frames, from their motion."""
     return FrameConditions(motion, base.latent if model.draft else None)

@@ -1,4 +1,4 @@
-"""The benchmark of attention alone."""
+"""The benchmark of attention."""
 
 from __future__ import annotations
 

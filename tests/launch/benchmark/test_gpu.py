@@ -111,7 +111,7 @@ def setup_of(folder: pathlib.Path, programs: FakePrograms, toy: bool = False, to
 
 
 def step_numbers(batch: int, utilisation: float = 0.4) -> dict[str, Any]:
-    speed = {"steps_per_second": 2.0, "examples_per_second": 2.0 * batch, "operations_per_second": 3.956e14}
+    speed = {"steps_per_second": 2.0, "examples_per_second": 2.0 * batch, "flops_per_second": 3.956e14}
     return {"synthetic": {**speed, "utilisation": utilisation, "memory_peak_gib": 70.0}, "compile_seconds": 50.0}
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from launch import stages
+from configs import stages
 from launch.benchmark import renderer
 from tests.launch.programs import run_here
 from xactor_jax.video import rendering

@@ -29,8 +29,8 @@ def test_one_command_gives_one_page(tiny, tmp_path):
     stages = [f"--motion={tiny['motion']}", f"--actor={tiny['actor']}", f"--video={tiny['video']}"]
     done = run_here(PROGRAM, *stages, f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'out'}", "--video_frames=5")
     assert done.returncode == 0, done.stderr
-    told = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert told["systems"] == ["truth", "reference_repeated", "stage_1", "renderer", "audio_driven"]  # one person
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["systems"] == ["truth", "reference_repeated", "stage_1", "renderer", "audio_driven"]  # one person
     assert "| renderer | " in done.stdout and done.stdout.splitlines()[-1] == f"{tmp_path}/out/report.html"
 
 

@@ -31,10 +31,10 @@ def test_batches_in_memory_and_the_data_beside_one_another(tmp_path: pathlib.Pat
     done = run(*SMALL, *(f"--config.data.{setting}" for setting in data), f"--json={tmp_path / 'speed.json'}")
     assert done.returncode == 0, done.stderr[-3000:]
     written = json.loads((tmp_path / "speed.json").read_text())
-    assert written["operations"] > 0 and written["devices"] == 1 and written["peak"] is None and written["compile_seconds"] > 0
+    assert written["flops"] > 0 and written["devices"] == 1 and written["peak"] is None and written["compile_seconds"] > 0
     for measured in (written["synthetic"], written["data"]):
         assert measured["examples_per_second"] == 8 * measured["steps_per_second"] > 0
-        assert measured["operations_per_second"] == written["operations"] * measured["steps_per_second"]
+        assert measured["flops_per_second"] == written["flops"] * measured["steps_per_second"]
         assert 0 <= measured["data_wait"] < 1
     assert written["synthetic"]["loss"] != written["data"]["loss"]
     assert "synthetic" in done.stdout and "no peak is published" in done.stdout

@@ -96,5 +96,5 @@ def test_people_of_whom_no_controls_are_known_are_compared_too(repository, tiny,
 def test_plain_vgg16_is_not_called_lpips(tiny, tmp_path):
     options = ("--video=a=", f"--lpips={judge(tmp_path / 'vgg16', lpips=False)}", f"--out={tmp_path}/report")
     done = run_here(PROGRAM, f"--motion={tiny['motion']}", *options)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "is VGG16 alone" in done.stderr
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "is only VGG16" in done.stderr
     assert not (tmp_path / "report").exists()

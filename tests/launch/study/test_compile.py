@@ -12,7 +12,7 @@ import sys
 import jax
 import pytest
 
-from launch.stages import make_task
+from configs.stages import make_task
 from tests.launch.programs import run_here
 from xactor_jax.training.experiment import load_config
 
@@ -54,7 +54,7 @@ def test_the_compiler_gets_the_effort_to_make(repository: pathlib.Path) -> None:
 
 
 @pytest.mark.slow  # quick: tests/layers/test_remat.py
-def test_rematerialisation_adds_operations_that_the_model_has_not(tmp_path: pathlib.Path) -> None:
+def test_rematerialisation_adds_flops_that_the_model_has_not(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "report.json"
     done = compiled(*SMALL, "--config.remat=full", "--nosampler", f"--json={file}")
     assert done.returncode == 0, done.stderr

@@ -43,7 +43,7 @@ def test_an_evaluation_is_printed(repository: pathlib.Path, evaluated: pathlib.P
     command = [sys.executable, "launch/study/tables.py", str(evaluated)]
     table = cells(subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True).stdout)
     rows = {row[0]: row[1:] for row in table}
-    assert rows[""] == ["reached", "target", "beside it"]
+    assert rows[""] == ["reached", "target", "for comparison"]
     jaw = rows["correlation of the generated jaw with the true one, within one frame of lag"]
     assert jaw == ["0.82", "0.80", "true motion scores 0.90; best lag 1 frames"]
     assert rows["standard deviation over time, generated / true (Std-R)"][:2] == ["0.90", "0.85–1.15"]
