@@ -58,7 +58,8 @@ def _heads(c: ConfigDict) -> ConfigDict:
     c.data.examples_per_clip = 2
     c.network.image_size = c.data.image_size = 128
     c.network.encoder_widths = (48, 96, 128)
-    c.network.update(widths=(48, 96, 128), fine_flow=True, gate=True, cubic=True, relative=True)
+    c.network.update(widths=(48, 96, 128), fine_flow=True, gate=True, cubic=True, flows=2, refine_blocks=3, relative=True)
+    c.network.update(discriminator_widths=(64, 96, 128), discriminator_detail=8.0)
     c.loss.update(gate=0.01, truth=0.5, part_adversarial=0.02)
     c.data.augmentation.update(scale=0.1, warp=0.005)  # stronger changes hide the position of the head, by two pixels
     c.checkpoint.every = c.eval_every = c.preview_every = 1_000
@@ -76,12 +77,13 @@ def _heads_encoder(c: ConfigDict) -> ConfigDict:
 
 
 def _heads_sharpen(c: ConfigDict) -> ConfigDict:
-    """Trains only the decoder, mostly by its discriminators: the reconstruction loss leaves uncertain details blurred."""
+    """Trains only the decoder, against blur: the reconstruction loss alone blurs the details that it cannot place."""
     c = _heads(c)
     c.steps = 1_500
     c.train_encoder = False
     c.optimizer.learning_rate = 8e-4
-    c.loss.update(adversarial=0.05, part_adversarial=0.05, feature_matching=0.5)
+    c.optimizer.discriminator_scale = 1.0
+    c.loss.update(detail=10.0, adversarial=0.1, part_adversarial=0.1, feature_matching=1.0)
     c.ema_decay = 0.995
     return c
 
