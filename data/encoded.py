@@ -114,7 +114,8 @@ def write_encoded(
         ValueError: a clip's fields do not fit together.
     """
     records = {split: map(_record, clips) for split, clips in splits.items()}
-    storage.write_records(path, records, _features(networks), name=name, metadata=metadata, length_field=KIND.field)
+    known = {"name": name, "metadata": metadata, "length_field": KIND.field}
+    storage.write_records(path, records, _features(networks), pieces=[PICTURES[name] for name in networks], **known)
 
 
 class EncodedSource(LabelledSource):
