@@ -125,7 +125,7 @@ def write_encoded(
 
 
 class EncodedSource(LabelledSource):
-    """Encoded records. Values of pictures are read when their frames are asked for (`data.pieces.PiecedArray`); where an older
+    """Encoded records. Values of pictures are read when their frames are asked for (`data.pieced.PiecedArray`); where an older
     version wrote them, they are arrays. Records of still older versions have nothing for the renderer but motion latents.
     """
 

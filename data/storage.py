@@ -26,7 +26,8 @@ import tensorflow_datasets as tfds
 from etils import epath
 from tensorflow_datasets.core.dataset_info import DatasetIdentity
 
-from data.pieces import PieceWriter, Place, features_in_pieces, file_beside, in_pieces
+from data.pieced import in_pieces
+from data.pieces import PieceWriter, Place, features_in_pieces, field_of, file_beside
 from data.split_files import SplitFiles
 from data.staging import StagedFolder, Staging, is_data
 from xactor_jax.errors import UserError, first_line
@@ -158,7 +159,7 @@ def write_records(
         name: of the data set, in snake case; file names begin with it.
         metadata: free, JSON-serialisable.
         length_field: the field whose length is the number of frames.
-        pieces: fields whose values are written in pieces: arrays of uint16, frames first.
+        pieces: fields that are written in pieces: arrays of uint16, frames first, or lists of bytes.
 
     Raises:
         UserError: `path` is not empty, cannot be written to, or no split has a record.
@@ -267,7 +268,7 @@ def read_index(path: epath.PathLike, kind: Kind) -> dict[str, Any]:
         fields = features["featuresDict"]["features"]
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(path, f"{INDEX} or {FEATURES}: {first_line(error)}") from None
-    if kind.field not in fields:
+    if kind.field not in map(field_of, fields):
         raise UserError(f"{path} holds other records than {kind.what}: name a folder made with `{kind.command}`.")
     return index
 

@@ -47,8 +47,8 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Stage → its rows, and the settings that they change."""
 PARTS = {
-    "read": {("records.py", "__getitem__"), ("pieces.py", "__getitem__")},
-    "decode": {("frames.py", "decode_frames")},
+    "read": {("records.py", "__getitem__"), ("split_files.py", "read_pieces")},
+    "decode": {("~", "imdecode"), ("frames.py", "_frame_of"), ("frames.py", "to_rgb")},
     "shuffle": {("~", "index_shuffle")},
 }
 

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from etils import epath
 
-from data import encoded, pieces, storage
+from data import pieces, storage
 from data.encoded import EncodedClip, open_encoded, write_encoded
+from data.frames import decode_frames
+from data.records import open_clips, write_clips
 from data.staging import StagedFolder, Staging
 from tests.data.test_pipelines import assert_same, make_clip, make_encoded, take
 from tests.data.test_precomputed import config_of
@@ -72,7 +74,7 @@ def test_a_window_reads_the_pieces_it_touches_once(tmp_path, clips, reads):
     assert reads[2] == [0, 4, 5, 6, 7]
 
 
-def test_a_window_takes_few_bytes_of_the_disk(tmp_path, clips, monkeypatch):
+def test_a_window_takes_few_bytes_of_the_disk(tmp_path):
     """Counted by the system: the pieces of a long clip stay where they are, and its record is small."""
     rng, z = np.random.default_rng(0), lambda *shape: np.zeros((1000, *shape), np.float32)
     labels = {"emotion": np.zeros(1000, np.int32), "emotion_intensity": z(), "controls": z(14)[:0], "component_boxes": z(2, 4)}
@@ -83,7 +85,7 @@ def test_a_window_takes_few_bytes_of_the_disk(tmp_path, clips, monkeypatch):
     np.testing.assert_array_equal(source[0]["picture_latents"][100:108], latents[100:108])  # opens the files
     before = characters_read()
     np.testing.assert_array_equal(source[0]["picture_latents"][500:508], latents[500:508])
-    assert 8 * 8192 < characters_read() - before < 40 * 8192
+    assert 8 * 8192 < characters_read() - before < 40 * 8192  # of 1000 × 8192
 
 
 def characters_read() -> int:
@@ -157,6 +159,33 @@ def test_threads_share_a_record_and_pickle_makes_it_an_array(tmp_path, clips):
     carried = pickle.loads(pickle.dumps(latents))
     assert isinstance(carried, np.ndarray) and carried.dtype == jnp.bfloat16
     np.testing.assert_array_equal(carried, clips[4].picture_latents)
+
+
+@pytest.mark.parametrize("kind, wanted, pieces_read", [("jpeg", [29, 4], {1, 9}), ("h264", [13], {2, 3, 4})])
+def test_frames_of_clips_are_read_alone(tmp_path, reads, monkeypatch, kind, wanted, pieces_read):
+    """A JPEG is read with its piece, and a frame of H.264 with those from the key frame before it on."""
+    clip = make_clip(4, kind)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 3 * sum(map(len, clip.frames)) // 30 + 1)  # three frames
+    write_clips(tmp_path / "c", {"train": [clip]})
+    frames = open_clips(tmp_path / "c", "train")[0]["frames"]
+    assert len(frames) == 30 and not reads
+    np.testing.assert_array_equal(decode_frames(frames, wanted), decode_frames(clip.frames)[wanted])
+    assert {number for call in reads for number in call} == pieces_read
+    assert frames == list(clip.frames) and frames[-1] == clip.frames[29] and frames[3:5] == clip.frames[3:5]
+    assert pickle.loads(pickle.dumps(frames)) == clip.frames and frames != clip.frames[1:]
+    with pytest.raises(IndexError):
+        frames[30]
+
+
+def test_clips_with_whole_frames_are_read(tmp_path, monkeypatch):
+    """As before there were pieces."""
+    with monkeypatch.context() as patch:
+        written = storage.write_records
+        patch.setattr(storage, "write_records", lambda *args, pieces, **rest: written(*args, **rest))
+        write_clips(tmp_path / "c", {"train": [make_clip(4)]})
+    assert [path.name for path in (tmp_path / "c").glob("*-0*")] == ["clips-train.array_record-00000"]
+    record = open_clips(tmp_path / "c", "train")[0]
+    assert record["frames"] == make_clip(4).frames and isinstance(record["frames"], list)
 
 
 def flip(file) -> None:
