@@ -127,8 +127,9 @@ class PieceWriter:
 
     def _write(self, field: str, values: Values) -> tuple[str, Int[np.ndarray, "n"]]:
         """Writes the values of a clip; returns what the record has of them, with its name."""
+        array = isinstance(values, np.ndarray)
         size, contents = _cut(values)
-        mark, array = _mark_of(contents), isinstance(values, np.ndarray)
+        mark = _mark_of(contents)
         for content in contents:
             self._files[field].write(content + mark)
         first, self._next[field] = self._next[field], self._next[field] + len(contents)
