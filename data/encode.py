@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from data import records, storage
-from data.encoded import KIND, PICTURES, EncodedClip, write_encoded
+from data.encoded import KIND, LAYOUT, PICTURES, EncodedClip, write_encoded
 from data.frames import decode_frames
 from data.shards import Shards
 from xactor_jax.audio.features import AudioFeatures, Settings
@@ -138,8 +138,9 @@ def encode_dataset(
         "audio": features.to_dict(),
         **networks,
     }
+    version = f"{clips['id']} {LAYOUT}"
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    shards = Shards(out_path, {split: len(source) for split, source in sources.items()}, metadata, KIND, clips["id"])
+    shards = Shards(out_path, {split: len(source) for split, source in sources.items()}, metadata, KIND, version)
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not progress or not shards.first) as bar:
         task = bar.add_task("encoding clips", total=shards.left)
         done = lambda: bar.advance(task)

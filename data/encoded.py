@@ -2,7 +2,9 @@
 
 For training the renderer they can also have what its frozen networks compute from every frame: the autoencoder's latents and
 CLIP's embeddings, as bfloat16. The files hold the same bits as uint16, which is a type of NumPy, so that any reader of TFDS can
-read them. Such records also have the boxes of the clip: the renderer then needs no clips, except in phases that need pixels.
+read them. They lie in pieces beside the records, of which a window reads those that it touches (pieces.py); older data sets
+have them whole in the records. Such records also have the boxes of the clip: the renderer then needs no clips, except in phases
+that need pixels.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ KIND = storage.Kind("motion latents and audio features", "motion_latents", "pyth
 
 PICTURES = {"autoencoder": "picture_latents", "clip": "picture_embeddings"}
 """Frozen network of the renderer → the field with what it computes. The metadata has the hash of each under NAME_hash."""
+
+
+LAYOUT = "pieces"
+"""Name of how values lie in the files. Shards of an encoding that another version began are not joined with new ones."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,11 +120,14 @@ def write_encoded(
         ValueError: a clip's fields do not fit together.
     """
     records = {split: map(_record, clips) for split, clips in splits.items()}
-    storage.write_records(path, records, _features(networks), name=name, metadata=metadata, length_field=KIND.field)
+    known = {"name": name, "metadata": metadata, "length_field": KIND.field}
+    storage.write_records(path, records, _features(networks), pieces=[PICTURES[name] for name in networks], **known)
 
 
 class EncodedSource(LabelledSource):
-    """Encoded records. Those of older versions have nothing for the renderer but motion latents."""
+    """Encoded records. Values of pictures are read when their frames are asked for (`data.pieced.PiecedArray`); where an older
+    version wrote them, they are arrays. Records of still older versions have nothing for the renderer but motion latents.
+    """
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         record = super().__getitem__(index)

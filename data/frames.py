@@ -41,6 +41,9 @@ H264_OPTIONS = {
 """PSNR is within 1 dB of JPEG at 95, see `launch/benchmark/records.py`. Without B frames, each packet gives its frame at once.
 The macroblock tree is off for the reason in `xactor_jax.media.video_io`."""
 
+START_CODES = (b"\0\0\0\1", b"\0\0\1")
+"""First bytes of every packet (ITU-T H.264, B.1.1). No JPEG begins so."""
+
 START_OF_KEY = (b"\0\0\0\1\x67", b"\0\0\0\1\x27")
 """Start code and sequence parameter set (ITU-T H.264, 7.3.1)."""
 
@@ -72,7 +75,8 @@ def decode_frames(frames: Sequence[bytes], indices: Iterable[int] | None = None)
         UserError: a frame is damaged.
     """
     chosen = [int(i) for i in (range(len(frames)) if indices is None else indices)]
-    decoded = dict(_decoded_h264(frames, sorted(set(chosen))) if _is_h264(frames) else _decoded_jpeg(frames, set(chosen)))
+    h264 = bool(chosen) and frames[chosen[0]].startswith(START_CODES)
+    decoded = dict(_decoded_h264(frames, sorted(set(chosen))) if h264 else _decoded_jpeg(frames, set(chosen)))
     if len({picture.shape for picture in decoded.values()}) > 1:
         raise UserError(DAMAGED)
     return np.stack([decoded[i] for i in chosen])
@@ -129,15 +133,13 @@ def _decoder() -> av.VideoCodecContext:
     return decoder
 
 
-def _is_h264(frames: Sequence[bytes]) -> bool:
-    return len(frames) > 0 and frames[0].startswith(START_OF_KEY)
-
-
 def _decoded_h264(packets: Sequence[bytes], wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
     """The wanted frames, which are in ascending order. No packet is decoded twice."""
     decoder, done = _decoder(), 0
     for i in wanted:
-        key = next(k for k in range(i, -1, -1) if packets[k].startswith(START_OF_KEY))
+        key = next((k for k in range(i, -1, -1) if packets[k].startswith(START_OF_KEY)), None)
+        if key is None:
+            raise UserError(DAMAGED)
         for k in range(max(key, done), i + 1):
             frame = _frame_of(decoder, packets[k])
         done = i + 1

@@ -1,5 +1,6 @@
 """Clip records: face-cropped video, sound and labels of one person speaking.
 
+Frames lie in pieces beside the records, so that a few of them are read without the others (pieces.py).
 Times are those of `xactor_jax.timing`: 25 frames and 16,000 samples a second, so a clip of T frames has 640 T samples.
 """
 
@@ -116,7 +117,8 @@ def write_clips(
         ValueError: a clip's fields do not fit together.
     """
     records = {split: map(_record, clips) for split, clips in splits.items()}
-    storage.write_records(path, records, _features(), name=name, metadata=metadata or {}, length_field=KIND.field)
+    known = {"name": name, "metadata": metadata or {}, "length_field": KIND.field}
+    storage.write_records(path, records, _features(), pieces=("frames",), **known)
 
 
 class LabelledSource(storage.RecordSource):
@@ -132,7 +134,9 @@ class LabelledSource(storage.RecordSource):
 
 
 class ClipSource(LabelledSource):
-    """Clips. Old records without expression units get none."""
+    """Clips. Frames are read when they are asked for (`data.pieced.PiecedEntries`); old records have them as a list. Those
+    without expression units get none.
+    """
 
     def _absent(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {"units": NO_UNITS, **super()._absent(record)}

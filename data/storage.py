@@ -3,7 +3,7 @@
 A folder holds what TFDS writes (`dataset_info.json`, `features.json`, one or more ArrayRecord files per split) and
 `index.json`. The index has an identifier of this version of the folder, free metadata, and for each split the person, clip and
 number of frames of every record, sorted by (person, clip), with the record's position in the files. Records lie in the files in
-the order in which they were written.
+the order in which they were written. Values of every frame that are large lie in pieces beside them (pieces.py).
 
 ArrayRecord files contain hashes of their content. The index has hashes of the small files and of itself. Folders from before
 these hashes were introduced are read without them.
@@ -11,21 +11,24 @@ these hashes were introduced are read without them.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import functools
 import hashlib
 import itertools
 import json
 import os
+import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 from etils import epath
 from tensorflow_datasets.core.dataset_info import DatasetIdentity
 
+from data.pieced import in_pieces
+from data.pieces import PieceWriter, Place, features_in_pieces, field_of, file_beside
+from data.split_files import SplitFiles
 from data.staging import StagedFolder, Staging, is_data
 from xactor_jax.errors import UserError, first_line
 from xactor_jax.paths import is_remote, readable
@@ -79,16 +82,26 @@ def _rows(split: str, records: Iterable[Record], length_field: str, write: Calla
 
 
 def _write(
-    folder: epath.Path, splits: Mapping[str, Iterable[Record]], features: tfds.features.FeaturesDict, name: str, length: str
+    folder: epath.Path,
+    splits: Mapping[str, Iterable[Record]],
+    features: Mapping[str, Any],
+    name: str,
+    length: str,
+    pieces: Collection[str],
 ) -> dict[str, dict[str, list]]:
     """Writes the records one at a time, so that only one is in memory; returns the index of each split."""
+    stored = tfds.features.FeaturesDict(features_in_pieces(features, pieces))
     version = tfds.core.Version("1.0.0")
     identity = DatasetIdentity(name=name, version=version, data_dir=str(folder), module_name="")
-    info = tfds.core.DatasetInfo(builder=identity, features=features, description="Records of xactor_jax.")
+    info = tfds.core.DatasetInfo(builder=identity, features=stored, description="Records of xactor_jax.")
     writer = tfds.core.SequentialWriter(info, RECORDS_PER_FILE, file_format="array_record")
     writer.initialize_splits(list(splits))
-    add = lambda split: lambda record: writer.add_examples({split: [dict(record)]})
-    rows = {split: _rows(split, records, length, add(split)) for split, records in splits.items()}
+    rows = {}
+    for split, records in splits.items():
+        beside = PieceWriter(folder / f"{name}-{split}", pieces, RECORDS_PER_FILE)
+        add = lambda record, split=split, beside=beside: writer.add_examples({split: [beside.write(record)]})
+        rows[split] = _rows(split, records, length, add)
+        beside.close()
     writer.close_all()
     return rows
 
@@ -107,7 +120,8 @@ def _move(source: epath.Path, target: epath.Path) -> None:
         return
     files = sorted(source.iterdir(), key=lambda file: (file.name == MARKER, file.name))
     for file in files:
-        (target / file.name).write_bytes(file.read_bytes())
+        with file.open("rb") as content, (target / file.name).open("wb") as copy:
+            shutil.copyfileobj(content, copy, 1 << 23)
 
 
 def is_prepared(path: epath.PathLike) -> bool:
@@ -136,6 +150,7 @@ def write_records(
     name: str,
     metadata: Mapping[str, Any],
     length_field: str,
+    pieces: Collection[str] = (),
 ) -> None:
     """Writes `splits` as one record folder at `path`, local or remote. Records are read lazily, in any order.
 
@@ -144,6 +159,7 @@ def write_records(
         name: of the data set, in snake case; file names begin with it.
         metadata: free, JSON-serialisable.
         length_field: the field whose length is the number of frames.
+        pieces: fields that are written in pieces: arrays of uint16, frames first, or lists of bytes.
 
     Raises:
         UserError: `path` is not empty, cannot be written to, or no split has a record.
@@ -156,7 +172,7 @@ def write_records(
             raise UserError(f"there is no clip to write to {target}: check the input folder.")
         folder = place / "records"
         folder.mkdir()
-        rows = _write(folder, kept, tfds.features.FeaturesDict(features), name, length_field)
+        rows = _write(folder, kept, features, name, length_field, pieces)
         _write_index(folder, metadata, rows)
         _move(folder, target)
 
@@ -191,9 +207,11 @@ def _join_split(split: str, folders: Sequence[epath.Path], kind: Kind, into: epa
     lengths, count, info = [], 0, {}
     for folder in folders:
         (info,) = json.loads((folder / MARKER).read_text())["splits"]
-        for file in sorted(file for file in folder.iterdir() if is_data(file.name)):
-            _link(file, into / f"{file.name.rpartition('-')[0]}-{len(lengths):05d}")
-            lengths.append(info["shardLengths"][int(file.name.rpartition("-")[2])])
+        files = [file for file in folder.iterdir() if is_data(file.name)]
+        for number, length in enumerate(info["shardLengths"]):
+            for file in (file for file in files if file.name.endswith(f"-{number:05d}")):  # of records, and with their pieces
+                _link(file, into / f"{file.name.rpartition('-')[0]}-{len(lengths):05d}")
+            lengths.append(length)
         part = read_index(folder, kind)["splits"][split]
         part["position"] = [len(rows["person"]) + position for position in part["position"]]
         rows = {name: [*column, *part[name]] for name, column in rows.items()}
@@ -250,7 +268,7 @@ def read_index(path: epath.PathLike, kind: Kind) -> dict[str, Any]:
         fields = features["featuresDict"]["features"]
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(path, f"{INDEX} or {FEATURES}: {first_line(error)}") from None
-    if kind.field not in fields:
+    if kind.field not in map(field_of, fields):
         raise UserError(f"{path} holds other records than {kind.what}: name a folder made with `{kind.command}`.")
     return index
 
@@ -291,11 +309,11 @@ class RecordSource:
         self._positions: list[int] = rows["position"]
 
     @functools.cached_property
-    def _source(self) -> Shards:
+    def _source(self) -> SplitFiles:
         path, split, _, staging = self._arguments
         folder = StagedFolder(epath.Path(path), self._version.encode(), staging) if is_remote(path) else None
         try:
-            return Shards(epath.Path(path), split, folder)
+            return SplitFiles(epath.Path(path), split, folder)
         except UserError:
             raise
         except Exception as error:  # readers of damaged files can raise anything
@@ -305,21 +323,35 @@ class RecordSource:
         return len(self._positions)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        record = self._read(index)
+        record = in_pieces(self._read(index), functools.partial(self._read_pieces, index))
         return {**record, "person": record["person"].decode(), "clip": record["clip"].decode()}
 
     def _read(self, index: int) -> dict[str, Any]:
         """A record as stored. Raises `UserError` where it cannot be read, or is not the one that the index names."""
-        name, position = f"{self.persons[index]}/{self.clips[index]}", self._positions[index]
-        try:
-            record = self._source[position]
-            if f"{record['person'].decode()}/{record['clip'].decode()}" != name:
+        with self._reading(index):
+            record = self._source[self._positions[index]]
+            if f"{record['person'].decode()}/{record['clip'].decode()}" != self._name(index):
                 raise ValueError("another clip is in its place")
             return record
+
+    def _read_pieces(self, index: int, field: str, place: Place, which: Sequence[int]) -> list[bytes]:
+        """Pieces of a field of a record. Raises `UserError` where they cannot be read, or are not those of the record."""
+        with self._reading(index, field):
+            return self._source.read_pieces(self._positions[index], field, place, which)
+
+    def _name(self, index: int) -> str:
+        return f"{self.persons[index]}/{self.clips[index]}"
+
+    @contextlib.contextmanager
+    def _reading(self, index: int, field: str = "") -> Iterator[None]:
+        """Names the file and the clip in errors. Readers of damaged files can raise anything."""
+        try:
+            yield
         except UserError:
             raise
-        except Exception as error:  # as above
-            where = f"{self._source.file_of(position)}, clip {name}: {first_line(error)}"
+        except Exception as error:
+            file = self._source.file_of(self._positions[index])
+            where = f"{file_beside(file, field) if field else file}, clip {self._name(index)}: {first_line(error)}"
             raise damaged(self._arguments[0], where) from None
 
     def __reduce__(self) -> tuple:
@@ -328,29 +360,3 @@ class RecordSource:
 
     def __repr__(self) -> str:
         return f"RecordSource(path={self._arguments[0]!r}, split={self._arguments[1]!r})"
-
-
-class Shards:
-    """The records of a split in file order. A remote record is read after its shard was copied to the local disk."""
-
-    def __init__(self, path: epath.Path, split: str, staged: StagedFolder | None) -> None:
-        """`staged` has the local copies of a remote folder. Raises `UserError` when the split does not fit into it."""
-        builder = tfds.builder_from_directory(staged.path if staged else path)
-        info = builder.info.splits[split]
-        self._staged = staged
-        self._files = sorted(info.filenames)
-        self._ends = list(itertools.accumulate(info.shard_lengths))
-        if staged:
-            staged.use(self._files)
-        self._source = builder.as_data_source(split)
-        if staged:
-            staged.ahead(self._files)
-
-    def file_of(self, position: int) -> str:
-        """Name of the file that a record is in."""
-        return self._files[min(bisect.bisect_right(self._ends, position), len(self._files) - 1)]
-
-    def __getitem__(self, position: int) -> dict[str, Any]:
-        if self._staged:
-            self._staged.need(self.file_of(position))
-        return self._source[position]

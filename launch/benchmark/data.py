@@ -47,9 +47,9 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Stage → its rows, and the settings that they change."""
 PARTS = {
-    "read": ("records.py", "__getitem__"),
-    "decode": ("frames.py", "decode_frames"),
-    "shuffle": ("~", "index_shuffle"),
+    "read": {("records.py", "__getitem__"), ("split_files.py", "read_pieces")},
+    "decode": {("~", "imdecode"), ("frames.py", "_frame_of"), ("frames.py", "to_rgb")},
+    "shuffle": {("~", "index_shuffle")},
 }
 
 
@@ -156,10 +156,8 @@ def measure(config: Any, seconds: float) -> dict[str, Any]:
 
 def shares(stats: pstats.Stats) -> dict[str, float]:
     """Percentage of the time in each of `PARTS` and in the rest: choosing, stacking and batching."""
-    inside = {
-        part: sum(t[3] for (path, _, name), t in stats.stats.items() if path.split("/")[-1] == file and function in name)
-        for part, (file, function) in PARTS.items()
-    }
+    seconds = lambda file, of: sum(t[3] for (path, _, name), t in stats.stats.items() if path.endswith(file) and of in name)
+    inside = {part: sum(seconds(*place) for place in places) for part, places in PARTS.items()}
     percent = {f"% {part}": 100 * seconds / stats.total_tt for part, seconds in inside.items()}
     return {**percent, "% rest": 100 - sum(percent.values())}
 

@@ -87,7 +87,7 @@ def test_chosen_frames_are_those_of_the_whole_clip(encoded, indices):
 def test_a_window_needs_no_more_than_its_groups():
     entries = Noted(encode_frames(clip(), "h264"))
     decode_frames(entries, range(2 * GROUP - 2, 2 * GROUP + 1))
-    assert entries.read == {0, *range(GROUP, 2 * GROUP + 1)}  # the first shows the format
+    assert entries.read == set(range(GROUP, 2 * GROUP + 1))
 
 
 def test_the_same_frames_give_the_same_bytes_and_h264_fewer_of_them():

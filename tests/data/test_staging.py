@@ -45,7 +45,8 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def shards(root: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(path for path in root.glob("*/*array_record*") if not path.name.endswith(staging.LOCK))
+    """Local files of records and of their frames."""
+    return sorted(path for path in root.glob("*/*-0*") if not path.name.endswith(staging.LOCK))
 
 
 def wait_for(condition) -> None:
@@ -60,12 +61,12 @@ def test_shards_come_ahead_of_need_and_once(remote: epath.Path, tmp_path: pathli
     source = records.open_clips(remote, "train", settings)
     assert not (tmp_path / "stage").exists()
     assert_same(source[5], CLIPS[5])
-    wait_for(lambda: len(shards(tmp_path / "stage")) == 4)
-    assert sum("train" in name for name in copied) == 4
+    wait_for(lambda: len(shards(tmp_path / "stage")) == 8)
+    assert sum("train" in name for name in copied) == 8
     for same in (source, pickle.loads(pickle.dumps(source))):
         for i, record in enumerate(same):
             assert_same(record, CLIPS[i])
-    assert sum("train" in name for name in copied) == 4
+    assert sum("train" in name for name in copied) == 8
     assert not list((tmp_path / "stage").rglob(f"*{staging.PART}"))
 
 
@@ -81,7 +82,7 @@ def test_a_broken_copy_is_not_taken_for_whole(
     first.write_bytes(whole[: len(whole) // 2])
     (first.parent / f"{first.name}{staging.PART}").write_bytes(b"left by a process that was killed")
     assert_same(records.open_clips(remote, "train", settings)[0], CLIPS[0])
-    assert first.read_bytes() == whole and shards(tmp_path / "stage") == [first]
+    assert first.read_bytes() == whole and shards(tmp_path / "stage") == [first, first.parent / "clips-train.frames-00000"]
 
 
 def test_processes_of_one_host_do_not_copy_twice(remote: epath.Path, tmp_path: pathlib.Path) -> None:
@@ -105,11 +106,12 @@ def test_only_what_is_not_in_use_is_deleted(remote: epath.Path, gcs_bucket: str,
     settings = Staging(str(tmp_path / "stage"), 1.5 * size / GIB)
     other = epath.Path(gcs_bucket) / "staging" / f"{tmp_path.name}-other"
     records.write_clips(other, {"train": CLIPS})
-    list(source := records.open_clips(remote, "train", settings))
+    frames = lambda source: [list(record["frames"]) for record in source]
+    frames(source := records.open_clips(remote, "train", settings))
     with pytest.raises(UserError, match=r"set data\.stage_gib to at least"):
-        list(records.open_clips(other, "train", settings))
+        frames(records.open_clips(other, "train", settings))
     del source
-    assert [record["clip"] for record in records.open_clips(other, "train", settings)] == [clip.clip for clip in CLIPS]
+    assert frames(records.open_clips(other, "train", settings)) == [clip.frames for clip in CLIPS]
     assert sum(path.stat().st_size for path in shards(tmp_path / "stage")) <= 1.5 * size
 
 
@@ -129,4 +131,4 @@ def test_training_reads_the_same_batches_from_a_bucket(remote: epath.Path, tmp_p
         iterator = training_iterator(config, "train")
         batches.append([next(iterator)["frames"] for _ in range(5)])
     np.testing.assert_array_equal(*batches)
-    assert len(shards(tmp_path / "stage")) == 4
+    assert len(shards(tmp_path / "stage")) == 8

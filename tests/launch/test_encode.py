@@ -110,10 +110,11 @@ def _bits(record) -> dict[str, tuple]:
     return {name: (np.asarray(value).dtype, np.shape(value), np.asarray(value).tobytes()) for name, value in record.items()}
 
 
-def test_processes_share_shards_whose_data_set_is_that_of_one_process(clips, tiny, tmp_path, monkeypatch):
-    """The first of two is stopped in its second shard and started again, which encodes only that shard."""
+def test_processes_share_shards_whose_data_set_is_that_of_one_process(clips, tiny, networks, tmp_path, monkeypatch):
+    """The first of two is stopped in its second shard and started again, which encodes only that shard. So are pictures."""
     monkeypatch.setattr(shards, "RECORDS_PER_SHARD", 1)
-    encode_dataset(clips, tiny["motion"], tmp_path / "one", batch_size=4, progress=False)
+    pictures = {"autoencoder": networks["--autoencoder"][0]}
+    encode_dataset(clips, tiny["motion"], tmp_path / "one", batch_size=4, progress=False, pictures=pictures)
     monkeypatch.setattr(shards, "place", lambda: (0, 2))
     encoded, limit = [], [1]
     encode_clip = encode.encode_clip
@@ -125,7 +126,8 @@ def test_processes_share_shards_whose_data_set_is_that_of_one_process(clips, tin
         return encode_clip(*arguments)
 
     monkeypatch.setattr(encode, "encode_clip", counted)
-    share = lambda: encode_dataset(clips, tiny["motion"], tmp_path / "two", batch_size=4, progress=False)
+    settings = {"batch_size": 4, "progress": False, "pictures": pictures}
+    share = lambda: encode_dataset(clips, tiny["motion"], tmp_path / "two", **settings)
     with pytest.raises(KeyboardInterrupt):
         share()
     limit[0] = 8
@@ -140,15 +142,18 @@ def test_processes_share_shards_whose_data_set_is_that_of_one_process(clips, tin
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 
 
-def test_joined_shards_are_what_the_writer_of_records_writes(clips, encoded, tiny, tmp_path, monkeypatch):
-    """Every file, though written by another path."""
+def test_joined_shards_are_what_the_writer_of_records_writes(clips, tiny, networks, tmp_path, monkeypatch):
+    """Every file, though written by another path; files of pieces have those of several clips."""
+    settings = {"batch_size": 4, "progress": False, "pictures": {"autoencoder": networks["--autoencoder"][0]}}
+    encode_dataset(clips, tiny["motion"], tmp_path / "whole", **settings)
     monkeypatch.setattr(shards, "RECORDS_PER_SHARD", 3)
-    encode_dataset(clips, tiny["motion"], tmp_path / "e", batch_size=4, progress=False)
-    whole = {split: open_encoded(encoded, split) for split in ("test", "train", "validation")}
+    encode_dataset(clips, tiny["motion"], tmp_path / "e", **settings)
+    whole = {split: open_encoded(tmp_path / "whole", split) for split in ("test", "train", "validation")}
     write = {split: [EncodedClip(**source[i]) for i in range(len(source))] for split, source in whole.items()}
     monkeypatch.setattr(storage, "RECORDS_PER_FILE", 3)
-    write_encoded(tmp_path / "at_once", write, metadata=encoded_metadata(encoded))
+    write_encoded(tmp_path / "at_once", write, metadata=encoded_metadata(tmp_path / "e"), networks=["autoencoder"])
     assert contents(tmp_path / "e") == contents(tmp_path / "at_once")
+    assert len(list((tmp_path / "e").glob("encoded-train.picture_latents-*"))) == 2
 
 
 @pytest.fixture(scope="module")
@@ -197,10 +202,10 @@ def test_latents_and_embeddings_of_every_frame_are_written(clips, tiny, networks
     module = AutoencoderModel.from_network(config.network).module
     mean, _ = jax.jit(lambda p, x: module.apply({"params": p}, x, method="encode"))(params["autoencoder"], frames)
     expected = (mean - statistics["latent_mean"]) / statistics["latent_std"]
-    np.testing.assert_allclose(record["picture_latents"].astype(np.float32), expected, rtol=2**-8, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(record["picture_latents"], np.float32), expected, rtol=2**-8, atol=1e-4)
     _, config, (weights, _) = networks["--image_encoder"]
     embedded = jax.jit(ClipModel.from_network(config.network).embed)(weights, frames)
-    np.testing.assert_allclose(record["picture_embeddings"].astype(np.float32), embedded, rtol=2**-8, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(record["picture_embeddings"], np.float32), embedded, rtol=2**-8, atol=1e-4)
     np.testing.assert_array_equal(record["component_boxes"], clip["component_boxes"])
     metadata = encoded_metadata(tmp_path / "e")
     assert metadata["clip_hash"] == checkpoint_hash(networks["--image_encoder"][0])
