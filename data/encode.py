@@ -117,7 +117,7 @@ def encode_dataset(
         batch_size: frames per call of the encoder.
         progress: whether a progress bar is shown on stderr.
         audio: settings of the audio features, see `load_audio_features`; all of them are stored in the metadata.
-        pictures: "autoencoder" and "clip", or the first alone → folder of this frozen network of the renderer, whose values of
+        pictures: "autoencoder" and "clip", or only the first → folder of this frozen network of the renderer, whose values of
             every frame are written too, with the hash of the network in the metadata.
 
     Raises:

@@ -183,7 +183,7 @@ def join_records(
     """Makes one record folder at `path` of many, which are on the same file system and stay as they are.
 
     Args:
-        parts: split → record folders of that split alone. Their records follow each other in the order of (person, clip).
+        parts: split → record folders of only that split. Their records follow each other in the order of (person, clip).
 
     Raises:
         UserError: `path` is not empty or cannot be written to, or a part is damaged.
@@ -243,7 +243,7 @@ def _hashes(folder: epath.Path, index: Mapping[str, Any]) -> dict[str, str]:
 
 def damaged(path: epath.PathLike, what: str) -> UserError:
     """The error for a damaged record folder. `what` says which file or clip is damaged, and why."""
-    return UserError(f"{path} is damaged ({what}): prepare it anew.")
+    return UserError(f"{path} is damaged ({what}): prepare it again.")
 
 
 def _json(path: epath.PathLike, name: str) -> Any:

@@ -212,7 +212,7 @@ def test_damaged_pieces_are_named_with_file_and_clip(tmp_path, clips, rng, damag
     write(tmp_path / "e", clips)
     damage(tmp_path / "e" / FILE)
     record = open_encoded(tmp_path / "e", "train")[0]
-    with pytest.raises(UserError, match=rf"e is damaged \({FILE}, clip p0/c0: {reason}\): prepare it anew\.$") as error:
+    with pytest.raises(UserError, match=rf"e is damaged \({FILE}, clip p0/c0: {reason}\): prepare it again\.$") as error:
         record["picture_latents"][0]
     assert "\n" not in str(error.value)
 

@@ -170,7 +170,7 @@ def exchange_clips(file) -> None:
 def test_a_damaged_folder_is_named_with_file_and_clip(tmp_path, name, damage, reason):
     records.write_clips(tmp_path / "d", {"train": [make_clip("a", "0"), make_clip("b", "1")]})
     damage(tmp_path / "d" / name)
-    with pytest.raises(UserError, match=rf"d is damaged \({reason}.*\): prepare it anew\.$"):
+    with pytest.raises(UserError, match=rf"d is damaged \({reason}.*\): prepare it again\.$"):
         list(records.open_clips(tmp_path / "d", "train"))
 
 
