@@ -17,7 +17,6 @@ import dataclasses
 
 import numpy as np
 from jaxtyping import Float
-from scipy.signal import lfilter
 
 from xactor_jax.audio.log_mel import LogMelSettings
 from xactor_jax.settings import SHARE, check_fields, real, setting, whole
@@ -80,6 +79,8 @@ def _add_room(levels: Levels, rng: np.random.Generator, settings: SoundAugmentat
     seconds, share = rng.uniform(0.0, settings.reverberation), rng.uniform(0.0, settings.reverberation_share)
     decay = 10.0 ** (-6.0 * mel.hop / max(seconds * SAMPLE_RATE, 1.0))
     power = 10.0**levels
+    from scipy.signal import lfilter  # here: every program imports this file, and SciPy takes a second to import
+
     return np.log10((1.0 - share) * power + share * lfilter([1.0 - decay], [1.0, -decay], power, axis=0))
 
 

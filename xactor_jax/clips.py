@@ -62,6 +62,16 @@ class ReadClip:
     emotion: Int[np.ndarray, "t"] | None = None
     units: Float[np.ndarray, "_ units"] | None = None  # no rows if the units are not known
 
+    def cut(self, frames: int) -> ReadClip:
+        """The first `frames` frames of the clip."""
+        return dataclasses.replace(
+            self,
+            latents=self.latents[:frames],
+            controls=self.controls[:frames],
+            emotion=None if self.emotion is None else self.emotion[:frames],
+            units=None if self.units is None else self.units[:frames],
+        )
+
 
 def read(encode: Encoder, clip: TrueClip) -> ReadClip:
     """Replaces the frames of the clip by their motion latents."""

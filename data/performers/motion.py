@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 
 def _reach(std: float) -> int:
@@ -14,6 +13,8 @@ def _reach(std: float) -> int:
 def smooth(values: np.ndarray, std: float) -> np.ndarray:
     """Values [t] or [t, k] filtered over time by a Gaussian with `std` in steps. The first and last value are repeated."""
     sigma, reach = max(std, 1e-3), _reach(std)
+    from scipy.ndimage import gaussian_filter1d  # here: every program imports this file, and SciPy takes long to import
+
     return gaussian_filter1d(values, sigma, axis=0, output=np.float64, mode="nearest", radius=reach)
 
 

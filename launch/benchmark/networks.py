@@ -71,14 +71,14 @@ def seconds_of(call: Callable[[], Any], repeats: int) -> float:
 def ours(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures one of the project's networks."""
     import jax
-    import jax.numpy as jnp
+    import numpy as np
 
     from xactor_jax.parallel.flops import count_flops
 
     function, shapes = (encoder if name == "encoder" else partial(unet, name))(arguments)
     size = sum(x.size for x in jax.tree.leaves(shapes[0]))
     compiled = jax.jit(function).lower(*shapes).compile()
-    values = jax.tree.map(lambda x: jnp.full(x.shape, 0.01, x.dtype), shapes)
+    values = jax.device_put(jax.tree.map(lambda x: np.full(x.shape, 0.01, x.dtype), shapes))
     seconds = seconds_of(lambda: jax.block_until_ready(compiled(*values)), arguments.repeats)
     flops = count_flops(jax.make_jaxpr(function)(*shapes).jaxpr)
     return row(name, size, seconds, flops) | {"temporary GiB": compiled.memory_analysis().temp_size_in_bytes / 2**30}

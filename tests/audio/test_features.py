@@ -122,7 +122,17 @@ def test_constant_memory():
     assert peak(60) < 1.1 * peak(6)
 
 
-@pytest.mark.parametrize("layers, chosen", [("last", [2]), ("0,-1", [0, 2]), ("2,1", [2, 1])])
+@pytest.mark.parametrize("layers, chosen", [("all", (0, 1, 2)), ("last", (2,)), ("0,-1", (0, 2)), ("2,1", (2, 1))])
+def test_layers_are_named_by_a_word_or_by_numbers_from_either_end(layers, chosen):
+    settings = PieceSettings(layers=layers)
+    assert settings.states(2) == chosen
+    assert settings.mixture(2) == pytest.approx([1 / len(chosen)] * len(chosen))
+
+
+slow = lambda *values: pytest.param(*values, marks=pytest.mark.slow)  # quick: the one before, and the same test without it
+
+
+@pytest.mark.parametrize("layers, chosen", [slow("last", [2]), ("0,-1", [0, 2]), slow("2,1", [2, 1])])
 def test_chosen_layers_are_concatenated(tiny, layers, chosen):
     x = speech(3000)
     every = tiny.whole(x).reshape(num_frames(len(x)), 3, 8)
@@ -131,7 +141,7 @@ def test_chosen_layers_are_concatenated(tiny, layers, chosen):
     np.testing.assert_allclose(some.whole(x), every[:, chosen].reshape(len(every), -1), atol=1e-5)
 
 
-@pytest.mark.parametrize("layers, weights, w", [("all", (), (1 / 3, 1 / 3, 1 / 3)), ("0,2", (0.5, -2.0), (0.5, 0, -2.0))])
+@pytest.mark.parametrize("layers, weights, w", [slow("all", (), (1 / 3, 1 / 3, 1 / 3)), ("0,2", (0.5, -2.0), (0.5, 0, -2.0))])
 def test_layers_are_added_up(tiny, layers, weights, w):
     x = speech(3000)
     every = tiny.whole(x).reshape(num_frames(len(x)), 3, 8)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -21,19 +25,19 @@ def imported(config: dict, weights: dict):
     }
 
 
-def run(network: Wav2Vec2, *arguments):
-    return jax.jit(network.apply)(*arguments)
+@cache
+def compiled(network: Wav2Vec2) -> Callable[..., Any]:
+    """All tests share two programs of a network: of LENGTH samples with a mask, and of WHOLE samples without one."""
+    return jax.jit(network.apply)
 
 
-@pytest.fixture(params=["group", "layer"])
-def design(request) -> str:
-    return request.param
+LENGTH, WHOLE = 3000, 1900
 
 
-@pytest.fixture
-def tiny(design, rng):
-    config = config_of(design)
-    weights = weights_of(config, rng)
+@pytest.fixture(scope="module", params=["group", "layer"])
+def tiny(request):
+    config = config_of(request.param)
+    weights = weights_of(config, np.random.default_rng(0))
     return config, weights, *imported(config, weights)
 
 
@@ -41,31 +45,34 @@ def speech(rng: np.random.Generator, samples: int) -> np.ndarray:
     return (0.1 * rng.normal(size=samples) * (1 + np.sin(np.arange(samples) / 900))).astype(np.float32)
 
 
-@pytest.mark.parametrize("samples", [400, 719, 720, 3000])
+@pytest.mark.parametrize("samples", [400, 719, 720, LENGTH])
 def test_every_hidden_state_is_what_the_formulas_say(tiny, rng, samples):
     config, weights, network, variables = tiny
     x = speech(rng, samples) + 0.3  # a constant that equation (1) takes away
-    states, valid = run(network, variables, x[None])
-    expected = Reference(config, weights)(x)
-    assert states.shape == (3, 1, (samples - 400) // 320 + 1, 8) and valid.all()
-    np.testing.assert_allclose(states[:, 0], expected, atol=2e-5)
+    padded = np.pad(x, (0, LENGTH - samples))
+    states, valid = compiled(network)(variables, padded[None], np.arange(LENGTH)[None] < samples)
+    frames = (samples - 400) // 320 + 1
+    assert states.shape == (3, 1, (LENGTH - 400) // 320 + 1, 8)
+    assert valid[0].tolist() == [frame < frames for frame in range(states.shape[2])]
+    np.testing.assert_allclose(states[:, 0, :frames], Reference(config, weights)(x), atol=2e-5)
 
 
 def test_a_recording_inside_a_longer_input_is_the_recording_by_itself(tiny, rng):
-    _, _, network, variables = tiny
-    x = speech(rng, 2500)
-    inside = speech(rng, 6000)  # the samples around it are masked
-    inside[960 : 960 + len(x)] = x
-    where = (np.arange(len(inside)) >= 960) & (np.arange(len(inside)) < 960 + len(x))
-    states, valid = run(network, variables, inside[None], where[None])
-    single, _ = run(network, variables, x[None])
-    assert valid[0].nonzero()[0].tolist() == list(range(3, 3 + single.shape[2]))
+    config, weights, network, variables = tiny
+    x = speech(rng, WHOLE)
+    inside = speech(rng, LENGTH)  # the samples around it are masked
+    inside[960 : 960 + WHOLE] = x
+    where = (np.arange(LENGTH) >= 960) & (np.arange(LENGTH) < 960 + WHOLE)
+    states, valid = compiled(network)(variables, inside[None], where[None])
+    single, every = compiled(network)(variables, x[None])
+    assert every.all() and valid[0].nonzero()[0].tolist() == list(range(3, 3 + single.shape[2]))
     np.testing.assert_allclose(states[:, :, 3 : 3 + single.shape[2]], single, atol=2e-5)
+    np.testing.assert_allclose(single[:, 0], Reference(config, weights)(x), atol=2e-5)
 
 
 def test_silence_is_finite(tiny):
     _, _, network, variables = tiny
-    states, _ = run(network, variables, np.zeros((1, 2000), np.float32))
+    states, _ = compiled(network)(variables, np.zeros((1, WHOLE), np.float32))
     assert np.isfinite(states).all()
 
 
@@ -73,10 +80,11 @@ def test_without_normalisation_level_and_offset_count(rng):
     config = config_of("layer")
     normalising, variables = imported(config, weights_of(config, rng))
     plain = Wav2Vec2(Wav2Vec2Settings.from_huggingface(config, normalize=False))
-    x = speech(rng, 2000)[None]
-    expected, _ = run(normalising, variables, x)
-    np.testing.assert_allclose(run(plain, variables, (x - x.mean()) / np.sqrt(x.var() + 1e-7))[0], expected, atol=2e-5)
-    assert np.abs(run(plain, variables, x)[0] - expected).max() > 1e-2
+    x = speech(rng, WHOLE)[None]
+    expected, _ = compiled(normalising)(variables, x)
+    level = (x - x.mean()) / np.sqrt(x.var() + 1e-7)
+    np.testing.assert_allclose(compiled(plain)(variables, level)[0], expected, atol=2e-5)
+    assert np.abs(compiled(plain)(variables, x)[0] - expected).max() > 1e-2
 
 
 def test_a_frame_is_made_of_25_ms_every_20_ms():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +20,7 @@ from xactor_jax.errors import UserError
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training.optimizer import make_optimizer
 from xactor_jax.training.programs import make_programs
-from xactor_jax.training.state import TrainState, abstract_state, init_state
+from xactor_jax.training.state import TrainState, abstract_state, init_state, make_init
 from xactor_jax.variables import Variables
 
 
@@ -32,11 +34,18 @@ def checkpoint(folder, seed: int, keep: tuple[str, ...] = (), hidden: int = 64) 
     return epath.Path(folder)
 
 
-def started(init_from: str, task: ToyTask | None = None) -> TrainState:
-    """A state on eight devices, which share large parameters by four."""
-    config, task = toy_config(init_from=init_from, mesh__fsdp=4), task or ToyTask()
+@cache
+def maker(task: ToyTask) -> tuple[Callable[[], TrainState], TrainState]:
+    """(compiled init, its shapes) on eight devices, which share large parameters by four."""
+    config = toy_config(mesh__fsdp=4)
     optimizer = make_optimizer(config, task)
-    return init_state(config, task, optimizer, abstract_state(config, task, optimizer, make_mesh(config.mesh)))
+    abstract = abstract_state(config, task, optimizer, make_mesh(config.mesh))
+    return make_init(config, task, optimizer, abstract), abstract
+
+
+def started(init_from: str, task: ToyTask | None = None) -> TrainState:
+    task = task or ToyTask()
+    return init_state(toy_config(init_from=init_from, mesh__fsdp=4), task, *maker(task))
 
 
 def saved(folder: epath.Path) -> Variables:

@@ -166,8 +166,11 @@ def test_the_parts_of_several_processes_are_the_batches_of_one(config, count):
     assert_same(together(config, processes_of(config, count), 4), take(config))
 
 
-@pytest.mark.parametrize("threads", [0, 2])
-@pytest.mark.parametrize("counts", [(4, 1, 2), (1, 4, 2), (2, 4, 1)])
+CHANGES = [((4, 1, 2), 0), ((1, 4, 2), 2)]
+MORE_CHANGES = [((4, 1, 2), 2), ((1, 4, 2), 0), ((2, 4, 1), 0), ((2, 4, 1), 2)]
+
+
+@pytest.mark.parametrize(("counts", "threads"), [*CHANGES, *(pytest.param(*c, marks=pytest.mark.slow) for c in MORE_CHANGES)])
 def test_no_example_is_lost_or_doubled_when_the_number_of_processes_changes(config, tmp_path, counts, threads):
     """Five batches by so many processes, saved as the trainer saves, five by so many, five by so many: fifteen of one."""
     config.data.threads = threads

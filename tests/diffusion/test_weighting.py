@@ -11,6 +11,8 @@ from xactor_jax.diffusion.weighting import WEIGHTINGS, fused_snr_weight, loss_we
 
 SCHEDULES = ("cosine", "scaled_linear", "flow")
 PREDICTIONS = ("v", "eps", "x0", "flow")
+TIMES = np.linspace(0.01, 0.99, 36).reshape(3, 12)
+"""Of the shape that nearly all tests here use: each operation is compiled anew for every other one."""
 
 
 def exact(schedule: str, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -28,31 +30,28 @@ def ratio_of_errors(prediction: str, alpha: np.ndarray, sigma: np.ndarray) -> np
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("schedule", ["cosine", "flow"])
 def test_min_snr_is_its_definition(schedule: str, prediction: str, gamma: float) -> None:
-    t = np.linspace(0.01, 0.99, 25).reshape(5, 5)
-    alpha, sigma = exact(schedule, t)
+    alpha, sigma = exact(schedule, TIMES)
     want = np.minimum((alpha / sigma) ** 2, gamma) / ratio_of_errors(prediction, alpha, sigma)
-    got = min_snr_weight(GaussianProcess(schedule=schedule, prediction=prediction), jnp.float32(t), gamma)
+    got = min_snr_weight(GaussianProcess(schedule=schedule, prediction=prediction), jnp.float32(TIMES), gamma)
     np.testing.assert_allclose(got, want, rtol=1e-4)
 
 
 @pytest.mark.parametrize("prediction", ["v", "eps", "x0"])
 def test_min_snr_is_the_published_table(prediction: str) -> None:
-    t = np.linspace(0.01, 0.99, 25)
-    snr = 1 / np.tan(np.pi * t / 2) ** 2
+    snr = 1 / np.tan(np.pi * TIMES / 2) ** 2
     clipped = np.minimum(snr, 5)
     want = {"v": clipped / (snr + 1), "eps": clipped / snr, "x0": clipped}[prediction]
-    np.testing.assert_allclose(min_snr_weight(GaussianProcess(prediction=prediction), jnp.float32(t)), want, rtol=1e-4)
+    np.testing.assert_allclose(min_snr_weight(GaussianProcess(prediction=prediction), jnp.float32(TIMES)), want, rtol=1e-4)
 
 
 @pytest.mark.parametrize("bias", [-1.0, 2.0])
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("schedule", ["cosine", "flow"])
 def test_sigmoid_weighs_the_error_of_eps(schedule: str, prediction: str, bias: float) -> None:
-    t = np.linspace(0.01, 0.99, 25)
-    alpha, sigma = exact(schedule, t)
+    alpha, sigma = exact(schedule, TIMES)
     of_eps = 1 / (1 + np.exp(2 * np.log(alpha / sigma) - bias))
     want = of_eps * ratio_of_errors("eps", alpha, sigma) / ratio_of_errors(prediction, alpha, sigma)
-    got = sigmoid_weight(GaussianProcess(schedule=schedule, prediction=prediction), jnp.float32(t), bias)
+    got = sigmoid_weight(GaussianProcess(schedule=schedule, prediction=prediction), jnp.float32(TIMES), bias)
     np.testing.assert_allclose(got, want, rtol=2e-4)
 
 
@@ -104,8 +103,8 @@ def test_fused_snr_of_frames_of_their_own_level_uses_the_mean_of_past_chunks(rng
 
 @pytest.mark.parametrize("chunk", [1, 3])
 def test_fused_snr_sees_no_future_and_without_memory_is_min_snr(chunk: int, rng: np.random.Generator) -> None:
-    t = rng.uniform(0.02, 0.98, (2, 12)).astype(np.float32)
-    other = np.concatenate([t[:, :6], rng.uniform(0, 1, (2, 6)).astype(np.float32)], axis=1)
+    t = rng.uniform(0.02, 0.98, (3, 12)).astype(np.float32)
+    other = np.concatenate([t[:, :6], rng.uniform(0, 1, (3, 6)).astype(np.float32)], axis=1)
     weight = lambda t, decay: np.asarray(fused_snr_weight(GaussianProcess(), jnp.asarray(t), 5.0, decay, chunk))
     np.testing.assert_allclose(weight(t, 0.9)[:, :6], weight(other, 0.9)[:, :6], rtol=1e-6)
     assert np.abs(weight(t, 0.9)[:, 6:] / weight(other, 0.9)[:, 6:] - 1).min() > 1e-4
@@ -116,7 +115,7 @@ def test_fused_snr_sees_no_future_and_without_memory_is_min_snr(chunk: int, rng:
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_all_are_finite_and_bounded_at_both_ends(schedule: str, prediction: str, name: str) -> None:
-    t = jnp.array([[0.0, 1e-6, 0.5, 1.0 - 1e-6, 1.0, 1.0, 0.0, 0.0, 1.0]])
+    t = jnp.asarray(np.tile(np.float32([0.0, 1e-6, 0.5, 1.0 - 1e-6, 1.0, 1.0, 0.0, 0.0, 1.0, 0.5, 0.0, 1.0]), (3, 1)))
     for shift in (1.0, 4.0):
         process = GaussianProcess(schedule=schedule, prediction=prediction, shift=shift)
         weight = np.asarray(loss_weight(name, process, t, chunk=2, bias=-1.0))
@@ -124,9 +123,9 @@ def test_all_are_finite_and_bounded_at_both_ends(schedule: str, prediction: str,
 
 
 def test_names_of_a_config() -> None:
-    process, t = GaussianProcess(), jnp.array([[0.1, 0.7, 0.4, 0.9]])
+    process, t = GaussianProcess(), jnp.float32(TIMES)
     np.testing.assert_array_equal(loss_weight("min_snr", process, t, 3.0), min_snr_weight(process, t, 3.0))
-    np.testing.assert_array_equal(loss_weight("none", process, t), jnp.ones((1, 4)))
+    np.testing.assert_array_equal(loss_weight("none", process, t), np.ones((3, 12)))
     np.testing.assert_array_equal(loss_weight("sigmoid", process, t, bias=0.5), sigmoid_weight(process, t, 0.5))
     want = fused_snr_weight(process, t, 3.0, 0.8, 2)
     np.testing.assert_array_equal(loss_weight("fused_snr", process, t, 3.0, decay=0.8, chunk=2), want)

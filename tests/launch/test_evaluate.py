@@ -22,11 +22,6 @@ from xactor_jax.media.video_io import read_frames
 from xactor_jax.scoring import protocols
 
 
-def run(repository, program: str, *arguments, cwd=None) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(repository / "launch" / program), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd or repository, capture_output=True, text=True)
-
-
 def checkpoints(tiny) -> list[str]:
     return [f"--{stage}={path}" for stage, path in tiny.items()]
 
@@ -45,9 +40,9 @@ def clips(tmp_path_factory):
     return path
 
 
-def test_the_report_has_numbers_and_pictures(repository, tiny, clips, tmp_path):
+def test_the_report_has_numbers_and_pictures(tiny, clips, tmp_path):
     sizes = ("--actor_frames=24", "--segment_frames=12", "--video_frames=6", "--video_clips=2", "--sheets=1")
-    done = run(repository, "evaluate.py", *checkpoints(tiny), "--data", clips, "--out", tmp_path / "report", *sizes)
+    done = run_here("evaluate.py", *checkpoints(tiny), "--data", clips, "--out", tmp_path / "report", *sizes)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     people = report["people"]
@@ -122,7 +117,8 @@ def test_options_for_real_people_are_refused_for_synthetic_ones(tiny, clips, tmp
 
 @pytest.mark.slow  # quick: the report above and tests/launch/test_demo.py
 def test_the_demo_is_a_page_with_a_video(repository, tiny, tmp_path):
-    done = run(repository, "demo.py", *checkpoints(tiny), "--seconds=1.2", cwd=tmp_path)
+    command = [sys.executable, str(repository / "launch" / "demo.py"), *checkpoints(tiny), "--seconds=1.2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "build" / "demo"
     assert done.stdout.splitlines()[-1] == "build/demo/index.html"

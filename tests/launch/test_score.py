@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -12,16 +10,6 @@ from tests.launch.programs import run_here
 from tests.scoring.fakes import FAKES
 from tests.scoring.videos import write_clip
 from xactor_jax.scoring import protocols, sanity
-
-PATCHED = """
-import sys
-from tests.scoring.fakes import FAKES
-from xactor_jax.scoring import protocols
-protocols.PROTOCOLS = FAKES
-from launch.score import main
-sys.argv[0] = "launch/score.py"
-main()
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -40,11 +28,9 @@ def folders(tmp_path_factory):
     return folder
 
 
-def test_systems_of_any_origin_are_rows_of_one_report(repository, folders, tmp_path):
-    """As a process of its own."""
+def test_systems_of_any_origin_are_rows_of_one_report(folders, tmp_path):
     options = [f"--generated=ours={folders}/ours", f"--generated={folders}/theirs", f"--truth={folders}/truth", "--sheets=1"]
-    command = [sys.executable, "-c", PATCHED, *options, f"--out={tmp_path}"]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    done = run_here("score.py", *options, f"--out={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"{tmp_path}/report.html"
     report = json.loads((tmp_path / "report.json").read_text())

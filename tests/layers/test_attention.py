@@ -31,7 +31,7 @@ def test_masked_attention_is_the_loop(rng: np.random.Generator) -> None:
     for b, i, h in np.ndindex(2, 5, 2):
         seen = np.flatnonzero(mask[b, i])
         want[b, i, h] = softmax(k[b, seen, h] @ q[b, i, h] / 2) @ v[b, seen, h]
-    got = masked_attention(*(jnp.float32(x) for x in (q, k, v)), jnp.asarray(mask))
+    got = jax.jit(masked_attention)(*(jnp.float32(x) for x in (q, k, v)), jnp.asarray(mask))
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
@@ -44,7 +44,8 @@ def test_windowed_attention_is_the_loop(rng: np.random.Generator) -> None:
     for b, i, h in np.ndindex(2, tokens, 2):
         logits = [q[b, i, h] @ (k[b, i + n, h] + e[n, h]) / 2 for n in range(5)]
         want[b, i, h] = softmax(np.array(logits)) @ v[b, i : i + 5, h]
-    np.testing.assert_allclose(windowed_attention(*(jnp.float32(x) for x in (q, k, v, e))), want, atol=1e-5)
+    got = jax.jit(windowed_attention)(*(jnp.float32(x) for x in (q, k, v, e)))
+    np.testing.assert_allclose(got, want, atol=1e-5)
 
 
 def test_self_attention_is_the_loop_over_sinks_past_and_tokens(key: jax.Array, rng: np.random.Generator) -> None:
@@ -86,8 +87,8 @@ def test_cudnn_is_asked_only_where_it_can_answer() -> None:
         assert implementation(jnp.zeros((1, 2, 2, 12), jnp.bfloat16)) == "xla"
 
 
-def test_cross_attention_reaches_exactly_its_window(key: jax.Array) -> None:
-    x, features = jax.random.normal(key, (1, 9, 8)), jax.random.normal(jax.random.fold_in(key, 1), (1, 13, 8))
+def test_cross_attention_reaches_exactly_its_window(key: jax.Array, rng: np.random.Generator) -> None:
+    x, features = (jnp.float32(rng.standard_normal((1, length, 8))) for length in (9, 13))
     layer = WindowedCrossAttention(heads=2, radius=2)
     variables = jax.jit(layer.init)(key, x, features)
     jacobian = np.asarray(jax.jit(jax.jacobian(lambda f: layer.apply(variables, x, f).sum(-1)[0]))(features))[:, 0]

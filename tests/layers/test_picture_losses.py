@@ -7,6 +7,9 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from xactor_jax.layers import picture_losses as losses
 
+component_weights = jax.jit(losses.component_weights, static_argnums=(1, 2))
+gradient_loss = jax.jit(losses.gradient_loss, static_argnames="scales")
+
 
 def test_boxes_cover_the_cells_whose_centres_they_hold():
     boxes = jnp.array([[[0.0, 0.0, 0.5, 0.25], [0.5, 0.5, 1.0, 1.0]]])
@@ -17,21 +20,21 @@ def test_boxes_cover_the_cells_whose_centres_they_hold():
 
 def test_component_weights_give_each_part_the_weight_of_a_whole_picture():
     boxes = jnp.array([[[0.25, 0.25, 0.5, 0.75], [0.75, 0.5, 1.0, 0.75]]])
-    weights = np.asarray(losses.component_weights(boxes, 16, 16))[0, ..., 0]
+    weights = np.asarray(component_weights(boxes, 16, 16))[0, ..., 0]
     assert weights[4:8, 4:12].mean() * (4 * 8) / 256 == pytest.approx(1.0)
     assert weights[12:16, 8:12].mean() * (4 * 4) / 256 == pytest.approx(1.0)
     assert weights.sum() / 256 == pytest.approx(2.0)
 
 
 def test_component_weights_of_a_box_outside_the_picture_are_zero():
-    assert not np.any(losses.component_weights(jnp.array([[[1.2, 0.0, 1.5, 1.0]]]), 8, 8))
+    assert not np.any(component_weights(jnp.array([[[1.2, 0.0, 1.5, 1.0]]]), 8, 8))
 
 
 def test_motion_weights_have_mean_one_and_peak_where_the_picture_moved(rng):
     reference = rng.uniform(-1, 1, (2, 8, 8, 3)).astype(np.float32)
     target = reference.copy()
     target[:, 2, 3] += 0.5
-    weights = np.asarray(losses.motion_weights(jnp.asarray(target), jnp.asarray(reference)))
+    weights = np.asarray(jax.jit(losses.motion_weights)(jnp.asarray(target), jnp.asarray(reference)))
     assert weights.mean((1, 2, 3)) == pytest.approx([1.0, 1.0], rel=1e-4)
     assert np.all(weights.reshape(2, -1).argmax(-1) == 2 * 8 + 3)
 
@@ -40,7 +43,9 @@ def test_weighted_l1_against_float64(rng):
     x, y = (rng.normal(size=(2, 4, 4, 3)).astype(np.float32) for _ in range(2))
     w = rng.uniform(size=(2, 4, 4, 1)).astype(np.float32)
     expected = (w.astype(np.float64) * np.abs(x.astype(np.float64) - y)).mean()
-    assert float(losses.weighted_l1(jnp.asarray(x), jnp.asarray(y), jnp.asarray(w))) == pytest.approx(expected, rel=1e-5)
+    assert float(jax.jit(losses.weighted_l1)(jnp.asarray(x), jnp.asarray(y), jnp.asarray(w))) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_gradient_loss_against_float64(rng):
@@ -51,7 +56,7 @@ def test_gradient_loss_against_float64(rng):
         e = a - b
         expected += (v[:, 1:] * np.abs(np.diff(e, axis=1))).mean() + (v[:, :, 1:] * np.abs(np.diff(e, axis=2))).mean()
         a, b, v = ((z[:, ::2, ::2] + z[:, 1::2, ::2] + z[:, ::2, 1::2] + z[:, 1::2, 1::2]) / 4 for z in (a, b, v))
-    got = losses.gradient_loss(*(jnp.asarray(z, jnp.float32) for z in (x, y, w)))
+    got = gradient_loss(*(jnp.asarray(z, jnp.float32) for z in (x, y, w)))
     assert float(got) == pytest.approx(expected / 3, rel=1e-4)
 
 
@@ -63,9 +68,9 @@ def test_gradient_loss_without_weights_compares_differences_at_every_scale(rng):
         for axis in (1, 2):
             expected += np.abs(np.diff(x, axis=axis) - np.diff(y, axis=axis)).mean()
     a, b = jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
-    assert losses.gradient_loss(a, b, scales=2) == pytest.approx(expected / 2, rel=1e-4)
-    assert losses.gradient_loss(a, a + 1.0, scales=2) == pytest.approx(0.0, abs=1e-6)
-    assert losses.gradient_loss(a, b, scales=0) == 0.0
+    assert gradient_loss(a, b, scales=2) == pytest.approx(expected / 2, rel=1e-4)
+    assert gradient_loss(a, a + 1.0, scales=2) == pytest.approx(0.0, abs=1e-6)
+    assert gradient_loss(a, b, scales=0) == 0.0
 
 
 def test_fine_detail_is_what_a_binomial_filter_takes_away(rng):
@@ -98,13 +103,13 @@ def test_psnr_is_skimage_s(rng):
     a = rng.uniform(-1, 1, size=(2, 8, 8, 3)).astype(np.float32)
     b = np.clip(a + 0.1 * rng.normal(size=a.shape), -1, 1).astype(np.float32)
     expected = peak_signal_noise_ratio(a, b, data_range=2.0)
-    assert losses.psnr(jnp.asarray(a), jnp.asarray(b)) == pytest.approx(expected, rel=1e-4)
+    assert jax.jit(losses.psnr)(jnp.asarray(a), jnp.asarray(b)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_feature_matching_is_the_mean_over_levels_and_has_a_gradient_only_for_the_made_picture(rng):
     real, fake = ([rng.normal(size=s).astype(np.float32) for s in ((2, 4, 4, 3), (2, 2, 2, 5))] for _ in range(2))
     distances = [np.abs(f.astype(np.float64) - r).mean() for r, f in zip(real, fake, strict=True)]
-    value, (at_real, at_fake) = jax.value_and_grad(losses.feature_matching, argnums=(0, 1))(real, fake)
+    value, (at_real, at_fake) = jax.jit(jax.value_and_grad(losses.feature_matching, argnums=(0, 1)))(real, fake)
     assert float(value) == pytest.approx(np.mean(distances), rel=1e-5)
     assert not any(np.any(g) for g in at_real)
     for r, f, gradient in zip(real, fake, at_fake, strict=True):

@@ -1,5 +1,7 @@
 import dataclasses
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,12 @@ from xactor_jax.layers.picture_losses import psnr
 from xactor_jax.motion.model import MotionModel, latent_statistics, motion_hash, update_statistics
 from xactor_jax.motion.task import TRUTHS, MotionTask
 from xactor_jax.variables import Variables
+
+
+@cache
+def compiled(module: Any, method: str) -> Callable[..., Any]:
+    """One program for all tests of equal networks."""
+    return jax.jit(getattr(module, method))
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +60,9 @@ def batch(task):
 
 def test_untrained_decoder_answers_the_reference(task, variables, batch):
     latents = jnp.asarray(np.random.default_rng(1).normal(size=(8, 8)), jnp.float32)
-    fresh = jax.jit(task.model.decoder.init)(jax.random.key(0), batch["reference"][:1], latents[:1])["params"]
+    fresh = compiled(task.model.decoder, "init")(jax.random.key(0), batch["reference"][:1], latents[:1])["params"]
     untrained = variables._replace(params={"generator": {**variables.params["generator"], "decoder": fresh}})
-    np.testing.assert_array_equal(jax.jit(task.model.decode)(untrained, batch["reference"], latents), batch["reference"])
+    np.testing.assert_array_equal(compiled(task.model, "decode")(untrained, batch["reference"], latents), batch["reference"])
 
 
 def test_example_batch_and_config_agree(task, batch):
@@ -121,11 +129,11 @@ def test_encode_standardises_and_decode_undoes_it(task, variables, batch):
     shifted = variables._replace(
         buffers={"latent_mean": jnp.full(8, 2.0), "latent_square": jnp.full(8, 13.0), "latent_count": jnp.ones(())}
     )
-    raw = jax.jit(task.model.posterior)(variables.params, batch["target"]).mean
-    encoded = jax.jit(task.model.encode)(shifted, batch["target"])
+    raw = compiled(task.model, "posterior")(variables.params, batch["target"]).mean
+    encoded = compiled(task.model, "encode")(shifted, batch["target"])
     np.testing.assert_allclose(encoded, (raw - 2.0) / 3.0, rtol=1e-5, atol=1e-6)
-    decoded = jax.jit(task.model.decode)(shifted, batch["reference"], encoded)
-    expected = jax.jit(task.model.reconstruct)(variables.params, batch["reference"], raw)
+    decoded = compiled(task.model, "decode")(shifted, batch["reference"], encoded)
+    expected = compiled(task.model, "reconstruct")(variables.params, batch["reference"], raw)
     np.testing.assert_allclose(decoded, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -133,8 +141,8 @@ def test_the_encoder_sees_pictures_at_its_own_size(config, task, variables, batc
     own = config.copy_and_resolve_references()
     own.network.encoder_size, own.network.image_size = 16, 32
     large = np.asarray(batch["target"]).repeat(2, axis=1).repeat(2, axis=2)
-    found = jax.jit(MotionModel.from_config(own).posterior)(variables.params, large).mean
-    expected = jax.jit(task.model.posterior)(variables.params, smoothed(batch["target"])).mean
+    found = compiled(MotionModel.from_config(own), "posterior")(variables.params, large).mean
+    expected = compiled(task.model, "posterior")(variables.params, smoothed(batch["target"])).mean
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -164,7 +172,7 @@ def test_in_training_the_encoder_sees_changed_frames_and_the_target_stays(config
     own.network.variance, own.data.augmentation.probability = False, 1.0
     task = MotionTask.from_config(own)
     variables = drawn(task)
-    decoder = jax.jit(task.model.decoder.init)(jax.random.key(0), batch["reference"][:1], jnp.zeros((1, 8)))["params"]
+    decoder = compiled(task.model.decoder, "init")(jax.random.key(0), batch["reference"][:1], jnp.zeros((1, 8)))["params"]
     variables.params["generator"]["decoder"] = decoder
     loss = jax.jit(lambda key, train: task.loss(variables, batch, key, train), static_argnums=1)
     trained, evaluated = ([loss(jax.random.key(seed), train) for seed in (0, 1)] for train in (True, False))
@@ -186,7 +194,7 @@ def test_bfloat16_stays_close_and_returns_float32(config, variables, batch):
     half = config.copy_and_resolve_references()
     half.precision = "bfloat16"
     full_images, half_images = (
-        jax.jit(MotionModel.from_config(c).reconstruct)(variables.params, batch["reference"], np.ones((8, 8), np.float32))
+        compiled(MotionModel.from_config(c), "reconstruct")(variables.params, batch["reference"], np.ones((8, 8), np.float32))
         for c in (config, half)
     )
     assert half_images.dtype == jnp.float32

@@ -17,12 +17,12 @@ import pytest
 from etils import epath
 from ml_collections import ConfigDict
 
+from tests.training.shared import programs_of
 from xactor_jax.checkpoints.config_file import read_config
 from xactor_jax.checkpoints.trees import FOLDER, read_arrays, saved_steps, saved_tree
 from xactor_jax.parallel.mesh import make_mesh, put_batch
 from xactor_jax.run_settings import MeshSettings
 from xactor_jax.training import journal
-from xactor_jax.training.programs import make_programs
 from xactor_jax.training.saving import restore_iterator
 from xactor_jax.training.state import TrainState
 from xactor_jax.training.throughput import Completion, is_timing
@@ -50,7 +50,7 @@ def steps_on_mesh(
     axes = MeshSettings(**dict(zip(("data", "fsdp", "tensor"), shape, strict=True)))
     mesh = make_mesh(axes, jax.devices()[: int(np.prod(shape))])
     task, make_iterator = build(config)
-    programs = make_programs(config, task, mesh)
+    programs = programs_of(config, task, mesh)
     state = programs.init() if begin is None else state_of(begin, programs.abstract)
     iterator, losses = make_iterator("train", 0, 1), []
     for _ in range(steps):

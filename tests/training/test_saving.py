@@ -19,13 +19,14 @@ import pytest
 from etils import epath
 
 from tests.training import checks
+from tests.training.shared import programs_of
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
 from xactor_jax.checkpoints.trees import FOLDER, flat, read_arrays, saved_steps, saved_tree
 from xactor_jax.errors import UserError, verdict
 from xactor_jax.parallel.mesh import make_mesh
 from xactor_jax.training import saving
 from xactor_jax.training.loop import train
-from xactor_jax.training.programs import Programs, make_programs
+from xactor_jax.training.programs import Programs
 from xactor_jax.training.saving import Checkpoints, restore_iterator
 
 QUIET = {"eval_every": 0, "preview_every": 0}
@@ -38,7 +39,7 @@ def run(workdir: Any, **overrides: Any) -> Any:
 
 def programs_on(shape: tuple[int, int, int]) -> Programs:
     config = toy_config(mesh__data=shape[0], mesh__fsdp=shape[1], mesh__tensor=shape[2])
-    return make_programs(config, ToyTask(), make_mesh(config.mesh))
+    return programs_of(config, ToyTask(), make_mesh(config.mesh))
 
 
 def state_file(workdir: pathlib.Path, step: int) -> pathlib.Path:

@@ -10,9 +10,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.training import checks
+from tests.training.shared import programs_of
 from tests.training.toy import ToyTask, make_iterator_of, toy_config
 from xactor_jax.parallel.mesh import make_mesh
-from xactor_jax.training.programs import Programs, make_programs
+from xactor_jax.training.programs import Programs
 from xactor_jax.training.randomness import stream_key
 from xactor_jax.training.step import ema_decay, split_batch
 from xactor_jax.variables import LossOutput
@@ -22,9 +23,9 @@ def build_without_noise(config: ConfigDict) -> Any:
     return ToyTask(noise=0.0), make_iterator_of(config)
 
 
-def programs_of(task: Any, **overrides: Any) -> tuple[Programs, Any]:
+def programs_and_batch(task: Any, **overrides: Any) -> tuple[Programs, Any]:
     config = toy_config(**overrides)
-    programs = make_programs(config, task, make_mesh(config.mesh))
+    programs = programs_of(config, task, make_mesh(config.mesh))
     return programs, programs.put(next(make_iterator_of(config)("train", 0, 1)))
 
 
@@ -64,7 +65,7 @@ def test_rows_keep_their_device_when_a_batch_is_split() -> None:
 
 def test_the_average_follows_its_recurrence() -> None:
     """ema ← d·ema + (1 − d)·θ with d = min(decay, (1 + step)/(10 + step)), by hand in NumPy."""
-    programs, batch = programs_of(ToyTask(), ema_decay=0.2)
+    programs, batch = programs_and_batch(ToyTask(), ema_decay=0.2)
     state = programs.init()
     expected = np.asarray(state.params["hidden"]["kernel"], np.float64)
     for step in range(4):
@@ -76,7 +77,7 @@ def test_the_average_follows_its_recurrence() -> None:
 
 
 def test_what_is_frozen_stays_and_has_no_optimiser_state() -> None:
-    programs, batch = programs_of(ToyTask())
+    programs, batch = programs_and_batch(ToyTask())
     state, _ = programs.train_step(programs.init(), batch)
     np.testing.assert_array_equal(state.params["frozen"]["kernel"], np.ones(8))
     states = jax.tree_util.tree_leaves_with_path(state.opt_state)
@@ -86,7 +87,7 @@ def test_what_is_frozen_stays_and_has_no_optimiser_state() -> None:
 
 def test_the_norm_reported_is_that_of_the_gradients_of_what_is_learned() -> None:
     task = ToyTask(noise=0.0)
-    programs, batch = programs_of(task)
+    programs, batch = programs_and_batch(task)
     state = programs.init()
     loss = lambda p: task.loss(state.variables()._replace(params=p), batch, jax.random.key(0), True).loss
     gradients = jax.jit(jax.grad(loss))(state.params)
@@ -105,7 +106,7 @@ class DrawTask(ToyTask):
 
 
 def test_draws_depend_only_on_seed_stream_and_step() -> None:
-    programs, batch = programs_of(DrawTask(), seed=3)
+    programs, batch = programs_and_batch(DrawTask(), seed=3)
     state, drawn = programs.init(), []
     for _ in range(3):
         state, metrics = programs.train_step(state, batch)
@@ -117,7 +118,7 @@ def test_draws_depend_only_on_seed_stream_and_step() -> None:
 
 def test_evaluation_uses_the_average_and_changes_nothing() -> None:
     task = DrawTask()
-    programs, batch = programs_of(task)
+    programs, batch = programs_and_batch(task)
     state, _ = programs.train_step(programs.init(), batch)
     first = programs.eval_step(state.averaged(), batch, np.int32(1))
     again = programs.eval_step(state.averaged(), batch, np.int32(1))
@@ -137,7 +138,7 @@ class HalfTask(ToyTask):
 
 
 def test_parameters_and_metrics_stay_float32_under_a_bfloat16_loss() -> None:
-    programs, batch = programs_of(HalfTask())
+    programs, batch = programs_and_batch(HalfTask())
     state, metrics = programs.train_step(programs.init(), batch)
     assert {x.dtype for x in jax.tree.leaves((state.params, state.ema, state.opt_state)) if x.ndim} == {np.dtype("float32")}
     assert {x.dtype for x in metrics.values()} == {np.dtype("float32")}

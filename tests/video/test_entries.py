@@ -77,8 +77,9 @@ def test_encoded_frames_are_standardised_means_whatever_the_batch():
     """Equation 1 of autoencoder.py with the statistics of tiny.random_variables: mean 0.1, standard deviation 2."""
     (task, variables), frames = frozen_networks(), random_frames(5)
     weights, pictures = variables.buffers["autoencoder"]["params"], jnp.asarray(to_float(frames))
-    mean, _ = applied(task.model.autoencoder.module, weights, pictures, method="encode")
-    embedded = task.model.clip.embed(variables.buffers["clip"], pictures)
+    encoded = jax.jit(functools.partial(applied, task.model.autoencoder.module, method="encode"))
+    mean, _ = encoded(weights, pictures)
+    embedded = jax.jit(task.model.clip.embed)(variables.buffers["clip"], pictures)
     for size in (2, 5):
         latents, embeddings = (encode(frames) for encode in encoders(size))
         assert latents.dtype == embeddings.dtype == jnp.bfloat16
@@ -131,7 +132,8 @@ def test_values_of_a_batch_replace_those_of_its_pictures():
     (task, variables), (pixels, stored) = frozen_networks(), batches(frozen_networks()[0], ())
     for of in (latents_of, embedding_of):
         near = lambda expected, found: np.testing.assert_allclose(found, expected, rtol=2**-8, atol=1e-4)
-        jax.tree.map(near, *(of(task.model, variables, batch) for batch in (pixels, stored)))
+        found = jax.jit(functools.partial(of, task.model))
+        jax.tree.map(near, *(found(variables, batch) for batch in (pixels, stored)))
     out = jax.eval_shape(lambda v, batch: task.loss(v, batch, jax.random.key(0), True), variables, stored)
     assert out.loss.shape == ()
 
@@ -156,9 +158,10 @@ def test_pictures_that_a_batch_lacks_are_decoded_for_the_preview():
     task, variables = VideoTask.from_config(config), frozen_networks()[1]
     _, stored = batches(task, ())
     assert {name: x.shape for name, x in stored.items()} == {name: x.shape for name, x in task.example_batch(2).items()}
-    shown = pictures_of(task.model, variables, stored)
+    shown = jax.jit(functools.partial(pictures_of, task.model))(variables, stored)
     raw = stored["reference_latent"].astype(jnp.float32) * 2.0 + 0.1
-    decoded = applied(task.model.autoencoder.module, variables.buffers["autoencoder"]["params"], raw, method="decode")
+    decode = jax.jit(functools.partial(applied, task.model.autoencoder.module, method="decode"))
+    decoded = decode(variables.buffers["autoencoder"]["params"], raw)
     np.testing.assert_allclose(shown[1], np.clip(decoded, -1, 1), atol=1e-5)
     assert shown[0].shape == (2, 4, 16, 16, 3)
     (grid,) = jax.eval_shape(task.preview, variables, stored, jax.random.key(0)).values()

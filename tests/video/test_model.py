@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -223,7 +224,7 @@ def test_no_motion_gives_no_whole_clip(task, variables, clip):
 def test_denoising_may_start_from_the_blurred_reference(task, variables, portrait):
     """In the coordinates that are diffused; without a blur the reference itself, which is zero there."""
     model = task.model
-    base = preparation.base_of(model, variables, portrait, jnp.zeros((1, 3, 6))).latent
+    base = jax.jit(partial(preparation.base_of, model))(variables, portrait, jnp.zeros((1, 3, 6))).latent
     plain = denoising.start_of(model, model.render_settings, variables, base)
     assert not plain.any()
     settings = replace(model.render_settings, blur_size=3, blur_sigma=1e6)

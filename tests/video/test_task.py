@@ -66,7 +66,7 @@ def test_overfits_a_moving_batch(task):
         errors.append(float(metrics["clean_mse"] / metrics["clean_power"]))
     assert np.mean(errors[-20:]) < 0.5 * np.mean(errors[:20])
     assert variables.buffers["residual_count"] == 150
-    z, z_ref = latents_of(task.model, variables, batch)
+    z, z_ref = jax.jit(partial(latents_of, task.model))(variables, batch)
     np.testing.assert_allclose(
         variables.buffers["residual_std"], np.sqrt(np.mean((z - z_ref[:, None]) ** 2, (0, 1, 2, 3))), rtol=1e-3
     )
@@ -75,10 +75,10 @@ def test_overfits_a_moving_batch(task):
 def test_loss_is_the_weighted_error_of_v(task):
     """Everything that training adds turned off: the loss again from its parts."""
     variables, batch, key = tiny.random_variables(task), tiny.random_batch(task, 2), jax.random.key(4)
-    out = jax.jit(task.loss, static_argnums=3)(variables, batch, key, False)
+    out = tiny.loss_of(task)(variables, batch, key, False)
     m, s = task.model, task.settings
     key_time, key_noise, _ = jax.random.split(key, 3)
-    z, z_ref = latents_of(task.model, variables, batch)
+    z, z_ref = jax.jit(partial(latents_of, task.model))(variables, batch)
     x0 = (np.asarray(z) - np.asarray(z_ref)[:, None]) / 0.5
     u, eps = np.asarray(stratified_times(key_time, 2)), np.asarray(jax.random.normal(key_noise, x0.shape))
     t = 2 * u / (1 + u)  # time_shift of 2
@@ -101,7 +101,7 @@ def test_loss_is_the_weighted_error_of_v(task):
 
 def test_training_is_disturbed_and_evaluation_is_not(task):
     variables, batch, key = tiny.random_variables(task), tiny.random_batch(task, 2), jax.random.key(4)
-    outputs = [jax.jit(task.loss, static_argnums=3)(variables, batch, key, train).loss for train in (True, False, False)]
+    outputs = [tiny.loss_of(task)(variables, batch, key, train).loss for train in (True, False, False)]
     assert outputs[0] != outputs[1] == outputs[2]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +12,8 @@ from ml_collections import ConfigDict
 
 from configs import autoencoder, motion, video
 from tests.layers.test_convolution import randomise
-from xactor_jax.variables import Variables
+from tests.tiny import shapes_of
+from xactor_jax.variables import LossOutput, Variables
 from xactor_jax.video.task import VideoTask
 
 
@@ -52,8 +56,7 @@ def video_config() -> ConfigDict:
 
 def random_variables(task: VideoTask, seed: int = 0) -> Variables:
     """Parameters all away from zero: every branch speaks."""
-    key = jax.random.key(seed)
-    variables = jax.eval_shape(task.init, key)
+    key, variables = jax.random.key(seed), shapes_of(task)
     params = randomise(variables.params, key, 0.2)
     frozen = randomise(variables.buffers["autoencoder"]["params"], key, 0.2)
     channels = task.model.latent_shape[-1]
@@ -68,6 +71,12 @@ def random_variables(task: VideoTask, seed: int = 0) -> Variables:
         moments = {"latent_mean": jnp.full(6, 0.1), "latent_square": jnp.full(6, 2.0), "latent_count": jnp.array(1)}
         buffers["draft"] = {"params": decoder, "buffers": moments}
     return Variables(params, buffers)
+
+
+@cache
+def loss_of(task: VideoTask) -> Callable[..., LossOutput]:
+    """Compiled (variables, batch, key, train) → `task.loss`: one program for all tests of a task."""
+    return jax.jit(task.loss, static_argnums=3)
 
 
 def random_batch(task: VideoTask, size: int, seed: int = 0) -> dict[str, jax.Array]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from xactor_jax.actor.model import ActorModel, make_guide
@@ -53,7 +54,7 @@ def calls(model: ActorModel, variables: Variables, settings: RolloutSettings, ba
 
 def flops(window: Window, guide: Guide, frames: int, audio_dim: int) -> float:
     """F: FLOPs of one network call on `frames` frames in every branch, with attention only among them."""
-    arguments = _shown(window, guide, frames, audio_dim)
+    arguments = jax.eval_shape(lambda guide: _shown(window, guide, frames, audio_dim), guide)
     lowered = jax.jit(partial(applied, window.network)).lower(guide.params, *arguments)
     return (lowered.cost_analysis() or {})["flops"]
 
@@ -74,10 +75,9 @@ def _shown(window: Window, guide: Guide, frames: int, audio_dim: int) -> tuple[A
 def _cached(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]:
     """`Window.advance`, compiled."""
     batch = len(guide.reference)
-    state = window.initial_state(
-        guide, jnp.zeros((batch, window.network.audio_radius, audio_dim)), jnp.zeros((batch, audio_dim))
-    )
-    arguments = guide, state, jnp.zeros((batch, window.stride, audio_dim)), frames_of(None, batch, 0, window.stride)
+    zeros = lambda *shape: np.zeros((batch, *shape, audio_dim), np.float32)
+    state = jax.jit(window.initial_state)(guide, zeros(window.network.audio_radius), zeros())
+    arguments = guide, state, zeros(window.stride), frames_of(None, batch, 0, window.stride)
     compiled = jax.jit(window.advance).lower(*arguments).compile()
     return lambda: compiled(*arguments)
 
@@ -86,7 +86,7 @@ def _uncached(window: Window, guide: Guide, audio_dim: int) -> Callable[[], Any]
     """The steps of one call without a cache, compiled: each step reads the context and the chunks in flight."""
     weights, levels = window.numbers.weights.tolist(), jnp.linspace(1.0, 0.0, window.steps + 1)
     frames = window.network.context + window.structure.active * window.network.chunk
-    x, _, conditions, keep, valid = _shown(window, guide, frames, audio_dim)
+    x, _, conditions, keep, valid = jax.jit(lambda guide: _shown(window, guide, frames, audio_dim))(guide)
 
     def call(guide: Guide, x: jax.Array, conditions: Conditions) -> jax.Array:
         def predict(x: jax.Array, t: ArrayLike) -> jax.Array:

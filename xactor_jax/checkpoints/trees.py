@@ -71,11 +71,20 @@ def _bits(array: jax.Array) -> jax.Array:
 
 
 @jax.jit
+def _summary(array: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The array's `bit_sum`, and whether all of its numbers are finite: in one program, as a save needs both.
+
+    Arrays of one shape share a small program. One program for the whole state would take longer to compile than a training
+    step.
+    """
+    finite = jnp.isfinite(array).all() if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.bool_(True)
+    return bit_sum(array), finite
+
+
 def bit_sum(array: jax.Array) -> jax.Array:
     """A uint32 that changes if a bit of the array changes: Σ bits · (2 · position + 1) mod 2³². It is the same on every mesh.
 
-    Sums of integers do not depend on the order, so each device sums its own part and no array is gathered. Arrays of one shape
-    share a small program. One program for the whole state would take longer to compile than a training step.
+    Sums of integers do not depend on the order, so each device sums its own part and no array is gathered.
     """
     position = jnp.zeros((), jnp.uint32)
     for axis, size in enumerate(array.shape):
@@ -85,16 +94,13 @@ def bit_sum(array: jax.Array) -> jax.Array:
 
 def fingerprint(tree: Tree) -> int:
     """Combines the `bit_sum` of all arrays into one number below 2³², which also depends on their order."""
-    sums = jax.device_get([bit_sum(array) for array in jax.tree.leaves(tree)])
+    sums = jax.device_get([_summary(array)[0] for array in jax.tree.leaves(tree)])
     return functools.reduce(lambda total, one: (31 * total + int(one)) % 2**32, sums, 0)
-
-
-_finite = jax.jit(lambda array: jnp.isfinite(array).all())
 
 
 def all_finite(tree: Tree) -> bool:
     """Whether every number is finite."""
-    return all(jax.device_get([_finite(x) for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]))
+    return all(jax.device_get([_summary(array)[1] for array in jax.tree.leaves(tree)]))
 
 
 def digest(tree: Tree) -> str:

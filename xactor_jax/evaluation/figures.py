@@ -105,7 +105,7 @@ def _colours(names: Iterable[str]) -> list[str]:
 
 def contact_sheet(
     reference: UInt8[np.ndarray, "h w 3"],
-    rows: Mapping[str, UInt8[np.ndarray, "t h w 3"]],
+    rows: Mapping[str, UInt8[np.ndarray, "_ _ _ 3"]],
     columns: int = 8,
     rate: float = FRAME_RATE,
 ) -> bytes:

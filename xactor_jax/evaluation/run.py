@@ -206,10 +206,10 @@ def _shown(
 def fitted(
     clips: Sequence[TrueClip], latents: Sequence[ReadClip], side: int, frames: int
 ) -> tuple[list[TrueClip], list[ReadClip]]:
-    """The first frames of clips resized to `side` pixels, and their latents and controls."""
+    """The first frames of clips resized to `side` pixels, and what was read from them."""
     shown = [clip.cut(frames, SAMPLES_PER_FRAME) for clip in clips]
-    moved = [dataclasses.replace(one, latents=one.latents[:frames], controls=one.controls[:frames]) for one in latents]
-    return [dataclasses.replace(clip, frames=fit_size(clip.frames, side)) for clip in shown], moved
+    sized = [dataclasses.replace(clip, frames=fit_size(clip.frames, side)) for clip in shown]
+    return sized, [one.cut(frames) for one in latents]
 
 
 def r2_picture(scores: Mapping[str, Any]) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from xactor_jax.parallel import mesh as layout
 from xactor_jax.training import step as steps
 from xactor_jax.training.optimizer import make_optimizer
-from xactor_jax.training.state import TrainState, abstract_state, init_state
+from xactor_jax.training.state import TrainState, abstract_state, init_state, make_init
 from xactor_jax.training.task import Task
 
 
@@ -65,13 +65,14 @@ def make_programs(config: ConfigDict, task: Task, mesh: Mesh) -> Programs:
     abstract = abstract_state(config, task, optimizer, mesh)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
     share = layout.process_share(mesh, config.batch_size, task.frame_entries)
+    make = make_init(config, task, optimizer, abstract)
     return Programs(
         mesh=mesh,
         frame_entries=task.frame_entries,
         abstract=abstract,
         share=share,
         local_batch=task.example_batch(config.batch_size // share[1]),
-        init=lambda: init_state(config, task, optimizer, abstract),
+        init=lambda: init_state(config, task, make, abstract),
         train_step=steps.make_train_step(config, task, optimizer, mesh, shardings),
         eval_step=steps.make_eval_step(config, task, mesh),
         preview=steps.make_preview(config, task, mesh),

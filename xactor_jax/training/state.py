@@ -73,14 +73,14 @@ def make_init(
     return jax.jit(make, out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
 
 
-def init_state(config: ConfigDict, task: Task, optimizer: optax.GradientTransformation, abstract: TrainState) -> TrainState:
-    """The state before the first step, made on the mesh of `abstract`.
+def init_state(config: ConfigDict, task: Task, make: Callable[[], TrainState], abstract: TrainState) -> TrainState:
+    """The state before the first step, made by the result of `make_init` on the mesh of `abstract`.
 
     Parameters (also their average) and buffers are those of `config.init_from` if it has them, else new. The task's pretrained
     buffers take precedence over both.
     """
     pretrained, start = task.pretrained_buffers(), read_start(config, task, shapes(abstract.params))
-    state = make_init(config, task, optimizer, abstract)()
+    state = make()
     if start.params:
         state = state.replace(params=_replaced(state.params, start.params), ema=_replaced(state.ema, start.params))
     buffers = {name: tree for name, tree in start.buffers.items() if name in state.buffers} | dict(pretrained)

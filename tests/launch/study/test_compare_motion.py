@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -46,14 +45,12 @@ def clips(tmp_path_factory) -> str:
     return str(path)
 
 
-def run(repository, *options) -> subprocess.CompletedProcess:
-    command = [sys.executable, "launch/study/compare_motion.py", *map(str, options)]
-    return subprocess.run(command, cwd=repository, capture_output=True, text=True)
+run = partial(run_here, "study/compare_motion.py")
 
 
-def test_two_checkpoints_side_by_side_on_clips_without_truth(repository, clips, tiny, tmp_path):  # noqa: F811
+def test_two_checkpoints_side_by_side_on_clips_without_truth(clips, tiny, tmp_path):  # noqa: F811
     named = [f"--motion={name}={tiny['motion']}" for name in "ab"]
-    done = run(repository, "--data", clips, "--out", tmp_path / "r", "--step=2", "--rows=2", *named)
+    done = run("--data", clips, "--out", tmp_path / "r", "--step=2", "--rows=2", *named)
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "r" / "report.json").read_text())["scores"]
     assert scores["a"]["true_motion"] == scores["b"]["true_motion"] and scores["a"]["clips"] == 3

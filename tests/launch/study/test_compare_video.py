@@ -6,7 +6,6 @@ import dataclasses
 import json
 import pathlib
 import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -24,9 +23,8 @@ from xactor_jax.variables import Variables
 PROGRAM = "study/compare_video.py"
 
 
-def run(repository, tiny, *arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, f"launch/{PROGRAM}", f"--motion={tiny['motion']}", *map(str, arguments)]
-    return subprocess.run(command, cwd=repository, capture_output=True, text=True)
+def run(tiny, *arguments) -> subprocess.CompletedProcess:
+    return run_here(PROGRAM, f"--motion={tiny['motion']}", *arguments)
 
 
 def judge(folder: pathlib.Path, lpips: bool) -> pathlib.Path:
@@ -36,7 +34,7 @@ def judge(folder: pathlib.Path, lpips: bool) -> pathlib.Path:
     return write_checkpoint(folder, config, Variables(jax.jit(PerceptualModel(settings).init)(jax.random.key(0)), {}))
 
 
-def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
+def test_variants_of_sampling_are_rows_of_one_table(tiny, tmp_path):
     build(tmp_path / "data", persons=20, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
     variants = (f"--video=segments={tiny['video']}", f"--video=loop={tiny['video']},offline=true,spacing=leading")
     sizes = (
@@ -46,7 +44,7 @@ def test_variants_of_sampling_are_rows_of_one_table(repository, tiny, tmp_path):
         "--clips=2",
         "--frames=7",
     )
-    done = run(repository, tiny, *variants, *sizes)
+    done = run(tiny, *variants, *sizes)
     assert done.returncode == 0, done.stderr
     renderers = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]
     assert list(renderers) == ["segments", "loop"]
@@ -78,7 +76,7 @@ def test_what_is_wrong_is_one_sentence(tiny, tmp_path, options, message):
 
 
 @pytest.mark.slow  # quick: test_variants_of_sampling_are_rows_of_one_table
-def test_people_of_whom_no_controls_are_known_are_compared_too(repository, tiny, tmp_path):
+def test_people_of_whom_no_controls_are_known_are_compared_too(tiny, tmp_path):
     build(tmp_path / "puppets", persons=20, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
     names = [field.name for field in dataclasses.fields(Clip)]
     puppets = [Clip(**{name: record[name] for name in names}) for record in open_clips(tmp_path / "puppets", "test")]
@@ -86,7 +84,7 @@ def test_people_of_whom_no_controls_are_known_are_compared_too(repository, tiny,
     clips = [dataclasses.replace(clip, controls=unknown) for clip in puppets]
     write_clips(tmp_path / "data", {"train": clips, "test": clips})
     sizes = (f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'report'}", "--clips=2", "--frames=7")
-    done = run(repository, tiny, f"--video=a={tiny['video']}", *sizes)
+    done = run(tiny, f"--video=a={tiny['video']}", *sizes)
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "report" / "comparison.json").read_text())["renderers"]["a"]
     assert 0 < scores["repeated"]["l1"] < 1 and scores["true_motion"]["psnr"] > 0 and "transfer" not in scores

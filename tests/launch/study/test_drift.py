@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,9 +18,7 @@ SECONDS, PEOPLE = 6, 2
 PROGRAM = "study/drift.py"
 
 
-def run(repository, *arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, f"launch/{PROGRAM}", *map(str, arguments)]
-    return subprocess.run(command, cwd=repository, capture_output=True, text=True)
+run = partial(run_here, PROGRAM)
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +28,9 @@ def options(tiny):
 
 
 @pytest.fixture(scope="module")
-def folder(repository, options, tmp_path_factory):
+def folder(options, tmp_path_factory):
     out = tmp_path_factory.mktemp("drift") / "report"
-    done = run(repository, *options, f"--out={out}")
+    done = run(*options, f"--out={out}")
     assert done.returncode == 0, done.stderr
     return out, done
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from launch.study import tables
 from tests.evaluation.test_report import ACROSS, SCORES
+from tests.launch.programs import run_here
 from xactor_jax.errors import UserError
 from xactor_jax.evaluation.report import check_targets, write_report
 
@@ -38,10 +37,9 @@ def evaluated(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "report.json"
 
 
-def test_an_evaluation_is_printed(repository: pathlib.Path, evaluated: pathlib.Path) -> None:
+def test_an_evaluation_is_printed(evaluated: pathlib.Path) -> None:
     """By the program, as the documents name it."""
-    command = [sys.executable, "launch/study/tables.py", str(evaluated)]
-    table = cells(subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True).stdout)
+    table = cells(run_here("study/tables.py", evaluated).stdout)
     rows = {row[0]: row[1:] for row in table}
     assert rows[""] == ["reached", "target", "for comparison"]
     jaw = rows["correlation of the generated jaw with the true one, within one frame of lag"]
