@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -79,6 +81,20 @@ def test_parts_and_later_folders(tmp_path) -> None:
     assert_from(state, {"hidden": saved(a), "out": saved(b), "middle": saved(b)})
     np.testing.assert_array_equal(state.buffers["mean"], saved(b).buffers["mean"])
     assert not started(f"hidden={a}").buffers["mean"].any()
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredToy(ToyTask):
+    """A toy whose buffer "mean" was measured with its hidden layer."""
+
+    start_buffers: ClassVar[Mapping[str, str]] = {"hidden/kernel": "mean"}
+
+
+def test_buffers_come_with_the_part_they_were_measured_with(tmp_path) -> None:
+    """Else a decoder that is trained on frozen latents would have statistics of no data beside its encoder."""
+    a = checkpoint(tmp_path / "a", 1)
+    np.testing.assert_array_equal(started(f"hidden={a}", MeasuredToy()).buffers["mean"], saved(a).buffers["mean"])
+    assert not started(f"out={a}", MeasuredToy()).buffers["mean"].any()
 
 
 def test_it_can_be_trained_from(tmp_path) -> None:

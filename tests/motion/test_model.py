@@ -276,3 +276,17 @@ def test_a_decoder_that_learns_without_the_encoder_leaves_the_latents_as_they_ar
     assert motion_hash(variables._replace(buffers={**variables.buffers, "latent_mean": np.ones(8, np.float32)})) != motion_hash(
         variables
     )
+
+
+def test_every_statistic_comes_with_the_part_it_was_measured_with():
+    """A decoder on another's frozen encoder keeps that encoder's latents: their mean and square come with it."""
+    config = get_config()
+    config.loss.truth = 0.5
+    task = MotionTask.from_config(config)
+    shapes = jax.eval_shape(task.init, jax.random.key(0))
+    parts = {name: [part for part, start in task.start_buffers.items() if name.startswith(start)] for name in shapes.buffers}
+    assert parts == {
+        **{f"latent_{name}": ["generator/encoder"] for name in ("mean", "square", "count")},
+        **{f"truth_{name}": ["reader"] for name in ("mean", "square", "count")},
+    }
+    assert all(part.split("/")[0] in shapes.params for found in parts.values() for part in found)

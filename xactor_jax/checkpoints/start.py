@@ -34,7 +34,10 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Startable(Protocol):
-    """The attributes of a task that this module reads. `start_stages` and `start_copies` are optional."""
+    """The attributes of a task that this module reads. `start_stages`, `start_copies`, `start_buffers` are optional.
+
+    `start_buffers`: part of the parameters → beginning of the names of the buffers that were measured with this part.
+    """
 
     stage: str
 
@@ -85,7 +88,7 @@ def read_start(config: ConfigDict, task: Startable, wanted: Shapes) -> Start:
         found = _parameters(source, inside, variables, wanted, getattr(task, "start_copies", ()))
         _check(source, found, wanted)
         start.params.update(found)
-        start.buffers.update({} if source.part else variables.buffers)
+        start.buffers.update(_buffers(source, variables.buffers, getattr(task, "start_buffers", {})))
         log.warning("%s: %s start from there", source.folder, _counted(found, wanted))
     if start.params and len(start.params) < len(wanted):
         log.warning("%s start afresh", _counted(wanted.keys() - start.params.keys(), wanted))
@@ -104,6 +107,14 @@ def _parameters(
             moved = {after + path.removeprefix(before): array for path, array in found.items() if below(path, before)}
             found |= {path: array for path, array in moved.items() if path in wanted}
     return found
+
+
+def _buffers(source: Source, saved: Mapping[str, Tree], measured: Mapping[str, str]) -> dict[str, Tree]:
+    """The buffers from a source: all of a whole checkpoint; of a part, those that were measured with it."""
+    if not source.part:
+        return dict(saved)
+    prefixes = tuple(name for part, name in measured.items() if part == source.part or part.startswith(f"{source.part}/"))
+    return {name: tree for name, tree in saved.items() if name.startswith(prefixes)} if prefixes else {}
 
 
 def _check(source: Source, found: Mapping[str, np.ndarray], wanted: Shapes) -> None:

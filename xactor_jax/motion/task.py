@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -49,6 +49,7 @@ class MotionTask:
     stage: str = "motion"
     frame_entries: tuple[str, ...] = ()
     folds_frames: bool = False
+    start_buffers: ClassVar[Mapping[str, str]] = {"generator/encoder": "latent_", "reader": "truth_"}
     partition_rules: Rules = (
         (r"(to_(posterior|mean|log_variance)|reader)/kernel", P("fsdp", None)),
         (r"(query|key|value|feed_forward/in|patches_out|match|last|to_landmarks)/kernel", P("fsdp", "tensor")),
