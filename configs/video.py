@@ -59,6 +59,8 @@ def _heads_finish(c: ConfigDict) -> ConfigDict:
     c.phase = "finish"
     c.batch_size = 2
     c.optimizer.learning_rate = 5e-4
+    c.optimizer.discriminator_scale = 1.0
+    c.finish.update(detail=10.0, adversarial=0.05, part_adversarial=0.05)
     c.ema_decay = 0.995
     return c
 
