@@ -47,7 +47,7 @@ def test_the_embedded_decoder_beats_the_reference_repeated(stage, encode, people
     decode = frame_decoder(stage.model, stage.variables, batch_size=8)
     scores = decoder_scores(decode_clips(decode, encode, clips), clips)
     assert scores["gain_db"] > 2.0 and scores["better"] > 0.8, scores
-    assert 0.8 < scores["true_motion"]["background"] < 1.6  # of so few clips; 1.2 of 80
+    assert 0.8 < scores["true_motion"]["background"] < 2.5  # of so few clips, some of them dark and smooth; 1.5 of 40
 
 
 @pytest.mark.slow  # quick: test_the_embedded_decoder_beats_the_reference_repeated
