@@ -111,6 +111,14 @@ def test_targets_of_reenactment_across_people(changed, passed):
     assert report.facts({"transfer": ACROSS})[0][1] == "0.850, 0.900, 0.700"
 
 
+def test_what_is_not_known_in_a_saved_report_is_a_dash():
+    """JSON has no NaN: numbers that were not measured come back as None, as of people with one clip each."""
+    unknown = {"people": 160.0, "chance": None, "frames": None, "clips": None}
+    rows = dict(report.facts({"motion": {**SCORES["motion"], "identity": unknown}}))
+    assert rows["the same by chance"] == "–"
+    assert rows["identity read from the latents of other clips, of 160 people"] == "– of frames, – of clips"
+
+
 @pytest.mark.parametrize(("shuffled", "passed"), [(0.3, False), (0.2, True), (-0.4, True)])
 def test_shuffled_speech_must_score_a_third(shuffled, passed):
     scores = {"actor": {**SCORES["actor"], "jaw_correlation_shuffled": shuffled}}

@@ -177,7 +177,7 @@ def facts(scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
             rows.append((f"R² of the {len(m['r2_unit'])} expression units that are used (mean)", f"{m['r2_units']:.2f}"))
         accuracy = f"{share(identity['frames'])} of frames, {share(identity['clips'])} of clips"
         rows.append((f"identity read from the latents of other clips, of {identity['people']:.0f} people", accuracy))
-        rows.append(("the same by chance", f"{identity['chance']:.0%}"))
+        rows.append(("the same by chance", share(identity["chance"])))
     if a := scores.get("actor"):
         rows += actor_facts(a)
     if v := scores.get("video"):
