@@ -129,6 +129,5 @@ def assert_equal(ours: dict[str, dict], theirs: dict[str, dict]) -> None:
     assert list(ours) == list(theirs)
     for name in ours:
         for field, value in ours[name].items():
-            assert repr(value) == repr(theirs[name][field]), (name, field)
-            if field == "frames":
-                assert list(value) == list(theirs[name][field])
+            of = list if field == "frames" else repr  # frames are read when they are asked for
+            assert of(value) == of(theirs[name][field]), (name, field)
