@@ -62,7 +62,7 @@ def test_two_processes_share_what_is_not_finished(
     monkeypatch.setattr(many.multihost_utils, "broadcast_one_to_all", lambda shares: shares)
     monkeypatch.setattr(many, "generator", lambda *_: None)
     monkeypatch.setattr(many, "_sample_batch", lambda *rest: made.extend(item.job.request.out for item in rest[-1]) or [])
-    settings = Settings(render=types.SimpleNamespace(offline=False))
+    settings = Settings(render=types.SimpleNamespace(whole_clip=False))
     count = lambda done, of: counts.append((done, of))
     failures = many.sample_many(MODELS, [*enumerate(lines, 1), (5, "nothing")], {"crop": "none"}, settings, count, print)
     assert made == [[str(tmp_path / "b.mp4")], [str(tmp_path / f"{name}.mp4") for name in "ac"]][process]
@@ -89,7 +89,7 @@ def test_what_fails_in_a_batch_does_not_take_the_others_with_it(
 
     monkeypatch.setattr(many, "conditions_of", lambda items, *_: [item.job.name for item in items])
     monkeypatch.setattr(many, "_write", write)
-    settings = Settings(render=types.SimpleNamespace(offline=False))
+    settings = Settings(render=types.SimpleNamespace(whole_clip=False))
     failures = many._sample_batch(MODELS, settings, generate, batch)
     assert written == ["fine"]
     assert [str(failure) for failure in failures] == [
