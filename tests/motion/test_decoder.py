@@ -143,6 +143,13 @@ def test_a_reference_serves_all_of_its_pictures(inputs, name):
     assert np.abs(np.diff(found, axis=0)).max() > 1e-3
 
 
+def test_settings_reach_the_decoder_and_the_discriminators():
+    c = get_config("heads")
+    c.network.update(flows=4, refine_blocks=5, discriminator_detail=6.0)
+    task = MotionTask.from_config(c)
+    assert (task.model.decoder.flows, task.model.decoder.refine_blocks, task.critics.network.detail) == (4, 5, 6.0)
+
+
 def test_every_changed_pixel_costs(task, inputs):
     """The gate's mean has its weight in the loss."""
     variables, (images, _) = drawn(task), inputs

@@ -10,7 +10,7 @@ import pytest
 from tests.video import tiny
 from xactor_jax.diffusion.steppers import ddim_step
 from xactor_jax.layers.critics import PARTS, WHOLE
-from xactor_jax.video.finish import roll_out
+from xactor_jax.video.finish import Finish, roll_out
 from xactor_jax.video.prediction import predictor
 from xactor_jax.video.preparation import base_of, frame_conditions, prepare
 from xactor_jax.video.sampler import denoise_segment
@@ -31,6 +31,14 @@ def task():
 @pytest.fixture(scope="module")
 def variables(task):
     return tiny.random_variables(task)
+
+
+def test_settings_of_detail_reach_the_discriminators_and_the_loss():
+    c = tiny.draft_config()
+    c.phase = "finish"
+    c.finish.update(input_detail=6.0, detail=3.0)
+    finish = Finish.from_config(c)
+    assert finish.critics.network.detail == 6.0 and finish.weights.detail == 3.0
 
 
 def test_a_roll_out_is_what_the_sampler_does_to_one_window(task):

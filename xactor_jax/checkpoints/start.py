@@ -99,22 +99,24 @@ def _parameters(
     source: Source, inside: str, variables: Variables, wanted: Shapes, copies: tuple[tuple[str, str], ...]
 ) -> dict[str, np.ndarray]:
     """The parameters from a source, which are below `inside` there, with their copies."""
-    below = lambda path, part: not part or path == part or path.startswith(f"{part}/")
-    taken = {path: array for path, array in flat(variables.params).items() if below(path, inside)}
+    taken = {path: array for path, array in flat(variables.params).items() if _below(path, inside)}
     found = {source.part + path.removeprefix(inside): array for path, array in taken.items()}
     for before, after in copies:
-        if not source.part and not any(below(path, after) for path in found):
-            moved = {after + path.removeprefix(before): array for path, array in found.items() if below(path, before)}
+        if not source.part and not any(_below(path, after) for path in found):
+            moved = {after + path.removeprefix(before): array for path, array in found.items() if _below(path, before)}
             found |= {path: array for path, array in moved.items() if path in wanted}
     return found
 
 
 def _buffers(source: Source, saved: Mapping[str, Tree], measured: Mapping[str, str]) -> dict[str, Tree]:
     """The buffers from a source: all of a whole checkpoint; of a part, those that were measured with it."""
-    if not source.part:
-        return dict(saved)
-    prefixes = tuple(name for part, name in measured.items() if part == source.part or part.startswith(f"{source.part}/"))
-    return {name: tree for name, tree in saved.items() if name.startswith(prefixes)} if prefixes else {}
+    prefixes = tuple(name for part, name in measured.items() if _below(part, source.part))
+    return {name: tree for name, tree in saved.items() if not source.part or name.startswith(prefixes)}
+
+
+def _below(path: str, part: str) -> bool:
+    """Whether a path of parameters belongs to a part. Every path belongs to the empty part."""
+    return not part or path == part or path.startswith(f"{part}/")
 
 
 def _check(source: Source, found: Mapping[str, np.ndarray], wanted: Shapes) -> None:
