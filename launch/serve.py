@@ -87,7 +87,6 @@ def make_engine(arguments: argparse.Namespace):
     from xactor_jax.live.engine import Engine
     from xactor_jax.live.limits import Limits
     from xactor_jax.live.programs import Programs
-    from xactor_jax.live.slots import Slots
     from xactor_jax.sampling.load import load_models
     from xactor_jax.sampling.pipeline import make_settings
 
@@ -96,7 +95,7 @@ def make_engine(arguments: argparse.Namespace):
     models = load_models(paths, arguments.audio_checkpoint)
     render = {"offline": False, **given(arguments, windows_per_segment="windows_per_segment", steps="steps")}
     settings = make_settings(models, given(arguments, steps="actor_steps"), render)
-    engine = Engine(Programs(models, settings, Slots(limits.sessions, arguments.together)), limits)
+    engine = Engine(Programs(models, settings, arguments.together), limits)
     portrait = grey(models.sides)
     engine.warm_up(portrait)
     engine.measure(portrait)

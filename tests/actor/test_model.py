@@ -100,6 +100,7 @@ def test_other_numbers_compile_nothing_again_and_are_used() -> None:
         {"history_guidance": 1.1},
         {"history_level": 0.045, "history_decay": 0.48},  # as many ages are read again
         {"eta": 0.9},
+        {"temperature": 0.9},
     ):
         assert np.abs(play(dataclasses.replace(base, **changes)) - first).max() > 1e-4, changes
     assert actor_stream._advance._cache_size() == programs

@@ -106,6 +106,13 @@ def test_autoregressive_sampling_is_the_true_process(history: dict) -> None:
     np.testing.assert_allclose(neighbours(x), CORRELATION, atol=0.04)
 
 
+def test_the_temperature_scales_the_variety_of_motion() -> None:
+    """For a Gaussian process, the map from noise to motion is linear, so its standard deviation scales, and its mean stays."""
+    x = sample(True, frames=5, history="none", temperature=0.6)
+    np.testing.assert_allclose(x.mean(0), MEAN, atol=0.05)
+    np.testing.assert_allclose(x.std(0), 0.6 * STD, rtol=0.1)
+
+
 FLYING = {
     "pyramid": {"schedule": "pyramid", "offset": 12},
     "pyramid with an offset that does not divide": {"schedule": "pyramid", "offset": 11},

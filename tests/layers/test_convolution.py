@@ -12,6 +12,7 @@ from xactor_jax.layers.convolution import (
     average_pool,
     depth_to_space,
     group_norm,
+    patches,
     space_to_depth,
 )
 
@@ -28,6 +29,11 @@ def test_space_to_depth_keeps_each_patch_together_and_inverts(rng):
     assert folded.shape == (2, 3, 2, 3, 80)
     np.testing.assert_array_equal(folded[1, 2, 1, 2], x[1, 2, 4:8, 8:12].ravel())
     np.testing.assert_array_equal(depth_to_space(jnp.asarray(folded), 4), x)
+
+
+def test_patches_by_a_convolution_are_the_same(rng):
+    x = jnp.asarray(rng.normal(size=(2, 8, 12, 3)).astype(np.float32))
+    np.testing.assert_array_equal(patches(x, 4), space_to_depth(x, 4))
 
 
 def test_average_pool_is_the_mean_of_each_square(rng):

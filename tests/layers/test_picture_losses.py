@@ -99,6 +99,20 @@ def test_blur_costs_more_detail_than_a_shift_by_a_pixel(rng):
     assert detail_blurred > 5 * detail_moved and l1_blurred < l1_moved
 
 
+def test_where_nothing_moved_the_reference_is_asked_for(rng):
+    reference = rng.uniform(-0.5, 0.5, (1, 16, 16, 3)).astype(np.float32)
+    target = reference + rng.normal(0, 0.01, reference.shape).astype(np.float32)  # the noise of another frame
+    target[:, :, 8:] += 0.3  # moved
+    still = np.zeros((1, 16, 16, 1))
+    still[:, :, :8] = 1
+    soft = np.abs(gaussian_filter((target - reference).mean(-1), (0, 1, 1), mode="nearest"))[:, :, 6:8]
+    assert soft.max() > losses.STILL  # beside the border the blurred difference is large
+    still[:, :, 6:8] = soft[..., None] < losses.STILL
+    images = np.full_like(reference, 0.1)
+    expected = (still * np.abs(images - reference)).mean()
+    assert float(jax.jit(losses.still_loss)(images, target, reference)) == pytest.approx(expected, rel=0.03)
+
+
 def test_psnr_is_skimage_s(rng):
     a = rng.uniform(-1, 1, size=(2, 8, 8, 3)).astype(np.float32)
     b = np.clip(a + 0.1 * rng.normal(size=a.shape), -1, 1).astype(np.float32)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xactor_jax.layers.picture_losses import detail_loss, pixel_weights
+from xactor_jax.layers.picture_losses import detail_loss, pixel_weights, still_loss
 from xactor_jax.layers.picture_weights import PictureWeights
 
 
@@ -27,11 +27,12 @@ def test_terms_are_weighted_discriminators_are_not_and_metrics_do_not_count():
     assert float(weights.total(terms | parts)) == pytest.approx(2 * 1 + 3 * 5 - 0.1 * 4 + 0.5 * 8 + 0.7 + 0.2)
 
 
-def test_the_strength_of_detail_is_compared_if_it_has_a_weight():
+def test_detail_and_still_pixels_are_compared_if_they_have_a_weight():
     pictures = [jnp.asarray(x) for x in np.random.default_rng(0).uniform(-1, 1, (3, 1, 16, 16, 3)).astype(np.float32)]
     boxes = jnp.array([[[0.0, 0.0, 0.5, 0.5]]])
-    terms = jax.jit(PictureWeights(detail=1.0, component=3.0, motion=0.2).reconstruction)(*pictures, boxes)
+    terms = jax.jit(PictureWeights(detail=1.0, still=1.0, component=3.0, motion=0.2).reconstruction)(*pictures, boxes)
     images, target, reference = pictures
     where = pixel_weights(target, reference, boxes, 3.0, 0.2)
     assert float(terms["detail"]) == pytest.approx(float(detail_loss(images, target, where)), rel=1e-5)
-    assert "detail" not in jax.eval_shape(PictureWeights(detail=0.0).reconstruction, *pictures, boxes)
+    assert float(terms["still"]) == pytest.approx(float(still_loss(images, target, reference)), rel=1e-5)
+    assert {"pixel", "gradient"} == set(jax.eval_shape(PictureWeights(detail=0.0).reconstruction, *pictures, boxes))

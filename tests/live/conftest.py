@@ -1,4 +1,4 @@
-"""The tiny stages as programs of two slots, a portrait, and sound as clients send it."""
+"""The tiny stages as programs of one slot, a portrait, and sound as clients send it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from xactor_jax.live.limits import Choices, Limits
 from xactor_jax.live.pictures import parsed
 from xactor_jax.live.programs import Programs
 from xactor_jax.live.seat import Seat
-from xactor_jax.live.slots import Slots
 from xactor_jax.sampling import pipeline
 from xactor_jax.sampling.portrait import Portrait
 from xactor_jax.sampling.request import Request
@@ -23,7 +22,7 @@ from xactor_jax.sampling.request import Request
 
 @pytest.fixture(scope="session")
 def programs(models, settings) -> Programs:
-    return Programs(models, settings, Slots(2))
+    return Programs(models, settings)
 
 
 @pytest.fixture(scope="session")

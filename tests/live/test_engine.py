@@ -70,7 +70,7 @@ def test_an_error_ends_only_its_session(engine, portrait):
 
 
 def test_a_program_that_fails_ends_the_sessions_of_its_call(engine, portrait, monkeypatch):
-    def fails(strides):
+    def fails(strides, mapped):
         raise MemoryError("no room")
 
     seat, other = (engine.open(Choices(), portrait) for _ in range(2))
@@ -131,9 +131,9 @@ def test_there_are_as_many_places_as_the_machine_computes_in_real_time(programs,
     """Rendering a segment moves the clock, as if one session needed `cost` seconds of computing in a second."""
     clock, render = Hours(), programs.render
 
-    def slowly(segments):
+    def slowly(segments, mapped):
         clock.now += cost * len(segments) * programs.plan.new / 25
-        return render(segments)
+        return render(segments, mapped)
 
     monkeypatch.setattr(programs, "render", slowly)
     engine = Engine(programs, Limits(sessions=3, load=load), clock)
@@ -145,10 +145,10 @@ def test_there_are_as_many_places_as_the_machine_computes_in_real_time(programs,
         engine.open(Choices(), portrait)
 
 
-def test_a_group_costs_as_much_as_one_session(programs, portrait, monkeypatch):
-    monkeypatch.setattr(programs, "slots", slots.Slots(6, together=2))
+def test_places_are_whole_groups(programs, portrait, monkeypatch):
+    monkeypatch.setattr(programs, "together", 2)
     engine = Engine(programs, Limits(sessions=6))
-    monkeypatch.setattr(engine, "_rehearse", lambda _, frames: 0.4 * frames / 25)
+    monkeypatch.setattr(engine, "_rehearse", lambda _, frames, count: 0.2 * count * frames / 25)
     engine.measure(portrait)
     assert engine.places == 4
 

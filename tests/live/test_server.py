@@ -92,7 +92,7 @@ def test_a_session_moves_to_another_server(server, programs, picture):
 
 def test_places_are_those_that_were_measured(programs, picture, portrait, monkeypatch):
     engine = Engine(programs, Limits(sessions=2))
-    monkeypatch.setattr(engine, "_rehearse", lambda _, frames: 0.7 * frames / 25)
+    monkeypatch.setattr(engine, "_rehearse", lambda _, frames, count: 0.7 * count * frames / 25)
     engine.measure(portrait)
     with serving(engine) as running:
         made(running, picture)

@@ -13,7 +13,6 @@ from xactor_jax.live.engine import Engine
 from xactor_jax.live.limits import Choices, Limits
 from xactor_jax.live.pictures import parsed
 from xactor_jax.live.programs import Programs
-from xactor_jax.live.slots import Slots
 from xactor_jax.sealing import opened, sealed
 
 CHOICES = [Choices(seed=1, codec="png", emotion="happy:0-0.4,sad:0.4-"), Choices(seed=2, codec="png")]
@@ -45,7 +44,7 @@ def test_sessions_that_start_and_end_at_different_times_equal_their_offline_vide
 
 @pytest.mark.slow  # quick: tests/live/test_slots.py
 def test_sessions_computed_at_the_same_time_equal_their_offline_videos(models, settings, portrait):
-    engine = Engine(Programs(models, settings, Slots(2, together=2)), Limits(sessions=2))
+    engine = Engine(Programs(models, settings, together=2), Limits(sessions=2))
     seats = [engine.open(choices, portrait) for choices in CHOICES]
     sounds = [speech(640 * frames, seed=frames) for frames in (12, 17)]
     for seat, sound in zip(seats, sounds, strict=True):

@@ -32,6 +32,8 @@ class Numbers(NamedTuple):
     weights: Float[Array | np.ndarray, "branches"]
     """Weights of the branches' predictions."""
     eta: Float[ArrayLike, ""]
+    temperature: Float[ArrayLike, ""]
+    """Standard deviation of the noise that a chunk starts from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,7 @@ def planned(network: ActorNetwork, settings: RolloutSettings) -> tuple[Structure
         shown=np.array([(b.audio, settings.use_reference, b.emotion) for b in branches]).T,
         weights=np.array([*branches.values()], np.float32),
         eta=np.float32(settings.eta),
+        temperature=np.float32(settings.temperature),
     )
     return structure, numbers
 

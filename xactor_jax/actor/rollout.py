@@ -2,7 +2,8 @@
 
 The window holds finished chunks (history), followed by A chunks in flight. One call of `advance`
 
-(1)  moves the window by the chunks that the last call finished, and appends as many chunks of pure noise;
+(1)  moves the window by the chunks that the last call finished, and appends as many chunks of noise, τ ε, ε ~ N(0, I); τ, the
+     temperature, is 1 in training;
 (2)  adds noise to recent history: x_k = alpha(k) x_0 + sigma(k) eps, or without the noise term ("scale"); the level k falls
      with age. The network reads these chunks, and their keys and values are written into the memory;
 (3)  calls the network on the chunks in flight for each row m of the scheduling matrix. They attend to the memory. Frames whose
@@ -171,7 +172,7 @@ class Window:
         advance = self.structure.advance
         position = state.position + advance
         fresh = position + self.structure.active - advance + jnp.arange(advance)
-        entering = Frames(self.noise(guide.keys, fresh, INITIAL), audio, emotion)
+        entering = Frames(self.numbers.temperature * self.noise(guide.keys, fresh, INITIAL), audio, emotion)
         shifted = lambda old, new: jnp.concatenate([old[:, self.stride :], new], axis=1)
         return position, jax.tree.map(shifted, state.frames, entering)
 

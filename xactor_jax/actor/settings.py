@@ -93,6 +93,9 @@ class RolloutSettings:
     steps: int = setting(12, whole(1, MOST_STEPS), "denoising steps per chunk")
     stepper: str = setting("ddim", choice(STEPPERS), "solver of a step; heun calls the network twice")
     eta: float = setting(0.0, SHARE, "ddim: amount of fresh noise per step; 0: deterministic, 1: ancestral sampling")
+    temperature: float = setting(
+        1.0, real(0.0, 2.0), "standard deviation of the noise that a chunk starts from; below 1: motion of less variety"
+    )
     schedule: str = setting("autoregressive", choice(SCHEDULES), "order in which chunks are denoised")
     offset: int = setting(4, whole(1, MOST_STEPS), "pyramid: steps by which a chunk starts after the one before")
     chunks: int = setting(

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from xactor_jax.layers.factored import DoublingConv
+
 Dtype = jnp.dtype | type | None
 
 
@@ -19,6 +21,17 @@ def space_to_depth(x: Float[Array, "*b h w c"], patch: int) -> Float[Array, "*b 
     *lead, h, w, c = x.shape
     x = x.reshape(*lead, h // patch, patch, w // patch, patch, c)
     return jnp.swapaxes(x, -4, -3).reshape(*lead, h // patch, w // patch, patch * patch * c)
+
+
+def patches(x: Float[Array, "n h w c"], patch: int) -> Float[Array, "n h2 w2 d"]:
+    """`space_to_depth` as a convolution with a kernel of ones and zeros, for the output of a warp.
+
+    XLA on a CPU joins a warp with the transposition of `space_to_depth` into one slow loop (26 instead of 18 ms for 18 pictures
+    of 128 pixels). It computes the input of a convolution by itself.
+    """
+    channels = patch * patch * x.shape[-1]
+    kernel = jnp.eye(channels, dtype=x.dtype).reshape(patch, patch, x.shape[-1], channels)
+    return jax.lax.conv_general_dilated(x, kernel, (patch, patch), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def depth_to_space(x: Float[Array, "*b h w d"], patch: int) -> Float[Array, "*b h2 w2 c"]:
@@ -94,5 +107,4 @@ class Upsample(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b h w c"]) -> Float[Array, "*b h2 w2 d"]:
-        x = jnp.repeat(jnp.repeat(x, 2, axis=-3), 2, axis=-2)
-        return nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="conv")(x)
+        return DoublingConv(self.channels, self.dtype, name="conv")(x)

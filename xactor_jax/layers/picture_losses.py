@@ -5,9 +5,11 @@
     (3) L_FM   = mean_l mean |D_l(x̂) − D_l(x)|,   D_l: features of the discriminator
     (4) PSNR   = 10 log₁₀(2² / mean (x̂ − x)²) dB,   2: the range of the pictures
     (5) h(x)   = x − G x,   e_c(x) = √(mean_{p ∈ c} h(x)² + ε),   L_detail = mean_c W_c |e_c(x̂) − e_c(x)|,   c: 8 × 8 pixels
+    (6) L_still = mean_p [|G x_p − G r_p| < `STILL`] |x̂_p − r_p|,   r: the reference picture
 
 (1) and (2) are smallest for a blurred picture where details cannot be placed exactly. (5) asks for as much fine detail as in x
 in each small region, wherever in the region it lies. G is a binomial filter, near a Gaussian with a standard deviation of 1.
+(6) asks for the reference's own pixels where nothing moved: losses against x cannot, because the noise of x is another one.
 
 The component weights of (1) follow FLOAT (arXiv 2412.01064), whose eye and mouth losses are divided by their own area, so that
 small parts count. (3) is eq. 6 of pix2pixHD.
@@ -32,6 +34,9 @@ BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 DETAIL_CELL = 8
 DETAIL_FLOOR = 1e-5
 """Cell c, in pixels, and ε of equation 5. ε is about the energy of rounding to 8 bits, and keeps the root's slope finite."""
+
+STILL = 6 / 127.5
+"""Largest change of a pixel that did not move (equation 6), the same as in `xactor_jax.evaluation.detail`."""
 
 
 def box_maps(boxes: Float[Array, "*b parts 4"], height: int, width: int) -> Bool[Array, "*b parts height width"]:
@@ -94,14 +99,19 @@ def gradient_loss(x: Images, y: Images, weights: Weights | None = None, scales: 
 
 
 def fine_detail(images: Images) -> Images:
-    """h of equation 5: what the filter G takes away. Pictures are continued by their edges."""
+    """h of equation 5: what the filter G takes away."""
+    return images - softened(images)
+
+
+def softened(images: Images) -> Images:
+    """G x. Pictures are continued by their edges."""
     soft = images
     for axis in (1, 2):
         length, margins = soft.shape[axis], [(2, 2) if a == axis else (0, 0) for a in range(soft.ndim)]
         padded = jnp.pad(soft, margins, mode="edge")
         moved = (jax.lax.slice_in_dim(padded, i, i + length, axis=axis) for i in range(5))
         soft = reduce(add, (weight * part for weight, part in zip(BINOMIAL, moved, strict=True)))
-    return images - soft
+    return soft
 
 
 def detail_loss(x: Images, y: Images, weights: Weights) -> Float[Array, ""]:
@@ -109,6 +119,12 @@ def detail_loss(x: Images, y: Images, weights: Weights) -> Float[Array, ""]:
     mean = lambda z: average_pool(z.mean(-1, keepdims=True), DETAIL_CELL)
     strength = lambda z: jnp.sqrt(mean(fine_detail(z) ** 2) + DETAIL_FLOOR)
     return (mean(weights) * jnp.abs(strength(x) - strength(y))).mean()
+
+
+def still_loss(images: Images, target: Images, reference: Images) -> Float[Array, ""]:
+    """Error against the reference where the target does not differ from it (equation 6)."""
+    still = jnp.abs(softened((target - reference).mean(-1, keepdims=True))) < STILL
+    return (still * jnp.abs(images - reference)).mean()
 
 
 def psnr(x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, ""]:

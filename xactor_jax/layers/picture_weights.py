@@ -1,10 +1,11 @@
 """The loss of generated pictures as a weighted sum, and its weights, which are settings of every stage that draws pictures.
 
-    (1) L = w_p L_rec + w_g L_grad + w_t L_detail + w_d d(x̂, x) + w_a L_G + w_f L_FM + w_c (L_G + L_FM of eyes and mouth) + L_D
+    (1) L = w_p L_rec + w_g L_grad + w_t L_detail + w_s L_still + w_d d(x̂, x) + w_a L_G + w_f L_FM
+            + w_c (L_G + L_FM of eyes and mouth) + L_D
 
-L_rec, L_grad, L_FM and L_detail are equations 1, 2, 3 and 5 of picture_losses.py. d is a distance of perceptual.py. L_G and L_D
-are losses of adversarial.py, by the discriminators of critics.py. L_D has no weight, because only the discriminators learn
-from it.
+L_rec, L_grad, L_FM, L_detail and L_still are equations 1, 2, 3, 5 and 6 of picture_losses.py. d is a distance of perceptual.py.
+L_G and L_D are losses of adversarial.py, by the discriminators of critics.py. L_D has no weight, because only the
+discriminators learn from it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jaxtyping import Array, Float
 from xactor_jax.layers.adversarial import KINDS
 from xactor_jax.layers.critics import PARTS, WHOLE, Terms
 from xactor_jax.layers.perceptual import KINDS as DISTANCES
-from xactor_jax.layers.picture_losses import Images, detail_loss, gradient_loss, pixel_weights, weighted_l1
+from xactor_jax.layers.picture_losses import Images, detail_loss, gradient_loss, pixel_weights, still_loss, weighted_l1
 from xactor_jax.settings import choice, real, setting
 
 
@@ -31,6 +32,11 @@ class PictureWeights:
     gradient: float = setting(1.0, real(0.0), "weight of the mean absolute error of image differences at three scales")
     detail: float = setting(
         0.0, real(0.0), "weight of the error of the strength of fine detail in cells of 8 pixels a side, against blur; 0: off"
+    )
+    still: float = setting(
+        0.0,
+        real(0.0),
+        "weight of the error against the reference where the target does not differ from it, against grain; 0: off",
     )
     component: float = setting(
         2.0, real(0.0), "extra weight of eyes and mouth in these terms: each counts as much as this many whole pictures"
@@ -48,10 +54,16 @@ class PictureWeights:
     )
 
     def reconstruction(self, images: Images, target: Images, reference: Images, boxes: Float[Array, "batch parts 4"]) -> Terms:
-        """L_rec, L_grad and, if it has a weight, L_detail, without their weights: terms `pixel`, `gradient`, `detail`."""
+        """L_rec, L_grad, and L_detail and L_still if they have a weight; not weighted. Each term has the name of its weight."""
         where = pixel_weights(target, reference, boxes, self.component, self.motion)
         detail = {"detail": detail_loss(images, target, where)} if self.detail else {}
-        return {"pixel": weighted_l1(images, target, where), "gradient": gradient_loss(images, target, where), **detail}
+        still = {"still": still_loss(images, target, reference)} if self.still else {}
+        return {
+            "pixel": weighted_l1(images, target, where),
+            "gradient": gradient_loss(images, target, where),
+            **detail,
+            **still,
+        }
 
     def total(self, terms: Mapping[str, Float[Array, ""]]) -> Float[Array, ""]:
         """The loss (equation 1): the terms that have a weight, and L_D of each discriminator. Other terms are only metrics."""

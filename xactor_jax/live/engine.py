@@ -1,7 +1,7 @@
 """The scheduler: all sessions that have enough sound or motion take their next step together, call after call.
 
-One call of `tick` gives every session its waiting sound, runs one batched call of the actor and one of the renderer, and puts
-the pictures into the sessions' queues. What one session does wrong ends only that session.
+One call of `tick` gives every session its waiting sound, runs the actor and the renderer once for all sessions, and puts the
+pictures into the sessions' queues. What one session does wrong ends only that session.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 MEASURED_SEGMENTS = 3
 """Segments of the renderer over which `Engine.measure` takes the time."""
 
+CORES = os.cpu_count() or 1
+"""Threads that compute groups of sessions and compress pictures."""
+
 PAUSE = 0.005
 """Seconds between two looks for work, when there is none."""
 
@@ -61,7 +64,7 @@ class Engine:
         """Seconds of computing that one session needs in a second; 0 before `measure`."""
         self._set_places(limits.sessions)
         self._between = threading.Lock()  # held during a tick
-        self._encoders = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+        self._cores = concurrent.futures.ThreadPoolExecutor(CORES)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -126,23 +129,26 @@ class Engine:
     def measure(self, portrait: Portrait) -> None:
         """Measures `cost` and sets the number of places: as many sessions as `load` allows, at least one group.
 
-        Call it after `warm_up` and before `start`. A group of `together` sessions costs as much as one session.
+        Call it after `warm_up` and before `start`. It performs as many sessions as are computed at the same time.
         """
-        frames = MEASURED_SEGMENTS * self.programs.plan.new
-        self.cost = self._rehearse(portrait, frames) * FRAME_RATE / frames
+        frames, together = MEASURED_SEGMENTS * self.programs.plan.new, self.programs.together
+        count = min(self.limits.sessions, together * CORES)
+        self.cost = self._rehearse(portrait, frames, count) * FRAME_RATE / frames / count
         if load := self.limits.load:
-            together = self.programs.slots.together
-            self._set_places(min(self.limits.sessions, max(1, int(load / self.cost)) * together))
+            places = max(together, int(load / self.cost) // together * together)
+            self._set_places(min(self.limits.sessions, places))
 
-    def _rehearse(self, portrait: Portrait, frames: int) -> float:
-        """Performs one session of noise, to its end. Returns how many seconds it took."""
-        seat, started = self.open(Choices(), portrait), self.clock()
+    def _rehearse(self, portrait: Portrait, frames: int, count: int = 1) -> float:
+        """Performs `count` sessions of noise, to their ends. Returns how many seconds it took."""
         noise = np.random.default_rng(0).integers(-3000, 3000, frames * SAMPLES_PER_FRAME)
-        seat.session.push(noise.astype(np.int16))
-        seat.end()
-        while not seat.reason:
+        seats, started = [self.open(Choices(), portrait) for _ in range(count)], self.clock()
+        for seat in seats:
+            seat.session.push(noise.astype(np.int16))
+            seat.end()
+        while not all(seat.reason for seat in seats):
             self.tick()
-        self.remove(seat.name)
+        for seat in seats:
+            self.remove(seat.name)
         self.measures = Measures()
         return self.clock() - started
 
@@ -160,7 +166,7 @@ class Engine:
             self._thread.join()
         for name in list(self.seats):
             self.remove(name, "the server stops")
-        self._encoders.shutdown()
+        self._cores.shutdown()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -182,7 +188,7 @@ class Engine:
         return seat
 
     def _moved(self, seats: Sequence[Seat]) -> bool:
-        """One batched call of the actor."""
+        """One call of the actor for every session that has enough sound."""
         wanting = self._inputs([seat for seat in seats if seat.session.motion_ready], lambda seat: seat.session.next_stride())
         for seat, (call, _), result in self._results(wanting, self.programs.advance, lambda pair: pair[1]):
             with self._isolated(seat):
@@ -190,7 +196,7 @@ class Engine:
         return bool(wanting)
 
     def _drawn(self, seats: Sequence[Seat]) -> bool:
-        """One batched call of the renderer."""
+        """One call of the renderer for every session that has enough motion."""
         wanting = self._inputs([seat for seat in seats if seat.session.segment_ready], lambda seat: seat.session.next_segment())
         for seat, _, result in self._results(wanting, self.programs.render, lambda segment: segment):
             with self._isolated(seat):
@@ -205,11 +211,11 @@ class Engine:
         return found
 
     def _results(
-        self, wanting: Sequence[tuple[Seat, Any]], program: Callable[[list], list], argument: Callable[[Any], Any]
+        self, wanting: Sequence[tuple[Seat, Any]], program: Callable[..., list], argument: Callable[[Any], Any]
     ) -> Iterator[tuple[Seat, Any, Any]]:
         """(session, its inputs, its result). If the program itself fails, all sessions of the call end."""
         try:
-            results = program([argument(inputs) for _, inputs in wanting]) if wanting else []
+            results = program([argument(inputs) for _, inputs in wanting], self._cores.map) if wanting else []
         except Exception as error:
             for seat, _ in wanting:
                 self._failed(seat, error)
@@ -220,7 +226,7 @@ class Engine:
         """Draws the mark, compresses pictures, in all cores, and queues them."""
         choices = seat.session.choices
         one = lambda item: pictures.message(item[1], first + item[0], choices.codec, choices.quality)
-        latencies = seat.give(list(self._encoders.map(one, enumerate(draw_mark(frames, choices.mark)))), first)
+        latencies = seat.give(list(self._cores.map(one, enumerate(draw_mark(frames, choices.mark)))), first)
         allowed = self.programs.delay_seconds + self.limits.buffer_seconds
         self.measures.latency.add(latencies)
         self.measures.counts["frames"] += len(latencies)

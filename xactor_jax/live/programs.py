@@ -15,7 +15,7 @@ from xactor_jax.actor.rollout import RolloutState, Window
 from xactor_jax.audio.features import AudioFeatures
 from xactor_jax.errors import UserError
 from xactor_jax.live import slots
-from xactor_jax.live.slots import Segment, Slots, Stride
+from xactor_jax.live.slots import Mapped, Segment, Stride
 from xactor_jax.pictures import to_float
 from xactor_jax.sampling.load import Models
 from xactor_jax.sampling.pipeline import Settings, motion_of_reference
@@ -28,12 +28,15 @@ from xactor_jax.video.windows import SegmentPlan
 
 
 class Programs:
-    """Stages, settings and slots. Raises `UserError` for offline rendering, which needs all motion before the first picture."""
+    """Stages, settings, and how many sessions one program computes (`together`).
 
-    def __init__(self, models: Models, settings: Settings, slots: Slots):
+    Raises `UserError` for offline rendering, which needs all motion before the first picture.
+    """
+
+    def __init__(self, models: Models, settings: Settings, together: int = 1):
         if settings.render.whole_clip:
             raise UserError("a live renderer cannot wait for the whole clip: leave --offline out.")
-        self.models, self.settings, self.slots = models, settings, slots
+        self.models, self.settings, self.together = models, settings, together
         self.window: Window = models.actor.model.window(settings.rollout)
         self.plan: SegmentPlan = settings.render.plan(models.video.model.window)
 
@@ -53,14 +56,14 @@ class Programs:
         picture = jnp.asarray(to_float(portrait.for_video))[None]
         return motion, prepare(video.model, video.variables, picture, jnp.asarray(motion)[None])
 
-    def advance(self, strides: Sequence[Stride]) -> list[tuple[RolloutState, Float[Array, "1 stride d"]]]:
+    def advance(self, strides: Sequence[Stride], mapped: Mapped = map) -> list[tuple[RolloutState, Float[Array, "1 stride d"]]]:
         """One call of the actor for each stream."""
-        return slots.advance(self.window, self.models.actor.variables.params, self.slots, strides)
+        return slots.advance(self.window, self.models.actor.variables.params, self.together, strides, mapped)
 
-    def render(self, segments: Sequence[Segment]) -> list[tuple[Drawn, Float[Array, "1 k h w c"]]]:
+    def render(self, segments: Sequence[Segment], mapped: Mapped = map) -> list[tuple[Drawn, Float[Array, "1 k h w c"]]]:
         """One segment of the renderer for each stream."""
         video = self.models.video
-        return slots.render(video.model, self.settings.render, video.variables, self.slots, segments)
+        return slots.render(video.model, self.settings.render, video.variables, self.together, segments, mapped)
 
     @functools.cached_property
     def delay_seconds(self) -> float:

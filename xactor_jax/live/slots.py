@@ -1,26 +1,26 @@
-"""Many streams in one program: one stride of the actor, or one segment of the renderer, for a fixed number of slots.
+"""Many streams in one program: one stride of the actor, or one segment of the renderer, for each.
 
-    (1)  y_i = f(x_i)  for every taken slot i;  x_i, y_i are a stream's own inputs and results, of batch size 1
+    (1)  y_i = f(x_i)  for every stream i;  x_i, y_i are a stream's own inputs and results, of batch size 1
 
-A stream has no slot of its own: at each call, the streams that have enough input are put into the first slots. So streams may
-start, wait and end at different times, and the state of each stays with the stream. Free slots are filled with a copy of the
-first inputs, and their results are dropped.
+A program has `together` slots. A stream has no slot of its own: at each call, the streams that have enough input are cut into
+groups of that size. So streams may start, wait and end at different times, and the state of each stays with the stream. Free
+slots of the last group are filled with a copy of its first inputs, and their results are dropped.
 
-Slots are computed in groups of `together`, one group after another, and groups without a stream are skipped. With
-`together = 1`, f is the very function that a single stream runs; larger groups use `jax.vmap`, which accelerators compute
-faster, and whose sums may be in another order.
+Groups are computed side by side, in threads: two cores that compute a group each are faster than two cores that share every
+convolution of one group. With `together = 1`, f is the very program that a single stream runs; larger groups use `jax.vmap`,
+which accelerators compute faster, and whose sums may be in another order.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from xactor_jax.actor.rollout import Guide, RolloutState, Window
 from xactor_jax.emotion import Emotion
@@ -30,6 +30,9 @@ from xactor_jax.video.conditions import Portrait
 from xactor_jax.video.model import VideoModel
 from xactor_jax.video.pictures import Drawn
 from xactor_jax.video.sampler import RenderSettings
+
+Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Applies a function to items, in order or at the same time: `map`, or that of a pool of threads."""
 
 
 class Stride(NamedTuple):
@@ -52,71 +55,52 @@ class Segment(NamedTuple):
     known: Float[Array, "1 k h w c"]
 
 
-class Slots(NamedTuple):
-    """How many streams one program takes, and how many of them it computes at the same time."""
-
-    count: int
-    together: int = 1
-
-    @property
-    def size(self) -> int:
-        """Slots of the program: whole groups."""
-        return -(-self.count // self.together) * self.together
-
-    def filled(self, items: Sequence[Tree]) -> tuple[Bool[np.ndarray, "slots"], tuple[Tree, ...]]:
-        """Which slots are taken, and the inputs of all slots."""
-        return np.arange(self.size) < len(items), (*items, *(items[0] for _ in range(self.size - len(items))))
-
-
 def advance(
-    window: Window, params: Tree, slots: Slots, strides: Sequence[Stride]
+    window: Window, params: Tree, together: int, strides: Sequence[Stride], mapped: Mapped = map
 ) -> list[tuple[RolloutState, Float[Array, "1 stride d"]]]:
-    """One call of the window for each stream, at most `slots.count`."""
-    return list(_advance(slots.together, window, params, *slots.filled(strides))[: len(strides)])
+    """One call of the window for each stream."""
+    return in_groups(lambda group: _advance(window, params, group), together, strides, mapped)
 
 
 def render(
-    model: VideoModel, settings: RenderSettings, variables: Variables, slots: Slots, segments: Sequence[Segment]
-) -> list[tuple[Drawn, Float[Array, "1 k h w c"]]]:
-    """One segment for each stream, at most `slots.count`."""
-    return list(_render(slots.together, model, settings, variables, *slots.filled(segments))[: len(segments)])
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _advance(together: int, window: Window, params: Tree, taken: Bool[Array, "slots"], strides: tuple[Stride, ...]) -> tuple:
-    one = lambda s: window.advance(Guide(params, s.keys, s.reference), s.rollout, s.audio, s.emotion)
-    return in_groups(one, together, taken, strides)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _render(
-    together: int,
     model: VideoModel,
     settings: RenderSettings,
     variables: Variables,
-    taken: Bool[Array, "slots"],
-    segments: tuple[Segment, ...],
-) -> tuple:
-    return in_groups(lambda s: denoising.segment(model, settings, variables, *s), together, taken, segments)
+    together: int,
+    segments: Sequence[Segment],
+    mapped: Mapped = map,
+) -> list[tuple[Drawn, Float[Array, "1 k h w c"]]]:
+    """One segment for each stream."""
+    return in_groups(lambda group: _render(model, settings, variables, group), together, segments, mapped)
 
 
 def in_groups(
-    function: Callable[[Any], Any], together: int, taken: Bool[Array, "slots"], items: tuple[Tree, ...]
-) -> tuple[Tree, ...]:
-    """`function` of every taken item (equation 1), `together` at a time; zeros for the groups that have none."""
-    groups = [items[start : start + together] for start in range(0, len(items), together)]
-    stacked = _stacked([_stacked(group) for group in groups])
-    several = jax.vmap(function) if together > 1 else lambda group: _stacked([function(_at(group, 0))])
-    shapes = jax.eval_shape(several, _stacked(groups[0]))
-    nothing = lambda _: jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), shapes)
-    body = lambda group: jax.lax.cond(group[0], several, nothing, group[1])
-    done = jax.lax.map(body, (taken.reshape(-1, together).any(axis=1), stacked))
-    return tuple(_at(_at(done, index // together), index % together) for index in range(len(items)))
+    program: Callable[[tuple], Sequence[Any]], together: int, items: Sequence[Any], mapped: Mapped = map
+) -> list[Any]:
+    """Results of all items, by calls of `program` for `together` of them (equation 1)."""
+
+    def done(start: int) -> Sequence[Any]:
+        group = items[start : start + together]
+        filled = (*group, *(group[0] for _ in range(together - len(group))))
+        return jax.block_until_ready(program(filled))[: len(group)]
+
+    return [result for results in mapped(done, range(0, len(items), together)) for result in results]
 
 
-def _stacked(trees: Sequence[Tree]) -> Tree:
-    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *trees)
+@jax.jit
+def _advance(window: Window, params: Tree, strides: tuple[Stride, ...]) -> tuple:
+    one = lambda s: window.advance(Guide(params, s.keys, s.reference), s.rollout, s.audio, s.emotion)
+    return _each(one, strides)
 
 
-def _at(tree: Tree, index: int) -> Tree:
-    return jax.tree.map(lambda array: array[index], tree)
+@functools.partial(jax.jit, static_argnums=0)
+def _render(model: VideoModel, settings: RenderSettings, variables: Variables, segments: tuple[Segment, ...]) -> tuple:
+    return _each(lambda s: denoising.segment(model, settings, variables, *s), segments)
+
+
+def _each(function: Callable[[Any], Tree], items: tuple[Any, ...]) -> tuple[Tree, ...]:
+    """`function` of every item, in one batch if there are several."""
+    if len(items) == 1:
+        return (function(items[0]),)
+    done = jax.vmap(function)(jax.tree.map(lambda *arrays: jnp.stack(arrays), *items))
+    return tuple(jax.tree.map(lambda array, index=index: array[index], done) for index in range(len(items)))

@@ -21,10 +21,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from xactor_jax.layers.convolution import ResidualBlock, Upsample, depth_to_space, group_norm, space_to_depth, zero_conv
+from xactor_jax.layers.convolution import ResidualBlock, Upsample, depth_to_space, group_norm, patches, zero_conv
+from xactor_jax.layers.factored import JoiningConv, each_repeated
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.warp import warp
-from xactor_jax.motion.trunk import NORM_GROUPS, Trunk, each_repeated
+from xactor_jax.motion.trunk import NORM_GROUPS, Trunk
 
 MAP_CHANNELS = 32
 EMBEDDING_WIDTH = 128
@@ -53,22 +54,21 @@ class MotionDecoder(nn.Module):
     def __call__(self, reference: Float[Array, "b h w 3"], latents: Float[Array, "n d"]) -> Float[Array, "n h w 3"]:
         """The pictures x̂, n / b of each reference in turn. With `gate`, also sows g as the intermediate "gate"."""
         features = Trunk(self.patch, self.widths, self.blocks, self.dtype, self.remat, name="appearance")(reference)
-        *features, reference = (each_repeated(x, len(latents)) for x in (*features, reference))
+        reference = each_repeated(reference, len(latents))
         embedding = nn.Dense(EMBEDDING_WIDTH, dtype=self.dtype, name="embed_latent")(latents)
-        x = jnp.concatenate([self._motion_map(latents, features[-1]), features[-1]], -1)
+        x = self._motion_map(latents, features[-1])
         for level in reversed(range(len(self.widths))):
-            x = self._blocks(x, embedding, level, "flow")
+            x = self._blocks(x, features[level], embedding, level, "flow")
             if level:
                 x = Upsample(self.widths[level - 1], dtype=self.dtype, name=f"up_{level}")(x)
-                x = jnp.concatenate([x, features[level - 1]], -1)
         flow = self._flow(x.astype(jnp.float32), reference.shape)
         warped = warp(reference, flow, self.cubic)
         for i in range(1, self.flows):
-            seen = self._seen(x, jax.lax.stop_gradient(warped))  # only to look at: the gradient of a warp is slow
-            y = self._blocks(seen, embedding, 0, f"correct_{i}")
+            seen = patches(jax.lax.stop_gradient(warped), self.patch)  # only to look at: the gradient of a warp is slow
+            y = self._blocks(x, seen, embedding, 0, f"correct_{i}")
             flow += self._flow(y.astype(jnp.float32), reference.shape, f"correct_{i}_")
             warped = warp(reference, flow, self.cubic)
-        x = self._blocks(self._seen(x, warped), embedding, 0, "refine", self.refine_blocks)
+        x = self._blocks(x, patches(warped, self.patch), embedding, 0, "refine", self.refine_blocks)
         x = nn.silu(group_norm(NORM_GROUPS, name="norm")(x)).astype(jnp.float32)
         painted = warped + self._pixels(x, 3, "to_change")
         if not self.gate:
@@ -82,23 +82,21 @@ class MotionDecoder(nn.Module):
         flow = jax.image.resize(self.patch * zero_conv(2, name=f"{part}to_flow")(x), (*shape[:3], 2), "linear")
         return flow + self._pixels(x, 2, f"{part}to_fine_flow") if self.fine_flow else flow
 
-    def _seen(self, x: Float[Array, "b h w c"], warped: Float[Array, "b h2 w2 3"]) -> Float[Array, "b h w d"]:
-        """The features with the warped picture."""
-        return jnp.concatenate([x, space_to_depth(warped, self.patch)], -1)
-
     def _pixels(self, x: Float[Array, "b h w c"], channels: int, name: str) -> Float[Array, "b h2 w2 d"]:
         """A convolution to pixels that starts at zero."""
         return depth_to_space(zero_conv(channels * self.patch**2, name=name)(x), self.patch)
 
-    def _blocks(self, x: jax.Array, embedding: jax.Array, level: int, part: str, blocks: int = 0) -> jax.Array:
-        """A convolution to the level's width, then residual blocks, which take the latent as their embedding."""
-        x = nn.Conv(self.widths[level], (3, 3), dtype=self.dtype, name=f"{part}_join_{level}")(x)
+    def _blocks(
+        self, x: jax.Array, other: jax.Array, embedding: jax.Array, level: int, part: str, blocks: int = 0
+    ) -> jax.Array:
+        """A convolution of both to the level's width, then residual blocks, which take the latent as their embedding."""
+        x = JoiningConv(self.widths[level], self.dtype, name=f"{part}_join_{level}")(x, other)
         for block in range(blocks or self.blocks):
             name, block_class = f"{part}_{level}_block_{block}", rematerialised(ResidualBlock, self.remat)
             x = block_class(self.widths[level], NORM_GROUPS, dtype=self.dtype, name=name)(x, embedding)
         return x
 
-    def _motion_map(self, latents: Float[Array, "b d"], like: Float[Array, "b h w c"]) -> Float[Array, "b h w m"]:
+    def _motion_map(self, latents: Float[Array, "n d"], like: Float[Array, "b h w c"]) -> Float[Array, "n h w m"]:
         _, height, width, _ = like.shape
         x = nn.Dense(height * width * MAP_CHANNELS, dtype=self.dtype, name="to_map")(latents)
         return nn.silu(x).reshape(-1, height, width, MAP_CHANNELS)

@@ -12,10 +12,10 @@ from ml_collections import ConfigDict
 
 from xactor_jax.checkpoints.exports import variables_hash
 from xactor_jax.errors import UserError
+from xactor_jax.layers.factored import each_repeated
 from xactor_jax.layers.latents import kept_statistics, running_moment
 from xactor_jax.motion.networks import encoder_size, make_decoder, make_encoder
 from xactor_jax.motion.posterior import Posterior
-from xactor_jax.motion.trunk import each_repeated
 from xactor_jax.variables import Tree, Variables, applied
 
 STD_FLOOR = 1e-2  # smallest standard deviation, so that latent dimensions which the corpus does not use are not amplified

@@ -20,9 +20,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from xactor_jax.layers.convolution import depth_to_space
+from xactor_jax.layers.factored import each_repeated
 from xactor_jax.layers.remat import rematerialised
 from xactor_jax.layers.style import ModulatedConv, doubled, rectified
-from xactor_jax.motion.trunk import Trunk, each_repeated
+from xactor_jax.motion.trunk import Trunk
 
 
 class StyleDecoder(nn.Module):

@@ -38,8 +38,3 @@ class Trunk(nn.Module):
 
     def _first(self, width: int) -> nn.Conv:
         return nn.Conv(width, (3, 3), dtype=self.dtype, name="from_patches")
-
-
-def each_repeated(x: Float[Array, "b *s"], count: int) -> Float[Array, "{count} *s"]:
-    """Each row `count` / b times in turn, so that features of a reference serve all of its pictures."""
-    return jnp.repeat(x, count // len(x), axis=0)
