@@ -58,6 +58,7 @@ def test_every_setting_is_listed_with_its_value_its_meaning_and_its_range(reposi
     assert f"\nnetwork.gate = True  (True or False)\n    {gate}" in listed
 
 
+@pytest.mark.slow  # quick: test_a_stage_is_a_folder_its_data_a_config_and_a_line
 def test_a_decoder_is_a_module_and_a_line(repository, project):
     follow(repository, project, "A decoder of stage 1", *QUICK, *SMALL)
     assert settings_of_run(project, "runs/film")["network"]["decoder"] == "film"

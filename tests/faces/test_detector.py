@@ -94,6 +94,7 @@ def test_a_wide_picture_in_a_square():
     assert factor == 2.5 and square[:8].min() == 9 and square[8:].max() == 0
 
 
+@pytest.mark.slow  # quick: test_upright_heads_have_the_cascades_box, test_tilted_heads
 def test_real_portraits(detector, real_data):
     counts = {file.name: len(detector.detect(read_image(file))) for file in sorted((real_data / "images").iterdir())}
     assert counts.pop("multi_01_p071.jpg") == 5 and counts.pop("neg_01_p076.jpg") == 0

@@ -81,6 +81,7 @@ def test_what_is_wrong_is_one_sentence(tiny, tmp_path, options, message):
     assert done.returncode == 2 and len(errors) == 1 and message in errors[0]
 
 
+@pytest.mark.slow  # quick: tests/scoring/test_systems.py, tests/launch/test_score.py
 def test_of_real_people_the_systems_videos_are_scored(tiny, clips, tmp_path, monkeypatch):
     """Real: their controls are not known. The same names in another folder are another system."""
     unknown = [dataclasses.replace(clip, controls=np.zeros((0, len(CONTROLS)), np.float32)) for clip in some_clips(clips, 3)]

@@ -119,6 +119,7 @@ def test_a_portrait_moves_like_a_person_in_a_video(repository, tmp_path, out):
     assert np.load(out / "m.npz")["motion_latents"].shape[0] == 25
 
 
+@pytest.mark.slow  # quick: test_relative_motion_begins_as_the_portrait_is
 def test_saved_motion_gives_the_video_again_that_it_came_from(program, inputs, out, tmp_path):
     sound = make_sound(tmp_path / "a.wav", 0.5)
     sampled = dict(image=inputs["image"], audio=sound, out=out / "a.mp4", save_motion=out / "m.npz", seed=4)

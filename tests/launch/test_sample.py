@@ -227,6 +227,7 @@ def test_one_of_several_faces_is_chosen_by_its_index(program, inputs, out, tmp_p
     assert program(**arguments, face_index=1)[0] == 0
 
 
+@pytest.mark.slow  # quick: the faces above, tests/faces/test_detector.py
 def test_the_detector_is_chosen_for_one_sample_and_for_a_job(program, inputs, out, tmp_path):
     boxes = f"csv:{tmp_path / 'boxes.csv'}"
     (tmp_path / "boxes.csv").write_text("file,frame,x0,y0,x1,y1\np.png,0,4,4,30,30\nother.png,0,1,1,9,9\n")

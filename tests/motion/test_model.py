@@ -201,7 +201,8 @@ def test_bfloat16_stays_close_and_returns_float32(config, variables, batch):
     assert 0 < float(jnp.abs(full_images - half_images).mean()) < 0.05 * float(jnp.abs(full_images).mean())
 
 
-@pytest.mark.parametrize("decoder", ["warp", pytest.param("style", marks=pytest.mark.slow)])
+@pytest.mark.slow  # quick: test_every_term_teaches_its_own_part
+@pytest.mark.parametrize("decoder", ["warp", "style"])
 def test_training_learns_motion_that_the_reference_lacks(config, batch, decoder):
     own = config.copy_and_resolve_references()
     own.network.decoder = decoder

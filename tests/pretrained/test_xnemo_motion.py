@@ -60,6 +60,7 @@ def test_files_become_checkpoints_and_files_again(tmp_path, config, weights):
     assert checkpoint_hash(tmp_path / "a") == checkpoint_hash(tmp_path / "b")
 
 
+@pytest.mark.slow  # quick: test_it_computes_what_was_released
 def test_latents_are_given_as_they_are_and_each_weight_counts(tmp_path, config, weights):
     images = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
     import_weights(WHAT, write_tensors(tmp_path / "x.pth", weights), tmp_path / "a", config)

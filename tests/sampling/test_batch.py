@@ -147,6 +147,7 @@ def test_long_jobs_are_streamed(models, settings, requests, tmp_path, monkeypatc
     assert "first_frames" in json.loads((tmp_path / "1.json").read_text())["timings"]
 
 
+@pytest.mark.slow  # quick: tests/video/test_model.py renders whole clips
 def test_clips_that_are_rendered_as_wholes_are_not_batched(models, settings, requests, tmp_path):
     whole = settings._replace(render=dataclasses.replace(settings.render, offline=True))
     assert not many.sample_many(models, as_lines(requests)[:1], {}, whole, lambda *_: None, pytest.fail)

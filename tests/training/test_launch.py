@@ -139,7 +139,8 @@ def test_sigterm_to_one_of_two_that_are_still_restoring_stops_both(tmp_path: pat
     assert steps_saved(tmp_path) == [4]
 
 
-@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow  # quick: test_sigterm_to_one_of_two_that_are_still_restoring_stops_both
+@pytest.mark.parametrize("victim", [0, 1])
 def test_when_one_is_killed_the_other_says_so_within_a_minute(tmp_path: pathlib.Path, victim: int) -> None:
     """The first process holds the service that joins them, the others do not: both ways to lose one."""
     with started(2, [f"{CONFIG}:long", *QUIET, "--config.checkpoint.every=20"], tmp_path) as processes:

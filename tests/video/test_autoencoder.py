@@ -71,6 +71,7 @@ def test_only_the_linear_maps_project_every_cell_on_a_basis(rng):
         np.testing.assert_allclose(rebuilt[:, row : row + 4, column : column + 4], expected, atol=1e-5)
 
 
+@pytest.mark.slow  # quick: test_adversarial_parts_learn_from_their_own_losses, tests/actor/test_task.py learns
 def test_overfits_a_few_pictures_and_its_latents_have_standard_deviation_1():
     config = autoencoder_config()
     config.loss.statistics_decay = 0.8  # the test is shorter than the memory of the config's own

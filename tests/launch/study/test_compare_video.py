@@ -34,6 +34,7 @@ def judge(folder: pathlib.Path, lpips: bool) -> pathlib.Path:
     return write_checkpoint(folder, config, Variables(jax.jit(PerceptualModel(settings).init)(jax.random.key(0)), {}))
 
 
+@pytest.mark.slow  # quick: tests/evaluation/test_transfer.py, and the mistakes below
 def test_variants_of_sampling_are_rows_of_one_table(tiny, tmp_path):
     build(tmp_path / "data", persons=20, clips_per_person=1, seconds=0.4, size=SIZE, processes=1, progress=False)
     variants = (f"--video=segments={tiny['video']}", f"--video=loop={tiny['video']},offline=true,spacing=leading")

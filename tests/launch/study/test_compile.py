@@ -25,6 +25,7 @@ def compiled(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
 
 
+@pytest.mark.slow  # quick: test_the_compiler_gets_the_effort_to_make, tests/training/test_benchmark.py
 def test_a_report_of_this_machine(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "report.json"
     done = compiled(*SMALL, "--config.mesh.data=1", "--config.mesh.fsdp=4", f"--json={file}")
