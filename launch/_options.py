@@ -29,6 +29,19 @@ def add_audio_checkpoint(about: argparse.ArgumentParser) -> None:
     about.add_argument("--audio_checkpoint", default="", metavar="CKPT", help=what)
 
 
+def add_rollout(about: argparse.ArgumentParser) -> None:
+    """Adds --rollout, for settings of the actor that have no option of their own."""
+    what = "other settings of the actor, with the names of its config.rollout"
+    about.add_argument("--rollout", default="", metavar="KEY=VALUE,…", help=what)
+
+
+def rollout_changes(arguments: argparse.Namespace) -> dict[str, object]:
+    """The settings that --rollout changes. Raises `UserError` for other names, and for values out of range."""
+    from xactor_jax.actor.settings import parse_changes
+
+    return parse_changes(filter(None, arguments.rollout.split(",")))
+
+
 def checkpoints(arguments: argparse.Namespace, stages: Sequence[str] = STAGES) -> dict[str, object]:
     """Stage → its checkpoint."""
     return {stage: checkpoint(stage, getattr(arguments, stage)) for stage in stages}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch._clips import clip_sources
-from launch._options import given
+from launch._options import checkpoints, given, rollout_changes
 from launch._scoring import load_judges, note, pairs_of, report_on, systems_of
 from xactor_jax.errors import UserError
 
@@ -35,12 +35,12 @@ ABOUT = (
 
 def models_of(arguments: argparse.Namespace, stages: tuple[str, ...]):
     """The models, and their settings with the changes of the command line."""
-    from launch._options import checkpoints
     from xactor_jax.sampling.load import load_models
     from xactor_jax.sampling.pipeline import make_settings
 
+    rollout = rollout_changes(arguments) | given(arguments, steps="actor_steps")
     models = load_models(checkpoints(arguments, stages), arguments.audio_checkpoint)
-    return models, make_settings(models, given(arguments, steps="actor_steps"), given(arguments, steps="steps"))
+    return models, make_settings(models, rollout, given(arguments, steps="steps"))
 
 
 def evaluate_systems(arguments: argparse.Namespace, models: Models, settings: Any, path: str, split: str) -> dict | None:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # the proj
 
 from launch import _root  # noqa: F401
 from launch._numbers import check_numbers
-from launch._options import STAGES, add_audio_checkpoint, add_stages, checkpoints
+from launch._options import STAGES, add_audio_checkpoint, add_rollout, add_stages
 from launch._scoring import add_protocols, add_systems
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel import processes, supervision
@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     add("--sheets", type=int, default=3, help="number of contact sheets in the report")
     add("--steps", type=int, help="denoising steps of the renderer")
     add("--actor_steps", type=int, help="denoising steps of the actor")
+    add_rollout(about)
     add("--seed", type=int, default=0, help="seed of all random numbers")
     add_systems(about)
     add_protocols(about)
@@ -113,16 +114,12 @@ def evaluate_to(arguments: argparse.Namespace, note: Callable[[str], None]):
     """Writes the report. Returns the content of its JSON, and the `Evaluation`."""
     from data.performers.redraw import redrawer
     from launch._clips import data_path, true_clips
+    from launch._systems import models_of
     from xactor_jax.evaluation.report import write_report
     from xactor_jax.evaluation.run import EvaluationSettings, Splits, content_of, evaluate
-    from xactor_jax.sampling.load import load_models
-    from xactor_jax.sampling.pipeline import make_settings
 
     start, given = time.perf_counter(), vars(arguments)
-    measured = STAGES[: STAGES.index(arguments.until) + 1]
-    models = load_models(checkpoints(arguments, measured), arguments.audio_checkpoint)
-    changed = lambda name: {"steps": given[name]} if given[name] else {}
-    settings = make_settings(models, changed("actor_steps"), changed("steps"))
+    models, settings = models_of(arguments, STAGES[: STAGES.index(arguments.until) + 1])
     path = data_path(arguments, models)
     note("reading clips")
     sizes = {"train": arguments.probe_clips, "validation": max(1, arguments.probe_clips // 4), "test": arguments.test_clips}

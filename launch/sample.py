@@ -27,9 +27,11 @@ from launch._options import (
     add_audio_checkpoint,
     add_portrait,
     add_renderer,
+    add_rollout,
     add_stages,
     checkpoints,
     given,
+    rollout_changes,
     warn,
 )
 from xactor_jax.errors import UserError, exit_on_user_error
@@ -67,9 +69,7 @@ def parser() -> argparse.ArgumentParser:
     add_renderer(about)
     add("--actor_steps", type=int, help="denoising steps of the actor")
     add("--schedule", help="schedule of the actor: autoregressive, pyramid or full_sequence")
-    add(
-        "--rollout", default="", metavar="KEY=VALUE,…", help="other settings of the actor, with the names of its config.rollout"
-    )
+    add_rollout(about)
     add(
         "--shard", action="store_true", help="split networks that are too large for one device over the devices of this process"
     )
@@ -108,12 +108,11 @@ def load(arguments: argparse.Namespace):
     """The models and the settings of sampling."""
     import jax
 
-    from xactor_jax.actor.settings import parse_changes
     from xactor_jax.sampling.load import load_models
     from xactor_jax.sampling.pipeline import make_settings, split_options
     from xactor_jax.sampling.sharded import place_sharded
 
-    changes = parse_changes(filter(None, arguments.rollout.split(",")))
+    changes = rollout_changes(arguments)
     models = load_models(
         checkpoints(arguments), arguments.audio_checkpoint, place_sharded if arguments.shard else jax.device_put
     )

@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))  # the proj
 
 from launch import _root
 from launch._numbers import check_numbers
-from launch._options import add_audio_checkpoint, add_stages
+from launch._options import add_audio_checkpoint, add_rollout, add_stages
 from launch._scoring import add_protocols, add_systems
 from xactor_jax.errors import UserError, exit_on_user_error
 from xactor_jax.parallel.supervision import run_child, status_of
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     add("--video_frames", type=int, default=250, help="number of frames of each")
     add("--steps", type=int, help="denoising steps of the renderer")
     add("--actor_steps", type=int, help="denoising steps of the actor")
+    add_rollout(about)
     add("--persons", type=int, default=400, help="number of synthetic people; a tenth of them is measured")
     add("--clips_per_person", type=int, default=1, help="number of clips of each of them; 5 s each")
     add("--sheets", type=int, default=4, help="contact sheets in the report")
