@@ -83,7 +83,7 @@ def _heads_sharpen(c: ConfigDict) -> ConfigDict:
     c.train_encoder = False
     c.optimizer.learning_rate = 8e-4
     c.optimizer.discriminator_scale = 1.0
-    c.loss.update(detail=10.0, still=2.0, adversarial=0.1, part_adversarial=0.1, feature_matching=1.0)
+    c.loss.update(detail=10.0, still=6.0, adversarial=0.1, part_adversarial=0.1, feature_matching=1.0)
     c.ema_decay = 0.995
     return c
 
