@@ -172,7 +172,7 @@ class Window:
         advance = self.structure.advance
         position = state.position + advance
         fresh = position + self.structure.active - advance + jnp.arange(advance)
-        entering = Frames(self.numbers.temperature * self.noise(guide.keys, fresh, INITIAL), audio, emotion)
+        entering = Frames(jnp.asarray(self.numbers.temperature) * self.noise(guide.keys, fresh, INITIAL), audio, emotion)
         shifted = lambda old, new: jnp.concatenate([old[:, self.stride :], new], axis=1)
         return position, jax.tree.map(shifted, state.frames, entering)
 

@@ -69,5 +69,7 @@ def _parameters(module: nn.Module, channels: int, features: int) -> tuple[Kernel
     return kernel, module.param("bias", nn.initializers.zeros, (features,))
 
 
-def _convolved(x: Float[Array, "n h w c"], kernel: Kernel, padding: Any = "SAME") -> Float[Array, "n h w f"]:
+def _convolved(
+    x: Float[Array, "n h w c"], kernel: Float[Array, "rows columns c f"], padding: Any = "SAME"
+) -> Float[Array, "n h w f"]:
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
