@@ -60,7 +60,7 @@ def _heads_finish(c: ConfigDict) -> ConfigDict:
     c.batch_size = 2
     c.optimizer.learning_rate = 5e-4
     c.optimizer.discriminator_scale = 1.0
-    c.finish.update(detail=10.0, still=6.0, adversarial=0.05, part_adversarial=0.05)
+    c.finish.update(detail=10.0, adversarial=0.05, part_adversarial=0.05)
     c.ema_decay = 0.995
     return c
 
