@@ -37,6 +37,8 @@ class JoiningConv(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"], shared: Float[Array, "b h w d"]) -> Float[Array, "n h w f"]:
         kernel, bias = _parameters(self, x.shape[-1] + shared.shape[-1], self.features)
         x, shared, kernel, bias = promote_dtype(x, shared, kernel, bias, dtype=self.dtype)
+        if len(shared) == len(x):
+            return _convolved(jnp.concatenate([x, shared], axis=-1), kernel) + bias
         of_x, of_shared = jnp.split(kernel, [x.shape[-1]], axis=2)
         return _convolved(x, of_x) + each_repeated(_convolved(shared, of_shared) + bias, len(x))
 

@@ -16,6 +16,7 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
+from xactor_jax.layers.factored import DoublingConv, JoiningConv, each_repeated
 from xactor_jax.parallel.mesh import BATCH_AXES, FRAME_AXIS
 from xactor_jax.parallel.partition import fit_spec
 
@@ -40,8 +41,8 @@ def split_over(mesh: Mesh) -> Iterator[None]:
     ) -> Any:
         if not of_pictures(context):
             return call(*arguments, **named)
-        x, *rest = arguments
-        return constrain(call(constrain(x, mesh), *rest, **named), mesh)
+        wide = (each_repeated(x, len(arguments[0])) for x in arguments)  # so that no kernel is cut, which may be split itself
+        return constrain(call(*(constrain(x, mesh) for x in wide), **named), mesh)
 
     with nn.intercept_methods(around):
         yield
@@ -50,4 +51,5 @@ def split_over(mesh: Mesh) -> Iterator[None]:
 def of_pictures(context: nn.module.InterceptorContext) -> bool:
     """Whether a call is that of a convolution over two axes."""
     module = context.module
-    return isinstance(module, nn.Conv) and context.method_name == "__call__" and len(module.kernel_size) == 2
+    over_pictures = isinstance(module, nn.Conv) and len(module.kernel_size) == 2
+    return context.method_name == "__call__" and (over_pictures or isinstance(module, (JoiningConv, DoublingConv)))
