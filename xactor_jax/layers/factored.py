@@ -28,7 +28,10 @@ def each_repeated(x: Float[Array, "b *s"], count: int) -> Float[Array, "{count} 
 
 
 class JoiningConv(nn.Module):
-    """Convolution of the channels [x, shared], where each row of `shared` serves n / b rows of x in turn (equation 1)."""
+    """Convolution of the channels [x, shared], where each row of `shared` serves n / b rows of x in turn (equation 1).
+
+    With a row of its own for each, nothing is shared, and the channels are convolved together.
+    """
 
     features: int
     dtype: Any = None
